@@ -1,0 +1,129 @@
+"""The nouns: mode, cell, trial, observation, status, finding. Frozen data, no behaviour of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Asks", "Cell", "Finding", "Intent", "Observation", "Scenario", "Status", "Step", "Trial"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Status(StrEnum):
+    """How the measuring went. Only `ok` and `crashed` cells have findings."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"
+    INSTALL_FAILED = "install-failed"
+    IMPORT_FAILED = "import-failed"
+    NOT_IN_RELEASE = "not-in-release"
+    REFUSED = "refused"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed-out"
+    OUT_OF_MEMORY = "out-of-memory"
+
+
+class Finding(StrEnum):
+    """What the observations of a cell show."""
+
+    CLEAN = "clean"
+    LEAK = "leak"
+    STATE_MOVED = "state-moved"
+    CORRUPTED = "corrupted"
+    POISONED = "poisoned"
+    WRONG_GRADIENT = "wrong-gradient"
+    MODE_IGNORED = "mode-ignored"
+    WRONG_PREDICTION = "wrong-prediction"
+    ORDER_DEPENDENT = "order-dependent"
+    RACY = "racy"
+    PARAMETERS_WRITTEN = "parameters-written"
+    INPUT_WRITTEN = "input-written"
+    MODE_LEFT_CHANGED = "mode-left-changed"
+    EXPORT_CHANGED = "export-changed"
+
+
+class Intent(StrEnum):
+    """Which statistics the author of the call wants: the moving ones, or the batch's own."""
+
+    INFERENCE = "inference"
+    TRAINING = "training"
+
+
+class Asks(StrEnum):
+    """What a mode asks the runtime for."""
+
+    GRADIENT = "gradient"
+    PREDICTION = "prediction"
+    EXPORT = "export"
+
+
+class Scenario(StrEnum):
+    """A fixed sequence of steps; `crosscheck.matrix.scenarios` says what each is for."""
+
+    GRADIENT = "gradient"
+    PREDICT_ONLY = "predict-only"
+    ORDER = "order"
+    TWENTY = "twenty"
+    ASCENT = "ascent"
+    SIBLING = "sibling"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One square of the matrix. `variant` is `plain` for a release as it is installed."""
+
+    runtime: str
+    release: str
+    variant: str
+    mode: str
+    network: str
+    scenario: Scenario
+
+    @property
+    def id(self) -> str:
+        """Stable and typable: `mxnet@1.9.1/executor.train.train/seed/gradient`, `mxnet@1.9.1+naive-engine/...`."""
+        variant = "" if self.variant == "plain" else f"+{self.variant}"
+        return f"{self.runtime}@{self.release}{variant}/{self.mode}/{self.network}/{self.scenario}"
+
+
+@dataclass(frozen=True, order=True)
+class Trial:
+    """One run of a cell in a fresh process: how it reads (`undisturbed`, `timed`, ...), and the how-manyeth."""
+
+    cell: Cell
+    reading: str
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing a trial did: its label, how long it took (s), and the runtime's message if it raised."""
+
+    label: str
+    seconds: float
+    error: str | None = None
+    flags: Mapping[str, bool] | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one trial measured. Arrays are keyed by what was read and when: `prediction/after`, `state/between/bn.mean`.
+
+    A trial that ended badly keeps what it had recorded until then; `status` and `reason` say how it ended.
+    """
+
+    reading: str
+    status: Status
+    reason: str | None
+    steps: tuple[Step, ...]
+    arrays: Mapping[str, Array] = field(repr=False)
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    stderr: str = ""

@@ -1,0 +1,1 @@
+"""Virtual environments for the releases: interpreters, locks, uv, native libraries."""

@@ -1,0 +1,137 @@
+"""Makes and finds environments: one folder per hash of lock, interpreter and platform, made once behind a file lock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from crosscheck.environments import interpreters
+from crosscheck.environments.interpreters import Interpreter, uv
+from crosscheck.errors import InstallFailed
+from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
+
+__all__ = ["Environment", "cache_folder", "describe", "make"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A folder with an interpreter and the packages of one lock.
+
+    `key` is the hash of what is in it: results are reused only under an equal key.
+    """
+
+    key: str
+    folder: Path
+    interpreter: Interpreter
+    lock: Path
+    library_path: tuple[Path, ...]
+
+    @property
+    def python(self) -> Path:
+        """The environment's interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has been made to the end."""
+        return (self.folder / "complete.json").exists()
+
+
+def cache_folder() -> Path:
+    """Where environments live: `CROSSCHECK_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("CROSSCHECK_CACHE") or platformdirs.user_cache_dir("crosscheck"))
+
+
+def describe(runtime: Runtime, release: Release, variant: Variant) -> Environment:
+    """The environment that a release needs on this machine, made or not.
+
+    Raises Unavailable without an interpreter, InstallFailed when the lock is missing.
+    """
+    lock = runtime.lock(release, variant)
+    if not lock.exists():
+        raise InstallFailed(f"{lock.name} is missing from {lock.parent}. Make it with `crosscheck lock {runtime.name}`.")
+    interpreter = interpreters.find(release.python)
+    natives = [runtime.native_lock(native) for native in release.native]
+    parts = [path.read_bytes() for path in (lock, *natives)]
+    parts.append(f"{interpreter.version} {platform.system()} {platform.machine()}".encode())
+    parts += [repr(native).encode() for native in release.native]
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
+    folder = cache_folder() / "environments" / f"{runtime.name}-{release.version}-{key}"
+    libraries = tuple(
+        path for native in release.native for path in (_links(folder, native), _carrier(folder, native).parent)
+    )
+    return Environment(key, folder, interpreter, lock, libraries)
+
+
+def make(runtime: Runtime, release: Release, environment: Environment) -> None:
+    """Make the environment unless it is there. Safe against other processes that want the same one, and against a kill.
+
+    Raises InstallFailed with what the installer said.
+    """
+    if environment.exists:
+        return
+    folder = environment.folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if environment.exists:
+            return
+        # A folder without complete.json is what a killed run left behind.
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(runtime, release, uv("venv", "--quiet", "--no-project", "--no-config", "--python", str(environment.interpreter.path), str(folder)))
+        _install(runtime, release, environment.lock, ["--python", str(environment.python)])
+        for native in release.native:
+            carrier = folder / "native" / native.name
+            target = ["--target", str(carrier), "--python", str(environment.python)]
+            foreign = ["--python-version", native.python, "--python-platform", "x86_64-manylinux2014", "--only-binary", ":all:"]
+            _install(runtime, release, runtime.native_lock(native), target + foreign)
+            _links(folder, native).mkdir(parents=True)
+            found = sorted(carrier.glob(native.file))
+            if not found:
+                raise InstallFailed(f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}.")
+            (_links(folder, native) / native.link).symlink_to(found[0])
+        (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
+
+
+def _links(folder: Path, native: Native) -> Path:
+    return folder / "native" / f"{native.name}-links"
+
+
+def _carrier(folder: Path, native: Native) -> Path:
+    return folder / "native" / native.name / native.file
+
+
+def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[str]) -> None:
+    command = uv("pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes", "--requirement", str(lock), *options)
+    _run(runtime, release, command)
+
+
+def _run(runtime: Runtime, release: Release, command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as problem:
+        raise InstallFailed(f"uv cannot be started ({problem}). Install it with `python3 -m pip install uv`.") from problem
+    if done.returncode:
+        said = done.stderr.strip()[-2000:]
+        raise InstallFailed(f"{runtime.name} {release.version} could not be installed. {_remedy(said)} uv said: {said}")
+
+
+def _remedy(said: str) -> str:
+    """What to do, by what the installer said."""
+    remedies = {
+        "No space left on device": f"The disk is full: free some space, or move the cache by CROSSCHECK_CACHE (now {cache_folder()}).",
+        "Hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock anew with `crosscheck lock`.",
+        "error sending request": "The package index cannot be reached: check the network and run again; what was measured is kept.",
+        "dns error": "The package index cannot be reached: check the network and run again; what was measured is kept.",
+        "no wheels with a matching": "There is no wheel for this platform: run it on Linux x86_64.",
+    }
+    return next((remedy for sign, remedy in remedies.items() if sign.lower() in said.lower()), "Run again; if it persists, report it.")

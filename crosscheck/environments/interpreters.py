@@ -1,0 +1,95 @@
+"""Finds CPython interpreters: this process's own, on the PATH, under a pyenv root, or managed by uv."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosscheck.errors import Unavailable
+
+__all__ = ["Interpreter", "find", "uv"]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython that runs: its path, its minor version ("3.11") and its full one ("3.11.7")."""
+
+    path: Path
+    minor: str
+    version: str
+
+
+def uv(*arguments: str) -> list[str]:
+    """The command line of the uv that crosscheck depends on."""
+    beside = Path(sys.executable).parent / "uv"
+    return [str(beside) if beside.exists() else "uv", *arguments]
+
+
+def find(wanted: Sequence[str]) -> Interpreter:
+    """The first of the wanted minor versions that this machine has.
+
+    Where it has none, uv is asked to fetch the first one that it can. Raises Unavailable with the remedy.
+    """
+    for minor in wanted:
+        found = _have(minor)
+        if found is not None:
+            return found
+    for minor in wanted:
+        found = _fetched(minor)
+        if found is not None:
+            return found
+    raise Unavailable(
+        f"no CPython {' or '.join(wanted)} on this machine, and uv could not fetch one. "
+        f"Install one (`uv python install {wanted[0]}`, or pyenv) and run again."
+    )
+
+
+@functools.cache
+def _have(minor: str) -> Interpreter | None:
+    return next((found for path in _candidates(minor) if (found := _ask(path)) and found.minor == minor), None)
+
+
+def _candidates(minor: str) -> Iterator[Path]:
+    yield Path(getattr(sys, "_base_executable", sys.executable))
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    # Newest patch release first; a shim on the PATH may stand for no interpreter at all, so pyenv's own folder goes first.
+    for folder in sorted(root.glob(f"versions/{minor}.*"), reverse=True):
+        yield folder / "bin" / "python"
+    on_path = shutil.which(f"python{minor}")
+    if on_path:
+        yield Path(on_path)
+    managed = subprocess.run(
+        uv("python", "find", "--no-project", "--managed-python", "--no-python-downloads", minor),
+        capture_output=True,
+        text=True,
+    )
+    if managed.returncode == 0:
+        yield Path(managed.stdout.strip())
+
+
+@functools.cache
+def _fetched(minor: str) -> Interpreter | None:
+    if os.environ.get("UV_PYTHON_DOWNLOADS") == "never":
+        return None
+    installed = subprocess.run(uv("python", "install", minor), capture_output=True, text=True)
+    _have.cache_clear()
+    return _have(minor) if installed.returncode == 0 else None
+
+
+@functools.cache
+def _ask(path: Path) -> Interpreter | None:
+    script = "import platform, sys; print(sys.version_info[0], sys.version_info[1], platform.python_implementation(), platform.python_version())"
+    try:
+        answer = subprocess.run([path, "-I", "-c", script], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    words = answer.stdout.split()
+    if answer.returncode or len(words) != 4 or words[2] != "CPython":
+        return None
+    return Interpreter(path, f"{words[0]}.{words[1]}", words[3])

@@ -1,0 +1,67 @@
+"""Makes the locks: hash-pinned requirements, resolved once by a maintainer, committed, and never resolved again."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from crosscheck.environments.interpreters import uv
+from crosscheck.errors import CatalogError
+from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
+
+__all__ = ["lock", "lock_native", "pins"]
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def lock(runtime: Runtime, release: Release, variant: Variant) -> Path:
+    """Resolve a release with everything it needs, for every interpreter it names, and write its lock.
+
+    What the release's own metadata asks for is overridden by `requires`: metadata of years ago excludes what works today.
+    """
+    wanted = [f"{variant.package}=={release.version}", *release.requires]
+    lowest = min(release.python, key=lambda minor: tuple(map(int, minor.split("."))))
+    text = _compile(wanted, overrides=release.requires, options=["--universal", "--python-version", lowest])
+    path = runtime.lock(release, variant)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def lock_native(runtime: Runtime, native: Native) -> Path:
+    """Pin the one wheel that carries a shared library."""
+    text = _compile(
+        [native.requires],
+        overrides=[],
+        options=["--no-deps", "--python-version", native.python, "--python-platform", "x86_64-manylinux2014"],
+    )
+    path = runtime.native_lock(native)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def pins(lock_text: str) -> dict[str, str]:
+    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, joined by `|`."""
+    found: dict[str, list[str]] = {}
+    for name, version in PIN.findall(lock_text):
+        found.setdefault(name, []).append(version)
+    return {name: "|".join(versions) for name, versions in found.items()}
+
+
+def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[str]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        requirements, overriding = Path(folder, "requirements.in"), Path(folder, "overrides.txt")
+        requirements.write_text("\n".join(wanted) + "\n")
+        overriding.write_text("\n".join(overrides) + "\n")
+        command = uv(
+            "pip", "compile", "--quiet", "--no-config", "--generate-hashes", "--no-header", "--no-annotate",
+            "--override", str(overriding), *options, str(requirements),
+        )  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise CatalogError(f"uv cannot lock {wanted[0]}: {done.stderr.strip()}")
+    return done.stdout

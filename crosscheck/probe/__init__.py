@@ -1,0 +1,1 @@
+"""Runs inside the runtimes' environments: CPython 3.6 and later, standard library and numpy alone."""

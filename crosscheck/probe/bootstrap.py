@@ -1,0 +1,18 @@
+"""The first file that runs inside a runtime's environment: makes `crosscheck.probe` importable there, and nothing else of crosscheck.
+
+`crosscheck/__init__.py` and all that the host needs stay out: an empty package stands in, whose path is the real folder.
+"""
+
+import os
+import sys
+import types
+
+if __name__ == "__main__":
+    package = types.ModuleType("crosscheck")
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]  # type: ignore[attr-defined]
+    sys.modules["crosscheck"] = package
+    sys.path.pop(0)  # this file's folder, whose modules would shadow others of the same name
+
+    from crosscheck.probe.server import main
+
+    main(sys.argv[1:])

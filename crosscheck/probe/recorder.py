@@ -1,0 +1,74 @@
+"""Writes an observation as it happens: one line a step and one .npy an array, so that a crash keeps what came before it."""
+
+import json
+import os
+import time
+from typing import Any, Callable, Dict
+
+import numpy as np
+
+from crosscheck.probe.adapter import Array
+
+MESSAGE_LIMIT = 4000  # characters of a runtime's message that are kept
+
+
+class StepFailed(Exception):
+    """A step raised; `problem` is the runtime's own exception."""
+
+    def __init__(self, label: str, problem: BaseException) -> None:
+        Exception.__init__(self, label)
+        self.label = label
+        self.problem = problem
+
+
+class Recorder:
+    """The observation of one trial, in `folder`: `steps.jsonl`, `arrays.jsonl` (one key a line) and `<line number>.npy`."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.count = 0
+        self.steps = open(os.path.join(folder, "steps.jsonl"), "w")
+        self.keys = open(os.path.join(folder, "arrays.jsonl"), "w")
+
+    def step(self, label: str, action: Callable[[], Any]) -> Any:
+        """Run `action`, record how long it took (seconds) and how it ended, return what it returned.
+
+        A step is on record from its beginning, so that a crash can be told by the step it happened in.
+        Raises StepFailed when the action raises.
+        """
+        self._line(self.steps, {"label": label, "begun": True})
+        start = time.perf_counter()
+        try:
+            result = action()
+        except Exception as problem:
+            self._line(
+                self.steps, {"label": label, "seconds": time.perf_counter() - start, "error": message(problem)}
+            )
+            raise StepFailed(label, problem)
+        self._line(self.steps, {"label": label, "seconds": time.perf_counter() - start})
+        return result
+
+    def flags(self, label: str, flags: Dict[str, bool]) -> None:
+        """Record the runtime's global mode flags under `label`."""
+        self._line(self.steps, {"label": label, "seconds": 0.0, "flags": flags})
+
+    def array(self, key: str, value: Array) -> None:
+        """Record one array; its dtype and shape are kept."""
+        np.save(os.path.join(self.folder, "{}.npy".format(self.count)), np.asarray(value), allow_pickle=False)
+        self._line(self.keys, key)
+        self.count += 1
+
+    def close(self) -> None:
+        """Nothing can be recorded any more."""
+        self.steps.close()
+        self.keys.close()
+
+    @staticmethod
+    def _line(file: Any, value: Any) -> None:
+        file.write(json.dumps(value) + "\n")
+        file.flush()
+
+
+def message(problem: BaseException) -> str:
+    """An exception as one text, cut to what a report can show."""
+    return "{}: {}".format(type(problem).__name__, problem)[:MESSAGE_LIMIT]

@@ -1,0 +1,221 @@
+"""The probe server: imports the runtime once, runs no operation, and forks a fresh process for every trial.
+
+Requests and replies are JSON lines on two pipes of their own, because several runtimes print on standard output.
+Anything that speaks this protocol can be a probe, whatever it is written in:
+
+    request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading", "seconds": limit, "bytes": limit}
+    reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
+    reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n, "peak_bytes": n, "wall_seconds": s}
+
+Several trials may be under way at once; the host decides how many by what it has sent.
+"""
+
+import importlib.util
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from crosscheck.probe import trial
+from crosscheck.probe.adapter import Adapter
+from crosscheck.probe.recorder import message
+
+POLL_SECONDS = 0.05  # how often running trials' memory and time are looked at; a finished one wakes the server at once
+CPU_GRACE = 10  # a trial whose server was killed ends by this multiple of its time limit, in CPU seconds
+
+
+def load_adapter(path: str) -> Adapter:
+    """The one Adapter subclass that the file at `path` defines, ready but with nothing imported."""
+    spec = importlib.util.spec_from_file_location("crosscheck_adapter", path)
+    if spec is None or spec.loader is None:
+        raise ImportError("no Python file at {}".format(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Adapter) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise ImportError("{} defines {} Adapter classes; it must define one".format(path, len(found)))
+    return found[0]()
+
+
+class Child:
+    """A trial under way in a process of its own."""
+
+    def __init__(self, request: Dict[str, Any], work: Callable[[Dict[str, Any]], None]) -> None:
+        self.request = request
+        self.start = time.monotonic()
+        self.ended = "exit"
+        self.peak_bytes = 0
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(work)
+
+    def _run(self, work: Callable[[Dict[str, Any]], None]) -> None:
+        # os._exit whatever happens: exit handlers of a runtime were registered in the server, for the server.
+        code = 70
+        try:
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            limit = int(self.request["seconds"] * CPU_GRACE) + 1
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            redirect(self.request["out"])
+            work(self.request)
+            code = 0
+        except BaseException as problem:
+            os.write(2, (message(problem) + "\n").encode("utf-8", "replace"))
+        finally:
+            os._exit(code)
+
+    def watch(self) -> None:
+        """Kill the trial if it is over one of its limits."""
+        self.peak_bytes = max(self.peak_bytes, resident_bytes(self.pid))
+        if time.monotonic() - self.start > self.request["seconds"]:
+            self.kill("time")
+        elif self.peak_bytes > self.request["bytes"]:
+            self.kill("memory")
+
+    def kill(self, why: str) -> None:
+        """End the trial and everything that it started."""
+        if self.ended == "exit":
+            self.ended = why
+        for target in (os.killpg, os.kill):
+            try:
+                target(self.pid, signal.SIGKILL)
+            except OSError:
+                pass  # the group is not set up yet, or all is over already
+
+    def reply(self, status: int, usage: Any) -> Dict[str, Any]:
+        """What the host is told once the process is gone. ru_maxrss is in kilobytes on Linux."""
+        ended = self.ended
+        if ended == "exit" and os.WIFSIGNALED(status):
+            ended = "signal"
+        return {
+            "trial": self.request["trial"],
+            "ended": ended,
+            "code": os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status),
+            "peak_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
+            "wall_seconds": time.monotonic() - self.start,
+        }
+
+
+def redirect(folder: str) -> None:
+    """Send standard output and standard error, also those of native code, to files in `folder`."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        file = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(file, number)
+        os.close(file)
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 when it is gone."""
+    try:
+        with open("/proc/{}/statm".format(pid)) as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+class Server:
+    """Reads requests, forks, watches, replies. Ends when the host closes its end of the pipe, and ends its trials with it."""
+
+    def __init__(self, requests: int, replies: int, work: Callable[[Dict[str, Any]], None]) -> None:
+        self.requests = requests
+        self.replies = replies
+        self.work = work
+        self.children = {}  # type: Dict[int, Child]
+        self.rest = b""
+
+    def serve(self) -> None:
+        """Serve until the host closes the request pipe."""
+        # A finished trial wakes select() through this pipe, so that no time is lost to polling.
+        woken, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        os.set_blocking(woken, False)
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        while True:
+            ready = select.select([self.requests, woken], [], [], POLL_SECONDS if self.children else None)[0]
+            if woken in ready:
+                os.read(woken, 4096)
+            self.reap()
+            for child in self.children.values():
+                child.watch()
+            if self.requests in ready:
+                for request in self.read():
+                    if request is None:
+                        return self.end()
+                    child = Child(request, self.work)
+                    self.children[child.pid] = child
+
+    def read(self) -> List[Optional[Dict[str, Any]]]:
+        """Requests that arrived; None for the end."""
+        data = os.read(self.requests, 65536)
+        if not data:
+            return [None]
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        return [json.loads(line.decode("utf-8")) for line in lines]
+
+    def reap(self) -> None:
+        """Reply for every trial whose process is gone."""
+        for pid in list(self.children):
+            gone, status, usage = os.wait4(pid, os.WNOHANG)
+            if gone:
+                child = self.children.pop(pid)
+                self.send(child.reply(status, usage))
+
+    def end(self) -> None:
+        """The host is gone: nobody wants the trials under way."""
+        for child in self.children.values():
+            child.kill("time")
+
+    def send(self, reply: Dict[str, Any]) -> None:
+        """Write one reply."""
+        os.write(self.replies, encode(reply))
+
+
+def main(arguments: List[str]) -> None:
+    """`bootstrap.py ADAPTER fork|new-interpreter REQUESTS REPLIES` serves; `bootstrap.py ADAPTER trial REQUEST` is one trial.
+
+    ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON.
+    """
+    path, purpose = arguments[:2]
+    if purpose == "trial":
+        trial.run_alone(lambda: load_adapter(path), json.loads(arguments[2]))
+        return
+    requests, replies = int(arguments[2]), int(arguments[3])
+    for pipe in (requests, replies):
+        os.set_inheritable(pipe, False)
+    if purpose == "new-interpreter":
+        server = Server(requests, replies, lambda request: exec_trial(path, request))
+        server.send({"ready": None, "import_seconds": 0.0})
+        return server.serve()
+    start = time.perf_counter()
+    try:
+        adapter = load_adapter(path)
+        version = adapter.load()
+    except Exception as problem:
+        os.write(replies, encode({"failed": message(problem)}))
+        return
+    server = Server(requests, replies, lambda request: trial.run(adapter, request))
+    server.send({"ready": version, "import_seconds": time.perf_counter() - start})
+    server.serve()
+
+
+def exec_trial(path: str, request: Dict[str, Any]) -> None:
+    """Become a new interpreter that runs the one trial."""
+    bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
+    os.execv(sys.executable, [sys.executable, bootstrap, path, "trial", json.dumps(request)])
+
+
+def encode(reply: Dict[str, Any]) -> bytes:
+    """One JSON line."""
+    return (json.dumps(reply) + "\n").encode("utf-8")

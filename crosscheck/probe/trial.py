@@ -1,0 +1,88 @@
+"""Runs one trial in this process and leaves its observation in a folder."""
+
+import json
+import os
+import sys
+import time
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Network, NotInRelease
+from crosscheck.probe.recorder import Recorder, StepFailed, message
+from crosscheck.probe.scenarios import STEPS, Trial
+
+
+def run(adapter: Adapter, request: Dict[str, Any]) -> None:
+    """Carry out `request` ({"out", "network", "mode", "scenario", "reading"}; the first two are folders).
+
+    Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote. Its absence
+    means that the process died. `seconds` is what the steps took, from the first one on.
+    """
+    out = request["out"]
+    network = load_network(request["network"], out)
+    readout_folder = os.path.join(request["network"], "readout")
+    readout = load_network(readout_folder, out) if os.path.isdir(readout_folder) else None
+    inputs = load_arrays(os.path.join(request["network"], "inputs.npz"))
+    mode = next(mode for mode in adapter.modes if mode.name == request["mode"])
+    recorder = Recorder(out)
+    trial = Trial(adapter, recorder, mode, network, inputs, out, readout)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    status, reason = "ok", None  # type: str, Optional[str]
+    try:
+        STEPS[request["scenario"], request["reading"]](trial)
+    except StepFailed as failure:
+        problem = failure.problem
+        reason = "{}: {}".format(failure.label, message(problem))
+        if isinstance(problem, NotInRelease):
+            status, reason = "not-in-release", str(problem)
+        elif isinstance(problem, MemoryError):
+            status = "out-of-memory"
+        elif not trial.asked:
+            status = "refused"
+    end = {
+        "status": status,
+        "reason": reason,
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - start_cpu,
+    }
+    recorder.close()
+    write_end(out, end)
+
+
+def run_alone(load_adapter: Callable[[], Adapter], request: Dict[str, Any]) -> None:
+    """The same in an interpreter that has imported nothing yet; a runtime that cannot be imported is a status."""
+    try:
+        adapter = load_adapter()
+        adapter.load()
+    except Exception as problem:
+        write_end(request["out"], {"status": "import-failed", "reason": message(problem)})
+        return
+    run(adapter, request)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # as in a forked trial: exit handlers of a runtime are not what is measured
+
+
+def write_end(out: str, end: Dict[str, Any]) -> None:
+    """How the trial ended."""
+    with open(os.path.join(out, "end.json"), "w") as file:
+        json.dump(end, file)
+
+
+def load_network(folder: str, scratch: str) -> Network:
+    """The network that the host laid into `folder`: `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx`."""
+    with open(os.path.join(folder, "graph.json")) as file:
+        graph = json.load(file)
+    inputs = load_arrays(os.path.join(folder, "inputs.npz"))
+    forms = {
+        name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")
+    }
+    weights = load_arrays(os.path.join(folder, "weights.npz"))
+    return Network(graph=graph, weights=weights, onnx=forms, batch=len(inputs["x"]), scratch=scratch)
+
+
+def load_arrays(path: str) -> Dict[str, Any]:
+    """Every array of an .npz, none of them pickled."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -1,0 +1,1 @@
+"""The runtimes under test: one folder each, and the catalog that reads the folders."""
