@@ -31,21 +31,21 @@ def uv(*arguments: str) -> list[str]:
     return [str(beside) if beside.exists() else "uv", *arguments]
 
 
-def find(wanted: Sequence[str]) -> Interpreter:
+def find(wanted: Sequence[str], fetch: bool = True) -> Interpreter:
     """The first of the wanted minor versions that this machine has.
 
-    Where it has none, uv is asked to fetch the first one that it can. Raises Unavailable with the remedy.
+    Where it has none, `fetch` lets uv download the first one that it can. Raises Unavailable with the remedy.
     """
     for minor in wanted:
         found = _have(minor)
         if found is not None:
             return found
-    for minor in wanted:
+    for minor in wanted if fetch else ():
         found = _fetched(minor)
         if found is not None:
             return found
     raise Unavailable(
-        f"no CPython {' or '.join(wanted)} on this machine, and uv could not fetch one. "
+        f"no CPython {' or '.join(wanted)} on this machine{', and uv could not fetch one' if fetch else ''}. "
         f"Install one (`uv python install {wanted[0]}`, or pyenv) and run again."
     )
 

@@ -28,10 +28,14 @@ class ScenarioFacts:
     steps: str
     asks: frozenset[Asks]
     readings: tuple[str, ...]
+    #: The networks of the default matrix; with `--network` or `--all`, every network that suits.
+    default_networks: frozenset[str]
     #: Only networks that come with held-out images and labels.
     needs_labels: bool = False
     #: Only modes with this intent; None: both.
     intent: Intent | None = None
+    #: Whether `--all` asks it of variants too, or only of releases as they are installed.
+    for_variants: bool = False
 
 
 _GRADIENT = frozenset({Asks.GRADIENT})
@@ -43,18 +47,23 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         steps="predict, predict, gradient, predict, predict, gradient again, inference gradient, predict",
         asks=_GRADIENT,
         readings=("undisturbed", "timed", "unsettled", "immediate"),
+        default_networks=frozenset({"seed", "seed-batch", "conv", "conv-plain", "digits"}),
+        for_variants=True,
     ),
     Scenario.PREDICT_ONLY: ScenarioFacts(
         question="Does predicting, in this way and as often, change anything? (the control)",
         steps="predict, predict, ask in this mode, predict, predict, ask again, predict",
         asks=_PREDICTION,
         readings=("undisturbed", "timed", "unsettled", "immediate"),
+        default_networks=frozenset({"seed", "conv", "digits"}),
+        for_variants=True,
     ),
     Scenario.ORDER: ScenarioFacts(
         question="Is a correct inference-mode gradient still right after a training-mode one in the same process?",
         steps="training-mode gradient, inference-mode gradient; against the latter in a process of its own",
         asks=_GRADIENT,
         readings=("alone", "after-other", "after-same"),
+        default_networks=frozenset({"seed-batch"}),
         intent=Intent.INFERENCE,
     ),
     Scenario.TWENTY: ScenarioFacts(
@@ -62,6 +71,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         steps="predict; twenty times: ask about image + noise, predict the image, predict all held-out images",
         asks=_GRADIENT | _PREDICTION,
         readings=("undisturbed",),
+        default_networks=frozenset({"digits", "digits-plain"}),
         needs_labels=True,
     ),
     Scenario.ASCENT: ScenarioFacts(
@@ -69,6 +79,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         steps="predict; twenty times: gradient of one class's read-out, image + rescaled gradient / 10, predict",
         asks=_GRADIENT,
         readings=("undisturbed",),
+        default_networks=frozenset({"digits"}),
         needs_labels=True,
     ),
     Scenario.SIBLING: ScenarioFacts(
@@ -76,11 +87,13 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         steps="predict with both, gradient of the second, predict with both",
         asks=_GRADIENT,
         readings=("undisturbed",),
+        default_networks=frozenset({"seed-batch"}),
     ),
     Scenario.EXPORT: ScenarioFacts(
         question="Does writing the network to the runtime's own files change it, or what it predicts when read back?",
         steps="predict, export, predict, predict with what was read back",
         asks=frozenset({Asks.EXPORT}),
         readings=("undisturbed",),
+        default_networks=frozenset({"conv"}),
     ),
 }

@@ -1,4 +1,4 @@
-"""Writes an observation as it happens: one line a step and one .npy an array, so that a crash keeps what came before it."""
+"""Writes an observation as it happens, so that a crash keeps what came before it."""
 
 import json
 import os
@@ -22,13 +22,15 @@ class StepFailed(Exception):
 
 
 class Recorder:
-    """The observation of one trial, in `folder`: `steps.jsonl`, `arrays.jsonl` (one key a line) and `<line number>.npy`."""
+    """The observation of one trial, in `folder`: `steps.jsonl`, `keys.jsonl` (one key a line), and `arrays.npy`.
+
+    The latter holds the arrays in the order of the keys, each in numpy's .npy format, one after the other.
+    """
 
     def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self.count = 0
         self.steps = open(os.path.join(folder, "steps.jsonl"), "w")
-        self.keys = open(os.path.join(folder, "arrays.jsonl"), "w")
+        self.keys = open(os.path.join(folder, "keys.jsonl"), "w")
+        self.arrays = open(os.path.join(folder, "arrays.npy"), "wb")
 
     def step(self, label: str, action: Callable[[], Any]) -> Any:
         """Run `action`, record how long it took (seconds) and how it ended, return what it returned.
@@ -54,14 +56,15 @@ class Recorder:
 
     def array(self, key: str, value: Array) -> None:
         """Record one array; its dtype and shape are kept."""
-        np.save(os.path.join(self.folder, "{}.npy".format(self.count)), np.asarray(value), allow_pickle=False)
+        np.lib.format.write_array(self.arrays, np.asarray(value), allow_pickle=False)
+        self.arrays.flush()
         self._line(self.keys, key)
-        self.count += 1
 
     def close(self) -> None:
         """Nothing can be recorded any more."""
         self.steps.close()
         self.keys.close()
+        self.arrays.close()
 
     @staticmethod
     def _line(file: Any, value: Any) -> None:

@@ -23,6 +23,8 @@ from crosscheck.probe.recorder import Recorder
 class Trial:
     """One trial's adapter, recorder and inputs: the words in which the scenarios are written.
 
+    `readout` is the second network of `ascent`, for networks that classify.
+
     `asked` turns true when the call under test has come back once; a refusal after that is a finding, before it a status.
     """
 
@@ -33,7 +35,6 @@ class Trial:
         mode: Mode,
         network: Network,
         inputs: Mapping[str, Array],
-        folder: str,
         readout: Optional[Network],
     ) -> None:
         self.adapter = adapter
@@ -41,7 +42,6 @@ class Trial:
         self.mode = mode
         self.network = network
         self.inputs = inputs
-        self.folder = folder
         self.readout = readout
         self.asked = False
 
@@ -290,11 +290,10 @@ def export(trial: Trial) -> None:
     model = trial.build()
     trial.predict(model, "before")
     trial.snapshot(model, "before")
-    folder = os.path.join(trial.folder, "export")
+    folder = os.path.join(trial.network.scratch, "export")
     os.mkdir(folder)
-    label = "export"
     trial.recorder.flags("flags/before-first", trial.adapter.flags())
-    exported = trial.recorder.step(label, lambda: trial.adapter.export(model, trial.mode.name, folder))
+    exported = trial.recorder.step("export", lambda: trial.adapter.export(model, trial.mode.name, folder))
     trial.asked = True
     trial.recorder.flags("flags/after-first", trial.adapter.flags())
     trial.predict(model, "after")

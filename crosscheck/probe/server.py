@@ -45,10 +45,13 @@ def load_adapter(path: str) -> Adapter:
     return found[0]()
 
 
+Work = Callable[[Dict[str, Any]], None]
+
+
 class Child:
     """A trial under way in a process of its own."""
 
-    def __init__(self, request: Dict[str, Any], work: Callable[[Dict[str, Any]], None]) -> None:
+    def __init__(self, request: Dict[str, Any], work: Work) -> None:
         self.request = request
         self.start = time.monotonic()
         self.ended = "exit"
@@ -57,7 +60,7 @@ class Child:
         if self.pid == 0:
             self._run(work)
 
-    def _run(self, work: Callable[[Dict[str, Any]], None]) -> None:
+    def _run(self, work: Work) -> None:
         # os._exit whatever happens: exit handlers of a runtime were registered in the server, for the server.
         code = 70
         try:
@@ -125,12 +128,16 @@ def resident_bytes(pid: int) -> int:
 
 
 class Server:
-    """Reads requests, forks, watches, replies. Ends when the host closes its end of the pipe, and ends its trials with it."""
+    """Reads requests, forks, watches, replies. Ends when the host closes its end of the pipe, and ends its trials with it.
 
-    def __init__(self, requests: int, replies: int, work: Callable[[Dict[str, Any]], None]) -> None:
+    `prepare` runs here before the fork and must execute no operation of the runtime; `work` runs in the trial's process.
+    """
+
+    def __init__(self, requests: int, replies: int, work: Work, prepare: Work) -> None:
         self.requests = requests
         self.replies = replies
         self.work = work
+        self.prepare = prepare
         self.children = {}  # type: Dict[int, Child]
         self.rest = b""
 
@@ -153,6 +160,7 @@ class Server:
                 for request in self.read():
                     if request is None:
                         return self.end()
+                    self.prepare(request)
                     child = Child(request, self.work)
                     self.children[child.pid] = child
 
@@ -195,7 +203,7 @@ def main(arguments: List[str]) -> None:
     for pipe in (requests, replies):
         os.set_inheritable(pipe, False)
     if purpose == "new-interpreter":
-        server = Server(requests, replies, lambda request: exec_trial(path, request))
+        server = Server(requests, replies, lambda request: exec_trial(path, request), lambda request: None)
         server.send({"ready": None, "import_seconds": 0.0})
         return server.serve()
     start = time.perf_counter()
@@ -205,7 +213,17 @@ def main(arguments: List[str]) -> None:
     except Exception as problem:
         os.write(replies, encode({"failed": message(problem)}))
         return
-    server = Server(requests, replies, lambda request: trial.run(adapter, request))
+    materials = {}  # type: Dict[str, trial.Material]
+
+    def prepare(request: Dict[str, Any]) -> None:
+        folder = request["network"]
+        if folder not in materials:
+            materials[folder] = trial.load_material(folder)
+
+    def work(request: Dict[str, Any]) -> None:
+        trial.run(adapter, materials[request["network"]], request)
+
+    server = Server(requests, replies, work, prepare)
     server.send({"ready": version, "import_seconds": time.perf_counter() - start})
     server.serve()
 

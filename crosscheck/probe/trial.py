@@ -4,29 +4,44 @@ import json
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Network, NotInRelease
+from crosscheck.probe.adapter import Adapter, Array, Network, NotInRelease
 from crosscheck.probe.recorder import Recorder, StepFailed, message
 from crosscheck.probe.scenarios import STEPS, Trial
 
 
-def run(adapter: Adapter, request: Dict[str, Any]) -> None:
-    """Carry out `request` ({"out", "network", "mode", "scenario", "reading"}; the first two are folders).
+class Material(NamedTuple):
+    """What the host laid into a network's folder, read once by the server and inherited by every trial."""
+
+    network: Network
+    readout: Optional[Network]
+    inputs: Mapping[str, Array]
+
+
+def load_material(folder: str) -> Material:
+    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, and `readout/` with the same."""
+    readout = os.path.join(folder, "readout")
+    return Material(
+        network=load_network(folder),
+        readout=load_network(readout) if os.path.isdir(readout) else None,
+        inputs=load_arrays(os.path.join(folder, "inputs.npz")),
+    )
+
+
+def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
+    """Carry out `request` ({"out": folder, "mode", "scenario", "reading"}).
 
     Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote. Its absence
     means that the process died. `seconds` is what the steps took, from the first one on.
     """
     out = request["out"]
-    network = load_network(request["network"], out)
-    readout_folder = os.path.join(request["network"], "readout")
-    readout = load_network(readout_folder, out) if os.path.isdir(readout_folder) else None
-    inputs = load_arrays(os.path.join(request["network"], "inputs.npz"))
     mode = next(mode for mode in adapter.modes if mode.name == request["mode"])
     recorder = Recorder(out)
-    trial = Trial(adapter, recorder, mode, network, inputs, out, readout)
+    readout = material.readout and material.readout._replace(scratch=out)
+    trial = Trial(adapter, recorder, mode, material.network._replace(scratch=out), material.inputs, readout)
     start, start_cpu = time.perf_counter(), time.process_time()
     status, reason = "ok", None  # type: str, Optional[str]
     try:
@@ -58,7 +73,7 @@ def run_alone(load_adapter: Callable[[], Adapter], request: Dict[str, Any]) -> N
     except Exception as problem:
         write_end(request["out"], {"status": "import-failed", "reason": message(problem)})
         return
-    run(adapter, request)
+    run(adapter, load_material(request["network"]), request)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # as in a forked trial: exit handlers of a runtime are not what is measured
@@ -70,19 +85,19 @@ def write_end(out: str, end: Dict[str, Any]) -> None:
         json.dump(end, file)
 
 
-def load_network(folder: str, scratch: str) -> Network:
-    """The network that the host laid into `folder`: `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx`."""
+def load_network(folder: str) -> Network:
+    """The network in `folder`; its scratch folder is the trial's to fill in."""
     with open(os.path.join(folder, "graph.json")) as file:
         graph = json.load(file)
-    inputs = load_arrays(os.path.join(folder, "inputs.npz"))
     forms = {
         name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")
     }
+    batch = len(load_arrays(os.path.join(folder, "inputs.npz"))["x"])
     weights = load_arrays(os.path.join(folder, "weights.npz"))
-    return Network(graph=graph, weights=weights, onnx=forms, batch=len(inputs["x"]), scratch=scratch)
+    return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="")
 
 
-def load_arrays(path: str) -> Dict[str, Any]:
+def load_arrays(path: str) -> Dict[str, Array]:
     """Every array of an .npz, none of them pickled."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}

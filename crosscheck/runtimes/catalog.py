@@ -67,7 +67,7 @@ class Native:
     link: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
     """A release under other switches; `plain` has none. `lock` names the distribution's lock."""
 
@@ -79,7 +79,7 @@ class Variant:
     modes: tuple[str, ...] = ("*",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Release:
     """One published version, how to install it, and its variants (`plain` first)."""
 
@@ -101,7 +101,7 @@ class Release:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runtime:
     """One runtime's folder."""
 

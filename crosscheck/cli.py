@@ -1,0 +1,163 @@
+"""The command line: words in, messages out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from crosscheck import __version__
+from crosscheck.errors import CrosscheckError, UsageError
+
+__all__ = ["main"]
+
+OK, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and return its exit code.
+
+    0 ran to the end; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells could not be measured although they
+    should have been; 130 interrupted.
+    """
+    errors = Console(stderr=True)
+    try:
+        parsed = _parser().parse_args(arguments)
+        code: int = parsed.command(parsed, Console())
+    except UsageError as mistake:
+        errors.print(f"crosscheck: {mistake}", markup=False, highlight=False, soft_wrap=True)
+        return USAGE
+    except CrosscheckError as failure:
+        errors.print(f"crosscheck: {failure}", markup=False, highlight=False, soft_wrap=True)
+        return FAILURE
+    except KeyboardInterrupt:
+        errors.print("crosscheck: interrupted; the same command goes on from here.", markup=False)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as `| head` does; Python would complain at exit
+        return OK
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. `{self.prog} --help` shows the words.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="crosscheck", description="Which runtimes leak training-mode statistics when asked for an input gradient?")
+    parser.add_argument("--version", action="version", version=f"crosscheck {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="make the environments, run the matrix, write the report")
+    run.add_argument("what", nargs="*", metavar="WHAT", help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; without: the default matrix")
+    run.add_argument("--all", action="store_true", dest="everything", help="every release, variant, mode, network and scenario of what was named")
+    run.add_argument("--network", action="append", default=[], metavar="GLOB", help="networks, or a .onnx file of your own; repeatable")
+    run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
+    run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
+    run.add_argument("--trials", type=int, default=2, metavar="N", help="trials of each cell's first reading (default 2)")
+    run.add_argument("--jobs", type=int, default=None, metavar="N", help="trials side by side (default: one a core)")
+    run.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="where the results go (default crosscheck-out)")
+    run.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    run.add_argument("--isolation", choices=("fork", "new-interpreter"), default="fork", help="a trial is a fork of a process that imported the runtime, or an interpreter of its own")
+    run.set_defaults(command=_run)
+
+    lists = commands.add_parser("list", help="what there is")
+    lists.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
+    lists.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only of these runtimes")
+    lists.set_defaults(command=_list)
+
+    explain = commands.add_parser("explain", help="the numbers, thresholds and contract behind a cell's findings")
+    explain.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
+    explain.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="the folder of the run (default crosscheck-out)")
+    explain.set_defaults(command=_explain)
+
+    report = commands.add_parser("report", help="write the report again, from cells.jsonl")
+    report.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="the folder of the run (default crosscheck-out)")
+    report.set_defaults(command=_report)
+
+    doctor = commands.add_parser("doctor", help="what this machine lacks, and how to get it")
+    doctor.set_defaults(command=_doctor)
+
+    lock = commands.add_parser("lock", help="for maintainers of a runtime's folder: resolve and pin releases anew")
+    lock.add_argument("what", nargs="+", metavar="WHAT", help="as for run")
+    lock.set_defaults(command=_lock)
+    return parser
+
+
+def _run(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.job import Job, run
+    from crosscheck.matrix.engine import cores
+    from crosscheck.progress import progress_for
+
+    job = Job(
+        what=parsed.what,
+        everything=parsed.everything,
+        networks=parsed.network,
+        modes=parsed.mode,
+        scenarios=parsed.scenario,
+        trials=parsed.trials,
+        jobs=cores() if parsed.jobs is None else parsed.jobs,
+        out=parsed.out,
+        fresh=parsed.fresh,
+        isolation=parsed.isolation,
+    )
+    with progress_for(console) as progress:
+        result = run(job, progress)
+    total = sum(result.statuses.values())
+    found = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
+    console.print(f"{total} cells in {result.seconds:.1f} s: {found or 'no findings'}", highlight=False)
+    others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
+    if others:
+        console.print(f"without findings: {others}", highlight=False)
+    console.print(f"report: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    return INCOMPLETE if result.incomplete else OK
+
+
+def _list(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.listing import LISTS
+
+    LISTS[parsed.what](console, parsed.runtime)
+    return OK
+
+
+def _explain(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.explain import explain
+
+    explain(console, parsed.out, parsed.cell)
+    return OK
+
+
+def _report(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck import report
+
+    console.print(f"report: {report.write(parsed.out)}", highlight=False, soft_wrap=True)
+    return OK
+
+
+def _doctor(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.doctor import examine
+
+    return OK if examine(console) else INCOMPLETE
+
+
+def _lock(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.environments.locks import lock, lock_native
+    from crosscheck.matrix.selection import targets
+    from crosscheck.runtimes.catalog import catalog
+
+    done = set()
+    for target in targets(parsed.what, catalog(), everything=True):
+        wanted = [(target.runtime.lock(target.release, target.variant), lambda t=target: lock(t.runtime, t.release, t.variant))]
+        wanted += [(target.runtime.native_lock(native), lambda t=target, n=native: lock_native(t.runtime, n)) for native in target.release.native]
+        for path, make in wanted:
+            if path not in done:
+                done.add(path)
+                console.print(make(), highlight=False, soft_wrap=True)
+    return OK

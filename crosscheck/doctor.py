@@ -1,0 +1,70 @@
+"""`crosscheck doctor`: what this machine lacks, and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections import defaultdict
+
+from rich.console import Console
+
+from crosscheck.environments import interpreters
+from crosscheck.environments.environment import cache_folder
+from crosscheck.environments.interpreters import uv
+from crosscheck.errors import EnvironmentFailure
+from crosscheck.runtimes.catalog import Runtime, catalog
+
+__all__ = ["examine"]
+
+#: What the environments of the default matrix take, with some room (bytes).
+ROOM = 3 * 10**9
+
+
+def examine(console: Console) -> bool:
+    """Print what is there and what is not, with the remedy; return whether every release can be had."""
+    checks = [_platform(), _uv(), _disk(), *(_interpreters(runtime) for runtime in catalog().values())]
+    for good, text in checks:
+        console.print(f"{'[green]ok[/green]  ' if good else '[red]lack[/red]'} {text}", highlight=False, soft_wrap=True)
+    return all(good for good, _ in checks)
+
+
+def _platform() -> tuple[bool, str]:
+    here = f"{platform.system()} {platform.machine()}"
+    if here == "Linux x86_64":
+        return True, here
+    return False, f"{here}: most old releases have wheels for Linux x86_64 only; run crosscheck there, or in a container"
+
+
+def _uv() -> tuple[bool, str]:
+    try:
+        answer = subprocess.run(uv("--version"), capture_output=True, text=True)
+    except OSError:
+        return False, "uv is not there: `python3 -m pip install uv`"
+    return True, answer.stdout.strip()
+
+
+def _disk() -> tuple[bool, str]:
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"environments live in {folder}, {free / 1e9:.0f} GB free"
+    if free >= ROOM:
+        return True, text
+    return False, f"{text}: free {ROOM / 1e9:.0f} GB, or name another folder in CROSSCHECK_CACHE"
+
+
+def _interpreters(runtime: Runtime) -> tuple[bool, str]:
+    lacking = defaultdict(list)
+    for release in runtime.releases:
+        try:
+            interpreters.find(release.python, fetch=False)
+        except EnvironmentFailure:
+            lacking[release.python].append(release.version)
+    if not lacking:
+        return True, f"{runtime.name}: an interpreter for each of {len(runtime.releases)} releases"
+    parts = [
+        f"{', '.join(versions)} need CPython {' or '.join(minors)} (`uv python install {minors[0]}`, or pyenv)"
+        for minors, versions in lacking.items()
+    ]
+    return False, f"{runtime.name}: {'; '.join(parts)}"

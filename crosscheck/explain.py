@@ -1,0 +1,67 @@
+"""`crosscheck explain`: one judged cell in words and numbers, from `cells.jsonl`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from crosscheck import report
+from crosscheck.errors import UsageError
+
+__all__ = ["explain"]
+
+
+def explain(console: Console, folder: Path, cell_id: str) -> None:
+    """Print a cell's findings, and for each the number, the threshold, its reason, the contract and its link.
+
+    Raises UsageError for a cell that the run in `folder` does not have, with the nearest ids.
+    """
+    cells = {cell["id"]: cell for cell in report.read_cells(folder / "cells.jsonl")}
+    if cell_id not in cells:
+        close = difflib.get_close_matches(cell_id, cells, n=3, cutoff=0.0)
+        raise UsageError(f"{folder} has no cell '{cell_id}'. Nearest: {', '.join(close) or 'none, it has no cells'}.")
+    cell = cells[cell_id]
+    console.print(f"[bold]{escape(cell['id'])}[/bold]", highlight=False)
+    rows = [
+        ("call", cell["call"]),
+        ("status", cell["status"] + (f": {cell['reason']}" if cell["reason"] else "")),
+        ("findings", ", ".join(cell["findings"]) or "none: it was not measured"),
+        ("contract", f"statistics {cell['contract']['statistics']}: {cell['contract']['says']}"),
+        ("", cell["contract"]["link"]),
+        ("prediction before", _numbers(cell["prediction_before"])),
+        ("prediction after", _numbers(cell["prediction_after"])),
+        ("gradient error", _errors(cell["gradient_error"])),
+        ("update", _errors(cell["update"])),
+        ("state changes", _errors(cell["state_changes"])),
+        ("measure it again", cell["reproduce"]),
+    ]
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, text in rows:
+        if text:
+            facts.add_row(name, escape(str(text)))
+    console.print(facts)
+    evidence = Table("finding", "what", "value", "threshold", "why this threshold", box=None, pad_edge=False)
+    for row in cell["evidence"]:
+        what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
+        evidence.add_row(*(escape(text) for text in (row["finding"], what, _number(row["value"]), _number(row["threshold"]), row["why"])))
+    console.print(evidence)
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _numbers(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_numbers, value)) + "]"
+    return _number(value)
+
+
+def _errors(value: object) -> str:
+    return ", ".join(f"{name} {_number(item)}" for name, item in value.items()) if isinstance(value, dict) else ""

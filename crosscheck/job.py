@@ -1,0 +1,330 @@
+"""One matrix job: plan, run, judge, report. What a Python user calls, and the command line too."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+import crosscheck
+from crosscheck import report
+from crosscheck.cells import Observation, Status
+from crosscheck.environments.environment import Environment
+from crosscheck.environments.locks import pins
+from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.judge import Judgement, Truth, judge, unmeasured
+from crosscheck.matrix import cache
+from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
+from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.plan import Planned, Wanted, expand
+from crosscheck.matrix.scenarios import SCENARIOS
+from crosscheck.matrix.selection import Target, matching, targets
+from crosscheck.networks import Network, load, names, write_arrays
+from crosscheck.runtimes.catalog import Runtime, catalog
+
+__all__ = ["ISOLATIONS", "Job", "Result", "run"]
+
+ISOLATIONS = ("fork", "new-interpreter")
+
+#: Statuses that say: this should have been measured, and was not. The others are the runtime's own answer.
+SHOULD_HAVE_BEEN = frozenset(
+    {Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, and how. The fields are the options of `crosscheck run`."""
+
+    what: Sequence[str] = ()
+    everything: bool = False
+    networks: Sequence[str] = ()
+    modes: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    trials: int = 2
+    jobs: int = field(default_factory=cores)
+    out: Path = Path("crosscheck-out")
+    fresh: bool = False
+    isolation: str = "fork"
+
+    def command(self, what: Sequence[str]) -> list[str]:
+        """The command line of this job, with other words for WHAT."""
+        words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
+        for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
+            words += [word for value in values for word in (option, value)]
+        return words
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job left: its folder, how many cells have which status, and the seconds it took."""
+
+    folder: Path
+    statuses: dict[str, int]
+    findings: dict[str, int]
+    seconds: float
+    unchanged: bool
+
+    @property
+    def incomplete(self) -> int:
+        """How many cells could not be measured although they should have been."""
+        return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
+
+
+def run(job: Job, progress: Progress, runtimes: dict[str, Runtime] | None = None) -> Result:
+    """Measure what is not measured yet, judge everything, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
+
+    `runtimes` stands in for the catalog. Raises UsageError for words that cannot be carried out, CrosscheckError when
+    crosscheck itself fails; what was measured until then is kept.
+    """
+    if job.trials < 1 or job.jobs < 1:
+        raise UsageError("--trials and --jobs take whole numbers from 1 on.")
+    start = time.monotonic()
+    known = runtimes if runtimes is not None else dict(catalog())
+    selected = targets(job.what, known, job.everything)
+    plan = expand(selected, _networks(job.networks), _wanted(job))
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.out / "lock", timeout=0), Journal(job.out / "journal.sqlite") as journal:
+            if job.fresh:
+                journal.forget()
+            return _run(job, plan, selected, journal, progress, start)
+    except Timeout:
+        raise UsageError(f"another crosscheck is at work in {job.out}. Wait for it, or use another --out.") from None
+    except OSError as problem:
+        raise CrosscheckError(
+            f"{job.out}: {problem.strerror or problem}. Free space or choose another --out, then run the same command "
+            "again; what was measured is kept."
+        ) from problem
+
+
+def _run(
+    job: Job, plan: Sequence[Planned], selected: Sequence[Target], journal: Journal, progress: Progress, start: float
+) -> Result:
+    measured = measure(plan, journal, Settings(job.jobs, job.isolation), progress)
+    measured_at = time.monotonic()
+    mark = _fingerprint(plan, measured)
+    before = _read_json(job.out / "run.json")
+    unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
+    if unchanged:
+        statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
+    else:
+        statuses, findings = _judge(job, plan, measured, journal)
+    facts = _facts(job, plan, selected, measured)
+    facts["fingerprint"] = mark
+    facts["counts"] |= {"statuses": statuses, "findings": findings}
+    facts["seconds"] |= {
+        "cells": round(measured_at - start - measured.environment_seconds, 3),
+        "judging": round(time.monotonic() - measured_at, 3),
+        "total": round(time.monotonic() - start, 3),
+    }
+    if unchanged and (job.out / "report.html").exists():
+        return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
+    _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
+    report.write(job.out)
+    return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
+
+
+def _networks(patterns: Sequence[str]) -> list[Network]:
+    """The networks that ship and match a glob, or all of them; and users' own `.onnx` files."""
+    files = [pattern for pattern in patterns if pattern.endswith(".onnx")]
+    globs = [pattern for pattern in patterns if not pattern.endswith(".onnx")]
+    shipped = matching(globs, names(), "network") if globs or not files else []
+    return [load(name) for name in (*(shipped or (() if files else names())), *files)]
+
+
+def _wanted(job: Job) -> Wanted:
+    return Wanted(job.modes, job.scenarios, job.networks, job.everything, job.trials)
+
+
+def _judge(
+    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Judge every cell from the journal; write `cells.jsonl` and `arrays/`; count statuses and findings."""
+    statuses: dict[str, int] = {}
+    findings: dict[str, int] = {}
+    truths: dict[str, Truth] = {}
+    arrays = job.out / "arrays"
+    arrays.mkdir(exist_ok=True)
+    stale = set(arrays.glob("**/*.npz"))
+    lines = []
+    for planned in plan:
+        cell, network = planned.cell, planned.network
+        if network.name not in truths:
+            truths[network.name] = Truth.of(network)
+        kept = None
+        if cell.id in measured.statuses:
+            status, reason, stderr = measured.statuses[cell.id]
+            judgement = unmeasured(status, reason, stderr)
+        else:
+            observations = [record.observation() for record in journal.records(measured.keys[cell.id])]
+            judgement = judge(cell, planned.mode, network, truths[network.name], observations)
+            kept = _keep(arrays, planned, observations[0])
+            stale.discard(kept)
+        line = _line(job, planned, judgement, measured.environments.get(planned.target.id))
+        line["arrays"] = None if kept is None else str(kept.relative_to(job.out))
+        lines.append(json.dumps(_strict(line)))
+        statuses[judgement.status] = statuses.get(judgement.status, 0) + 1
+        for finding in judgement.findings:
+            findings[finding] = findings.get(finding, 0) + 1
+    for path in stale:
+        path.unlink()
+    _write(job.out / "cells.jsonl", "".join(line + "\n" for line in lines))
+    return statuses, findings
+
+
+def _line(job: Job, planned: Planned, judgement: Judgement, environment: Environment | None) -> dict[str, Any]:
+    """A line of `cells.jsonl`: what the cell is, what the judge says, and with what it was measured."""
+    cell, target = planned.cell, planned.target
+    return {
+        "schema": 1,
+        "id": cell.id,
+        "runtime": cell.runtime,
+        "release": cell.release,
+        "released": target.release.released,
+        "variant": cell.variant,
+        "mode": cell.mode,
+        "intent": planned.mode.intent,
+        "asks": planned.mode.asks,
+        "network": cell.network,
+        "scenario": cell.scenario.value,
+        "call": planned.mode.call,
+        "contract": planned.mode.contract._asdict(),
+        **dataclasses.asdict(judgement),
+        "environment": _environment(target, environment),
+        "reproduce": shlex.join(
+            ["crosscheck", "run", target.id, "--mode", cell.mode, "--network", cell.network]
+            + ["--scenario", cell.scenario.value]
+        ),
+    }
+
+
+def _environment(target: Target, environment: Environment | None) -> dict[str, Any] | None:
+    if environment is None:
+        return None
+    return {
+        "python": environment.interpreter.version,
+        "packages": pins(environment.lock.read_text()),
+        "variables": dict(target.variant.environment),
+    }
+
+
+def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
+    """The first trial's arrays, for readers who want the numbers themselves."""
+    cell = planned.cell
+    path = folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(path, observation.arrays)
+    return path
+
+
+def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:
+    """What stands in `run.json` beside the counts and the seconds that are known at the end."""
+    runtimes = {target.runtime.name: target.runtime for target in selected}
+    networks = {planned.network.name: planned.network for planned in plan}
+    asked = {planned.mode.name for planned in plan}
+    return {
+        "schema": 1,
+        "crosscheck": crosscheck.__version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": job.command(job.what),
+        "machine": _machine(),
+        "jobs": job.jobs,
+        "isolation": job.isolation,
+        "seconds": {"environments": round(measured.environment_seconds, 3), "imports": measured.import_seconds},
+        "counts": {"cells": len(plan), "trials": measured.ran + measured.reused, "reused": measured.reused},
+        "runtimes": {
+            name: {
+                "title": runtime.title,
+                "link": runtime.link,
+                "releases": list(dict.fromkeys(t.release.version for t in selected if t.runtime is runtime)),
+                "modes": [
+                    mode._asdict() | {"contract": mode.contract._asdict()}
+                    for mode in runtime.modes
+                    if mode.name in asked
+                ],
+            }
+            for name, runtime in runtimes.items()
+        },
+        "networks": {name: {"title": network.title} for name, network in networks.items()},
+        "scenarios": {
+            planned.cell.scenario.value: {
+                "question": SCENARIOS[planned.cell.scenario].question,
+                "steps": SCENARIOS[planned.cell.scenario].steps,
+            }
+            for planned in plan
+        },
+        "environments": {
+            name: {"lock": environment.lock.name, "python": environment.interpreter.version, "key": environment.key}
+            for name, environment in measured.environments.items()
+        },
+    }
+
+
+def _machine() -> dict[str, Any]:
+    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": cpu,
+        "cores": cores(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "python": platform.python_version(),
+    }
+
+
+def _cpuinfo() -> Iterable[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else ()
+
+
+def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
+    """Equal where the same cells were measured by the same trials and would be judged and told alike."""
+    sums = hashlib.sha256()
+    for package in ("judge", "oracle", "report", "networks"):
+        sums.update(cache.folder_digest(Path(crosscheck.__file__).parent / package).encode())
+    for planned in plan:
+        cell = planned.cell.id
+        sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())
+    return sums.hexdigest()
+
+
+def _strict(value: Any) -> Any:
+    """The same without what JSON lacks: NaN and infinities become strings, arrays lists, enums their values."""
+    match value:
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(float(value))]
+        case np.ndarray() | np.generic():
+            return _strict(value.tolist())
+        case dict():
+            return {key: _strict(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_strict(item) for item in value]
+    return value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

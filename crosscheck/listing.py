@@ -1,0 +1,111 @@
+"""`crosscheck list`: what there is, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from crosscheck.environments import interpreters
+from crosscheck.errors import EnvironmentFailure, UsageError
+from crosscheck.matrix.scenarios import SCENARIOS
+from crosscheck.matrix.selection import nearest
+from crosscheck.networks import load, names
+from crosscheck.runtimes.catalog import Release, Runtime, catalog
+
+__all__ = ["LISTS"]
+
+
+def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
+    for name in wanted:
+        if name not in catalog():
+            raise UsageError(f"unknown runtime '{name}'. {nearest(name, catalog())}")
+    return [runtime for name, runtime in catalog().items() if name in wanted or not wanted]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _list_runtimes(console: Console, wanted: Sequence[str]) -> None:
+    table = _table("runtime", "releases", "from", "to", "modes", "what")
+    for runtime in _runtimes(wanted):
+        first, last = runtime.releases[0].version, runtime.releases[-1].version
+        table.add_row(runtime.name, str(len(runtime.releases)), first, last, str(len(runtime.modes)), runtime.title)
+    console.print(table)
+
+
+def _list_releases(console: Console, wanted: Sequence[str]) -> None:
+    table = _table("release", "published", "default", "interpreter", "variants")
+    for runtime in _runtimes(wanted):
+        for release in runtime.releases:
+            table.add_row(
+                f"{runtime.name}@{release.version}",
+                release.released,
+                "yes" if release.default else "",
+                _interpreter(release),
+                ", ".join(variant.name for variant in release.variants[1:]),
+            )
+    console.print(table)
+
+
+def _interpreter(release: Release) -> str:
+    try:
+        return interpreters.find(release.python, fetch=False).version
+    except EnvironmentFailure:
+        return f"needs {' or '.join(release.python)}"
+
+
+def _list_modes(console: Console, wanted: Sequence[str]) -> None:
+    table = _table("mode", "asks", "intent", "since", "until", "default", "statistics, as documented", "call")
+    for runtime in _runtimes(wanted):
+        table.add_section()
+        for mode in runtime.modes:
+            table.add_row(
+                f"{runtime.name}: {mode.name}",
+                mode.asks,
+                mode.intent,
+                mode.since or "",
+                mode.until or "",
+                "yes" if mode.default else "",
+                mode.contract.statistics,
+                mode.call,
+            )
+    console.print(table)
+
+
+def _list_networks(console: Console, wanted: Sequence[str]) -> None:
+    table = _table("network", "input", "batch norms", "held-out images", "what")
+    for network in map(load, names()):
+        held_out = "" if network.labels is None else str(len(network.labels))
+        shape = " x ".join(map(str, network.x.shape))
+        table.add_row(network.name, shape, str(len(network.batch_norms)), held_out, network.title)
+    console.print(table)
+
+
+def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
+    table = _table("scenario", "modes that ask", "networks", "by default", "question and steps")
+    for scenario, facts in SCENARIOS.items():
+        asks = " or ".join(sorted(asked.value for asked in facts.asks))
+        table.add_row(
+            scenario.value,
+            f"{asks} ({facts.intent} intent)" if facts.intent else asks,
+            "with held-out images" if facts.needs_labels else "all",
+            ", ".join(sorted(facts.default_networks)),
+            f"{facts.question}\n[dim]{facts.steps}[/dim]",
+        )
+        table.add_section()
+    console.print(table)
+
+
+LISTS: dict[str, Callable[[Console, Sequence[str]], None]] = {
+    "runtimes": _list_runtimes,
+    "releases": _list_releases,
+    "modes": _list_modes,
+    "networks": _list_networks,
+    "scenarios": _list_scenarios,
+}

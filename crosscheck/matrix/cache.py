@@ -1,0 +1,44 @@
+"""When an observation may be used again: the hash of everything that it depends on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from crosscheck import probe
+from crosscheck.cells import Trial
+from crosscheck.environments.environment import Environment
+from crosscheck.matrix.plan import Planned
+
+__all__ = ["folder_digest", "key"]
+
+SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
+
+
+def key(planned: Planned, trial: Trial, environment: Environment, isolation: str) -> str:
+    """Equal keys, equal observation: cell and reading, adapter, probe, lock + interpreter + platform, network, switches."""
+    parts = [
+        planned.cell.id,
+        trial.reading,
+        trial.repeat,
+        _file(planned.target.runtime.adapter),
+        folder_digest(Path(probe.__file__).parent),
+        environment.key,
+        planned.network.digest,
+        sorted(planned.target.variant.environment.items()),
+        isolation,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.cache
+def folder_digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a folder's Python files and templates, subfolders included."""
+    return hashlib.sha256("".join(_file(file) for file in sorted(path.rglob("*")) if file.suffix in SOURCES).encode()).hexdigest()

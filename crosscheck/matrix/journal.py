@@ -1,0 +1,148 @@
+"""Recorded observations, appended as they come: an SQLite file that survives a kill at any moment.
+
+Holds observations only, never findings, so that a changed threshold judges old runs again without running them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from crosscheck.cells import Array, Observation, Status, Step
+from crosscheck.errors import CrosscheckError
+
+__all__ = ["Journal", "Record"]
+
+VERSION = 1
+TABLE = """
+create table if not exists observation (
+    key text primary key, cell text, reading text, repeat integer,
+    status text, reason text, steps text, keys text, arrays blob,
+    seconds real, cpu_seconds real, peak_bytes integer, stderr text
+) without rowid
+"""
+
+#: A trial that ran out of time may have been the machine's fault: it is measured again.
+NOT_REUSED = (Status.TIMED_OUT.value,)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial's observation as it is stored: arrays as the probe wrote them, in .npy format one after the other."""
+
+    reading: str
+    status: Status
+    reason: str | None
+    steps: str
+    keys: str
+    arrays: bytes
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    stderr: str
+
+    def observation(self) -> Observation:
+        """The same with its arrays and steps read."""
+        return Observation(
+            reading=self.reading,
+            status=self.status,
+            reason=self.reason,
+            steps=_steps(self.steps),
+            arrays=_arrays(self.keys, self.arrays),
+            seconds=self.seconds,
+            cpu_seconds=self.cpu_seconds,
+            peak_bytes=self.peak_bytes,
+            stderr=self.stderr,
+        )
+
+
+class Journal:
+    """The journal of one output folder. Used by one run at a time; the folder's lock sees to that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.connection = sqlite3.connect(path, isolation_level=None)
+            # Write-ahead logging: a committed row is there whatever kills the process, and a commit costs no fsync.
+            self.connection.execute("pragma journal_mode = wal")
+            self.connection.execute("pragma synchronous = normal")
+            if self.connection.execute("pragma user_version").fetchone()[0] not in (0, VERSION):
+                raise CrosscheckError(f"{path} was written by another version of crosscheck. Use another --out.")
+            self.connection.execute(f"pragma user_version = {VERSION}")
+            self.connection.execute(TABLE)
+        except sqlite3.DatabaseError as problem:
+            raise CrosscheckError(f"{path} cannot be used as a journal ({problem}). Move it away or use another --out.") from problem
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.connection.close()
+
+    def append(self, key: str, cell: str, repeat: int, record: Record) -> None:
+        """Keep one trial's observation. Raises CrosscheckError when the disk is full."""
+        row = (
+            key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, record.keys,
+            record.arrays, record.seconds, record.cpu_seconds, record.peak_bytes, record.stderr,
+        )  # fmt: skip
+        try:
+            self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
+        except sqlite3.OperationalError as problem:
+            raise CrosscheckError(
+                f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
+                "what was measured is kept."
+            ) from problem
+
+    def reusable(self) -> set[str]:
+        """The keys of all trials that need not be run again."""
+        rows = self.connection.execute(
+            f"select key from observation where status not in ({', '.join('?' * len(NOT_REUSED))})", NOT_REUSED
+        )
+        return {key for (key,) in rows}
+
+    def records(self, keys: Iterable[str]) -> list[Record]:
+        """The observations under the keys, in their order; keys that are not there are passed over."""
+        found = []
+        for key in keys:
+            row = self.connection.execute(
+                "select reading, status, reason, steps, keys, arrays, seconds, cpu_seconds, peak_bytes, stderr "
+                "from observation where key = ?",
+                (key,),
+            ).fetchone()
+            if row is not None:
+                found.append(Record(row[0], Status(row[1]), *row[2:]))
+        return found
+
+    def forget(self) -> None:
+        """Begin afresh."""
+        self.connection.execute("delete from observation")
+
+
+def _steps(text: str) -> tuple[Step, ...]:
+    """A step that began and never ended is the one in which the process died: it is kept, with NaN seconds."""
+    steps: list[Step] = []
+    begun: str | None = None
+    for line in text.splitlines():
+        row: Mapping[str, Any] = json.loads(line)
+        if row.get("begun"):
+            begun = row["label"]
+            continue
+        if begun == row["label"]:
+            begun = None
+        steps.append(Step(row["label"], row["seconds"], row.get("error"), row.get("flags")))
+    if begun is not None:
+        steps.append(Step(begun, float("nan"), error="the process ended in this step"))
+    return tuple(steps)
+
+
+def _arrays(keys: str, data: bytes) -> dict[str, Array]:
+    stream = io.BytesIO(data)
+    return {json.loads(line): np.lib.format.read_array(stream, allow_pickle=False) for line in keys.splitlines()}

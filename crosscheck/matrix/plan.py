@@ -1,0 +1,105 @@
+"""Expands targets x modes x networks x scenarios into cells, and each cell into trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from crosscheck.cells import Asks, Cell, Scenario, Trial
+from crosscheck.errors import UsageError
+from crosscheck.matrix.scenarios import SCENARIOS, ScenarioFacts
+from crosscheck.matrix.selection import Target, matching
+from crosscheck.networks import Network
+from crosscheck.probe.adapter import Mode
+
+__all__ = ["Planned", "Wanted", "expand"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of the matrix: globs for modes, networks and scenarios, empty for the default ones."""
+
+    modes: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    everything: bool = False
+    trials: int = 2
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell that is to be measured, and all that its measuring needs. `lacking` says why it cannot be asked for at all."""
+
+    cell: Cell
+    target: Target = field(repr=False)
+    mode: Mode = field(repr=False)
+    network: Network = field(repr=False)
+    lacking: str | None = None
+    trials: tuple[Trial, ...] = ()
+
+
+def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wanted) -> list[Planned]:
+    """Every cell, in the order of runtime, release, variant, mode, network, scenario.
+
+    Raises UsageError where a glob matches nothing or nothing is left.
+    """
+    scenarios = matching(wanted.scenarios or ["*"], list(SCENARIOS), "scenario")
+    if wanted.modes:
+        matching(wanted.modes, [mode.name for target in targets for mode in target.runtime.modes], "mode")
+    planned = [
+        cell
+        for target in targets
+        for mode in target.runtime.modes
+        if _mode_wanted(mode, target, wanted)
+        for network in networks
+        for scenario in scenarios
+        if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
+        for cell in [_planned(target, mode, network, Scenario(scenario), wanted.trials)]
+    ]
+    if not planned:
+        raise UsageError(
+            "nothing is left to run: no selected scenario suits the selected modes and networks. "
+            "`crosscheck list scenarios` shows which suits which."
+        )
+    return planned
+
+
+def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
+    if not any(fnmatchcase(mode.name, pattern) for pattern in target.variant.modes):
+        return False
+    if wanted.modes:
+        return any(fnmatchcase(mode.name, pattern) for pattern in wanted.modes)
+    return wanted.everything or mode.default
+
+
+def _suits(
+    facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
+) -> bool:
+    if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+        return False
+    if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
+        return False
+    if wanted.scenarios or wanted.networks:
+        return True
+    if target.variant.name != "plain" and not facts.for_variants:
+        return False
+    return wanted.everything or network.name in facts.default_networks
+
+
+def _planned(target: Target, mode: Mode, network: Network, scenario: Scenario, trials: int) -> Planned:
+    cell = Cell(target.runtime.name, target.release.version, target.variant.name, mode.name, network.name, scenario)
+    if not target.release.has(mode):
+        bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
+        lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
+        return Planned(cell, target, mode, network, lacking=lacking)
+    readings = SCENARIOS[scenario].readings
+    return Planned(cell, target, mode, network, trials=tuple(_trials(cell, readings, trials)))
+
+
+def _trials(cell: Cell, readings: Sequence[str], trials: int) -> Iterable[Trial]:
+    """The first reading as often as asked for, the others once: trials that disagree are repeated later."""
+    for repeat in range(trials):
+        yield Trial(cell, readings[0], repeat)
+    for reading in readings[1:]:
+        yield Trial(cell, reading)

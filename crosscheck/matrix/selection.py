@@ -1,0 +1,121 @@
+"""Words of the command line -> releases, modes, networks and scenarios. Every mistake names its nearest neighbours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from packaging.version import InvalidVersion, Version
+
+from crosscheck.errors import UsageError
+from crosscheck.runtimes.catalog import Release, Runtime, Variant
+
+__all__ = ["Target", "matching", "nearest", "targets"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A release in one variant."""
+
+    runtime: Runtime
+    release: Release
+    variant: Variant
+
+    @property
+    def id(self) -> str:
+        """As in a cell's id: `mxnet@1.9.1+naive-engine`."""
+        suffix = "" if self.variant.name == "plain" else f"+{self.variant.name}"
+        return f"{self.runtime.name}@{self.release.version}{suffix}"
+
+
+def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bool) -> list[Target]:
+    """What `crosscheck run WORDS` is about: `mxnet`, `mxnet@1.9.1`, `mxnet@0.9.5..1.3`, `mxnet@newest`, `mxnet@1.9.1+mkl`.
+
+    A version that is not a release stands for all that begin with it (`1.3`: 1.3.0, 1.3.0.post0, 1.3.1), also as an end
+    of a range. Without a version, and without words, the default matrix's releases and variants; with `everything`, all.
+    Raises UsageError for what does not exist.
+    """
+    found: list[Target] = []
+    for word in words or list(catalog):
+        name, at, rest = word.partition("@")
+        version, plus, variant = rest.partition("+")
+        if name not in catalog:
+            raise UsageError(f"unknown runtime '{name}'. {nearest(name, catalog)}")
+        if at and not version:
+            raise UsageError(f"'{word}' names no release. Write for example {name}@{catalog[name].releases[-1].version}.")
+        runtime = catalog[name]
+        for release in _releases(runtime, version) if at else runtime.releases:
+            found += _variants(runtime, release, variant if plus else None, named=bool(at), everything=everything)
+    return list(dict.fromkeys(found))
+
+
+def _releases(runtime: Runtime, wanted: str) -> list[Release]:
+    if wanted == "newest":
+        return [runtime.releases[-1]]
+    low, dots, high = wanted.partition("..")
+    if dots:
+        lowest = min(_prefixed(runtime, low), default=None) if low else Version("0")
+        highest = max(_prefixed(runtime, high), default=None) if high else Version(runtime.releases[-1].version)
+        lowest = lowest or _version(low, runtime)
+        highest = highest or _version(high, runtime)
+        found = [release for release in runtime.releases if lowest <= Version(release.version) <= highest]
+    else:
+        exact = [release for release in runtime.releases if release.version == wanted]
+        prefixed = _prefixed(runtime, wanted)
+        found = exact or [release for release in runtime.releases if Version(release.version) in prefixed]
+    if not found:
+        raise UsageError(
+            f"{runtime.name} has no release '{wanted}'. {nearest(wanted, [row.version for row in runtime.releases])} "
+            f"`crosscheck list releases {runtime.name}` shows all."
+        )
+    return found
+
+
+def _prefixed(runtime: Runtime, prefix: str) -> list[Version]:
+    return [
+        Version(release.version)
+        for release in runtime.releases
+        if release.version == prefix or release.version.startswith(prefix + ".")
+    ]
+
+
+def _version(text: str, runtime: Runtime) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        raise UsageError(
+            f"'{text}' is not a version. {nearest(text, [row.version for row in runtime.releases])}"
+        ) from None
+
+
+def _variants(
+    runtime: Runtime, release: Release, wanted: str | None, named: bool, everything: bool
+) -> Iterable[Target]:
+    if wanted is not None:
+        found = [variant for variant in release.variants if variant.name == wanted]
+        if not found:
+            names = [variant.name for variant in release.variants]
+            raise UsageError(f"{runtime.name} {release.version} has no variant '{wanted}'. {nearest(wanted, names)}")
+    elif everything:
+        found = list(release.variants)
+    else:
+        found = [variant for variant in release.variants if variant.default or (named and variant.name == "plain")]
+    return [Target(runtime, release, variant) for variant in found]
+
+
+def matching(patterns: Sequence[str], names: Iterable[str], what: str) -> list[str]:
+    """The names that match one of the globs, in their own order. Raises UsageError for a glob that matches none."""
+    known = list(dict.fromkeys(names))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(f"no {what} matches '{pattern}'. {nearest(pattern, known)}")
+    return [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def nearest(wanted: str, names: Iterable[str]) -> str:
+    """A sentence with the names that look most like the wanted one, or with all of them where there are few."""
+    known = list(names)
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4) or (known if len(known) <= 8 else [])
+    return f"Did you mean {', '.join(close)}?" if close else f"There are {len(known)}."

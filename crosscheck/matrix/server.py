@@ -1,0 +1,197 @@
+"""The host's end of a probe server: starts it in a release's environment, sends it trials, collects what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crosscheck import probe
+from crosscheck.cells import Status
+from crosscheck.environments.environment import Environment
+from crosscheck.errors import ProbeError
+from crosscheck.matrix.journal import Record
+from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.selection import Target
+
+__all__ = ["STDERR_TAIL", "Limits", "ProbeServer"]
+
+STDERR_TAIL = 2000  # characters of standard error that are kept
+
+#: Variables of the user's that reach a runtime; all others could change what is measured.
+PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
+#: One thread a process: trials run side by side, and an order of summation that depends on nothing.
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+}
+
+
+class Limits:
+    """What one trial may take: seconds of wall time, bytes of resident memory."""
+
+    def __init__(self, seconds: float = 60.0, memory: int = 4 * 10**9) -> None:
+        self.seconds = seconds
+        self.memory = memory
+
+
+class ProbeServer:
+    """A running probe server. `replies` is readable when it has something to say; `ready` is true once it has imported."""
+
+    def __init__(self, target: Target, environment: Environment, isolation: str, folder: Path, limits: Limits) -> None:
+        self.target = target
+        self.limits = limits
+        self.folder = folder
+        self.under_way: dict[int, tuple[Any, Path]] = {}
+        self.ready = False
+        self.version: str | None = None
+        self.import_seconds = 0.0
+        self._rest = b""
+        self._count = 0
+        folder.mkdir(parents=True)
+        bootstrap = Path(probe.__file__).with_name("bootstrap.py")
+        their_requests, self.requests = os.pipe()
+        self.replies, their_replies = os.pipe()
+        with (folder / "server.stderr").open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [environment.python, bootstrap, target.runtime.adapter, isolation, str(their_requests), str(their_replies)],
+                env=variables(target, environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=(their_requests, their_replies),
+                start_new_session=True,  # an interrupt is the host's to handle
+            )
+        os.close(their_requests)
+        os.close(their_replies)
+
+    def send(self, planned: Planned, reading: str, network: Path, tag: Any) -> None:
+        """Have a trial run; `tag` comes back with its record."""
+        self._count += 1
+        out = self.folder / str(self._count)
+        out.mkdir()
+        request = {
+            "trial": self._count,
+            "out": str(out),
+            "network": str(network),
+            "mode": planned.mode.name,
+            "scenario": planned.cell.scenario.value,
+            "reading": reading,
+            "seconds": self.limits.seconds,
+            "bytes": self.limits.memory,
+        }
+        self.under_way[self._count] = (tag, out)
+        try:
+            os.write(self.requests, (json.dumps(request) + "\n").encode())
+        except BrokenPipeError:
+            pass  # the server has died; `receive` tells about it
+
+    def receive(self) -> list[tuple[Any, Record]]:
+        """What has come in: finished trials with their tags. Raises ServerDied when the server is gone."""
+        data = os.read(self.replies, 1 << 20)
+        if not data:
+            raise ServerDied(*self._death())
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        finished = []
+        for line in lines:
+            reply = json.loads(line)
+            if "failed" in reply:
+                raise ServerDied(Status.IMPORT_FAILED, reply["failed"], self._stderr())
+            if "ready" in reply:
+                self.ready, self.version, self.import_seconds = True, reply["ready"], reply["import_seconds"]
+                continue
+            tag, out = self.under_way.pop(reply["trial"])
+            finished.append((tag, _collect(out, reply, tag.reading)))
+            shutil.rmtree(out, ignore_errors=True)
+        return finished
+
+    def close(self) -> None:
+        """End the server and whatever trials are under way."""
+        for pipe in (self.requests, self.replies):
+            os.close(pipe)
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _death(self) -> tuple[Status, str, str]:
+        code = self.process.wait()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        when = "while trials were under way" if self.ready else "while importing the runtime"
+        status = Status.CRASHED if self.ready else Status.IMPORT_FAILED
+        return status, f"the probe server was {how} {when}", self._stderr()
+
+    def _stderr(self) -> str:
+        return _tail(self.folder / "server.stderr")
+
+
+class ServerDied(Exception):
+    """The server is gone: why, and the end of what it printed."""
+
+    def __init__(self, status: Status, reason: str, stderr: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.stderr = stderr
+
+
+def variables(target: Target, environment: Environment) -> Mapping[str, str]:
+    """The environment variables of a probe server: a few of the user's, one thread, and the variant's switches."""
+    mine = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    if environment.library_path:
+        mine["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, environment.library_path))
+    return mine | dict(target.variant.environment)
+
+
+def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
+    """What a trial left in its folder, and how it ended."""
+    end_path = out / "end.json"
+    end = json.loads(end_path.read_text()) if end_path.exists() else {}
+    status, reason = _ending(end, reply)
+    # A process that dies while it writes leaves arrays beyond the last key, or a key less: only whole pairs count.
+    return Record(
+        reading=reading,
+        status=status,
+        reason=reason,
+        steps=_text(out / "steps.jsonl"),
+        keys=_text(out / "keys.jsonl"),
+        arrays=(out / "arrays.npy").read_bytes() if (out / "arrays.npy").exists() else b"",
+        seconds=end.get("seconds", reply["wall_seconds"]),
+        cpu_seconds=end.get("cpu_seconds", 0.0),
+        peak_bytes=reply["peak_bytes"],
+        stderr=_tail(out / "stderr"),
+    )
+
+
+def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, str | None]:
+    match reply["ended"]:
+        case "time":
+            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s"
+        case "memory":
+            return Status.OUT_OF_MEMORY, f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident"
+        case "signal":
+            return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
+        case "exit" if end:
+            return Status(end["status"]), end["reason"]
+        case "exit":
+            return Status.CRASHED, f"ended with exit code {reply['code']} and no result"
+    raise ProbeError(f"the probe server replied {reply!r}")
+
+
+def _text(path: Path) -> str:
+    """Whole lines only: a process that died may have left half of one."""
+    text = path.read_text() if path.exists() else ""
+    return text[: text.rfind("\n") + 1]
+
+
+def _tail(path: Path) -> str:
+    return path.read_bytes()[-STDERR_TAIL:].decode("utf-8", "replace") if path.exists() else ""

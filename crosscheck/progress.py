@@ -1,0 +1,110 @@
+"""Shows a run while it goes on: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["LineProgress", "RichProgress", "progress_for"]
+
+
+class RichProgress:
+    """Two bars, environments and cells, with what is running and an estimate of what is left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn("{task.description:>12}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("[dim]{task.fields[now]}"),
+            console=console,
+        )
+        self.environments = self.bars.add_task("environments", total=0, now="")
+        self.cells = self.bars.add_task("cells", total=0, now="")
+        self.making: list[str] = []
+
+    def __enter__(self) -> RichProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def begin(self, environments: int, cells: int, reused: int) -> None:
+        """Set the lengths of the bars; without environments to make, their bar goes."""
+        self.bars.update(self.environments, total=environments, visible=bool(environments))
+        self.bars.update(self.cells, total=cells, completed=reused)
+
+    def environment(self, target: str, state: str) -> None:
+        """Show which environments are being made; a failure stays on the screen."""
+        if state == "making":
+            self.making.append(target)
+        else:
+            self.making.remove(target)
+            self.bars.advance(self.environments)
+            if state != "ready":
+                self.console.print(f"[yellow]{target}: {state}", markup=True, highlight=False)
+        self.bars.update(self.environments, now=", ".join(self.making))
+
+    def cell(self, cell: str) -> None:
+        """One more cell is done."""
+        self.bars.advance(self.cells)
+
+    def running(self, targets: Sequence[str]) -> None:
+        """Show the releases under way."""
+        self.bars.update(self.cells, now=", ".join(targets))
+
+
+class LineProgress:
+    """The same as lines, at most one every few seconds, for logs."""
+
+    EVERY_SECONDS = 10.0
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = self.done = 0
+        self.start = self.last = time.monotonic()
+        self.targets: Sequence[str] = ()
+
+    def __enter__(self) -> LineProgress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def begin(self, environments: int, cells: int, reused: int) -> None:
+        """Say how much there is to do."""
+        self.total, self.done = cells, reused
+        self._say(f"{environments} environments to make, {cells} cells, {reused} of them measured already")
+
+    def environment(self, target: str, state: str) -> None:
+        """Say that an environment is there, or why not."""
+        if state != "making":
+            self._say(f"environment {target}: {state}")
+
+    def cell(self, cell: str) -> None:
+        """Say now and then how far the run is."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.last >= self.EVERY_SECONDS or self.done == self.total:
+            self.last = now
+            self._say(f"{self.done} of {self.total} cells after {now - self.start:.0f} s ({', '.join(self.targets)})")
+
+    def running(self, targets: Sequence[str]) -> None:
+        """Remember the releases under way."""
+        self.targets = targets
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_for(console: Console) -> RichProgress | LineProgress:
+    """Bars on a terminal, lines elsewhere."""
+    return RichProgress(console) if console.is_terminal else LineProgress(console)
