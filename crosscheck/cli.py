@@ -152,12 +152,11 @@ def _lock(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.matrix.selection import targets
     from crosscheck.runtimes.catalog import catalog
 
-    done = set()
+    done: set[Path] = set()
     for target in targets(parsed.what, catalog(), everything=True):
-        wanted = [(target.runtime.lock(target.release, target.variant), lambda t=target: lock(t.runtime, t.release, t.variant))]
-        wanted += [(target.runtime.native_lock(native), lambda t=target, n=native: lock_native(t.runtime, n)) for native in target.release.native]
-        for path, make in wanted:
-            if path not in done:
-                done.add(path)
-                console.print(make(), highlight=False, soft_wrap=True)
+        paths = [lock(target.runtime, target.release, target.variant, done)]
+        paths += [lock_native(target.runtime, native, done) for native in target.release.native]
+        for path in filter(None, paths):
+            done.add(path)
+            console.print(path, highlight=False, soft_wrap=True)
     return OK

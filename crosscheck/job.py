@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 import crosscheck
@@ -24,14 +23,15 @@ from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.judge import Judgement, Truth, judge, unmeasured
+from crosscheck.judge import Judgement, Truth, judge, line
 from crosscheck.matrix import cache
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.scenarios import SCENARIOS
 from crosscheck.matrix.selection import Target, matching, targets
-from crosscheck.networks import Network, load, names, write_arrays
+from crosscheck.networks import Network, load, names
+from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
@@ -155,70 +155,66 @@ def _judge(
     """Judge every cell from the journal; write `cells.jsonl` and `arrays/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    truths: dict[str, Truth] = {}
+    truths = {planned.network.name: Truth.of(planned.network) for planned in plan}
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))
     lines = []
     for planned in plan:
-        cell, network = planned.cell, planned.network
-        if network.name not in truths:
-            truths[network.name] = Truth.of(network)
+        cell = planned.cell
         kept = None
         if cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[cell.id]
-            judgement = unmeasured(status, reason, stderr)
+            judgement = Judgement(status, reason, stderr=stderr)
         else:
-            observations = [record.observation() for record in journal.records(measured.keys[cell.id])]
-            judgement = judge(cell, planned.mode, network, truths[network.name], observations)
+            observations = _observations(journal, measured, cell.id)
+            inference = _observations(journal, measured, _inference(planned))
+            judgement = judge(cell, planned.mode, planned.network, truths[cell.network], observations, inference)
             kept = _keep(arrays, planned, observations[0])
             stale.discard(kept)
-        line = _line(job, planned, judgement, measured.environments.get(planned.target.id))
-        line["arrays"] = None if kept is None else str(kept.relative_to(job.out))
-        lines.append(json.dumps(_strict(line)))
+        told = line(
+            cell,
+            planned.mode,
+            judgement,
+            released=planned.target.release.released,
+            environment=_environment(planned.target, measured.environments.get(planned.target.id)),
+            reproduce=_reproduce(planned),
+            arrays=None if kept is None else str(kept.relative_to(job.out)),
+        )
+        lines.append(json.dumps(told) + "\n")
         statuses[judgement.status] = statuses.get(judgement.status, 0) + 1
         for finding in judgement.findings:
             findings[finding] = findings.get(finding, 0) + 1
     for path in stale:
         path.unlink()
-    _write(job.out / "cells.jsonl", "".join(line + "\n" for line in lines))
+    _write(job.out / "cells.jsonl", "".join(lines))
     return statuses, findings
 
 
-def _line(job: Job, planned: Planned, judgement: Judgement, environment: Environment | None) -> dict[str, Any]:
-    """A line of `cells.jsonl`: what the cell is, what the judge says, and with what it was measured."""
-    cell, target = planned.cell, planned.target
-    return {
-        "schema": 1,
-        "id": cell.id,
-        "runtime": cell.runtime,
-        "release": cell.release,
-        "released": target.release.released,
-        "variant": cell.variant,
-        "mode": cell.mode,
-        "intent": planned.mode.intent,
-        "asks": planned.mode.asks,
-        "network": cell.network,
-        "scenario": cell.scenario.value,
-        "call": planned.mode.call,
-        "contract": planned.mode.contract._asdict(),
-        **dataclasses.asdict(judgement),
-        "environment": _environment(target, environment),
-        "reproduce": shlex.join(
-            ["crosscheck", "run", target.id, "--mode", cell.mode, "--network", cell.network]
-            + ["--scenario", cell.scenario.value]
-        ),
-    }
+def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
+    return [record.observation() for record in journal.records(measured.keys.get(cell, ()))]
 
 
-def _environment(target: Target, environment: Environment | None) -> dict[str, Any] | None:
-    if environment is None:
-        return None
+def _inference(planned: Planned) -> str:
+    """The cell that asks for the inference-mode gradient in the same way, if the mode names one."""
+    other = planned.mode.inference
+    return dataclasses.replace(planned.cell, mode=other).id if other else ""
+
+
+def _environment(target: Target, environment: Environment | None) -> dict[str, Any]:
+    """What a cell was measured with; an environment that could not be described has no interpreter."""
+    lock = target.runtime.lock(target.release, target.variant)
     return {
-        "python": environment.interpreter.version,
-        "packages": pins(environment.lock.read_text()),
+        "python": "" if environment is None else environment.interpreter.version,
+        "packages": pins(lock.read_text()) if lock.exists() else {},
         "variables": dict(target.variant.environment),
     }
+
+
+def _reproduce(planned: Planned) -> str:
+    cell = planned.cell
+    options = ["--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
+    return shlex.join(["crosscheck", "run", planned.target.id, *options])
 
 
 def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
@@ -243,7 +239,8 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
         "machine": _machine(),
         "jobs": job.jobs,
         "isolation": job.isolation,
-        "seconds": {"environments": round(measured.environment_seconds, 3), "imports": measured.import_seconds},
+        "seconds": {"environments": round(measured.environment_seconds, 3)},
+        "import_seconds": measured.import_seconds,
         "counts": {"cells": len(plan), "trials": measured.ran + measured.reused, "reused": measured.reused},
         "runtimes": {
             name: {
@@ -267,7 +264,12 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             for planned in plan
         },
         "environments": {
-            name: {"lock": environment.lock.name, "python": environment.interpreter.version, "key": environment.key}
+            name: {
+                "lock": environment.lock.name,
+                "python": environment.interpreter.version,
+                "packages": pins(environment.lock.read_text()),
+                "key": environment.key,
+            }
             for name, environment in measured.environments.items()
         },
     }
@@ -299,20 +301,6 @@ def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
         cell = planned.cell.id
         sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())
     return sums.hexdigest()
-
-
-def _strict(value: Any) -> Any:
-    """The same without what JSON lacks: NaN and infinities become strings, arrays lists, enums their values."""
-    match value:
-        case float() if value != value or value in (float("inf"), float("-inf")):
-            return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(float(value))]
-        case np.ndarray() | np.generic():
-            return _strict(value.tolist())
-        case dict():
-            return {key: _strict(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_strict(item) for item in value]
-    return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:

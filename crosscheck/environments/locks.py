@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from crosscheck.environments.interpreters import uv
@@ -17,28 +17,32 @@ __all__ = ["lock", "lock_native", "pins"]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
-def lock(runtime: Runtime, release: Release, variant: Variant) -> Path:
-    """Resolve a release with everything it needs, for every interpreter it names, and write its lock.
+def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[Path] = ()) -> Path | None:
+    """Resolve a release with everything it needs, for every interpreter it names, and write its lock unless it is `done`.
 
     What the release's own metadata asks for is overridden by `requires`: metadata of years ago excludes what works today.
     """
+    path = runtime.lock(release, variant)
+    if path in done:
+        return None
     wanted = [f"{variant.package}=={release.version}", *release.requires]
     lowest = min(release.python, key=lambda minor: tuple(map(int, minor.split("."))))
     text = _compile(wanted, overrides=release.requires, options=["--universal", "--python-version", lowest])
-    path = runtime.lock(release, variant)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 
 
-def lock_native(runtime: Runtime, native: Native) -> Path:
-    """Pin the one wheel that carries a shared library."""
+def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) -> Path | None:
+    """Pin the one wheel that carries a shared library, unless it is `done`."""
+    path = runtime.native_lock(native)
+    if path in done:
+        return None
     text = _compile(
         [native.requires],
         overrides=[],
         options=["--no-deps", "--python-version", native.python, "--python-platform", "x86_64-manylinux2014"],
     )
-    path = runtime.native_lock(native)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path

@@ -18,12 +18,12 @@ SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
 
 def key(planned: Planned, trial: Trial, environment: Environment, isolation: str) -> str:
-    """Equal keys, equal observation: cell and reading, adapter, probe, lock + interpreter + platform, network, switches."""
+    """Equal keys, equal observation: cell and reading, the runtime's code, probe, lock + interpreter + platform, network, switches."""
     parts = [
         planned.cell.id,
         trial.reading,
         trial.repeat,
-        _file(planned.target.runtime.adapter),
+        folder_digest(planned.target.runtime.folder),
         folder_digest(Path(probe.__file__).parent),
         environment.key,
         planned.network.digest,

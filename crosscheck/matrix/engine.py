@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,10 @@ __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 
 #: Disagreeing trials are repeated until there are so many of a reading.
 REPEATS = 30
+#: How a trial must have ended for the cell's other trials to be run.
+WORTH_MORE = (Status.OK, Status.CRASHED)
+#: Bytes that the trials under way may need at once, exported files included.
+SCRATCH_ROOM = 500 * 10**6
 #: A target whose server dies again and again (not one of its trials: the server itself) is given up.
 SERVER_DEATHS = 3
 
@@ -79,8 +84,15 @@ def measure(plan: Sequence[Planned], journal: Journal, settings: Settings, progr
 
     Whatever kills this, the journal keeps all but the trials under way.
     """
-    with tempfile.TemporaryDirectory(prefix="crosscheck-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch()) as scratch:
         return _Run(plan, journal, settings, progress, Path(scratch)).run()
+
+
+def _scratch() -> str | None:
+    """Where trials leave their files for a moment: in memory where there is room, since a disk takes longer than a trial."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
+    return str(memory) if roomy else None
 
 
 @dataclass
@@ -150,6 +162,8 @@ class _Run:
             state = self.cells[cell] = _Progressing(planned)
             for trial in planned.trials:
                 self._queue(state, trial)
+                if self.have.get(state.keys[trial], Status.OK) not in WORTH_MORE:
+                    break
             if not state.missing:
                 self._repeat(state)
             self._finish_if_done(state)
@@ -269,11 +283,21 @@ class _Run:
         self.journal.append(state.keys[trial], trial.cell.id, trial.repeat, record)
         self.done.ran += 1
         state.missing -= 1
+        if record.status not in WORTH_MORE:
+            self._drop(state)
         if not state.missing:
             self._repeat(state)
         self._finish_if_done(state)
         if not state.missing:
             self.progress.cell(trial.cell.id)
+
+    def _drop(self, state: _Progressing) -> None:
+        """What one trial could not do, the others need not try."""
+        queue = self.queues[state.planned.target]
+        for trial in [trial for trial in state.keys if trial in queue]:
+            queue.remove(trial)
+            del state.keys[trial]
+            state.missing -= 1
 
     def _stop(self, server: ProbeServer) -> None:
         self.selector.unregister(server.replies)

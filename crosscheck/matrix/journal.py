@@ -101,12 +101,12 @@ class Journal:
                 "what was measured is kept."
             ) from problem
 
-    def reusable(self) -> set[str]:
-        """The keys of all trials that need not be run again."""
+    def reusable(self) -> dict[str, Status]:
+        """The keys of all trials that need not be run again, and how those ended."""
         rows = self.connection.execute(
-            f"select key from observation where status not in ({', '.join('?' * len(NOT_REUSED))})", NOT_REUSED
+            f"select key, status from observation where status not in ({', '.join('?' * len(NOT_REUSED))})", NOT_REUSED
         )
-        return {key for (key,) in rows}
+        return {key: Status(status) for key, status in rows}
 
     def records(self, keys: Iterable[str]) -> list[Record]:
         """The observations under the keys, in their order; keys that are not there are passed over."""

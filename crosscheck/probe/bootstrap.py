@@ -9,7 +9,7 @@ import types
 
 if __name__ == "__main__":
     package = types.ModuleType("crosscheck")
-    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]  # type: ignore[attr-defined]
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     sys.modules["crosscheck"] = package
     sys.path.pop(0)  # this file's folder, whose modules would shadow others of the same name
 

@@ -1,0 +1,192 @@
+"""The observations of one cell, sorted: by reading, by what was read when, and which value came before which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
+from crosscheck.judge.compare import distance, size
+from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
+from crosscheck.judge.truth import Truth
+from crosscheck.networks import Network
+from crosscheck.probe.adapter import Mode
+
+__all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
+
+Tensors = Mapping[str, Array]
+
+#: Only these observations are judged: the others say how the measuring failed.
+MEASURED = (Status.OK, Status.CRASHED)
+#: The reading that answers a scenario's question; its status is the cell's.
+PRIMARY = {scenario: "alone" if scenario is Scenario.ORDER else "undisturbed" for scenario in Scenario}
+#: Scenarios that call twenty times, each time on another input.
+STEPWISE = (Scenario.TWENTY, Scenario.ASCENT)
+#: Scenarios that ask about the probe input first of all, so that the closed form is known.
+CLOSED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIBLING)
+
+
+#: The second of two predictions before the call: what it differs by from the first is noise, or a leak.
+AGAIN = "prediction/before-again"
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The same thing read before and after the call, in one observation. `threshold` is absolute."""
+
+    reading: str
+    key: str
+    before: Array
+    after: Array
+    threshold: float
+    change: float
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One cell, and all that was measured of it.
+
+    inference: observations of the cell that asks the mode's `inference` mode by itself (same scenario and network),
+        where there are any: the measure of whether that mode is right when nothing else ran before it.
+    """
+
+    cell: Cell
+    mode: Mode
+    network: Network
+    truth: Truth
+    observations: Sequence[Observation]
+    inference: Sequence[Observation] = field(default=())
+
+    @property
+    def primary(self) -> str:
+        """The reading that answers the scenario's question."""
+        return PRIMARY[self.cell.scenario]
+
+    @cached_property
+    def measured(self) -> tuple[Observation, ...]:
+        """The observations that can be judged."""
+        return tuple(row for row in self.observations if row.status in MEASURED)
+
+    def of(self, reading: str) -> tuple[Observation, ...]:
+        """The observations of a reading that can be judged."""
+        return tuple(row for row in self.measured if row.reading == reading)
+
+    @property
+    def asks(self) -> Asks:
+        """What the mode asks for."""
+        return Asks(self.mode.asks)
+
+    @property
+    def answer(self) -> str:
+        """The key under which the answer of the call under test is recorded: `gradient/first`, `forward/first`."""
+        return f"{'gradient' if self.asks is Asks.GRADIENT else 'forward'}/first"
+
+    @property
+    def call(self) -> str:
+        """The label of the first step that carries out the mode under test."""
+        if self.asks is Asks.EXPORT:
+            return "export"
+        return self.answer.replace("first", "1") if self.cell.scenario in STEPWISE else self.answer
+
+    @property
+    def first(self) -> str:
+        """Under which key the network's first prediction is recorded."""
+        return "prediction/0" if self.cell.scenario in STEPWISE else "prediction/before"
+
+    @cached_property
+    def statistics(self) -> frozenset[str]:
+        """The names of all moving means and variances."""
+        return frozenset(name for norm in self.network.batch_norms for name in (norm.mean, norm.variance))
+
+    @cached_property
+    def initial(self) -> Tensors:
+        """The network's tensors before anything ran: as the runtime holds them where that was read, else as given."""
+        built: Tensors = next((tensors(row, "built") for row in self.of("timed")), {})
+        return {name: built.get(name, value) for name, value in self.network.weights.items()}
+
+    @cached_property
+    def predictions(self) -> tuple[Pair, ...]:
+        """Every prediction after the call against the one before it, with what rounding and noise explain of it."""
+        return tuple(pair for row in self.measured for pair in self._predictions(row))
+
+    def _predictions(self, row: Observation) -> Iterator[Pair]:
+        before = row.arrays.get(self.first)
+        if before is None:
+            return
+        scale = size(before)
+        threshold = ROUNDING.value * scale
+        again = row.arrays.get(AGAIN)
+        if again is not None:
+            noise = distance(before, again)
+            # Noise is what rounding can do. More than that is no noise: predicting itself changes predictions.
+            if noise <= CLOSED_FORM.value * scale:
+                threshold = max(threshold, NOISE_FACTOR * noise)
+            else:
+                yield Pair(row.reading, AGAIN, before, again, threshold, noise)
+        for key in self._later(row):
+            yield Pair(row.reading, key, before, row.arrays[key], threshold, distance(before, row.arrays[key]))
+
+    def _later(self, row: Observation) -> list[str]:
+        if self.cell.scenario in STEPWISE:
+            return [key for key in row.arrays if key.startswith("prediction/") and key != self.first]
+        keys = ["prediction/after", "prediction/after-again"]
+        # The last prediction tells of this mode only where no other mode was asked before it.
+        if row.reading == "immediate" or self.mode.inference in (None, self.mode.name):
+            keys.append("prediction/last")
+        return [key for key in keys if key in row.arrays]
+
+    @cached_property
+    def changes(self) -> tuple[Pair, ...]:
+        """Every persistent tensor after the call against what it was before; `change` is zero where it is the same."""
+        return tuple(
+            Pair(row.reading, name, before[name], after[name], 0.0, distance(before[name], after[name]))
+            for row in self.measured
+            for before, after in [self.around(row)]
+            for name in sorted(before.keys() & after.keys())
+        )
+
+    def around(self, row: Observation) -> tuple[Tensors, Tensors]:
+        """The persistent tensors before the call under test and after it.
+
+        Only a reading that takes both in one process tells of hidden tensors, which the network does not name: another
+        process may have begun with others.
+        """
+        if row.reading == "timed":
+            whens = ("after", "read", "asked")
+            return tensors(row, "predicted"), next(filter(None, (tensors(row, when) for when in whens)), {})
+        after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
+        if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:
+            return tensors(row, "before"), after
+        return self.initial, after
+
+    @cached_property
+    def predicting_moves(self) -> bool:
+        """Whether the documented prediction moves persistent tensors by itself."""
+        return any(
+            distance(before[name], after[name]) > 0
+            for row in self.of("timed")
+            for before, after in [(tensors(row, "built"), tensors(row, "predicted"))]
+            for name in before.keys() & after.keys()
+        )
+
+    def weights_at(self, row: Observation, when: str) -> Tensors | None:
+        """The network's weights as they were at a snapshot; None where the statistics of that moment are not known.
+
+        A runtime that does not show its statistics still has the initial ones as far as its predictions did not change.
+        """
+        read = tensors(row, when)
+        if not self.statistics <= read.keys():
+            if any(pair.change > pair.threshold for pair in self._predictions(row)):
+                return None
+            read = {}
+        return {
+            name: read[name] if name in read and read[name].shape == value.shape else value
+            for name, value in self.network.weights.items()
+        }
+
+
+def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:
+    """The tensors of one snapshot, by name; empty where it was not taken."""
+    prefix = f"{kind}/{when}/"
+    return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}

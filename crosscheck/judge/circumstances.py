@@ -1,0 +1,69 @@
+"""What went with a change of tensors: its law, whether looking changed it, whether a read at once missed it."""
+
+from __future__ import annotations
+
+from crosscheck.cells import Finding, Scenario
+from crosscheck.judge.case import STEPWISE, Case, tensors
+from crosscheck.judge.compare import distance, same
+from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
+from crosscheck.judge.update import solve_update
+
+__all__ = ["circumstances"]
+
+TOLD = 4  # tensors that a sentence names
+
+
+def circumstances(case: Case, finding: Finding) -> list[Evidence]:
+    """More evidence of `finding`, which is that something moved: `leak` or `state-moved`."""
+    return _law(case, finding) + _disturbed(case, finding) + _stale(case, finding)
+
+
+def _law(case: Case, finding: Finding) -> list[Evidence]:
+    """The update law, where there is one; that there is none is `corrupted`."""
+    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
+        return []
+    for row in (*case.of("timed"), *case.measured):
+        solved = solve_update(case, *case.around(row))
+        if solved is not None and solved.law is not None:
+            law = solved.law
+            times = "once" if law.count == 1 else f"{law.count} times"
+            detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {law.variance} variance"
+            detail += f"; {solved.note}" if solved.note else ""
+            what = f"{row.reading}: misfit of the moving statistics against their update law"
+            return [Evidence(finding, what, law.residual, LAW.value, LAW.why, detail)]
+    return []
+
+
+def _disturbed(case: Case, finding: Finding) -> list[Evidence]:
+    """Reading on the way changes the outcome: the timed and the undisturbed reading leave other statistics behind."""
+    timed, undisturbed = next(iter(case.of("timed")), None), next(iter(case.of("undisturbed")), None)
+    if timed is None or undisturbed is None or case.predicting_moves:
+        return []
+    looked, left_alone = tensors(timed, "after"), tensors(undisturbed, "after")
+    names = sorted(case.statistics & looked.keys() & left_alone.keys())
+    apart = {name: distance(looked[name], left_alone[name]) for name in names}
+    other = [name for name in names if not same(looked[name], left_alone[name])]
+    if not other:
+        return []
+    what = "difference of what is left behind when tensors are read between forward and backward, and when they are not"
+    told = ", ".join(other[:TOLD]) + (" ..." if len(other) > TOLD else "")
+    why = f"looking must not matter; {REPEATABLE.why}"
+    return [Evidence(finding, what, max(apart[name] for name in other), NEVER.value, why, f"reading changes {told}")]
+
+
+def _stale(case: Case, finding: Finding) -> list[Evidence]:
+    """Tensors that, read right after the call, still had the value that they lost by it."""
+    for row in case.of("unsettled"):
+        before, after = case.around(row)
+        at_once = tensors(row, "at-once")
+        stale = [
+            name
+            for name in sorted(before.keys() & after.keys() & at_once.keys())
+            if distance(before[name], after[name]) > 0 and distance(before[name], at_once[name]) == 0
+        ]
+        if stale:
+            what = "unsettled: tensors that still have their old value when read at once, and change later"
+            why = "a reading that does not wait may come too early"
+            return [Evidence(finding, what, len(stale), NEVER.value, why, ", ".join(stale[:TOLD]))]
+    return []

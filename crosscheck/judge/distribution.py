@@ -1,0 +1,131 @@
+"""How a reading's trials are distributed over outcomes, and the finding that waiting matters or chance does: `racy`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from crosscheck.cells import Array, Finding, Observation
+from crosscheck.judge.case import MEASURED, Case, tensors
+from crosscheck.judge.compare import distance, same, size
+from crosscheck.judge.evidence import Evidence, Outcome, Reading
+from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE, REPEATABLE_ABSOLUTE
+
+__all__ = ["distribution", "racy"]
+
+TOLD = 3  # tensors that an outcome names
+
+
+def racy(case: Case) -> list[Evidence]:
+    """Readings that do not wait disagree with those that do, or repeats of one reading disagree among themselves.
+
+    A tensor read at once that still has its old value is stale, not racy: a runtime that evaluates lazily gives that
+    value every time. It becomes a race when trials disagree about it, when it is neither the old nor the new value, or
+    when a later prediction, the answer or the settled state differs.
+    """
+    return _without_waiting(case) + _half_written(case) + _repeats(case)
+
+
+def _without_waiting(case: Case) -> list[Evidence]:
+    # The undisturbed reading predicts once more before the call than the others, the timed one as often as they do.
+    waiting = "timed" if case.predicting_moves else "undisturbed"
+    reference = next(iter(case.of(waiting)), None)
+    if reference is None:
+        return []
+    found: dict[str, Evidence] = {}
+    for reading in ("unsettled", "immediate"):
+        settled = "asked" if waiting == "timed" and reading == "unsettled" else "after"
+        expected = _outcome(case, reference, settled)
+        for row in case.of(reading):
+            for key, value in _outcome(case, row, "after").items():
+                if key in found or key not in expected or same(value, expected[key]):
+                    continue
+                threshold = REPEATABLE_ABSOLUTE + AGREEMENT.value * size(expected[key])
+                apart = distance(value, expected[key])
+                what = f"{reading} against {waiting}: difference of {key}"
+                found[key] = Evidence(Finding.RACY, what, apart, threshold, AGREEMENT.why)
+    return list(found.values())
+
+
+def _outcome(case: Case, row: Observation, settled: str) -> dict[str, Array]:
+    """What waiting must not change: the next prediction, the answer, and the state once all is settled."""
+    keys = [key for key in ("prediction/after", case.answer) if key in row.arrays]
+    return {key: row.arrays[key] for key in keys} | {
+        f"state/after/{name}": value for name, value in tensors(row, settled).items()
+    }
+
+
+def _half_written(case: Case) -> list[Evidence]:
+    """Tensors that were read at once and are neither what they had been nor what they became."""
+    if case.predicting_moves:
+        return []
+    for row in case.of("unsettled"):
+        before, after = case.around(row)
+        for name, value in tensors(row, "at-once").items():
+            if name not in before or name not in after or same(value, before[name]) or same(value, after[name]):
+                continue
+            apart = min(distance(value, before[name]), distance(value, after[name]))
+            what = f"unsettled: distance of {name}, read at once, from both its old and its new value"
+            threshold = REPEATABLE_ABSOLUTE + REPEATABLE.value * max(size(before[name]), size(after[name]))
+            return [Evidence(Finding.RACY, what, apart, threshold, AGREEMENT.why)]
+    return []
+
+
+def _repeats(case: Case) -> list[Evidence]:
+    for reading in dict.fromkeys(row.reading for row in case.measured):
+        clusters = _clusters(case.of(reading))
+        if len(clusters) > 1:
+            counts = ", ".join(f"{len(rows)} times: {describe(case, rows[0])}" for rows in clusters[:TOLD])
+            what = f"{reading}: distinct outcomes of {len(case.of(reading))} trials"
+            return [Evidence(Finding.RACY, what, len(clusters), 1, REPEATABLE.why, counts)]
+    return []
+
+
+def _clusters(rows: tuple[Observation, ...]) -> list[list[Observation]]:
+    """Observations that hold the same numbers, as far as both hold them; the largest cluster first."""
+    clusters: list[list[Observation]] = []
+    for row in rows:
+        home = next((cluster for cluster in clusters if _alike(cluster[0].arrays, row.arrays)), None)
+        if home is None:
+            clusters.append([row])
+        else:
+            home.append(row)
+    return sorted(clusters, key=len, reverse=True)
+
+
+def _alike(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return all(same(one[key], other[key]) for key in one.keys() & other.keys())
+
+
+def distribution(case: Case) -> tuple[Reading, ...]:
+    """Every reading's trials by status and by distinct outcome, in the order in which the readings were given."""
+    readings = dict.fromkeys(row.reading for row in case.observations)
+    found = []
+    for reading in readings:
+        rows = [row for row in case.observations if row.reading == reading]
+        clusters = _clusters(case.of(reading))
+        outcomes = [Outcome(len(cluster), describe(case, cluster[0])) for cluster in clusters]
+        failures = Counter(f"{row.status}: {row.reason or ''}" for row in rows if row.status not in MEASURED)
+        outcomes += [Outcome(count, what) for what, count in failures.most_common()]
+        statuses = Counter(row.status.value for row in rows)
+        found.append(Reading(reading, len(rows), dict(statuses), tuple(outcomes)))
+    return tuple(found)
+
+
+def describe(case: Case, row: Observation) -> str:
+    """An outcome in words: what of it changed, and where it ended if it did not get to its end."""
+    alone = Case(case.cell, case.mode, case.network, case.truth, [row])
+    parts = []
+    moved = max((pair.change for pair in alone.predictions), default=None)
+    if moved is not None:
+        parts.append(f"predictions change by {moved:.4g}" if moved else "predictions stay")
+    before, after = case.around(row)
+    changes = {name: distance(before[name], after[name]) for name in before.keys() & after.keys()}
+    moving = sorted((name for name, change in changes.items() if change), key=lambda name: -changes[name])
+    if moving:
+        told = ", ".join(f"{name} by {changes[name]:.4g}" for name in moving[:TOLD])
+        parts.append(told + (f" and {len(moving) - TOLD} more" if len(moving) > TOLD else ""))
+    elif changes:
+        parts.append("tensors stay")
+    parts += [f"{step.label} raised" for step in row.steps if step.error is not None][:1]
+    return "; ".join(parts) or "nothing was read"

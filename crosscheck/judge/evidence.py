@@ -1,0 +1,104 @@
+"""What the judge hands out: evidence for each finding, the update law, and the judgement of a cell. Frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from crosscheck.cells import Finding, Status
+
+__all__ = ["Curve", "Errors", "Evidence", "Judgement", "Outcome", "Reading", "Update", "When"]
+
+When = Literal["forward", "backward", "both", "read", "none"]
+Errors = Mapping[str, float | None]  # "inference" and "training" -> relative error
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a finding was made: the number, the threshold that it exceeds (`clean`: does not), and that one's reason.
+
+    value, threshold: None where the finding is an event, not a number (a runtime's exception).
+    """
+
+    finding: Finding
+    what: str
+    value: float | None
+    threshold: float | None
+    why: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Update:
+    """By which law the moving statistics changed, and when.
+
+    when: the step by which they had changed. `taken_apart` is false where the runtime does forward and backward in
+        one call, so that nothing can be read between: then `when` is "forward", since a law needs no more than the
+        forward's numbers, or "both" where there were two updates.
+    count: number of updates; None where no law fits. momentum: the part kept by one. convention: how the declared
+        momentum was read ("keep", "take", "other"). residual: the largest misfit of any layer.
+    """
+
+    when: When
+    taken_apart: bool
+    count: int | None
+    momentum: float | None
+    variance: Literal["biased", "unbiased", "unknown"]
+    residual: float | None
+    convention: Literal["keep", "take", "other"] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many trials of a reading ended in the same way, and what that was, in words."""
+
+    count: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The distribution of a reading's trials over statuses and over distinct outcomes (the most frequent first)."""
+
+    reading: str
+    count: int
+    statuses: Mapping[str, int]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Step by step, 0 (before) to 20: accuracy on the held-out images, the probe image's class; and the class it has.
+
+    Shorter where a step raised or the process died.
+    """
+
+    accuracy: tuple[float, ...]
+    top1: tuple[int, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the observations of one cell show. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
+
+    status: Status
+    reason: str | None = None
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    contradicts: bool | None = None
+    trials: tuple[Reading, ...] = ()
+    prediction_before: list[Any] | None = None
+    prediction_after: list[Any] | None = None
+    top1_before: list[int] | None = None
+    top1_after: list[int] | None = None
+    gradient: list[Any] | None = None
+    gradient_error: Errors | None = None
+    later: Mapping[str, Errors | None] | None = None
+    state_changes: Mapping[str, float] = field(default_factory=dict)
+    update: Update | None = None
+    public_view: Literal["shows", "hides"] | None = None
+    curve: Curve | None = None
+    seconds: float = 0.0
+    stderr: str = ""

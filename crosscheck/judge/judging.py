@@ -1,0 +1,176 @@
+"""From the observations of one cell to its judgement: status, findings with their evidence, and the measured fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
+from crosscheck.judge import answers, distribution, predictions, state, traces
+from crosscheck.judge.case import MEASURED, STEPWISE, Case
+from crosscheck.judge.circumstances import circumstances
+from crosscheck.judge.curves import curve
+from crosscheck.judge.evidence import Evidence, Judgement
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
+from crosscheck.judge.truth import Truth
+from crosscheck.judge.update import update
+from crosscheck.networks import Network
+from crosscheck.probe.adapter import Mode
+
+__all__ = ["FINDERS", "judge"]
+
+#: Each takes a case and gives the evidence for one finding; none if the observations do not show it.
+FINDERS = (
+    predictions.leak,
+    state.state_moved,
+    state.corrupted,
+    traces.poisoned,
+    answers.wrong_answer,
+    answers.mode_ignored,
+    predictions.wrong_prediction,
+    answers.order_dependent,
+    distribution.racy,
+    state.parameters_written,
+    traces.input_written,
+    traces.mode_left_changed,
+    predictions.export_changed,
+)
+
+SMALL = 64  # entries of a gradient that a line of cells.jsonl holds
+STDERR_KEPT = 2000  # characters
+
+
+def judge(
+    cell: Cell,
+    mode: Mode,
+    network: Network,
+    truth: Truth,
+    observations: Sequence[Observation],
+    inference: Sequence[Observation] = (),
+) -> Judgement:
+    """Judge a cell by all its trials.
+
+    inference: the observations of the cell that differs only in asking `mode.inference`, if that was measured. Without
+    them an inference-mode gradient that is wrong after this mode is not held against it: it may be wrong by itself.
+
+    Raises ValueError without observations of the reading that answers the scenario's question: such a cell was not
+    measured, and its status is known to whoever did not measure it.
+    """
+    case = Case(cell, mode, network, truth, observations, inference)
+    status = _status(case)
+    seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
+    stderr = next((row.stderr for row in observations if row.stderr), "")[-STDERR_KEPT:]
+    reason, trials = _reason(case, status), distribution.distribution(case)
+    if status not in MEASURED:
+        return Judgement(status, reason, trials=trials, seconds=seconds, stderr=stderr)
+
+    evidence = [item for finder in FINDERS for item in finder(case)]
+    moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
+    if moved is not None:
+        evidence += circumstances(case, moved)
+    # A crashed cell is not clean: nobody knows what the steps that it did not reach would have shown.
+    if not evidence and status is Status.OK:
+        evidence = _clean(case)
+    found = {item.finding for item in evidence}
+    before, after = _prediction_pair(case)
+    return Judgement(
+        status=status,
+        reason=reason,
+        findings=tuple(finding for finding in Finding if finding in found),
+        evidence=tuple(evidence),
+        contradicts=_contradicts(case),
+        trials=trials,
+        prediction_before=None if before is None else before.tolist(),
+        prediction_after=None if after is None else after.tolist(),
+        top1_before=_top1(before),
+        top1_after=_top1(after),
+        gradient=_small_gradient(case),
+        gradient_error=answers.gradient_error(case),
+        later=answers.later_errors(case),
+        state_changes=state.state_changes(case),
+        update=update(case),
+        public_view=state.public_view(case),
+        curve=curve(case),
+        seconds=seconds,
+        stderr=stderr,
+    )
+
+
+def _status(case: Case) -> Status:
+    """The first status of the primary reading that is not ok; else crashed where another reading crashed; else ok."""
+    primary = [row.status for row in case.observations if row.reading == case.primary]
+    if not primary:
+        raise ValueError(f"{case.cell.id}: no trial read it {case.primary}, so there is nothing to judge")
+    bad = next((status for status in primary if status is not Status.OK), None)
+    if bad is not None:
+        return bad
+    return Status.CRASHED if any(row.status is Status.CRASHED for row in case.observations) else Status.OK
+
+
+def _reason(case: Case, status: Status) -> str | None:
+    """Why the status is not ok, or which readings could not be taken, each reason once."""
+    if status not in MEASURED:
+        rows = [row for row in case.observations if row.reading == case.primary and row.status is status]
+        return rows[0].reason
+    told = [
+        f"{row.reading}: {row.status}{f' ({row.reason})' if row.reason else ''}"
+        for row in case.observations
+        if row.status is not Status.OK
+    ]
+    return "; ".join(dict.fromkeys(told)) or None
+
+
+def _clean(case: Case) -> list[Evidence]:
+    """The largest numbers that were seen, and how far below the thresholds they lie; nothing if none could be seen."""
+    found = []
+    if pair := max(case.predictions, key=lambda pair: pair.change, default=None):
+        what = f"{pair.reading}: largest change from {case.first} to {pair.key}"
+        found.append(Evidence(Finding.CLEAN, what, pair.change, pair.threshold, ROUNDING.why))
+    if change := max(case.changes, key=lambda pair: pair.change, default=None):
+        names = len({pair.key for pair in case.changes})
+        what, detail = "largest change of a persistent tensor", f"of {names} tensors"
+        found.append(Evidence(Finding.CLEAN, what, change.change, EXACT.value, EXACT.why, detail))
+    if error := answers.gradient_error(case):
+        form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
+        what = f"relative error of {case.answer} against the {form} closed form"
+        found.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))
+    return found
+
+
+def _contradicts(case: Case) -> bool | None:
+    """Whether statistics or a prediction changed although the contract says they stay; None if neither was seen."""
+    statistics = [pair for pair in case.changes if pair.key in case.statistics]
+    if not statistics and not case.predictions:
+        return None
+    changed = any(pair.change > pair.threshold for pair in (*statistics, *case.predictions))
+    return changed and case.mode.contract.statistics == "stay"
+
+
+def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
+    """The first prediction of the primary reading, and the one after the call (the last call that was reached)."""
+    row = next(iter(case.of(case.primary)), None)
+    if row is None or case.cell.scenario is Scenario.ORDER:
+        return None, None
+    after = ["prediction/after"]
+    if case.cell.scenario in STEPWISE:
+        after = [key for step in range(20, 0, -1) if (key := f"prediction/{step}") in row.arrays]
+    return row.arrays.get(case.first), row.arrays.get(after[0]) if after else None
+
+
+def _top1(prediction: Array | None) -> list[int] | None:
+    """The class of each row, for outputs (rows, classes) of two classes or more."""
+    if prediction is None or prediction.ndim != 2 or prediction.shape[1] < 2:
+        return None
+    return [int(index) for index in np.argmax(prediction, axis=1)]
+
+
+def _small_gradient(case: Case) -> list[Any] | None:
+    if case.asks is not Asks.GRADIENT:
+        return None
+    for row in case.of(case.primary):
+        value = row.arrays.get(case.answer)
+        if value is not None and value.size <= SMALL:
+            return list(value.tolist())
+    return None

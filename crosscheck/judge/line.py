@@ -1,0 +1,79 @@
+"""One line of `cells.jsonl`: a cell and its judgement as strict JSON, in the words of `cell.schema.json`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from crosscheck.cells import Cell
+from crosscheck.judge.evidence import Judgement
+from crosscheck.probe.adapter import Mode
+
+__all__ = ["SCHEMA", "line"]
+
+SCHEMA = 1
+
+
+def line(
+    cell: Cell,
+    mode: Mode,
+    judgement: Judgement,
+    *,
+    released: str,
+    environment: Mapping[str, Any],
+    reproduce: str,
+    arrays: str | None = None,
+) -> dict[str, Any]:
+    """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
+
+    released: the release's date or "". environment: {"python", "packages", "variables"}. reproduce: the command that
+    runs just this cell. arrays: the .npz with the cell's arrays, relative to the output folder.
+    """
+    about = {
+        "schema": SCHEMA,
+        "id": cell.id,
+        "runtime": cell.runtime,
+        "release": cell.release,
+        "released": released,
+        "variant": cell.variant,
+        "mode": cell.mode,
+        "intent": mode.intent,
+        "asks": mode.asks,
+        "network": cell.network,
+        "scenario": cell.scenario,
+        "call": mode.call,
+        "contract": mode.contract._asdict(),
+    }
+    rest = {"environment": dict(environment), "arrays": arrays, "reproduce": reproduce}
+    plain: dict[str, Any] = _json({**about, **asdict(judgement), **rest})
+    return plain
+
+
+def _json(value: Any) -> Any:
+    """JSON types all the way down."""
+    match value:
+        case Mapping():
+            return {str(key): _json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_json(item) for item in value]
+        case bool() | np.bool_():
+            return bool(value)
+        case int() | np.integer():
+            return int(value)
+        case float() | np.floating():
+            return _number(float(value))
+        case str():
+            return str(value)
+    return value
+
+
+def _number(value: float) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value

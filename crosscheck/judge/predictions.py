@@ -1,0 +1,114 @@
+"""Findings about predictions: `leak`, `wrong-prediction` (of the documented prediction), `export-changed`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from crosscheck.cells import Array, Finding, Scenario
+from crosscheck.judge.case import AGAIN, Case, Pair
+from crosscheck.judge.compare import relative_error, size
+from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
+
+__all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]
+
+SHOWN = 4  # numbers of an array that a sentence can hold
+
+
+def leak(case: Case) -> list[Evidence]:
+    """A prediction after the call differs from the one before it. Evidence for each reading: the largest change."""
+    if case.cell.scenario is Scenario.EXPORT:
+        return []
+    found = [
+        Evidence(
+            Finding.LEAK,
+            f"{pair.reading}: largest change from {case.first} to {pair.key}",
+            pair.change,
+            pair.threshold,
+            ROUNDING.why,
+            f"{numbers(pair.before)} became {numbers(pair.after)}"
+            + (", before the call under test: predicting changes it" if pair.key == AGAIN else ""),
+        )
+        for pair in _worst(pair for pair in case.predictions if pair.change > pair.threshold)
+    ]
+    return found + _changed_classes(case)
+
+
+def _changed_classes(case: Case) -> list[Evidence]:
+    """Held-out images that get another class; classes are whole numbers, so any change counts."""
+    most, where, images = 0, "", 0
+    for row in case.measured:
+        first = row.arrays.get("classes/0")
+        for key, classes in row.arrays.items():
+            if first is not None and key.startswith("classes/") and (other := int(np.sum(classes != first))) > most:
+                most, where, images = other, f"{row.reading}: held-out images whose class at {key} is not", len(first)
+    if not most:
+        return []
+    return [Evidence(Finding.LEAK, f"{where} that at classes/0", most, NEVER.value, NEVER.why, f"of {images} images")]
+
+
+def wrong_prediction(case: Case) -> list[Evidence]:
+    """The first prediction is not the oracle's."""
+    expected, training = case.truth.prediction(), case.truth.prediction(training=True)
+    errors = [
+        (relative_error(value, expected, training), row.reading, value)
+        for row in case.measured
+        if (value := row.arrays.get(case.first)) is not None
+    ]
+    worst = max(errors, key=lambda item: item[0], default=None)
+    if worst is None or worst[0] <= CLOSED_FORM.value:
+        return []
+    detail = f"{numbers(worst[2])} instead of {numbers(expected)}"
+    if relative_error(worst[2], training, expected) <= CLOSED_FORM.value:
+        detail += "; it is the training-mode prediction"
+    what = f"{worst[1]}: relative error of {case.first} against the oracle"
+    return [Evidence(Finding.WRONG_PREDICTION, what, worst[0], CLOSED_FORM.value, CLOSED_FORM.why, detail)]
+
+
+def export_changed(case: Case) -> list[Evidence]:
+    """Exporting changed a prediction or a tensor of the network, or what was read back predicts something else."""
+    if case.cell.scenario is not Scenario.EXPORT:
+        return []
+    found = [
+        Evidence(
+            Finding.EXPORT_CHANGED,
+            f"largest change from {case.first} to {pair.key}",
+            pair.change,
+            pair.threshold,
+            ROUNDING.why,
+            f"{numbers(pair.before)} became {numbers(pair.after)}",
+        )
+        for pair in _worst(pair for pair in case.predictions if pair.change > pair.threshold)
+    ]
+    for pair in case.changes:
+        if pair.change > 0:
+            what = f"change of {pair.key} by the export"
+            found.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, EXACT.value, EXACT.why))
+    for row in case.measured:
+        before, exported = row.arrays.get(case.first), row.arrays.get("prediction/exported")
+        if before is not None and exported is not None:
+            error = relative_error(exported, np.asarray(before, np.float64), np.zeros(1))
+            if error > CLOSED_FORM.value:
+                what = "difference of the exported network's prediction, relative to the largest entry"
+                detail = f"{numbers(exported)} instead of {numbers(before)}"
+                found.append(Evidence(Finding.EXPORT_CHANGED, what, error, CLOSED_FORM.value, CLOSED_FORM.why, detail))
+    return list({(item.what): item for item in found}.values())
+
+
+def _worst(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pair with the largest change of each reading, before the call and after it."""
+    worst: dict[tuple[str, bool], Pair] = {}
+    for pair in pairs:
+        place = pair.reading, pair.key == AGAIN
+        if place not in worst or pair.change > worst[place].change:
+            worst[place] = pair
+    return list(worst.values())
+
+
+def numbers(values: Array) -> str:
+    """The first numbers of an array with six digits, and how many there are if that is not all of them."""
+    flat = np.ravel(values)
+    shown = " ".join(f"{float(value):.6g}" for value in flat[:SHOWN])
+    return shown if len(flat) <= SHOWN else f"{shown} ... ({len(flat)} numbers, the largest {size(flat):.6g})"

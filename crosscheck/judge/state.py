@@ -1,0 +1,137 @@
+"""Findings about persistent tensors: `state-moved`, `parameters-written`, `corrupted`; and what went with a change."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from crosscheck.cells import Finding, Scenario
+from crosscheck.judge.case import STEPWISE, Case, tensors
+from crosscheck.judge.compare import became_non_finite, distance, same
+from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.thresholds import CHANCE_TRIALS, EXACT, LAW, NEVER
+from crosscheck.judge.update import solve_update
+
+__all__ = ["corrupted", "parameters_written", "public_view", "state_changes", "state_moved"]
+
+
+def state_moved(case: Case) -> list[Evidence]:
+    """A moving statistic or a hidden tensor changed although no probed prediction did."""
+    if case.cell.scenario is Scenario.EXPORT or any(pair.change > pair.threshold for pair in case.predictions):
+        return []
+    detail = "no prediction was asked for" if not case.predictions else "no prediction after it changed"
+    if case.predicting_moves:
+        detail += "; predicting alone moves tensors too"
+    return _changes(case, Finding.STATE_MOVED, parameters=False, detail=detail)
+
+
+def parameters_written(case: Case) -> list[Evidence]:
+    """Gamma, beta or another weight changed."""
+    return _changes(case, Finding.PARAMETERS_WRITTEN, parameters=True, detail="")
+
+
+def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> list[Evidence]:
+    """Evidence for each tensor of that kind that changed: the largest change in any reading."""
+    worst: dict[str, Evidence] = {}
+    written = case.network.weights.keys() - case.statistics
+    for pair in case.changes:
+        if pair.change == 0 or (pair.key in written) != parameters:
+            continue
+        if pair.key not in worst or pair.change > (worst[pair.key].value or 0.0):
+            what = f"{pair.reading}: largest change of {pair.key} by the call"
+            worst[pair.key] = Evidence(finding, what, pair.change, EXACT.value, EXACT.why, detail)
+    return list(worst.values())
+
+
+def corrupted(case: Case) -> list[Evidence]:
+    """The change follows no update law, is not finite, or is another one in every trial."""
+    return _non_finite(case) + _lawless(case) + _left_to_chance(case)
+
+
+def _non_finite(case: Case) -> list[Evidence]:
+    found = {
+        pair.key: Evidence(
+            Finding.CORRUPTED,
+            f"{pair.reading}: NaN or infinite entries of {pair.key} after the call",
+            float(np.sum(~np.isfinite(pair.after))),
+            NEVER.value,
+            "a finite network on a finite input gives finite numbers",
+            "all were finite before",
+        )
+        for pair in (*case.predictions, *case.changes)
+        if became_non_finite(pair.before, pair.after)
+    }
+    return list(found.values())
+
+
+def _lawless(case: Case) -> list[Evidence]:
+    """Not asked of scenarios that call with twenty inputs, nor of exports, which have no law."""
+    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
+        return []
+    for row in case.measured:
+        before, after = case.around(row)
+        solved = solve_update(case, before, after)
+        if solved is not None and solved.law is None:
+            detail = "; ".join(
+                f"{name} {_short(before[name])} became {_short(after[name])}"
+                for norm in case.network.batch_norms[:2]
+                for name in (norm.mean, norm.variance)
+                if name in before and name in after
+            )
+            return [Evidence(Finding.CORRUPTED, f"{row.reading}: {solved.problem}", None, LAW.value, LAW.why, detail)]
+    return []
+
+
+def _short(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    flat = np.ravel(values)
+    return " ".join(f"{float(value):.6g}" for value in flat[:2]) + (" ..." if len(flat) > 2 else "")
+
+
+def _left_to_chance(case: Case) -> list[Evidence]:
+    """Three or more trials of one reading, and no two of them left the network in the same state."""
+    for reading in dict.fromkeys(row.reading for row in case.measured):
+        rows = case.of(reading)
+        moved = any(
+            pair.change > pair.threshold for pair in (*case.predictions, *case.changes) if pair.reading == reading
+        )
+        ends = [
+            {key: value for key, value in row.arrays.items() if key.startswith(("state/after/", "prediction/after"))}
+            | {f"last/{name}": value for name, value in tensors(row, "last").items()}
+            for row in rows
+        ]
+        alike = any(
+            all(same(one[key], other[key]) for key in one.keys() & other.keys()) for one, other in combinations(ends, 2)
+        )
+        if moved and len(rows) >= CHANCE_TRIALS and not alike:
+            what = f"{reading}: different outcomes in {len(rows)} trials"
+            why = f"{CHANCE_TRIALS} or more trials without two that agree follow no law"
+            return [Evidence(Finding.CORRUPTED, what, len(rows), CHANCE_TRIALS, why)]
+    return []
+
+
+def state_changes(case: Case) -> dict[str, float]:
+    """The largest change of each tensor in the primary reading, hidden ones from the timed reading; 0 for bits kept."""
+    found: dict[str, float] = {}
+    for reading in (case.primary, "timed"):
+        here = [pair for pair in case.changes if pair.reading == reading]
+        worst = {key: max(pair.change for pair in here if pair.key == key) for key in {pair.key for pair in here}}
+        found = {**worst, **found}
+    return dict(sorted(found.items()))
+
+
+def public_view(case: Case) -> Literal["shows", "hides"] | None:
+    """Whether the runtime's own view of its parameters differs after a change; None if nothing changed or was read."""
+    for row in (*case.of("timed"), *case.of(case.primary)):
+        before_state, after_state = case.around(row)
+        changed = any(
+            distance(before_state[name], after_state[name]) > 0 for name in before_state.keys() & after_state.keys()
+        )
+        after = tensors(row, "after", "parameters") or tensors(row, "last", "parameters")
+        if not changed or not after:
+            continue
+        before = tensors(row, "predicted", "parameters") or tensors(row, "before", "parameters") or case.initial
+        shown = any(distance(before[name], after[name]) > 0 for name in before.keys() & after.keys())
+        return "shows" if shown else "hides"
+    return None

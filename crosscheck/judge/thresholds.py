@@ -1,0 +1,87 @@
+"""Every threshold of the judge, each with its reason. Nothing else in `judge` holds a number that decides a finding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosscheck.oracle.laws import TOLERANCE
+
+__all__ = [
+    "AGREEMENT",
+    "CHANCE_TRIALS",
+    "CLOSED_FORM",
+    "EXACT",
+    "LAW",
+    "NEVER",
+    "NOISE_FACTOR",
+    "REPEATABLE",
+    "REPEATABLE_ABSOLUTE",
+    "ROUNDING",
+    "SCALE_FLOOR",
+    "Threshold",
+]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A number that decides, and why it is what it is."""
+
+    value: float
+    why: str
+
+
+#: Relative to the largest entry of the earlier prediction.
+ROUNDING = Threshold(
+    32 * float(np.finfo(np.float32).eps),
+    "the same input in the same process: 32 roundings of a float32 (4e-6 of the largest entry) leave room for a kernel "
+    "that sums in another order, or twice the difference of two predictions before the call where that is more",
+)
+
+#: How often the difference of two predictions before the call must be exceeded.
+NOISE_FACTOR = 2.0
+
+#: Relative to the largest entry of the closed form.
+CLOSED_FORM = Threshold(
+    1e-4,
+    "float32 evaluations of the shipped networks differ from the float64 oracle by at most 5e-7 of the largest entry, "
+    "inference-mode and training-mode gradients from each other by 0.5 or more, and a batch normalization with another "
+    "epsilon by 5e-4: 1e-4 lies between",
+)
+
+#: A closed form that is nearly zero is no scale: it counts at least as much as this part of the other mode's.
+#: The training-mode gradient of a one-row batch is exactly zero, made of terms that are 1/sqrt(epsilon) = 32 times as
+#: large as the inference-mode gradient and cancel to 2e-6 in float32; a tenth of the other gradient keeps
+#: that well below CLOSED_FORM, and still leaves the two gradients an error of 10 apart.
+SCALE_FLOOR = 0.1
+
+#: Relative to the largest entry of the two arrays.
+REPEATABLE = Threshold(
+    1e-4,
+    "one program on one machine repeats itself up to rounding; this is what trials may differ by before they are "
+    "repeated",
+)
+
+#: Below this, numbers of trials are equal whatever their scale: statistics that begin at zero have none.
+REPEATABLE_ABSOLUTE = 1e-6
+
+#: The same as REPEATABLE, for an outcome of its own: how a reading without waiting compares with one that waits.
+AGREEMENT = Threshold(
+    REPEATABLE.value,
+    "waiting or not must not matter: both readings did the same operations in the same order, so they agree up to "
+    "rounding",
+)
+
+LAW = Threshold(
+    TOLERANCE,
+    "relative to the size of what was averaged: above the rounding of float32 sums, below the smallest difference that "
+    "update laws have to be told apart by",
+)
+
+EXACT = Threshold(0.0, "a tensor that nothing writes keeps its bits (NaN counts as equal to NaN)")
+
+NEVER = Threshold(0.0, "it must not happen at all")
+
+#: Fewer trials than this, all different, are no distribution.
+CHANCE_TRIALS = 3

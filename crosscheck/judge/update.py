@@ -1,0 +1,136 @@
+"""Update laws: by which law the moving statistics changed, whether all layers agree on it, and when it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosscheck.cells import Array, Asks, Observation, Scenario
+from crosscheck.judge.case import Case, tensors
+from crosscheck.judge.compare import distance
+from crosscheck.judge.evidence import Update, When
+from crosscheck.oracle import BatchStatistics, Law, Statistics, solve
+
+__all__ = ["Solved", "solve_update", "update"]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The law of a change: `law` is the common one, its residual the worst, or None and `problem` says why.
+
+    note: what the law needed to fit, beyond the batch statistics of training mode; empty where nothing.
+    """
+
+    law: Law | None
+    problem: str = ""
+    note: str = ""
+
+
+def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Array]) -> Solved | None:
+    """The law by which all batch normalizations' statistics went from `before` to `after`; None where none moved.
+
+    The batch statistics are those of the training-mode forward of the probe input. They do not depend on the moving
+    ones, so they are the same in every call. Where they do not fit, those of a forward that normalizes by the moving
+    statistics are tried: a runtime may collect statistics while it predicts.
+    """
+    moved = [
+        norm
+        for norm in case.network.batch_norms
+        if any(
+            name in before and name in after and distance(before[name], after[name]) > 0
+            for name in (norm.mean, norm.variance)
+        )
+    ]
+    if not moved:
+        return None
+    unread = [norm.node for norm in moved if not {norm.mean, norm.variance} <= before.keys() & after.keys()]
+    if unread:
+        return Solved(None, f"the runtime shows only one of the two statistics of {', '.join(unread)}")
+
+    def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
+        laws = {
+            norm.node: solve(
+                _statistics(before, norm.mean, norm.variance),
+                _statistics(after, norm.mean, norm.variance),
+                batches[norm.node],
+                norm.momentum,
+            )
+            for norm in moved
+        }
+        return _common(laws)
+
+    training = attempt(case.truth.batch_statistics)
+    if training.law is None:
+        inference = attempt(case.truth.inference_batch_statistics)
+        if inference.law is not None:
+            return Solved(
+                inference.law, note="with the batch statistics of a forward that normalizes by the moving ones"
+            )
+    return training
+
+
+def _statistics(values: Mapping[str, Array], mean: str, variance: str) -> Statistics:
+    return Statistics(np.asarray(values[mean], np.float64), np.asarray(values[variance], np.float64))
+
+
+def _common(laws: Mapping[str, Law | None]) -> Solved:
+    """The one law of all layers that moved, with the first layer's momentum. A variance that fits either way agrees."""
+    lawless = [node for node, law in laws.items() if law is None]
+    if lawless:
+        return Solved(None, f"no update law explains the change of {', '.join(lawless)}")
+    known = [law for law in laws.values() if law is not None]
+    # The declared momentum may differ from layer to layer; a momentum of the runtime's own may not.
+    kinds = {
+        (law.convention, law.count, round(law.momentum, 3) if law.convention == "other" else None) for law in known
+    }
+    variances = {law.variance for law in known} - {"unknown"}
+    if len(kinds) > 1 or len(variances) > 1:
+        told = "; ".join(
+            f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, law in laws.items() if law
+        )
+        return Solved(None, f"the layers follow different laws: {told}")
+    variance = variances.pop() if variances else "unknown"
+    first, residual = known[0], max(law.residual for law in known)
+    return Solved(Law(first.convention, first.momentum, first.count, variance, residual))
+
+
+def update(case: Case) -> Update | None:
+    """When and by which law the statistics moved, from the timed reading; None where it could not be taken.
+
+    Where nothing is seen to move in it although it does in the undisturbed one, `when` is "none" and the law is that of
+    the undisturbed one.
+    """
+    timed = next((row for row in case.of("timed") if tensors(row, "asked")), None)
+    if timed is None or not case.statistics or case.cell.scenario not in (Scenario.GRADIENT, Scenario.PREDICT_ONLY):
+        return None
+    rows = [timed, *case.of(case.primary)]
+    solved = next(filter(None, (solve_update(case, *case.around(row)) for row in rows)), None)
+    taken_apart = bool(tensors(timed, "between"))
+    law = solved.law if solved else None
+    when = _when(case, timed, law)
+    if solved is None:
+        return Update("none", taken_apart, 0, None, "unknown", None)
+    if law is None:
+        return Update(when, taken_apart, None, None, "unknown", None)
+    return Update(when, taken_apart, law.count, law.momentum, law.variance, law.residual, law.convention)
+
+
+def _when(case: Case, timed: Observation, law: Law | None) -> When:
+    """The first snapshot by which the statistics had moved."""
+    if tensors(timed, "between"):
+        forward = _moved(case, timed, "predicted", "between")
+        backward = _moved(case, timed, "between", "asked")
+        if forward or backward:
+            return "both" if forward and backward else "forward" if forward else "backward"
+    elif _moved(case, timed, "predicted", "asked"):
+        twice = case.asks is Asks.GRADIENT and law is not None and law.count == 2
+        return "both" if twice else "forward"
+    late = any(_moved(case, timed, "asked", when) for when in ("read", "after"))
+    return "read" if late else "none"
+
+
+def _moved(case: Case, row: Observation, earlier: str, later: str) -> bool:
+    before, after = tensors(row, earlier), tensors(row, later)
+    return any(distance(before[name], after[name]) > 0 for name in case.statistics & before.keys() & after.keys())

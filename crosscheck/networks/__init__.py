@@ -1,0 +1,25 @@
+"""Networks: load and check ONNX, lower it to a plain graph, write it in other forms."""
+
+from crosscheck.networks.forms import FORMS, Form, running_name, write
+from crosscheck.networks.graph import OPERATORS, Graph, Node
+from crosscheck.networks.load import load, names
+from crosscheck.networks.network import BatchNorm, Network, fixed_cotangent
+from crosscheck.networks.prepare import prepared
+from crosscheck.networks.readout import readout
+
+__all__ = [
+    "FORMS",
+    "OPERATORS",
+    "BatchNorm",
+    "Form",
+    "Graph",
+    "Network",
+    "Node",
+    "fixed_cotangent",
+    "load",
+    "names",
+    "prepared",
+    "readout",
+    "running_name",
+    "write",
+]

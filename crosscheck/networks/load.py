@@ -1,0 +1,111 @@
+"""Finds, reads and checks networks: the ones that ship, by name, and users' own ONNX files, by path."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.graph import Array
+from crosscheck.networks.lower import lower
+from crosscheck.networks.network import Network, fixed_cotangent
+
+__all__ = ["load", "names", "read_onnx"]
+
+#: Rows of the random probe input of a user's own network: enough for a batch with a variance.
+ROWS = 4
+#: The lowest opset whose BatchNormalization has no `is_test`.
+FIRST_OPSET = 7
+
+
+def _folder() -> Path:
+    """Where the networks that ship lie: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The networks that ship, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in _folder().glob("*/network.onnx")))
+
+
+def load(name_or_path: str) -> Network:
+    """The network that ships under this name, or the one in this `.onnx` file.
+
+    A user's own network is probed with four rows of standard normal numbers (seed 0) and is called as its file is,
+    without the suffix; when a shipped network has that name, with the beginning of its digest.
+    Raises NetworkError with the remedy for what cannot be found, read or lowered.
+    """
+    if name_or_path in names():
+        folder = _folder() / name_or_path
+        return _network(folder / "network.onnx", name_or_path, _arrays(folder / "inputs.npz"))
+    path = Path(name_or_path)
+    if path.suffix != ".onnx":
+        near = difflib.get_close_matches(name_or_path, names(), n=3) or names()
+        raise NetworkError(f"No network is called {name_or_path!r}; did you mean {', '.join(near)}, or a .onnx file?")
+    network = _network(path, path.stem, {})
+    if network.name in names():
+        return _network(path, f"{path.stem}-{network.digest[:8]}", {})
+    return network
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """The model in `path`, checked by onnx itself. Raises NetworkError."""
+    try:
+        model = onnx.load(path)
+    except FileNotFoundError as problem:
+        raise NetworkError(f"{path}: a file is missing ({problem.filename or problem}); check the path.") from problem
+    except (OSError, DecodeError, ValueError) as problem:
+        raise NetworkError(f"{path}: cannot be read as ONNX ({problem}); export the network again.") from problem
+    if not model.graph.node:
+        raise NetworkError(f"{path}: has no ONNX graph in it; export the network again.")
+    versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
+    newest = onnx.defs.onnx_opset_version()
+    if not versions or not FIRST_OPSET <= versions[0] <= newest:
+        found = versions[0] if versions else "no opset"
+        raise NetworkError(f"{path}: is written in {found}; export it in an opset from {FIRST_OPSET} to {newest}.")
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as problem:
+        raise NetworkError(f"{path}: onnx's checker refuses it ({problem}); export the network again.") from problem
+    return model
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _network(path: Path, name: str, inputs: dict[str, Array]) -> Network:
+    model = read_onnx(path)
+    graph, weights = lower(model, name, str(path))
+    sizes = {key: [int(size) for size in graph[key][0]["shape"][1:]] for key in ("inputs", "outputs")}
+    x = inputs.get("x")
+    if x is None:
+        x = np.random.default_rng(0).standard_normal((ROWS, *sizes["inputs"])).astype(np.float32)
+    cotangent = inputs.get("cotangent")
+    if cotangent is None:
+        cotangent = fixed_cotangent((len(x), *sizes["outputs"]))
+    for array in (x, cotangent, *weights.values()):
+        array.flags.writeable = False
+    title, _, description = model.doc_string.strip().partition("\n")
+    return Network(
+        name=name,
+        title=title or path.name,
+        description=description.strip(),
+        model=model,
+        graph=graph,
+        weights=weights,
+        x=x,
+        cotangent=cotangent,
+        images=inputs.get("images"),
+        labels=inputs.get("labels"),
+        target=int(inputs["target"]) if "target" in inputs else None,
+    )

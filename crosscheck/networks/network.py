@@ -1,0 +1,99 @@
+"""A network as the host knows it: the plain graph, its weights, the probe input, and what they are called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import onnx
+
+from crosscheck.networks.graph import Array, Graph
+
+__all__ = ["BatchNorm", "Network", "fixed_cotangent"]
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """One batch normalization: the node's name, the names of its four parameters, and its two attributes.
+
+    `momentum` is ONNX's: the part of the moving statistics that an update keeps.
+    """
+
+    node: str
+    scale: str
+    bias: str
+    mean: str
+    variance: str
+    epsilon: float
+    momentum: float
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A checked network and what it is probed with. Arrays must not be written to.
+
+    model: the ONNX model as it was loaded.
+    graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array.
+    x: the probe input, float32, (rows, ...).
+    cotangent: what the output is multiplied with before it is summed and differentiated; float32, (rows, ...).
+    images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
+    target: the class that the read-out of scenario `ascent` climbs, or None: the runner-up on the probe input.
+    """
+
+    name: str
+    title: str
+    description: str
+    model: onnx.ModelProto = field(repr=False)
+    graph: Graph = field(repr=False)
+    weights: Mapping[str, Array] = field(repr=False)
+    x: Array = field(repr=False)
+    cotangent: Array = field(repr=False)
+    images: Array | None = field(default=None, repr=False)
+    labels: Array | None = field(default=None, repr=False)
+    target: int | None = None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes a classifier with held-out images tells apart; None for other networks."""
+        return None if self.labels is None else int(self.cotangent.shape[1])
+
+    @cached_property
+    def batch_norms(self) -> tuple[BatchNorm, ...]:
+        """Every batch normalization, in the order of execution."""
+        return tuple(
+            BatchNorm(node["name"], scale, bias, mean, variance, **node["attributes"])
+            for node in self.graph["nodes"]
+            if node["op"] == "BatchNormalization"
+            for scale, bias, mean, variance in [node["inputs"][1:]]
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of everything that can change a measurement; the same in every process and platform."""
+        sums = hashlib.sha256(json.dumps(self.graph, sort_keys=True).encode())
+        parts = {f"weight {name}": value for name, value in self.weights.items()}
+        parts |= {"x": self.x, "cotangent": self.cotangent, "target": np.array(self.target or 0)}
+        parts |= {key: value for key in ("images", "labels") if (value := getattr(self, key)) is not None}
+        for key, value in sorted(parts.items()):
+            little_endian = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+            sums.update(f"{key} {little_endian.dtype.str} {value.shape}\n".encode())
+            sums.update(little_endian.tobytes())
+        return sums.hexdigest()
+
+
+def fixed_cotangent(shape: tuple[int, ...]) -> Array:
+    """A cotangent in which no two neighbours are alike: entry k is (2 floor(64 frac((k + 1) φ)) + 1) / 64 - 1, float32.
+
+    k counts entries in C order and φ = (√5 - 1) / 2, so entries spread evenly over (-1, 1) and none is zero. A plain
+    sum would not do: its gradient through batch normalization in training mode is zero everywhere. Entries are odd
+    multiples of 1/64 and so exact in every float type.
+    """
+    golden = (math.sqrt(5) - 1) / 2
+    steps = np.arange(1, math.prod(shape) + 1) * golden
+    values: Array = (2 * np.floor(64 * (steps % 1)) + 1) / 64 - 1
+    return values.astype(np.float32).reshape(shape)

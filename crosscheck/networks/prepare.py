@@ -1,0 +1,55 @@
+"""Lays a network into a folder in the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from crosscheck.networks.forms import FORMS, build_model
+from crosscheck.networks.graph import Array
+from crosscheck.networks.network import Network
+from crosscheck.networks.readout import readout
+
+__all__ = ["prepared", "write_arrays"]
+
+#: How often scenario `twenty` asks.
+STEPS = 20
+#: The seed of its noise.
+NOISE_SEED = 2017
+
+
+def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
+    """Write `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx` for each of `forms`; make `folder` if need be.
+
+    `inputs.npz` holds `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
+    plus uniform noise in [0, 1). A classifier gets the folder `readout`, with the same files for the network of
+    scenario `ascent`. The same network gives the same bytes. Raises KeyError for an unknown form.
+    """
+    forms = tuple(forms)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "graph.json").write_text(json.dumps(network.graph, indent=1) + "\n", encoding="utf-8")
+    write_arrays(folder / "weights.npz", network.weights)
+    inputs = {"x": network.x, "cotangent": network.cotangent}
+    if network.images is not None:
+        noise = np.random.default_rng(NOISE_SEED).random((STEPS, *network.x.shape), np.float32)
+        inputs |= {"images": network.images, "noise": network.x + noise}
+    write_arrays(folder / "inputs.npz", inputs)
+    for name in forms:
+        onnx.save(build_model(network.graph, network.weights, FORMS[name]), folder / f"{name}.onnx")
+    if network.target is not None:
+        prepared(readout(network, network.target), folder / "readout", forms)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write an .npz whose keys may be any file names, and whose bytes depend on the arrays alone."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, value in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, unlike ZipFile.write's entries
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open(entry, "w") as member:
+                np.lib.format.write_array(member, np.asarray(value), version=(1, 0), allow_pickle=False)

@@ -1,0 +1,150 @@
+"""How each supported operator is written in the plain graph: one rule an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.graph import GEMM
+from crosscheck.networks.scope import Scope
+
+__all__ = ["RULES"]
+
+Given = dict[str, Any]  # the node's attributes as the file has them
+Lowered = tuple[list[str], dict[str, Any]]  # the graph's names of the inputs, and all attributes
+
+
+def _same(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    return [scope.data(where, tensor) for tensor in proto.input], {}
+
+
+def _add(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, tensor) for tensor in proto.input]
+    left, right = (scope.shape(tensor) for tensor in proto.input)
+    if left != right:
+        raise NetworkError(f"{where} adds tensors of shapes {left} and {right}; only equal shapes are supported.")
+    return inputs, {}
+
+
+def _concat(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, tensor) for tensor in proto.input]
+    axis = given["axis"] % len(scope.shape(proto.input[0]))
+    if axis == 0:
+        raise NetworkError(f"{where} joins along the batch axis; only the other axes are supported.")
+    return inputs, {"axis": axis}
+
+
+def _flatten(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, proto.input[0])]
+    if given.get("axis", 1) % len(scope.shape(proto.input[0])) != 1:
+        raise NetworkError(f"{where} has axis {given['axis']}; only axis 1 is supported.")
+    return inputs, {"axis": 1}
+
+
+def _softmax(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, proto.input[0])]
+    rank = len(scope.shape(proto.input[0]))
+    axis = given.get("axis", -1 if scope.opset >= 13 else 1) % rank
+    if axis != rank - 1:  # before opset 13 the operator flattened all axes from this one on, so forms would differ
+        raise NetworkError(f"{where} runs over axis {axis} of {rank}; only the last axis is supported.")
+    return inputs, {"axis": axis}
+
+
+def _gemm(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    if given.get("transA", 0):
+        raise NetworkError(f"{where} transposes its input; only transA = 0 is supported.")
+    data = scope.data(where, proto.input[0])
+    weight = scope.constant(where, proto.input[1])
+    weight = (weight if given.get("transB", 0) else weight.T) * np.float32(given.get("alpha", 1.0))
+    bias, bias_name = np.zeros(len(weight), np.float32), f"{proto.output[0]}.bias"
+    if len(proto.input) > 2 and proto.input[2]:
+        bias_name = proto.input[2]
+        added = scope.constant(where, bias_name)
+        if added.size not in (1, len(weight)):
+            raise NetworkError(f"{where} adds a bias of shape {added.shape}; it must not depend on the row.")
+        bias = np.broadcast_to(added.reshape(-1) * np.float32(given.get("beta", 1.0)), (len(weight),))
+    return [data, scope.parameter(proto.input[1], weight), scope.parameter(bias_name, bias)], dict(GEMM)
+
+
+def _batch_norm(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    if given.get("training_mode", 0):
+        raise NetworkError(f"{where} is in training form; export the model in inference mode.")
+    if not given.get("spatial", 1):
+        raise NetworkError(f"{where} has spatial = 0; only one statistic a channel is supported.")
+    inputs = [scope.data(where, proto.input[0])]
+    for tensor in proto.input[1:]:
+        value, stored = scope.constant(where, tensor), len(scope.weights)
+        inputs.append(scope.parameter(tensor, value))
+        if len(scope.weights) == stored:
+            raise NetworkError(f"{where} shares {tensor!r} with another layer; store it twice.")
+    return inputs, {"epsilon": _decimal(given.get("epsilon", 1e-5)), "momentum": _decimal(given.get("momentum", 0.9))}
+
+
+def _conv(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, proto.input[0])]
+    weight = scope.constant(where, proto.input[1])
+    attributes = _window(scope, where, proto, given, list(weight.shape[2:]))
+    attributes |= {"dilations": list(given.get("dilations", [1] * (weight.ndim - 2))), "group": given.get("group", 1)}
+    inputs.append(scope.parameter(proto.input[1], weight))
+    if len(proto.input) > 2 and proto.input[2]:
+        inputs.append(scope.parameter(proto.input[2], scope.constant(where, proto.input[2])))
+    return inputs, attributes
+
+
+def _pool(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
+    inputs = [scope.data(where, proto.input[0])]
+    if given.get("ceil_mode", 0):
+        raise NetworkError(f"{where} has ceil_mode = 1; only complete windows are supported.")
+    if any(step != 1 for step in given.get("dilations", ())):
+        raise NetworkError(f"{where} is dilated; only pools without dilation are supported.")
+    attributes = _window(scope, where, proto, given, list(given["kernel_shape"]))
+    if proto.op_type == "AveragePool":
+        attributes["count_include_pad"] = given.get("count_include_pad", 0)
+    return inputs, attributes
+
+
+def _window(scope: Scope, where: str, proto: onnx.NodeProto, given: Given, kernel: list[int]) -> dict[str, Any]:
+    """Explicit kernel_shape, strides and pads, whatever `auto_pad` says."""
+    axes = len(kernel)
+    if axes not in (1, 2):
+        raise NetworkError(f"{where} has {axes} spatial axes; 1 or 2 are supported.")
+    strides = list(given.get("strides", [1] * axes))
+    pads = list(given.get("pads", [0] * 2 * axes))
+    auto = given.get("auto_pad", b"NOTSET").decode()
+    if auto.startswith("SAME"):
+        sizes = [int(size) for size in scope.shape(proto.input[0])[2:]]
+        steps = given.get("dilations", [1] * axes)
+        reach = [(width - 1) * step + 1 for width, step in zip(kernel, steps, strict=True)]
+        # The output has ceil(size / stride) positions; the odd one of the missing rows goes to the end (UPPER).
+        total = [
+            max(0, (-(-size // stride) - 1) * stride + extent - size)
+            for size, stride, extent in zip(sizes, strides, reach, strict=True)
+        ]
+        less, more = [width // 2 for width in total], [width - width // 2 for width in total]
+        pads = less + more if auto == "SAME_UPPER" else more + less
+    return {"kernel_shape": kernel, "strides": strides, "pads": pads}
+
+
+def _decimal(value: float) -> float:
+    """The shortest decimal that means this float32, as a user wrote it: 0.9, not 0.8999999761581421."""
+    return float(str(np.float32(value)))
+
+
+#: Operator -> (scope, who asks, node, its attributes) -> inputs and attributes in the graph; may raise NetworkError.
+RULES: dict[str, Callable[[Scope, str, onnx.NodeProto, Given], Lowered]] = {
+    "Add": _add,
+    "AveragePool": _pool,
+    "BatchNormalization": _batch_norm,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _same,
+    "MaxPool": _pool,
+    "Relu": _same,
+    "Softmax": _softmax,
+}

@@ -1,0 +1,137 @@
+"""The graph's operators in float64 NumPy, differentiable by the `autograd` package.
+
+Formulas are those of the ONNX operator specification. Each function takes the node's attributes and its inputs, in the
+order in which the graph lists them; x is (N, channels, *spatial) or (N, features).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import autograd.numpy as np  # type: ignore[import-untyped]
+import numpy
+from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
+
+__all__ = ["OPERATORS", "batch_mean_and_variance", "normalize"]
+
+Attributes = Mapping[str, Any]
+Tensor = Any  # a NumPy array, or what autograd puts around one while it records
+
+
+def _padded_windows(
+    x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int], fill: float
+) -> Tensor:
+    """Every complete window of x: (N, channels, *positions, *kernel). Borders are `pads` wide and hold `fill`."""
+    axes = len(kernel)
+    padded = numpy.pad(
+        x, [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)], mode="constant", constant_values=fill
+    )
+    reach = [(width - 1) * step + 1 for width, step in zip(kernel, dilations, strict=True)]
+    view: Tensor = numpy.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(2, 2 + axes)))
+    steps = [slice(None, None, step) for step in (*strides, *dilations)]
+    return view[(slice(None), slice(None), *steps)]
+
+
+def _spread_windows(
+    given: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
+) -> Tensor:
+    """The transpose of `_padded_windows`: adds every window's entries to where in x they came from."""
+    axes = len(strides)
+    positions, kernel = given.shape[2 : 2 + axes], given.shape[2 + axes :]
+    sizes = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(x.shape[2:])]
+    padded = numpy.zeros((*x.shape[:2], *sizes))
+    for offset in itertools.product(*map(range, kernel)):
+        starts = [entry * step for entry, step in zip(offset, dilations, strict=True)]
+        where = [
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, positions, strides, strict=True)
+        ]
+        padded[(slice(None), slice(None), *where)] += given[..., *offset]
+    inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(x.shape[2:])]
+    return padded[(slice(None), slice(None), *inside)]
+
+
+# autograd differentiates neither sliding_window_view nor strided slices of it quickly, so both directions are given.
+_windows = primitive(_padded_windows)
+defvjp(
+    _windows,
+    lambda answer, x, kernel, strides, dilations, pads, fill: (
+        lambda given: _spread_windows(given, x, strides, dilations, pads)
+    ),
+    argnums=(0,),
+)
+
+
+def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Cross-correlation; output channel o of group g sums over that group's input channels."""
+    axes = weight.ndim - 2
+    group = attributes["group"]
+    windows = _windows(
+        x, attributes["kernel_shape"], attributes["strides"], attributes["dilations"], attributes["pads"], 0.0
+    )
+    rows, positions = windows.shape[0], windows.shape[2 : 2 + axes]
+    grouped = np.reshape(windows, (rows, group, -1, *windows.shape[2:]))
+    # (N, group, positions..., in / group * kernel) times (group, in / group * kernel, out / group)
+    columns = np.moveaxis(grouped, 2, 2 + axes)
+    columns = np.transpose(np.reshape(columns, (rows, group, int(numpy.prod(positions)), -1)), (1, 0, 2, 3))
+    columns = np.reshape(columns, (group, -1, columns.shape[-1]))
+    kernels = np.transpose(np.reshape(weight, (group, weight.shape[0] // group, -1)), (0, 2, 1))
+    y = np.reshape(np.matmul(columns, kernels), (group, rows, -1, kernels.shape[-1]))
+    y = np.reshape(np.transpose(y, (1, 0, 3, 2)), (rows, weight.shape[0], *positions))
+    return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
+
+
+def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:
+    """Borders never win. Where several entries of a window are largest, the gradient is shared equally."""
+    kernel = attributes["kernel_shape"]
+    windows = _windows(x, kernel, attributes["strides"], [1] * len(kernel), attributes["pads"], -numpy.inf)
+    return np.max(windows, axis=tuple(range(-len(kernel), 0)))
+
+
+def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
+    kernel, strides, pads = attributes["kernel_shape"], attributes["strides"], attributes["pads"]
+    over = tuple(range(-len(kernel), 0))
+    total = np.sum(_windows(x, kernel, strides, [1] * len(kernel), pads, 0.0), axis=over)
+    if attributes["count_include_pad"]:
+        return total / numpy.prod(kernel)
+    inside = _padded_windows(numpy.ones((1, 1, *x.shape[2:])), kernel, strides, [1] * len(kernel), pads, 0.0)
+    return total / inside.sum(axis=over)
+
+
+def _softmax(attributes: Attributes, x: Tensor) -> Tensor:
+    powers = np.exp(x - np.max(x, axis=attributes["axis"], keepdims=True))
+    return powers / np.sum(powers, axis=attributes["axis"], keepdims=True)
+
+
+def batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of every channel (axis 1) over all other axes."""
+    others = (0, *range(2, x.ndim))
+    mean = np.mean(x, axis=others)
+    return mean, np.mean((x - _a_channel(mean, x)) ** 2, axis=others)
+
+
+def normalize(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Batch normalization by the given statistics: (x - mean) / √(variance + ε) · scale + bias, channel by channel."""
+    spread = np.sqrt(_a_channel(variance, x) + attributes["epsilon"])
+    return (x - _a_channel(mean, x)) / spread * _a_channel(scale, x) + _a_channel(bias, x)
+
+
+def _a_channel(values: Tensor, x: Tensor) -> Tensor:
+    return np.reshape(values, (1, -1, *[1] * (x.ndim - 2)))
+
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "Add": lambda attributes, left, right: left + right,
+    "AveragePool": _average_pool,
+    "BatchNormalization": normalize,
+    "Concat": lambda attributes, *parts: np.concatenate(parts, axis=attributes["axis"]),
+    "Conv": _conv,
+    "Flatten": lambda attributes, x: np.reshape(x, (x.shape[0], -1)),
+    "Gemm": lambda attributes, x, weight, bias: np.dot(x, weight.T) + bias,
+    "GlobalAveragePool": lambda attributes, x: np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
+    "MaxPool": _max_pool,
+    "Relu": lambda attributes, x: np.maximum(x, 0.0),
+    "Softmax": _softmax,
+}

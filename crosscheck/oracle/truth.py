@@ -1,0 +1,67 @@
+"""The float64 truth about a plain graph: predictions, input gradients and batch statistics, in either mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from autograd import make_vjp  # type: ignore[import-untyped]
+
+from crosscheck.networks.graph import Array, Graph
+from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
+
+__all__ = ["BatchStatistics", "batch_statistics", "evaluate", "gradient", "predict"]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchStatistics:
+    """What one batch normalization sees in training mode: float64 (channels,) each, and the elements per channel."""
+
+    mean: Array
+    variance: Array  # biased: the sum of squares divided by `count`
+    count: int
+
+
+def predict(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> Array:
+    """The output for x, float64 (rows, ...); with `training`, batch normalization uses the batch's own statistics."""
+    return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
+
+
+def gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array, training: bool = False) -> Array:
+    """The gradient d sum(output · cotangent) / d x, float64; with `training`, through the batch's own statistics."""
+    numbers = _float64(weights)
+    pull_back, _ = make_vjp(lambda given: evaluate(graph, numbers, given, training)[0])(np.asarray(x, np.float64))
+    result: Array = pull_back(np.asarray(cotangent, np.float64))
+    return result
+
+
+def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> dict[str, BatchStatistics]:
+    """What every batch normalization sees when x goes through in training mode, by node name."""
+    return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training=True)[1]
+
+
+def evaluate(
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
+) -> tuple[Array, dict[str, BatchStatistics]]:
+    """The output, and with `training` the batch statistics by node name; differentiable by autograd in x and weights.
+
+    Arrays have to be float64 already. Raises KeyError for an operator that `crosscheck.networks.graph` does not list.
+    """
+    values = {**weights, graph["inputs"][0]["name"]: x}
+    seen: dict[str, BatchStatistics] = {}
+    for node in graph["nodes"]:
+        inputs = [values[name] for name in node["inputs"]]
+        if training and node["op"] == "BatchNormalization":
+            data, scale, bias = inputs[:3]
+            mean, variance = batch_mean_and_variance(data)
+            seen[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
+            y = normalize(node["attributes"], data, scale, bias, mean, variance)
+        else:
+            y = OPERATORS[node["op"]](node["attributes"], *inputs)
+        values[node["outputs"][0]] = y
+    return values[graph["outputs"][0]["name"]], seen
+
+
+def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.asarray(value, np.float64) for name, value in weights.items()}

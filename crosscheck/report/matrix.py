@@ -1,0 +1,163 @@
+"""The tables of modes x releases: cells in, squares with letters, colours and footnotes out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.report.figures import DASH
+from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.report.summary import mode_order, release_order
+from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, worst_first
+
+__all__ = ["Group", "Row", "Square", "Table", "mode_anchor", "tables"]
+
+#: As many letters as a square shows; the rest stands in its title.
+LETTERS = 3
+#: Characters of a reason that a footnote shows; the whole stands with the cell.
+NOTE_LENGTH = 300
+
+#: (asks, intent) -> what a group of rows is called.
+_GROUPS = {
+    (Asks.GRADIENT, Intent.TRAINING): "Gradients, training mode intended",
+    (Asks.GRADIENT, Intent.INFERENCE): "Gradients, inference mode intended",
+    (Asks.PREDICTION, Intent.TRAINING): "Forward passes, training mode intended",
+    (Asks.PREDICTION, Intent.INFERENCE): "Predictions (controls)",
+    (Asks.EXPORT, Intent.TRAINING): "Exports, training mode intended",
+    (Asks.EXPORT, Intent.INFERENCE): "Exports",
+}
+
+
+@dataclass(frozen=True)
+class Square:
+    """One mode in one release, over all networks and scenarios.
+
+    `kind` is "finding" (something was measured), "status" (nothing could be), "absent" (not in this release) or
+    "blank" (not asked in this run); `name` is the worst finding or status. `notes` are numbers of the table's
+    footnotes; `target` is an HTML id, of the cell that shows the worst finding or of the mode's section.
+    """
+
+    kind: str
+    name: str
+    letters: tuple[str, ...]
+    title: str
+    notes: tuple[int, ...] = ()
+    contradicts: bool = False
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mode and its squares, one a release of the table."""
+
+    mode: str
+    target: str
+    squares: tuple[Square, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of modes that ask for the same with the same intent."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One runtime in one variant; `notes` are the footnotes, the first has number 1."""
+
+    runtime: str
+    variant: str
+    releases: tuple[str, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...]
+
+
+def tables(run: Run, cells: Sequence[JudgedCell], runtime: str) -> tuple[Table, ...]:
+    """Make the runtime's tables: as installed first, then one for each variant that has cells."""
+    by_variant: dict[str, list[JudgedCell]] = {PLAIN: []}
+    for cell in cells:
+        if cell["runtime"] == runtime:
+            by_variant.setdefault(cell["variant"], []).append(cell)
+    return tuple(_table(run, found, runtime, variant) for variant, found in by_variant.items() if found)
+
+
+def mode_anchor(runtime: str, mode: str) -> str:
+    """Return the HTML id of a mode's section."""
+    return "_".join(f"mode/{runtime}/{mode}".split())
+
+
+def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) -> Table:
+    releases = release_order(run, cells, runtime)
+    notes: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return notes.setdefault(text, len(notes) + 1)
+
+    squares: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
+    for cell in cells:
+        squares[cell["mode"], cell["release"]].append(cell)
+    groups: dict[str, list[Row]] = {}
+    for mode in mode_order(run, cells, runtime):
+        here = [squares[mode, release] for release in releases]
+        first = next(found[0] for found in here if found)
+        row = Row(mode, mode_anchor(runtime, mode), tuple(_square(found, number) for found in here))
+        groups.setdefault(_group(first), []).append(row)
+    ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
+    return Table(
+        runtime, variant, releases, tuple(Group(title, tuple(groups[title])) for title in ordered), tuple(notes)
+    )
+
+
+def _group(cell: JudgedCell) -> str:
+    words = {(str(asks), str(intent)): title for (asks, intent), title in _GROUPS.items()}
+    return words.get((cell["asks"], cell["intent"]), f"{cell['asks']}, {cell['intent']}")
+
+
+def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square:
+    if not cells:
+        return Square("blank", "", (), "not asked in this run")
+    asked = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
+    if not asked:
+        reason = next((cell["reason"] for cell in cells if cell["reason"]), "")
+        return Square("absent", Status.NOT_IN_RELEASE, (DASH,), f"not in this release{': ' if reason else ''}{reason}")
+    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in asked if cell["reason"] or _failed(cell)))
+    counts = Counter(finding for cell in asked for finding in cell["findings"])
+    statuses = Counter(cell["status"] for cell in asked if _failed(cell))
+    measured = [cell for cell in asked if cell["status"] in MEASURED]
+    title = _title(counts, statuses, len(asked), len(measured))
+    if counts:
+        names = [name for name in worst_first(counts) if name != Finding.CLEAN] or [str(Finding.CLEAN)]
+        worst = next(cell for cell in measured if names[0] in cell["findings"])
+        contradicts = any(cell["contradicts"] for cell in measured)
+        return Square(
+            "finding",
+            names[0],
+            tuple(finding_word(name).letter for name in names[:LETTERS]),
+            title + ("; contradicts the documentation" if contradicts else ""),
+            notes,
+            contradicts,
+            anchor(worst),
+        )
+    name = worst_first(statuses)[0] if statuses else asked[0]["status"]
+    target = mode_anchor(asked[0]["runtime"], asked[0]["mode"])
+    return Square("status", name, (status_word(name).letter,), title, notes, target=target)
+
+
+def _failed(cell: JudgedCell) -> bool:
+    return cell["status"] not in (Status.OK, Status.NOT_IN_RELEASE)
+
+
+def _note(cell: JudgedCell) -> str:
+    reason = " ".join((cell["reason"] or "no reason was recorded").split())
+    text = reason if len(reason) <= NOTE_LENGTH else reason[:NOTE_LENGTH] + " …"
+    return text if cell["status"] == Status.OK else f"{cell['status']}: {text}"
+
+
+def _title(counts: Counter[str], statuses: Counter[str], asked: int, measured: int) -> str:
+    found = [f"{name} in {counts[name]} of {measured} measured cells" for name in worst_first(counts)]
+    failed = [f"{name}: {statuses[name]} of {asked} cells" for name in worst_first(statuses)]
+    return "; ".join(found + failed) or "no finding was recorded"

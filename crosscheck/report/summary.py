@@ -1,0 +1,288 @@
+"""The answer: which releases leak, asked in which way, when inference-mode gradients became clean, what is safe."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from crosscheck.cells import Asks, Finding, Intent, Scenario, Status
+from crosscheck.report.figures import prediction_text
+from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.report.vocabulary import MEASURED, worst_first
+
+__all__ = [
+    "Answer",
+    "Asked",
+    "FirstClean",
+    "SeedNumbers",
+    "SeedRow",
+    "answer",
+    "mode_order",
+    "release_order",
+    "seed_rows",
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One way of asking for a gradient, over every measured release that has it (oldest first).
+
+    `measured`, `clean` and `leaking` name releases, `as_installed` those measured in the variant `plain`. A release is
+    clean where every measured cell of it, in every variant, network and scenario, is clean, and leaking where any cell
+    of it leaks. `clean_from` is the first release from which on every later measured one is clean, as installed;
+    `before` is the measured release before that one, and `before_shows` what the mode showed there (None: it was not
+    measured there). `spoilt_variants` are those in which the mode is not clean from `clean_from` on.
+    """
+
+    runtime: str
+    mode: str
+    intent: str
+    statistics: str
+    measured: tuple[str, ...]
+    as_installed: tuple[str, ...]
+    clean: tuple[str, ...]
+    leaking: tuple[str, ...]
+    contradicting: tuple[str, ...]
+    findings: tuple[str, ...]
+    clean_from: str | None
+    before: str | None
+    before_shows: tuple[str, ...] | None
+    spoilt_variants: tuple[str, ...]
+
+    @property
+    def safe(self) -> bool:
+        """Clean in every cell of every measured release that has it."""
+        return bool(self.measured) and self.clean == self.measured
+
+
+@dataclass(frozen=True)
+class FirstClean:
+    """Since which release a runtime has inference-mode gradients that are clean then and in every later release.
+
+    `release` is None where no inference-intent way of asking is; `asked` is how many such ways were measured, and
+    `modes` those that are clean from `release` on. `ever_clean`: some such way was clean in some release at least.
+    """
+
+    runtime: str
+    title: str
+    release: str | None
+    modes: tuple[Asked, ...]
+    asked: int
+    ever_clean: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The numbers of the first paragraph. Releases are pairs (runtime, release).
+
+    `unmeasured` are releases that were to be asked for a gradient and could not be.
+    """
+
+    unmeasured: tuple[tuple[str, str], ...]
+    measured: tuple[tuple[str, str], ...]
+    leaking: tuple[tuple[str, str], ...]
+    asked: tuple[Asked, ...]
+    first_clean: tuple[FirstClean, ...]
+
+    @property
+    def leaking_modes(self) -> tuple[Asked, ...]:
+        """The ways of asking that leak anywhere, those that leak in most releases first."""
+        return tuple(sorted((mode for mode in self.asked if mode.leaking), key=lambda mode: -len(mode.leaking)))
+
+    @property
+    def safe_modes(self) -> tuple[Asked, ...]:
+        """The ways of asking that are clean wherever they were measured, those measured in most releases first."""
+        return tuple(sorted((mode for mode in self.asked if mode.safe), key=lambda mode: -len(mode.measured)))
+
+
+@dataclass(frozen=True)
+class SeedNumbers:
+    """One call on the network `seed`: the prediction before and after it, as text, and what was found."""
+
+    mode: str
+    before: str
+    after: str
+    findings: tuple[str, ...]
+    anchor: str
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """A release's line of the first table: a training-intent gradient, and an inference-intent one, where measured.
+
+    Where neither was, `status` and `reason` say how the measuring went.
+    """
+
+    runtime: str
+    release: str
+    training: SeedNumbers | None
+    inference: SeedNumbers | None
+    status: str
+    reason: str
+
+
+def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
+    """Gather the answer's facts. Only cells that ask for a gradient and were measured count."""
+    wanted = [cell for cell in cells if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
+    gradients = [cell for cell in wanted if cell["status"] in MEASURED]
+    by_mode: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
+    for cell in gradients:
+        by_mode[cell["runtime"], cell["mode"]].append(cell)
+    runtimes = _runtimes(run, gradients)
+    releases = {runtime: release_order(run, gradients, runtime) for runtime in runtimes}
+    asked = tuple(
+        _asked(by_mode[runtime, mode], releases[runtime])
+        for runtime in runtimes
+        for mode in mode_order(run, gradients, runtime)
+    )
+    measured = _releases(run, gradients)
+    leaking = {(cell["runtime"], cell["release"]) for cell in gradients if Finding.LEAK in cell["findings"]}
+    return Answer(
+        unmeasured=tuple(pair for pair in _releases(run, wanted) if pair not in measured),
+        measured=measured,
+        leaking=tuple(pair for pair in measured if pair in leaking),
+        asked=asked,
+        first_clean=tuple(
+            _first_clean(runtime, _title(run, runtime), releases[runtime], asked)
+            for runtime in runtimes
+            if releases[runtime]
+        ),
+    )
+
+
+def release_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
+    """List the runtime's releases that have cells, oldest first as `run.json` has them, those it does not name last."""
+    present = _distinct(cell["release"] for cell in cells if cell["runtime"] == runtime)
+    known = run["runtimes"][runtime]["releases"] if runtime in run["runtimes"] else []
+    return tuple([name for name in known if name in present] + [name for name in present if name not in known])
+
+
+def mode_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
+    """List the runtime's modes that have cells, in the adapter's order, those that `run.json` does not name last."""
+    present = _distinct(cell["mode"] for cell in cells if cell["runtime"] == runtime)
+    known = [mode["name"] for mode in run["runtimes"][runtime]["modes"]] if runtime in run["runtimes"] else []
+    return tuple([name for name in known if name in present] + [name for name in present if name not in known])
+
+
+def seed_rows(run: Run, cells: Sequence[JudgedCell]) -> tuple[SeedRow, ...]:
+    """Put the question in numbers: `seed` under `gradient`, each release as installed.
+
+    Of the training-intent modes, a release shows the first that leaks there, else the first that was measured; of the
+    inference-intent ones the first clean one, else the first. Modes come in the adapter's order.
+    """
+    chosen = [
+        cell
+        for cell in cells
+        if cell["network"] == "seed"
+        and cell["scenario"] == Scenario.GRADIENT
+        and cell["asks"] == Asks.GRADIENT
+        and cell["variant"] == PLAIN
+        and cell["status"] != Status.NOT_IN_RELEASE
+    ]
+    rows = []
+    for runtime, release in _releases(run, chosen):
+        here = [cell for cell in chosen if (cell["runtime"], cell["release"]) == (runtime, release)]
+        rank = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
+        here.sort(key=lambda cell: rank[cell["mode"]])
+        training, inference = _pick(here, Intent.TRAINING, Finding.LEAK), _pick(here, Intent.INFERENCE, Finding.CLEAN)
+        rows.append(SeedRow(runtime, release, training, inference, here[0]["status"], here[0]["reason"] or ""))
+    return tuple(rows)
+
+
+def _pick(cells: Sequence[JudgedCell], intent: Intent, finding: Finding) -> SeedNumbers | None:
+    intended = [cell for cell in cells if cell["intent"] == intent and _predicted(cell)]
+    first = next((cell for cell in intended if finding in cell["findings"]), intended[0] if intended else None)
+    if first is None:
+        return None
+    return SeedNumbers(
+        mode=first["mode"],
+        before=prediction_text(first["prediction_before"] or []),
+        after=prediction_text(first["prediction_after"] or []),
+        findings=worst_first(first["findings"]),
+        anchor=anchor(first),
+    )
+
+
+def _predicted(cell: JudgedCell) -> bool:
+    both = cell["prediction_before"] is not None and cell["prediction_after"] is not None
+    return both and cell["status"] in MEASURED
+
+
+def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
+    first = cells[0]
+    everything = _by_release(cells)
+    plain = _by_release(cell for cell in cells if cell["variant"] == PLAIN)
+    measured = tuple(release for release in order if release in everything)
+    clean_from = _clean_from([(release, _clean(plain[release])) for release in order if release in plain])
+    before = order[order.index(clean_from) - 1] if clean_from and order.index(clean_from) > 0 else None
+    later = order[order.index(clean_from) :] if clean_from else ()
+    return Asked(
+        runtime=first["runtime"],
+        mode=first["mode"],
+        intent=first["intent"],
+        statistics=first["contract"]["statistics"],
+        measured=measured,
+        as_installed=tuple(release for release in order if release in plain),
+        clean=tuple(release for release in measured if _clean(everything[release])),
+        leaking=tuple(release for release in measured if Finding.LEAK in _findings(everything[release])),
+        contradicting=tuple(
+            release for release in measured if any(cell["contradicts"] for cell in everything[release])
+        ),
+        findings=worst_first(finding for finding in _findings(cells) if finding != Finding.CLEAN),
+        clean_from=clean_from,
+        before=before,
+        before_shows=worst_first(_findings(plain[before])) if before is not None and before in plain else None,
+        spoilt_variants=tuple(
+            _distinct(cell["variant"] for cell in cells if cell["release"] in later and not _clean([cell]))
+        ),
+    )
+
+
+def _runtimes(run: Run, cells: Iterable[JudgedCell]) -> list[str]:
+    return _distinct([*run["runtimes"], *(cell["runtime"] for cell in cells)])
+
+
+def _releases(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str], ...]:
+    runtimes = _runtimes(run, cells)
+    return tuple((runtime, release) for runtime in runtimes for release in release_order(run, cells, runtime))
+
+
+def _clean_from(releases: Sequence[tuple[str, bool]]) -> str | None:
+    first = None
+    for release, clean in reversed(releases):
+        if not clean:
+            break
+        first = release
+    return first
+
+
+def _first_clean(runtime: str, title: str, order: Sequence[str], asked: Iterable[Asked]) -> FirstClean:
+    inference = [mode for mode in asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
+    starts = [mode.clean_from for mode in inference if mode.clean_from is not None]
+    release = min(starts, key=order.index) if starts else None
+    modes = tuple(mode for mode in inference if release is not None and mode.clean_from == release)
+    return FirstClean(runtime, title, release, modes, len(inference), any(mode.clean for mode in inference))
+
+
+def _clean(cells: Iterable[JudgedCell]) -> bool:
+    return all(cell["status"] == Status.OK and cell["findings"] == [Finding.CLEAN] for cell in cells)
+
+
+def _findings(cells: Iterable[JudgedCell]) -> set[str]:
+    return {finding for cell in cells for finding in cell["findings"]}
+
+
+def _by_release(cells: Iterable[JudgedCell]) -> Mapping[str, list[JudgedCell]]:
+    by_release: dict[str, list[JudgedCell]] = defaultdict(list)
+    for cell in cells:
+        by_release[cell["release"]].append(cell)
+    return dict(by_release)
+
+
+def _title(run: Run, runtime: str) -> str:
+    return run["runtimes"][runtime]["title"] if runtime in run["runtimes"] else runtime
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

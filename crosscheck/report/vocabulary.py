@@ -1,0 +1,102 @@
+"""What findings and statuses mean in the report: letter, meaning, remedy, and which of several is shown first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crosscheck.cells import Finding, Status
+
+__all__ = ["FINDINGS", "MEASURED", "STATUSES", "Word", "finding_word", "status_word", "worst_first"]
+
+#: The statuses under which something was measured: only these cells have findings.
+MEASURED = frozenset({Status.OK, Status.CRASHED})
+
+
+@dataclass(frozen=True)
+class Word:
+    """A finding or a status: what it means, its letter and colours in the tables, and what a reader can do about it."""
+
+    name: str
+    letter: str
+    meaning: str
+    tone: str = "unmeasured"
+    remedy: str = ""
+
+
+#: The first of them that a square has is the one it shows largest: what spoils later work comes before what is
+#: confined to the call itself.
+FINDINGS: tuple[Word, ...] = (
+    Word(Finding.POISONED, "P", "later predictions or reads raise", "broken"),
+    Word(Finding.CORRUPTED, "X", "the change follows no update law: non-finite, or different in every trial", "broken"),
+    Word(Finding.LEAK, "L", "a later prediction changed", "leak"),
+    Word(Finding.PARAMETERS_WRITTEN, "B", "gamma, beta or weights changed", "written"),
+    Word(Finding.EXPORT_CHANGED, "E", "the export altered the network, or what it wrote predicts otherwise", "written"),
+    Word(Finding.RACY, "R", "trials that wait for asynchronous work and trials that do not disagree", "order"),
+    Word(Finding.ORDER_DEPENDENT, "O", "a correct call is wrong after another mode ran in the same process", "order"),
+    Word(Finding.WRONG_PREDICTION, "W", "the first prediction already disagrees with the float64 oracle", "wrong"),
+    Word(Finding.WRONG_GRADIENT, "G", "the gradient matches neither mode's closed form", "wrong"),
+    Word(Finding.MODE_IGNORED, "M", "the gradient or the prediction is the other mode's", "wrong"),
+    Word(Finding.STATE_MOVED, "S", "a persistent tensor changed, the probed predictions did not", "written"),
+    Word(Finding.INPUT_WRITTEN, "I", "the array that was handed in has other numbers afterwards", "written"),
+    Word(Finding.MODE_LEFT_CHANGED, "F", "the runtime's global mode flag differs afterwards", "written"),
+    Word(Finding.CLEAN, "✓", "none of these: nothing that was looked at changed, and the numbers are right", "clean"),
+)
+
+_DOCTOR = "`crosscheck doctor` names what is lacking and how to get it."
+
+STATUSES: tuple[Word, ...] = (
+    Word(Status.OK, "", "measured"),
+    Word(
+        Status.CRASHED,
+        "k",
+        "the process died; what had been recorded until then is judged",
+        remedy="The cell's stderr and its command tell more.",
+    ),
+    Word(
+        Status.REFUSED,
+        "r",
+        "the runtime raised before it had answered once",
+        remedy="Its message stands as the reason; the cell's command runs it alone.",
+    ),
+    Word(
+        Status.TIMED_OUT,
+        "t",
+        "no answer within the time limit",
+        remedy="Run the cell alone on an idle machine: its command does.",
+    ),
+    Word(Status.OUT_OF_MEMORY, "o", "the memory limit was reached", remedy="Run fewer jobs at once (`--jobs`)."),
+    Word(Status.IMPORT_FAILED, "m", "installed, but does not import here", remedy=_DOCTOR),
+    Word(
+        Status.INSTALL_FAILED,
+        "i",
+        "the installer failed",
+        remedy="The reason quotes it; the same command again tries again.",
+    ),
+    Word(
+        Status.UNAVAILABLE,
+        "u",
+        "this machine lacks what the release needs, such as an interpreter or a wheel",
+        remedy=_DOCTOR,
+    ),
+    Word(Status.NOT_IN_RELEASE, "\N{EN DASH}", "the release does not have this way of asking"),
+)
+
+_FINDING = {word.name: (rank, word) for rank, word in enumerate(FINDINGS)}
+_STATUS = {word.name: (rank, word) for rank, word in enumerate(STATUSES)}
+
+
+def finding_word(name: str) -> Word:
+    """Look a finding up; one that this report does not know shows as a question mark."""
+    return _FINDING[name][1] if name in _FINDING else Word(name, "?", "a finding that this report does not know")
+
+
+def status_word(name: str) -> Word:
+    """Look a status up; one that this report does not know shows as a question mark."""
+    return _STATUS[name][1] if name in _STATUS else Word(name, "?", "a status that this report does not know")
+
+
+def worst_first(names: Iterable[str]) -> tuple[str, ...]:
+    """Put distinct findings or statuses in the order in which they are shown, unknown ones first."""
+    ranks = {**_FINDING, **_STATUS}
+    return tuple(sorted(set(names), key=lambda name: (ranks[name][0] if name in ranks else -1, name)))

@@ -1,0 +1,138 @@
+"""Apache MXNet, 0.9.5 to 1.9.1, under the verbs that every runtime has. Its modes stand in `modes.py`, its models in `models.py`."""
+
+import importlib.util
+import os
+import sys
+import types
+import warnings
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Array, Model, Network, NotInRelease, Tensor
+from crosscheck.runtimes.mxnet import models
+from crosscheck.runtimes.mxnet.modes import ASKED
+
+#: What MXNet's modules read from numpy when they are imported, and numpy has dropped since (1.24, 2.0).
+DROPPED_BY_NUMPY = {
+    "alltrue": np.all,
+    "bool": bool,
+    "complex": complex,
+    "cumproduct": np.cumprod,
+    "float": float,
+    "float_": np.float64,
+    "Inf": np.inf,
+    "Infinity": np.inf,
+    "int": int,
+    "NaN": np.nan,
+    "NAN": np.nan,
+    "NINF": -np.inf,
+    "NZERO": -0.0,
+    "object": object,
+    "PINF": np.inf,
+    "product": np.prod,
+    "PZERO": 0.0,
+    "round_": np.round,
+    "sometrue": np.any,
+    "str": str,
+}  # type: Dict[str, Any]
+#: Functions among them that are only passed on, never called here.
+ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
+
+BUILDERS = {
+    "contrib": models.Imperative,
+    "executor": models.executor,
+    "gluon": models.gluon,
+    "hybrid": models.hybrid,
+    "module": models.module,
+    "nd": models.Imperative,
+    "static": models.static,
+    "symbolblock": models.symbol_block,
+}  # type: Dict[str, Callable[..., Any]]
+
+
+class MXNet(Adapter):
+    """Every release of the `mxnet` package on PyPI."""
+
+    name = "mxnet"
+    modes = tuple(asked.mode for asked in ASKED.values())
+
+    def load(self) -> str:
+        """Import MXNet, with what it needs of the numpy and the Python of its day."""
+        for name, value in DROPPED_BY_NUMPY.items():
+            vars(np).setdefault(name, value)
+        for name in ONLY_NAMED:
+            if name not in vars(np):
+                setattr(np, name, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what old source code is told by new compilers
+            self.mx = import_mxnet()
+        return str(self.mx.__version__)
+
+    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
+        """The network in the API that the mode's name begins with."""
+        api = mode.split(".")[0]
+        needs = {"gluon": "gluon", "hybrid": "gluon", "static": "gluon", "symbolblock": "gluon"}.get(api)
+        if needs is not None and not hasattr(self.mx, needs):
+            raise NotInRelease("mxnet.{} came with 0.11.0".format(needs))
+        return BUILDERS[api](self.mx, network, shares, ASKED[mode].frozen)
+
+    def tensor(self, x: Array) -> Tensor:
+        """`mx.nd.array`."""
+        return self.mx.nd.array(x)
+
+    def numpy(self, value: Tensor) -> Array:
+        """`asnumpy`, which waits for the array."""
+        return value.asnumpy()
+
+    def predict(self, model: Model, x: Tensor) -> Tensor:
+        """The documented prediction of the model's API."""
+        return model.predict(x)
+
+    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
+        """A mode that asks for a prediction."""
+        return ASKED[mode].call(self.mx, model, x)
+
+    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        """A mode that asks for an input gradient."""
+        return ASKED[mode].call(self.mx, model, x, cotangent, between)
+
+    def export(self, model: Model, mode: str, folder: str) -> Model:
+        """A mode that asks for files."""
+        return ASKED[mode].call(self.mx, model, folder)
+
+    def state(self, model: Model) -> Dict[str, Tensor]:
+        """Parameters and moving statistics where the model keeps them."""
+        return dict(model.state())
+
+    def parameters(self, model: Model) -> Dict[str, Tensor]:
+        """The same as the API shows them."""
+        return dict(model.parameters())
+
+    def settle(self, model: Model) -> None:
+        """`waitall`, MXNet's only full fence."""
+        self.mx.nd.waitall()
+
+    def flags(self) -> Dict[str, bool]:
+        """Autograd's two global flags, from 0.11 on."""
+        autograd = getattr(self.mx, "autograd", None)
+        if autograd is None:
+            return {}
+        return {"training": autograd.is_training(), "recording": autograd.is_recording()}
+
+
+def import_mxnet() -> Any:
+    """The package. 1.2's Gluon data loader is no valid Python from CPython 3.8 on; there the release goes without it."""
+    package = importlib.util.find_spec("mxnet")
+    loader = os.path.join(os.path.dirname(package.origin or ""), "gluon", "data", "dataloader.py") if package else ""
+    if os.path.exists(loader):
+        with open(loader) as source:
+            try:
+                compile(source.read(), loader, "exec")
+            except SyntaxError:
+                absent = types.ModuleType("mxnet.gluon.data.dataloader")
+                vars(absent).update(__all__=[], DataLoader=None)
+                sys.modules[absent.__name__] = absent
+    import mxnet
+
+    return mxnet

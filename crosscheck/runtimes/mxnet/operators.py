@@ -1,0 +1,166 @@
+"""The graph's operators in MXNet's, written once for `mx.sym`, `mx.nd` and the `F` of a HybridBlock."""
+
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
+
+from crosscheck.probe.adapter import Array, Network
+
+
+class Node(NamedTuple):
+    """One operator of the graph; `units` is the number of outputs of a Conv or Gemm, `frozen` that of a frozen BatchNorm."""
+
+    op: str
+    name: str
+    inputs: Tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+    units: int
+    frozen: bool
+
+
+def nodes(network: Network, frozen: bool) -> Sequence[Node]:
+    """The network's nodes; with `frozen`, batch normalizations use the moving statistics whatever the mode."""
+    return [
+        Node(
+            op=node["op"],
+            name=node["name"],
+            inputs=tuple(node["inputs"]),
+            output=node["outputs"][0],
+            attributes=node["attributes"],
+            units=len(network.weights[node["inputs"][1]]) if node["op"] in ("Conv", "Gemm") else 0,
+            frozen=frozen,
+        )
+        for node in network.graph["nodes"]
+    ]
+
+
+def apply(F: Any, node: Node, inputs: Sequence[Any]) -> Any:  # noqa: N803 - MXNet's own name for "mx.sym or mx.nd"
+    """One node's output, given its inputs as symbols or arrays. Raises KeyError for an operator that is not lowered."""
+    return OPERATORS[node.op](F, node, *inputs)
+
+
+def convolution(F: Any, node: Node, x: Any, weight: Any, *bias: Any) -> Any:  # noqa: N803
+    """Conv, 1-D or 2-D."""
+    attributes = node.attributes
+    x, pad = padded(F, x, attributes["pads"], 0.0)
+    return F.Convolution(
+        x,
+        weight,
+        *bias,
+        kernel=tuple(attributes["kernel_shape"]),
+        stride=tuple(attributes["strides"]),
+        dilate=tuple(attributes["dilations"]),
+        pad=pad,
+        num_filter=node.units,
+        num_group=attributes["group"],
+        no_bias=not bias
+    )
+
+
+def batch_norm(F: Any, node: Node, *inputs: Any) -> Any:  # noqa: N803
+    """BatchNormalization: x, gamma, beta and the moving statistics, MXNet's auxiliary states."""
+    return F.BatchNorm(
+        *inputs,
+        eps=node.attributes["epsilon"],
+        momentum=node.attributes["momentum"],
+        fix_gamma=False,
+        use_global_stats=node.frozen
+    )
+
+
+def max_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+    """MaxPool."""
+    x, pad = padded(F, x, node.attributes["pads"], -3e38)
+    return F.Pooling(x, pool_type="max", pad=pad, **window(node))
+
+
+def average_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+    """AveragePool. MXNet before 1.3 counts the padding in any case; there the share of real entries is divided out."""
+    counts_padding = bool(node.attributes["count_include_pad"]) or not any(node.attributes["pads"])
+    if counts_padding:
+        x, pad = padded(F, x, node.attributes["pads"], 0.0)
+        return F.Pooling(x, pool_type="avg", pad=pad, **window(node))
+    ones, _ = padded(F, x * 0 + 1, node.attributes["pads"], 0.0)
+    x, pad = padded(F, x, node.attributes["pads"], 0.0)
+    share = F.Pooling(ones, pool_type="avg", pad=pad, **window(node))
+    return F.Pooling(x, pool_type="avg", pad=pad, **window(node)) / share
+
+
+def window(node: Node) -> Dict[str, Any]:
+    """How a pool's window moves."""
+    return {"kernel": tuple(node.attributes["kernel_shape"]), "stride": tuple(node.attributes["strides"])}
+
+
+def padded(F: Any, x: Any, pads: Sequence[int], value: float) -> Tuple[Any, Tuple[int, ...]]:  # noqa: N803
+    """ONNX's pads, all beginnings and then all ends, as MXNet's one number an axis; unequal ones by an operator of their own."""
+    begins, ends = tuple(pads[: len(pads) // 2]), tuple(pads[len(pads) // 2 :])
+    if begins == ends:
+        return x, begins
+    widths = (0, 0, 0, 0) + tuple(width for pair in zip(begins, ends) for width in pair)
+    return F.Pad(x, mode="constant", constant_value=value, pad_width=widths), (0,) * len(begins)
+
+
+def global_average_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+    """GlobalAveragePool; the kernel has to be given and is not used."""
+    return F.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1))
+
+
+def dense(F: Any, node: Node, x: Any, weight: Any, bias: Any) -> Any:  # noqa: N803
+    """Gemm with transB=1: MXNet's dense layer."""
+    return F.FullyConnected(x, weight, bias, num_hidden=node.units)
+
+
+OPERATORS = {
+    "Add": lambda F, node, a, b: a + b,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_norm,
+    "Concat": lambda F, node, *inputs: F.Concat(*inputs, dim=node.attributes["axis"]),
+    "Conv": convolution,
+    "Flatten": lambda F, node, x: F.Flatten(x),
+    "Gemm": dense,
+    "GlobalAveragePool": global_average_pool,
+    "MaxPool": max_pool,
+    "Relu": lambda F, node, x: F.Activation(x, act_type="relu"),
+    "Softmax": lambda F, node, x: F.softmax(x, axis=node.attributes["axis"]),
+}  # type: Dict[str, Callable[..., Any]]
+
+
+def run(F: Any, program: Sequence[Node], values: Dict[str, Any], output: str) -> Any:  # noqa: N803
+    """The graph's output, `values` holding its input and, under their names, its parameters."""
+    values = dict(values)
+    for node in program:
+        values[node.output] = apply(F, node, [values[name] for name in node.inputs])
+    return values[output]
+
+
+def symbol(mx: Any, network: Network, frozen: bool) -> Any:
+    """The network as a symbol, its variables named like the graph's input and initialisers."""
+    program = nodes(network, frozen)
+    names = [name for node in program for name in node.inputs] + [input_name(network)]
+    computed = {node.output for node in program}
+    variables = {name: mx.sym.Variable(name) for name in names if name not in computed}
+    return run(mx.sym, program, variables, output_name(network))
+
+
+def input_name(network: Network) -> str:
+    """The graph's one input."""
+    return str(network.graph["inputs"][0]["name"])
+
+
+def output_name(network: Network) -> str:
+    """The graph's one output."""
+    return str(network.graph["outputs"][0]["name"])
+
+
+def input_shape(network: Network, rows: int) -> Tuple[int, ...]:
+    """The shape of an input of that many rows."""
+    return (rows,) + tuple(network.graph["inputs"][0]["shape"][1:])
+
+
+def weights(mx: Any, network: Network) -> Dict[str, Any]:
+    """The network's initialisers as NDArrays."""
+    return {name: ndarray(mx, value) for name, value in network.weights.items()}
+
+
+def ndarray(mx: Any, value: Array) -> Any:
+    """`value` as an NDArray of the same shape and dtype."""
+    return mx.nd.array(value, dtype=value.dtype)

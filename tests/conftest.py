@@ -1,0 +1,63 @@
+"""What the tests share: the toy runtime, and jobs run on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosscheck.job import Job, Result, run
+from crosscheck.runtimes.catalog import Runtime, load_runtime
+
+Cells = dict[str, dict[str, Any]]
+
+
+class SilentProgress:
+    """Takes what a run tells, for tests that look at it."""
+
+    def __init__(self) -> None:
+        self.reused = 0
+        self.cells: list[str] = []
+        self.environments: list[tuple[str, str]] = []
+
+    def begin(self, environments: int, cells: int, reused: int) -> None:
+        self.reused = reused
+
+    def environment(self, target: str, state: str) -> None:
+        self.environments.append((target, state))
+
+    def cell(self, cell: str) -> None:
+        self.cells.append(cell)
+
+    def running(self, targets: Sequence[str]) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def toy() -> Runtime:
+    """The toy runtime's folder, as the catalog reads it."""
+    return load_runtime(Path(__file__).parent / "toy")
+
+
+@pytest.fixture
+def progress() -> SilentProgress:
+    return SilentProgress()
+
+
+@pytest.fixture
+def run_toy(toy: Runtime, tmp_path: Path, progress: SilentProgress) -> Callable[..., Result]:
+    """Run a job on the toy, its output in `tmp_path`."""
+
+    def run_it(what: str = "toy", **options: Any) -> Result:
+        return run(Job(what=[what], out=tmp_path, **options), progress, {"toy": toy})
+
+    return run_it
+
+
+def read_cells(folder: Path) -> Cells:
+    """The judged cells of a run, by id, as any reader of `cells.jsonl` gets them."""
+    lines = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+    return {line["id"]: line for line in lines}

@@ -1,0 +1,858 @@
+"""The judge, on observations of a small runtime that lives here and misbehaves in one way at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosscheck import oracle
+from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
+from crosscheck.judge import Judgement, Truth, judge, line, validate
+from crosscheck.judge.compare import distance, relative_error, same
+from crosscheck.networks import load
+from crosscheck.oracle import Statistics, updated
+from crosscheck.probe.adapter import Contract, Mode
+
+DIGITS = load("digits")
+assert DIGITS.images is not None
+assert DIGITS.labels is not None
+NETWORKS = {name: load(name) for name in ("seed", "seed-batch", "conv", "conv-plain", "residual")}
+NETWORKS["digits"] = replace(DIGITS, images=DIGITS.images[:40], labels=DIGITS.labels[:40])
+TRUTHS = {name: Truth.of(network) for name, network in NETWORKS.items()}
+STAYS = Contract("stay", "statistics stay", "https://example.org/manual")
+
+
+class Runtime:
+    """Evaluates a network by the oracle, rounded to float32, and behaves well. Subclasses do not."""
+
+    intent = Intent.INFERENCE
+    asks = Asks.GRADIENT
+    can_take_apart = True
+
+    def __init__(self, network: str) -> None:
+        self.network = NETWORKS[network]
+        self.tensors = {name: np.array(value) for name, value in self.network.weights.items()}
+        self.arrays: dict[str, Array] = {}
+        self.steps: list[Step] = []
+        self.calls = 0
+        self.flag = False
+
+    # What subclasses change.
+    def forward(self) -> None:
+        """What the call does to the tensors before `between`."""
+
+    def backward(self) -> None:
+        """What the call does to the tensors after `between`."""
+
+    def settled(self) -> None:
+        """What happens to the tensors when somebody waits."""
+
+    def broken(self) -> bool:
+        return False
+
+    def prediction(self) -> Array:
+        with np.errstate(all="ignore"):
+            return oracle.predict(self.network.graph, self.tensors, self.network.x).astype(np.float32)
+
+    def answer(self) -> Array:
+        training = self.intent is Intent.TRAINING
+        if self.asks is Asks.PREDICTION:
+            return oracle.predict(self.network.graph, self.tensors, self.network.x, training).astype(np.float32)
+        return self.gradient(training)
+
+    def gradient(self, training: bool) -> Array:
+        here = self.network
+        return oracle.gradient(here.graph, self.tensors, here.x, here.cotangent, training).astype(np.float32)
+
+    # What a trial asks for.
+    def step(self, label: str, action: Callable[[], None]) -> None:
+        if self.broken():
+            self.steps.append(Step(label, 0.001, "RuntimeError: the engine is in an error state"))
+            raise InterruptedError(label)
+        action()
+        self.steps.append(Step(label, 0.001))
+
+    def predict(self, when: str) -> None:
+        self.step(f"predict/{when}", lambda: self.arrays.update({f"prediction/{when}": self.prediction()}))
+
+    def ask(self, when: str, between: Callable[[], None] = lambda: None) -> None:
+        kind = "gradient" if self.asks is Asks.GRADIENT else "forward"
+
+        def call() -> None:
+            self.arrays[f"{kind}/{when}"] = self.answer()
+            self.forward()
+            if self.can_take_apart:
+                between()
+            self.backward()
+            self.calls += 1
+
+        self.steps.append(Step(f"flags/before-{when}", 0.0, flags={"training": self.flag}))
+        self.step(f"{kind}/{when}", call)
+        self.steps.append(Step(f"flags/after-{when}", 0.0, flags={"training": self.flag}))
+
+    def snapshot(self, when: str) -> None:
+        self.arrays |= {f"state/{when}/{name}": np.array(value) for name, value in self.tensors.items()}
+        self.arrays |= {f"parameters/{when}/{name}": np.array(value) for name, value in self.public().items()}
+
+    def public(self) -> dict[str, Array]:
+        return self.tensors
+
+    def update(self, variance: Any = "biased", keep: float | None = None, count: int = 1) -> None:
+        """Update every batch normalization's moving statistics in place."""
+        seen = TRUTHS[self.network.name].batch_statistics
+        for norm in self.network.batch_norms:
+            before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+            after = updated(before, seen[norm.node], keep or norm.momentum, count, variance=variance)
+            self.tensors[norm.mean] = after.mean.astype(np.float32)
+            self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    def inference_afterwards(self) -> None:
+        self.arrays["gradient/inference"] = self.gradient(training=False)
+
+
+def undisturbed(run: Runtime) -> None:
+    run.predict("before")
+    run.predict("before-again")
+    run.ask("first")
+    run.predict("after")
+    run.predict("after-again")
+    run.settled()
+    run.snapshot("after")
+    run.ask("second")
+    run.snapshot("before-inference")
+    run.inference_afterwards()
+    run.predict("last")
+
+
+def timed(run: Runtime) -> None:
+    run.snapshot("built")
+    run.predict("before")
+    run.snapshot("predicted")
+
+    def between() -> None:
+        run.settled()
+        run.snapshot("between")
+
+    run.ask("first", between)
+    run.settled()
+    run.snapshot("asked")
+    run.snapshot("read")
+    run.predict("after")
+    run.snapshot("after")
+
+
+def unsettled(run: Runtime) -> None:
+    run.predict("before")
+    run.ask("first")
+    run.snapshot("at-once")
+    run.settled()
+    run.snapshot("after")
+    run.predict("after")
+
+
+def immediate(run: Runtime) -> None:
+    run.predict("before")
+    run.ask("first")
+    run.predict("after")
+    run.settled()
+    run.snapshot("after")
+    run.predict("last")
+
+
+def alone(run: Runtime) -> None:
+    run.ask("first")
+    run.settled()
+    run.snapshot("after")
+
+
+def sibling(run: Runtime) -> None:
+    run.predict("before")
+    run.ask("first")
+    run.predict("after")
+    run.settled()
+    run.snapshot("after")
+
+
+def export(run: Runtime) -> None:
+    run.predict("before")
+    run.snapshot("before")
+    run.step("export", run.backward)
+    run.predict("after")
+    run.snapshot("after")
+    run.arrays["prediction/exported"] = run.prediction()
+
+
+def twenty(run: Runtime) -> None:
+    for step in range(21):
+        if step:
+            run.ask(str(step))
+        run.predict(str(step))
+        run.arrays[f"classes/{step}"] = classes(run)
+    run.snapshot("last")
+
+
+def classes(run: Runtime) -> Array:
+    assert run.network.images is not None
+    logits = oracle.predict(run.network.graph, run.tensors, run.network.images)
+    found: Array = np.argmax(logits, axis=1).astype(np.uint8)
+    return found
+
+
+READINGS: dict[Scenario, list[Callable[[Runtime], None]]] = {
+    Scenario.GRADIENT: [undisturbed, undisturbed, timed, unsettled, immediate],
+    Scenario.PREDICT_ONLY: [undisturbed, undisturbed, timed, unsettled, immediate],
+    Scenario.ORDER: [alone],
+    Scenario.TWENTY: [twenty, twenty],
+    Scenario.SIBLING: [sibling],
+    Scenario.EXPORT: [export],
+}
+
+
+def observe(kind: type[Runtime], steps: Callable[[Runtime], None], network: str, reading: str = "") -> Observation:
+    run = kind(network)
+    reason = None
+    try:
+        steps(run)
+    except InterruptedError as problem:
+        reason = str(problem)
+    name = reading or ("undisturbed" if steps in (twenty, sibling, export) else steps.__name__)
+    return Observation(name, Status.OK, reason, tuple(run.steps), run.arrays, 0.01, 0.01, 0)
+
+
+def observations(kind: type[Runtime], network: str, scenario: Scenario) -> list[Observation]:
+    return [observe(kind, steps, network) for steps in READINGS[scenario]]
+
+
+def judged(
+    kind: type[Runtime],
+    network: str = "seed-batch",
+    scenario: Scenario = Scenario.GRADIENT,
+    trials: Sequence[Observation] | None = None,
+    inference: Sequence[Observation] = (),
+    contract: Contract = STAYS,
+) -> Judgement:
+    cell = Cell("tiny", "1.0", "plain", "tiny.mode", network, scenario)
+    asks = "export" if scenario is Scenario.EXPORT else kind.asks.value
+    mode = Mode("tiny.mode", kind.intent.value, asks, "tiny.mode()", contract, inference="tiny.inference")
+    if trials is None:
+        trials = observations(kind, network, scenario)
+    verdict = judge(cell, mode, NETWORKS[network], TRUTHS[network], trials, inference)
+    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(json.loads(json.dumps(told, allow_nan=False)))
+    return verdict
+
+
+ENVIRONMENT = {"python": "3.11.7", "packages": {"tiny": "1.0"}, "variables": {}}
+
+
+class Training(Runtime):
+    """Well-behaved, and asked for the training-mode gradient."""
+
+    intent = Intent.TRAINING
+
+
+class LeakForward(Training):
+    def forward(self) -> None:
+        self.update()
+
+
+class LeakBackward(Training):
+    def backward(self) -> None:
+        self.update()
+
+
+class LeakBoth(LeakForward, LeakBackward):
+    pass
+
+
+class LeakInOneCall(LeakBackward):
+    can_take_apart = False
+
+
+class LeakLate(Training):
+    """Updates when a value is waited for, long after the call."""
+
+    def predict(self, when: str) -> None:
+        if self.calls and "late" not in self.__dict__:
+            self.late = True
+            self.update()
+        super().predict(when)
+
+
+class Unbiased(Training):
+    def backward(self) -> None:
+        self.update("unbiased")
+
+
+class OwnMomentum(Training):
+    def backward(self) -> None:
+        self.update(keep=0.75)
+
+
+class HiddenCounter(Training):
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        self.tensors["counter"] = np.array(0)
+
+    def backward(self) -> None:
+        self.tensors["counter"] += 1
+
+
+class Lawless(Training):
+    def backward(self) -> None:
+        norm = self.network.batch_norms[0]
+        self.tensors[norm.mean] = self.tensors[norm.mean] - np.array([0.3, -0.1], np.float32)
+
+
+class Chance(Training):
+    seed = 0
+
+    def backward(self) -> None:
+        type(self).seed += 1
+        self.update(keep=0.9 - 0.01 * type(self).seed)
+
+
+class NotANumber(Training):
+    def backward(self) -> None:
+        norm = self.network.batch_norms[0]
+        self.tensors[norm.mean] = np.full_like(self.tensors[norm.mean], np.nan)
+
+
+class Poisoned(Training):
+    def broken(self) -> bool:
+        return self.calls > 0
+
+
+class WrongGradient(Runtime):
+    def answer(self) -> Array:
+        return super().answer() * np.float32(1.5)
+
+
+class ModeIgnored(Runtime):
+    def answer(self) -> Array:
+        return self.gradient(training=True)
+
+
+class WrongPrediction(Runtime):
+    def prediction(self) -> Array:
+        return super().prediction() * np.float32(1.01)
+
+
+class SecondWrong(Runtime):
+    def answer(self) -> Array:
+        return super().answer() * np.float32(0.5 if self.calls else 1)
+
+
+class InferenceWrongAfterwards(Training):
+    def inference_afterwards(self) -> None:
+        self.arrays["gradient/inference"] = self.gradient(training=True)
+
+
+class Racy(Training):
+    """Its update is done by somebody else, a little later: one who predicts at once may not see it."""
+
+    pending = False
+
+    def backward(self) -> None:
+        self.pending = True
+
+    def settled(self) -> None:
+        if self.pending:
+            self.update()
+        self.pending = False
+
+
+class ParametersWritten(Training):
+    """Writes gamma, by the smallest step there is: no prediction can tell."""
+
+    def backward(self) -> None:
+        scale = self.network.batch_norms[0].scale
+        self.tensors[scale] = np.nextafter(self.tensors[scale], np.float32(9))
+
+
+class InputWritten(Training):
+    def backward(self) -> None:
+        self.arrays["input/first"] = self.network.x + np.float32(1)
+
+
+class ModeLeftChanged(Training):
+    def backward(self) -> None:
+        self.flag = True
+
+
+class ExportChanges(Runtime):
+    def backward(self) -> None:
+        norm = self.network.batch_norms[0]
+        self.tensors[norm.mean] = self.tensors[norm.mean] + np.float32(1)
+
+
+class ForwardIgnored(Runtime):
+    """Asked for the training-mode prediction, gives the inference-mode one."""
+
+    intent = Intent.TRAINING
+    asks = Asks.PREDICTION
+
+    def answer(self) -> Array:
+        return self.prediction()
+
+
+class ForwardLeak(Runtime):
+    intent = Intent.TRAINING
+    asks = Asks.PREDICTION
+    can_take_apart = False
+
+    def backward(self) -> None:
+        self.update()
+
+
+ALONE = [
+    (LeakForward, {Finding.LEAK}),
+    (LeakBackward, {Finding.LEAK}),
+    (LeakBoth, {Finding.LEAK}),
+    (Unbiased, {Finding.LEAK}),
+    (OwnMomentum, {Finding.LEAK}),
+    (HiddenCounter, {Finding.STATE_MOVED}),
+    (Lawless, {Finding.LEAK, Finding.CORRUPTED}),
+    (NotANumber, {Finding.LEAK, Finding.CORRUPTED}),
+    (Poisoned, {Finding.POISONED}),
+    (WrongGradient, {Finding.WRONG_GRADIENT}),
+    (ModeIgnored, {Finding.MODE_IGNORED}),
+    (WrongPrediction, {Finding.WRONG_PREDICTION}),
+    (SecondWrong, {Finding.ORDER_DEPENDENT}),
+    (Racy, {Finding.LEAK, Finding.RACY}),
+    (ParametersWritten, {Finding.PARAMETERS_WRITTEN}),
+    (InputWritten, {Finding.INPUT_WRITTEN}),
+    (ModeLeftChanged, {Finding.MODE_LEFT_CHANGED}),
+]
+
+
+@pytest.mark.parametrize(("kind", "expected"), ALONE, ids=lambda value: getattr(value, "__name__", ""))
+def test_each_misbehaviour_is_found_and_nothing_else(kind: type[Runtime], expected: set[Finding]) -> None:
+    verdict = judged(kind)
+    assert expected == set(verdict.findings)
+    assert expected == {item.finding for item in verdict.evidence}
+
+
+@pytest.mark.parametrize("kind", [Runtime, Training])
+@pytest.mark.parametrize("network", ["seed", "seed-batch", "conv", "conv-plain", "residual"])
+@pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.ORDER, Scenario.SIBLING, Scenario.EXPORT])
+def test_a_well_behaved_runtime_is_clean(kind: type[Runtime], network: str, scenario: Scenario) -> None:
+    verdict = judged(kind, network, scenario)
+    assert (Finding.CLEAN,) == verdict.findings
+    assert verdict.evidence
+    assert verdict.contradicts is not True
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario", "expected"),
+    [
+        (ForwardIgnored, Scenario.PREDICT_ONLY, {Finding.MODE_IGNORED}),
+        (ForwardLeak, Scenario.PREDICT_ONLY, {Finding.LEAK}),
+        (LeakBackward, Scenario.SIBLING, {Finding.LEAK}),
+        (LeakBackward, Scenario.ORDER, {Finding.STATE_MOVED}),
+        (LeakBackward, Scenario.TWENTY, {Finding.LEAK}),
+        (Training, Scenario.TWENTY, {Finding.CLEAN}),
+        (ExportChanges, Scenario.EXPORT, {Finding.EXPORT_CHANGED}),
+    ],
+)
+def test_other_scenarios(kind: type[Runtime], scenario: Scenario, expected: set[Finding]) -> None:
+    network = "digits" if scenario is Scenario.TWENTY else "seed-batch"
+    assert expected == set(judged(kind, network, scenario).findings)
+
+
+def test_exported_network_that_predicts_something_else() -> None:
+    row = observe(Runtime, export, "seed-batch")
+    row = replace(row, arrays={**row.arrays, "prediction/exported": row.arrays["prediction/before"] * np.float32(2)})
+    assert (Finding.EXPORT_CHANGED,) == judged(Runtime, scenario=Scenario.EXPORT, trials=[row]).findings
+
+
+@pytest.mark.parametrize(
+    ("kind", "when", "count", "taken_apart"),
+    [
+        (Runtime, "none", 0, True),
+        (LeakForward, "forward", 1, True),
+        (LeakBackward, "backward", 1, True),
+        (LeakBoth, "both", 2, True),
+        (LeakInOneCall, "forward", 1, False),
+        (LeakLate, "read", 1, True),
+    ],
+)
+def test_when_and_how_often_statistics_move(kind: type[Runtime], when: str, count: int, taken_apart: bool) -> None:
+    update = judged(kind).update
+    assert update is not None
+    assert (when, count, taken_apart) == (update.when, update.count, update.taken_apart)
+
+
+@pytest.mark.parametrize("network", ["seed-batch", "conv", "residual"])
+@pytest.mark.parametrize(
+    ("kind", "momentum", "variance"),
+    [(LeakForward, 0.9, "biased"), (Unbiased, 0.9, "unbiased"), (OwnMomentum, 0.75, "biased")],
+)
+def test_the_law_is_told(kind: type[Runtime], network: str, momentum: float, variance: str) -> None:
+    declared = NETWORKS[network].batch_norms[0].momentum
+    update = judged(kind, network).update
+    assert update is not None
+    assert update.momentum == pytest.approx(momentum if kind is OwnMomentum else declared, abs=1e-4)
+    assert variance == update.variance
+    assert update.residual is not None
+    assert update.residual < 2e-5
+
+
+@given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_whatever_the_momentum_a_law_is_no_corruption(keep: float, count: int) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(keep=keep, count=count)
+
+    assert Finding.CORRUPTED not in judged(Own).findings
+
+
+def test_layers_that_follow_different_laws_are_corrupted() -> None:
+    class OneLayerTwice(Training):
+        def backward(self) -> None:
+            self.update()
+            once = dict(self.tensors)
+            self.update()
+            first = self.network.batch_norms[0]
+            self.tensors |= {name: once[name] for name in (first.mean, first.variance)}
+
+    verdict = judged(OneLayerTwice, "conv")
+    assert {Finding.LEAK, Finding.CORRUPTED} == set(verdict.findings)
+    assert verdict.update is not None
+    assert verdict.update.count is None
+
+
+def test_statistics_collected_while_normalizing_by_the_moving_ones_follow_a_law() -> None:
+    class Collects(Training):
+        def backward(self) -> None:
+            seen = TRUTHS[self.network.name].inference_batch_statistics
+            for norm in self.network.batch_norms:
+                before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+                after = updated(before, seen[norm.node], norm.momentum)
+                self.tensors[norm.mean] = after.mean.astype(np.float32)
+                self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    verdict = judged(Collects, "conv")
+    assert (Finding.LEAK,) == verdict.findings
+    assert any("normalizes by the moving ones" in item.detail for item in verdict.evidence)
+
+
+def test_the_example_of_the_design_document() -> None:
+    verdict = judged(LeakBackward, "seed")
+    assert verdict.prediction_before is not None
+    assert verdict.prediction_after is not None
+    assert ["0.29985", "0.3998"] == [f"{value:.6g}" for value in verdict.prediction_before[0]]
+    assert ["0.284447", "0.379263"] == [f"{value:.6g}" for value in verdict.prediction_after[0]]
+    assert [1] == verdict.top1_before
+    assert dict(verdict.gradient_error or {}) == {"inference": pytest.approx(1, abs=0.01), "training": 0.0}
+    assert {"bn.mean": 0.04, "bn.variance": 0.1} == pytest.approx(
+        {name: value for name, value in verdict.state_changes.items() if value}, rel=1e-5
+    )
+
+
+def test_rounding_of_a_vanishing_gradient_is_no_wrong_gradient() -> None:
+    class Rounds(Training):
+        def answer(self) -> Array:
+            return super().answer() + np.float32(2e-6)
+
+    assert (Finding.CLEAN,) == judged(Rounds, "seed").findings
+
+
+def test_an_answer_at_statistics_that_the_call_moved_is_wrong_and_explained() -> None:
+    class MovesFirst(LeakForward):
+        def answer(self) -> Array:
+            self.update()
+            return self.gradient(training=False)
+
+        def forward(self) -> None:
+            pass
+
+    (wrong, *_) = [item for item in judged(MovesFirst).evidence if item.finding is Finding.WRONG_GRADIENT]
+    assert "inference-mode form at the statistics" in wrong.detail
+
+
+def test_later_gradients_are_held_against_the_statistics_of_their_moment() -> None:
+    later = judged(LeakBackward).later
+    assert later is not None
+    assert later["inference_gradient"] == {
+        "inference": pytest.approx(0, abs=1e-6),
+        "training": pytest.approx(1, abs=0.9),
+    }
+    assert later["gradient_again"] is not None
+    assert later["gradient_again"]["training"] == pytest.approx(0, abs=1e-6)
+
+
+def test_an_inference_gradient_wrong_afterwards_counts_only_if_it_is_right_by_itself() -> None:
+    def findings(inference: Sequence[Observation]) -> tuple[Finding, ...]:
+        return judged(InferenceWrongAfterwards, inference=inference).findings
+
+    right = observations(Runtime, "seed-batch", Scenario.GRADIENT)
+    wrong = observations(ModeIgnored, "seed-batch", Scenario.GRADIENT)
+    assert (Finding.ORDER_DEPENDENT,) == findings(right)
+    assert (Finding.CLEAN,) == findings(wrong)
+    assert (Finding.CLEAN,) == findings(())
+
+
+def test_order_after_another_network() -> None:
+    rows = [observe(Runtime, alone, "seed-batch"), observe(WrongGradient, alone, "seed-batch", "after-other")]
+    assert (Finding.ORDER_DEPENDENT,) == judged(Runtime, scenario=Scenario.ORDER, trials=rows).findings
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(Runtime, Finding.CLEAN), (ModeIgnored, Finding.ORDER_DEPENDENT)])
+def test_order_after_the_same_network_is_held_against_the_statistics_it_found(
+    kind: type[Runtime], expected: Finding
+) -> None:
+    def after_training(run: Runtime) -> None:
+        run.update()
+        run.snapshot("before")
+        alone(run)
+
+    rows = [observe(Runtime, alone, "seed-batch"), observe(kind, after_training, "seed-batch", "after-same")]
+    assert (expected,) == judged(Runtime, scenario=Scenario.ORDER, trials=rows).findings
+
+
+def test_a_stale_read_is_told_and_is_no_race() -> None:
+    class Lazy(LeakBackward):
+        """Shows the old tensors once, right after the call."""
+
+        def snapshot(self, when: str) -> None:
+            kept = self.tensors
+            if when == "at-once":
+                self.tensors = dict(self.network.weights)
+            super().snapshot(when)
+            self.tensors = kept
+
+    verdict = judged(Lazy)
+    assert (Finding.LEAK,) == verdict.findings
+    assert any("old value when read at once" in item.what for item in verdict.evidence)
+
+
+def test_a_half_written_tensor_is_a_race() -> None:
+    class Torn(LeakBackward):
+        def snapshot(self, when: str) -> None:
+            kept = self.tensors
+            if when == "at-once":
+                name = self.network.batch_norms[0].mean
+                self.tensors = {**kept, name: kept[name] / np.float32(2)}
+            super().snapshot(when)
+            self.tensors = kept
+
+    assert (Finding.LEAK, Finding.RACY) == judged(Torn).findings
+
+
+def test_reading_that_changes_the_outcome_is_told() -> None:
+    class ReadingHelps(LeakBackward):
+        def backward(self) -> None:
+            if not any(key.startswith("state/between/") for key in self.arrays):
+                self.update()
+
+    verdict = judged(ReadingHelps)
+    assert (Finding.LEAK,) == verdict.findings
+    assert any("when tensors are read between forward and backward" in item.what for item in verdict.evidence)
+    assert verdict.update is not None
+    assert verdict.update.when == "none"
+
+
+def test_trials_that_all_differ_are_corrupted_and_racy_and_distributed() -> None:
+    rows = [observe(Chance, steps, "seed-batch") for steps in (undisturbed,) * 4]
+    verdict = judged(Chance, trials=rows)
+    assert {Finding.LEAK, Finding.CORRUPTED, Finding.RACY} == set(verdict.findings)
+    assert [4] == [len(reading.outcomes) for reading in verdict.trials]
+
+
+def test_two_outcomes_in_many_trials_are_racy_and_counted() -> None:
+    rows = [observe(kind, undisturbed, "seed-batch") for kind in (LeakBackward, Training, LeakBackward)]
+    verdict = judged(Training, trials=rows)
+    assert (Finding.LEAK, Finding.RACY) == verdict.findings
+    assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
+
+
+def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
+    class PredictLeaks(Runtime):
+        def prediction(self) -> Array:
+            value = super().prediction()
+            self.update()
+            return value
+
+    verdict = judged(PredictLeaks)
+    assert Finding.LEAK in verdict.findings
+    assert Finding.RACY not in verdict.findings
+    assert any("predicting changes it" in item.detail for item in verdict.evidence)
+
+
+def test_noise_of_predictions_before_the_call_is_no_leak() -> None:
+    class Noisy(Runtime):
+        predictions = 0
+
+        def prediction(self) -> Array:
+            self.predictions += 1
+            return super().prediction() * np.float32(1 + 1e-5 * (self.predictions % 2))
+
+    assert (Finding.CLEAN,) == judged(Noisy, trials=[observe(Noisy, undisturbed, "seed-batch")]).findings
+
+
+def test_the_curve_falls_where_statistics_move_and_stays_where_they_do_not() -> None:
+    class Wanders(Training):
+        def backward(self) -> None:
+            self.update(keep=0.5)
+
+    wanders, stays = (judged(kind, "digits", Scenario.TWENTY).curve for kind in (Wanders, Training))
+    assert wanders is not None
+    assert stays is not None
+    assert 21 == len(stays.accuracy) == len(stays.top1) == len(wanders.accuracy)
+    assert len(set(stays.accuracy)) == 1
+    assert stays.top1[0] == stays.label
+    assert wanders.accuracy[-1] < wanders.accuracy[0] == stays.accuracy[0]
+
+
+def test_what_the_public_view_shows() -> None:
+    class Hides(LeakBackward):
+        def public(self) -> dict[str, Array]:
+            moving = {name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)}
+            return {name: value for name, value in self.tensors.items() if name not in moving}
+
+    assert ["shows", "hides", None] == [judged(kind).public_view for kind in (LeakBackward, Hides, Training)]
+
+
+@pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
+def test_contradiction_of_the_contract(says: str, expected: bool) -> None:
+    assert judged(LeakBackward, contract=Contract(says, "", "")).contradicts is expected
+
+
+def test_nothing_measured_contradicts_nothing() -> None:
+    row = replace(observe(Runtime, undisturbed, "seed-batch"), arrays={})
+    verdict = judged(Runtime, trials=[row])
+    assert verdict.contradicts is None
+    assert () == verdict.findings
+
+
+@pytest.mark.parametrize("status", [Status.REFUSED, Status.TIMED_OUT, Status.NOT_IN_RELEASE, Status.OUT_OF_MEMORY])
+def test_a_failure_to_measure_has_no_findings(status: Status) -> None:
+    good = observe(LeakBackward, undisturbed, "seed-batch")
+    verdict = judged(LeakBackward, trials=[good, replace(good, status=status, reason="no")])
+    assert (status, "no", ()) == (verdict.status, verdict.reason, verdict.findings)
+    assert verdict.prediction_after is None
+
+
+def test_another_reading_that_was_refused_leaves_its_reason_and_nulls() -> None:
+    rows = observations(LeakBackward, "seed-batch", Scenario.GRADIENT)
+    rows = [
+        replace(row, status=Status.REFUSED, reason="no views", arrays={}) if row.reading == "timed" else row
+        for row in rows
+    ]
+    verdict = judged(LeakBackward, trials=rows)
+    assert (Status.OK, "timed: refused (no views)", None) == (verdict.status, verdict.reason, verdict.update)
+    assert (Finding.LEAK,) == verdict.findings
+
+
+def test_a_crash_after_the_call_is_judged_by_what_was_recorded() -> None:
+    row = observe(LeakBackward, undisturbed, "seed-batch")
+    kept = {key: value for key, value in row.arrays.items() if "second" not in key and "last" not in key}
+    ended = next(index for index, step in enumerate(row.steps) if step.label == "gradient/second")
+    died = Step("gradient/second", math.nan, "the process ended in this step")
+    crash = replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(*row.steps[:ended], died))
+    verdict = judged(LeakBackward, trials=[crash])
+    assert Status.CRASHED is verdict.status
+    assert (Finding.LEAK, Finding.POISONED) == verdict.findings
+
+
+def test_a_crash_in_the_call_is_neither_clean_nor_a_finding() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    kept = {key: value for key, value in row.arrays.items() if key.startswith("prediction/before")}
+    died = Step("gradient/first", math.nan, "the process ended in this step")
+    verdict = judged(
+        Training, trials=[replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(died,))]
+    )
+    assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
+
+
+def test_a_cell_without_its_primary_reading_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="nothing to judge"):
+        judged(Runtime, trials=[observe(Runtime, timed, "seed-batch")])
+
+
+def test_findings_without_state_rest_on_predictions() -> None:
+    class Blind(LeakBackward):
+        def snapshot(self, when: str) -> None:
+            pass
+
+    verdict = judged(Blind)
+    assert (Finding.LEAK,) == verdict.findings
+    assert {} == verdict.state_changes
+    assert (None, None) == (verdict.update, verdict.later)
+
+
+def test_not_a_number_reaches_the_line_as_text() -> None:
+    verdict = judged(NotANumber)
+    assert verdict.prediction_after is not None
+    assert math.isnan(verdict.prediction_after[0][0])
+    cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
+    mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
+    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    assert told["prediction_after"][0][0] == "NaN"
+    assert told["state_changes"]["bn.mean"] == "Infinity"
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda told: told.pop("findings"), "the line"),
+        (lambda told: told.update(findings=["clean", "leak"]), "findings"),
+        (lambda told: told.update(findings=["pretty"]), "findings/0"),
+        (lambda told: told.update(status="refused"), "findings|evidence"),
+        (lambda told: told["gradient_error"].update(inference="small"), "gradient_error"),
+        (lambda told: told["update"].update(when="never"), "update/when"),
+        (lambda told: told.update(rank=1), "the line"),
+    ],
+)
+def test_a_line_that_breaks_the_schema_is_told_where(change: Callable[[dict[str, Any]], Any], where: str) -> None:
+    cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
+    mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
+    told = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(told)
+    broken = copy.deepcopy(told)
+    change(broken)
+    with pytest.raises(ValueError, match=where):
+        validate(broken)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([NAN, 1.0], [NAN, 1.0], 0.0),
+        ([NAN], [1.0], INF),
+        ([INF], [INF], 0.0),
+        ([INF], [-INF], INF),
+        ([INF], [NAN], INF),
+        ([1.0], [1.0, 1.0], INF),
+        ([], [], 0.0),
+    ],
+)
+def test_distance(one: list[float], other: list[float], expected: float) -> None:
+    assert expected == distance(np.array(one, np.float32), np.array(other, np.float32))
+
+
+def test_relative_error_takes_its_scale_from_the_closed_form_unless_that_vanishes() -> None:
+    assert relative_error(np.array([1.1]), np.array([1.0]), np.array([1.0])) == pytest.approx(0.1)
+    assert relative_error(np.array([0.01]), np.array([0.0]), np.array([1.0])) == pytest.approx(0.1)
+    assert relative_error(np.array([0.01]), np.array([0.0]), np.array([0.0])) == math.inf
+    assert relative_error(np.array([0.0]), np.array([0.0]), np.array([0.0])) == 0.0
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=5))
+def test_every_array_is_the_same_as_itself(values: list[float]) -> None:
+    assert same(np.array(values, np.float32), np.array(values, np.float32))

@@ -1,0 +1,352 @@
+"""The oracle against closed forms, finite differences and onnx's reference evaluator; update laws there and back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from crosscheck.networks import load, names, write
+from crosscheck.networks.graph import Array, Graph
+from crosscheck.oracle import BatchStatistics, Statistics, batch_statistics, gradient, predict, solve, updated
+from crosscheck.oracle.laws import MOST_UPDATES
+
+SHIPPED = names()
+EPSILON = 0.001
+
+
+# Predictions
+
+
+def test_the_seed_predicts_the_two_lines_of_the_thread() -> None:
+    network = load("seed")
+    (norm,) = network.batch_norms
+    weights = dict(network.weights)
+    assert [[0.29985, 0.3998]] == np.round(predict(network.graph, weights, network.x), 6).tolist()
+    batch = batch_statistics(network.graph, weights, network.x)[norm.node]
+    after = updated(Statistics(weights[norm.mean], weights[norm.variance]), batch, norm.momentum)
+    assert np.allclose([0.03, 0.04], after.mean)
+    assert np.allclose([0.9, 0.9], after.variance)
+    weights |= {norm.mean: after.mean, norm.variance: after.variance}
+    assert [[0.284447, 0.379263]] == np.round(predict(network.graph, weights, network.x), 6).tolist()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_predictions_agree_with_the_reference_evaluator(name: str) -> None:
+    network = load(name)
+    (expected,) = ReferenceEvaluator(write(network, 15)).run(None, {"x": network.x})
+    assert np.allclose(expected, predict(network.graph, network.weights, network.x), rtol=1e-4, atol=1e-4)
+
+
+def graph_of(op: str, attributes: dict[str, Any], shape: tuple[int, ...], weights: dict[str, Array]) -> Graph:
+    return {
+        "name": op,
+        "inputs": [{"name": "x", "shape": ["N", *shape]}],
+        "outputs": [{"name": "y", "shape": ["N"]}],
+        "nodes": [{"op": op, "name": "n", "inputs": ["x", *weights], "outputs": ["y"], "attributes": attributes}],
+    }
+
+
+def drawn(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+SINGLE: dict[str, tuple[str, dict[str, Any], tuple[int, ...], dict[str, Array]]] = {
+    "grouped, dilated, strided convolution with uneven pads": (
+        "Conv",
+        {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 2, 1], "dilations": [1, 2], "group": 2},
+        (4, 7, 6),
+        {"w": drawn(6, 2, 3, 2, seed=1), "b": drawn(6, seed=2)},
+    ),
+    "one-dimensional convolution": (
+        "Conv",
+        {"kernel_shape": [3], "strides": [2], "pads": [1, 0], "dilations": [2], "group": 1},
+        (3, 9),
+        {"w": drawn(5, 3, 3, seed=1)},
+    ),
+    "maximum pool with pads": (
+        "MaxPool",
+        {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 1, 0, 0]},
+        (3, 7, 6),
+        {},
+    ),
+    "average pool that counts pads": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "strides": [2, 1], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        (2, 6, 5),
+        {},
+    ),
+    "average pool that does not": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "strides": [2, 1], "pads": [1, 1, 1, 1], "count_include_pad": 0},
+        (2, 6, 5),
+        {},
+    ),
+    "softmax": ("Softmax", {"axis": 1}, (5,), {}),
+    "dense layer": (
+        "Gemm",
+        {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1},
+        (4,),
+        {"w": drawn(3, 4, seed=1), "b": drawn(3, seed=2)},
+    ),
+    "global average pool": ("GlobalAveragePool", {}, (3, 4, 5), {}),
+}
+
+
+@pytest.mark.parametrize("what", sorted(SINGLE))
+def test_single_operators_agree_with_the_reference_evaluator(what: str) -> None:
+    op, attributes, shape, weights = SINGLE[what]
+    graph = graph_of(op, attributes, shape, weights)
+    x = drawn(2, *shape)
+    double = onnx.TensorProto.DOUBLE
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node(op, ["x", *weights], ["y"], **attributes)],
+            "g",
+            [helper.make_tensor_value_info("x", double, x.shape)],
+            [helper.make_tensor_value_info("y", double, None)],
+            [onnx.numpy_helper.from_array(value, key) for key, value in weights.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 15)],
+    )
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
+    assert np.allclose(expected, predict(graph, weights, x), rtol=1e-6, atol=1e-6)
+
+
+# Gradients
+
+
+def difference(graph: Graph, weights: dict[str, Array], x: Array, cotangent: Array, training: bool) -> Array:
+    """Central differences, in all entries of x at once for few entries, else in forty of them (others are NaN)."""
+    step = 1e-6
+    slope = np.full(x.size, np.nan)
+    order = np.random.default_rng(0).permutation(x.size)[:40]
+    for index in order:
+        moved = np.zeros(x.size)
+        moved[index] = step
+        up, down = (
+            np.sum(predict(graph, weights, x + sign * moved.reshape(x.shape), training) * cotangent) for sign in (1, -1)
+        )
+        slope[index] = (up - down) / (2 * step)
+    return slope.reshape(x.shape)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_gradients_agree_with_finite_differences(name: str, training: bool) -> None:
+    network = load(name)
+    x = network.x.astype(np.float64)
+    found = gradient(network.graph, network.weights, x, network.cotangent, training)
+    expected = difference(network.graph, dict(network.weights), x, network.cotangent, training)
+    probed = np.isfinite(expected)
+    assert found.shape == x.shape
+    assert probed.sum() == min(40, x.size)
+    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("what", sorted(SINGLE))
+def test_single_operators_gradients_agree_with_finite_differences(what: str) -> None:
+    op, attributes, shape, weights = SINGLE[what]
+    graph = graph_of(op, attributes, shape, weights)
+    x = drawn(2, *shape)
+    cotangent = drawn(*predict(graph, weights, x).shape, seed=3)
+    expected = difference(graph, weights, x, cotangent, training=False)
+    found = gradient(graph, weights, x, cotangent)
+    probed = np.isfinite(expected)
+    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-7)
+
+
+def test_the_inference_gradient_of_the_seed_layer_is_the_cotangent_scaled() -> None:
+    network = load("seed-batch")
+    expected = network.cotangent / np.sqrt(1 + EPSILON)
+    assert np.allclose(expected, gradient(network.graph, network.weights, network.x, network.cotangent))
+
+
+def test_the_training_gradient_of_the_seed_layer_is_the_closed_form() -> None:
+    """(c - mean(c) - x̂ mean(c x̂)) / √(variance + ε), channel by channel: Ioffe and Szegedy 2015, section 3."""
+    network = load("seed-batch")
+    x, c = network.x.astype(np.float64), network.cotangent.astype(np.float64)
+    spread = np.sqrt(x.var(axis=0) + EPSILON)
+    normalized = (x - x.mean(axis=0)) / spread
+    expected = (c - c.mean(axis=0) - normalized * (c * normalized).mean(axis=0)) / spread
+    assert np.allclose(expected, gradient(network.graph, network.weights, x, c, training=True), rtol=1e-10)
+
+
+def test_the_training_gradient_of_one_row_is_zero() -> None:
+    network = load("seed")
+    assert [[0, 0]] == gradient(network.graph, network.weights, network.x, network.cotangent, training=True).tolist()
+
+
+def test_shipped_cotangents_tell_the_two_gradients_apart() -> None:
+    for name in SHIPPED:
+        network = load(name)
+        inference, training = (
+            gradient(network.graph, network.weights, network.x, network.cotangent, mode) for mode in (False, True)
+        )
+        apart = np.abs(inference - training).max() / np.abs(inference).max()
+        assert (apart > 0.1) == bool(network.batch_norms)
+
+
+def test_the_oracle_takes_measured_statistics() -> None:
+    network = load("conv")
+    moved = dict(network.weights)
+    norm = network.batch_norms[0]
+    moved[norm.mean] = moved[norm.mean] + np.float32(1)
+    inference = [predict(network.graph, weights, network.x) for weights in (network.weights, moved)]
+    training = [predict(network.graph, weights, network.x, training=True) for weights in (network.weights, moved)]
+    assert np.abs(inference[0] - inference[1]).max() > 0.1
+    assert np.array_equal(training[0], training[1])
+
+
+def test_batch_statistics_are_the_means_and_biased_variances_of_what_goes_in() -> None:
+    network = load("seed-batch")
+    (found,) = batch_statistics(network.graph, network.weights, network.x).values()
+    assert found.count == 4
+    assert np.allclose(network.x.mean(axis=0), found.mean)
+    assert np.allclose(network.x.var(axis=0), found.variance)
+
+
+def test_batch_statistics_count_pixels_of_all_rows() -> None:
+    network = load("conv")
+    counts = {name: found.count for name, found in batch_statistics(network.graph, network.weights, network.x).items()}
+    assert counts == {"bn1": 4 * 8 * 8, "bn2": 4 * 8 * 8}
+
+
+# Laws
+
+BEFORE = Statistics(np.array([0.5, -1.0, 2.0], np.float32), np.array([1.0, 0.5, 3.0], np.float32))
+BATCH = BatchStatistics(np.array([-0.2, 0.3, 0.4]), np.array([2.0, 1.5, 0.2]), 16)
+
+
+def rounded(statistics: Statistics) -> Statistics:
+    return Statistics(statistics.mean.astype(np.float32), statistics.variance.astype(np.float32))
+
+
+def test_an_update_keeps_the_momentums_part_of_the_old_value() -> None:
+    after = updated(BEFORE, BATCH, 0.9)
+    assert np.allclose(0.9 * BEFORE.mean + 0.1 * BATCH.mean, after.mean)
+    assert np.allclose(0.9 * BEFORE.variance + 0.1 * BATCH.variance, after.variance)
+
+
+def test_updates_are_applied_one_after_another() -> None:
+    twice = updated(updated(BEFORE, BATCH, 0.9), BATCH, 0.9)
+    assert np.allclose(twice.mean, updated(BEFORE, BATCH, 0.9, count=2).mean)
+    assert np.allclose(twice.variance, updated(BEFORE, BATCH, 0.9, count=2).variance)
+
+
+def test_taking_is_keeping_the_rest_and_unbiased_divides_by_one_less() -> None:
+    after = updated(BEFORE, BATCH, 0.1, convention="take", variance="unbiased")
+    assert np.allclose(0.9 * BEFORE.variance + 0.1 * BATCH.variance * 16 / 15, after.variance)
+
+
+def test_one_element_has_no_unbiased_variance() -> None:
+    with pytest.raises(ZeroDivisionError):
+        updated(BEFORE, BatchStatistics(BATCH.mean, BATCH.variance, 1), 0.9, variance="unbiased")
+
+
+LAWS = [
+    (momentum, count, convention, variance, elements)
+    for momentum in (0.0, 0.3, 0.8, 0.9, 0.99)
+    for count in (1, 2, 3, 7, 20)
+    for convention in ("keep", "take")
+    for variance in ("biased", "unbiased")
+    for elements in (4, 16, 256)
+    for kept in [momentum if convention == "keep" else 1 - momentum]
+    if kept < 1 and (count == 1 or kept**count > 0.01)
+]
+
+
+@pytest.mark.parametrize(("momentum", "count", "convention", "variance", "elements"), LAWS)
+def test_a_law_is_found_again_from_float32_statistics(
+    momentum: float,
+    count: int,
+    convention: Literal["keep", "take"],
+    variance: Literal["biased", "unbiased"],
+    elements: int,
+) -> None:
+    random = np.random.default_rng(count)
+    before = Statistics(random.normal(size=8).astype(np.float32), random.uniform(0.5, 2, 8).astype(np.float32))
+    batch = BatchStatistics(random.normal(size=8), random.uniform(0.5, 2, 8), elements)
+    law = solve(before, rounded(updated(before, batch, momentum, count, convention, variance)), batch, momentum)
+    assert law is not None
+    assert (convention, count, variance) == (law.convention, law.count, law.variance)
+    assert law.momentum == pytest.approx(momentum if convention == "keep" else 1 - momentum)
+    assert law.residual < 1e-6
+
+
+def test_the_seeds_law_is_one_update_of_unknown_variance() -> None:
+    network = load("seed")
+    batch = batch_statistics(network.graph, network.weights, network.x)["bn"]
+    before = Statistics(network.weights["bn.mean"], network.weights["bn.variance"])
+    after = Statistics(np.array([0.03, 0.04], np.float32), np.array([0.9, 0.9], np.float32))
+    law = solve(before, after, batch, 0.9)
+    assert law is not None
+    assert ("keep", 0.9, 1, "unknown") == (law.convention, law.momentum, law.count, law.variance)
+
+
+def test_another_momentum_is_one_update_with_that() -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7, variance="unbiased")), BATCH, 0.9)
+    assert law is not None
+    assert ("other", 1, "unbiased") == (law.convention, law.count, law.variance)
+    assert law.momentum == pytest.approx(0.7, abs=1e-5)
+
+
+def test_overwriting_is_one_update_that_keeps_nothing() -> None:
+    law = solve(BEFORE, rounded(Statistics(BATCH.mean, BATCH.variance)), BATCH, 0.9)
+    assert law is not None
+    assert ("other", 1, "biased") == (law.convention, law.count, law.variance)
+    assert law.momentum == pytest.approx(0, abs=1e-5)
+
+
+def test_nothing_moved_is_no_update() -> None:
+    law = solve(BEFORE, BEFORE, BATCH, 0.9)
+    assert law is not None
+    assert (0, 0.0) == (law.count, law.residual)
+
+
+def test_more_updates_than_are_looked_for_are_one_with_another_momentum() -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.99, count=MOST_UPDATES + 1)), BATCH, 0.99)
+    assert law is not None
+    assert ("other", 1) == (law.convention, law.count)
+
+
+CORRUPTED = {
+    "a channel that moved alone": Statistics(BEFORE.mean + np.array([0, 0, 1e-3]), BEFORE.variance),
+    "a mean that moved without the variance": Statistics(updated(BEFORE, BATCH, 0.9).mean, BEFORE.variance),
+    "not a number": Statistics(np.array([np.nan, 0.0, 0.0]), BEFORE.variance),
+    "infinite": Statistics(BEFORE.mean, np.array([np.inf, 1.0, 1.0])),
+    "away from the batch": updated(BEFORE, BATCH, 1.1),
+    "beyond the batch": updated(BEFORE, BATCH, -0.1),
+    "other numbers": Statistics(drawn(3), drawn(3, seed=1) ** 2),
+}
+
+
+@pytest.mark.parametrize("what", sorted(CORRUPTED))
+def test_what_no_law_explains_has_none(what: str) -> None:
+    assert solve(BEFORE, CORRUPTED[what], BATCH, 0.9) is None
+
+
+@pytest.mark.parametrize("name", ["conv", "residual", "inception", "digits"])
+def test_laws_are_found_from_a_forward_pass_in_single_precision(name: str) -> None:
+    """A runtime's own rounding (here: onnx's evaluator in float32) stays far enough from the tolerance."""
+    network = load(name)
+    model = write(network, 15, training=True)
+    values = dict(
+        zip(
+            [output.name for output in model.graph.output],
+            ReferenceEvaluator(model).run(None, {"x": network.x}),
+            strict=True,
+        )
+    )
+    batch = batch_statistics(network.graph, network.weights, network.x)
+    for norm in network.batch_norms:
+        before = Statistics(network.weights[norm.mean], network.weights[norm.variance])
+        after = Statistics(values[f"{norm.mean}.running"], values[f"{norm.variance}.running"])
+        law = solve(before, after, batch[norm.node], norm.momentum)
+        assert law is not None
+        assert ("keep", norm.momentum, 1, "biased") == (law.convention, law.momentum, law.count, law.variance)
+        assert law.residual < 2e-6

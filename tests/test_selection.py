@@ -1,0 +1,78 @@
+"""Words of the command line -> releases."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosscheck.errors import UsageError
+from crosscheck.matrix.selection import matching, targets
+from crosscheck.runtimes.catalog import catalog
+
+
+def selected(*words: str, everything: bool = False) -> list[str]:
+    return [target.id for target in targets(words, catalog(), everything)]
+
+
+def test_a_release_by_its_version() -> None:
+    assert ["mxnet@1.9.1"] == selected("mxnet@1.9.1")
+
+
+def test_newest() -> None:
+    assert [f"onnxruntime@{catalog()['onnxruntime'].releases[-1].version}"] == selected("onnxruntime@newest")
+
+
+def test_a_version_that_is_no_release_stands_for_those_that_begin_with_it() -> None:
+    assert ["mxnet@0.9.5.post2"] == selected("mxnet@0.9.5")
+    assert ["mxnet@1.3.0", "mxnet@1.3.0.post0", "mxnet@1.3.1"] == selected("mxnet@1.3")
+
+
+def test_a_range_has_both_its_ends() -> None:
+    found = selected("mxnet@0.9.5..1.3")
+    assert (found[0], found[-1]) == ("mxnet@0.9.5.post2", "mxnet@1.3.1")
+    assert "mxnet@1.2.1" in found
+
+
+def test_an_open_range() -> None:
+    assert ["mxnet@1.9.0", "mxnet@1.9.1"] == selected("mxnet@1.9..")
+    assert ["mxnet@0.9.5.post2"] == selected("mxnet@..0.9.5.post2")
+
+
+def test_a_variant() -> None:
+    assert ["mxnet@1.9.1+naive-engine"] == selected("mxnet@1.9.1+naive-engine")
+
+
+def test_all_of_a_runtime_is_every_release_in_every_variant() -> None:
+    everything = selected("mxnet", everything=True)
+    assert len(catalog()["mxnet"].releases) == len([name for name in everything if "+" not in name])
+    assert any("+" in name for name in everything)
+
+
+def test_without_a_version_the_default_releases() -> None:
+    default = {f"mxnet@{release.version}" for release in catalog()["mxnet"].releases if release.default}
+    assert default == {name for name in selected("mxnet") if "+" not in name}
+
+
+def test_a_word_said_twice_counts_once() -> None:
+    assert ["mxnet@1.9.1"] == selected("mxnet@1.9.1", "mxnet@1.9.1..")
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("mxnett", "mxnet"),
+        ("mxnet@1.9.2", "1.9.1"),
+        ("mxnet@", "mxnet@1.9.1"),
+        ("mxnet@1.9.1+naive", "naive-engine"),
+        ("mxnet@abc..1.3", "abc"),
+    ],
+)
+def test_mistakes_name_their_nearest_neighbours_in_one_line(word: str, near: str) -> None:
+    with pytest.raises(UsageError, match=near) as mistake:
+        selected(word)
+    assert "\n" not in str(mistake.value)
+
+
+def test_globs() -> None:
+    assert ["seed", "seed-batch"] == matching(["seed*"], ["conv", "seed", "seed-batch"], "network")
+    with pytest.raises(UsageError, match="seed"):
+        matching(["sead"], ["conv", "seed"], "network")
