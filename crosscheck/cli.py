@@ -15,6 +15,7 @@ from crosscheck.errors import CrosscheckError, UsageError
 
 __all__ = ["main"]
 
+PIPE_WIDTH = 160
 OK, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True)
     try:
         parsed = _parser().parse_args(arguments)
-        code: int = parsed.command(parsed, Console())
+        code: int = parsed.command(parsed, _console())
     except UsageError as mistake:
         errors.print(f"crosscheck: {mistake}", markup=False, highlight=False, soft_wrap=True)
         return USAGE
@@ -41,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does; Python would complain at exit
         return OK
     return code
+
+
+def _console() -> Console:
+    """Standard output; where it is no terminal, tables have room for their longest rows."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 class _Parser(argparse.ArgumentParser):

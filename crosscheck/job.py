@@ -9,7 +9,7 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.scenarios import SCENARIOS
 from crosscheck.matrix.selection import Target, matching, targets
+from crosscheck.matrix.server import Limits
 from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
@@ -83,16 +84,19 @@ class Result:
         return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
 
 
-def run(job: Job, progress: Progress, runtimes: dict[str, Runtime] | None = None) -> Result:
+def run(
+    job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None, limits: Limits | None = None
+) -> Result:
     """Measure what is not measured yet, judge everything, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` stands in for the catalog. Raises UsageError for words that cannot be carried out, CrosscheckError when
+    `runtimes` stands in for the catalog, `limits` for those of a trial. Raises UsageError for words that cannot be carried out, CrosscheckError when
     crosscheck itself fails; what was measured until then is kept.
     """
     if job.trials < 1 or job.jobs < 1:
         raise UsageError("--trials and --jobs take whole numbers from 1 on.")
     start = time.monotonic()
-    known = runtimes if runtimes is not None else dict(catalog())
+    known = catalog() if runtimes is None else runtimes
+    settings = Settings(job.jobs, job.isolation, limits or Limits())
     selected = targets(job.what, known, job.everything)
     plan = expand(selected, _networks(job.networks), _wanted(job))
     try:
@@ -100,7 +104,7 @@ def run(job: Job, progress: Progress, runtimes: dict[str, Runtime] | None = None
         with FileLock(job.out / "lock", timeout=0), Journal(job.out / "journal.sqlite") as journal:
             if job.fresh:
                 journal.forget()
-            return _run(job, plan, selected, journal, progress, start)
+            return _run(job, plan, selected, settings, journal, progress, start)
     except Timeout:
         raise UsageError(f"another crosscheck is at work in {job.out}. Wait for it, or use another --out.") from None
     except OSError as problem:
@@ -111,9 +115,15 @@ def run(job: Job, progress: Progress, runtimes: dict[str, Runtime] | None = None
 
 
 def _run(
-    job: Job, plan: Sequence[Planned], selected: Sequence[Target], journal: Journal, progress: Progress, start: float
+    job: Job,
+    plan: Sequence[Planned],
+    selected: Sequence[Target],
+    settings: Settings,
+    journal: Journal,
+    progress: Progress,
+    start: float,
 ) -> Result:
-    measured = measure(plan, journal, Settings(job.jobs, job.isolation), progress)
+    measured = measure(plan, journal, settings, progress)
     measured_at = time.monotonic()
     mark = _fingerprint(plan, measured)
     before = _read_json(job.out / "run.json")
@@ -192,7 +202,14 @@ def _judge(
 
 
 def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
-    return [record.observation() for record in journal.records(measured.keys.get(cell, ()))]
+    """A cell's observations. Trials that left the same bytes share their arrays, so that to compare them takes no time."""
+    seen: dict[tuple[str, bytes], Observation] = {}
+    found = []
+    for record in journal.records(measured.keys.get(cell, ())):
+        same = seen.get((record.keys, record.arrays))
+        found.append(record.observation(None if same is None else same.arrays))
+        seen.setdefault((record.keys, record.arrays), found[-1])
+    return found
 
 
 def _inference(planned: Planned) -> str:
@@ -246,7 +263,11 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             name: {
                 "title": runtime.title,
                 "link": runtime.link,
-                "releases": list(dict.fromkeys(t.release.version for t in selected if t.runtime is runtime)),
+                "releases": [
+                    release.version
+                    for release in runtime.releases  # the oldest first
+                    if any(target.release is release for target in selected)
+                ],
                 "modes": [
                     mode._asdict() | {"contract": mode.contract._asdict()}
                     for mode in runtime.modes
@@ -257,11 +278,9 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
         },
         "networks": {name: {"title": network.title} for name, network in networks.items()},
         "scenarios": {
-            planned.cell.scenario.value: {
-                "question": SCENARIOS[planned.cell.scenario].question,
-                "steps": SCENARIOS[planned.cell.scenario].steps,
-            }
-            for planned in plan
+            scenario.value: {"question": facts.question, "steps": facts.steps}
+            for scenario, facts in SCENARIOS.items()
+            if any(planned.cell.scenario is scenario for planned in plan)
         },
         "environments": {
             name: {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from crosscheck.environments import interpreters
@@ -27,7 +28,8 @@ def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # Names are for copying: they are never broken, whatever becomes of the rest.
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return table
 
 
@@ -61,7 +63,7 @@ def _interpreter(release: Release) -> str:
 
 
 def _list_modes(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("mode", "asks", "intent", "since", "until", "default", "statistics, as documented", "call")
+    table = _table("mode", "asks", "intent", "releases", "default", "documented", "call")
     for runtime in _runtimes(wanted):
         table.add_section()
         for mode in runtime.modes:
@@ -69,11 +71,10 @@ def _list_modes(console: Console, wanted: Sequence[str]) -> None:
                 f"{runtime.name}: {mode.name}",
                 mode.asks,
                 mode.intent,
-                mode.since or "",
-                mode.until or "",
+                f"{mode.since or ''}..{mode.until or ''}" if mode.since or mode.until else "all",
                 "yes" if mode.default else "",
                 mode.contract.statistics,
-                mode.call,
+                escape(mode.call),
             )
     console.print(table)
 

@@ -584,7 +584,7 @@ def test_an_answer_at_statistics_that_the_call_moved_is_wrong_and_explained() ->
 def test_later_gradients_are_held_against_the_statistics_of_their_moment() -> None:
     later = judged(LeakBackward).later
     assert later is not None
-    assert later["inference_gradient"] == {
+    assert dict(later["inference_gradient"] or {}) == {
         "inference": pytest.approx(0, abs=1e-6),
         "training": pytest.approx(1, abs=0.9),
     }
@@ -663,6 +663,30 @@ def test_reading_that_changes_the_outcome_is_told() -> None:
     assert verdict.update.when == "none"
 
 
+def test_what_another_mode_returned_afterwards_is_no_race_of_this_one() -> None:
+    class Garbage(Training):
+        seed = 0
+
+        def inference_afterwards(self) -> None:
+            type(self).seed += 1
+            self.arrays["gradient/inference"] = np.full_like(self.network.x, type(self).seed)
+
+    verdict = judged(Garbage)
+    assert (Finding.CLEAN,) == verdict.findings
+    assert [1, 1, 1, 1] == [len(reading.outcomes) for reading in verdict.trials]
+
+
+def test_order_says_nothing_of_a_call_that_is_wrong_by_itself() -> None:
+    rows = [observe(WrongGradient, alone, "seed-batch"), observe(Runtime, alone, "seed-batch", "after-other")]
+    assert (Finding.WRONG_GRADIENT,) == judged(Runtime, scenario=Scenario.ORDER, trials=rows).findings
+
+
+def test_evidence_says_in_which_readings_it_was_seen() -> None:
+    rows = [observe(kind, steps, "seed-batch") for kind, steps in ((LeakBackward, undisturbed), (Training, timed))]
+    found = [item for item in judged(Training, trials=rows).evidence if item.what.startswith("undisturbed: largest")]
+    assert ["not timed"] == [item.detail.split("; ")[-1] for item in found]
+
+
 def test_trials_that_all_differ_are_corrupted_and_racy_and_distributed() -> None:
     rows = [observe(Chance, steps, "seed-batch") for steps in (undisturbed,) * 4]
     verdict = judged(Chance, trials=rows)
@@ -687,7 +711,7 @@ def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
     verdict = judged(PredictLeaks)
     assert Finding.LEAK in verdict.findings
     assert Finding.RACY not in verdict.findings
-    assert any("predicting changes it" in item.detail for item in verdict.evidence)
+    assert any("predicting itself changes it" in item.detail for item in verdict.evidence)
 
 
 def test_noise_of_predictions_before_the_call_is_no_leak() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import CLOSED, Case
-from crosscheck.judge.compare import distance, relative_error, size
-from crosscheck.judge.evidence import Errors, Evidence
+from crosscheck.judge.compare import distance, relative_error, same, size
+from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 
@@ -64,14 +64,14 @@ def wrong_answer(case: Case) -> list[Evidence]:
         nearest = min(Intent, key=errors.of)
         found[row.reading] = Evidence(
             finding,
-            f"{row.reading}: relative error of {case.answer} against the nearer closed form, that of {nearest} mode",
+            f"relative error of {case.answer} against the nearer closed form, that of {nearest} mode",
             errors.of(nearest),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
             f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
             + _at_later_statistics(case, row, value),
         )
-    return list(found.values())
+    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
 
 
 def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
@@ -98,13 +98,13 @@ def mode_ignored(case: Case) -> list[Evidence]:
         (other,) = errors.matches
         found[row.reading] = Evidence(
             Finding.MODE_IGNORED,
-            f"{row.reading}: relative error of {case.answer} against the closed form of {intent} mode",
+            f"relative error of {case.answer} against the closed form of {intent} mode",
             errors.of(intent),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
             f"it is that of {other} mode, with an error of {errors.of(other):.3g}",
         )
-    return list(found.values())
+    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
 
 
 def order_dependent(case: Case) -> list[Evidence]:
@@ -118,7 +118,8 @@ def order_dependent(case: Case) -> list[Evidence]:
 
 def _order(case: Case) -> list[Evidence]:
     alone = _answers(case)
-    if not alone:
+    # Only a call that is right by itself, whenever it was tried, can be wrong because of what ran before it.
+    if not alone or any(not errors.matches or not same(value, alone[0][1]) for _, value, errors in alone):
         return []
     _, reference, right = alone[0]
     found: dict[str, Evidence] = {}

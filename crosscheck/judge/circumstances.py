@@ -29,6 +29,8 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
             law = solved.law
             times = "once" if law.count == 1 else f"{law.count} times"
             detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {law.variance} variance"
+            if law.convention == "other" and 1 - law.momentum <= LAW.value:
+                detail = "they were written with what they held already, up to rounding"
             detail += f"; {solved.note}" if solved.note else ""
             what = f"{row.reading}: misfit of the moving statistics against their update law"
             return [Evidence(finding, what, law.residual, LAW.value, LAW.why, detail)]

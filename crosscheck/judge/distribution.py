@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from crosscheck.cells import Array, Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
@@ -73,19 +73,21 @@ def _half_written(case: Case) -> list[Evidence]:
 
 def _repeats(case: Case) -> list[Evidence]:
     for reading in dict.fromkeys(row.reading for row in case.measured):
-        clusters = _clusters(case.of(reading))
+        rows = case.of(reading)
+        clusters = _clusters(case, rows)
         if len(clusters) > 1:
-            counts = ", ".join(f"{len(rows)} times: {describe(case, rows[0])}" for rows in clusters[:TOLD])
-            what = f"{reading}: distinct outcomes of {len(case.of(reading))} trials"
-            return [Evidence(Finding.RACY, what, len(clusters), 1, REPEATABLE.why, counts)]
+            what = f"{reading}: distinct outcomes of {len(rows)} trials"
+            detail = ", ".join(f"{len(cluster)} times" for cluster in clusters[:TOLD])
+            detail += f"{' ...' if len(clusters) > TOLD else ''}; {_differences(case, clusters[0][0], clusters[1][0])}"
+            return [Evidence(Finding.RACY, what, len(clusters), 1, REPEATABLE.why, detail)]
     return []
 
 
-def _clusters(rows: tuple[Observation, ...]) -> list[list[Observation]]:
+def _clusters(case: Case, rows: Sequence[Observation]) -> list[list[Observation]]:
     """Observations that hold the same numbers, as far as both hold them; the largest cluster first."""
     clusters: list[list[Observation]] = []
     for row in rows:
-        home = next((cluster for cluster in clusters if _alike(cluster[0].arrays, row.arrays)), None)
+        home = next((cluster for cluster in clusters if not _differing(case, cluster[0], row)), None)
         if home is None:
             clusters.append([row])
         else:
@@ -93,18 +95,42 @@ def _clusters(rows: tuple[Observation, ...]) -> list[list[Observation]]:
     return sorted(clusters, key=len, reverse=True)
 
 
-def _alike(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
-    return all(same(one[key], other[key]) for key in one.keys() & other.keys())
+def _differing(case: Case, one: Observation, other: Observation) -> list[str]:
+    """The keys under which two observations differ, in the order of the steps.
+
+    What was recorded once another mode than the one under test had been asked is that mode's own, and left out.
+    """
+    own = case.mode.inference in (None, case.mode.name) or "gradient/inference" not in one.arrays
+    foreign: tuple[str, ...] = (
+        () if own else ("gradient/inference", "input/inference", "prediction/last", "state/last/")
+    )
+    return [
+        key
+        for key, value in one.arrays.items()
+        if not key.startswith((*foreign, "parameters/last/"))
+        and key in other.arrays
+        and not same(value, other.arrays[key])
+    ]
+
+
+def _differences(case: Case, one: Observation, other: Observation) -> str:
+    keys = _differing(case, one, other)
+    return f"differing in {', '.join(keys[:TOLD])}{' ...' if len(keys) > TOLD else ''}"
 
 
 def distribution(case: Case) -> tuple[Reading, ...]:
     """Every reading's trials by status and by distinct outcome, in the order in which the readings were given."""
-    readings = dict.fromkeys(row.reading for row in case.observations)
     found = []
-    for reading in readings:
+    for reading in dict.fromkeys(row.reading for row in case.observations):
         rows = [row for row in case.observations if row.reading == reading]
-        clusters = _clusters(case.of(reading))
-        outcomes = [Outcome(len(cluster), describe(case, cluster[0])) for cluster in clusters]
+        clusters = _clusters(case, case.of(reading))
+        outcomes = [
+            Outcome(
+                len(cluster),
+                describe(case, cluster[0]) + (f"; {_differences(case, clusters[0][0], cluster[0])}" if index else ""),
+            )
+            for index, cluster in enumerate(clusters)
+        ]
         failures = Counter(f"{row.status}: {row.reason or ''}" for row in rows if row.status not in MEASURED)
         outcomes += [Outcome(count, what) for what, count in failures.most_common()]
         statuses = Counter(row.status.value for row in rows)

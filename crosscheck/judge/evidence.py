@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from crosscheck.cells import Finding, Status
 
-__all__ = ["Curve", "Errors", "Evidence", "Judgement", "Outcome", "Reading", "Update", "When"]
+__all__ = ["Curve", "Errors", "Evidence", "Judgement", "Outcome", "Reading", "Update", "When", "across_readings"]
 
 When = Literal["forward", "backward", "both", "read", "none"]
 Errors = Mapping[str, float | None]  # "inference" and "training" -> relative error
@@ -27,6 +27,24 @@ class Evidence:
     threshold: float | None
     why: str
     detail: str = ""
+
+
+def across_readings(found: Mapping[str, Evidence], readings: Iterable[str]) -> list[Evidence]:
+    """One piece of evidence for the same thing seen in several readings: the first, and in which others it was seen.
+
+    found: reading -> evidence. readings: those in which it could have been seen, or not.
+    """
+    if not found:
+        return []
+    reading, first = next(iter(found.items()))
+    others = [name for name in found if name != reading]
+    missing = [name for name in dict.fromkeys(readings) if name not in found]
+    notes = [
+        first.detail,
+        f"also {', '.join(others)}" if others else "",
+        f"not {', '.join(missing)}" if missing else "",
+    ]
+    return [replace(first, what=f"{reading}: {first.what}", detail="; ".join(filter(None, notes)))]
 
 
 @dataclass(frozen=True)

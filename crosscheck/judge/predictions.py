@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
 from crosscheck.cells import Array, Finding, Scenario
 from crosscheck.judge.case import AGAIN, Case, Pair
 from crosscheck.judge.compare import relative_error, size
-from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.evidence import Evidence, across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
 
 __all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]
 
+AFTER = "prediction/after"
 SHOWN = 4  # numbers of an array that a sentence can hold
 
 
 def leak(case: Case) -> list[Evidence]:
-    """A prediction after the call differs from the one before it. Evidence for each reading: the largest change."""
+    """A prediction after the call differs from the one before it; or two before the call differ by more than noise."""
     if case.cell.scenario is Scenario.EXPORT:
         return []
-    found = [
-        Evidence(
-            Finding.LEAK,
-            f"{pair.reading}: largest change from {case.first} to {pair.key}",
-            pair.change,
-            pair.threshold,
-            ROUNDING.why,
-            f"{numbers(pair.before)} became {numbers(pair.after)}"
-            + (", before the call under test: predicting changes it" if pair.key == AGAIN else ""),
-        )
-        for pair in _worst(pair for pair in case.predictions if pair.change > pair.threshold)
-    ]
+    before = [pair for pair in case.predictions if pair.key == AGAIN]
+    after = [pair for pair in case.predictions if pair.key != AGAIN]
+    found = _changed(case, Finding.LEAK, after) + _changed(case, Finding.LEAK, before, "; predicting itself changes it")
     return found + _changed_classes(case)
+
+
+def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = "") -> list[Evidence]:
+    """Evidence of a prediction that changed in each reading: `prediction/after` where that did, else the largest change."""
+    found: dict[str, Pair] = {}
+    for pair in pairs:
+        known = found.get(pair.reading)
+        if pair.change > pair.threshold and (known is None or (known.key != AFTER and pair.change > known.change)):
+            found[pair.reading] = pair
+    return across_readings(
+        {
+            reading: Evidence(
+                finding,
+                f"largest change from {case.first} to {pair.key}",
+                pair.change,
+                pair.threshold,
+                ROUNDING.why,
+                f"{numbers(pair.before)} became {numbers(pair.after)}{note}",
+            )
+            for reading, pair in found.items()
+        },
+        [pair.reading for pair in pairs],
+    )
 
 
 def _changed_classes(case: Case) -> list[Evidence]:
@@ -71,17 +86,7 @@ def export_changed(case: Case) -> list[Evidence]:
     """Exporting changed a prediction or a tensor of the network, or what was read back predicts something else."""
     if case.cell.scenario is not Scenario.EXPORT:
         return []
-    found = [
-        Evidence(
-            Finding.EXPORT_CHANGED,
-            f"largest change from {case.first} to {pair.key}",
-            pair.change,
-            pair.threshold,
-            ROUNDING.why,
-            f"{numbers(pair.before)} became {numbers(pair.after)}",
-        )
-        for pair in _worst(pair for pair in case.predictions if pair.change > pair.threshold)
-    ]
+    found = _changed(case, Finding.EXPORT_CHANGED, case.predictions)
     for pair in case.changes:
         if pair.change > 0:
             what = f"change of {pair.key} by the export"
@@ -95,16 +100,6 @@ def export_changed(case: Case) -> list[Evidence]:
                 detail = f"{numbers(exported)} instead of {numbers(before)}"
                 found.append(Evidence(Finding.EXPORT_CHANGED, what, error, CLOSED_FORM.value, CLOSED_FORM.why, detail))
     return list({(item.what): item for item in found}.values())
-
-
-def _worst(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pair with the largest change of each reading, before the call and after it."""
-    worst: dict[tuple[str, bool], Pair] = {}
-    for pair in pairs:
-        place = pair.reading, pair.key == AGAIN
-        if place not in worst or pair.change > worst[place].change:
-            worst[place] = pair
-    return list(worst.values())
 
 
 def numbers(values: Array) -> str:

@@ -5,8 +5,8 @@ Holds observations only, never findings, so that a changed threshold judges old 
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ NOT_REUSED = (Status.TIMED_OUT.value,)
 
 @dataclass(frozen=True)
 class Record:
-    """One trial's observation as it is stored: arrays as the probe wrote them, in .npy format one after the other."""
+    """One trial's observation as it is stored: `keys` and `arrays` as the probe wrote them."""
 
     reading: str
     status: Status
@@ -49,14 +49,14 @@ class Record:
     peak_bytes: int
     stderr: str
 
-    def observation(self) -> Observation:
-        """The same with its arrays and steps read."""
+    def observation(self, arrays: Mapping[str, Array] | None = None) -> Observation:
+        """The same with its steps and arrays read, unless the arrays were read already."""
         return Observation(
             reading=self.reading,
             status=self.status,
             reason=self.reason,
             steps=_steps(self.steps),
-            arrays=_arrays(self.keys, self.arrays),
+            arrays=_arrays(self.keys, self.arrays) if arrays is None else arrays,
             seconds=self.seconds,
             cpu_seconds=self.cpu_seconds,
             peak_bytes=self.peak_bytes,
@@ -144,5 +144,11 @@ def _steps(text: str) -> tuple[Step, ...]:
 
 
 def _arrays(keys: str, data: bytes) -> dict[str, Array]:
-    stream = io.BytesIO(data)
-    return {json.loads(line): np.lib.format.read_array(stream, allow_pickle=False) for line in keys.splitlines()}
+    """Read-only views of `data`, cut up as `keys` says (`crosscheck.probe.recorder.Recorder`)."""
+    arrays: dict[str, Array] = {}
+    offset = 0
+    for key, dtype, shape in json.loads(f"[{','.join(keys.splitlines())}]"):
+        count = math.prod(shape)
+        arrays[key] = np.frombuffer(data, dtype, count, offset).reshape(shape)
+        offset += arrays[key].nbytes
+    return arrays

@@ -164,7 +164,7 @@ def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
         reason=reason,
         steps=_text(out / "steps.jsonl"),
         keys=_text(out / "keys.jsonl"),
-        arrays=(out / "arrays.npy").read_bytes() if (out / "arrays.npy").exists() else b"",
+        arrays=(out / "arrays.bin").read_bytes() if (out / "arrays.bin").exists() else b"",
         seconds=end.get("seconds", reply["wall_seconds"]),
         cpu_seconds=end.get("cpu_seconds", 0.0),
         peak_bytes=reply["peak_bytes"],

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from crosscheck.report.records import JudgedCell
 
-__all__ = ["FIELDS", "embedded"]
+__all__ = ["EVIDENCE_FIELDS", "FIELDS", "embedded"]
 
 #: The fields of an embedded cell, in this order. Values that several cells share are kept once.
 FIELDS = (
@@ -42,6 +42,8 @@ FIELDS = (
     "arrays",
     "reproduce",
 )
+#: An embedded piece of evidence is a list with one index into `values` for each of these: many cells share their texts.
+EVIDENCE_FIELDS = ("finding", "what", "value", "threshold", "why", "detail")
 #: Characters of a stderr tail that the page keeps; its end is what matters.
 STDERR_KEPT = 2000
 #: Numbers of a prediction or a gradient that the page keeps; `cells.jsonl` and the arrays have all.
@@ -50,20 +52,25 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def embedded(cells: Sequence[JudgedCell]) -> Markup:
-    """`{"fields", "values", "cells"}`: a cell is a list with one index into `values` a field.
+    """Pack `{"fields", "evidence", "values", "cells"}`: a cell is a list with one index into `values` a field.
 
     Safe between script tags: "<", ">" and "&" are written as JSON escapes.
     """
     places: dict[str, int] = {}
-    rows = []
-    for cell in cells:
-        row = []
-        for field in FIELDS:
-            text = json.dumps(_value(cell, field), separators=(",", ":"), allow_nan=False)
-            row.append(places.setdefault(text, len(places)))
-        rows.append(row)
-    fields, indices = json.dumps(FIELDS), json.dumps(rows, separators=(",", ":"))
-    text = f'{{"fields":{fields},"values":[{",".join(places)}],"cells":{indices}}}'
+
+    def place(value: Any) -> int:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return places.setdefault(text, len(places))
+
+    def pack(cell: JudgedCell, field: str) -> int:
+        value = _value(cell, field)
+        if field == "evidence":
+            value = [[place(item[key]) for key in EVIDENCE_FIELDS] for item in value]
+        return place(value)
+
+    rows = json.dumps([[pack(cell, field) for field in FIELDS] for cell in cells], separators=(",", ":"))
+    heads = f'"fields":{json.dumps(FIELDS)},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
+    text = f'{{{heads},"values":[{",".join(places)}],"cells":{rows}}}'
     return Markup(text.translate(_ESCAPES))  # noqa: S704 - escaped just here
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from crosscheck.errors import CrosscheckError
+from crosscheck.errors import CrosscheckError, UsageError
 
 __all__ = [
     "PLAIN",
@@ -245,15 +245,16 @@ class Run(TypedDict):
 def read_cells(path: Path) -> list[JudgedCell]:
     """Read `cells.jsonl`, one judged cell a line; the numbers' words "NaN" and "Infinity" come back as numbers.
 
-    Raises CrosscheckError, naming the line, where a line is not strict JSON, lacks a key or has another schema.
+    Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a key
+    or has another schema.
     """
-    with path.open(encoding="utf-8") as file:
-        return [_cell(line, f"{path}, line {number}") for number, line in enumerate(file, 1) if line.strip()]
+    lines = enumerate(_text(path).split("\n"), 1)
+    return [_cell(line, f"{path}, line {number}") for number, line in lines if line.strip()]
 
 
 def read_run(path: Path) -> Run:
-    """Read `run.json`. Raises CrosscheckError where it is not JSON, lacks a key or has another schema."""
-    record = _record(path.read_text(encoding="utf-8"), str(path))
+    """Read `run.json`. Raises UsageError without it, CrosscheckError if it is no JSON or has not the keys or the schema."""
+    record = _record(_text(path), str(path))
     _require(record, tuple(Run.__annotations__), str(path))
     return cast(Run, record)
 
@@ -261,6 +262,15 @@ def read_run(path: Path) -> Run:
 def anchor(cell: JudgedCell) -> str:
     """Return the cell's id as an HTML id: the same text wherever it has no white space, which HTML ids cannot have."""
     return "_".join(cell["id"].split())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} is not there: {path.parent} holds no finished run. Name the folder of one by --out."
+        ) from None
 
 
 def _cell(line: str, where: str) -> JudgedCell:

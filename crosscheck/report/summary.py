@@ -32,7 +32,8 @@ class Asked:
     clean where every measured cell of it, in every variant, network and scenario, is clean, and leaking where any cell
     of it leaks. `clean_from` is the first release from which on every later measured one is clean, as installed;
     `before` is the measured release before that one, and `before_shows` what the mode showed there (None: it was not
-    measured there). `spoilt_variants` are those in which the mode is not clean from `clean_from` on.
+    measured there). `newest` is what it shows in the newest measured release. `spoilt_variants` are those in which the
+    mode is not clean from `clean_from` on.
     """
 
     runtime: str
@@ -45,6 +46,7 @@ class Asked:
     leaking: tuple[str, ...]
     contradicting: tuple[str, ...]
     findings: tuple[str, ...]
+    newest: tuple[str, ...]
     clean_from: str | None
     before: str | None
     before_shows: tuple[str, ...] | None
@@ -62,6 +64,7 @@ class FirstClean:
 
     `release` is None where no inference-intent way of asking is; `asked` is how many such ways were measured, and
     `modes` those that are clean from `release` on. `ever_clean`: some such way was clean in some release at least.
+    `obstacles`: what the inference-intent ways of asking show in the newest release that each was measured in.
     """
 
     runtime: str
@@ -70,6 +73,7 @@ class FirstClean:
     modes: tuple[Asked, ...]
     asked: int
     ever_clean: bool
+    obstacles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,7 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
             release for release in measured if any(cell["contradicts"] for cell in everything[release])
         ),
         findings=worst_first(finding for finding in _findings(cells) if finding != Finding.CLEAN),
+        newest=worst_first(_findings(everything[measured[-1]])),
         clean_from=clean_from,
         before=before,
         before_shows=worst_first(_findings(plain[before])) if before is not None and before in plain else None,
@@ -262,7 +267,15 @@ def _first_clean(runtime: str, title: str, order: Sequence[str], asked: Iterable
     starts = [mode.clean_from for mode in inference if mode.clean_from is not None]
     release = min(starts, key=order.index) if starts else None
     modes = tuple(mode for mode in inference if release is not None and mode.clean_from == release)
-    return FirstClean(runtime, title, release, modes, len(inference), any(mode.clean for mode in inference))
+    return FirstClean(
+        runtime,
+        title,
+        release,
+        modes,
+        asked=len(inference),
+        ever_clean=any(mode.clean for mode in inference),
+        obstacles=worst_first(found for mode in inference for found in mode.newest if found != Finding.CLEAN),
+    )
 
 
 def _clean(cells: Iterable[JudgedCell]) -> bool:

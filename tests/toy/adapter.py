@@ -238,16 +238,18 @@ class Toy(Adapter):
         return copy
 
     def state(self, model: Model) -> Dict[str, Array]:
+        shown = dict({name: np.array(value) for name, value in model.tensors.items()}, counter=np.array(model.counter))
         if model.mode == "leak-on-read":
             self._apply(model)
-        return dict({name: np.array(value) for name, value in model.tensors.items()}, counter=np.array(model.counter))
+        return shown
 
     def parameters(self, model: Model) -> Dict[str, Array]:
         hidden = {name for layer in model.layers for name in layer["inputs"][3:5]}
         return {name: np.array(value) for name, value in model.tensors.items() if name not in hidden}
 
     def settle(self, model: Model) -> None:
-        self._apply(model)
+        if model.mode != "leak-on-read":
+            self._apply(model)
 
     def flags(self) -> Dict[str, bool]:
         return {"training": self.training_flag}

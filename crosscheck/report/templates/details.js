@@ -5,8 +5,9 @@
 
   const cellAt = (index) => {
     archive = archive || JSON.parse(document.getElementById("cells").textContent);
-    const row = archive.cells[index];
-    return Object.fromEntries(archive.fields.map((field, at) => [field, archive.values[row[at]]]));
+    const unpack = (fields, places) => Object.fromEntries(fields.map((field, at) => [field, archive.values[places[at]]]));
+    const cell = unpack(archive.fields, archive.cells[index]);
+    return { ...cell, evidence: cell.evidence.map((places) => unpack(archive.evidence, places)) };
   };
 
   const element = (name, children, attributes) => {
@@ -29,7 +30,7 @@
   const table = (headings, rows) => {
     const head = element("thead", element("tr", headings.map((text) => element("th", text, { scope: "col" }))));
     const body = element("tbody", rows.map((row) => element("tr", row.map((text, at) =>
-      at === 0 ? element("th", text, { scope: "row" }) : element("td", text)))));
+      at === 0 ? element("th", text, { scope: "row" }) : element("td", text, { "data-label": headings[at] })))));
     return element("div", element("table", [head, body]), { class: "scroll", tabindex: "0", role: "region", "aria-label": headings.join(", ") });
   };
 
@@ -46,7 +47,11 @@
     return Array.from({ length: count }, (_, at) => [String(at), text(before, cell.top1_before, at), text(after, cell.top1_after, at)]);
   };
 
-  const update = (law) => law && `updates: ${number(law.count)} in ${law.when}, momentum ${number(law.momentum)}, variance ${law.variance}, residual ${error(law.residual)}`;
+  const update = (law) => law && (law.when === "none" ? "none" : [
+    law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
+    law.momentum === null ? "by no known law" : `momentum ${number(law.momentum)}, variance ${law.variance}`,
+    law.residual === null ? [] : `residual ${error(law.residual)}`,
+  ].flat().join(", "));
 
   const link = (address) => (/^https?:\/\//.test(address) ? element("a", address, { href: address, rel: "noreferrer" }) : address);
 
@@ -131,5 +136,5 @@
     }
   });
   addEventListener("hashchange", follow);
-  follow();
+  addEventListener("load", follow);
 })();

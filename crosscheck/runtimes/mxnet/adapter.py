@@ -1,4 +1,4 @@
-"""Apache MXNet, 0.9.5 to 1.9.1, under the verbs that every runtime has. Its modes stand in `modes.py`, its models in `models.py`."""
+"""Apache MXNet under the verbs that every runtime has; its modes stand in `symbolic.py` and `imperative.py`."""
 
 import importlib.util
 import os
@@ -10,10 +10,9 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Model, Network, NotInRelease, Tensor
-from crosscheck.runtimes.mxnet import models
-from crosscheck.runtimes.mxnet.modes import ASKED
+from crosscheck.runtimes.mxnet import imperative, models, symbolic
 
-#: What MXNet's modules read from numpy when they are imported, and numpy has dropped since (1.24, 2.0).
+#: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
 DROPPED_BY_NUMPY = {
     "alltrue": np.all,
     "bool": bool,
@@ -36,9 +35,12 @@ DROPPED_BY_NUMPY = {
     "sometrue": np.any,
     "str": str,
 }  # type: Dict[str, Any]
-#: Functions among them that are only passed on, never called here.
+#: The same, for functions that MXNet only passes on to its users.
 ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 
+ASKED = dict(symbolic.TABLE, **imperative.TABLE)
+
+#: API -> how a network is written in it.
 BUILDERS = {
     "contrib": models.Imperative,
     "executor": models.executor,
@@ -72,9 +74,8 @@ class MXNet(Adapter):
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """The network in the API that the mode's name begins with."""
         api = mode.split(".")[0]
-        needs = {"gluon": "gluon", "hybrid": "gluon", "static": "gluon", "symbolblock": "gluon"}.get(api)
-        if needs is not None and not hasattr(self.mx, needs):
-            raise NotInRelease("mxnet.{} came with 0.11.0".format(needs))
+        if api in ("gluon", "hybrid", "static", "symbolblock") and not hasattr(self.mx, "gluon"):
+            raise NotInRelease("Gluon came with MXNet 0.11.0")
         return BUILDERS[api](self.mx, network, shares, ASKED[mode].frozen)
 
     def tensor(self, x: Array) -> Tensor:
@@ -122,7 +123,7 @@ class MXNet(Adapter):
 
 
 def import_mxnet() -> Any:
-    """The package. 1.2's Gluon data loader is no valid Python from CPython 3.8 on; there the release goes without it."""
+    """The package, without its Gluon data loader where that is no valid Python: in 1.2, from CPython 3.8 on."""
     package = importlib.util.find_spec("mxnet")
     loader = os.path.join(os.path.dirname(package.origin or ""), "gluon", "data", "dataloader.py") if package else ""
     if os.path.exists(loader):

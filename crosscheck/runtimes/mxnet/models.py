@@ -1,11 +1,11 @@
-"""A network in each of MXNet's programming models: executor, module, imperative operators, Gluon blocks.
+"""A network in each of MXNet's APIs: executor, module, imperative operators, Gluon blocks.
 
-Every model answers `predict(x)`, `state()` and `parameters()`; what else it has is what its API has. With `shares`, parameters and
-statistics of the same name are the other model's own.
+Every model answers `predict(x)`, `state()` and `parameters()`. With `shares`, parameters and statistics of the same
+name are the other model's own; with `frozen`, batch normalization uses the moving statistics in every mode.
 """
 
 import os
-from typing import Any, Dict, Optional, Sequence, Set
+from typing import Any, Dict, Optional, Sequence
 
 from crosscheck.probe.adapter import Network
 from crosscheck.runtimes.mxnet.operators import (
@@ -195,7 +195,9 @@ class Block:
 
     def __call__(self, x: Any) -> Any:
         """The block's output as the mode that is in force has it."""
-        return self.block(x)
+        output = self.block(x)
+        # A SymbolBlock of 0.11 answers with the list of its outputs.
+        return output[0] if isinstance(output, list) else output
 
     predict = __call__
 
@@ -223,8 +225,8 @@ def gluon(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> B
                     layer = LAYERS[node.op](mx.gluon.nn, node, network.weights[node.inputs[1]].shape)
             layers[node.name] = layer
             setattr(block, layer_name(node), layer)
-            named.update({name: getattr(layer, role) for name, role in zip(node.inputs[1:], ROLES[node.op])})
-    old = set(shares.named) if shares else set()  # type: Set[str]
+            named.update({name: getattr(layer, role) for name, role in zip(node.inputs[1:], ROLES[node.op])})  # noqa: B905
+    old = set(shares.named) if shares else set()
     initialize(mx, {name: parameter for name, parameter in named.items() if name not in old}, weights(mx, network))
     return Block(block, named, layers, network)
 
@@ -254,7 +256,7 @@ def initialize(mx: Any, named: Dict[str, Any], arrays: Arrays) -> None:
 def hybrid_block(mx: Any) -> Any:
     """The class of blocks that run a graph, made when MXNet is there."""
 
-    class Graph(mx.gluon.HybridBlock):  # type: ignore[misc, name-defined]
+    class Graph(mx.gluon.HybridBlock):  # type: ignore[misc]
         """Layers where there are parameters, operators elsewhere."""
 
         def __init__(self, program: Sequence[Node], data: str, output: str) -> None:
@@ -306,7 +308,7 @@ def batch_norm_layer(nn: Any, node: Node, shape: Sequence[int]) -> Any:
         momentum=node.attributes["momentum"],
         scale=True,
         in_channels=shape[0],
-        **frozen
+        **frozen,
     )
 
 
@@ -330,7 +332,7 @@ def symbol_block(mx: Any, network: Network, shares: Optional[Block], frozen: boo
     block = mx.gluon.SymbolBlock(symbol(mx, network, frozen), mx.sym.var(input_name(network)), params=known)
     shown = block.collect_params()
     named = {name: shown[name] for name in network.weights}
-    old = set(shares.named) if shares else set()  # type: Set[str]
+    old = set(shares.named) if shares else set()
     initialize(mx, {name: parameter for name, parameter in named.items() if name not in old}, weights(mx, network))
     return Block(block, named, {}, network)
 

@@ -1,12 +1,12 @@
-"""The graph's operators in MXNet's, written once for `mx.sym`, `mx.nd` and the `F` of a HybridBlock."""
+"""The graph's operators in MXNet's; `ops` is `mx.sym`, `mx.nd`, or whichever of them a HybridBlock is given."""
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from crosscheck.probe.adapter import Array, Network
 
 
 class Node(NamedTuple):
-    """One operator of the graph; `units` is the number of outputs of a Conv or Gemm, `frozen` that of a frozen BatchNorm."""
+    """One operator of the graph; `units`: output channels of a Conv or Gemm; `frozen`: whether a BatchNorm is."""
 
     op: str
     name: str
@@ -33,16 +33,16 @@ def nodes(network: Network, frozen: bool) -> Sequence[Node]:
     ]
 
 
-def apply(F: Any, node: Node, inputs: Sequence[Any]) -> Any:  # noqa: N803 - MXNet's own name for "mx.sym or mx.nd"
+def apply(ops: Any, node: Node, inputs: Sequence[Any]) -> Any:
     """One node's output, given its inputs as symbols or arrays. Raises KeyError for an operator that is not lowered."""
-    return OPERATORS[node.op](F, node, *inputs)
+    return OPERATORS[node.op](ops, node, *inputs)
 
 
-def convolution(F: Any, node: Node, x: Any, weight: Any, *bias: Any) -> Any:  # noqa: N803
+def convolution(ops: Any, node: Node, x: Any, weight: Any, *bias: Any) -> Any:
     """Conv, 1-D or 2-D."""
     attributes = node.attributes
-    x, pad = padded(F, x, attributes["pads"], 0.0)
-    return F.Convolution(
+    x, pad = padded(ops, x, attributes["pads"], 0.0)
+    return ops.Convolution(
         x,
         weight,
         *bias,
@@ -52,37 +52,37 @@ def convolution(F: Any, node: Node, x: Any, weight: Any, *bias: Any) -> Any:  # 
         pad=pad,
         num_filter=node.units,
         num_group=attributes["group"],
-        no_bias=not bias
+        no_bias=not bias,
     )
 
 
-def batch_norm(F: Any, node: Node, *inputs: Any) -> Any:  # noqa: N803
+def batch_norm(ops: Any, node: Node, *inputs: Any) -> Any:
     """BatchNormalization: x, gamma, beta and the moving statistics, MXNet's auxiliary states."""
-    return F.BatchNorm(
+    return ops.BatchNorm(
         *inputs,
         eps=node.attributes["epsilon"],
         momentum=node.attributes["momentum"],
         fix_gamma=False,
-        use_global_stats=node.frozen
+        use_global_stats=node.frozen,
     )
 
 
-def max_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+def max_pool(ops: Any, node: Node, x: Any) -> Any:
     """MaxPool."""
-    x, pad = padded(F, x, node.attributes["pads"], -3e38)
-    return F.Pooling(x, pool_type="max", pad=pad, **window(node))
+    x, pad = padded(ops, x, node.attributes["pads"], -3e38)
+    return ops.Pooling(x, pool_type="max", pad=pad, **window(node))
 
 
-def average_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+def average_pool(ops: Any, node: Node, x: Any) -> Any:
     """AveragePool. MXNet before 1.3 counts the padding in any case; there the share of real entries is divided out."""
     counts_padding = bool(node.attributes["count_include_pad"]) or not any(node.attributes["pads"])
     if counts_padding:
-        x, pad = padded(F, x, node.attributes["pads"], 0.0)
-        return F.Pooling(x, pool_type="avg", pad=pad, **window(node))
-    ones, _ = padded(F, x * 0 + 1, node.attributes["pads"], 0.0)
-    x, pad = padded(F, x, node.attributes["pads"], 0.0)
-    share = F.Pooling(ones, pool_type="avg", pad=pad, **window(node))
-    return F.Pooling(x, pool_type="avg", pad=pad, **window(node)) / share
+        x, pad = padded(ops, x, node.attributes["pads"], 0.0)
+        return ops.Pooling(x, pool_type="avg", pad=pad, **window(node))
+    ones, _ = padded(ops, x * 0 + 1, node.attributes["pads"], 0.0)
+    x, pad = padded(ops, x, node.attributes["pads"], 0.0)
+    share = ops.Pooling(ones, pool_type="avg", pad=pad, **window(node))
+    return ops.Pooling(x, pool_type="avg", pad=pad, **window(node)) / share
 
 
 def window(node: Node) -> Dict[str, Any]:
@@ -90,45 +90,45 @@ def window(node: Node) -> Dict[str, Any]:
     return {"kernel": tuple(node.attributes["kernel_shape"]), "stride": tuple(node.attributes["strides"])}
 
 
-def padded(F: Any, x: Any, pads: Sequence[int], value: float) -> Tuple[Any, Tuple[int, ...]]:  # noqa: N803
-    """ONNX's pads, all beginnings and then all ends, as MXNet's one number an axis; unequal ones by an operator of their own."""
+def padded(ops: Any, x: Any, pads: Sequence[int], value: float) -> Tuple[Any, Tuple[int, ...]]:
+    """ONNX's pads, beginnings and then ends, as MXNet's one number an axis; unequal ones by an operator."""
     begins, ends = tuple(pads[: len(pads) // 2]), tuple(pads[len(pads) // 2 :])
     if begins == ends:
         return x, begins
-    widths = (0, 0, 0, 0) + tuple(width for pair in zip(begins, ends) for width in pair)
-    return F.Pad(x, mode="constant", constant_value=value, pad_width=widths), (0,) * len(begins)
+    widths = (0, 0, 0, 0) + tuple(width for pair in zip(begins, ends) for width in pair)  # noqa: B905
+    return ops.Pad(x, mode="constant", constant_value=value, pad_width=widths), (0,) * len(begins)
 
 
-def global_average_pool(F: Any, node: Node, x: Any) -> Any:  # noqa: N803
+def global_average_pool(ops: Any, node: Node, x: Any) -> Any:
     """GlobalAveragePool; the kernel has to be given and is not used."""
-    return F.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1))
+    return ops.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1))
 
 
-def dense(F: Any, node: Node, x: Any, weight: Any, bias: Any) -> Any:  # noqa: N803
+def dense(ops: Any, node: Node, x: Any, weight: Any, bias: Any) -> Any:
     """Gemm with transB=1: MXNet's dense layer."""
-    return F.FullyConnected(x, weight, bias, num_hidden=node.units)
+    return ops.FullyConnected(x, weight, bias, num_hidden=node.units)
 
 
 OPERATORS = {
-    "Add": lambda F, node, a, b: a + b,
+    "Add": lambda ops, node, a, b: a + b,
     "AveragePool": average_pool,
     "BatchNormalization": batch_norm,
-    "Concat": lambda F, node, *inputs: F.Concat(*inputs, dim=node.attributes["axis"]),
+    "Concat": lambda ops, node, *inputs: ops.Concat(*inputs, dim=node.attributes["axis"]),
     "Conv": convolution,
-    "Flatten": lambda F, node, x: F.Flatten(x),
+    "Flatten": lambda ops, node, x: ops.Flatten(x),
     "Gemm": dense,
     "GlobalAveragePool": global_average_pool,
     "MaxPool": max_pool,
-    "Relu": lambda F, node, x: F.Activation(x, act_type="relu"),
-    "Softmax": lambda F, node, x: F.softmax(x, axis=node.attributes["axis"]),
-}  # type: Dict[str, Callable[..., Any]]
+    "Relu": lambda ops, node, x: ops.Activation(x, act_type="relu"),
+    "Softmax": lambda ops, node, x: ops.softmax(x, axis=node.attributes["axis"]),
+}
 
 
-def run(F: Any, program: Sequence[Node], values: Dict[str, Any], output: str) -> Any:  # noqa: N803
+def run(ops: Any, program: Sequence[Node], values: Dict[str, Any], output: str) -> Any:
     """The graph's output, `values` holding its input and, under their names, its parameters."""
     values = dict(values)
     for node in program:
-        values[node.output] = apply(F, node, [values[name] for name in node.inputs])
+        values[node.output] = apply(ops, node, [values[name] for name in node.inputs])
     return values[output]
 
 

@@ -1,6 +1,6 @@
-"""The ONNX reference evaluator: a network is an ONNX file, a mode is the form in which its batch normalizations are written."""
+"""The ONNX reference evaluator: a network is an ONNX file, a mode is the form in which that is written."""
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from crosscheck.probe.adapter import Adapter, Array, Contract, Mode, Network
 
@@ -9,7 +9,7 @@ INFERENCE_FORM = "opset-15"
 
 
 class Model(NamedTuple):
-    """An evaluator of the form under test, and the one that predicts; they are one object where the form is an inference form."""
+    """An evaluator of the form under test, and the one that predicts: the same one for an inference form."""
 
     asked: Any
     predicts: Any
@@ -18,31 +18,32 @@ class Model(NamedTuple):
 
 def operator_page(version: int) -> str:
     """Where BatchNormalization is documented as it is since opset `version`."""
-    return "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html#l-onnx-op-batchnormalization-{}".format(version)
+    page = "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html"
+    return "{}#l-onnx-op-batchnormalization-{}".format(page, version)
 
 
 def inference_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
     """The network as exported for inference in `opset`, whose BatchNormalization is the one since opset `version`."""
     if version < 14:
         says = (
-            "The node has one output, which is the operator's test mode: the given mean and variance normalise the input. "
-            "The statistics are inputs of a function, so they stay; momentum belongs to the training mode alone."
+            "One output is the operator's test mode: the given mean and variance normalise the input, and are only read. "
+            "Momentum belongs to the running statistics of the training mode."
         )
     else:
         says = (
-            "training_mode is 0 by default: the given mean and variance normalise the input, and no statistics are "
-            "computed or returned. Inputs of a function stay as they are."
+            "training_mode is 0 by default: the given mean and variance, taken as estimated before, normalise the "
+            "input, and are only read; there are no statistics among the outputs."
         )
     name = "opset-{}{}".format(opset, "" if momentum else "-no-momentum")
     return mode(name, "inference", Contract("stay", says, operator_page(version)), default)
 
 
 def training_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
-    """The network with training_mode = 1 and three outputs a BatchNormalization; the caller drops the new statistics."""
+    """The network with training_mode = 1; the new statistics are graph outputs, and the caller drops them."""
     says = (
-        "training_mode = 1: the batch's own mean and population variance normalise the input; the updated statistics, "
-        "input * momentum + batch * (1 - momentum), are further outputs. The input statistics themselves stay: who drops "
-        "the outputs has changed nothing."
+        "training_mode = 1: the batch's own mean and population variance normalise the input. "
+        "The updated statistics, input * momentum + batch * (1 - momentum), are further outputs; "
+        "nothing is said to happen to the inputs, so who drops the outputs has changed nothing."
     )
     name = "opset-{}-training{}".format(opset, "" if momentum else "-no-momentum")
     return mode(name, "training", Contract("stay", says, operator_page(version)), default)
@@ -59,7 +60,7 @@ class ReferenceEvaluator(Adapter):
 
     name = "onnx"
     modes = (
-        inference_form(7, 7),
+        inference_form(7, 7, default=False),
         inference_form(7, 7, momentum=False, default=False),
         inference_form(9, 9),
         inference_form(9, 9, momentum=False),
@@ -78,7 +79,7 @@ class ReferenceEvaluator(Adapter):
     )
 
     def load(self) -> str:
-        """Import the evaluator, which `import onnx` does not bring, and the operators, which its first model would bring."""
+        """Import the evaluator, which `import onnx` does not bring, and the operators, which a first model would."""
         import onnx
         import onnx.reference
         import onnx.reference.ops._op_list  # several tenths of a second, which would otherwise pass in every trial
@@ -99,10 +100,9 @@ class ReferenceEvaluator(Adapter):
         return model.predicts.run(None, {model.input: x})[0]
 
     def forward(self, model: Model, x: Array, mode: str) -> Array:
-        """Run the form under test and keep its first output: new statistics are dropped, as by a caller who only wants y."""
+        """Run the form under test and keep its first output, as a caller does who only wants y."""
         return model.asked.run(None, {model.input: x})[0]
 
-    def state(self, model: Model) -> Mapping[str, Array]:
-        """The initialisers that the evaluator of the form under test holds; the attribute is not part of the documented API."""
-        held = model.asked.rt_inits_  # type: Dict[str, Array]
-        return {name: value for name, value in held.items() if name}
+    def state(self, model: Model) -> Dict[str, Array]:
+        """The initialisers held by the evaluator of the form under test, in an attribute that is not documented."""
+        return {name: value for name, value in model.asked.rt_inits_.items() if name}

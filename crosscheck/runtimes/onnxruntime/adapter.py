@@ -1,9 +1,9 @@
-"""ONNX Runtime on the CPU: a network is an ONNX file, a mode is the form in which its batch normalizations are written."""
+"""ONNX Runtime on the CPU: a network is an ONNX file, a mode is the form in which that is written."""
 
 import os
 from typing import Any, NamedTuple, Optional
 
-from crosscheck.probe.adapter import Adapter, Array, Contract, Mode, Network, NotInRelease
+from crosscheck.probe.adapter import Adapter, Array, Contract, Mode, Network
 
 #: The form that `predict` uses where the mode's own form is the training one: the newest that every release reads.
 INFERENCE_FORM = "opset-9"
@@ -13,7 +13,7 @@ LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended":
 
 
 class Model(NamedTuple):
-    """A session of the form under test, and the one that predicts; they are one object where the form is an inference form."""
+    """A session of the form under test, and the one that predicts: the same one for an inference form."""
 
     asked: Any
     predicts: Any
@@ -22,25 +22,26 @@ class Model(NamedTuple):
 
 def operator_page(version: int) -> str:
     """Where BatchNormalization is documented as it is since opset `version`."""
-    return "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html#l-onnx-op-batchnormalization-{}".format(version)
+    page = "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html"
+    return "{}#l-onnx-op-batchnormalization-{}".format(page, version)
 
 
 def inference_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
     """The network as exported for inference in `opset`, whose BatchNormalization is the one since opset `version`."""
     says = (
-        "ONNX Runtime promises the operators as ONNX defines them. {}: the given mean and variance normalise the input; "
-        "they are constants of the model, and a session's run has nothing to write them back to."
+        "ONNX Runtime implements ONNX's operators. {}: the given mean and variance normalise the input, and are only "
+        "read; there are no statistics among the outputs."
     ).format("One output is the operator's test mode" if version < 14 else "training_mode is 0 by default")
     name = "opset-{}{}".format(opset, "" if momentum else "-no-momentum")
     return mode(name, "inference", Contract("stay", says, operator_page(version)), default)
 
 
 def training_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
-    """The network with training_mode = 1 and three outputs a BatchNormalization; the caller drops the new statistics."""
+    """The network with training_mode = 1; the new statistics are graph outputs, and the caller drops them."""
     says = (
-        "ONNX Runtime promises the operators as ONNX defines them. training_mode = 1: the batch's own mean and population "
-        "variance normalise the input; the updated statistics, input * momentum + batch * (1 - momentum), are further "
-        "outputs. The model's constants stay: who drops the outputs has changed nothing."
+        "ONNX Runtime implements ONNX's operators. training_mode = 1: the batch's own mean and population variance normalise the input. "
+        "The updated statistics, input * momentum + batch * (1 - momentum), are further outputs; "
+        "nothing is said to happen to the inputs, so who drops the outputs has changed nothing."
     )
     name = "opset-{}-training{}".format(opset, "" if momentum else "-no-momentum")
     return mode(name, "training", Contract("stay", says, operator_page(version)), default)
@@ -86,14 +87,12 @@ class ONNXRuntime(Adapter):
 
     def _session(self, path: str) -> Any:
         options = self.onnxruntime.SessionOptions()
-        # Old releases lack the newer of these; one thread is what they get by OMP_NUM_THREADS or by running nodes in order.
+        # Old releases lack some of these; they get their one thread by OMP_NUM_THREADS, or run nodes in order anyway.
         for name, value in (("intra_op_num_threads", 1), ("inter_op_num_threads", 1), ("log_severity_level", 3)):
             if hasattr(options, name):
                 setattr(options, name, value)
         level = os.environ.get(LEVEL_VARIABLE)
         if level is not None:
-            if not hasattr(options, "graph_optimization_level"):
-                raise NotInRelease("SessionOptions has no graph_optimization_level")
             options.graph_optimization_level = getattr(self.onnxruntime.GraphOptimizationLevel, LEVELS[level])
         try:
             return self.onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -105,5 +104,5 @@ class ONNXRuntime(Adapter):
         return model.predicts.run(None, {model.input: x})[0]
 
     def forward(self, model: Model, x: Array, mode: str) -> Array:
-        """Run the form under test and keep its first output: new statistics are dropped, as by a caller who only wants y."""
+        """Run the form under test and keep its first output, as a caller does who only wants y."""
         return model.asked.run(None, {model.input: x})[0]

@@ -1,0 +1,52 @@
+"""The table of modes: each entry is a mode's description and the function that carries it out.
+
+Names begin with the API that the model is written in; where forward and backward take a mode each, forward's follows
+and then backward's: `executor.train.eval`. The intent is that of the forward pass: whoever writes
+`record(train_mode=False)` wants the moving statistics, whatever backward then does by default. Frozen layers are
+always meant for inference.
+"""
+
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+from crosscheck.probe.adapter import Contract, Mode
+
+#: (mxnet, model, x, cotangent, between) -> dx, (mxnet, model, x) -> y, or (mxnet, model, folder) -> model.
+Call = Callable[..., Any]
+
+INTENT = {"train": "training", "eval": "inference"}
+#: The mode that backward is given; by default it is none.
+BACKWARD = {"default": None, "train": True, "eval": False}
+
+
+class Asked(NamedTuple):
+    """A mode and what carries it out; `frozen`: for a model whose layers use the moving statistics in every mode."""
+
+    mode: Mode
+    call: Call
+    frozen: bool
+
+
+class Table(Dict[str, Asked]):
+    """Mode name -> mode, in the order of the report."""
+
+    def mode(
+        self,
+        name: str,
+        intent: str,
+        call: str,
+        contract: Contract,
+        asks: str = "gradient",
+        since: Optional[str] = None,
+        inference: Optional[str] = None,
+        training: Optional[str] = None,
+        default: bool = False,
+        frozen: bool = False,
+    ) -> Callable[[Call], Call]:
+        """Enter the decorated function; the arguments are those of `Mode`."""
+
+        def enter(function: Call) -> Call:
+            described = Mode(name, intent, asks, call, contract, since, None, inference, training, default)
+            self[name] = Asked(described, function, frozen)
+            return function
+
+        return enter

@@ -1,0 +1,82 @@
+"""The command line as a user types it: words, messages, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=None)
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["run", "mxnett"], "mxnet"),
+        (["run", "mxnet@1.9.2"], "1.9.1"),
+        (["run", "mxnet@1.9.1", "--mode", "executor.trian*"], "executor.train"),
+        (["run", "mxnet@1.9.1", "--network", "sead"], "seed"),
+        (["run", "mxnet@1.9.1", "--network", "absent.onnx"], "absent.onnx"),
+        (["run", "mxnet@1.9.1", "--scenario", "twentie"], "twenty"),
+        (["run", "onnx@newest", "--scenario", "order"], "nothing is left"),
+        (["run", "--trials", "0"], "--trials"),
+        (["run", "--jobs", "many"], "--jobs"),
+        (["list", "modes", "mxnett"], "mxnet"),
+        (["lst"], "list"),
+        (["explain", "nothing"], "cells.jsonl"),
+        (["report", "--out", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], near: str, tmp_path: Path) -> None:
+    done = crosscheck(*words, cwd=tmp_path)
+    assert 2 == done.returncode
+    assert near in done.stderr
+    assert 1 == done.stderr.count("\n")
+    assert "" == done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_ones_own(tmp_path: Path) -> None:
+    """A user's `.onnx` file runs like the networks that ship."""
+    models = Path(__file__).parents[1] / "models"
+    (tmp_path / "mine.onnx").write_bytes((models / "conv" / "network.onnx").read_bytes())
+    done = crosscheck("run", "onnx@newest", "--network", "mine.onnx", "--mode", "opset-15", cwd=tmp_path)
+    assert (0, "") == (done.returncode, done.stderr)
+    (line,) = (tmp_path / "crosscheck-out" / "cells.jsonl").read_text().splitlines()
+    assert ("mine", "ok", ["clean"]) == tuple(json.loads(line)[name] for name in ("network", "status", "findings"))
+
+
+@pytest.mark.parametrize(
+    ("what", "shows"),
+    [
+        ("runtimes", ["mxnet", "onnx", "onnxruntime"]),
+        ("releases", ["mxnet@0.9.5.post2", "mxnet@1.9.1", "onnxruntime@0.3.0"]),
+        ("modes", ["executor.train.eval", "gluon.eval.eval", "opset-15-training"]),
+        ("networks", ["seed-batch", "digits-plain", "inception"]),
+        ("scenarios", ["gradient", "ascent", "sibling"]),
+    ],
+)
+def test_list(what: str, shows: list[str]) -> None:
+    done = crosscheck("list", what)
+    assert (0, "") == (done.returncode, done.stderr)
+    for name in shows:
+        assert name in done.stdout.replace("\n", "")
+
+
+def test_doctor_names_what_is_lacking_and_the_remedy() -> None:
+    done = crosscheck("doctor")
+    assert done.returncode in (0, 4)
+    assert "uv" in done.stdout
+    assert (done.returncode == 4) == ("lack" in done.stdout)
+
+
+def test_version() -> None:
+    done = crosscheck("--version")
+    assert 0 == done.returncode
+    assert done.stdout.startswith("crosscheck ")

@@ -1,0 +1,144 @@
+"""A job from start to end: it continues, reuses, isolates, and keeps what it has measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.job import Job, Result, run
+from crosscheck.runtimes.catalog import Runtime, load_runtime
+from tests.conftest import SilentProgress, read_cells
+
+RunToy = Callable[..., Result]
+ONE = {"modes": ["leak-backward"], "networks": ["seed-batch"]}
+
+#: Runs a job on the toy in a process of its own, which can be killed.
+SCRIPT = """
+import sys
+from pathlib import Path
+from crosscheck.job import Job, run
+from crosscheck.runtimes.catalog import load_runtime
+from tests.conftest import SilentProgress
+toy = load_runtime(Path(sys.argv[1]))
+run(Job(["toy"], modes=["leak-*"], networks=["conv", "seed*"], out=Path(sys.argv[2])), SilentProgress(), {"toy": toy})
+"""
+
+
+def test_a_run_leaves_its_four_results(run_toy: RunToy, tmp_path: Path) -> None:
+    result = run_toy(**ONE)
+    assert {"run.json", "cells.jsonl", "arrays", "report.html"} <= {path.name for path in tmp_path.iterdir()}
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert sum(result.statuses.values()) == facts["counts"]["cells"] == len(read_cells(tmp_path))
+    assert {"autograd", "numpy", "onnx"} <= facts["environments"]["toy@1.8.0"]["packages"].keys()
+
+
+def test_the_arrays_that_a_cell_names_are_there(run_toy: RunToy, tmp_path: Path) -> None:
+    run_toy(**ONE)
+    for row in read_cells(tmp_path).values():
+        with np.load(tmp_path / row["arrays"]) as arrays:
+            assert row["prediction_before"] is None or row["prediction_before"] == arrays["prediction/before"].tolist()
+
+
+def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:
+    first = run_toy(**ONE)
+    written = (tmp_path / "cells.jsonl").stat().st_mtime_ns
+    second = run_toy(**ONE)
+    assert not first.unchanged
+    assert second.unchanged
+    assert first.findings == second.findings
+    assert written == (tmp_path / "cells.jsonl").stat().st_mtime_ns
+
+
+def test_another_selection_uses_what_is_there(run_toy: RunToy, progress: SilentProgress) -> None:
+    run_toy(**ONE)
+    run_toy(modes=["leak-*"], networks=["seed-batch"])
+    assert progress.reused > 0
+
+
+def test_fresh_measures_again(run_toy: RunToy, progress: SilentProgress) -> None:
+    run_toy(**ONE)
+    run_toy(**ONE, fresh=True)
+    assert 0 == progress.reused
+
+
+def test_both_isolations_find_the_same(run_toy: RunToy, tmp_path: Path, toy: Runtime) -> None:
+    options = {"modes": ["leak-backward", "inference", "order-dependent", "crash"], "networks": ["seed-batch"], "trials": 1}
+    run_toy(**options)
+    forked = {name: (row["status"], row["findings"]) for name, row in read_cells(tmp_path).items()}
+    run_toy(**options, isolation="new-interpreter")
+    assert forked == {name: (row["status"], row["findings"]) for name, row in read_cells(tmp_path).items()}
+
+
+def test_a_killed_run_continues_where_it_was(tmp_path: Path, toy: Runtime) -> None:
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", SCRIPT, str(toy.folder), str(tmp_path)]
+    process = subprocess.Popen(command, cwd=root, start_new_session=True)
+    journal = tmp_path / "journal.sqlite-wal"
+    while not journal.exists() or journal.stat().st_size < 100_000:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cells.jsonl").exists()
+    job = Job(["toy"], modes=["leak-*"], networks=["conv", "seed*"], out=tmp_path)
+    result = run(job, SilentProgress(), {"toy": toy})
+    assert json.loads((tmp_path / "run.json").read_text())["counts"]["reused"] > 0
+    assert {"ok"} == set(result.statuses)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+    with FileLock(tmp_path / "lock"), pytest.raises(UsageError, match="another crosscheck"):
+        run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
+
+
+def test_a_journal_that_is_none_is_told(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+    (tmp_path / "journal.sqlite").write_text("this is no journal, " * 100)
+    with pytest.raises(CrosscheckError, match="journal"):
+        run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
+
+
+def test_an_environment_that_cannot_be_made_spares_the_others(
+    tmp_path: Path, toy: Runtime, progress: SilentProgress
+) -> None:
+    folder = tmp_path / "toy"
+    shutil.copytree(toy.folder, folder)
+    lock = folder / "locks" / "1.7.0.txt"
+    lock.write_text(lock.read_text().replace("sha256:", "sha256:0"))
+    broken = load_runtime(folder)
+    job = Job(["toy@1.7.0..1.8.0"], modes=["inference"], networks=["seed"], out=tmp_path / "out")
+    result = run(job, progress, {"toy": broken})
+    rows = read_cells(tmp_path / "out").values()
+    assert {"ok", "install-failed"} == set(result.statuses)
+    assert {"1.7.0"} == {row["release"] for row in rows if row["status"] == "install-failed"}
+    assert all("1.7.0" in row["reason"] for row in rows if row["status"] == "install-failed")
+
+
+def test_without_an_interpreter_the_cells_are_unavailable_with_the_remedy(
+    tmp_path: Path, toy: Runtime, progress: SilentProgress
+) -> None:
+    folder = tmp_path / "toy"
+    shutil.copytree(toy.folder, folder)
+    table = folder / "releases.toml"
+    table.write_text(table.read_text().replace('["3.11", "3.12", "3.13"]', '["3.99"]'))
+    job = Job(["toy@1.8.0"], modes=["inference"], networks=["seed"], out=tmp_path / "out")
+    result = run(job, progress, {"toy": load_runtime(folder)})
+    assert {"unavailable"} == set(result.statuses)
+    assert all("uv python install 3.99" in row["reason"] for row in read_cells(tmp_path / "out").values())
+
+
+def test_nothing_to_run_is_a_mistake(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+    job = Job(["toy"], modes=["predict"], scenarios=["order"], out=tmp_path)
+    with pytest.raises(UsageError, match="nothing is left"):
+        run(job, progress, {"toy": toy})
