@@ -58,21 +58,52 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="crosscheck", description="Which runtimes leak training-mode statistics when asked for an input gradient?")
+    parser = _Parser(
+        prog="crosscheck", description="Which runtimes leak training-mode statistics when asked for an input gradient?"
+    )
     parser.add_argument("--version", action="version", version=f"crosscheck {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="make the environments, run the matrix, write the report")
-    run.add_argument("what", nargs="*", metavar="WHAT", help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; without: the default matrix")
-    run.add_argument("--all", action="store_true", dest="everything", help="every release, variant, mode, network and scenario of what was named")
-    run.add_argument("--network", action="append", default=[], metavar="GLOB", help="networks, or a .onnx file of your own; repeatable")
+    run.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; without: the default matrix",
+    )
+    run.add_argument(
+        "--all",
+        action="store_true",
+        dest="everything",
+        help="every release, variant, mode, network and scenario of what was named",
+    )
+    run.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="networks, or a .onnx file of your own; repeatable",
+    )
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
     run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
-    run.add_argument("--trials", type=int, default=2, metavar="N", help="trials of each cell's first reading (default 2)")
+    run.add_argument(
+        "--trials", type=int, default=2, metavar="N", help="trials of each cell's first reading (default 2)"
+    )
     run.add_argument("--jobs", type=int, default=None, metavar="N", help="trials side by side (default: one a core)")
-    run.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="where the results go (default crosscheck-out)")
+    run.add_argument(
+        "--out",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="DIR",
+        help="where the results go (default crosscheck-out)",
+    )
     run.add_argument("--fresh", action="store_true", help="measure again what was measured before")
-    run.add_argument("--isolation", choices=("fork", "new-interpreter"), default="fork", help="a trial is a fork of a process that imported the runtime, or an interpreter of its own")
+    run.add_argument(
+        "--isolation",
+        choices=("fork", "new-interpreter"),
+        default="fork",
+        help="a trial is a fork of a process that imported the runtime, or an interpreter of its own",
+    )
     run.set_defaults(command=_run)
 
     lists = commands.add_parser("list", help="what there is")
@@ -82,11 +113,23 @@ def _parser() -> argparse.ArgumentParser:
 
     explain = commands.add_parser("explain", help="the numbers, thresholds and contract behind a cell's findings")
     explain.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
-    explain.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="the folder of the run (default crosscheck-out)")
+    explain.add_argument(
+        "--out",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="DIR",
+        help="the folder of the run (default crosscheck-out)",
+    )
     explain.set_defaults(command=_explain)
 
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
-    report.add_argument("--out", type=Path, default=Path("crosscheck-out"), metavar="DIR", help="the folder of the run (default crosscheck-out)")
+    report.add_argument(
+        "--out",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="DIR",
+        help="the folder of the run (default crosscheck-out)",
+    )
     report.set_defaults(command=_report)
 
     doctor = commands.add_parser("doctor", help="what this machine lacks, and how to get it")

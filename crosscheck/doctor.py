@@ -33,7 +33,10 @@ def _platform() -> tuple[bool, str]:
     here = f"{platform.system()} {platform.machine()}"
     if here == "Linux x86_64":
         return True, here
-    return False, f"{here}: most old releases have wheels for Linux x86_64 only; run crosscheck there, or in a container"
+    return (
+        False,
+        f"{here}: most old releases have wheels for Linux x86_64 only; run crosscheck there, or in a container",
+    )
 
 
 def _uv() -> tuple[bool, str]:

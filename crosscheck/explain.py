@@ -49,7 +49,12 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     evidence = Table("finding", "what", "value", "threshold", "why this threshold", box=None, pad_edge=False)
     for row in cell["evidence"]:
         what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
-        evidence.add_row(*(escape(text) for text in (row["finding"], what, _number(row["value"]), _number(row["threshold"]), row["why"])))
+        evidence.add_row(
+            *(
+                escape(text)
+                for text in (row["finding"], what, _number(row["value"]), _number(row["threshold"]), row["why"])
+            )
+        )
     console.print(evidence)
 
 

@@ -87,9 +87,10 @@ class Result:
 def run(
     job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None, limits: Limits | None = None
 ) -> Result:
-    """Measure what is not measured yet, judge everything, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
+    """Measure what is not measured yet, judge it all, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` stands in for the catalog, `limits` for those of a trial. Raises UsageError for words that cannot be carried out, CrosscheckError when
+    `runtimes` stands in for the catalog, `limits` for those of a trial.
+    Raises UsageError for words that cannot be carried out, CrosscheckError when
     crosscheck itself fails; what was measured until then is kept.
     """
     if job.trials < 1 or job.jobs < 1:
@@ -202,7 +203,7 @@ def _judge(
 
 
 def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
-    """A cell's observations. Trials that left the same bytes share their arrays, so that to compare them takes no time."""
+    """A cell's observations. Trials that left the same bytes share their arrays: to compare them takes no time."""
     seen: dict[tuple[str, bytes], Observation] = {}
     found = []
     for record in journal.records(measured.keys.get(cell, ())):
@@ -295,7 +296,9 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
 
 
 def _machine() -> dict[str, Any]:
-    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    cpu = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
     return {
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),

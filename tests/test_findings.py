@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ SLOW = {"hang", "eats-memory"}
 
 
 @pytest.fixture(scope="module")
-def cells(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cells]:
+def cells(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
     """Every mode of the toy in every scenario that suits it, on three networks."""
     folder = tmp_path_factory.mktemp("toy")
     modes = [mode.name for mode in toy.modes if mode.name not in SLOW]
     job = Job(["toy"], networks=["seed-batch", "conv", "digits"], modes=modes, trials=3, out=folder)
     run(job, SilentProgress(), {"toy": toy})
-    yield read_cells(folder)
+    return read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "conv") -> dict[str, Any]:
@@ -71,7 +70,7 @@ def test_every_finding_is_provoked_by_the_toy(cells: Cells) -> None:
 def test_a_well_behaved_mode_is_clean_in_all_its_scenarios(cells: Cells, mode: str) -> None:
     rows = {row["id"]: row["findings"] for row in cells.values() if row["mode"] == mode and row["release"] == "1.8.0"}
     assert rows
-    assert dict.fromkeys(rows, ["clean"]) == rows
+    assert {name: ["clean"] for name in rows} == rows
 
 
 @pytest.mark.parametrize(

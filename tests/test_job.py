@@ -74,7 +74,11 @@ def test_fresh_measures_again(run_toy: RunToy, progress: SilentProgress) -> None
 
 
 def test_both_isolations_find_the_same(run_toy: RunToy, tmp_path: Path, toy: Runtime) -> None:
-    options = {"modes": ["leak-backward", "inference", "order-dependent", "crash"], "networks": ["seed-batch"], "trials": 1}
+    options = {
+        "modes": ["leak-backward", "inference", "order-dependent", "crash"],
+        "networks": ["seed-batch"],
+        "trials": 1,
+    }
     run_toy(**options)
     forked = {name: (row["status"], row["findings"]) for name, row in read_cells(tmp_path).items()}
     run_toy(**options, isolation="new-interpreter")

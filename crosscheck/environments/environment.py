@@ -59,7 +59,9 @@ def describe(runtime: Runtime, release: Release, variant: Variant) -> Environmen
     """
     lock = runtime.lock(release, variant)
     if not lock.exists():
-        raise InstallFailed(f"{lock.name} is missing from {lock.parent}. Make it with `crosscheck lock {runtime.name}`.")
+        raise InstallFailed(
+            f"{lock.name} is missing from {lock.parent}. Make it with `crosscheck lock {runtime.name}`."
+        )
     interpreter = interpreters.find(release.python)
     natives = [runtime.native_lock(native) for native in release.native]
     parts = [path.read_bytes() for path in (lock, *natives)]
@@ -87,17 +89,38 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
             return
         # A folder without complete.json is what a killed run left behind.
         shutil.rmtree(folder, ignore_errors=True)
-        _run(runtime, release, uv("venv", "--quiet", "--no-project", "--no-config", "--python", str(environment.interpreter.path), str(folder)))
+        _run(
+            runtime,
+            release,
+            uv(
+                "venv",
+                "--quiet",
+                "--no-project",
+                "--no-config",
+                "--python",
+                str(environment.interpreter.path),
+                str(folder),
+            ),
+        )
         _install(runtime, release, environment.lock, ["--python", str(environment.python)])
         for native in release.native:
             carrier = folder / "native" / native.name
             target = ["--target", str(carrier), "--python", str(environment.python)]
-            foreign = ["--python-version", native.python, "--python-platform", "x86_64-manylinux2014", "--only-binary", ":all:"]
+            foreign = [
+                "--python-version",
+                native.python,
+                "--python-platform",
+                "x86_64-manylinux2014",
+                "--only-binary",
+                ":all:",
+            ]
             _install(runtime, release, runtime.native_lock(native), target + foreign)
             _links(folder, native).mkdir(parents=True)
             found = sorted(carrier.glob(native.file))
             if not found:
-                raise InstallFailed(f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}.")
+                raise InstallFailed(
+                    f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}."
+                )
             (_links(folder, native) / native.link).symlink_to(found[0])
         (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
 
@@ -111,7 +134,17 @@ def _carrier(folder: Path, native: Native) -> Path:
 
 
 def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[str]) -> None:
-    command = uv("pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes", "--requirement", str(lock), *options)
+    command = uv(
+        "pip",
+        "install",
+        "--quiet",
+        "--no-config",
+        "--no-deps",
+        "--require-hashes",
+        "--requirement",
+        str(lock),
+        *options,
+    )
     _run(runtime, release, command)
 
 
@@ -119,19 +152,25 @@ def _run(runtime: Runtime, release: Release, command: Sequence[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as problem:
-        raise InstallFailed(f"uv cannot be started ({problem}). Install it with `python3 -m pip install uv`.") from problem
+        raise InstallFailed(
+            f"uv cannot be started ({problem}). Install it with `python3 -m pip install uv`."
+        ) from problem
     if done.returncode:
         said = done.stderr.strip()[-2000:]
         raise InstallFailed(f"{runtime.name} {release.version} could not be installed. {_remedy(said)} uv said: {said}")
 
 
+#: Where the installer said one of these, this is what to do.
+REMEDIES = {
+    "no space left": "The disk is full: free some space, or name another folder in CROSSCHECK_CACHE.",
+    "hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock it anew.",
+    "error sending request": "The package index cannot be reached: check the network and run again.",
+    "dns error": "The package index cannot be reached: check the network and run again.",
+    "no wheels with a matching": "There is no wheel for this platform: run it on Linux x86_64.",
+}
+
+
 def _remedy(said: str) -> str:
     """What to do, by what the installer said."""
-    remedies = {
-        "No space left on device": f"The disk is full: free some space, or move the cache by CROSSCHECK_CACHE (now {cache_folder()}).",
-        "Hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock anew with `crosscheck lock`.",
-        "error sending request": "The package index cannot be reached: check the network and run again; what was measured is kept.",
-        "dns error": "The package index cannot be reached: check the network and run again; what was measured is kept.",
-        "no wheels with a matching": "There is no wheel for this platform: run it on Linux x86_64.",
-    }
-    return next((remedy for sign, remedy in remedies.items() if sign.lower() in said.lower()), "Run again; if it persists, report it.")
+    remedies = (remedy for sign, remedy in REMEDIES.items() if sign in said.lower())
+    return next(remedies, "Run again; if it persists, report it.")

@@ -58,7 +58,7 @@ def _have(minor: str) -> Interpreter | None:
 def _candidates(minor: str) -> Iterator[Path]:
     yield Path(getattr(sys, "_base_executable", sys.executable))
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    # Newest patch release first; a shim on the PATH may stand for no interpreter at all, so pyenv's own folder goes first.
+    # pyenv's own folder goes before the PATH, where a shim of its may stand for no interpreter at all.
     for folder in sorted(root.glob(f"versions/{minor}.*"), reverse=True):
         yield folder / "bin" / "python"
     on_path = shutil.which(f"python{minor}")
@@ -84,7 +84,7 @@ def _fetched(minor: str) -> Interpreter | None:
 
 @functools.cache
 def _ask(path: Path) -> Interpreter | None:
-    script = "import platform, sys; print(sys.version_info[0], sys.version_info[1], platform.python_implementation(), platform.python_version())"
+    script = "import platform as p, sys; print(*sys.version_info[:2], p.python_implementation(), p.python_version())"
     try:
         answer = subprocess.run([path, "-I", "-c", script], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

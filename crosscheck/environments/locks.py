@@ -18,9 +18,9 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[Path] = ()) -> Path | None:
-    """Resolve a release with everything it needs, for every interpreter it names, and write its lock unless it is `done`.
+    """Resolve a release and all that it needs, for every interpreter it names; write its lock, unless it is `done`.
 
-    What the release's own metadata asks for is overridden by `requires`: metadata of years ago excludes what works today.
+    `requires` overrides what the release's own metadata asks for: metadata of years ago excludes what works today.
     """
     path = runtime.lock(release, variant)
     if path in done:
@@ -49,7 +49,7 @@ def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) ->
 
 
 def pins(lock_text: str) -> dict[str, str]:
-    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, joined by `|`."""
+    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, with `|`."""
     found: dict[str, list[str]] = {}
     for name, version in PIN.findall(lock_text):
         found.setdefault(name, []).append(version)

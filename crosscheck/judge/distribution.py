@@ -32,19 +32,23 @@ def _without_waiting(case: Case) -> list[Evidence]:
     reference = next(iter(case.of(waiting)), None)
     if reference is None:
         return []
-    found: dict[str, Evidence] = {}
+    found: list[Evidence] = []
     for reading in ("unsettled", "immediate"):
         settled = "asked" if waiting == "timed" and reading == "unsettled" else "after"
         expected = _outcome(case, reference, settled)
+        apart: dict[str, float] = {}
         for row in case.of(reading):
             for key, value in _outcome(case, row, "after").items():
-                if key in found or key not in expected or same(value, expected[key]):
-                    continue
-                threshold = REPEATABLE_ABSOLUTE + AGREEMENT.value * size(expected[key])
-                apart = distance(value, expected[key])
-                what = f"{reading} against {waiting}: difference of {key}"
-                found[key] = Evidence(Finding.RACY, what, apart, threshold, AGREEMENT.why)
-    return list(found.values())
+                if key in expected and not same(value, expected[key]):
+                    apart[key] = max(distance(value, expected[key]), apart.get(key, 0.0))
+        # All tensors of the state make one piece of evidence: the one that is furthest off stands for them.
+        others = sorted((key for key in apart if key.startswith("state/")), key=lambda key: -apart[key])
+        for key in [key for key in apart if key not in others] + others[:1]:
+            threshold = REPEATABLE_ABSOLUTE + AGREEMENT.value * size(expected[key])
+            what = f"{reading} against {waiting}: largest difference of {key}"
+            detail = f"and of {len(others) - 1} more tensors" if key in others[:1] and len(others) > 1 else ""
+            found.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
+    return found
 
 
 def _outcome(case: Case, row: Observation, settled: str) -> dict[str, Array]:

@@ -29,7 +29,7 @@ def leak(case: Case) -> list[Evidence]:
 
 
 def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = "") -> list[Evidence]:
-    """Evidence of a prediction that changed in each reading: `prediction/after` where that did, else the largest change."""
+    """Evidence of changed predictions, one a reading: `prediction/after` where it changed, else the largest change."""
     found: dict[str, Pair] = {}
     for pair in pairs:
         known = found.get(pair.reading)

@@ -30,7 +30,7 @@ def disagreeing(records: Sequence[Record]) -> set[str]:
 
 
 def agree(one: Record, other: Record, about: Iterable[str] = ("",)) -> bool:
-    """Whether two observations ended alike and hold the same numbers, as far as both have keys that begin with `about`."""
+    """Whether two observations ended alike with the same numbers, as far as both have keys that begin with `about`."""
     if one.status != other.status:
         return False
     if one.keys == other.keys and one.arrays == other.arrays:

@@ -18,7 +18,7 @@ SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
 
 def key(planned: Planned, trial: Trial, environment: Environment, isolation: str) -> str:
-    """Equal keys, equal observation: cell and reading, the runtime's code, probe, lock + interpreter + platform, network, switches."""
+    """Equal keys, equal observation: of cell, reading, runtime's code, probe, environment, network and switches."""
     parts = [
         planned.cell.id,
         trial.reading,
@@ -41,4 +41,6 @@ def _file(path: Path) -> str:
 @functools.cache
 def folder_digest(path: Path) -> str:
     """SHA-256 (hexadecimal) of a folder's Python files and templates, subfolders included."""
-    return hashlib.sha256("".join(_file(file) for file in sorted(path.rglob("*")) if file.suffix in SOURCES).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(_file(file) for file in sorted(path.rglob("*")) if file.suffix in SOURCES).encode()
+    ).hexdigest()

@@ -1,4 +1,4 @@
-"""Runs a plan on this machine: environments made beside the measuring, one probe server a target, a fixed number of trials at once."""
+"""Runs a plan on this machine: environments made beside the measuring, a server a target, so many trials at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import selectors
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,7 @@ def measure(plan: Sequence[Planned], journal: Journal, settings: Settings, progr
 
 
 def _scratch() -> str | None:
-    """Where trials leave their files for a moment: in memory where there is room, since a disk takes longer than a trial."""
+    """Where trials leave their files for a moment: in memory where there is room, a disk is slower than a trial."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
     return str(memory) if roomy else None

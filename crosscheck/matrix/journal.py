@@ -79,12 +79,16 @@ class Journal:
             self.connection.execute(f"pragma user_version = {VERSION}")
             self.connection.execute(TABLE)
         except sqlite3.DatabaseError as problem:
-            raise CrosscheckError(f"{path} cannot be used as a journal ({problem}). Move it away or use another --out.") from problem
+            raise CrosscheckError(
+                f"{path} cannot be used as a journal ({problem}). Move it away or use another --out."
+            ) from problem
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.connection.close()
 
     def append(self, key: str, cell: str, repeat: int, record: Record) -> None:

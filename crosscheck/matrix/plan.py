@@ -29,7 +29,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell that is to be measured, and all that its measuring needs. `lacking` says why it cannot be asked for at all."""
+    """A cell that is to be measured, and all that it needs. `lacking` says why it cannot be asked for at all."""
 
     cell: Cell
     target: Target = field(repr=False)

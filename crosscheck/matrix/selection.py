@@ -31,10 +31,10 @@ class Target:
 
 
 def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bool) -> list[Target]:
-    """What `crosscheck run WORDS` is about: `mxnet`, `mxnet@1.9.1`, `mxnet@0.9.5..1.3`, `mxnet@newest`, `mxnet@1.9.1+mkl`.
+    """What `run WORDS` is about: `mxnet`, `mxnet@1.9.1`, `mxnet@0.9.5..1.3`, `mxnet@newest`, `mxnet@1.9.1+mkldnn-off`.
 
     A version that is not a release stands for all that begin with it (`1.3`: 1.3.0, 1.3.0.post0, 1.3.1), also as an end
-    of a range. Without a version, and without words, the default matrix's releases and variants; with `everything`, all.
+    of a range. Without a version, or words, the default matrix's releases and variants; with `everything`, all.
     Raises UsageError for what does not exist.
     """
     found: list[Target] = []
@@ -44,7 +44,9 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
         if name not in catalog:
             raise UsageError(f"unknown runtime '{name}'. {nearest(name, catalog)}")
         if at and not version:
-            raise UsageError(f"'{word}' names no release. Write for example {name}@{catalog[name].releases[-1].version}.")
+            raise UsageError(
+                f"'{word}' names no release. Write for example {name}@{catalog[name].releases[-1].version}."
+            )
         runtime = catalog[name]
         for release in _releases(runtime, version) if at else runtime.releases:
             found += _variants(runtime, release, variant if plus else None, named=bool(at), everything=everything)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,7 @@ STDERR_TAIL = 2000  # characters of standard error that are kept
 #: Variables of the user's that reach a runtime; all others could change what is measured.
 PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 #: One thread a process: trials run side by side, and an order of summation that depends on nothing.
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 
 
 class Limits:
@@ -41,7 +39,7 @@ class Limits:
 
 
 class ProbeServer:
-    """A running probe server. `replies` is readable when it has something to say; `ready` is true once it has imported."""
+    """A running probe server. `replies` is readable when it has something to say; `ready` says that it has imported."""
 
     def __init__(self, target: Target, environment: Environment, isolation: str, folder: Path, limits: Limits) -> None:
         self.target = target
@@ -59,7 +57,14 @@ class ProbeServer:
         self.replies, their_replies = os.pipe()
         with (folder / "server.stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
-                [environment.python, bootstrap, target.runtime.adapter, isolation, str(their_requests), str(their_replies)],
+                [
+                    environment.python,
+                    bootstrap,
+                    target.runtime.adapter,
+                    isolation,
+                    str(their_requests),
+                    str(their_replies),
+                ],
                 env=variables(target, environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -87,10 +92,8 @@ class ProbeServer:
             "bytes": self.limits.memory,
         }
         self.under_way[self._count] = (tag, out)
-        try:
+        with contextlib.suppress(BrokenPipeError):  # a server that has died is told about by `receive`
             os.write(self.requests, (json.dumps(request) + "\n").encode())
-        except BrokenPipeError:
-            pass  # the server has died; `receive` tells about it
 
     def receive(self) -> list[tuple[Any, Record]]:
         """What has come in: finished trials with their tags. Raises ServerDied when the server is gone."""

@@ -5,7 +5,7 @@ This file and every `adapter.py` are read in two places: inside a runtime's envi
 and must not need the runtime for it. So an adapter imports its runtime in `load`, nowhere else.
 """
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Mode(NamedTuple):
     contract: what the documentation says about the statistics.
     since, until: the first and the last release that has it (None: all).
     inference: the mode that asks for the inference-mode gradient on a model built for this mode, if there is one.
-    training: for an inference-intent gradient mode, the training-intent mode of the same API that `order` runs before it.
+    training: for an inference-intent gradient mode, the training-intent mode that `order` runs before it.
     default: whether the default matrix asks in this way.
     """
 
@@ -63,7 +63,7 @@ class Network(NamedTuple):
     graph: {"name", "inputs": [{"name", "shape"}], "outputs": [{"name", "shape"}], "nodes": [{"op", "name",
         "inputs", "outputs", "attributes"}]}; operators, attributes and names are ONNX's, the batch axis is "N".
     weights: initialiser name -> float32 or int64 array.
-    onnx: form name -> path of an ONNX file ("opset-9", "opset-15", "opset-15-training", ...), for runtimes that read ONNX.
+    onnx: form name ("opset-9", "opset-15-training", ...) -> path of an ONNX file, for runtimes that read ONNX.
     batch: number of rows of the probe input, for runtimes that bind shapes ahead of time.
     scratch: a folder of this trial's own, for runtimes that must read files.
     """
@@ -125,7 +125,7 @@ class Adapter:
         raise NotImplementedError
 
     def export(self, model: Model, mode: str, folder: str) -> Model:
-        """Carry out a mode that asks for an export: write the model's files to `folder`, read them back, return that."""
+        """Carry out a mode that asks for an export: write files to `folder`, read them back, return that."""
         raise NotImplementedError
 
     def state(self, model: Model) -> Dict[str, Tensor]:

@@ -1,6 +1,6 @@
-"""The first file that runs inside a runtime's environment: makes `crosscheck.probe` importable there, and nothing else of crosscheck.
+"""The first file that runs inside a runtime's environment: makes `crosscheck.probe` importable there.
 
-`crosscheck/__init__.py` and all that the host needs stay out: an empty package stands in, whose path is the real folder.
+What only the host needs stays out: an empty package stands in for `crosscheck/__init__.py`, its path the real folder.
 """
 
 import os

@@ -25,7 +25,7 @@ class Recorder:
     """The observation of one trial, in `folder`: `steps.jsonl`, `keys.jsonl` and `arrays.bin`.
 
     The latter holds the arrays' numbers in C order, one array after the other; a line of `keys.jsonl` is
-    [key, dtype as numpy spells it ("<f4"), shape]. (A header per array, as in .npy, takes longer to read than the array.)
+    [key, dtype as numpy spells it ("<f4"), shape]. A header per array, as in .npy, takes longer to read than the array.
     """
 
     def __init__(self, folder: str) -> None:
@@ -44,9 +44,7 @@ class Recorder:
         try:
             result = action()
         except Exception as problem:
-            self._line(
-                self.steps, {"label": label, "seconds": time.perf_counter() - start, "error": message(problem)}
-            )
+            self._line(self.steps, {"label": label, "seconds": time.perf_counter() - start, "error": message(problem)})
             raise StepFailed(label, problem)
         self._line(self.steps, {"label": label, "seconds": time.perf_counter() - start})
         return result

@@ -12,7 +12,7 @@ Keys of what is recorded:
 """
 
 import os
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Callable, Mapping, Optional
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Trial:
 
     `readout` is the second network of `ascent`, for networks that classify.
 
-    `asked` turns true when the call under test has come back once; a refusal after that is a finding, before it a status.
+    `asked`: the call under test has come back once; a refusal after that is a finding, before it a status.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ def undisturbed(trial: Trial) -> None:
 
 
 def timed(trial: Trial) -> None:
-    """Every persistent tensor is read after every step, and between forward and backward where they can be taken apart."""
+    """Every persistent tensor is read after every step, and between forward and backward where that can be done."""
     model = trial.build()
     trial.snapshot(model, "built")
     trial.predict(model, "before")
@@ -210,7 +210,7 @@ def order_alone(trial: Trial) -> None:
 
 
 def order_after_other(trial: Trial) -> None:
-    """The call under test after a training-mode gradient of the same network built separately: nothing is shared but the process."""
+    """The call under test after a training-mode gradient of a model built separately: only the process is shared."""
     training = trial.named(trial.mode.training)
     assert training is not None, "the plan pairs `order` only with modes that name a training mode"
     other = trial.build("other", mode=training.name)

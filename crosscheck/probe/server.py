@@ -3,13 +3,16 @@
 Requests and replies are JSON lines on two pipes of their own, because several runtimes print on standard output.
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
-    request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading", "seconds": limit, "bytes": limit}
+    request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading",
+               "seconds": limit, "bytes": limit}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
-    reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n, "peak_bytes": n, "wall_seconds": s}
+    reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
+               "peak_bytes": n, "wall_seconds": s}
 
 Several trials may be under way at once; the host decides how many by what it has sent.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -91,10 +94,9 @@ class Child:
         if self.ended == "exit":
             self.ended = why
         for target in (os.killpg, os.kill):
-            try:
+            # The group may not be set up yet, or all be over already.
+            with contextlib.suppress(OSError):
                 target(self.pid, signal.SIGKILL)
-            except OSError:
-                pass  # the group is not set up yet, or all is over already
 
     def reply(self, status: int, usage: Any) -> Dict[str, Any]:
         """What the host is told once the process is gone. ru_maxrss is in kilobytes on Linux."""
@@ -128,9 +130,9 @@ def resident_bytes(pid: int) -> int:
 
 
 class Server:
-    """Reads requests, forks, watches, replies. Ends when the host closes its end of the pipe, and ends its trials with it.
+    """Reads requests, forks, watches, replies. When the host closes its end of the pipe, it ends its trials and itself.
 
-    `prepare` runs here before the fork and must execute no operation of the runtime; `work` runs in the trial's process.
+    `prepare` runs here before the fork and must execute no operation of the runtime; `work` runs in the trial.
     """
 
     def __init__(self, requests: int, replies: int, work: Work, prepare: Work) -> None:
@@ -159,7 +161,8 @@ class Server:
             if self.requests in ready:
                 for request in self.read():
                     if request is None:
-                        return self.end()
+                        self.end()
+                        return
                     self.prepare(request)
                     child = Child(request, self.work)
                     self.children[child.pid] = child
@@ -191,7 +194,7 @@ class Server:
 
 
 def main(arguments: List[str]) -> None:
-    """`bootstrap.py ADAPTER fork|new-interpreter REQUESTS REPLIES` serves; `bootstrap.py ADAPTER trial REQUEST` is one trial.
+    """`bootstrap.py ADAPTER fork|new-interpreter REQUESTS REPLIES` serves; `... ADAPTER trial REQUEST` is one trial.
 
     ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON.
     """
@@ -205,7 +208,8 @@ def main(arguments: List[str]) -> None:
     if purpose == "new-interpreter":
         server = Server(requests, replies, lambda request: exec_trial(path, request), lambda request: None)
         server.send({"ready": None, "import_seconds": 0.0})
-        return server.serve()
+        server.serve()
+        return
     start = time.perf_counter()
     try:
         adapter = load_adapter(path)

@@ -22,7 +22,7 @@ class Material(NamedTuple):
 
 
 def load_material(folder: str) -> Material:
-    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, and `readout/` with the same."""
+    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `readout/` likewise."""
     readout = os.path.join(folder, "readout")
     return Material(
         network=load_network(folder),
@@ -34,8 +34,8 @@ def load_material(folder: str) -> Material:
 def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     """Carry out `request` ({"out": folder, "mode", "scenario", "reading"}).
 
-    Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote. Its absence
-    means that the process died. `seconds` is what the steps took, from the first one on.
+    Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote.
+    Its absence means that the process died. `seconds` is what the steps took, from the first one on.
     """
     out = request["out"]
     mode = next(mode for mode in adapter.modes if mode.name == request["mode"])
@@ -89,9 +89,7 @@ def load_network(folder: str) -> Network:
     """The network in `folder`; its scratch folder is the trial's to fill in."""
     with open(os.path.join(folder, "graph.json")) as file:
         graph = json.load(file)
-    forms = {
-        name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")
-    }
+    forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
     batch = len(load_arrays(os.path.join(folder, "inputs.npz"))["x"])
     weights = load_arrays(os.path.join(folder, "weights.npz"))
     return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="")

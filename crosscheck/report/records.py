@@ -245,15 +245,15 @@ class Run(TypedDict):
 def read_cells(path: Path) -> list[JudgedCell]:
     """Read `cells.jsonl`, one judged cell a line; the numbers' words "NaN" and "Infinity" come back as numbers.
 
-    Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a key
-    or has another schema.
+    Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a
+    key or has another schema.
     """
     lines = enumerate(_text(path).split("\n"), 1)
     return [_cell(line, f"{path}, line {number}") for number, line in lines if line.strip()]
 
 
 def read_run(path: Path) -> Run:
-    """Read `run.json`. Raises UsageError without it, CrosscheckError if it is no JSON or has not the keys or the schema."""
+    """Read `run.json`. Raises UsageError without it, CrosscheckError if it is not JSON with all keys."""
     record = _record(_text(path), str(path))
     _require(record, tuple(Run.__annotations__), str(path))
     return cast(Run, record)

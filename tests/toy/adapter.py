@@ -219,7 +219,7 @@ class Toy(Adapter):
     def _eats_memory(self, model: Model, x: Array) -> None:
         eaten = []
         while True:
-            eaten.append(np.ones(10 ** 7))
+            eaten.append(np.ones(10**7))
 
     def _lacks_something(self, model: Model, x: Array) -> None:
         raise NotInRelease("this release has no autograd.something")

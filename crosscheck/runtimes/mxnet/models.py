@@ -5,7 +5,7 @@ name are the other model's own; with `frozen`, batch normalization uses the movi
 """
 
 import os
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from crosscheck.probe.adapter import Network
 from crosscheck.runtimes.mxnet.operators import (
@@ -74,11 +74,16 @@ def executor(mx: Any, network: Network, shares: Optional[Bound], frozen: bool) -
 
 
 class Moduled:
-    """A `mx.mod.Module`, or, where it chains a second network to a first, a `mx.mod.SequentialModule`."""
+    """A `mx.mod.Module`, or, where it chains a second network to a first, a `mx.mod.SequentialModule`.
 
-    def __init__(self, mx: Any, module: Any, data: str, network: Optional[Network] = None) -> None:
+    `entry` is the module that takes the input: a SequentialModule keeps no note of `inputs_need_grad`, so that its own
+    `get_input_grads` fails.
+    """
+
+    def __init__(self, mx: Any, module: Any, data: str, network: Optional[Network], entry: Any = None) -> None:
         self.mx = mx
         self.module = module
+        self.entry = entry or module
         self.data = data
         self.network = network
         self.others = {}  # type: Dict[Any, Any]
@@ -157,7 +162,7 @@ def chained(mx: Any, network: Network, first: Moduled, first_network: Network) -
     both.add(first.module).add(last, auto_wiring=True)
     both.bind([(first.data, input_shape(network, network.batch))], for_training=True, inputs_need_grad=True)
     both.init_params(arg_params=weights(mx, tail), aux_params={})
-    return Moduled(mx, both, first.data)
+    return Moduled(mx, both, first.data, network, entry=first.module)
 
 
 class Imperative:
@@ -225,7 +230,7 @@ def gluon(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> B
                     layer = LAYERS[node.op](mx.gluon.nn, node, network.weights[node.inputs[1]].shape)
             layers[node.name] = layer
             setattr(block, layer_name(node), layer)
-            named.update({name: getattr(layer, role) for name, role in zip(node.inputs[1:], ROLES[node.op])})  # noqa: B905
+            named.update({name: getattr(layer, role) for name, role in zip(node.inputs[1:], ROLES[node.op])})
     old = set(shares.named) if shares else set()
     initialize(mx, {name: parameter for name, parameter in named.items() if name not in old}, weights(mx, network))
     return Block(block, named, layers, network)
@@ -317,7 +322,11 @@ def dense_layer(nn: Any, node: Node, shape: Sequence[int]) -> Any:
     return nn.Dense(node.units, in_units=shape[1])
 
 
-LAYERS = {"BatchNormalization": batch_norm_layer, "Conv": convolution_layer, "Gemm": dense_layer}
+LAYERS: Dict[str, Callable[..., Any]] = {
+    "BatchNormalization": batch_norm_layer,
+    "Conv": convolution_layer,
+    "Gemm": dense_layer,
+}
 #: The parameters of those layers, in the order of the node's inputs.
 ROLES = {
     "BatchNormalization": ("gamma", "beta", "running_mean", "running_var"),

@@ -1,6 +1,6 @@
 """The graph's operators in MXNet's; `ops` is `mx.sym`, `mx.nd`, or whichever of them a HybridBlock is given."""
 
-from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from crosscheck.probe.adapter import Array, Network
 
@@ -95,7 +95,7 @@ def padded(ops: Any, x: Any, pads: Sequence[int], value: float) -> Tuple[Any, Tu
     begins, ends = tuple(pads[: len(pads) // 2]), tuple(pads[len(pads) // 2 :])
     if begins == ends:
         return x, begins
-    widths = (0, 0, 0, 0) + tuple(width for pair in zip(begins, ends) for width in pair)  # noqa: B905
+    widths = (0, 0, 0, 0) + tuple(width for pair in zip(begins, ends) for width in pair)
     return ops.Pad(x, mode="constant", constant_value=value, pad_width=widths), (0,) * len(begins)
 
 
@@ -109,7 +109,7 @@ def dense(ops: Any, node: Node, x: Any, weight: Any, bias: Any) -> Any:
     return ops.FullyConnected(x, weight, bias, num_hidden=node.units)
 
 
-OPERATORS = {
+OPERATORS: Dict[str, Callable[..., Any]] = {
     "Add": lambda ops, node, a, b: a + b,
     "AveragePool": average_pool,
     "BatchNormalization": batch_norm,

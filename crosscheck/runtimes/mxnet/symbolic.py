@@ -108,7 +108,7 @@ def module_gradient(is_train: bool) -> Call:
         net.module.forward(net.batch(x), is_train=is_train)
         between()
         net.module.backward([cotangent])
-        return net.module.get_input_grads()[0]
+        return net.entry.get_input_grads()[0]
 
     return ask
 
@@ -170,4 +170,4 @@ def module_save(mx: Any, net: models.Moduled, folder: str) -> models.Moduled:
     net.module.save_checkpoint(models.prefix(folder), 0)
     read = mx.mod.Module.load(models.prefix(folder), 0, data_names=[net.data], label_names=[])
     read.bind(net.module.data_shapes, for_training=False)
-    return models.Moduled(mx, read, net.data)
+    return models.Moduled(mx, read, net.data, net.network)

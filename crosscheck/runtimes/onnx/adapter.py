@@ -26,8 +26,8 @@ def inference_form(opset: int, version: int, momentum: bool = True, default: boo
     """The network as exported for inference in `opset`, whose BatchNormalization is the one since opset `version`."""
     if version < 14:
         says = (
-            "One output is the operator's test mode: the given mean and variance normalise the input, and are only read. "
-            "Momentum belongs to the running statistics of the training mode."
+            "One output is the operator's test mode: the given mean and variance normalise the input, and are only "
+            "read. Momentum belongs to the running statistics of the training mode."
         )
     else:
         says = (

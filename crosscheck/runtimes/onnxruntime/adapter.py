@@ -39,7 +39,8 @@ def inference_form(opset: int, version: int, momentum: bool = True, default: boo
 def training_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
     """The network with training_mode = 1; the new statistics are graph outputs, and the caller drops them."""
     says = (
-        "ONNX Runtime implements ONNX's operators. training_mode = 1: the batch's own mean and population variance normalise the input. "
+        "ONNX Runtime implements ONNX's operators. training_mode = 1: the batch's own mean and population variance "
+        "normalise the input. "
         "The updated statistics, input * momentum + batch * (1 - momentum), are further outputs; "
         "nothing is said to happen to the inputs, so who drops the outputs has changed nothing."
     )

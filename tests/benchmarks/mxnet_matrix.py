@@ -1,0 +1,103 @@
+"""How close the MXNet matrix comes to its floor, and how much faster it is than a new interpreter a trial.
+
+    uv run python tests/benchmarks/mxnet_matrix.py [WHAT ...] [--network GLOB] [--mode GLOB] [--scenario GLOB]
+
+Prints, from one run of the same cells on an idle machine: the wall time of the measuring; the floor, which is one
+import per release plus what the trials themselves computed, over the cores used; and the time that one new interpreter
+a trial takes. The latter is measured on every k-th cell of each release (`--every`) and scaled up: all of them would
+take hours. Environments are made beforehand and are not part of any figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from crosscheck.environments.environment import describe, make
+from crosscheck.matrix.engine import Measured, Settings, cores, measure
+from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.plan import Planned, Wanted, expand
+from crosscheck.matrix.selection import matching, targets
+from crosscheck.networks import load, names
+from crosscheck.progress import progress_for
+from crosscheck.runtimes.catalog import catalog
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="How close the MXNet matrix comes to its floor.")
+    parser.add_argument("what", nargs="*", default=["mxnet@..1.9.1"])
+    parser.add_argument("--network", action="append", default=[])
+    parser.add_argument("--mode", action="append", default=[])
+    parser.add_argument("--scenario", action="append", default=[])
+    parser.add_argument("--every", type=int, default=40, metavar="K")
+    parsed = parser.parse_args()
+    selected = targets(parsed.what, catalog(), everything=False)
+    networks = [load(name) for name in matching(parsed.network or ["*"], names(), "network")]
+    plan = expand(selected, networks, Wanted(parsed.mode, parsed.scenario, parsed.network))
+    for target in selected:
+        make(target.runtime, target.release, describe(target.runtime, target.release, target.variant))
+
+    forked = timed(plan, "fork")
+    sampled = sample(plan, parsed.every)
+    interpreters = timed(sampled, "new-interpreter")
+    wanted = [planned for planned in sampled if planned.trials]
+    part = sum(len(planned.trials) for planned in wanted) / sum(len(planned.trials) for planned in plan)
+    floor = (sum(forked.measured.import_seconds.values()) + forked.own) / cores()
+    table = Table("", "seconds", "of the floor", box=None)
+    obvious = interpreters.wall / part
+    rows = (("wall time", forked.wall), ("floor", floor), ("a new interpreter a trial", obvious))
+    for name, seconds in rows:
+        table.add_row(name, f"{seconds:.1f}", f"{seconds / floor:.2f}")
+    console = Console()
+    console.print(f"{len(selected)} releases, {len(plan)} cells, {forked.measured.ran} trials, {cores()} cores")
+    console.print(table)
+    console.print(
+        f"a new interpreter a trial takes {obvious / forked.wall:.1f} times as long (from {part:.1%} of the trials)"
+    )
+    return 0
+
+
+class Timed:
+    """One run: its wall time and the trials' own computation, in seconds."""
+
+    def __init__(self, measured: Measured, wall: float, own: float) -> None:
+        self.measured = measured
+        self.wall = wall
+        self.own = own
+
+
+def timed(plan: Sequence[Planned], isolation: str) -> Timed:
+    """Measure the plan with nothing to reuse."""
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
+        with progress_for(Console(stderr=True)) as progress:
+            start = time.perf_counter()
+            measured = measure(plan, journal, Settings(cores(), isolation), progress)
+            wall = time.perf_counter() - start
+        own = sum(record.seconds for keys in measured.keys.values() for record in journal.records(keys))
+    return Timed(measured, wall, own)
+
+
+def sample(plan: Sequence[Planned], every: int) -> list[Planned]:
+    """Every k-th cell, counted per release so that each is there."""
+    counts: dict[str, int] = {}
+    chosen = []
+    for planned in plan:
+        if planned.lacking is not None:
+            continue
+        seen = counts.get(planned.target.id, 0)
+        counts[planned.target.id] = seen + 1
+        if seen % every == 0:
+            chosen.append(planned)
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())
