@@ -5,7 +5,7 @@ This file and every `adapter.py` are read in two places: inside a runtime's envi
 and must not need the runtime for it. So an adapter imports its runtime in `load`, nowhere else.
 """
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Adapter:
     #: The runtime's name, equal to its folder's.
     name = ""
     #: Every mode that any release has.
-    modes = ()  # type: Tuple[Mode, ...]
+    modes: Tuple[Mode, ...] = ()
 
     def load(self) -> str:
         """Import the runtime and return its version. Must not execute any operation: the server forks after it."""

@@ -12,7 +12,7 @@ Keys of what is recorded:
 """
 
 import os
-from typing import Callable, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
 
@@ -302,7 +302,7 @@ def export(trial: Trial) -> None:
 
 
 #: (scenario, reading) -> steps.
-STEPS = {
+STEPS: Dict[Any, Callable[[Trial], None]] = {
     ("gradient", "undisturbed"): undisturbed,
     ("gradient", "timed"): timed,
     ("gradient", "unsettled"): unsettled,
@@ -318,4 +318,4 @@ STEPS = {
     ("ascent", "undisturbed"): ascent,
     ("sibling", "undisturbed"): sibling,
     ("export", "undisturbed"): export,
-}  # type: Dict[Any, Callable[[Trial], None]]
+}

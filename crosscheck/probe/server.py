@@ -140,7 +140,7 @@ class Server:
         self.replies = replies
         self.work = work
         self.prepare = prepare
-        self.children = {}  # type: Dict[int, Child]
+        self.children: Dict[int, Child] = {}
         self.rest = b""
 
     def serve(self) -> None:
@@ -217,7 +217,7 @@ def main(arguments: List[str]) -> None:
     except Exception as problem:
         os.write(replies, encode({"failed": message(problem)}))
         return
-    materials = {}  # type: Dict[str, trial.Material]
+    materials: Dict[str, trial.Material] = {}
 
     def prepare(request: Dict[str, Any]) -> None:
         folder = request["network"]

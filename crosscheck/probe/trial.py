@@ -43,7 +43,8 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     readout = material.readout and material.readout._replace(scratch=out)
     trial = Trial(adapter, recorder, mode, material.network._replace(scratch=out), material.inputs, readout)
     start, start_cpu = time.perf_counter(), time.process_time()
-    status, reason = "ok", None  # type: str, Optional[str]
+    status = "ok"
+    reason: Optional[str] = None
     try:
         STEPS[request["scenario"], request["reading"]](trial)
     except StepFailed as failure:

@@ -26,11 +26,11 @@ class Model:
     """A network's float32 tensors; shared ones are the same arrays, changed in place."""
 
     def __init__(self, network: Network, mode: str, tensors: Dict[str, Array]) -> None:
-        self.graph = network.graph
+        self.graph: Any = network.graph
         self.mode = mode
         self.tensors = tensors
         self.counter = np.zeros((), np.int64)
-        self.pending = []  # type: list[Callable[[], None]]
+        self.pending: list[Callable[[], None]] = []
         self.broken = False
         self.layers = [node for node in network.graph["nodes"] if node["op"] == "BatchNormalization"]
 
@@ -90,7 +90,7 @@ class Toy(Adapter):
             raise ImportError("libtoy.so.1: cannot open shared object file")
         if os.environ.get("TOY_NOISY"):
             print("welcome to the toy")
-        import autograd
+        import autograd  # type: ignore[import-untyped]
 
         from crosscheck.oracle import operators, truth
 

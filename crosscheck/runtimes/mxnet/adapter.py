@@ -13,7 +13,7 @@ from crosscheck.probe.adapter import Adapter, Array, Model, Network, NotInReleas
 from crosscheck.runtimes.mxnet import imperative, models, symbolic
 
 #: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
-DROPPED_BY_NUMPY = {
+DROPPED_BY_NUMPY: Dict[str, Any] = {
     "alltrue": np.all,
     "bool": bool,
     "complex": complex,
@@ -34,14 +34,14 @@ DROPPED_BY_NUMPY = {
     "round_": np.round,
     "sometrue": np.any,
     "str": str,
-}  # type: Dict[str, Any]
+}
 #: The same, for functions that MXNet only passes on to its users.
 ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 
 ASKED = dict(symbolic.TABLE, **imperative.TABLE)
 
 #: API -> how a network is written in it.
-BUILDERS = {
+BUILDERS: Dict[str, Callable[..., Any]] = {
     "contrib": models.Imperative,
     "executor": models.executor,
     "gluon": models.gluon,
@@ -50,7 +50,7 @@ BUILDERS = {
     "nd": models.Imperative,
     "static": models.static,
     "symbolblock": models.symbol_block,
-}  # type: Dict[str, Callable[..., Any]]
+}
 
 
 class MXNet(Adapter):

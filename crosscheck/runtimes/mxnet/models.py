@@ -86,7 +86,7 @@ class Moduled:
         self.entry = entry or module
         self.data = data
         self.network = network
-        self.others = {}  # type: Dict[Any, Any]
+        self.others: Dict[Any, Any] = {}
 
     def batch(self, x: Any) -> Any:
         """What `forward` takes."""
@@ -220,8 +220,8 @@ def gluon(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> B
     """The network as a HybridBlock of Gluon layers; layers of the same name are the other block's own."""
     program = nodes(network, frozen)
     block = hybrid_block(mx)(program, input_name(network), output_name(network))
-    layers = {}  # type: Dict[str, Any]
-    named = {}  # type: Dict[str, Any]
+    layers: Dict[str, Any] = {}
+    named: Dict[str, Any] = {}
     for node in program:
         if node.op in LAYERS:
             layer = shares.layers.get(node.name) if shares else None
