@@ -10,7 +10,8 @@ import numpy as np
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks
-from crosscheck.networks import Network
+from crosscheck.networks import BatchNorm, Network
+from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.operators import batch_mean_and_variance
 from crosscheck.oracle.truth import BatchStatistics
 
@@ -23,6 +24,7 @@ class Truth:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
+        self._laws: dict[tuple[str, bool, bytes], Law | None] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
@@ -50,6 +52,18 @@ class Truth:
                     value = oracle.predict(graph, at, x, training)
             self._answers[key] = value
         return self._answers[key]
+
+    def law(self, norm: BatchNorm, before: Statistics, after: Statistics, training: bool) -> Law | None:
+        """The law by which one layer's statistics moved, with what it sees in that mode; None where none explains it.
+
+        Kept, since modes and releases that update alike ask for the same law again and again.
+        """
+        numbers = (before.mean, before.variance, after.mean, after.variance)
+        key = (norm.node, training, b"".join(values.tobytes() for values in numbers))
+        if key not in self._laws:
+            batches = self.batch_statistics if training else self.inference_batch_statistics
+            self._laws[key] = oracle.solve(before, after, batches[norm.node], norm.momentum)
+        return self._laws[key]
 
     @cached_property
     def batch_statistics(self) -> Mapping[str, BatchStatistics]:

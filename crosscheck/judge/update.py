@@ -11,7 +11,8 @@ from crosscheck.cells import Array, Asks, Observation, Scenario
 from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Update, When
-from crosscheck.oracle import BatchStatistics, Law, Statistics, solve
+from crosscheck.networks import BatchNorm
+from crosscheck.oracle import Law, Statistics
 
 __all__ = ["Solved", "solve_update", "update"]
 
@@ -49,21 +50,14 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     if unread:
         return Solved(None, f"the runtime shows only one of the two statistics of {', '.join(unread)}")
 
-    def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
-        laws = {
-            norm.node: solve(
-                _statistics(before, norm.mean, norm.variance),
-                _statistics(after, norm.mean, norm.variance),
-                batches[norm.node],
-                norm.momentum,
-            )
-            for norm in moved
-        }
-        return _common(laws)
+    pairs = {norm: (_statistics(before, norm), _statistics(after, norm)) for norm in moved}
 
-    training = attempt(case.truth.batch_statistics)
+    def attempt(training: bool) -> Solved:
+        return _common({norm.node: case.truth.law(norm, *pair, training) for norm, pair in pairs.items()})
+
+    training = attempt(training=True)
     if training.law is None:
-        inference = attempt(case.truth.inference_batch_statistics)
+        inference = attempt(training=False)
         if inference.law is not None:
             return Solved(
                 inference.law, note="with the batch statistics of a forward that normalizes by the moving ones"
@@ -71,8 +65,8 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     return training
 
 
-def _statistics(values: Mapping[str, Array], mean: str, variance: str) -> Statistics:
-    return Statistics(np.asarray(values[mean], np.float64), np.asarray(values[variance], np.float64))
+def _statistics(values: Mapping[str, Array], norm: BatchNorm) -> Statistics:
+    return Statistics(np.asarray(values[norm.mean], np.float64), np.asarray(values[norm.variance], np.float64))
 
 
 def _common(laws: Mapping[str, Law | None]) -> Solved:

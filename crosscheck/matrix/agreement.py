@@ -17,6 +17,9 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6
 #: What a reading has in common with the others: it does not depend on what was read on the way.
 SHARED = ("prediction/before", "prediction/after", "gradient/first", "forward/first", "state/after/")
 
+#: What comes after another mode was asked, whose whims are not this cell's.
+AFTERWARDS = ("gradient/inference", "input/inference", "prediction/last", "state/last/", "parameters/last/")
+
 
 def disagreeing(records: Sequence[Record]) -> set[str]:
     """The readings that disagree with themselves, or with the first reading about what they share."""
@@ -36,9 +39,10 @@ def agree(one: Record, other: Record, about: Iterable[str] = ("",)) -> bool:
     if one.keys == other.keys and one.arrays == other.arrays:
         return True
     here, there = one.observation().arrays, other.observation().arrays
-    if tuple(about) == ("",) and here.keys() != there.keys():
+    names = [{name for name in arrays if not name.startswith(AFTERWARDS)} for arrays in (here, there)]
+    if tuple(about) == ("",) and names[0] != names[1]:
         return False
-    shared = [name for name in here.keys() & there.keys() if name.startswith(tuple(about))]
+    shared = [name for name in names[0] & names[1] if name.startswith(tuple(about))]
     return all(_close(here[name], there[name]) for name in shared)
 
 

@@ -50,10 +50,10 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     except StepFailed as failure:
         problem = failure.problem
         reason = "{}: {}".format(failure.label, message(problem))
-        if isinstance(problem, NotInRelease):
-            status, reason = "not-in-release", str(problem)
-        elif isinstance(problem, MemoryError):
+        if isinstance(problem, MemoryError):
             status = "out-of-memory"
+        elif not trial.asked and isinstance(problem, NotInRelease):
+            status, reason = "not-in-release", str(problem)
         elif not trial.asked:
             status = "refused"
     end = {

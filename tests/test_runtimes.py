@@ -1,0 +1,118 @@
+"""Real runtimes, installed by crosscheck itself: the example of the first page, both isolations, and the edges of modes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.runtimes.catalog import catalog
+from tests.conftest import Cells, SilentProgress, read_cells
+
+#: Several MXNet releases, one of them with a library from another wheel; an evaluator and a session of ONNX.
+SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@newest", "onnxruntime@newest"]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The default modes of a few releases on the seed, its batch, and the digits."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    job = Job(SMALL, networks=["seed", "seed-batch"], scenarios=["gradient", "predict-only", "order"], out=folder)
+    run(job, SilentProgress())
+    found = read_cells(folder)
+    job = Job(
+        ["mxnet@1.9.1"],
+        networks=["digits", "digits-plain"],
+        modes=["executor.train.default", "executor.eval.eval", "executor.predict"],
+        scenarios=["twenty"],
+        out=folder,
+    )
+    run(job, SilentProgress())
+    return found | read_cells(folder)
+
+
+def six_digits(numbers: list[float]) -> list[str]:
+    return [f"{number:.6g}" for number in numbers]
+
+
+@pytest.mark.parametrize("release", ["0.9.5.post2", "1.3.1", "1.9.1"])
+def test_the_example_of_2017_in_all_its_digits(cells: Cells, release: str) -> None:
+    cell = cells[f"mxnet@{release}/executor.train.default/seed/gradient"]
+    assert ["0.29985", "0.3998"] == six_digits(cell["prediction_before"][0])
+    assert ["0.284447", "0.379263"] == six_digits(cell["prediction_after"][0])
+    assert ["leak"] == cell["findings"]
+    assert ("backward", 1) == (cell["update"]["when"], cell["update"]["count"])
+    assert cell["update"]["momentum"] == pytest.approx(0.9, abs=1e-5)
+
+
+def test_every_release_answered(cells: Cells) -> None:
+    measured = {cell["runtime"] + "@" + cell["release"] for cell in cells.values() if cell["status"] == "ok"}
+    newest = {f"{name}@{catalog()[name].releases[-1].version}" for name in ("onnx", "onnxruntime")}
+    assert {"mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1"} | newest == measured
+
+
+def test_predicting_alone_changes_nothing(cells: Cells) -> None:
+    controls = [cell for cell in cells.values() if cell["mode"].endswith("predict") and cell["status"] == "ok"]
+    assert controls
+    for cell in controls:
+        assert ["clean"] == cell["findings"], cell["id"]
+
+
+def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) -> None:
+    def accuracy(mode: str, network: str) -> list[float]:
+        found: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
+        return found
+
+    leaking = accuracy("executor.train.default", "digits")
+    assert leaking[0] > 0.97
+    assert leaking[0] - leaking[-1] > 0.1
+    controls = [("executor.predict", "digits"), ("executor.predict", "digits-plain")]
+    for mode, network in [*controls, ("executor.train.default", "digits-plain"), ("executor.eval.eval", "digits")]:
+        flat = accuracy(mode, network)
+        assert {flat[0]} == set(flat), (mode, network)
+
+
+@pytest.mark.parametrize("target", SMALL)
+def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target: str, tmp_path: Path) -> None:
+    runtime = catalog()[target.partition("@")[0]]
+    asked = [mode.name for mode in runtime.modes if mode.default][:3]
+    job = Job(
+        [target],
+        networks=["seed-batch"],
+        modes=asked,
+        scenarios=["gradient", "predict-only"],
+        trials=1,
+        out=tmp_path,
+        isolation="new-interpreter",
+    )
+    run(job, SilentProgress())
+    alone = read_cells(tmp_path)
+    assert alone
+    for name, cell in alone.items():
+        assert (cells[name]["status"], cells[name]["findings"]) == (cell["status"], cell["findings"]), name
+
+
+def test_locks_are_hash_pinned_and_name_no_index() -> None:
+    for runtime in catalog().values():
+        locks = sorted((runtime.folder / "locks").glob("*.txt"))
+        wanted = {runtime.lock(release, variant) for release in runtime.releases for variant in release.variants}
+        wanted |= {runtime.native_lock(native) for release in runtime.releases for native in release.native}
+        assert wanted == set(locks)
+        for lock in locks:
+            text = lock.read_text()
+            assert text.count("--hash=sha256:") >= text.count("==") > 0, lock
+            assert "://" not in text, lock
+
+
+def test_modes_name_each_other_rightly() -> None:
+    for runtime in catalog().values():
+        modes = {mode.name: mode for mode in runtime.modes}
+        assert len(modes) == len(runtime.modes)
+        for mode in modes.values():
+            assert mode.contract.link.startswith("https://")
+            assert mode.contract.statistics in ("stay", "move", "undocumented")
+            if mode.inference is not None:
+                assert "inference" == modes[mode.inference].intent
+            if mode.training is not None:
+                assert ("inference", "training") == (mode.intent, modes[mode.training].intent)
