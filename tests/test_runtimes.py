@@ -1,4 +1,4 @@
-"""Real runtimes, installed by crosscheck itself: the example of the first page, both isolations, and the edges of modes."""
+"""Real runtimes, installed by crosscheck itself: the example of the first page, isolation, and the tables of modes."""
 
 from __future__ import annotations
 

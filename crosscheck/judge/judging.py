@@ -117,7 +117,7 @@ def _reason(case: Case, status: Status) -> str | None:
     told = [
         f"{row.reading}: {row.status}{f' ({row.reason})' if row.reason else ''}"
         for row in case.observations
-        if row.status is not Status.OK
+        if row.reason or row.status is not Status.OK
     ]
     return "; ".join(dict.fromkeys(told)) or None
 

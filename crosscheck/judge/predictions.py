@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crosscheck.cells import Array, Finding, Scenario
+from crosscheck.cells import Array, Asks, Finding, Scenario
 from crosscheck.judge.case import AGAIN, Case, Pair
-from crosscheck.judge.compare import relative_error, size
+from crosscheck.judge.compare import distance, relative_error, size
 from crosscheck.judge.evidence import Evidence, across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
 
@@ -25,7 +25,7 @@ def leak(case: Case) -> list[Evidence]:
     before = [pair for pair in case.predictions if pair.key == AGAIN]
     after = [pair for pair in case.predictions if pair.key != AGAIN]
     found = _changed(case, Finding.LEAK, after) + _changed(case, Finding.LEAK, before, "; predicting itself changes it")
-    return found + _changed_classes(case)
+    return found + _changed_answers(case) + _changed_classes(case)
 
 
 def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = "") -> list[Evidence]:
@@ -49,6 +49,27 @@ def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = ""
         },
         [pair.reading for pair in pairs],
     )
+
+
+def _changed_answers(case: Case) -> list[Evidence]:
+    """A prediction mode whose second answer to the same input is not its first: something was kept between them."""
+    found = {}
+    for row in case.measured if case.asks is Asks.PREDICTION else ():
+        first, second = (row.arrays.get(f"forward/{key}") for key in ("first", "second"))
+        if (
+            first is not None
+            and second is not None
+            and (change := distance(first, second)) > size(first) * ROUNDING.value
+        ):
+            found[row.reading] = Evidence(
+                Finding.LEAK,
+                "largest change from forward/first to forward/second",
+                change,
+                size(first) * ROUNDING.value,
+                ROUNDING.why,
+                f"{numbers(first)} became {numbers(second)}",
+            )
+    return across_readings(found, [row.reading for row in case.measured if "forward/second" in row.arrays])
 
 
 def _changed_classes(case: Case) -> list[Evidence]:

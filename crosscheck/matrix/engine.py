@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import selectors
 import shutil
@@ -30,6 +31,8 @@ __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 REPEATS = 30
 #: How a trial must have ended for the cell's other trials to be run.
 WORTH_MORE = (Status.OK, Status.CRASHED)
+#: What a fork itself may have caused: such a trial is run again in an interpreter of its own, and that run counts.
+SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 #: Bytes that the trials under way may need at once, exported files included.
 SCRATCH_ROOM = 500 * 10**6
 #: A target whose server dies again and again (not one of its trials: the server itself) is given up.
@@ -116,6 +119,7 @@ class _Run:
         self.queues: dict[Target, deque[Trial]] = {}
         self.servers: dict[Target, ProbeServer] = {}
         self.deaths: dict[Target, int] = {}
+        self.suspects: dict[Trial, Record] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
         self.folders: dict[tuple[str, str], Path] = {}
@@ -246,14 +250,16 @@ class _Run:
     def _start(self, target: Target) -> None:
         folder = self.scratch / f"{target.id}-{self.deaths.get(target, 0)}"
         environment = self.done.environments[target.id]
-        server = ProbeServer(target, environment, self.settings.isolation, folder, self.settings.limits)
+        forks = self.settings.isolation == "fork"
+        server = ProbeServer(target, environment, forks, folder, self.settings.limits)
         self.servers[target] = server
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
     def _send(self, server: ProbeServer) -> None:
         trial = self.queues[server.target].popleft()
         planned = self.cells[trial.cell.id].planned
-        server.send(planned, trial.reading, self._network(planned.network, planned.target), trial)
+        isolation = "new-interpreter" if trial in self.suspects else self.settings.isolation
+        server.send(planned, trial.reading, self._network(planned.network, planned.target), isolation, trial)
 
     def _network(self, network: Network, target: Target) -> Path:
         """The folder in which the probe finds the network, with the ONNX forms that modes are named after."""
@@ -280,6 +286,12 @@ class _Run:
 
     def _record(self, trial: Trial, record: Record) -> None:
         state = self.cells[trial.cell.id]
+        if trial in self.suspects:
+            record = _acquitted(record, self.suspects.pop(trial))
+        elif record.status in SUSPICIOUS and self.settings.isolation == "fork":
+            self.suspects[trial] = record
+            self.queues[state.planned.target].appendleft(trial)
+            return
         self.journal.append(state.keys[trial], trial.cell.id, trial.repeat, record)
         self.done.ran += 1
         state.missing -= 1
@@ -323,6 +335,14 @@ class _Run:
             if state.planned.target == target and state.missing:
                 self.done.statuses[cell] = (status, reason, stderr)
                 self.progress.cell(cell)
+
+
+def _acquitted(record: Record, forked: Record) -> Record:
+    """The run in an interpreter of its own, with a word on what became of the forked one where they differ."""
+    if record.status == forked.status:
+        return record
+    note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
+    return dataclasses.replace(record, reason="; ".join(filter(None, (record.reason, note))))
 
 
 def _status(failure: EnvironmentFailure) -> Status:

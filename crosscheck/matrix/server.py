@@ -41,7 +41,7 @@ class Limits:
 class ProbeServer:
     """A running probe server. `replies` is readable when it has something to say; `ready` says that it has imported."""
 
-    def __init__(self, target: Target, environment: Environment, isolation: str, folder: Path, limits: Limits) -> None:
+    def __init__(self, target: Target, environment: Environment, forks: bool, folder: Path, limits: Limits) -> None:
         self.target = target
         self.limits = limits
         self.folder = folder
@@ -61,9 +61,10 @@ class ProbeServer:
                     environment.python,
                     bootstrap,
                     target.runtime.adapter,
-                    isolation,
+                    "serve",
                     str(their_requests),
                     str(their_replies),
+                    *(["--import"] if forks else []),
                 ],
                 env=variables(target, environment),
                 cwd=folder,
@@ -76,7 +77,7 @@ class ProbeServer:
         os.close(their_requests)
         os.close(their_replies)
 
-    def send(self, planned: Planned, reading: str, network: Path, tag: Any) -> None:
+    def send(self, planned: Planned, reading: str, network: Path, isolation: str, tag: Any) -> None:
         """Have a trial run; `tag` comes back with its record."""
         self._count += 1
         out = self.folder / str(self._count)
@@ -88,6 +89,7 @@ class ProbeServer:
             "mode": planned.mode.name,
             "scenario": planned.cell.scenario.value,
             "reading": reading,
+            "isolation": isolation,
             "seconds": self.limits.seconds,
             "bytes": self.limits.memory,
         }

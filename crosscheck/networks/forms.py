@@ -1,6 +1,7 @@
 """Writes a network as ONNX in every opset, in inference and in training form, with and without `momentum`.
 
-Names of forms: `opset-9`, `opset-9-no-momentum`, `opset-15-training`, `opset-15-training-no-momentum`.
+Names of forms: `opset-9`, `opset-9-no-momentum`, `opset-15-training`, `opset-15-training-no-momentum`, and
+`opset-15-training-unread`, whose new statistics are outputs of the nodes, but not of the graph.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class Form:
     """One way of writing a network as ONNX.
 
     training: every BatchNormalization has training_mode = 1, and its new running mean and variance are graph outputs.
+    read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
     momentum: whether the attribute is written; left out, readers have to assume ONNX's default, 0.9.
     """
 
     opset: int
     training: bool
     momentum: bool
+    read: bool = True
 
     @property
     def ir(self) -> int:
@@ -43,7 +46,8 @@ class Form:
     @property
     def name(self) -> str:
         """The form's name, which is also its file's."""
-        return f"opset-{self.opset}{'-training' * self.training}{'-no-momentum' * (not self.momentum)}"
+        training = f"{'-training' * self.training}{'-unread' * (not self.read)}"
+        return f"opset-{self.opset}{training}{'-no-momentum' * (not self.momentum)}"
 
 
 #: Every form that the installed onnx can check, by name, from opset 7 on.
@@ -52,8 +56,9 @@ FORMS: dict[str, Form] = {
     for opset in range(7, onnx.defs.onnx_opset_version() + 1)
     for training in (False, True)
     for momentum in (True, False)
-    if opset >= TRAINING_OPSET or not training
-    for form in [Form(opset, training, momentum)]
+    for read in (True, False)
+    if (opset >= TRAINING_OPSET or not training) and (read or training)
+    for form in [Form(opset, training, momentum, read)]
 }
 
 
@@ -80,7 +85,8 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         if node["op"] == "BatchNormalization" and form.training:
             statistics = node["inputs"][3:]
             produced += [running_name(name) for name in statistics]
-            outputs += [_value(running_name(name), list(weights[name].shape)) for name in statistics]
+            if form.read:
+                outputs += [_value(running_name(name), list(weights[name].shape)) for name in statistics]
         nodes.append(
             helper.make_node(node["op"], node["inputs"], produced, name=node["name"], **_attributes(node, form))
         )

@@ -4,7 +4,7 @@ Requests and replies are JSON lines on two pipes of their own, because several r
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
     request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading",
-               "seconds": limit, "bytes": limit}
+               "isolation": "fork" | "new-interpreter", "seconds": limit, "bytes": limit}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
     reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
                "peak_bytes": n, "wall_seconds": s}
@@ -194,9 +194,10 @@ class Server:
 
 
 def main(arguments: List[str]) -> None:
-    """`bootstrap.py ADAPTER fork|new-interpreter REQUESTS REPLIES` serves; `... ADAPTER trial REQUEST` is one trial.
+    """`bootstrap.py ADAPTER serve REQUESTS REPLIES [--import]` serves; `... ADAPTER trial REQUEST` is one trial.
 
-    ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON.
+    ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON. Only a
+    server that has imported the runtime can fork trials.
     """
     path, purpose = arguments[:2]
     if purpose == "trial":
@@ -205,15 +206,10 @@ def main(arguments: List[str]) -> None:
     requests, replies = int(arguments[2]), int(arguments[3])
     for pipe in (requests, replies):
         os.set_inheritable(pipe, False)
-    if purpose == "new-interpreter":
-        server = Server(requests, replies, lambda request: exec_trial(path, request), lambda request: None)
-        server.send({"ready": None, "import_seconds": 0.0})
-        server.serve()
-        return
     start = time.perf_counter()
     try:
         adapter = load_adapter(path)
-        version = adapter.load()
+        version = adapter.load() if "--import" in arguments else None
     except Exception as problem:
         os.write(replies, encode({"failed": message(problem)}))
         return
@@ -221,11 +217,14 @@ def main(arguments: List[str]) -> None:
 
     def prepare(request: Dict[str, Any]) -> None:
         folder = request["network"]
-        if folder not in materials:
+        if request["isolation"] == "fork" and folder not in materials:
             materials[folder] = trial.load_material(folder)
 
     def work(request: Dict[str, Any]) -> None:
-        trial.run(adapter, materials[request["network"]], request)
+        if request["isolation"] == "fork":
+            trial.run(adapter, materials[request["network"]], request)
+        else:
+            exec_trial(path, request)
 
     server = Server(requests, replies, work, prepare)
     server.send({"ready": version, "import_seconds": time.perf_counter() - start})

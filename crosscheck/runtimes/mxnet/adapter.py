@@ -66,6 +66,9 @@ class MXNet(Adapter):
         for name in ONLY_NAMED:
             if name not in vars(np):
                 setattr(np, name, None)
+        if np.__version__ >= "2":
+            # Shapes reach MXNet's operators as text; numpy 2 writes a number as `np.int64(3)` unless told not to.
+            np.set_printoptions(legacy="1.25")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what old source code is told by new compilers
             self.mx = import_mxnet()

@@ -38,14 +38,14 @@ def inference_form(opset: int, version: int, momentum: bool = True, default: boo
     return mode(name, "inference", Contract("stay", says, operator_page(version)), default)
 
 
-def training_form(opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
-    """The network with training_mode = 1; the new statistics are graph outputs, and the caller drops them."""
+def training_form(opset: int, version: int, momentum: bool = True, read: bool = True, default: bool = True) -> Mode:
+    """The network with training_mode = 1; the new statistics are graph outputs (`read`), or end in the graph."""
     says = (
         "training_mode = 1: the batch's own mean and population variance normalise the input. "
         "The updated statistics, input * momentum + batch * (1 - momentum), are further outputs; "
         "nothing is said to happen to the inputs, so who drops the outputs has changed nothing."
     )
-    name = "opset-{}-training{}".format(opset, "" if momentum else "-no-momentum")
+    name = "opset-{}-training{}{}".format(opset, "" if read else "-unread", "" if momentum else "-no-momentum")
     return mode(name, "training", Contract("stay", says, operator_page(version)), default)
 
 
@@ -74,6 +74,8 @@ class ReferenceEvaluator(Adapter):
         training_form(14, 14),
         training_form(14, 14, momentum=False, default=False),
         training_form(15, 15),
+        training_form(14, 14, read=False, default=False),
+        training_form(15, 15, read=False),
         training_form(15, 15, momentum=False),
         training_form(21, 15, default=False),
     )
