@@ -34,10 +34,13 @@ def _table(*columns: str) -> Table:
 
 
 def _list_runtimes(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("runtime", "releases", "from", "to", "modes", "what")
+    table = _table("runtime", "releases", "from", "to", "modes", "only when named", "what")
     for runtime in _runtimes(wanted):
         first, last = runtime.releases[0].version, runtime.releases[-1].version
-        table.add_row(runtime.name, str(len(runtime.releases)), first, last, str(len(runtime.modes)), runtime.title)
+        counts = str(len(runtime.releases)), str(len(runtime.modes))
+        table.add_row(
+            runtime.name, counts[0], first, last, counts[1], ", ".join(runtime.only_when_named), runtime.title
+        )
     console.print(table)
 
 

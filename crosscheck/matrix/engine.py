@@ -133,7 +133,10 @@ class _Run:
         self.selector.register(woken, selectors.EVENT_READ, None)
         # Two at once: one unpacks while the other one's download waits for the network.
         pool = ThreadPoolExecutor(2)
-        futures = {pool.submit(self._make, target, wake): target for target in making}
+        futures = {pool.submit(self._make, target): target for target in making}
+        for future in futures:
+            # Not at the end of the work itself: the future is not done before that has returned.
+            future.add_done_callback(lambda done: os.write(wake, b"."))
         try:
             while futures or self.waiting or self.servers:
                 self._fill()
@@ -207,12 +210,9 @@ class _Run:
         if not state.missing:
             self.done.keys[state.planned.cell.id] = list(state.keys.values())
 
-    def _make(self, target: Target, wake: int) -> None:
-        try:
-            self.progress.environment(target.id, "making")
-            make(target.runtime, target.release, self.done.environments[target.id])
-        finally:
-            os.write(wake, b".")
+    def _make(self, target: Target) -> None:
+        self.progress.environment(target.id, "making")
+        make(target.runtime, target.release, self.done.environments[target.id])
 
     def _environments(self, futures: dict[Future[None], Target]) -> None:
         """Environments that are made, or could not be."""

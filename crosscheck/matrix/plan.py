@@ -80,6 +80,8 @@ def _suits(
         return False
     if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
         return False
+    if scenario in target.runtime.only_when_named and not wanted.scenarios:
+        return False
     if wanted.scenarios or wanted.networks:
         return True
     if target.variant.name != "plain" and not facts.for_variants:

@@ -6,6 +6,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     package = "mxnet"                    # what is installed
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
+    only_when_named = ["twenty"]         # scenarios that take too long here for what they could show
 
     [defaults]                           # for every release that does not say otherwise
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
@@ -112,6 +113,7 @@ class Runtime:
     folder: Path = field(repr=False)
     releases: tuple[Release, ...] = field(repr=False)
     modes: tuple[Mode, ...] = field(repr=False)
+    only_when_named: tuple[str, ...] = ()
 
     @property
     def adapter(self) -> Path:
@@ -152,6 +154,7 @@ def load_runtime(folder: Path) -> Runtime:
         folder=folder,
         releases=tuple(sorted(releases, key=lambda release: Version(release.version))),
         modes=tuple(modes),
+        only_when_named=tuple(about.get("only_when_named", ())),
     )
 
 
