@@ -336,8 +336,26 @@ def test_one_dirty_network_spoils_a_release(tmp_path: Path) -> None:
     )
     facts = summary.answer(RUN, cells)
     assert facts.first_clean[0].release is None
-    assert not facts.first_clean[0].ever_clean
+    assert facts.first_clean[0].span is None
     assert facts.safe_modes == ()
+
+
+def test_what_was_clean_for_a_while_says_until_when_and_where_it_still_is(tmp_path: Path) -> None:
+    findings = {"0.9.5.post2": "leak", "0.11.0": "clean", "1.9.1": "wrong-gradient"}
+    lines = [
+        make_cell(release, "executor.eval.eval", "conv", findings=(finding,)) for release, finding in findings.items()
+    ]
+    lines += [make_cell(release, "executor.eval.eval", "digits", findings=("clean",)) for release in findings]
+    (first,) = summary.answer(RUN, loaded(tmp_path, lines)).first_clean
+    assert first.release is None
+    assert first.span == summary.CleanSpan(
+        release="0.11.0",
+        until="0.11.0",
+        modes=("executor.eval.eval",),
+        shows=("wrong-gradient",),
+        networks=("conv",),
+        others=("digits",),
+    )
 
 
 def test_a_variant_that_leaks_is_told_beside_the_release_that_is_clean_as_installed(tmp_path: Path) -> None:

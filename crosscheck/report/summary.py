@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from crosscheck.report.vocabulary import MEASURED, worst_first
 __all__ = [
     "Answer",
     "Asked",
+    "CleanSpan",
     "FirstClean",
     "SeedNumbers",
     "SeedRow",
@@ -59,11 +61,27 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class CleanSpan:
+    """The releases, as installed, in which an inference-intent way of asking was clean, where later ones are not.
+
+    Clean first in `release`, and in every measured one up to `until`. After that it shows `shows`, on `networks`; on
+    `others` it is clean in every measured release from `release` on. `modes`: all ways that are clean in `release`.
+    """
+
+    release: str
+    until: str
+    modes: tuple[str, ...]
+    shows: tuple[str, ...]
+    networks: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FirstClean:
     """Since which release a runtime has inference-mode gradients that are clean then and in every later release.
 
     `release` is None where no inference-intent way of asking is; `asked` is how many such ways were measured, and
-    `modes` those that are clean from `release` on. `ever_clean`: some such way was clean in some release at least.
+    `modes` those that are clean from `release` on. `span`: where none is, the first that was clean for a while.
     `obstacles`: what the inference-intent ways of asking show in the newest release that each was measured in.
     """
 
@@ -72,7 +90,7 @@ class FirstClean:
     release: str | None
     modes: tuple[Asked, ...]
     asked: int
-    ever_clean: bool
+    span: CleanSpan | None
     obstacles: tuple[str, ...]
 
 
@@ -148,7 +166,7 @@ def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
         leaking=tuple(pair for pair in measured if pair in leaking),
         asked=asked,
         first_clean=tuple(
-            _first_clean(runtime, _title(run, runtime), releases[runtime], asked)
+            _first_clean(runtime, _title(run, runtime), releases[runtime], asked, by_mode)
             for runtime in runtimes
             if releases[runtime]
         ),
@@ -262,7 +280,13 @@ def _clean_from(releases: Sequence[tuple[str, bool]]) -> str | None:
     return first
 
 
-def _first_clean(runtime: str, title: str, order: Sequence[str], asked: Iterable[Asked]) -> FirstClean:
+def _first_clean(
+    runtime: str,
+    title: str,
+    order: Sequence[str],
+    asked: Iterable[Asked],
+    by_mode: Mapping[tuple[str, str], Sequence[JudgedCell]],
+) -> FirstClean:
     inference = [mode for mode in asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
     starts = [mode.clean_from for mode in inference if mode.clean_from is not None]
     release = min(starts, key=order.index) if starts else None
@@ -273,8 +297,31 @@ def _first_clean(runtime: str, title: str, order: Sequence[str], asked: Iterable
         release,
         modes,
         asked=len(inference),
-        ever_clean=any(mode.clean for mode in inference),
+        span=_clean_span(order, [by_mode[runtime, mode.mode] for mode in inference]),
         obstacles=worst_first(found for mode in inference for found in mode.newest if found != Finding.CLEAN),
+    )
+
+
+def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> CleanSpan | None:
+    """The earliest span of clean releases over all modes, each given by its cells; of equal ones the first mode's."""
+    plain = [_by_release(cell for cell in cells if cell["variant"] == PLAIN) for cells in modes]
+    first = next((release for release in order if any(_clean(row[release]) for row in plain if release in row)), None)
+    if first is None:
+        return None
+    clean_there = [row for row in plain if first in row and _clean(row[first])]
+    rows = clean_there[0]
+    measured = [release for release in order[order.index(first) :] if release in rows]
+    clean_run = list(itertools.takewhile(lambda release: _clean(rows[release]), measured))
+    later = [cell for release in measured for cell in rows[release]]
+    networks = _distinct(cell["network"] for cell in later)
+    spoilt = [network for network in networks if not _clean(cell for cell in later if cell["network"] == network)]
+    return CleanSpan(
+        release=first,
+        until=clean_run[-1],
+        modes=tuple(row[first][0]["mode"] for row in clean_there),
+        shows=worst_first(_findings(later) - {Finding.CLEAN}),
+        networks=tuple(spoilt),
+        others=tuple(network for network in networks if network not in spoilt),
     )
 
 
