@@ -179,6 +179,7 @@ for api in ("gluon", "hybrid"):
         since="1.1.0",
         inference=api + ".eval.eval",
         training=api + ".train.default",
+        default=api == "gluon",
         frozen=True,
     )(record_gradient(True, {}))
 

@@ -56,6 +56,7 @@ TABLE.mode(
     contracts.FROZEN,
     inference="executor.eval.default",
     training="executor.train.default",
+    default=True,
     frozen=True,
 )(executor_gradient(True, {}))
 
