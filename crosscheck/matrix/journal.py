@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,8 @@ from crosscheck.errors import CrosscheckError
 __all__ = ["Journal", "Record"]
 
 VERSION = 1
+#: The fastest of zlib's levels: snapshots repeat each other, and a matrix has a hundred thousand of them.
+COMPRESSION = 1
 TABLE = """
 create table if not exists observation (
     key text primary key, cell text, reading text, repeat integer,
@@ -95,7 +98,8 @@ class Journal:
         """Keep one trial's observation. Raises CrosscheckError when the disk is full."""
         row = (
             key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, record.keys,
-            record.arrays, record.seconds, record.cpu_seconds, record.peak_bytes, record.stderr,
+            zlib.compress(record.arrays, COMPRESSION), record.seconds, record.cpu_seconds, record.peak_bytes,
+            record.stderr,
         )  # fmt: skip
         try:
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
@@ -122,7 +126,8 @@ class Journal:
                 (key,),
             ).fetchone()
             if row is not None:
-                found.append(Record(row[0], Status(row[1]), *row[2:]))
+                record = Record(row[0], Status(row[1]), *row[2:])
+                found.append(replace(record, arrays=zlib.decompress(record.arrays)))
         return found
 
     def forget(self) -> None:
