@@ -7,6 +7,7 @@ import os
 import selectors
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -72,6 +73,7 @@ class Measured:
     statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     import_seconds: dict[str, float] = field(default_factory=dict)
+    #: Until the last environment was made, beside which cells were measured already.
     environment_seconds: float = 0.0
     ran: int = 0
     reused: int = 0
@@ -114,6 +116,7 @@ class _Run:
     ) -> None:
         self.plan, self.journal, self.settings, self.progress, self.scratch = plan, journal, settings, progress, scratch
         self.done = Measured()
+        self.start = time.monotonic()
         self.have = journal.reusable()
         self.cells: dict[str, _Progressing] = {}
         self.queues: dict[Target, deque[Trial]] = {}
@@ -224,6 +227,7 @@ class _Run:
                 self.progress.environment(target.id, str(failure))
                 self._give_up(target, _status(failure), str(failure), "")
             else:
+                self.done.environment_seconds = time.monotonic() - self.start
                 self.progress.environment(target.id, "ready")
                 self.waiting.append(target)
 
