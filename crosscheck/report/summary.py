@@ -81,7 +81,8 @@ class FirstClean:
     """Since which release a runtime has inference-mode gradients that are clean then and in every later release.
 
     `release` is None where no inference-intent way of asking is; `asked` is how many such ways were measured, and
-    `modes` those that are clean from `release` on. `span`: where none is, the first that was clean for a while.
+    `modes` those that are clean from `release` on.
+    `span`: of the ways that are not clean in the newest, the first that was clean for a while.
     `obstacles`: what the inference-intent ways of asking show in the newest release that each was measured in.
     """
 
@@ -297,7 +298,7 @@ def _first_clean(
         release,
         modes,
         asked=len(inference),
-        span=_clean_span(order, [by_mode[runtime, mode.mode] for mode in inference]),
+        span=_clean_span(order, [by_mode[runtime, mode.mode] for mode in inference if mode.clean_from is None]),
         obstacles=worst_first(found for mode in inference for found in mode.newest if found != Finding.CLEAN),
     )
 
