@@ -76,7 +76,9 @@ def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) 
 @pytest.mark.parametrize("target", SMALL)
 def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target: str, tmp_path: Path) -> None:
     runtime = catalog()[target.partition("@")[0]]
-    asked = [mode.name for mode in runtime.modes if mode.default][:3]
+    # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: chance decides what else is found there.
+    documented = [mode.name for mode in runtime.modes if mode.default and mode.contract.statistics != "undocumented"]
+    asked = documented[:3]
     job = Job(
         [target],
         networks=["seed-batch"],
