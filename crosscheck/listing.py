@@ -92,14 +92,16 @@ def _list_networks(console: Console, wanted: Sequence[str]) -> None:
 
 
 def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("scenario", "modes that ask", "networks", "by default", "question and steps")
+    table = _table("scenario", "modes that ask", "networks", "by default", "with --all", "question and steps")
     for scenario, facts in SCENARIOS.items():
+        suiting = "with held-out images" if facts.needs_labels else "all"
         asks = " or ".join(sorted(asked.value for asked in facts.asks))
         table.add_row(
             scenario.value,
             f"{asks} ({facts.intent} intent)" if facts.intent else asks,
-            "with held-out images" if facts.needs_labels else "all",
+            suiting,
             ", ".join(sorted(facts.default_networks)),
+            ", ".join(sorted(facts.all_networks)) if facts.all_networks is not None else suiting,
             f"{facts.question}\n[dim]{facts.steps}[/dim]",
         )
         table.add_section()

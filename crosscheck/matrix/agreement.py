@@ -9,7 +9,13 @@ import numpy as np
 from crosscheck.cells import Array
 from crosscheck.matrix.journal import Record
 
-__all__ = ["agree", "disagreeing"]
+__all__ = ["agree", "wanting"]
+
+#: Disagreeing trials are repeated in rounds, until there are so many of a reading. Most races show in the first round;
+#: what happens once in twenty trials shows in thirty (1 - 0.95**30 = 79 %).
+ROUNDS = (8, 16, 30)
+#: The distribution shows once so many trials of a reading deviate from its commonest outcome.
+DEVIATING = 4
 
 #: Two runs of the same float32 code on the same machine differ by rounding at most; a leak differs by more.
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
@@ -21,15 +27,36 @@ SHARED = ("prediction/before", "prediction/after", "gradient/first", "forward/fi
 AFTERWARDS = ("gradient/inference", "input/inference", "prediction/last", "state/last/", "parameters/last/")
 
 
-def disagreeing(records: Sequence[Record]) -> set[str]:
-    """The readings that disagree with themselves, or with the first reading about what they share."""
+def wanting(records: Sequence[Record]) -> dict[str, int]:
+    """How many trials of which readings are wanted: none of those that agree with themselves and with the first one.
+
+    A reading that only disagrees with the first one is repeated, with that one, for a single round.
+    """
     observed = {reading: [row for row in records if row.reading == reading] for reading in _readings(records)}
-    found = {reading for reading, rows in observed.items() if any(not agree(rows[0], row) for row in rows[1:])}
-    first, *others = observed
-    for reading in others:
-        if reading in ("unsettled", "immediate") and not agree(observed[first][0], observed[reading][0], SHARED):
-            found |= {first, reading}
+    found: dict[str, int] = {}
+    for reading, rows in observed.items():
+        deviating = len(rows) - _commonest(rows)
+        if 0 < deviating < DEVIATING:
+            found[reading] = next((count for count in ROUNDS if count > len(rows)), len(rows))
+    first = next(iter(observed))
+    for reading in ("unsettled", "immediate"):
+        if reading in observed and not agree(observed[first][0], observed[reading][0], SHARED):
+            for one in (first, reading):
+                found.setdefault(one, max(ROUNDS[0], len(observed[one])))
     return found
+
+
+def _commonest(rows: Sequence[Record]) -> int:
+    """How often the commonest of the outcomes occurs."""
+    counts: list[tuple[Record, int]] = []
+    for row in rows:
+        for index, (known, count) in enumerate(counts):
+            if agree(known, row):
+                counts[index] = known, count + 1
+                break
+        else:
+            counts.append((row, 1))
+    return max(count for _, count in counts)
 
 
 def agree(one: Record, other: Record, about: Iterable[str] = ("",)) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import selectors
 import shutil
@@ -15,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from crosscheck.cells import Status, Trial
-from crosscheck.environments.environment import Environment, describe, make
-from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
-from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import disagreeing
-from crosscheck.matrix.journal import Journal, Record
+from crosscheck.cells import Status
+from crosscheck.environments.environment import make
+from crosscheck.errors import EnvironmentFailure
+from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
@@ -28,12 +26,6 @@ from crosscheck.networks import FORMS, Network, prepared
 
 __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 
-#: Disagreeing trials are repeated until there are so many of a reading.
-REPEATS = 30
-#: How a trial must have ended for the cell's other trials to be run.
-WORTH_MORE = (Status.OK, Status.CRASHED)
-#: What a fork itself may have caused: such a trial is run again in an interpreter of its own, and that run counts.
-SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 #: Bytes that the trials under way may need at once, exported files included.
 SCRATCH_ROOM = 500 * 10**6
 #: A target whose server dies again and again (not one of its trials: the server itself) is given up.
@@ -65,20 +57,6 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass
-class Measured:
-    """What a run leaves: per cell the journal keys of its trials, or the status that kept it from being measured."""
-
-    keys: dict[str, list[str]] = field(default_factory=dict)
-    statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
-    environments: dict[str, Environment] = field(default_factory=dict)
-    import_seconds: dict[str, float] = field(default_factory=dict)
-    #: Until the last environment was made, beside which cells were measured already.
-    environment_seconds: float = 0.0
-    ran: int = 0
-    reused: int = 0
-
-
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
@@ -100,38 +78,24 @@ def _scratch() -> str | None:
     return str(memory) if roomy else None
 
 
-@dataclass
-class _Progressing:
-    """A cell under way: how many of its trials are out, and the records that are in."""
-
-    planned: Planned
-    missing: int = 0
-    keys: dict[Trial, str] = field(default_factory=dict)
-    repeated: bool = False
-
-
 class _Run:
     def __init__(
         self, plan: Sequence[Planned], journal: Journal, settings: Settings, progress: Progress, scratch: Path
     ) -> None:
-        self.plan, self.journal, self.settings, self.progress, self.scratch = plan, journal, settings, progress, scratch
-        self.done = Measured()
+        self.settings, self.progress, self.scratch = settings, progress, scratch
         self.start = time.monotonic()
-        self.have = journal.reusable()
-        self.cells: dict[str, _Progressing] = {}
-        self.queues: dict[Target, deque[Trial]] = {}
+        self.ledger = Ledger(plan, journal, settings.isolation, progress.cell)
+        self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
         self.deaths: dict[Target, int] = {}
-        self.suspects: dict[Trial, Record] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
         self.folders: dict[tuple[str, str], Path] = {}
 
     def run(self) -> Measured:
-        self._sort_out()
         making = [target for target in self.queues if not self.done.environments[target.id].exists]
         self.waiting.extend(sorted(self.queues.keys() - set(making), key=lambda target: -len(self.queues[target])))
-        self.progress.begin(len(making), len(self.cells), sum(not row.missing for row in self.cells.values()))
+        self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)
         woken, wake = os.pipe()
         self.selector.register(woken, selectors.EVENT_READ, None)
         # Two at once: one unpacks while the other one's download waits for the network.
@@ -158,61 +122,6 @@ class _Run:
             os.close(wake)
         return self.done
 
-    def _sort_out(self) -> None:
-        """Which trials the journal has, and which must be run, by target."""
-        for planned in self.plan:
-            cell, target = planned.cell.id, planned.target
-            if planned.lacking is not None:
-                self.done.statuses[cell] = (Status.NOT_IN_RELEASE, planned.lacking, "")
-                continue
-            environment = self._environment(target)
-            if isinstance(environment, EnvironmentFailure):
-                self.done.statuses[cell] = (_status(environment), str(environment), "")
-                continue
-            state = self.cells[cell] = _Progressing(planned)
-            for trial in planned.trials:
-                self._queue(state, trial)
-                if self.have.get(state.keys[trial], Status.OK) not in WORTH_MORE:
-                    break
-            if not state.missing:
-                self._repeat(state)
-            self._finish_if_done(state)
-
-    def _environment(self, target: Target) -> Environment | EnvironmentFailure:
-        if target.id not in self.done.environments:
-            try:
-                self.done.environments[target.id] = describe(target.runtime, target.release, target.variant)
-            except EnvironmentFailure as failure:
-                return failure
-        return self.done.environments[target.id]
-
-    def _queue(self, state: _Progressing, trial: Trial) -> None:
-        """Have a trial run unless the journal has it."""
-        target = state.planned.target
-        key = cache.key(state.planned, trial, self.done.environments[target.id], self.settings.isolation)
-        state.keys[trial] = key
-        if key in self.have:
-            self.done.reused += 1
-            return
-        state.missing += 1
-        self.queues.setdefault(target, deque()).append(trial)
-
-    def _repeat(self, state: _Progressing) -> None:
-        """All trials are in: where they disagree, more of them are wanted, once."""
-        if state.repeated:
-            return
-        state.repeated = True
-        records = self.journal.records(state.keys.values())
-        for reading in sorted(disagreeing(records)):
-            for repeat in range(REPEATS):
-                trial = Trial(state.planned.cell, reading, repeat)
-                if trial not in state.keys:
-                    self._queue(state, trial)
-
-    def _finish_if_done(self, state: _Progressing) -> None:
-        if not state.missing:
-            self.done.keys[state.planned.cell.id] = list(state.keys.values())
-
     def _make(self, target: Target) -> None:
         self.progress.environment(target.id, "making")
         make(target.runtime, target.release, self.done.environments[target.id])
@@ -225,31 +134,26 @@ class _Run:
                 future.result()
             except EnvironmentFailure as failure:
                 self.progress.environment(target.id, str(failure))
-                self._give_up(target, _status(failure), str(failure), "")
+                self.ledger.give_up(target, status_of(failure), str(failure))
             else:
                 self.done.environment_seconds = time.monotonic() - self.start
                 self.progress.environment(target.id, "ready")
                 self.waiting.append(target)
 
     def _fill(self) -> None:
-        """Put free places to use: first by starting servers, so that no core waits for an import at the end."""
-        while self._busy() < self.settings.jobs:
-            fed = min(
-                (server for target, server in self.servers.items() if server.ready and self.queues[target]),
-                key=lambda server: len(server.under_way),
-                default=None,
-            )
-            if self.waiting and len(self.servers) < self.settings.jobs:
-                self._start(self.waiting.popleft())
-            elif fed is not None:
-                self._send(fed)
-            else:
-                break
-        self.progress.running([target.id for target in self.servers])
+        """Put free places to use: first by starting servers, so that no core waits for an import at the end.
 
-    def _busy(self) -> int:
-        """Trials under way, and imports."""
-        return sum(len(server.under_way) if server.ready else 1 for server in self.servers.values())
+        Every server has one trial more than it may run at once, so that none waits for us between two of them.
+        """
+        while self.waiting and len(self.servers) < self.settings.jobs:
+            self._start(self.waiting.popleft())
+        ready = [server for server in self.servers.values() if server.ready]
+        places = self.settings.jobs - (len(self.servers) - len(ready))
+        for number, server in enumerate(ready):
+            at_once = places // len(ready) + (number < places % len(ready))
+            while self.queues[server.target] and len(server.under_way) <= at_once:
+                self._send(server, at_once)
+        self.progress.running([target.id for target in self.servers])
 
     def _start(self, target: Target) -> None:
         folder = self.scratch / f"{target.id}-{self.deaths.get(target, 0)}"
@@ -259,11 +163,10 @@ class _Run:
         self.servers[target] = server
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
-    def _send(self, server: ProbeServer) -> None:
-        trial = self.queues[server.target].popleft()
-        planned = self.cells[trial.cell.id].planned
-        isolation = "new-interpreter" if trial in self.suspects else self.settings.isolation
-        server.send(planned, trial.reading, self._network(planned.network, planned.target), isolation, trial)
+    def _send(self, server: ProbeServer, at_once: int) -> None:
+        planned, trial, isolation = self.ledger.take(server.target)
+        network = self._network(planned.network, planned.target)
+        server.send(planned, trial.reading, network, isolation, at_once, trial)
 
     def _network(self, network: Network, target: Target) -> Path:
         """The folder in which the probe finds the network, with the ONNX forms that modes are named after."""
@@ -284,36 +187,9 @@ class _Run:
         if server.ready and target.id not in self.done.import_seconds:
             self.done.import_seconds[target.id] = server.import_seconds
         for trial, record in finished:
-            self._record(trial, record)
+            self.ledger.record(trial, record)
         if server.ready and not server.under_way and not self.queues[target]:
             self._stop(server)
-
-    def _record(self, trial: Trial, record: Record) -> None:
-        state = self.cells[trial.cell.id]
-        if trial in self.suspects:
-            record = _acquitted(record, self.suspects.pop(trial))
-        elif record.status in SUSPICIOUS and self.settings.isolation == "fork":
-            self.suspects[trial] = record
-            self.queues[state.planned.target].appendleft(trial)
-            return
-        self.journal.append(state.keys[trial], trial.cell.id, trial.repeat, record)
-        self.done.ran += 1
-        state.missing -= 1
-        if record.status not in WORTH_MORE:
-            self._drop(state)
-        if not state.missing:
-            self._repeat(state)
-        self._finish_if_done(state)
-        if not state.missing:
-            self.progress.cell(trial.cell.id)
-
-    def _drop(self, state: _Progressing) -> None:
-        """What one trial could not do, the others need not try."""
-        queue = self.queues[state.planned.target]
-        for trial in [trial for trial in state.keys if trial in queue]:
-            queue.remove(trial)
-            del state.keys[trial]
-            state.missing -= 1
 
     def _stop(self, server: ProbeServer) -> None:
         self.selector.unregister(server.replies)
@@ -324,35 +200,10 @@ class _Run:
         """A server that died takes its trials with it; they are run again by another one, a few times."""
         target = server.target
         for trial, _ in server.under_way.values():
-            self.queues[target].appendleft(trial)
+            self.ledger.put_back(trial)
         self._stop(server)
         self.deaths[target] = self.deaths.get(target, 0) + 1
         if death.status is Status.IMPORT_FAILED or self.deaths[target] >= SERVER_DEATHS:
-            self._give_up(target, death.status, death.reason, death.stderr)
+            self.ledger.give_up(target, death.status, death.reason, death.stderr)
         else:
             self.waiting.append(target)
-
-    def _give_up(self, target: Target, status: Status, reason: str, stderr: str) -> None:
-        """None of the target's remaining cells can be measured."""
-        self.queues[target].clear()
-        for cell, state in self.cells.items():
-            if state.planned.target == target and state.missing:
-                self.done.statuses[cell] = (status, reason, stderr)
-                self.progress.cell(cell)
-
-
-def _acquitted(record: Record, forked: Record) -> Record:
-    """The run in an interpreter of its own, with a word on what became of the forked one where they differ."""
-    if record.status == forked.status:
-        return record
-    note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
-    return dataclasses.replace(record, reason="; ".join(filter(None, (record.reason, note))))
-
-
-def _status(failure: EnvironmentFailure) -> Status:
-    match failure:
-        case Unavailable():
-            return Status.UNAVAILABLE
-        case InstallFailed():
-            return Status.INSTALL_FAILED
-    raise TypeError(f"no status for {failure!r}")

@@ -84,9 +84,11 @@ def _suits(
         return False
     if wanted.scenarios or wanted.networks:
         return True
-    if target.variant.name != "plain" and not facts.for_variants:
+    plain = target.variant.name == "plain"
+    if not plain and not facts.for_variants:
         return False
-    return wanted.everything or network.name in facts.default_networks
+    suiting = facts.all_networks if wanted.everything and plain else facts.default_networks
+    return suiting is None or network.name in suiting
 
 
 def _planned(target: Target, mode: Mode, network: Network, scenario: Scenario, trials: int) -> Planned:

@@ -28,8 +28,10 @@ class ScenarioFacts:
     steps: str
     asks: frozenset[Asks]
     readings: tuple[str, ...]
-    #: The networks of the default matrix; with `--network` or `--all`, every network that suits.
+    #: The networks of the default matrix, and those of the variants, which ask whether a switch changes the answer.
     default_networks: frozenset[str]
+    #: The networks of `--all`; None: all of them. `--network` takes any that suits.
+    all_networks: frozenset[str] | None = None
     #: Only networks that come with held-out images and labels.
     needs_labels: bool = False
     #: Only modes with this intent; None: both.
@@ -64,6 +66,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_GRADIENT,
         readings=("alone", "after-other", "after-same"),
         default_networks=frozenset({"seed-batch"}),
+        all_networks=frozenset({"seed-batch", "conv", "inception"}),
         intent=Intent.INFERENCE,
     ),
     Scenario.TWENTY: ScenarioFacts(
@@ -88,6 +91,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_GRADIENT,
         readings=("undisturbed",),
         default_networks=frozenset({"seed-batch"}),
+        all_networks=frozenset({"seed-batch", "conv"}),
     ),
     Scenario.EXPORT: ScenarioFacts(
         question="Does writing the network to the runtime's own files change it, or what it predicts when read back?",

@@ -47,7 +47,6 @@ class ProbeServer:
         self.folder = folder
         self.under_way: dict[int, tuple[Any, Path]] = {}
         self.ready = False
-        self.version: str | None = None
         self.import_seconds = 0.0
         self._rest = b""
         self._count = 0
@@ -77,8 +76,8 @@ class ProbeServer:
         os.close(their_requests)
         os.close(their_replies)
 
-    def send(self, planned: Planned, reading: str, network: Path, isolation: str, tag: Any) -> None:
-        """Have a trial run; `tag` comes back with its record."""
+    def send(self, planned: Planned, reading: str, network: Path, isolation: str, at_once: int, tag: Any) -> None:
+        """Have a trial run once fewer than `at_once` of the server's are running; `tag` comes back with its record."""
         self._count += 1
         out = self.folder / str(self._count)
         out.mkdir()
@@ -90,6 +89,7 @@ class ProbeServer:
             "scenario": planned.cell.scenario.value,
             "reading": reading,
             "isolation": isolation,
+            "at_once": at_once,
             "seconds": self.limits.seconds,
             "bytes": self.limits.memory,
         }
@@ -109,7 +109,7 @@ class ProbeServer:
             if "failed" in reply:
                 raise ServerDied(Status.IMPORT_FAILED, reply["failed"], self._stderr())
             if "ready" in reply:
-                self.ready, self.version, self.import_seconds = True, reply["ready"], reply["import_seconds"]
+                self.ready, self.import_seconds = True, reply["import_seconds"]
                 continue
             tag, out = self.under_way.pop(reply["trial"])
             finished.append((tag, _collect(out, reply, tag.reading)))

@@ -5,9 +5,11 @@ What only the host needs stays out: an empty package stands in for `crosscheck/_
 
 import os
 import sys
+import time
 import types
 
 if __name__ == "__main__":
+    start = time.perf_counter()
     package = types.ModuleType("crosscheck")
     package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     sys.modules["crosscheck"] = package
@@ -15,4 +17,4 @@ if __name__ == "__main__":
 
     from crosscheck.probe.server import main
 
-    main(sys.argv[1:])
+    main(sys.argv[1:], start)

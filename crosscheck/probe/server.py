@@ -4,14 +4,15 @@ Requests and replies are JSON lines on two pipes of their own, because several r
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
     request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading",
-               "isolation": "fork" | "new-interpreter", "seconds": limit, "bytes": limit}
+               "isolation": "fork" | "new-interpreter", "at_once": n, "seconds": limit, "bytes": limit}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
     reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
                "peak_bytes": n, "wall_seconds": s}
 
-Several trials may be under way at once; the host decides how many by what it has sent.
+Several trials may run at once: a request waits until fewer than its `at_once` are running.
 """
 
+import collections
 import contextlib
 import importlib.util
 import json
@@ -21,7 +22,7 @@ import select
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Deque, Dict, List, Optional
 
 from crosscheck.probe import trial
 from crosscheck.probe.adapter import Adapter
@@ -141,6 +142,7 @@ class Server:
         self.work = work
         self.prepare = prepare
         self.children: Dict[int, Child] = {}
+        self.waiting: Deque[Dict[str, Any]] = collections.deque()
         self.rest = b""
 
     def serve(self) -> None:
@@ -163,9 +165,16 @@ class Server:
                     if request is None:
                         self.end()
                         return
-                    self.prepare(request)
-                    child = Child(request, self.work)
-                    self.children[child.pid] = child
+                    self.waiting.append(request)
+            self.start()
+
+    def start(self) -> None:
+        """Fork the trials for which there is a place."""
+        while self.waiting and len(self.children) < self.waiting[0]["at_once"]:
+            request = self.waiting.popleft()
+            self.prepare(request)
+            child = Child(request, self.work)
+            self.children[child.pid] = child
 
     def read(self) -> List[Optional[Dict[str, Any]]]:
         """Requests that arrived; None for the end."""
@@ -193,11 +202,12 @@ class Server:
         os.write(self.replies, encode(reply))
 
 
-def main(arguments: List[str]) -> None:
+def main(arguments: List[str], start: float) -> None:
     """`bootstrap.py ADAPTER serve REQUESTS REPLIES [--import]` serves; `... ADAPTER trial REQUEST` is one trial.
 
     ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON. Only a
-    server that has imported the runtime can fork trials.
+    server that has imported the runtime can fork trials. `start` is when the interpreter began, by time.perf_counter():
+    the time that the import took has all in it that the runtime needs, numpy too.
     """
     path, purpose = arguments[:2]
     if purpose == "trial":
@@ -206,7 +216,6 @@ def main(arguments: List[str]) -> None:
     requests, replies = int(arguments[2]), int(arguments[3])
     for pipe in (requests, replies):
         os.set_inheritable(pipe, False)
-    start = time.perf_counter()
     try:
         adapter = load_adapter(path)
         version = adapter.load() if "--import" in arguments else None
@@ -229,6 +238,7 @@ def main(arguments: List[str]) -> None:
     server = Server(requests, replies, work, prepare)
     server.send({"ready": version, "import_seconds": time.perf_counter() - start})
     server.serve()
+    os._exit(0)  # a runtime's own clearing up takes longer than a trial, and nobody needs it
 
 
 def exec_trial(path: str, request: Dict[str, Any]) -> None:

@@ -3,9 +3,9 @@
     uv run python tests/benchmarks/mxnet_matrix.py [WHAT ...] [--network GLOB] [--mode GLOB] [--scenario GLOB]
 
 Prints, from one run of the same cells on an idle machine: the wall time of the measuring; the floor, which is one
-import per release plus what the trials themselves computed, over the cores used; and the time that one new interpreter
-a trial takes. The latter is measured on every k-th cell of each release (`--every`) and scaled up: all of them would
-take hours. Environments are made beforehand and are not part of any figure.
+import per release plus the CPU time of the trials' own steps, over the cores used; and the time that one new
+interpreter a trial takes. The latter is measured on every k-th cell of each release (`--every`) and scaled up: all of
+them would take hours. Environments are made beforehand and are not part of any figure.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 class Timed:
-    """One run: its wall time and the trials' own computation, in seconds."""
+    """One run: its wall time and the CPU seconds of the trials' own computation."""
 
     def __init__(self, measured: Measured, wall: float, own: float) -> None:
         self.measured = measured
@@ -81,7 +81,7 @@ def timed(plan: Sequence[Planned], isolation: str) -> Timed:
             start = time.perf_counter()
             measured = measure(plan, journal, Settings(cores(), isolation), progress)
             wall = time.perf_counter() - start
-        own = sum(record.seconds for keys in measured.keys.values() for record in journal.records(keys))
+        own = sum(record.cpu_seconds for keys in measured.keys.values() for record in journal.records(keys))
     return Timed(measured, wall, own)
 
 

@@ -1,0 +1,189 @@
+"""Which trials of a plan are still to be run, and what becomes of a cell as they come in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from crosscheck.cells import Status, Trial
+from crosscheck.environments.environment import Environment, describe
+from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
+from crosscheck.matrix import cache
+from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.journal import Journal, Record
+from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.selection import Target
+
+__all__ = ["Ledger", "Measured"]
+
+#: How a trial must have ended for the cell's other trials to be run.
+WORTH_MORE = (Status.OK, Status.CRASHED)
+#: What a fork itself may have caused: such a trial is run again in an interpreter of its own, and that run counts.
+SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
+
+
+@dataclass
+class Measured:
+    """What a run leaves: per cell the journal keys of its trials, or the status that kept it from being measured."""
+
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    import_seconds: dict[str, float] = field(default_factory=dict)
+    #: Until the last environment was made, beside which cells were measured already.
+    environment_seconds: float = 0.0
+    ran: int = 0
+    reused: int = 0
+
+
+@dataclass
+class _UnderWay:
+    """A cell that is not done: how many of its trials are missing, and the journal keys of all of them."""
+
+    planned: Planned
+    missing: int = 0
+    keys: dict[Trial, str] = field(default_factory=dict)
+
+
+class Ledger:
+    """Every trial that the journal does not have, and those that disagreeing ones call for, by target.
+
+    `finished` is told each cell that is done after the start.
+    """
+
+    def __init__(
+        self, plan: Sequence[Planned], journal: Journal, isolation: str, finished: Callable[[str], None]
+    ) -> None:
+        self.journal, self.isolation, self.finished = journal, isolation, finished
+        self.done = Measured()
+        self.queues: dict[Target, deque[Trial]] = {}
+        self._have = journal.reusable()
+        self._cells: dict[str, _UnderWay] = {}
+        self._suspects: dict[Trial, Record] = {}
+        for planned in plan:
+            self._enter(planned)
+
+    @property
+    def cells(self) -> int:
+        """How many cells can be measured at all."""
+        return len(self._cells)
+
+    @property
+    def reused(self) -> int:
+        """How many of them need no trial."""
+        return sum(not cell.missing for cell in self._cells.values())
+
+    def take(self, target: Target) -> tuple[Planned, Trial, str]:
+        """The next trial that the target has to run, its cell's plan, and its isolation."""
+        trial = self.queues[target].popleft()
+        isolation = "new-interpreter" if trial in self._suspects else self.isolation
+        return self._cells[trial.cell.id].planned, trial, isolation
+
+    def put_back(self, trial: Trial) -> None:
+        """The trial was taken and came to nothing."""
+        self.queues[self._cells[trial.cell.id].planned.target].appendleft(trial)
+
+    def record(self, trial: Trial, record: Record) -> None:
+        """A trial is in. What a fork may have caused is not believed before an interpreter of its own did the same."""
+        cell = self._cells[trial.cell.id]
+        if trial in self._suspects:
+            record = _acquitted(record, self._suspects.pop(trial))
+        elif record.status in SUSPICIOUS and self.isolation == "fork":
+            self._suspects[trial] = record
+            self.put_back(trial)
+            return
+        self.journal.append(cell.keys[trial], trial.cell.id, trial.repeat, record)
+        self.done.ran += 1
+        cell.missing -= 1
+        if record.status not in WORTH_MORE:
+            self._drop(cell)
+        self._settle(cell)
+        if not cell.missing:
+            self.finished(trial.cell.id)
+
+    def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
+        """None of the target's remaining cells can be measured."""
+        self.queues[target].clear()
+        for name, cell in self._cells.items():
+            if cell.planned.target == target and cell.missing:
+                self.done.statuses[name] = (status, reason, stderr)
+                self.finished(name)
+
+    def _enter(self, planned: Planned) -> None:
+        name, target = planned.cell.id, planned.target
+        if planned.lacking is not None:
+            self.done.statuses[name] = (Status.NOT_IN_RELEASE, planned.lacking, "")
+            return
+        environment = self._environment(target)
+        if isinstance(environment, EnvironmentFailure):
+            self.done.statuses[name] = (status_of(environment), str(environment), "")
+            return
+        cell = self._cells[name] = _UnderWay(planned)
+        for trial in planned.trials:
+            self._queue(cell, trial)
+            if self._have.get(cell.keys[trial], Status.OK) not in WORTH_MORE:
+                break
+        self._settle(cell)
+
+    def _environment(self, target: Target) -> Environment | EnvironmentFailure:
+        if target.id not in self.done.environments:
+            try:
+                self.done.environments[target.id] = describe(target.runtime, target.release, target.variant)
+            except EnvironmentFailure as failure:
+                return failure
+        return self.done.environments[target.id]
+
+    def _queue(self, cell: _UnderWay, trial: Trial) -> None:
+        """Have a trial run unless the journal has it."""
+        target = cell.planned.target
+        key = cache.key(cell.planned, trial, self.done.environments[target.id], self.isolation)
+        cell.keys[trial] = key
+        if key in self._have:
+            self.done.reused += 1
+            return
+        cell.missing += 1
+        self.queues.setdefault(target, deque()).append(trial)
+
+    def _settle(self, cell: _UnderWay) -> None:
+        """Once all trials are in: where they disagree more of them are wanted, until the distribution shows."""
+        while not cell.missing:
+            more = wanting(self.journal.records(cell.keys.values()))
+            trials = [
+                trial
+                for reading, count in more.items()
+                for trial in (Trial(cell.planned.cell, reading, repeat) for repeat in range(count))
+                if trial not in cell.keys
+            ]
+            if not trials:
+                self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
+                return
+            for trial in trials:
+                self._queue(cell, trial)
+
+    def _drop(self, cell: _UnderWay) -> None:
+        """What one trial could not do, the others need not try."""
+        queue = self.queues[cell.planned.target]
+        for trial in [trial for trial in cell.keys if trial in queue]:
+            queue.remove(trial)
+            del cell.keys[trial]
+            cell.missing -= 1
+
+
+def _acquitted(record: Record, forked: Record) -> Record:
+    """The run in an interpreter of its own, with a word on what became of the forked one where they differ."""
+    if record.status == forked.status:
+        return record
+    note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
+    return dataclasses.replace(record, reason="; ".join(filter(None, (record.reason, note))))
+
+
+def status_of(failure: EnvironmentFailure) -> Status:
+    """What a cell is told whose environment could not be had."""
+    match failure:
+        case Unavailable():
+            return Status.UNAVAILABLE
+        case InstallFailed():
+            return Status.INSTALL_FAILED
+    raise TypeError(f"no status for {failure!r}")

@@ -1,0 +1,51 @@
+"""Trials that disagree are repeated until their distribution shows; those that agree are left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from crosscheck.cells import Status
+from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.journal import Record
+
+
+def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
+    keys = json.dumps(["prediction/after", "<f4", [1]]) + "\n"
+    numbers = np.array([value], "<f4").tobytes()
+    return Record(reading, status, None, "", keys, numbers, 0.0, 0.0, 0, "")
+
+
+def trials(values: Sequence[float], reading: str = "undisturbed") -> list[Record]:
+    return [trial(reading, value) for value in values]
+
+
+def test_trials_that_agree_are_enough() -> None:
+    assert {} == wanting([*trials([1, 1]), trial("timed", 2)])
+
+
+def test_rounding_is_no_disagreement() -> None:
+    assert {} == wanting(trials([1, 1 + 1e-6]))
+
+
+def test_the_first_round_is_enough_where_every_trial_differs() -> None:
+    assert {"undisturbed": 8} == wanting(trials([1, 2]))
+    assert {} == wanting(trials(range(8)))
+
+
+def test_a_rare_outcome_is_looked_for_longer() -> None:
+    assert {"undisturbed": 16} == wanting(trials([1] * 7 + [2]))
+    assert {"undisturbed": 30} == wanting(trials([1] * 15 + [2]))
+    assert {"undisturbed": 30} == wanting(trials([1] * 29 + [2]))
+
+
+def test_a_reading_against_the_first_one_has_one_round_of_both() -> None:
+    apart = [*trials([1, 1]), trial("immediate", 2)]
+    assert {"undisturbed": 8, "immediate": 8} == wanting(apart)
+    assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1] * 8), *trials([2] * 8, "immediate")])
+
+
+def test_trials_that_end_differently_disagree() -> None:
+    assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
