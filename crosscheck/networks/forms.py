@@ -1,11 +1,18 @@
-"""Writes a network as ONNX in every opset, in inference and in training form, with and without `momentum`.
+"""Writes a network as ONNX in every opset and form: what exporters write, and the gradient pass makes of it.
 
-Names of forms: `opset-9`, `opset-9-no-momentum`, `opset-15-training`, `opset-15-training-no-momentum`, and
-`opset-15-training-unread`, whose new statistics are outputs of the nodes, but not of the graph.
+A form's name is `opset-9` and, in this order, whatever it has of:
+
+    -training     every BatchNormalization has training_mode = 1, and its new statistics are graph outputs
+    -batch        batch statistics by plain operators, as `crosscheck gradient --training` writes them
+    -unread       the new statistics are outputs of the nodes, but not of the graph
+    -no-momentum  without the attribute
+    -fed          the moving statistics are graph inputs, which the user feeds with every call
+    -gradient     also computes the gradient, for a cotangent that is one more input
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +20,16 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.networks.network import Network
 
 __all__ = ["FORMS", "Form", "build_model", "running_name", "write"]
 
+#: The first whose BatchNormalization has no `is_test`.
+FIRST_OPSET = 7
+#: The first that the gradient pass writes.
+GRADIENT_OPSET = 9
 #: BatchNormalization has had `training_mode` since this opset.
 TRAINING_OPSET = 14
 #: Until this IR version every initialiser must be a graph input, too.
@@ -29,14 +41,20 @@ class Form:
     """One way of writing a network as ONNX.
 
     training: every BatchNormalization has training_mode = 1, and its new running mean and variance are graph outputs.
-    read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
     momentum: whether the attribute is written; left out, readers have to assume ONNX's default, 0.9.
+    read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
+    fed: whether the moving statistics are graph inputs instead of initialisers.
+    gradient: whether the graph also computes the gradient (`crosscheck.networks.differentiate`).
+    batch: whether it is the gradient with batch statistics, which plain operators compute.
     """
 
     opset: int
-    training: bool
-    momentum: bool
+    training: bool = False
+    momentum: bool = True
     read: bool = True
+    fed: bool = False
+    gradient: bool = False
+    batch: bool = False
 
     @property
     def ir(self) -> int:
@@ -46,19 +64,33 @@ class Form:
     @property
     def name(self) -> str:
         """The form's name, which is also its file's."""
-        training = f"{'-training' * self.training}{'-unread' * (not self.read)}"
-        return f"opset-{self.opset}{training}{'-no-momentum' * (not self.momentum)}"
+        parts = {
+            "-training": self.training,
+            "-batch": self.batch,
+            "-unread": not self.read,
+            "-no-momentum": not self.momentum,
+            "-fed": self.fed,
+            "-gradient": self.gradient,
+        }
+        return f"opset-{self.opset}" + "".join(part for part, here in parts.items() if here)
+
+    @property
+    def possible(self) -> bool:
+        """Whether ONNX has such a form."""
+        if self.opset < (TRAINING_OPSET if self.training else GRADIENT_OPSET if self.gradient else FIRST_OPSET):
+            return False
+        if self.batch and (self.training or not self.gradient):
+            return False
+        return self.read or (self.training and not self.gradient)
 
 
-#: Every form that the installed onnx can check, by name, from opset 7 on.
+#: Every form that the installed onnx can check, by name.
 FORMS: dict[str, Form] = {
     form.name: form
-    for opset in range(7, onnx.defs.onnx_opset_version() + 1)
-    for training in (False, True)
-    for momentum in (True, False)
-    for read in (True, False)
-    if (opset >= TRAINING_OPSET or not training) and (read or training)
-    for form in [Form(opset, training, momentum, read)]
+    for opset in range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)
+    for switches in itertools.product((False, True), repeat=6)
+    for form in [Form(opset, *switches)]
+    if form.possible
 }
 
 
@@ -90,10 +122,14 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         nodes.append(
             helper.make_node(node["op"], node["inputs"], produced, name=node["name"], **_attributes(node, form))
         )
+    fed = set(_statistics(graph)) if form.fed else set()
     inputs = [_value(item["name"], list(item["shape"])) for item in graph["inputs"]]
-    if form.ir <= LAST_IR_WITH_WEIGHT_INPUTS:
-        inputs += [_value(name, list(value.shape)) for name, value in weights.items()]
-    initialisers = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
+    inputs += [
+        _value(name, list(value.shape))
+        for name, value in weights.items()
+        if name in fed or form.ir <= LAST_IR_WITH_WEIGHT_INPUTS
+    ]
+    initialisers = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items() if name not in fed]
     model = helper.make_model(
         helper.make_graph(nodes, graph["name"], inputs, outputs, initialisers),
         producer_name="crosscheck",
@@ -102,7 +138,11 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         opset_imports=[helper.make_opsetid("", form.opset)],
     )
     onnx.checker.check_model(model, full_check=True)
-    return model
+    return differentiate(model, training=form.batch) if form.gradient else model
+
+
+def _statistics(graph: Graph) -> list[str]:
+    return [name for node in graph["nodes"] if node["op"] == "BatchNormalization" for name in node["inputs"][3:]]
 
 
 def _attributes(node: Node, form: Form) -> dict[str, Any]:

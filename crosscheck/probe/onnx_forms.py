@@ -1,6 +1,8 @@
 """Runtimes that read ONNX files: a mode is the form in which the network is written, and is named as the form is."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Contract, Mode, Network
 
@@ -21,58 +23,133 @@ TRAINING = (
 )
 
 
+GRADIENT = (
+    "The file holds the network and, in plain operators, its gradient. Initialisers are constants of the graph, inputs "
+    "belong to the caller, and no operator of the file writes to either: who runs it has changed nothing."
+)
+IR_PAGE = "https://github.com/onnx/onnx/blob/main/docs/IR.md#graphs"
+
+
 class Forms:
-    """Makes modes of forms; `call` is the code that runs a file, with `{}` for its name without the ending."""
+    """Makes modes of forms; `call` is the code that runs a file, with `{}` for its name without the ending.
 
-    def __init__(self, call: str) -> None:
+    `gradient_call`, likewise, asks for the second output of a file that has the gradient in it.
+    """
+
+    def __init__(self, call: str, gradient_call: str = "") -> None:
         self.call = call
+        self.gradient_call = gradient_call
 
-    def inference(self, opset: int, version: int, momentum: bool = True, default: bool = True) -> Mode:
+    def inference(
+        self, opset: int, version: int, momentum: bool = True, fed: bool = False, default: bool = True
+    ) -> Mode:
         """The network as exported for inference in `opset`, whose BatchNormalization is the one since `version`."""
-        name = "opset-{}{}".format(opset, "" if momentum else "-no-momentum")
-        return self._mode(name, "inference", TEST_MODE if version < 14 else INFERENCE, version, default)
+        name = "opset-{}{}{}".format(opset, "" if momentum else "-no-momentum", "-fed" if fed else "")
+        return self._prediction(name, "inference", TEST_MODE if version < 14 else INFERENCE, version, default)
 
     def training(
-        self, opset: int, version: int, momentum: bool = True, read: bool = True, default: bool = True
+        self,
+        opset: int,
+        version: int,
+        momentum: bool = True,
+        read: bool = True,
+        fed: bool = False,
+        default: bool = True,
     ) -> Mode:
         """The network with training_mode = 1; the new statistics are graph outputs (`read`), or end in the graph."""
-        name = "opset-{}-training{}{}".format(opset, "" if read else "-unread", "" if momentum else "-no-momentum")
-        return self._mode(name, "training", TRAINING, version, default)
+        name = "opset-{}-training{}{}{}".format(
+            opset, "" if read else "-unread", "" if momentum else "-no-momentum", "-fed" if fed else ""
+        )
+        return self._prediction(name, "training", TRAINING, version, default)
 
-    def _mode(self, name: str, intent: str, says: str, version: int, default: bool) -> Mode:
+    def gradient(self, opset: int, statistics: str = "", fed: bool = False, default: bool = True) -> Mode:
+        """The network with its gradient, as crosscheck's pass writes it.
+
+        `statistics`: "" for the moving ones, "batch" for the batch's by plain operators, "training" for training_mode.
+        """
+        kind = ("-" + statistics if statistics else "") + ("-fed" if fed else "")
+        name = "opset-{}{}-gradient".format(opset, kind)
+        inference = "opset-{}{}-gradient".format(opset, "-fed" if fed else "")
+        other = "opset-{}-{}{}-gradient".format(opset, "batch", "-fed" if fed else "")
+        return Mode(
+            name,
+            "training" if statistics else "inference",
+            "gradient",
+            self.gradient_call.replace("{}", name),
+            Contract("stay", GRADIENT, IR_PAGE),
+            inference=inference,
+            training=None if statistics else other,
+            default=default,
+        )
+
+    def _prediction(self, name: str, intent: str, says: str, version: int, default: bool) -> Mode:
         contract = Contract("stay", says, OPERATOR_PAGE + str(version))
         return Mode(name, intent, "prediction", self.call.replace("{}", name), contract, default=default)
 
 
 class Model(NamedTuple):
-    """What runs the form under test, and what predicts: the same for an inference form."""
+    """What runs each file that a mode needs, and what the user feeds to them all.
+
+    asked: the form under test; predicts: the inference form, the same as `asked` for an inference form.
+    inference: the inference-mode gradient, None for a mode that asks for a prediction.
+    fed: the statistics that go with every call, name -> array; empty where they are initialisers.
+    """
 
     asked: Any
     predicts: Any
+    inference: Any
     input: str
+    cotangent: str
+    fed: Dict[str, Array]
 
 
 class FormAdapter(Adapter):
-    """The verbs of a runtime whose loaded file has `run(None, {input: x}) -> outputs`."""
+    """The verbs of a runtime that reads ONNX files: it says how a file is loaded, and how it is run."""
 
-    #: The form that `predict` uses where the mode's own form is the training one.
+    #: The form that `predict` uses where the mode's own form is not an inference form.
     inference_form = ""
 
     def session(self, path: str) -> Any:
         """What runs the ONNX file at `path`."""
         raise NotImplementedError
 
+    def run(self, session: Any, feeds: Dict[str, Array]) -> List[Array]:
+        """All outputs of the file, in its order, for inputs by name."""
+        return list(session.run(None, feeds))
+
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Model:
         """Read the form's file. Two files have no tensor in common, so `shares` changes nothing."""
-        asked = predicts = self.session(network.onnx[mode])
-        if next(one.intent for one in self.modes if one.name == mode) == "training":
-            predicts = self.session(network.onnx[self.inference_form])
-        return Model(asked, predicts, network.graph["inputs"][0]["name"])
+        form = next(one for one in self.modes if one.name == mode)
+        fed = _statistics(network) if "-fed" in mode else {}
+        asked = predicts = inference = self.session(network.onnx[mode])
+        if form.asks == "gradient" or form.intent == "training":
+            predicts = self.session(network.onnx[self.inference_form + ("-fed" if fed else "")])
+        if form.inference != mode:
+            inference = None if form.inference is None else self.session(network.onnx[form.inference])
+        cotangent = network.graph["outputs"][0]["name"] + ".cotangent"
+        return Model(asked, predicts, inference, network.graph["inputs"][0]["name"], cotangent, fed)
 
     def predict(self, model: Model, x: Array) -> Array:
         """Run the inference form."""
-        return model.predicts.run(None, {model.input: x})[0]
+        return self.run(model.predicts, dict(model.fed, **{model.input: x}))[0]
 
     def forward(self, model: Model, x: Array, mode: str) -> Array:
         """Run the form under test and keep its first output: new statistics are dropped, as by who only wants y."""
-        return model.asked.run(None, {model.input: x})[0]
+        return self.run(model.asked, dict(model.fed, **{model.input: x}))[0]
+
+    def gradient(self, model: Model, x: Array, cotangent: Array, mode: str, between: Callable[[], None]) -> Array:
+        """Run the file and keep its second output, the gradient; one call does forward and backward."""
+        session = model.inference if "-training" not in mode and "-batch" not in mode else model.asked
+        return self.run(session, dict(model.fed, **{model.input: x, model.cotangent: cotangent}))[1]
+
+    def state(self, model: Model) -> Dict[str, Array]:
+        """The arrays that the user feeds: whatever a runtime does with them is there to see."""
+        return model.fed
+
+
+def _statistics(network: Network) -> Dict[str, Array]:
+    """The moving statistics, in arrays of the user's own."""
+    names = [
+        name for node in network.graph["nodes"] if node["op"] == "BatchNormalization" for name in node["inputs"][3:]
+    ]
+    return {name: np.array(network.weights[name]) for name in names}

@@ -1,0 +1,5 @@
+"""From an ONNX model to one that also computes d(sum(output * cotangent)) / d(input), in plain operators."""
+
+from crosscheck.networks.differentiate.sweep import differentiate
+
+__all__ = ["differentiate"]

@@ -1,0 +1,72 @@
+"""One node of the model, as a rule sees it: its attributes, its inputs, and what is known of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate.facts import Facts, Shape
+from crosscheck.networks.graph import Array
+
+__all__ = ["Call"]
+
+
+class Call:
+    """A node of the model. `wanted[i]` says whether the i-th input depends on what is differentiated by."""
+
+    def __init__(self, node: onnx.NodeProto, index: int, facts: Facts, wanted: list[bool]) -> None:
+        self.node = node
+        self.facts = facts
+        self.wanted = wanted
+        self.inputs = list(node.input)
+        self.outputs = list(node.output)
+        self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        self.where = f"{facts.source}: node {node.name or index!r} ({node.op_type})"
+
+    def has(self, index: int) -> bool:
+        """Whether the optional input is there."""
+        return index < len(self.inputs) and bool(self.inputs[index])
+
+    def get(self, name: str, default: Any) -> Any:
+        """An attribute, text decoded, or the operator's default."""
+        value = self.attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def shape(self, index: int) -> Shape:
+        """The shape of the i-th input. Raises NetworkError where even the rank is unknown."""
+        shape = self.facts.shape(self.inputs[index])
+        if shape is None:
+            raise self.refusal(f"takes {self.inputs[index]!r}, whose rank is unknown; export the model with shapes")
+        return shape
+
+    def rank(self, index: int) -> int:
+        """The number of axes of the i-th input."""
+        return len(self.shape(index))
+
+    def sizes(self, index: int, start: int = 0) -> tuple[int, ...]:
+        """The i-th input's sizes from axis `start` on, all of which must be numbers. Raises NetworkError."""
+        sizes = self.shape(index)[start:]
+        if not all(isinstance(size, int) for size in sizes):
+            told = ", ".join("?" if size is None else str(size) for size in self.shape(index))
+            raise self.refusal(
+                f"takes {self.inputs[index]!r} of shape ({told}); export it with fixed sizes from axis {start} on"
+            )
+        return tuple(int(size) for size in sizes if isinstance(size, int))
+
+    def constant(self, index: int, what: str) -> Array:
+        """The numbers of the i-th input, which must be a constant; `what` is how a message calls it."""
+        value = self.facts.value(self.inputs[index])
+        if value is None:
+            raise self.refusal(f"takes {what} from {self.inputs[index]!r}, which is computed; make it a constant")
+        return value
+
+    def dtype(self, index: int) -> np.dtype[Any]:
+        """The element type of the i-th input."""
+        return self.facts.dtype(self.inputs[index])
+
+    def refusal(self, why: str) -> NetworkError:
+        """An error about this node."""
+        return NetworkError(f"{self.where} {why}.")

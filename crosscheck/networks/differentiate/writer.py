@@ -1,0 +1,127 @@
+"""Adds plain operators to a graph, spelt as its opset wants them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from crosscheck.networks.graph import Array
+
+__all__ = ["Writer"]
+
+#: From these opsets on, an operator takes its axes (and the like) as inputs instead of attributes.
+AXES_AS_INPUT = {
+    "ReduceSum": 13,
+    "Squeeze": 13,
+    "Unsqueeze": 13,
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
+}
+SLICE_BY_INPUT, PAD_BY_INPUT, FLOATS_COMPARE_EQUAL = 10, 11, 11
+
+
+class Writer:
+    """Collects nodes and initialisers under names that nothing else has. Methods return the name of their result.
+
+    opset: of the default domain. dtype: of numbers that are written as Python's.
+    """
+
+    def __init__(self, opset: int, dtype: np.dtype[Any], taken: set[str]) -> None:
+        self.opset = opset
+        self.dtype = dtype
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+        self._taken = taken
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._counter = itertools.count()
+
+    def fresh(self, base: str) -> str:
+        """A name that no tensor has yet, beginning with `base`."""
+        name = base
+        while name in self._taken:
+            name = f"{base}.{next(self._counter)}"
+        self._taken.add(name)
+        return name
+
+    def node(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """One operator with one output."""
+        return self.nodes_outputs(op, inputs, 1, **attributes)[0]
+
+    def nodes_outputs(self, op: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
+        """One operator with `count` outputs."""
+        outputs = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
+        self.nodes.append(onnx.helper.make_node(op, inputs, outputs, name=self.fresh(f"{op}.gradient"), **attributes))
+        return outputs
+
+    def constant(self, value: Array | float | Sequence[float], dtype: Any = None) -> str:
+        """An initialiser; Python's numbers get the network's float type. The same numbers are stored once."""
+        array = np.ascontiguousarray(np.asarray(value, dtype if dtype is not None else None))
+        if dtype is None and not isinstance(value, np.ndarray):
+            array = array.astype(self.dtype)
+        array = array.reshape(np.shape(value))
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.fresh("constant.gradient")
+            self.initialisers.append(onnx.numpy_helper.from_array(array, self._constants[key]))
+        return self._constants[key]
+
+    def integers(self, value: int | Sequence[int]) -> str:
+        """An int64 initialiser: a shape, axes, an index."""
+        return self.constant(np.asarray(value, np.int64))
+
+    def reduce(self, op: str, x: str, axes: Sequence[int], keepdims: bool = True) -> str:
+        """ReduceSum, ReduceMean, ReduceMax ... over `axes`, which must not be empty."""
+        return self._with_axes(op, x, axes, keepdims=int(keepdims))
+
+    def squeeze(self, x: str, axes: Sequence[int]) -> str:
+        """Drop axes of size one."""
+        return self._with_axes("Squeeze", x, axes)
+
+    def unsqueeze(self, x: str, axes: Sequence[int]) -> str:
+        """Insert axes of size one."""
+        return self._with_axes("Unsqueeze", x, axes)
+
+    def slice(
+        self, x: str, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int] = ()
+    ) -> str:
+        """x[start:end:step] along each of `axes`; steps need opset 10."""
+        if self.opset < SLICE_BY_INPUT:
+            return self.node("Slice", x, starts=list(starts), ends=list(ends), axes=list(axes))
+        extra = [self.integers(list(steps))] if steps else []
+        return self.node("Slice", x, *(self.integers(list(part)) for part in (starts, ends, axes)), *extra)
+
+    def pad(self, x: str, pads: Sequence[int], value: float = 0.0) -> str:
+        """Constant padding; `pads` as in ONNX, first all beginnings, then all ends. Negative ones crop."""
+        if self.opset < PAD_BY_INPUT:
+            return self.node("Pad", x, pads=list(pads), value=float(value))
+        return self.node("Pad", x, self.integers(list(pads)), self.constant(value))
+
+    def equal(self, x: str, y: str) -> str:
+        """Tell where x == y, for floats, which Equal takes from opset 11 on."""
+        if self.opset >= FLOATS_COMPARE_EQUAL:
+            return self.node("Equal", x, y)
+        return self.node("Not", self.node("Or", self.node("Less", x, y), self.node("Greater", x, y)))
+
+    def reshape(self, x: str, shape: Sequence[int]) -> str:
+        """Static reshape; 0 keeps a size, -1 is worked out."""
+        return self.node("Reshape", x, self.integers(list(shape)))
+
+    def reshape_like(self, x: str, other: str) -> str:
+        """Reshape to the shape that `other` has when the model runs."""
+        return self.node("Reshape", x, self.node("Shape", other))
+
+    def cast(self, x: str, dtype: Any) -> str:
+        """Convert the element type."""
+        return self.node("Cast", x, to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def masked(self, x: str, mask: str) -> str:
+        """Keep x where the bool tensor `mask` is true, zero elsewhere."""
+        return self.node("Where", mask, x, self.constant(0.0))
+
+    def _with_axes(self, op: str, x: str, axes: Sequence[int], **attributes: Any) -> str:
+        if self.opset >= AXES_AS_INPUT[op]:
+            return self.node(op, x, self.integers(list(axes)), **attributes)
+        return self.node(op, x, axes=list(axes), **attributes)
