@@ -39,7 +39,6 @@ FINDERS = (
 )
 
 SMALL = 64  # entries of a gradient that a line of cells.jsonl holds
-STDERR_KEPT = 2000  # characters
 
 
 def judge(
@@ -61,7 +60,7 @@ def judge(
     case = Case(cell, mode, network, truth, observations, inference)
     status = _status(case)
     seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
-    stderr = next((row.stderr for row in observations if row.stderr), "")[-STDERR_KEPT:]
+    stderr = next((row.stderr for row in observations if row.stderr), "")
     reason, trials = _reason(case, status), distribution.distribution(case)
     if status not in MEASURED:
         return Judgement(status, reason, trials=trials, seconds=seconds, stderr=stderr)

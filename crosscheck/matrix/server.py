@@ -20,7 +20,7 @@ from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 
-__all__ = ["STDERR_TAIL", "Limits", "ProbeServer"]
+__all__ = ["Limits", "ProbeServer"]
 
 STDERR_TAIL = 2000  # characters of standard error that are kept
 

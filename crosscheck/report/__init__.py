@@ -1,6 +1,6 @@
 """The report: judged cells and the run's facts in, one HTML file out. It knows no runtime, probe or judge."""
 
 from crosscheck.report.page import write
-from crosscheck.report.records import read_cells
+from crosscheck.report.reading import read_cells
 
 __all__ = ["read_cells", "write"]

@@ -44,8 +44,6 @@ FIELDS = (
 )
 #: An embedded piece of evidence is a list with one index into `values` for each of these: many cells share their texts.
 EVIDENCE_FIELDS = ("finding", "what", "value", "threshold", "why", "detail")
-#: Characters of a stderr tail that the page keeps; its end is what matters.
-STDERR_KEPT = 2000
 #: Numbers of a prediction or a gradient that the page keeps; `cells.jsonl` and the arrays have all.
 NUMBERS_KEPT = 256
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -76,8 +74,6 @@ def embedded(cells: Sequence[JudgedCell]) -> Markup:
 
 def _value(cell: JudgedCell, field: str) -> Any:
     value: Any = cell[field]  # type: ignore[literal-required]
-    if field == "stderr":
-        return value[-STDERR_KEPT:]
     if field in ("prediction_before", "prediction_after", "gradient") and _count(value) > NUMBERS_KEPT:
         return f"{_count(value)} numbers: too many to show"
     return _rounded(value)

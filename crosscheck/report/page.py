@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.report import curves, figures, matrix, sections, summary, vocabulary
+from crosscheck.report import curves, figures, matrix, order, sections, seed, summary, vocabulary
 from crosscheck.report.archive import embedded
-from crosscheck.report.records import PLAIN, JudgedCell, Run, read_cells, read_run
+from crosscheck.report.reading import read_cells, read_run
+from crosscheck.report.records import PLAIN, JudgedCell, Run
 
 __all__ = ["render", "write"]
 
@@ -47,10 +48,10 @@ def render(run: Run, cells: Sequence[JudgedCell]) -> str:
         script=script,
         policy=_policy(style, script),
         answer=summary.answer(run, cells),
-        seed_rows=summary.seed_rows(run, cells),
+        seed_rows=seed.seed_rows(run, cells),
         panels=curves.panels(run, cells),
         runtimes=[_runtime(run, cells, name, indices) for name in runtimes],
-        orders={name: summary.release_order(run, cells, name) for name in runtimes},
+        orders={name: order.release_order(run, cells, name) for name in runtimes},
         titles={name: run["runtimes"][name]["title"] if name in run["runtimes"] else name for name in runtimes},
         unmeasured=sections.unmeasured(run, cells),
         findings=vocabulary.FINDINGS,

@@ -1,13 +1,8 @@
-"""What the report reads: a line of `cells.jsonl` and the facts of `run.json`, typed and checked."""
+"""What the report reads, typed: a line of `cells.jsonl`, and the facts of `run.json`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypedDict, cast
-
-from crosscheck.errors import CrosscheckError, UsageError
+from typing import Any, TypedDict
 
 __all__ = [
     "PLAIN",
@@ -25,17 +20,10 @@ __all__ = [
     "RuntimeFacts",
     "Update",
     "anchor",
-    "read_cells",
-    "read_run",
 ]
-
-SCHEMA = 1
 
 #: The variant of a release as it is installed.
 PLAIN = "plain"
-
-#: How JSON, which has no such numbers, carries them.
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class Contract(TypedDict):
@@ -116,7 +104,7 @@ class CellEnvironment(TypedDict):
 class JudgedCell(TypedDict):
     """One line of `cells.jsonl`.
 
-    A line may leave out the keys of `_DEFAULTS` (a cell that could not be measured has nothing to say there) and
+    A line may leave out the keys of `reading.DEFAULTS` (a cell that could not be measured has nothing to say there) and
     then reads as that default; every other key has to be there. Predictions and the gradient are [rows][classes].
     """
 
@@ -155,46 +143,6 @@ class JudgedCell(TypedDict):
     stderr: str
     arrays: str | None
     reproduce: str
-
-
-#: The keys that a line may leave out or leave null, and what is read then.
-_DEFAULTS: Mapping[str, Any] = {
-    "released": "",
-    "reason": None,
-    "call": "",
-    "contradicts": None,
-    "contract": {"statistics": "undocumented", "says": "", "link": ""},
-    "evidence": [],
-    "trials": [],
-    "prediction_before": None,
-    "prediction_after": None,
-    "top1_before": None,
-    "top1_after": None,
-    "gradient": None,
-    "gradient_error": None,
-    "later": None,
-    "state_changes": {},
-    "update": None,
-    "public_view": None,
-    "curve": None,
-    "seconds": 0.0,
-    "environment": {"python": "", "packages": {}, "variables": {}},
-    "stderr": "",
-    "arrays": None,
-    "reproduce": "",
-}
-_REQUIRED = tuple(key for key in JudgedCell.__annotations__ if key not in _DEFAULTS)
-#: Where "NaN" and its kin stand for numbers; elsewhere they are words.
-_NUMERIC = (
-    "prediction_before",
-    "prediction_after",
-    "gradient",
-    "gradient_error",
-    "later",
-    "state_changes",
-    "update",
-    "curve",
-)
 
 
 class ModeFacts(TypedDict):
@@ -242,79 +190,6 @@ class Run(TypedDict):
     environments: dict[str, EnvironmentFacts]
 
 
-def read_cells(path: Path) -> list[JudgedCell]:
-    """Read `cells.jsonl`, one judged cell a line; the numbers' words "NaN" and "Infinity" come back as numbers.
-
-    Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a
-    key or has another schema.
-    """
-    lines = enumerate(_text(path).split("\n"), 1)
-    return [_cell(line, f"{path}, line {number}") for number, line in lines if line.strip()]
-
-
-def read_run(path: Path) -> Run:
-    """Read `run.json`. Raises UsageError without it, CrosscheckError if it is not JSON with all keys."""
-    record = _record(_text(path), str(path))
-    _require(record, tuple(Run.__annotations__), str(path))
-    return cast(Run, record)
-
-
 def anchor(cell: JudgedCell) -> str:
     """Return the cell's id as an HTML id: the same text wherever it has no white space, which HTML ids cannot have."""
     return "_".join(cell["id"].split())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(
-            f"{path} is not there: {path.parent} holds no finished run. Name the folder of one by --out."
-        ) from None
-
-
-def _cell(line: str, where: str) -> JudgedCell:
-    record = _record(line, where)
-    _require(record, _REQUIRED, where)
-    for key, default in _DEFAULTS.items():
-        if record.get(key) is None:
-            record[key] = default
-    for key in _NUMERIC:
-        record[key] = _numbers(record[key])
-    record["evidence"] = [
-        {**item, "value": _numbers(item["value"]), "threshold": _numbers(item["threshold"])}
-        for item in record["evidence"]
-    ]
-    return cast(JudgedCell, record)
-
-
-def _record(text: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(text, parse_constant=_refuse)
-    except ValueError as problem:
-        raise CrosscheckError(f"{where}: not strict JSON ({problem}). Run the job again; it judges anew.") from problem
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise CrosscheckError(
-            f"{where}: this crosscheck reads schema {SCHEMA} only. Run the job again with this crosscheck."
-        )
-    return record
-
-
-def _require(record: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-    missing = [key for key in keys if key not in record]
-    if missing:
-        raise CrosscheckError(f"{where}: lacks {', '.join(missing)}. Run the job again with this crosscheck.")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, str):
-        return _NON_FINITE.get(value, value)
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    return value

@@ -7,9 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Finding, Intent, Scenario, Status
-from crosscheck.report.figures import prediction_text
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.report.order import (
+    all_clean,
+    by_release,
+    distinct,
+    findings_of,
+    mode_order,
+    release_order,
+    releases_of,
+    runtime_order,
+    title_of,
+)
+from crosscheck.report.records import PLAIN, JudgedCell, Run
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = [
@@ -17,12 +27,7 @@ __all__ = [
     "Asked",
     "CleanSpan",
     "FirstClean",
-    "SeedNumbers",
-    "SeedRow",
     "answer",
-    "mode_order",
-    "release_order",
-    "seed_rows",
 ]
 
 
@@ -119,32 +124,6 @@ class Answer:
         return tuple(sorted((mode for mode in self.asked if mode.safe), key=lambda mode: -len(mode.measured)))
 
 
-@dataclass(frozen=True)
-class SeedNumbers:
-    """One call on the network `seed`: the prediction before and after it, as text, and what was found."""
-
-    mode: str
-    before: str
-    after: str
-    findings: tuple[str, ...]
-    anchor: str
-
-
-@dataclass(frozen=True)
-class SeedRow:
-    """A release's line of the first table: a training-intent gradient, and an inference-intent one, where measured.
-
-    Where neither was, `status` and `reason` say how the measuring went.
-    """
-
-    runtime: str
-    release: str
-    training: SeedNumbers | None
-    inference: SeedNumbers | None
-    status: str
-    reason: str
-
-
 def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
     """Gather the answer's facts. Only cells that ask for a gradient and were measured count."""
     wanted = [cell for cell in cells if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
@@ -152,92 +131,34 @@ def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
     by_mode: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in gradients:
         by_mode[cell["runtime"], cell["mode"]].append(cell)
-    runtimes = _runtimes(run, gradients)
+    runtimes = runtime_order(run, gradients)
     releases = {runtime: release_order(run, gradients, runtime) for runtime in runtimes}
     asked = tuple(
         _asked(by_mode[runtime, mode], releases[runtime])
         for runtime in runtimes
         for mode in mode_order(run, gradients, runtime)
     )
-    measured = _releases(run, gradients)
+    measured = releases_of(run, gradients)
     leaking = {(cell["runtime"], cell["release"]) for cell in gradients if Finding.LEAK in cell["findings"]}
     return Answer(
-        unmeasured=tuple(pair for pair in _releases(run, wanted) if pair not in measured),
+        unmeasured=tuple(pair for pair in releases_of(run, wanted) if pair not in measured),
         measured=measured,
         leaking=tuple(pair for pair in measured if pair in leaking),
         asked=asked,
         first_clean=tuple(
-            _first_clean(runtime, _title(run, runtime), releases[runtime], asked, by_mode)
+            _first_clean(runtime, title_of(run, runtime), releases[runtime], asked, by_mode)
             for runtime in runtimes
             if releases[runtime]
         ),
     )
 
 
-def release_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
-    """List the runtime's releases that have cells, oldest first as `run.json` has them, those it does not name last."""
-    present = _distinct(cell["release"] for cell in cells if cell["runtime"] == runtime)
-    known = run["runtimes"][runtime]["releases"] if runtime in run["runtimes"] else []
-    return tuple([name for name in known if name in present] + [name for name in present if name not in known])
-
-
-def mode_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
-    """List the runtime's modes that have cells, in the adapter's order, those that `run.json` does not name last."""
-    present = _distinct(cell["mode"] for cell in cells if cell["runtime"] == runtime)
-    known = [mode["name"] for mode in run["runtimes"][runtime]["modes"]] if runtime in run["runtimes"] else []
-    return tuple([name for name in known if name in present] + [name for name in present if name not in known])
-
-
-def seed_rows(run: Run, cells: Sequence[JudgedCell]) -> tuple[SeedRow, ...]:
-    """Put the question in numbers: `seed` under `gradient`, each release as installed.
-
-    Of the training-intent modes, a release shows the first that leaks there, else the first that was measured; of the
-    inference-intent ones the first clean one, else the first. Modes come in the adapter's order.
-    """
-    chosen = [
-        cell
-        for cell in cells
-        if cell["network"] == "seed"
-        and cell["scenario"] == Scenario.GRADIENT
-        and cell["asks"] == Asks.GRADIENT
-        and cell["variant"] == PLAIN
-        and cell["status"] != Status.NOT_IN_RELEASE
-    ]
-    rows = []
-    for runtime, release in _releases(run, chosen):
-        here = [cell for cell in chosen if (cell["runtime"], cell["release"]) == (runtime, release)]
-        rank = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
-        here.sort(key=lambda cell: rank[cell["mode"]])
-        training, inference = _pick(here, Intent.TRAINING, Finding.LEAK), _pick(here, Intent.INFERENCE, Finding.CLEAN)
-        rows.append(SeedRow(runtime, release, training, inference, here[0]["status"], here[0]["reason"] or ""))
-    return tuple(rows)
-
-
-def _pick(cells: Sequence[JudgedCell], intent: Intent, finding: Finding) -> SeedNumbers | None:
-    intended = [cell for cell in cells if cell["intent"] == intent and _predicted(cell)]
-    first = next((cell for cell in intended if finding in cell["findings"]), intended[0] if intended else None)
-    if first is None:
-        return None
-    return SeedNumbers(
-        mode=first["mode"],
-        before=prediction_text(first["prediction_before"] or []),
-        after=prediction_text(first["prediction_after"] or []),
-        findings=worst_first(first["findings"]),
-        anchor=anchor(first),
-    )
-
-
-def _predicted(cell: JudgedCell) -> bool:
-    both = cell["prediction_before"] is not None and cell["prediction_after"] is not None
-    return both and cell["status"] in MEASURED
-
-
 def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
     first = cells[0]
-    everything = _by_release(cells)
-    plain = _by_release(cell for cell in cells if cell["variant"] == PLAIN)
+    everything = by_release(cells)
+    plain = by_release(cell for cell in cells if cell["variant"] == PLAIN)
     measured = tuple(release for release in order if release in everything)
-    clean_from = _clean_from([(release, _clean(plain[release])) for release in order if release in plain])
+    clean_from = _clean_from([(release, all_clean(plain[release])) for release in order if release in plain])
     before = order[order.index(clean_from) - 1] if clean_from and order.index(clean_from) > 0 else None
     later = order[order.index(clean_from) :] if clean_from else ()
     return Asked(
@@ -247,29 +168,20 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
         statistics=first["contract"]["statistics"],
         measured=measured,
         as_installed=tuple(release for release in order if release in plain),
-        clean=tuple(release for release in measured if _clean(everything[release])),
-        leaking=tuple(release for release in measured if Finding.LEAK in _findings(everything[release])),
+        clean=tuple(release for release in measured if all_clean(everything[release])),
+        leaking=tuple(release for release in measured if Finding.LEAK in findings_of(everything[release])),
         contradicting=tuple(
             release for release in measured if any(cell["contradicts"] for cell in everything[release])
         ),
-        findings=worst_first(finding for finding in _findings(cells) if finding != Finding.CLEAN),
-        newest=worst_first(_findings(everything[measured[-1]])),
+        findings=worst_first(finding for finding in findings_of(cells) if finding != Finding.CLEAN),
+        newest=worst_first(findings_of(everything[measured[-1]])),
         clean_from=clean_from,
         before=before,
-        before_shows=worst_first(_findings(plain[before])) if before is not None and before in plain else None,
+        before_shows=worst_first(findings_of(plain[before])) if before is not None and before in plain else None,
         spoilt_variants=tuple(
-            _distinct(cell["variant"] for cell in cells if cell["release"] in later and not _clean([cell]))
+            distinct(cell["variant"] for cell in cells if cell["release"] in later and not all_clean([cell]))
         ),
     )
-
-
-def _runtimes(run: Run, cells: Iterable[JudgedCell]) -> list[str]:
-    return _distinct([*run["runtimes"], *(cell["runtime"] for cell in cells)])
-
-
-def _releases(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str], ...]:
-    runtimes = _runtimes(run, cells)
-    return tuple((runtime, release) for runtime in runtimes for release in release_order(run, cells, runtime))
 
 
 def _clean_from(releases: Sequence[tuple[str, bool]]) -> str | None:
@@ -305,45 +217,24 @@ def _first_clean(
 
 def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> CleanSpan | None:
     """The earliest span of clean releases over all modes, each given by its cells; of equal ones the first mode's."""
-    plain = [_by_release(cell for cell in cells if cell["variant"] == PLAIN) for cells in modes]
-    first = next((release for release in order if any(_clean(row[release]) for row in plain if release in row)), None)
+    plain = [by_release(cell for cell in cells if cell["variant"] == PLAIN) for cells in modes]
+    first = next(
+        (release for release in order if any(all_clean(row[release]) for row in plain if release in row)), None
+    )
     if first is None:
         return None
-    clean_there = [row for row in plain if first in row and _clean(row[first])]
+    clean_there = [row for row in plain if first in row and all_clean(row[first])]
     rows = clean_there[0]
     measured = [release for release in order[order.index(first) :] if release in rows]
-    clean_run = list(itertools.takewhile(lambda release: _clean(rows[release]), measured))
+    clean_run = list(itertools.takewhile(lambda release: all_clean(rows[release]), measured))
     later = [cell for release in measured for cell in rows[release]]
-    networks = _distinct(cell["network"] for cell in later)
-    spoilt = [network for network in networks if not _clean(cell for cell in later if cell["network"] == network)]
+    networks = distinct(cell["network"] for cell in later)
+    spoilt = [network for network in networks if not all_clean(cell for cell in later if cell["network"] == network)]
     return CleanSpan(
         release=first,
         until=clean_run[-1],
         modes=tuple(row[first][0]["mode"] for row in clean_there),
-        shows=worst_first(_findings(later) - {Finding.CLEAN}),
+        shows=worst_first(findings_of(later) - {Finding.CLEAN}),
         networks=tuple(spoilt),
         others=tuple(network for network in networks if network not in spoilt),
     )
-
-
-def _clean(cells: Iterable[JudgedCell]) -> bool:
-    return all(cell["status"] == Status.OK and cell["findings"] == [Finding.CLEAN] for cell in cells)
-
-
-def _findings(cells: Iterable[JudgedCell]) -> set[str]:
-    return {finding for cell in cells for finding in cell["findings"]}
-
-
-def _by_release(cells: Iterable[JudgedCell]) -> Mapping[str, list[JudgedCell]]:
-    by_release: dict[str, list[JudgedCell]] = defaultdict(list)
-    for cell in cells:
-        by_release[cell["release"]].append(cell)
-    return dict(by_release)
-
-
-def _title(run: Run, runtime: str) -> str:
-    return run["runtimes"][runtime]["title"] if runtime in run["runtimes"] else runtime
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

@@ -1,0 +1,84 @@
+"""The question in numbers: what the network `seed` predicts before and after one gradient, release by release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crosscheck.cells import Asks, Finding, Intent, Scenario, Status
+from crosscheck.report.figures import prediction_text
+from crosscheck.report.order import mode_order, releases_of
+from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.report.vocabulary import MEASURED, worst_first
+
+__all__ = ["SeedNumbers", "SeedRow", "seed_rows"]
+
+
+@dataclass(frozen=True)
+class SeedNumbers:
+    """One call on the network `seed`: the prediction before and after it, as text, and what was found."""
+
+    mode: str
+    before: str
+    after: str
+    findings: tuple[str, ...]
+    anchor: str
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """A release's line of the first table: a training-intent gradient, and an inference-intent one, where measured.
+
+    Where neither was, `status` and `reason` say how the measuring went.
+    """
+
+    runtime: str
+    release: str
+    training: SeedNumbers | None
+    inference: SeedNumbers | None
+    status: str
+    reason: str
+
+
+def seed_rows(run: Run, cells: Sequence[JudgedCell]) -> tuple[SeedRow, ...]:
+    """Put the question in numbers: `seed` under `gradient`, each release as installed.
+
+    Of the training-intent modes, a release shows the first that leaks there, else the first that was measured; of the
+    inference-intent ones the first clean one, else the first. Modes come in the adapter's order.
+    """
+    chosen = [
+        cell
+        for cell in cells
+        if cell["network"] == "seed"
+        and cell["scenario"] == Scenario.GRADIENT
+        and cell["asks"] == Asks.GRADIENT
+        and cell["variant"] == PLAIN
+        and cell["status"] != Status.NOT_IN_RELEASE
+    ]
+    rows = []
+    for runtime, release in releases_of(run, chosen):
+        here = [cell for cell in chosen if (cell["runtime"], cell["release"]) == (runtime, release)]
+        rank = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
+        here.sort(key=lambda cell: rank[cell["mode"]])
+        training, inference = _pick(here, Intent.TRAINING, Finding.LEAK), _pick(here, Intent.INFERENCE, Finding.CLEAN)
+        rows.append(SeedRow(runtime, release, training, inference, here[0]["status"], here[0]["reason"] or ""))
+    return tuple(rows)
+
+
+def _pick(cells: Sequence[JudgedCell], intent: Intent, finding: Finding) -> SeedNumbers | None:
+    intended = [cell for cell in cells if cell["intent"] == intent and _predicted(cell)]
+    first = next((cell for cell in intended if finding in cell["findings"]), intended[0] if intended else None)
+    if first is None:
+        return None
+    return SeedNumbers(
+        mode=first["mode"],
+        before=prediction_text(first["prediction_before"] or []),
+        after=prediction_text(first["prediction_after"] or []),
+        findings=worst_first(first["findings"]),
+        anchor=anchor(first),
+    )
+
+
+def _predicted(cell: JudgedCell) -> bool:
+    both = cell["prediction_before"] is not None and cell["prediction_after"] is not None
+    return both and cell["status"] in MEASURED
