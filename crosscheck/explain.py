@@ -37,6 +37,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("gradient error", _errors(cell["gradient_error"])),
         ("update", _errors(cell["update"])),
         ("state changes", _errors(cell["state_changes"])),
+        ("first layer that differs", _errors(cell["first_layer"])),
         ("measure it again", cell["reproduce"]),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)

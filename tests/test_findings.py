@@ -149,6 +149,13 @@ def test_a_crash_keeps_what_came_before_it_and_what_the_runtime_printed(cells: C
     assert "about to crash" in cell(cells, "crash")["stderr"]
 
 
+def test_the_first_layer_that_differs_is_named(cells: Cells) -> None:
+    first = cell(cells, "forward-ignored", "predict-only")["first_layer"]
+    assert ("bn1", "BatchNormalization") == (first["node"], first["op"])
+    assert first["error"] > 1e-3
+    assert cell(cells, "predict", "predict-only")["first_layer"] is None
+
+
 @pytest.mark.parametrize(
     ("mode", "status", "limits"),
     [

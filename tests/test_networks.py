@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from crosscheck.errors import NetworkError
 from crosscheck.networks import (
     FORMS,
+    Form,
     OPERATORS,
     fixed_cotangent,
     load,
@@ -28,6 +29,7 @@ from crosscheck.networks import (
     running_name,
     write,
 )
+from crosscheck.networks.forms import build_model
 from crosscheck.networks.graph import Array
 from crosscheck.oracle import batch_statistics, gradient, predict, updated
 from crosscheck.oracle.laws import Statistics
@@ -381,8 +383,27 @@ def test_forms_use_the_lowest_ir_version(opset: int, ir: int) -> None:
     assert ir == write(load("seed"), opset).ir_version
 
 
+INFERENCE_FORMS = [form for form in FORMS.values() if form == Form(form.opset, momentum=form.momentum)]
+#: The first opset with gradients, the first with fixed training outputs, and the newest.
+TURNING_POINTS = (9, 15, onnx.defs.onnx_opset_version())
+
+
+@pytest.mark.parametrize("opset", TURNING_POINTS)
+def test_every_form_can_be_written(opset: int) -> None:
+    network = load("conv")
+    for form in FORMS.values():
+        if form.opset == opset:
+            model = build_model(network.graph, network.weights, form)
+            inputs, outputs = ([item.name for item in part] for part in (model.graph.input, model.graph.output))
+            assert network.graph["outputs"][0]["name"] == outputs[0]
+            assert form.fed is ("bn1.mean" in inputs)
+            assert form.gradient is ("x.gradient" in outputs)
+            assert form.exposed is ("conv1.out" in outputs)
+            assert (form.batch or (form.training and form.read)) is (running_name("bn1.mean") in outputs)
+
+
 @pytest.mark.parametrize("name", ["conv", "inception", "seed"])
-@pytest.mark.parametrize("form", [form for form in FORMS.values() if not form.training], ids=lambda form: form.name)
+@pytest.mark.parametrize("form", INFERENCE_FORMS, ids=lambda form: form.name)
 def test_every_inference_form_lowers_to_the_same_graph(name: str, form: Any, tmp_path: Path) -> None:
     network = load(name)
     path = tmp_path / "again.onnx"

@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 from crosscheck.cells import Finding, Status
 
-__all__ = ["Curve", "Errors", "Evidence", "Judgement", "Outcome", "Reading", "Update", "When", "across_readings"]
+__all__ = [
+    "Curve",
+    "Errors",
+    "Evidence",
+    "FirstLayer",
+    "Judgement",
+    "Outcome",
+    "Reading",
+    "Update",
+    "When",
+    "across_readings",
+]
 
 When = Literal["forward", "backward", "both", "read", "none"]
 Errors = Mapping[str, float | None]  # "inference" and "training" -> relative error
@@ -98,6 +109,16 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class FirstLayer:
+    """The first node whose output is not the oracle's: its name, its operator, the tensor, and the relative error."""
+
+    node: str
+    op: str
+    tensor: str
+    error: float
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the observations of one cell show. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
 
@@ -118,5 +139,6 @@ class Judgement:
     update: Update | None = None
     public_view: Literal["shows", "hides"] | None = None
     curve: Curve | None = None
+    first_layer: FirstLayer | None = None
     seconds: float = 0.0
     stderr: str = ""

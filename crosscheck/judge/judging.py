@@ -13,6 +13,7 @@ from crosscheck.judge.case import MEASURED, STEPWISE, Case
 from crosscheck.judge.circumstances import circumstances
 from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
+from crosscheck.judge.layers import first_layer
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
 from crosscheck.judge.truth import Truth
 from crosscheck.judge.update import update
@@ -92,6 +93,7 @@ def judge(
         update=update(case),
         public_view=state.public_view(case),
         curve=curve(case),
+        first_layer=first_layer(case),
         seconds=seconds,
         stderr=stderr,
     )

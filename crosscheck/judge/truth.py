@@ -24,6 +24,7 @@ class Truth:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
+        self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, bool, bytes], Law | None] = {}
 
     @classmethod
@@ -52,6 +53,15 @@ class Truth:
                     value = oracle.predict(graph, at, x, training)
             self._answers[key] = value
         return self._answers[key]
+
+    def layers(self, training: bool) -> Mapping[str, Array]:
+        """What every node puts out for the probe input, float64, in the order of execution."""
+        if training not in self._layers:
+            with np.errstate(all="ignore"):
+                self._layers[training] = oracle.layers(
+                    self.network.graph, self.network.weights, self.network.x, training
+                )
+        return self._layers[training]
 
     def law(self, norm: BatchNorm, before: Statistics, after: Statistics, training: bool) -> Law | None:
         """The law by which one layer's statistics moved, with what it sees in that mode; None where none explains it.

@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 
 from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
-from crosscheck.matrix.scenarios import SCENARIOS, ScenarioFacts
+from crosscheck.matrix.scenarios import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import Network
 from crosscheck.probe.adapter import Mode
+from crosscheck.runtimes.catalog import variant_has
 
 __all__ = ["Planned", "Wanted", "expand"]
 
@@ -66,7 +67,7 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 
 
 def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
-    if not any(fnmatchcase(mode.name, pattern) for pattern in target.variant.modes):
+    if not variant_has(target.variant, mode):
         return False
     if wanted.modes:
         return any(fnmatchcase(mode.name, pattern) for pattern in wanted.modes)
@@ -97,7 +98,8 @@ def _planned(target: Target, mode: Mode, network: Network, scenario: Scenario, t
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
         return Planned(cell, target, mode, network, lacking=lacking)
-    readings = SCENARIOS[scenario].readings
+    shown = target.runtime.shows_layers
+    readings = [reading for reading in SCENARIOS[scenario].readings if shown or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, readings, trials)))
 
 

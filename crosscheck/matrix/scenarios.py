@@ -6,6 +6,7 @@ Readings are ways of running a scenario's steps, each in fresh processes:
     timed        every persistent tensor is read after every step, and between forward and backward
     unsettled    the tensors are read right after the call, without waiting for asynchronous work
     immediate    the next prediction is asked for right after the call, its gradient unread
+    layers       (predict-only) what every node puts out, in runtimes that can be asked for it
     alone        (order) the inference-mode call in a process of its own
     after-other  (order) the same call after a training-mode gradient of another network, built separately
     after-same   (order) the same call after a training-mode gradient of the same network
@@ -17,7 +18,10 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Intent, Scenario
 
-__all__ = ["SCENARIOS", "ScenarioFacts"]
+__all__ = ["LAYERS", "SCENARIOS", "ScenarioFacts"]
+
+#: The reading that only runtimes take which show their layers.
+LAYERS = "layers"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         question="Does predicting, in this way and as often, change anything? (the control)",
         steps="predict, predict, ask in this mode, predict, predict, ask again, predict",
         asks=_PREDICTION,
-        readings=("undisturbed", "timed", "unsettled", "immediate"),
+        readings=("undisturbed", "timed", "unsettled", "immediate", LAYERS),
         default_networks=frozenset({"seed", "conv", "digits"}),
         for_variants=True,
     ),

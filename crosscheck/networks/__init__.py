@@ -1,6 +1,7 @@
 """Networks: load and check ONNX, lower it to a plain graph, write it in other forms."""
 
-from crosscheck.networks.forms import FORMS, Form, running_name, write
+from crosscheck.networks.dialects import DIALECTS
+from crosscheck.networks.forms import FORMS, Form, exposed_name, running_name, write
 from crosscheck.networks.graph import OPERATORS, Graph, Node
 from crosscheck.networks.load import load, names
 from crosscheck.networks.network import BatchNorm, Network, fixed_cotangent
@@ -8,6 +9,7 @@ from crosscheck.networks.prepare import prepared
 from crosscheck.networks.readout import readout
 
 __all__ = [
+    "DIALECTS",
     "FORMS",
     "OPERATORS",
     "BatchNorm",
@@ -15,6 +17,7 @@ __all__ = [
     "Graph",
     "Network",
     "Node",
+    "exposed_name",
     "fixed_cotangent",
     "load",
     "names",

@@ -7,6 +7,7 @@ A form's name is `opset-9` and, in this order, whatever it has of:
     -unread       the new statistics are outputs of the nodes, but not of the graph
     -no-momentum  without the attribute
     -fed          the moving statistics are graph inputs, which the user feeds with every call
+    -exposed      the output of every node is an output of the graph
     -gradient     also computes the gradient, for a cotangent that is one more input
 """
 
@@ -24,7 +25,7 @@ from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.networks.network import Network
 
-__all__ = ["FORMS", "Form", "build_model", "running_name", "write"]
+__all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "write"]
 
 #: The first whose BatchNormalization has no `is_test`.
 FIRST_OPSET = 7
@@ -45,6 +46,7 @@ class Form:
     read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
     fed: whether the moving statistics are graph inputs instead of initialisers.
     gradient: whether the graph also computes the gradient (`crosscheck.networks.differentiate`).
+    exposed: whether the output of every node is an output of the graph.
     batch: whether it is the gradient with batch statistics, which plain operators compute.
     """
 
@@ -55,6 +57,7 @@ class Form:
     fed: bool = False
     gradient: bool = False
     batch: bool = False
+    exposed: bool = False
 
     @property
     def ir(self) -> int:
@@ -70,6 +73,7 @@ class Form:
             "-unread": not self.read,
             "-no-momentum": not self.momentum,
             "-fed": self.fed,
+            "-exposed": self.exposed,
             "-gradient": self.gradient,
         }
         return f"opset-{self.opset}" + "".join(part for part, here in parts.items() if here)
@@ -79,7 +83,7 @@ class Form:
         """Whether ONNX has such a form."""
         if self.opset < (TRAINING_OPSET if self.training else GRADIENT_OPSET if self.gradient else FIRST_OPSET):
             return False
-        if self.batch and (self.training or not self.gradient):
+        if (self.batch and (self.training or not self.gradient)) or (self.exposed and self.gradient):
             return False
         return self.read or (self.training and not self.gradient)
 
@@ -88,7 +92,7 @@ class Form:
 FORMS: dict[str, Form] = {
     form.name: form
     for opset in range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)
-    for switches in itertools.product((False, True), repeat=6)
+    for switches in itertools.product((False, True), repeat=7)
     for form in [Form(opset, *switches)]
     if form.possible
 }
@@ -101,6 +105,11 @@ def write(network: Network, opset: int, training: bool = False, momentum: bool =
     Raises KeyError for a form that is not in `FORMS`.
     """
     return build_model(network.graph, network.weights, FORMS[Form(opset, training, momentum).name])
+
+
+def exposed_name(form: str) -> str:
+    """What the form is called that puts out every node's output, too."""
+    return f"{form}-exposed"
 
 
 def running_name(statistic: str) -> str:
@@ -123,6 +132,8 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
             helper.make_node(node["op"], node["inputs"], produced, name=node["name"], **_attributes(node, form))
         )
     fed = set(_statistics(graph)) if form.fed else set()
+    if form.exposed:  # the last node's output is the graph's already
+        outputs += [onnx.ValueInfoProto(name=node["outputs"][0]) for node in graph["nodes"][:-1]]
     inputs = [_value(item["name"], list(item["shape"])) for item in graph["inputs"]]
     inputs += [
         _value(name, list(value.shape))
@@ -137,6 +148,8 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         ir_version=form.ir,
         opset_imports=[helper.make_opsetid("", form.opset)],
     )
+    if form.exposed:
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True)  # what an output is has to be declared
     onnx.checker.check_model(model, full_check=True)
     return differentiate(model, training=form.batch) if form.gradient else model
 

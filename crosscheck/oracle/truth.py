@@ -11,7 +11,7 @@ from autograd import make_vjp  # type: ignore[import-untyped]
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 
-__all__ = ["BatchStatistics", "batch_statistics", "evaluate", "gradient", "predict"]
+__all__ = ["BatchStatistics", "batch_statistics", "evaluate", "gradient", "layers", "predict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,12 @@ def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> di
     return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training=True)[1]
 
 
+def layers(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> dict[str, Array]:
+    """What every node puts out for x, float64, by the tensor's name, in the order of execution."""
+    values = _values(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
+    return {node["outputs"][0]: values[node["outputs"][0]] for node in graph["nodes"]}
+
+
 def evaluate(
     graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
 ) -> tuple[Array, dict[str, BatchStatistics]]:
@@ -48,6 +54,13 @@ def evaluate(
 
     Arrays have to be float64 already. Raises KeyError for an operator that `crosscheck.networks.graph` does not list.
     """
+    values, seen = _values(graph, weights, x, training)
+    return values[graph["outputs"][0]["name"]], seen
+
+
+def _values(
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
+) -> tuple[dict[str, Array], dict[str, BatchStatistics]]:
     values = {**weights, graph["inputs"][0]["name"]: x}
     seen: dict[str, BatchStatistics] = {}
     for node in graph["nodes"]:
@@ -60,7 +73,7 @@ def evaluate(
         else:
             y = OPERATORS[node["op"]](node["attributes"], *inputs)
         values[node["outputs"][0]] = y
-    return values[graph["outputs"][0]["name"]], seen
+    return values, seen
 
 
 def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:

@@ -5,7 +5,10 @@ This file and every `adapter.py` are read in two places: inside a runtime's envi
 and must not need the runtime for it. So an adapter imports its runtime in `load`, nowhere else.
 """
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+import json
+import os
+import sys
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -86,6 +89,13 @@ class Adapter:
     name = ""
     #: Every mode that any release has.
     modes: Tuple[Mode, ...] = ()
+    #: Whether `layers` shows anything.
+    shows_layers = False
+
+    def trial_command(self, path: str, request: Dict[str, Any]) -> List[str]:
+        """The words that start one trial in an interpreter of its own; `path` is the adapter's file."""
+        bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
+        return [sys.executable, bootstrap, path, "trial", json.dumps(request)]
 
     def load(self) -> str:
         """Import the runtime and return its version. Must not execute any operation: the server forks after it."""
@@ -134,6 +144,13 @@ class Adapter:
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What the runtime's public parameter view shows, under the same names as in `state`."""
+        return {}
+
+    def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
+        """What each node puts out for x in a mode that asks for a prediction, under the graph's names of tensors.
+
+        Called in a trial of its own, because looking may keep a runtime from fusing what it otherwise would.
+        """
         return {}
 
     def settle(self, model: Model) -> None:

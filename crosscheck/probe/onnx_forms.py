@@ -92,12 +92,16 @@ class Model(NamedTuple):
 
     asked: the form under test; predicts: the inference form, the same as `asked` for an inference form.
     inference: the inference-mode gradient, None for a mode that asks for a prediction.
+    exposed: the path of the form under test with every node's output among the graph's; "" where there is none.
+    tensors: the nodes' outputs, in order, the network's own output last. In that file they come last, in that order.
     fed: the statistics that go with every call, name -> array; empty where they are initialisers.
     """
 
     asked: Any
     predicts: Any
     inference: Any
+    exposed: str
+    tensors: List[str]
     input: str
     cotangent: str
     fed: Dict[str, Array]
@@ -108,6 +112,7 @@ class FormAdapter(Adapter):
 
     #: The form that `predict` uses where the mode's own form is not an inference form.
     inference_form = ""
+    shows_layers = True
 
     def session(self, path: str) -> Any:
         """What runs the ONNX file at `path`."""
@@ -126,8 +131,16 @@ class FormAdapter(Adapter):
             predicts = self.session(network.onnx[self.inference_form + ("-fed" if fed else "")])
         if form.inference != mode:
             inference = None if form.inference is None else self.session(network.onnx[form.inference])
-        cotangent = network.graph["outputs"][0]["name"] + ".cotangent"
-        return Model(asked, predicts, inference, network.graph["inputs"][0]["name"], cotangent, fed)
+        return Model(
+            asked,
+            predicts,
+            inference,
+            exposed=network.onnx.get(mode + "-exposed", ""),
+            tensors=[node["outputs"][0] for node in network.graph["nodes"]],
+            input=network.graph["inputs"][0]["name"],
+            cotangent=network.graph["outputs"][0]["name"] + ".cotangent",
+            fed=fed,
+        )
 
     def predict(self, model: Model, x: Array) -> Array:
         """Run the inference form."""
@@ -141,6 +154,12 @@ class FormAdapter(Adapter):
         """Run the file and keep its second output, the gradient; one call does forward and backward."""
         session = model.inference if "-training" not in mode and "-batch" not in mode else model.asked
         return self.run(session, dict(model.fed, **{model.input: x, model.cotangent: cotangent}))[1]
+
+    def layers(self, model: Model, x: Array, mode: str) -> Dict[str, Array]:
+        """Run the form whose every tensor is an output."""
+        outputs = self.run(self.session(model.exposed), dict(model.fed, **{model.input: x}))
+        *inner, last = model.tensors
+        return dict(zip([last] + inner, outputs[:1] + outputs[len(outputs) - len(inner) :]))
 
     def state(self, model: Model) -> Dict[str, Array]:
         """The arrays that the user feeds: whatever a runtime does with them is there to see."""

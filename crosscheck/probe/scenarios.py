@@ -5,6 +5,7 @@ Keys of what is recorded:
     prediction/<when>       the network's documented prediction of the probe input
     gradient/<when>         what a gradient mode returned; forward/<when> what a prediction mode returned
     state/<when>/<tensor>   every persistent tensor; parameters/<when>/<tensor> the runtime's public view of them
+    layer/<tensor>          what each node put out in the mode under test
     input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
     classes/<step>          arg max over the held-out images
 
@@ -201,6 +202,20 @@ def immediate(trial: Trial) -> None:
     trial.predict(model, "last")
 
 
+def layers(trial: Trial) -> None:
+    """What every node puts out."""
+    model = trial.build()
+
+    def read() -> None:
+        for name, value in trial.adapter.layers(
+            model, trial.adapter.tensor(trial.inputs["x"]), trial.mode.name
+        ).items():
+            trial.recorder.array("layer/" + name, trial.adapter.numpy(value))
+
+    trial.recorder.step("layers", read)
+    trial.asked = True
+
+
 def order_alone(trial: Trial) -> None:
     """The call under test in a process of its own."""
     model = trial.build()
@@ -311,6 +326,7 @@ STEPS: Dict[Any, Callable[[Trial], None]] = {
     ("predict-only", "timed"): timed,
     ("predict-only", "unsettled"): unsettled,
     ("predict-only", "immediate"): immediate,
+    ("predict-only", "layers"): layers,
     ("order", "alone"): order_alone,
     ("order", "after-other"): order_after_other,
     ("order", "after-same"): order_after_same,

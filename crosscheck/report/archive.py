@@ -37,6 +37,7 @@ FIELDS = (
     "public_view",
     "curve",
     "seconds",
+    "first_layer",
     "environment",
     "stderr",
     "arrays",

@@ -37,6 +37,7 @@ DEFAULTS: Mapping[str, Any] = {
     "update": None,
     "public_view": None,
     "curve": None,
+    "first_layer": None,
     "seconds": 0.0,
     "environment": {"python": "", "packages": {}, "variables": {}},
     "stderr": "",
@@ -54,6 +55,7 @@ _NUMERIC = (
     "state_changes",
     "update",
     "curve",
+    "first_layer",
 )
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "Curve",
     "EnvironmentFacts",
     "Evidence",
+    "FirstLayer",
     "JudgedCell",
     "Later",
     "ModeFacts",
@@ -93,6 +94,15 @@ class Curve(TypedDict):
     label: int | None
 
 
+class FirstLayer(TypedDict):
+    """The first node whose output is not the oracle's, and by how much."""
+
+    node: str
+    op: str
+    tensor: str
+    error: float
+
+
 class CellEnvironment(TypedDict):
     """What the trials ran in."""
 
@@ -138,6 +148,7 @@ class JudgedCell(TypedDict):
     update: Update | None
     public_view: str | None
     curve: Curve | None
+    first_layer: FirstLayer | None
     seconds: float
     environment: CellEnvironment
     stderr: str

@@ -46,6 +46,7 @@ class Toy(Adapter):
     """Modes are named after what they do wrong."""
 
     name = "toy"
+    shows_layers = True
     modes = (
         _mode("inference", intent="inference", training="training"),
         _mode("training"),
@@ -135,6 +136,9 @@ class Toy(Adapter):
         if mode == "forward-leak":
             self._update(model, x)
         return self._evaluate(model, np.asarray(x), mode == "forward-leak")[0]
+
+    def layers(self, model: Model, x: Array, mode: str) -> Dict[str, Array]:
+        return self.truth.layers(model.graph, model.tensors, np.asarray(x), mode == "forward-leak")
 
     def _vjp(self, model: Model, x: Array, cotangent: Array, training: bool) -> Array:
         pull, _ = self.autograd.make_vjp(lambda given: self._evaluate(model, given, training)[0])(np.asarray(x))

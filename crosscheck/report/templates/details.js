@@ -66,6 +66,7 @@
       ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (inference / training form)`],
       ["Gradient again", cell.later && cell.later.gradient_again ? errors(cell.later.gradient_again) : null],
       ["Inference gradient after", cell.later && cell.later.inference_gradient ? errors(cell.later.inference_gradient) : null],
+      ["First layer that differs", cell.first_layer && `${cell.first_layer.node} (${cell.first_layer.op}), its output ${cell.first_layer.tensor} by ${error(cell.first_layer.error)} of its largest entry`],
       ["Parameter view", cell.public_view && `${cell.public_view} the change`],
       ["Documentation", element("span", [`statistics: ${cell.contract.statistics}. ${cell.contract.says} `, link(cell.contract.link)])],
       ["Contradicted", cell.contradicts === null ? "not known" : cell.contradicts ? "yes" : "no"],

@@ -1,0 +1,33 @@
+"""The first layer at which a runtime parts from the oracle."""
+
+from __future__ import annotations
+
+from crosscheck.cells import Intent
+from crosscheck.judge.case import Case
+from crosscheck.judge.compare import relative_error
+from crosscheck.judge.evidence import FirstLayer
+from crosscheck.judge.thresholds import CLOSED_FORM
+
+__all__ = ["first_layer"]
+
+
+def first_layer(case: Case) -> FirstLayer | None:
+    """The first node whose output is not the oracle's, by the reading `layers`; None where none is, or none was read.
+
+    Every intermediate tensor is an output of the graph in that reading, so a runtime cannot fuse nodes across them:
+    where all of them are right and the answer is not, it is the optimised graph that is wrong.
+    """
+    row = next(iter(case.of("layers")), None)
+    if row is None:
+        return None
+    training = case.mode.intent == Intent.TRAINING
+    expected, others = case.truth.layers(training), case.truth.layers(not training)
+    for node in case.network.graph["nodes"]:
+        name = node["outputs"][0]
+        value = row.arrays.get(f"layer/{name}")
+        if value is None:
+            continue
+        error = relative_error(value, expected[name], others[name])
+        if error > CLOSED_FORM.value:
+            return FirstLayer(node=node["name"], op=node["op"], tensor=name, error=error)
+    return None
