@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
+from packaging.version import Version
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
 from crosscheck.errors import UsageError
+from crosscheck.report.records import JudgedCell
 
 __all__ = ["explain"]
 
@@ -38,6 +42,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("update", _errors(cell["update"])),
         ("state changes", _errors(cell["state_changes"])),
         ("first layer that differs", _errors(cell["first_layer"])),
+        *((f"{finding} in", _releases(cell, finding, cells.values())) for finding in cell["findings"]),
         ("measure it again", cell["reproduce"]),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)
@@ -57,6 +62,19 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             )
         )
     console.print(evidence)
+
+
+def _releases(cell: JudgedCell, finding: str, cells: Iterable[JudgedCell]) -> str:
+    """The releases of this run in which the same question has that finding, neighbours as ranges."""
+    asked = ("runtime", "variant", "mode", "network", "scenario")
+    alike = [other for other in cells if all(other[key] == cell[key] for key in asked)]  # type: ignore[literal-required]
+    measured = sorted((other for other in alike if other["findings"]), key=lambda other: Version(other["release"]))
+    ranges = []
+    for shows, group in itertools.groupby(measured, key=lambda other: finding in other["findings"]):
+        releases = [other["release"] for other in group]
+        if shows:
+            ranges.append(releases[0] if len(releases) == 1 else f"{releases[0]} to {releases[-1]}")
+    return f"{', '.join(ranges)}, of {len(measured)} releases measured"
 
 
 def _number(value: object) -> str:

@@ -224,7 +224,7 @@ def _environment(target: Target, environment: Environment | None) -> dict[str, A
     lock = target.runtime.lock(target.release, target.variant)
     return {
         "python": "" if environment is None else environment.interpreter.version,
-        "packages": pins(lock.read_text()) if lock.exists() else {},
+        "packages": pins(lock) if lock.exists() else {},
         "variables": dict(target.variant.environment),
     }
 
@@ -287,7 +287,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             name: {
                 "lock": environment.lock.name,
                 "python": environment.interpreter.version,
-                "packages": pins(environment.lock.read_text()),
+                "packages": pins(environment.lock),
                 "key": environment.key,
             }
             for name, environment in measured.environments.items()

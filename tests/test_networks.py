@@ -19,8 +19,8 @@ from onnx.reference import ReferenceEvaluator
 from crosscheck.errors import NetworkError
 from crosscheck.networks import (
     FORMS,
-    Form,
     OPERATORS,
+    Form,
     fixed_cotangent,
     load,
     names,

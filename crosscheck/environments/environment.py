@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from crosscheck.environments import interpreters
+from crosscheck.environments import interpreters, npm
 from crosscheck.environments.interpreters import Interpreter, uv
 from crosscheck.errors import InstallFailed
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
@@ -58,13 +58,16 @@ def describe(runtime: Runtime, release: Release, variant: Variant) -> Environmen
     Raises Unavailable without an interpreter, InstallFailed when the lock is missing.
     """
     lock = runtime.lock(release, variant)
-    if not lock.exists():
-        raise InstallFailed(
-            f"{lock.name} is missing from {lock.parent}. Make it with `crosscheck lock {runtime.name}`."
-        )
-    interpreter = interpreters.find(release.python)
-    natives = [runtime.native_lock(native) for native in release.native]
-    parts = [path.read_bytes() for path in (lock, *natives)]
+    folder_of_npm = runtime.npm_lock(release)
+    locks = [lock, *(runtime.native_lock(native) for native in release.native)]
+    locks += [] if folder_of_npm is None else [folder_of_npm / name for name in npm.FILES]
+    for path in locks:
+        if not path.exists():
+            raise InstallFailed(
+                f"{path.name} is missing from {path.parent}. Make it with `crosscheck lock {runtime.name}`."
+            )
+    interpreter = interpreters.find(variant.python)
+    parts = [path.read_bytes() for path in locks]
     parts.append(f"{interpreter.version} {platform.system()} {platform.machine()}".encode())
     parts += [repr(native).encode() for native in release.native]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
@@ -122,6 +125,10 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
                     f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}."
                 )
             (_links(folder, native) / native.link).symlink_to(found[0])
+        npm_lock = runtime.npm_lock(release)
+        if npm_lock is not None:
+            npm.link_node(folder)
+            _run(runtime, release, npm.install_command(environment.python, npm_lock, folder), "npm")
         (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
 
 
@@ -148,7 +155,7 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
     _run(runtime, release, command)
 
 
-def _run(runtime: Runtime, release: Release, command: Sequence[str]) -> None:
+def _run(runtime: Runtime, release: Release, command: Sequence[str], installer: str = "uv") -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as problem:
@@ -157,15 +164,20 @@ def _run(runtime: Runtime, release: Release, command: Sequence[str]) -> None:
         ) from problem
     if done.returncode:
         said = done.stderr.strip()[-2000:]
-        raise InstallFailed(f"{runtime.name} {release.version} could not be installed. {_remedy(said)} uv said: {said}")
+        raise InstallFailed(
+            f"{runtime.name} {release.version} could not be installed. {_remedy(said)} {installer} said: {said}"
+        )
 
 
 #: Where the installer said one of these, this is what to do.
 REMEDIES = {
     "no space left": "The disk is full: free some space, or name another folder in CROSSCHECK_CACHE.",
     "hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock it anew.",
+    "eintegrity": "The lock does not fit what the registry serves: fetch crosscheck again, or lock it anew.",
     "error sending request": "The package index cannot be reached: check the network and run again.",
     "dns error": "The package index cannot be reached: check the network and run again.",
+    "network request": "The npm registry cannot be reached: check the network and run again.",
+    "network connectivity": "The npm registry cannot be reached: check the network and run again.",
     "no wheels with a matching": "There is no wheel for this platform: run it on Linux x86_64.",
 }
 

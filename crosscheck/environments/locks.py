@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+from crosscheck.environments import npm
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import CatalogError
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
@@ -25,9 +26,14 @@ def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[P
     path = runtime.lock(release, variant)
     if path in done:
         return None
-    wanted = [f"{variant.package}=={release.version}", *release.requires]
-    lowest = min(release.python, key=lambda minor: tuple(map(int, minor.split("."))))
-    text = _compile(wanted, overrides=release.requires, options=["--universal", "--python-version", lowest])
+    npm_lock = runtime.npm_lock(release)
+    if npm_lock is None:
+        wanted = [f"{variant.package}=={release.version}", *variant.requires]
+    else:
+        npm.lock(runtime.package, release.version, variant.requires, npm_lock)
+        wanted = [*variant.requires]
+    lowest = min(variant.python, key=lambda minor: tuple(map(int, minor.split("."))))
+    text = _compile(wanted, overrides=variant.requires, options=["--universal", "--python-version", lowest])
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
@@ -48,12 +54,17 @@ def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) ->
     return path
 
 
-def pins(lock_text: str) -> dict[str, str]:
-    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, with `|`."""
+def pins(path: Path) -> dict[str, str]:
+    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, with `|`.
+
+    Packages of npm, which a lock in the folder of the same name pins, are among them.
+    """
     found: dict[str, list[str]] = {}
-    for name, version in PIN.findall(lock_text):
+    for name, version in PIN.findall(path.read_text()):
         found.setdefault(name, []).append(version)
-    return {name: "|".join(versions) for name, versions in found.items()}
+    pinned = {name: "|".join(versions) for name, versions in found.items()}
+    beside = path.with_suffix("")
+    return pinned | (npm.pins(beside) if beside.is_dir() else {})
 
 
 def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[str]) -> str:

@@ -22,12 +22,14 @@ from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
-from crosscheck.networks import FORMS, Network, prepared
+from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name, prepared
 
 __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 
 #: Bytes that the trials under way may need at once, exported files included.
 SCRATCH_ROOM = 500 * 10**6
+#: The forms in which a network can be written as an ONNX file.
+READ = FORMS.keys() | DIALECTS.keys()
 #: A target whose server dies again and again (not one of its trials: the server itself) is given up.
 SERVER_DEATHS = 3
 
@@ -90,7 +92,7 @@ class _Run:
         self.deaths: dict[Target, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
-        self.folders: dict[tuple[str, str], Path] = {}
+        self.folders: dict[tuple[str, str, str], Path] = {}
 
     def run(self) -> Measured:
         making = [target for target in self.queues if not self.done.environments[target.id].exists]
@@ -158,7 +160,7 @@ class _Run:
     def _start(self, target: Target) -> None:
         folder = self.scratch / f"{target.id}-{self.deaths.get(target, 0)}"
         environment = self.done.environments[target.id]
-        forks = self.settings.isolation == "fork"
+        forks = self.ledger.isolation_of(target) == "fork"
         server = ProbeServer(target, environment, forks, folder, self.settings.limits)
         self.servers[target] = server
         self.selector.register(server.replies, selectors.EVENT_READ, server)
@@ -170,10 +172,15 @@ class _Run:
 
     def _network(self, network: Network, target: Target) -> Path:
         """The folder in which the probe finds the network, with the ONNX forms that modes are named after."""
-        place = (target.runtime.name, network.name)
+        extra = target.variant.extra
+        place = (target.runtime.name, extra or "", network.name)
         if place not in self.folders:
-            self.folders[place] = self.scratch / "networks" / target.runtime.name / network.name
-            forms = [mode.name for mode in target.runtime.modes if mode.name in FORMS]
+            self.folders[place] = self.scratch.joinpath("networks", *place)
+            modes = [mode.name for mode in target.runtime.modes]
+            forms = [name for name in modes if name in FORMS]
+            forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
+            # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
+            forms += [name for _, _, name in (mode.partition(".") for mode in modes if extra) if name in READ]
             prepared(network, self.folders[place], forms)
         return self.folders[place]
 

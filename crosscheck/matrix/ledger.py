@@ -62,6 +62,7 @@ class Ledger:
         self._have = journal.reusable()
         self._cells: dict[str, _UnderWay] = {}
         self._suspects: dict[Trial, Record] = {}
+        self._confirmed: set[tuple[str, Status]] = set()
         for planned in plan:
             self._enter(planned)
 
@@ -78,8 +79,12 @@ class Ledger:
     def take(self, target: Target) -> tuple[Planned, Trial, str]:
         """The next trial that the target has to run, its cell's plan, and its isolation."""
         trial = self.queues[target].popleft()
-        isolation = "new-interpreter" if trial in self._suspects else self.isolation
+        isolation = "new-interpreter" if trial in self._suspects else self.isolation_of(target)
         return self._cells[trial.cell.id].planned, trial, isolation
+
+    def isolation_of(self, target: Target) -> str:
+        """What the target's trials are run as: a runtime that cannot be forked has its own way."""
+        return self.isolation if target.runtime.forks else "new-interpreter"
 
     def put_back(self, trial: Trial) -> None:
         """The trial was taken and came to nothing."""
@@ -89,8 +94,15 @@ class Ledger:
         """A trial is in. What a fork may have caused is not believed before an interpreter of its own did the same."""
         cell = self._cells[trial.cell.id]
         if trial in self._suspects:
-            record = _acquitted(record, self._suspects.pop(trial))
-        elif record.status in SUSPICIOUS and self.isolation == "fork":
+            forked = self._suspects.pop(trial)
+            if record.status == forked.status:
+                self._confirmed.add((trial.cell.id, record.status))
+            record = _acquitted(record, forked)
+        elif (
+            record.status in SUSPICIOUS
+            and (trial.cell.id, record.status) not in self._confirmed
+            and self.isolation_of(cell.planned.target) == "fork"
+        ):
             self._suspects[trial] = record
             self.put_back(trial)
             return
@@ -138,7 +150,7 @@ class Ledger:
     def _queue(self, cell: _UnderWay, trial: Trial) -> None:
         """Have a trial run unless the journal has it."""
         target = cell.planned.target
-        key = cache.key(cell.planned, trial, self.done.environments[target.id], self.isolation)
+        key = cache.key(cell.planned, trial, self.done.environments[target.id], self.isolation_of(target))
         cell.keys[trial] = key
         if key in self._have:
             self.done.reused += 1

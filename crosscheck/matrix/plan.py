@@ -85,10 +85,9 @@ def _suits(
         return False
     if wanted.scenarios or wanted.networks:
         return True
-    plain = target.variant.name == "plain"
-    if not plain and not facts.for_variants:
-        return False
-    suiting = facts.all_networks if wanted.everything and plain else facts.default_networks
+    if target.variant.name != "plain":
+        return network.name in facts.variant_networks
+    suiting = facts.all_networks if wanted.everything else facts.default_networks
     return suiting is None or network.name in suiting
 
 

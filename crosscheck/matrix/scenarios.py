@@ -32,7 +32,7 @@ class ScenarioFacts:
     steps: str
     asks: frozenset[Asks]
     readings: tuple[str, ...]
-    #: The networks of the default matrix, and those of the variants, which ask whether a switch changes the answer.
+    #: The networks of the default matrix.
     default_networks: frozenset[str]
     #: The networks of `--all`; None: all of them. `--network` takes any that suits.
     all_networks: frozenset[str] | None = None
@@ -40,8 +40,8 @@ class ScenarioFacts:
     needs_labels: bool = False
     #: Only modes with this intent; None: both.
     intent: Intent | None = None
-    #: Whether `--all` asks it of variants too, or only of releases as they are installed.
-    for_variants: bool = False
+    #: The networks with which variants are asked, to see whether a switch changes the answer; none: they are not.
+    variant_networks: frozenset[str] = frozenset()
 
 
 _GRADIENT = frozenset({Asks.GRADIENT})
@@ -54,7 +54,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_GRADIENT,
         readings=("undisturbed", "timed", "unsettled", "immediate"),
         default_networks=frozenset({"seed", "seed-batch", "conv", "conv-plain", "digits"}),
-        for_variants=True,
+        variant_networks=frozenset({"seed", "conv", "digits"}),
     ),
     Scenario.PREDICT_ONLY: ScenarioFacts(
         question="Does predicting, in this way and as often, change anything? (the control)",
@@ -62,7 +62,8 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_PREDICTION,
         readings=("undisturbed", "timed", "unsettled", "immediate", LAYERS),
         default_networks=frozenset({"seed", "conv", "digits"}),
-        for_variants=True,
+        all_networks=frozenset({"seed", "seed-batch", "conv", "inception", "digits"}),
+        variant_networks=frozenset({"seed", "conv", "digits"}),
     ),
     Scenario.ORDER: ScenarioFacts(
         question="Is a correct inference-mode gradient still right after a training-mode one in the same process?",
@@ -70,7 +71,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_GRADIENT,
         readings=("alone", "after-other", "after-same"),
         default_networks=frozenset({"seed-batch"}),
-        all_networks=frozenset({"seed-batch", "conv", "inception"}),
+        all_networks=frozenset({"seed-batch", "conv"}),
         intent=Intent.INFERENCE,
     ),
     Scenario.TWENTY: ScenarioFacts(
@@ -87,6 +88,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=_GRADIENT,
         readings=("undisturbed",),
         default_networks=frozenset({"digits"}),
+        all_networks=frozenset({"digits"}),
         needs_labels=True,
     ),
     Scenario.SIBLING: ScenarioFacts(
@@ -103,5 +105,6 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         asks=frozenset({Asks.EXPORT}),
         readings=("undisturbed",),
         default_networks=frozenset({"conv"}),
+        variant_networks=frozenset({"conv"}),
     ),
 }

@@ -24,6 +24,8 @@ __all__ = ["Limits", "ProbeServer"]
 
 STDERR_TAIL = 2000  # characters of standard error that are kept
 
+#: The folder that the package `crosscheck` lies in.
+SOURCES = Path(probe.__file__).parents[2]
 #: Variables of the user's that reach a runtime; all others could change what is measured.
 PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 #: One thread a process: trials run side by side, and an order of summation that depends on nothing.
@@ -154,6 +156,9 @@ def variables(target: Target, environment: Environment) -> Mapping[str, str]:
     mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     if environment.library_path:
         mine["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, environment.library_path))
+    if target.runtime.registry == "npm":
+        # What `require` finds: the environment's packages, and the probe, as `crosscheck/probe/node/...`.
+        mine["NODE_PATH"] = os.pathsep.join(map(str, (environment.folder / "node_modules", SOURCES)))
     return mine | dict(target.variant.environment)
 
 

@@ -46,6 +46,7 @@ class Mode(NamedTuple):
     inference: the mode that asks for the inference-mode gradient on a model built for this mode, if there is one.
     training: for an inference-intent gradient mode, the training-intent mode that `order` runs before it.
     default: whether the default matrix asks in this way.
+    unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Mode(NamedTuple):
     inference: Optional[str] = None
     training: Optional[str] = None
     default: bool = True
+    unit_scale: bool = False
 
 
 class Network(NamedTuple):
@@ -85,7 +87,7 @@ class Adapter:
     contents, so that a trial can choose not to.
     """
 
-    #: The runtime's name, equal to its folder's.
+    #: The runtime's name, which is its package's; the folder is called alike, with _ for -.
     name = ""
     #: Every mode that any release has.
     modes: Tuple[Mode, ...] = ()
@@ -134,8 +136,11 @@ class Adapter:
         """
         raise NotImplementedError
 
-    def export(self, model: Model, mode: str, folder: str) -> Model:
-        """Carry out a mode that asks for an export: write files to `folder`, read them back, return that."""
+    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
+        """Carry out a mode that asks for an export: write files to `folder`, read them back, return that.
+
+        Returns None where the runtime is not to read them back. ONNX files are recorded.
+        """
         raise NotImplementedError
 
     def state(self, model: Model) -> Dict[str, Tensor]:

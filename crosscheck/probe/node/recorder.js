@@ -1,0 +1,67 @@
+// Writes an observation as it happens, so that a crash keeps what came before it: crosscheck/probe/recorder.py for Node.
+
+"use strict";
+
+const fs = require("fs");
+const path = require("path");
+
+const { bytesOf } = require("./arrays");
+
+const MESSAGE_LIMIT = 4000; // characters of a runtime's message that are kept
+
+/** A step raised; `problem` is the runtime's own exception. */
+class StepFailed extends Error {
+  constructor(label, problem) {
+    super(label);
+    this.label = label;
+    this.problem = problem;
+  }
+}
+
+/** The observation of one trial, in `folder`: `steps.jsonl`, `keys.jsonl` and `arrays.bin`. */
+class Recorder {
+  constructor(folder) {
+    const open = (name) => fs.openSync(path.join(folder, name), "w");
+    this.steps = open("steps.jsonl");
+    this.keys = open("keys.jsonl");
+    this.arrays = open("arrays.bin");
+  }
+
+  /** Run `action`, record how long it took (seconds) and how it ended. Throws StepFailed when the action throws. */
+  async step(label, action) {
+    line(this.steps, { label, begun: true });
+    const start = performance.now();
+    const seconds = () => (performance.now() - start) / 1000;
+    try {
+      const result = await action();
+      line(this.steps, { label, seconds: seconds() });
+      return result;
+    } catch (problem) {
+      line(this.steps, { label, seconds: seconds(), error: message(problem) });
+      throw new StepFailed(label, problem);
+    }
+  }
+
+  /** Record the runtime's global mode flags under `label`. */
+  flags(label, flags) {
+    line(this.steps, { label, seconds: 0, flags });
+  }
+
+  /** Record one array; its dtype and shape are kept. */
+  array(key, value) {
+    fs.writeFileSync(this.arrays, bytesOf(value));
+    line(this.keys, [key, value.dtype, value.shape]);
+  }
+}
+
+function line(file, value) {
+  fs.writeFileSync(file, JSON.stringify(value) + "\n"); // all of it, which writeSync does not promise
+}
+
+/** An exception as one text, cut to what a report can show. */
+function message(problem) {
+  const text = problem instanceof Error ? `${problem.name}: ${problem.message}` : String(problem);
+  return text.slice(0, MESSAGE_LIMIT);
+}
+
+module.exports = { Recorder, StepFailed, message };

