@@ -5,7 +5,10 @@ from typing import Any, Dict
 from crosscheck.probe.adapter import Array
 from crosscheck.probe.onnx_forms import FormAdapter, Forms, Model
 
-FORMS = Forms('ReferenceEvaluator("{}.onnx").run(None, {"x": x})[0]')
+FORMS = Forms(
+    'ReferenceEvaluator("{}.onnx").run(None, {"x": x})[0]',
+    'ReferenceEvaluator("{}.onnx").run(None, {"x": x, "y.cotangent": cotangent})[1]',
+)
 
 
 class ReferenceEvaluator(FormAdapter):
@@ -32,6 +35,17 @@ class ReferenceEvaluator(FormAdapter):
         FORMS.training(15, 15, read=False),
         FORMS.training(15, 15, momentum=False),
         FORMS.training(21, 15, default=False),
+        FORMS.inference(15, 15, fed=True, default=False),
+        FORMS.training(15, 15, fed=True, default=False),
+        FORMS.training(15, 15, read=False, fed=True),
+        FORMS.gradient(9, default=False),
+        FORMS.gradient(9, "batch", default=False),
+        FORMS.gradient(15),
+        FORMS.gradient(15, "batch"),
+        FORMS.gradient(15, "training", default=False),
+        FORMS.gradient(15, fed=True, default=False),
+        FORMS.gradient(15, "batch", fed=True, default=False),
+        FORMS.gradient(15, "training", fed=True, default=False),
     )
 
     def load(self) -> str:
@@ -48,5 +62,5 @@ class ReferenceEvaluator(FormAdapter):
         return self.onnx.reference.ReferenceEvaluator(path)
 
     def state(self, model: Model) -> Dict[str, Array]:
-        """The initialisers held by the evaluator of the form under test, in an attribute that is not documented."""
-        return {name: value for name, value in model.asked.rt_inits_.items() if name}
+        """The initialisers held by the evaluator of the form under test, in an undocumented attribute; what is fed."""
+        return dict({name: value for name, value in model.asked.rt_inits_.items() if name}, **model.fed)

@@ -1,15 +1,56 @@
 """ONNX Runtime on the CPU: a network is an ONNX file, a mode is the form in which that is written."""
 
 import os
-from typing import Any
+from typing import Any, Dict, List, Optional
 
-from crosscheck.probe.onnx_forms import FormAdapter, Forms
+from crosscheck.probe.adapter import Array, Mode, Network, NotInRelease
+from crosscheck.probe.onnx_forms import FormAdapter, Forms, Model
 
 #: Which graph optimisation level a variant asks for; without it a session keeps the release's own default.
 LEVEL_VARIABLE = "CROSSCHECK_ORT_OPTIMISATION"
 LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED"}
 
-FORMS = Forms('InferenceSession("{}.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]')
+FORMS = Forms(
+    'InferenceSession("{}.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]',
+    'InferenceSession("{}.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": x, "y.cotangent": cotangent})[1]',
+)
+
+BOUND = "-bound"
+
+
+def _bound(form: Mode) -> Mode:
+    """The form's mode with inputs bound to the user's arrays, and outputs to memory that the session allocates."""
+    call = (
+        'binding = InferenceSession("{}.onnx").io_binding(); binding.bind_cpu_input("x", x){}; '
+        'binding.bind_output("y"); session.run_with_iobinding(binding); binding.copy_outputs_to_cpu()[{}]'
+    )
+    cotangent, index = ('; binding.bind_cpu_input("y.cotangent", cotangent)', 1) if form.asks == "gradient" else ("", 0)
+    return form._replace(
+        name=form.name + BOUND,
+        call=call.format(form.name, cotangent, index),
+        inference=form.inference and form.inference + BOUND,
+        training=form.training and form.training + BOUND,
+        default=False,
+    )
+
+
+class Bound:
+    """A session that is run by io-binding."""
+
+    def __init__(self, session: Any) -> None:
+        if not hasattr(session, "io_binding"):
+            raise NotInRelease("InferenceSession has no io_binding")
+        self.session = session
+
+    def run(self, _: None, feeds: Dict[str, Array]) -> List[Array]:
+        """All outputs, in the file's order."""
+        binding = self.session.io_binding()
+        for name, value in feeds.items():
+            binding.bind_cpu_input(name, value)
+        for output in self.session.get_outputs():
+            binding.bind_output(output.name)
+        self.session.run_with_iobinding(binding)
+        return list(binding.copy_outputs_to_cpu())
 
 
 class ONNXRuntime(FormAdapter):
@@ -31,6 +72,25 @@ class ONNXRuntime(FormAdapter):
         FORMS.training(14, 14, read=False, default=False),
         FORMS.training(15, 15, read=False),
         FORMS.training(15, 15, momentum=False),
+        FORMS.inference(9, 9, fed=True, default=False),
+        FORMS.inference(15, 15, fed=True, default=False),
+        FORMS.training(14, 14, read=False, fed=True, default=False),
+        FORMS.training(15, 15, fed=True, default=False),
+        FORMS.training(15, 15, read=False, fed=True),
+        FORMS.gradient(9, default=False),
+        FORMS.gradient(9, "batch", default=False),
+        FORMS.gradient(15),
+        FORMS.gradient(15, "batch"),
+        FORMS.gradient(15, "training", default=False),
+        FORMS.gradient(15, fed=True, default=False),
+        FORMS.gradient(15, "batch", fed=True, default=False),
+        FORMS.gradient(15, "training", fed=True, default=False),
+        _bound(FORMS.inference(15, 15)),
+        _bound(FORMS.inference(15, 15, fed=True)),
+        _bound(FORMS.training(15, 15, read=False)),
+        _bound(FORMS.training(15, 15, read=False, fed=True)),
+        _bound(FORMS.gradient(15)),
+        _bound(FORMS.gradient(15, "batch")),
     )
 
     def load(self) -> str:
@@ -39,6 +99,13 @@ class ONNXRuntime(FormAdapter):
 
         self.onnxruntime = onnxruntime
         return str(onnxruntime.__version__)
+
+    def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Model:
+        """One session a form; for io-binding, the sessions under test are run that way."""
+        if not mode.endswith(BOUND):
+            return FormAdapter.build(self, network, mode, shares)
+        model = FormAdapter.build(self, network, mode[: -len(BOUND)], shares)
+        return model._replace(asked=Bound(model.asked), inference=model.inference and Bound(model.inference))
 
     def session(self, path: str) -> Any:
         """A session of the file, at the variant's optimisation level."""
