@@ -1,0 +1,1 @@
+"""MNN: ONNX files through its converter, and its own autograd."""
