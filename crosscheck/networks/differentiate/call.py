@@ -15,14 +15,21 @@ __all__ = ["Call"]
 
 
 class Call:
-    """A node of the model. `wanted[i]` says whether the i-th input depends on what is differentiated by."""
+    """A node of the model.
 
-    def __init__(self, node: onnx.NodeProto, index: int, facts: Facts, wanted: list[bool]) -> None:
+    wanted: whether the i-th input depends on what is differentiated by.
+    training: whether a batch normalization shall use the batch's own statistics, whatever its attributes say.
+    """
+
+    def __init__(
+        self, node: onnx.NodeProto, index: int, facts: Facts, wanted: list[bool], training: bool = False
+    ) -> None:
         self.node = node
         self.facts = facts
         self.wanted = wanted
-        self.inputs = list(node.input)
-        self.outputs = list(node.output)
+        self.training = training
+        self.inputs: list[str] = list(node.input)
+        self.outputs: list[str] = list(node.output)
         self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
         self.where = f"{facts.source}: node {node.name or index!r} ({node.op_type})"
 
@@ -48,13 +55,14 @@ class Call:
 
     def sizes(self, index: int, start: int = 0) -> tuple[int, ...]:
         """The i-th input's sizes from axis `start` on, all of which must be numbers. Raises NetworkError."""
-        sizes = self.shape(index)[start:]
-        if not all(isinstance(size, int) for size in sizes):
-            told = ", ".join("?" if size is None else str(size) for size in self.shape(index))
-            raise self.refusal(
-                f"takes {self.inputs[index]!r} of shape ({told}); export it with fixed sizes from axis {start} on"
-            )
-        return tuple(int(size) for size in sizes if isinstance(size, int))
+        return self._fixed(f"takes {self.inputs[index]!r}", self.shape(index), start)
+
+    def output_sizes(self, start: int = 0) -> tuple[int, ...]:
+        """The first output's sizes from axis `start` on, all of which must be numbers. Raises NetworkError."""
+        shape = self.facts.shape(self.outputs[0])
+        if shape is None:
+            raise self.refusal("has an output whose rank is unknown; export the model with shapes")
+        return self._fixed(f"gives {self.outputs[0]!r}", shape, start)
 
     def constant(self, index: int, what: str) -> Array:
         """The numbers of the i-th input, which must be a constant; `what` is how a message calls it."""
@@ -63,6 +71,14 @@ class Call:
             raise self.refusal(f"takes {what} from {self.inputs[index]!r}, which is computed; make it a constant")
         return value
 
+    def only_first(self, what: str) -> None:
+        """Raise NetworkError where another input than the first depends on what is differentiated by; `what` it is."""
+        for name, wanted in list(zip(self.inputs, self.wanted, strict=True))[1:]:
+            if wanted:
+                raise self.refusal(
+                    f"takes {what} from {name!r}, which depends on the model's input; make it a constant"
+                )
+
     def dtype(self, index: int) -> np.dtype[Any]:
         """The element type of the i-th input."""
         return self.facts.dtype(self.inputs[index])
@@ -70,3 +86,10 @@ class Call:
     def refusal(self, why: str) -> NetworkError:
         """An error about this node."""
         return NetworkError(f"{self.where} {why}.")
+
+    def _fixed(self, what: str, shape: Shape, start: int) -> tuple[int, ...]:
+        sizes = tuple(size for size in shape[start:] if isinstance(size, int))
+        if len(sizes) < len(shape[start:]):
+            told = ", ".join("?" if size is None else str(size) for size in shape)
+            raise self.refusal(f"{what} of shape ({told}); export it with fixed sizes from axis {start} on")
+        return sizes

@@ -11,7 +11,7 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array
 
-__all__ = ["Facts", "Shape"]
+__all__ = ["Facts", "Shape", "without_weights"]
 
 #: A size is a number, a name for one that is only known when the model runs, or None where even that is unknown.
 Shape = tuple[int | str | None, ...]
@@ -38,8 +38,8 @@ class Facts:
 
     def value(self, tensor: str) -> Array | None:
         """The numbers of a constant tensor; None for one that is computed or fed."""
-        if tensor not in self._values and tensor in self._initialisers:
-            self._values[tensor] = onnx.numpy_helper.to_array(self._initialisers[tensor])
+        if tensor in self._initialisers:  # not kept: all of them would be another copy of the weights
+            return onnx.numpy_helper.to_array(self._initialisers[tensor])
         return self._values.get(tensor)
 
     def shape(self, tensor: str) -> Shape | None:
@@ -55,8 +55,21 @@ class Facts:
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
         """The element type. Raises NetworkError where shape inference could not tell."""
-        number = self._initialisers[tensor].data_type if tensor in self._initialisers else self._types[tensor].elem_type
+        if tensor in self._initialisers:
+            number = self._initialisers[tensor].data_type
+        else:
+            number = self._types[tensor].elem_type if tensor in self._types else onnx.TensorProto.UNDEFINED
+        if number == onnx.TensorProto.UNDEFINED:
+            raise NetworkError(
+                f"{self.source}: the element type of {tensor!r} is unknown; export the model with shapes."
+            )
         return onnx.helper.tensor_dtype_to_np_dtype(number)
+
+    def floating(self, tensor: str) -> bool:
+        """Whether the elements are floats; so are those of a type that inference does not tell: old statistics."""
+        if tensor in self._initialisers or (tensor in self._types and self._types[tensor].elem_type):
+            return bool(np.issubdtype(self.dtype(tensor), np.floating))
+        return True
 
     def names(self) -> Iterable[str]:
         """Every tensor that has a type."""
@@ -64,24 +77,75 @@ class Facts:
 
     def _infer(self, model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
         """Every tensor's type. Large weights go to shape inference as inputs, without their numbers."""
-        bare = onnx.ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
-        bare.graph.name = model.graph.name
-        bare.graph.node.extend(model.graph.node)
-        bare.graph.output.extend(model.graph.output)
-        bare.graph.value_info.extend(model.graph.value_info)
-        bare.graph.input.extend(item for item in model.graph.input if item.name not in self._initialisers)
-        for name, item in self._initialisers.items():
-            if np.prod(item.dims, dtype=np.int64) > LARGEST_SHAPE:
-                bare.graph.input.append(onnx.helper.make_tensor_value_info(name, item.data_type, item.dims))
+        bare = without_weights(model)
+        _name_sizes(bare.graph)
+        while True:
+            try:
+                inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True).graph
+            except onnx.shape_inference.InferenceError as problem:
+                raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
+            types = {
+                item.name: item.type.tensor_type for item in (*inferred.input, *inferred.value_info, *inferred.output)
+            }
+            if not _add_ranks(bare.graph, types):
+                return types
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model, but large initialisers are inputs: for all that looks at types and not at numbers."""
+    bare = onnx.ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
+    bare.graph.name = model.graph.name
+    bare.graph.node.extend(model.graph.node)
+    bare.graph.output.extend(model.graph.output)
+    bare.graph.value_info.extend(model.graph.value_info)
+    initialisers = {item.name for item in model.graph.initializer}
+    bare.graph.input.extend(item for item in model.graph.input if item.name not in initialisers)
+    for item in model.graph.initializer:
+        if np.prod(item.dims, dtype=np.int64) > LARGEST_SHAPE:
+            bare.graph.input.append(onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims))
+        else:
+            bare.graph.initializer.append(item)
+    return bare
+
+
+def _name_sizes(graph: onnx.GraphProto) -> None:
+    """Give unknown sizes of inputs names, by which inference tells equal ones, and take those that begin elsewhere.
+
+    Exporters call an output's batch axis by a name of its own, which would hide that it is the input's.
+    """
+    known = set()
+    for item in graph.input:
+        for axis, size in enumerate(item.type.tensor_type.shape.dim):
+            if not size.HasField("dim_value"):
+                size.dim_param = size.dim_param or f"{item.name}.{axis}"
+                known.add(size.dim_param)
+    for item in (*graph.value_info, *graph.output):
+        for size in item.type.tensor_type.shape.dim:
+            if size.dim_param and size.dim_param not in known:
+                size.ClearField("dim_param")
+
+
+def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) -> bool:
+    """Tell the ranks of what is reshaped to a computed shape, of which inference knows the length; whether any was new.
+
+    Before opset 13 it works out few shapes that are put together from others.
+    """
+    told = {item.name: item for item in (*graph.value_info, *graph.output)}
+    news = False
+    for node in graph.node:
+        if node.op_type != "Reshape" or types[node.output[0]].HasField("shape") or node.input[1] not in types:
+            continue
+        lengths = types[node.input[1]].shape.dim
+        if len(lengths) == 1 and lengths[0].HasField("dim_value"):
+            name = node.output[0]
+            sizes = [f"{name}.{axis}" for axis in range(lengths[0].dim_value)]
+            known = onnx.helper.make_tensor_value_info(name, types[name].elem_type, sizes)
+            if name in told:
+                told[name].CopyFrom(known)
             else:
-                bare.graph.initializer.append(item)
-        try:
-            bare = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
-        except onnx.shape_inference.InferenceError as problem:
-            raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
-        return {
-            item.name: item.type.tensor_type for item in (*bare.graph.input, *bare.graph.value_info, *bare.graph.output)
-        }
+                graph.value_info.append(known)
+            news = True
+    return news
 
 
 def _literal(node: onnx.NodeProto) -> Array:

@@ -8,7 +8,7 @@ from onnx import helper
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate.call import Call
-from crosscheck.networks.differentiate.facts import Facts
+from crosscheck.networks.differentiate.facts import Facts, without_weights
 from crosscheck.networks.differentiate.rules import INDIFFERENT, RULES, batch_statistics
 from crosscheck.networks.differentiate.writer import Writer
 
@@ -45,10 +45,10 @@ def differentiate(model: onnx.ModelProto, *, training: bool = False, source: str
         if name in names:
             raise NetworkError(f"{source}: has a tensor called {name!r} already; rename it.")
     writer = Writer(facts.opset, dtype, names | {seed, answer})
-    calls = _calls(model, facts, x.name)
+    calls = _calls(model, facts, x.name, training)
     updates: list[onnx.ValueInfoProto] = []
     for call in calls:
-        if training and call.node.op_type == "BatchNormalization":
+        if call.training and call.node.op_type == "BatchNormalization":
             updates += batch_statistics(writer, call)
         else:
             writer.nodes.append(call.node)
@@ -75,14 +75,14 @@ def _check(model: onnx.ModelProto, facts: Facts) -> None:
             )
 
 
-def _calls(model: onnx.ModelProto, facts: Facts, x: str) -> list[Call]:
+def _calls(model: onnx.ModelProto, facts: Facts, x: str, training: bool) -> list[Call]:
     """Every node, with what of its inputs depends on `x`; integers and truth values carry no gradient."""
     active = {x}
     calls = []
     for index, node in enumerate(model.graph.node):
-        call = Call(node, index, facts, [name in active for name in node.input])
+        call = Call(node, index, facts, [name in active for name in node.input], training)
         if any(call.wanted) and node.op_type not in INDIFFERENT:
-            active |= {name for name in node.output if name and np.issubdtype(facts.dtype(name), np.floating)}
+            active |= {name for name in node.output if name and facts.floating(name)}
         calls.append(call)
     return calls
 
@@ -94,6 +94,8 @@ def _backward(writer: Writer, calls: list[Call], y: str, seed: str) -> dict[str,
         given = [cotangents.get(name) if name else None for name in call.outputs]
         if not any(call.wanted) or not any(given) or call.node.op_type in INDIFFERENT:
             continue
+        # A Cast between them gives the parts of a network different types.
+        writer.dtype = next(call.facts.dtype(name) for name, part in zip(call.outputs, given, strict=True) if part)
         for name, wanted, part in zip(
             call.inputs, call.wanted, RULES[call.node.op_type](writer, call, given), strict=True
         ):
@@ -110,16 +112,19 @@ def _model(
     updates: list[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
     """The finished model, checked."""
-    graph = onnx.GraphProto(name=model.graph.name, doc_string=model.graph.doc_string)
+    # Until IR 3 initialisers had to be inputs, too; a later version spares that, and has the same operators.
+    made = onnx.ModelProto(ir_version=max(model.ir_version, 4), producer_name="crosscheck")
+    made.opset_import.extend(model.opset_import)
+    graph = made.graph
+    graph.name, graph.doc_string = model.graph.name, model.graph.doc_string
     graph.node.extend(writer.nodes)
-    graph.initializer.extend(model.graph.initializer)
-    graph.initializer.extend(writer.initialisers)
     graph.input.extend([*model.graph.input, _named(y, f"{y.name}.cotangent")])
     graph.output.extend([y, _named(x, f"{x.name}.gradient"), *model.graph.output[1:], *updates])
-    # Until IR 3 initialisers had to be inputs, too; a later version spares that, and has the same operators.
-    made = onnx.ModelProto(ir_version=max(model.ir_version, 4), producer_name="crosscheck", graph=graph)
-    made.opset_import.extend(model.opset_import)
-    onnx.checker.check_model(made, full_check=True)
+    # Weights come last and writer's are handed over one by one: memory holds each set of them once.
+    made.graph.initializer.extend(model.graph.initializer)
+    while writer.initialisers:
+        made.graph.initializer.append(writer.initialisers.pop(0))
+    onnx.checker.check_model(without_weights(made), full_check=True)
     return made
 
 

@@ -21,10 +21,14 @@ AXES_AS_INPUT = {
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
 }
 SLICE_BY_INPUT, PAD_BY_INPUT, FLOATS_COMPARE_EQUAL = 10, 11, 11
+#: Constants of more elements are not compared with each other: it would take another copy of a network's weights.
+LARGEST_SHARED = 4096
 
 
 class Writer:
     """Collects nodes and initialisers under names that nothing else has. Methods return the name of their result.
+
+    What is asked for again is not written again: the same operator with the same inputs and attributes has one result.
 
     opset: of the default domain. dtype: of numbers that are written as Python's.
     """
@@ -36,6 +40,7 @@ class Writer:
         self.initialisers: list[onnx.TensorProto] = []
         self._taken = taken
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._written: dict[tuple[bytes, int], list[str]] = {}
         self._counter = itertools.count()
 
     def fresh(self, base: str) -> str:
@@ -52,16 +57,25 @@ class Writer:
 
     def nodes_outputs(self, op: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """One operator with `count` outputs."""
-        outputs = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
-        self.nodes.append(onnx.helper.make_node(op, inputs, outputs, name=self.fresh(f"{op}.gradient"), **attributes))
-        return outputs
+        node = onnx.helper.make_node(op, inputs, [], **attributes)
+        key = (node.SerializeToString(deterministic=True), count)
+        if key not in self._written:
+            self._written[key] = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
+            node.output.extend(self._written[key])
+            node.name = self.fresh(f"{op}.gradient")
+            self.nodes.append(node)
+        return list(self._written[key])
 
     def constant(self, value: Array | float | Sequence[float], dtype: Any = None) -> str:
-        """An initialiser; Python's numbers get the network's float type. The same numbers are stored once."""
+        """An initialiser; Python's numbers get the network's float type. The same few numbers are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype if dtype is not None else None))
         if dtype is None and not isinstance(value, np.ndarray):
             array = array.astype(self.dtype)
         array = array.reshape(np.shape(value))
+        if array.size > LARGEST_SHARED:
+            name = self.fresh("constant.gradient")
+            self.initialisers.append(onnx.numpy_helper.from_array(array, name))
+            return name
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             self._constants[key] = self.fresh("constant.gradient")
@@ -113,6 +127,19 @@ class Writer:
         """Reshape to the shape that `other` has when the model runs."""
         return self.node("Reshape", x, self.node("Shape", other))
 
+    def expand(self, x: str, shape: Sequence[int]) -> str:
+        """Repeat x along its axes of size one; where `shape` says 1, a size stays."""
+        return self.node("Expand", x, self.integers(list(shape)))
+
+    def expand_like(self, x: str, other: str) -> str:
+        """Repeat x along its axes of size one, to the shape that `other` has when the model runs."""
+        return self.node("Expand", x, self.node("Shape", other))
+
+    def zeros_like(self, x: str) -> str:
+        """Zeros in the shape that x has when the model runs."""
+        zero = onnx.numpy_helper.from_array(np.zeros(1, self.dtype))
+        return self.node("ConstantOfShape", self.node("Shape", x), value=zero)
+
     def cast(self, x: str, dtype: Any) -> str:
         """Convert the element type."""
         return self.node("Cast", x, to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -120,6 +147,18 @@ class Writer:
     def masked(self, x: str, mask: str) -> str:
         """Keep x where the bool tensor `mask` is true, zero elsewhere."""
         return self.node("Where", mask, x, self.constant(0.0))
+
+    def times(self, x: str, factor: float) -> str:
+        """Multiply every element by a number."""
+        return x if factor == 1 else self.node("Mul", x, self.constant(factor))
+
+    def plus(self, x: str, term: float) -> str:
+        """Add a number to every element."""
+        return self.node("Add", x, self.constant(term))
+
+    def square(self, x: str) -> str:
+        """Multiply every element by itself."""
+        return self.node("Mul", x, x)
 
     def _with_axes(self, op: str, x: str, axes: Sequence[int], **attributes: Any) -> str:
         if self.opset >= AXES_AS_INPUT[op]:

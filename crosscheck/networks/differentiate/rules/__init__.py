@@ -7,14 +7,62 @@ that nobody asks or where the operator does not depend on it. Gradients have the
 
 from __future__ import annotations
 
-from crosscheck.networks.differentiate.rules import elementwise, normalization
+from crosscheck.networks.differentiate.rules import (
+    activations,
+    convolution,
+    dropout,
+    elementwise,
+    matrices,
+    normalization,
+    pooling,
+    reductions,
+    resampling,
+    selections,
+    shapes,
+)
 from crosscheck.networks.differentiate.rules.normalization import batch_statistics
 from crosscheck.networks.differentiate.rules.rule import Rule
 
 __all__ = ["INDIFFERENT", "RULES", "batch_statistics"]
 
 #: Operators whose outputs are constants, integers or truth values, or do not change with the input.
-INDIFFERENT = ("Constant", "ConstantOfShape", "Shape", "Size")
+INDIFFERENT = (
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Constant",
+    "ConstantOfShape",
+    "Equal",
+    "EyeLike",
+    "Greater",
+    "GreaterOrEqual",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "NonZero",
+    "Not",
+    "Or",
+    "Shape",
+    "Size",
+    "Xor",
+)
 
 #: Operator -> its rule.
-RULES: dict[str, Rule] = {**elementwise.RULES, **normalization.RULES}
+RULES: dict[str, Rule] = {
+    operator: rule
+    for module in (
+        activations,
+        convolution,
+        dropout,
+        elementwise,
+        matrices,
+        normalization,
+        pooling,
+        reductions,
+        resampling,
+        selections,
+        shapes,
+    )
+    for operator, rule in module.RULES.items()
+}

@@ -1,25 +1,200 @@
-"""Operators that work on each element by itself."""
+"""Operators that work on each element by itself.
+
+Where several arguments of Max or Min are equal, each gets an equal share. At their kinks and steps Abs, Sign, Floor,
+Ceil and Round have slope zero, as they have in torch.
+"""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from crosscheck.networks.differentiate.call import Call
-from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, unbroadcast
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, chained, only, unbroadcast
 from crosscheck.networks.differentiate.writer import Writer
 
 __all__ = ["RULES"]
 
 
-def _add(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    (given,) = cotangents
-    assert given is not None
-    return [unbroadcast(writer, call, given, index) if call.wanted[index] else None for index in range(2)]
+def _identity(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    return [only(cotangents)]
 
 
-def _relu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Zero where the input is exactly zero: the left derivative, as in torch and TensorFlow."""
-    (given,) = cotangents
-    assert given is not None
-    return [writer.masked(given, writer.node("Greater", call.inputs[0], writer.constant(0.0)))]
+def _flat(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Zero, of the input's shape: steps, whose slope is zero wherever they have one."""
+    return [writer.zeros_like(call.inputs[0])]
 
 
-RULES: dict[str, Rule] = {"Add": _add, "Relu": _relu}
+def _cast(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """The same in the input's type; a second input only has the type."""
+    if not np.issubdtype(call.facts.dtype(call.outputs[0]), np.floating):
+        raise call.refusal(f"turns numbers into {call.facts.dtype(call.outputs[0])}, which has no gradient")
+    return [writer.cast(only(cotangents), call.dtype(0)), *[None] * (len(call.inputs) - 1)]
+
+
+def _sum(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    return _spread(writer, call, only(cotangents))
+
+
+def _mean(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    return _spread(writer, call, writer.times(only(cotangents), 1 / len(call.inputs)))
+
+
+def _spread(writer: Writer, call: Call, given: str) -> Gradients:
+    return [unbroadcast(writer, call, given, index) if wanted else None for index, wanted in enumerate(call.wanted)]
+
+
+def _sub(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    given = only(cotangents)
+    return [
+        unbroadcast(writer, call, given, 0) if call.wanted[0] else None,
+        writer.node("Neg", unbroadcast(writer, call, given, 1)) if call.wanted[1] else None,
+    ]
+
+
+def _mul(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    given = only(cotangents)
+    return [
+        unbroadcast(writer, call, writer.node("Mul", given, other), index) if call.wanted[index] else None
+        for index, other in enumerate(reversed(call.inputs))
+    ]
+
+
+def _div(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """d(a / b) = da / b - (a / b) / b * db."""
+    quotient = writer.node("Div", only(cotangents), call.inputs[1])
+    gradients: Gradients = [None, None]
+    if call.wanted[0]:
+        gradients[0] = unbroadcast(writer, call, quotient, 0)
+    if call.wanted[1]:
+        product = writer.node("Mul", quotient, call.outputs[0])
+        gradients[1] = writer.node("Neg", unbroadcast(writer, call, product, 1))
+    return gradients
+
+
+def _mod(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """The output is a - n * b, n the whole number of times that b goes into a."""
+    given, (a, b) = only(cotangents), call.inputs
+    gradients: Gradients = [None, None]
+    if call.wanted[0]:
+        gradients[0] = unbroadcast(writer, call, given, 0)
+    if call.wanted[1]:
+        times = writer.node("Div", writer.node("Sub", call.outputs[0], a), b)
+        gradients[1] = unbroadcast(writer, call, writer.node("Mul", given, times), 1)
+    return gradients
+
+
+def _pow(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """d(x ** e) = e * x ** (e - 1) * dx + x ** e * log(x) * de; 0 for dx where e = 0, and for de where x = 0."""
+    given, x = only(cotangents), call.inputs[0]
+    gradients: Gradients = [None, None]
+    if call.wanted[0]:
+        gradients[0] = unbroadcast(writer, call, writer.node("Mul", given, _power_slope(writer, call)), 0)
+    if call.wanted[1]:
+        positive = writer.node("Where", writer.equal(x, writer.constant(0.0)), writer.constant(1.0), x)
+        slope = writer.node("Mul", call.outputs[0], writer.node("Log", positive))
+        by_exponent = unbroadcast(writer, call, writer.node("Mul", given, slope), 1)
+        same = call.dtype(1) == call.dtype(0)
+        gradients[1] = by_exponent if same else writer.cast(by_exponent, call.dtype(1))
+    return gradients
+
+
+def _power_slope(writer: Writer, call: Call) -> str:
+    x, exponent = call.inputs
+    known = call.facts.value(exponent)
+    if known is not None and known.size == 1 and known.item() == 2:
+        return writer.times(x, 2.0)
+    if call.dtype(1) != call.dtype(0):
+        exponent = writer.cast(exponent, call.dtype(0))
+    lowered = exponent
+    if known is None or not known.all():  # 0 * x ** -1 would not be zero where x is
+        lowered = writer.node("Where", writer.equal(exponent, writer.constant(0.0)), writer.constant(1.0), exponent)
+    return writer.node("Mul", exponent, writer.node("Pow", x, writer.plus(lowered, -1.0)))
+
+
+def _extreme(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Max, Min: to the arguments that are equal to the result, each an equal share."""
+    given = only(cotangents)
+    if len(call.inputs) == 1:
+        return [given]
+    chosen = [writer.cast(writer.equal(name, call.outputs[0]), writer.dtype) for name in call.inputs]
+    share = writer.node("Div", given, writer.node("Sum", *chosen))
+    return [
+        unbroadcast(writer, call, writer.node("Mul", share, part), index) if call.wanted[index] else None
+        for index, part in enumerate(chosen)
+    ]
+
+
+def _where(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    given, condition = only(cotangents), call.inputs[0]
+    gradients: Gradients = [None, None, None]
+    if call.wanted[1]:
+        gradients[1] = unbroadcast(writer, call, writer.masked(given, condition), 1)
+    if call.wanted[2]:
+        rest = writer.node("Where", condition, writer.constant(0.0), given)
+        gradients[2] = unbroadcast(writer, call, rest, 2)
+    return gradients
+
+
+def _reciprocal(writer: Writer, call: Call) -> str:
+    return writer.node("Neg", writer.square(call.outputs[0]))
+
+
+def _sqrt(writer: Writer, call: Call) -> str:
+    return writer.node("Div", writer.constant(0.5), call.outputs[0])
+
+
+def _log(writer: Writer, call: Call) -> str:
+    return writer.node("Reciprocal", call.inputs[0])
+
+
+def _abs(writer: Writer, call: Call) -> str:
+    return writer.node("Sign", call.inputs[0])
+
+
+def _exp(writer: Writer, call: Call) -> str:
+    return call.outputs[0]
+
+
+def _erf(writer: Writer, call: Call) -> str:
+    """The slope is 2 / sqrt(pi) * exp(-x^2)."""
+    bell = writer.node("Exp", writer.node("Neg", writer.square(call.inputs[0])))
+    return writer.times(bell, 2 / math.sqrt(math.pi))
+
+
+def _sin(writer: Writer, call: Call) -> str:
+    return writer.node("Cos", call.inputs[0])
+
+
+def _cos(writer: Writer, call: Call) -> str:
+    return writer.node("Neg", writer.node("Sin", call.inputs[0]))
+
+
+def _neg(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    return [writer.node("Neg", only(cotangents))]
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Ceil", "Floor", "Round", "Sign"), _flat),
+    **dict.fromkeys(("Max", "Min"), _extreme),
+    **dict.fromkeys(("Cast", "CastLike"), _cast),
+    **dict.fromkeys(("Add", "Sum"), _sum),
+    "Abs": chained(_abs),
+    "Cos": chained(_cos),
+    "Div": _div,
+    "Erf": chained(_erf),
+    "Exp": chained(_exp),
+    "Identity": _identity,
+    "Log": chained(_log),
+    "Mean": _mean,
+    "Mod": _mod,
+    "Mul": _mul,
+    "Neg": _neg,
+    "Pow": _pow,
+    "Reciprocal": chained(_reciprocal),
+    "Sin": chained(_sin),
+    "Sqrt": chained(_sqrt),
+    "Sub": _sub,
+    "Where": _where,
+}

@@ -1,37 +1,86 @@
-"""The type of a rule, and what many rules need: sums over the axes along which an input was broadcast."""
+"""The type of a rule, and what many rules need: sums over the axes along which an input was broadcast, and reshapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.facts import Shape
 from crosscheck.networks.differentiate.writer import Writer
 
-__all__ = ["Cotangents", "Gradients", "Rule", "unbroadcast"]
+__all__ = ["Cotangents", "Gradients", "Rule", "as_input", "chained", "only", "summed", "unbroadcast"]
+
+#: ReduceSum takes its axes as an input from then on.
+AXES_COMPUTED = 13
 
 Cotangents = Sequence[str | None]
 Gradients = list[str | None]
 Rule = Callable[[Writer, Call, Cotangents], Gradients]
 
 
+def only(cotangents: Cotangents) -> str:
+    """The cotangent of an operator's first output, for operators that have but one."""
+    given = cotangents[0]
+    assert given is not None
+    return given
+
+
+def chained(slope: Callable[[Writer, Call], str]) -> Rule:
+    """The rule of an operator that works on each element of one input: cotangent * slope, elementwise."""
+
+    def rule(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+        return [writer.node("Mul", only(cotangents), slope(writer, call))]
+
+    return rule
+
+
 def unbroadcast(writer: Writer, call: Call, gradient: str, index: int) -> str:
-    """Sum `gradient`, of the output's shape, over the axes along which the i-th input was broadcast.
+    """Sum `gradient`, of the first output's shape, over the axes along which the i-th input was broadcast.
 
     Raises NetworkError where the sizes do not tell along which.
     """
-    shape = call.shape(index)
     output = call.facts.shape(call.outputs[0])
     if output is None:
         raise call.refusal("has an output whose rank is unknown; export the model with shapes")
-    missing = len(output) - len(shape)
+    return summed(writer, call, gradient, output, index, call.shape(index))
+
+
+def summed(writer: Writer, call: Call, gradient: str, given: Shape, index: int, wanted: Shape) -> str:
+    """Sum `gradient`, whose first axes are `given`, to those that are `wanted`, which broadcast to them as in NumPy.
+
+    index: of the input that messages name. Raises NetworkError where the sizes do not tell along which axes to sum.
+    """
+    missing = len(given) - len(wanted)
     axes = list(range(missing))
-    for axis, (size, broadcast) in enumerate(zip(shape, output[missing:], strict=True), missing):
+    for axis, (size, broadcast) in enumerate(zip(wanted, given[missing:], strict=True)):
         if size == broadcast and size is not None:
             continue
         if size != 1:
+            if len(wanted) == call.rank(index) and writer.opset >= AXES_COMPUTED:
+                return _summed_like(writer, gradient, call.inputs[index], missing)
             raise call.refusal(f"may or may not broadcast axis {axis} of {call.inputs[index]!r}; export it with sizes")
-        axes.append(axis)
+        axes.append(missing + axis)
     if not axes:
         return gradient
-    summed = writer.reduce("ReduceSum", gradient, axes)
-    return writer.squeeze(summed, list(range(missing))) if missing else summed
+    total = writer.reduce("ReduceSum", gradient, axes)
+    return writer.squeeze(total, list(range(missing))) if missing else total
+
+
+def _summed_like(writer: Writer, gradient: str, x: str, missing: int) -> str:
+    """Sum over the axes along which x was broadcast, which its shape tells when the model runs."""
+    shape, given = writer.node("Shape", x), writer.node("Shape", gradient)
+    if missing:
+        shape = writer.node("Concat", writer.integers([1] * missing), shape, axis=0)
+    differ = writer.node("Not", writer.node("Equal", shape, given))
+    axes = writer.reshape(writer.node("NonZero", differ), [-1])
+    total = writer.node("ReduceSum", gradient, axes, noop_with_empty_axes=1)
+    return writer.reshape_like(total, x)
+
+
+def as_input(writer: Writer, call: Call, gradient: str, index: int = 0) -> str:
+    """Reshape `gradient`, which has as many elements as the i-th input, to that input's shape."""
+    shape = call.facts.shape(call.inputs[index])
+    # Some runtimes want numbers for a shape; an axis of no length could not be told from ONNX's 0, "as it was".
+    if shape is not None and 0 not in shape and sum(not isinstance(size, int) for size in shape) <= 1:
+        return writer.reshape(gradient, [size if isinstance(size, int) else -1 for size in shape])
+    return writer.reshape_like(gradient, call.inputs[index])

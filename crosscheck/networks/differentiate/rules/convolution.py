@@ -1,0 +1,106 @@
+"""Convolutions. The gradient of one is a transposed convolution, and the other way round."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, only
+from crosscheck.networks.differentiate.rules.windows import Windows, spread, windows_of
+from crosscheck.networks.differentiate.writer import Writer
+from crosscheck.networks.graph import Array
+
+__all__ = ["RULES"]
+
+
+def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """The transposed convolution with the same weight.
+
+    With stride 1 that is a convolution with the weight's entries in reverse order and its two channel axes exchanged,
+    which most runtimes execute several times as fast. Where groups meet strides, the cotangent is set apart by zeros
+    and convolved likewise: transposed convolutions in groups are missing or wrong in several runtimes.
+    """
+    given = only(cotangents)
+    call.only_first("its weight or bias")
+    kernel, group = call.sizes(1)[2:], int(call.get("group", 1))
+    windows = windows_of(call, kernel, call.sizes(0, 2), call.output_sizes(2))
+    weight = call.facts.value(call.inputs[1])
+    rest: Gradients = [None] * (len(call.inputs) - 1)
+    stepped = any(stride > 1 for stride in windows.strides)
+    reaches = (*windows.reach, *windows.reach)
+    # Of the convolution that goes back; behind the last window, whose end may lie before the input's, are more zeros.
+    pads = [reach - 1 - pad for reach, pad in zip(reaches, (*windows.begin, *windows.end), strict=True)]
+    if weight is None or min(pads) < 0 or (stepped and group == 1):
+        return [spread(writer, given, call.inputs[1], windows, group), *rest]
+    if stepped:
+        given = _set_apart(writer, given, windows)
+    y = writer.node(
+        "Conv",
+        given,
+        writer.constant(_reversed(weight, group)),
+        kernel_shape=kernel,
+        dilations=windows.dilations,
+        pads=pads,
+        group=group,
+    )
+    return [y, *rest]
+
+
+def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """The convolution with the same weight."""
+    given = only(cotangents)
+    call.only_first("its weight or bias")
+    windows = _transposed_windows(call)
+    # Where the output reaches beyond the last window, its entries are the bias alone.
+    seen = [size + min(0, end) for size, end in zip(windows.sizes, windows.end, strict=True)]
+    if any(-end >= stride for end, stride in zip(windows.end, windows.strides, strict=True)):
+        given = writer.slice(given, [0] * len(seen), seen, list(range(2, 2 + len(seen))))
+    y = writer.node(
+        "Conv",
+        given,
+        call.inputs[1],
+        kernel_shape=windows.kernel,
+        strides=windows.strides,
+        dilations=windows.dilations,
+        pads=[*windows.begin, *(max(0, end) for end in windows.end)],
+        group=int(call.get("group", 1)),
+    )
+    return [y, *[None] * (len(call.inputs) - 1)]
+
+
+def _transposed_windows(call: Call) -> Windows:
+    """The windows in the output of a ConvTranspose, one for every position of its input."""
+    windows = windows_of(call, call.sizes(1)[2:], call.output_sizes(2), call.sizes(0, 2))
+    if "output_shape" not in call.attributes:
+        return windows
+    # The specification works the pads out from the output's shape; the larger half comes first but for SAME_UPPER.
+    extra = call.get("output_padding", (0,) * len(windows.kernel))
+    flush = dataclasses.replace(windows, begin=(0,) * len(windows.kernel))
+    total = [max(0, end + more) for end, more in zip(flush.end, extra, strict=True)]
+    upper = call.get("auto_pad", "NOTSET") == "SAME_UPPER"
+    return dataclasses.replace(flush, begin=tuple(width // 2 if upper else width - width // 2 for width in total))
+
+
+def _set_apart(writer: Writer, given: str, windows: Windows) -> str:
+    """Insert stride - 1 zeros between neighbours: (N, channels, *positions) -> (.., (positions - 1) * stride + 1)."""
+    axes = len(windows.kernel)
+    single = writer.unsqueeze(given, [3 + 2 * axis for axis in range(axes)])
+    behind = [0, 0] + [width for stride in windows.strides for width in (0, stride - 1)]
+    wide = writer.pad(single, [0] * (2 + 2 * axes) + behind)
+    full = [count * stride for count, stride in zip(windows.positions, windows.strides, strict=True)]
+    joined = writer.reshape(wide, [0, 0, *full])
+    ends = [size - stride + 1 for size, stride in zip(full, windows.strides, strict=True)]
+    return writer.slice(joined, [0] * axes, ends, list(range(2, 2 + axes)))
+
+
+def _reversed(weight: Array, group: int) -> Array:
+    """(outputs, inputs / group, *kernel) -> (inputs, outputs / group, *kernel), every kernel in reverse order."""
+    kernel = weight.shape[2:]
+    grouped = weight.reshape(group, weight.shape[0] // group, weight.shape[1], *kernel)
+    swapped = np.swapaxes(grouped, 1, 2).reshape(-1, weight.shape[0] // group, *kernel)
+    return np.flip(swapped, tuple(range(2, weight.ndim)))
+
+
+RULES: dict[str, Rule] = {"Conv": _conv, "ConvTranspose": _transposed}

@@ -1,0 +1,23 @@
+"""Dropout, in inference form."""
+
+from __future__ import annotations
+
+from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, only
+from crosscheck.networks.differentiate.writer import Writer
+
+__all__ = ["RULES"]
+
+RATIO, TRAINING_MODE = 1, 2
+
+
+def _dropout(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """The identity. Raises NetworkError where the third input, which there is since opset 12, switches it on."""
+    if call.has(TRAINING_MODE) and call.constant(TRAINING_MODE, "its training_mode").any():
+        ratio = call.constant(RATIO, "its ratio") if call.has(RATIO) else None
+        if ratio is None or ratio.any():
+            raise call.refusal("drops at random (training_mode is true); export it in inference form")
+    return [only(cotangents), *[None] * (len(call.inputs) - 1)]
+
+
+RULES: dict[str, Rule] = {"Dropout": _dropout}

@@ -1,0 +1,136 @@
+"""Pools. Where several entries of a window are equally large, the first in C order gets the whole cotangent.
+
+That is what ONNX's own `Indices` output says, and what torch and TensorFlow do; a gradient shared among equals would be
+another subgradient of the same function.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, as_input, only
+from crosscheck.networks.differentiate.rules.windows import Windows, apart, spread, together, windows_of
+from crosscheck.networks.differentiate.writer import Writer
+from crosscheck.networks.graph import Array
+
+__all__ = ["RULES"]
+
+#: What pads hold, so that they never win; float64 networks, too, since Pad takes its value as a float32 until opset 11.
+LOWEST = float(np.finfo(np.float32).min)
+#: Since then Slice has steps.
+SLICE_STEPS = 10
+
+
+def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Take every window apart, see which entry is the largest, and add the cotangent there.
+
+    Comparing needs no arithmetic, so it holds in runtimes that round, too.
+    """
+    given = only(cotangents)
+    channels, windows = call.sizes(0, 1)[0], _windows(call)
+    if any(cotangents[1:]):
+        raise call.refusal("hands its indices on to the differentiated output; they have no gradient")
+    entries = _entries(writer, apart(writer, call.inputs[0], windows.sizes), windows)
+    count = len(entries)
+    largest = writer.node("ArgMax", writer.node("Concat", *entries, axis=1), axis=1, keepdims=1)
+    numbers = writer.constant(np.arange(count, dtype=np.int64).reshape(1, count, *[1] * len(windows.kernel)))
+    chosen = writer.masked(apart(writer, given, windows.positions), writer.node("Equal", largest, numbers))
+    one_hot = np.eye(count, dtype=call.dtype(0)).reshape(count, 1, *windows.kernel)
+    return [together(writer, spread(writer, chosen, writer.constant(one_hot), windows), channels, windows.sizes)]
+
+
+def _entries(writer: Writer, x: str, windows: Windows) -> list[str]:
+    """The first entries of all windows, the second ones ...: (N * channels, 1, *positions) each, in C order."""
+    ends = [max(0, width) for width in windows.end]
+    if any((*windows.begin, *ends)):
+        x = writer.pad(x, [0, 0, *windows.begin, 0, 0, *ends], LOWEST)
+    entries = []
+    for offset in itertools.product(*map(range, windows.kernel)):
+        starts = [entry * step for entry, step in zip(offset, windows.dilations, strict=True)]
+        stops = [
+            start + (count - 1) * stride + 1
+            for start, count, stride in zip(starts, windows.positions, windows.strides, strict=True)
+        ]
+        entries.append(_stepped(writer, x, starts, stops, windows.strides))
+    return entries
+
+
+def _stepped(writer: Writer, x: str, starts: list[int], stops: list[int], steps: Sequence[int]) -> str:
+    """x[:, :, start:stop:step, ...]; where Slice has no steps, a pool of single entries has strides."""
+    axes = list(range(2, 2 + len(starts)))
+    if writer.opset >= SLICE_STEPS or all(step == 1 for step in steps):
+        return writer.slice(x, starts, stops, axes, [] if all(step == 1 for step in steps) else steps)
+    part = writer.slice(x, starts, stops, axes)
+    return writer.node("MaxPool", part, kernel_shape=[1] * len(steps), strides=list(steps))
+
+
+def _average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Every entry of a window gets the cotangent over the number of entries that were counted."""
+    given = only(cotangents)
+    channels, windows = call.sizes(0, 1)[0], _windows(call)
+    counts = _counts(call, windows).astype(call.dtype(0))
+    given = apart(writer, given, windows.positions)
+    ones = np.ones((1, 1, *windows.kernel), call.dtype(0))
+    if counts.min() == counts.max():
+        weight = writer.constant(ones / counts.flat[0])
+    else:
+        weight, given = writer.constant(ones), writer.node("Div", given, writer.constant(counts[None, None]))
+    return [together(writer, spread(writer, given, weight, windows), channels, windows.sizes)]
+
+
+def _counts(call: Call, windows: Windows) -> Array:
+    """How many entries of each window count: those in the input and, with count_include_pad, those in pads."""
+    axes = len(windows.kernel)
+    padded = call.get("pads", [0] * 2 * axes) if call.get("auto_pad", "NOTSET") == "NOTSET" else None
+    along = []
+    for axis in range(axes):
+        size, begin = windows.sizes[axis], windows.begin[axis]
+        starts = np.arange(windows.positions[axis]) * windows.strides[axis] - begin
+        places = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
+        first, last = 0, size
+        if call.get("count_include_pad", 0):
+            # With ceil_mode the last window may go beyond the pads: what lies there never counts.
+            end = padded[axes + axis] if padded is not None else max(0, windows.end[axis])
+            first, last = -begin, size + end
+        along.append(((places >= first) & (places < last)).sum(axis=1))
+    counts: Array = along[0]
+    for more in along[1:]:
+        counts = counts[..., None] * more
+    return counts
+
+
+def _global_average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    sizes = call.sizes(0, 2)
+    share = np.full((1, 1, *sizes), 1 / math.prod(sizes), call.dtype(0))
+    return [writer.node("Mul", only(cotangents), writer.constant(share))]
+
+
+def _global_max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    channels, count = call.sizes(0, 1)[0], math.prod(call.sizes(0, 2))
+    given, x = (writer.reshape(name, [0, channels, -1]) for name in (only(cotangents), call.inputs[0]))
+    largest = writer.node("ArgMax", x, axis=2, keepdims=1)
+    chosen = writer.node("Equal", largest, writer.constant(np.arange(count, dtype=np.int64).reshape(1, 1, count)))
+    return [as_input(writer, call, writer.masked(given, chosen))]
+
+
+def _windows(call: Call) -> Windows:
+    windows = windows_of(call, call.get("kernel_shape", ()), call.sizes(0, 2), call.output_sizes(2))
+    starts = ((count - 1) * stride for count, stride in zip(windows.positions, windows.strides, strict=True))
+    ends = (size + begin for size, begin in zip(windows.sizes, windows.begin, strict=True))
+    if any(start >= end for start, end in zip(starts, ends, strict=True)):
+        # ONNX counted such a window until opset 22; ONNX Runtime leaves it out in every opset.
+        raise call.refusal("has a last window that lies in its pads alone, which not all runtimes count; crop its pads")
+    return windows
+
+
+RULES: dict[str, Rule] = {
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": _global_average_pool,
+    "GlobalMaxPool": _global_max_pool,
+    "MaxPool": _max_pool,
+}

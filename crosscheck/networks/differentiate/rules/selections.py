@@ -1,0 +1,185 @@
+"""Operators that pick, repeat or border elements: the cotangent goes back to where each element came from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.facts import Shape
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, as_input, only
+from crosscheck.networks.differentiate.writer import SLICE_BY_INPUT, Writer
+from crosscheck.networks.graph import Array
+
+__all__ = ["RULES"]
+
+#: The first opsets with what puts elements back whose places are known only when the model runs.
+RANGE, SCATTER_ADD = 11, 16
+#: From then on Pad takes its axes as an input.
+PAD_SOME_AXES = 18
+#: The end of every axis.
+END = 2**31 - 1
+
+
+def _slice(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    given, rest = only(cotangents), [None] * (len(call.inputs) - 1)
+    cuts = _cuts(writer, call)
+    shape = call.shape(0)
+    if cuts is None or not all(isinstance(shape[axis], int) for axis in cuts):
+        return [_put_back(writer, call, given), *rest]
+    sizes = {axis: size for axis in cuts if isinstance(size := shape[axis], int)}
+    sources = {axis: np.arange(size)[cuts[axis]] for axis, size in sizes.items()}
+    if not all(map(len, sources.values())):
+        return [writer.zeros_like(call.inputs[0]), *rest]
+    for axis, size in sizes.items():
+        given = _returned(writer, given, len(shape), axis, sources[axis], size)
+    return [given, *rest]
+
+
+def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
+    """Axis -> what is taken of it, by the same rules as Python's; None where that is computed."""
+    rank = call.rank(0)
+    if writer.opset < SLICE_BY_INPUT:
+        starts, ends = call.get("starts", []), call.get("ends", [])
+        axes, steps = call.get("axes", list(range(len(starts)))), [1] * len(starts)
+    else:
+        given = {index: call.facts.value(call.inputs[index]) for index in range(1, 5) if call.has(index)}
+        values = {index: value.tolist() for index, value in given.items() if value is not None}
+        if len(values) < len(given):
+            return None
+        starts, ends = values[1], values[2]
+        axes, steps = values.get(3, list(range(len(starts)))), values.get(4, [1] * len(starts))
+    return {
+        int(axis) % rank: slice(start, end, step)
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
+    }
+
+
+def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Elements that were taken several times get the sum."""
+    given, shape = only(cotangents), call.shape(0)
+    axis = int(call.get("axis", 0)) % len(shape)
+    size, indices = shape[axis], call.facts.value(call.inputs[1])
+    if indices is None or not isinstance(size, int):
+        return [_put_back(writer, call, given, repeated=True), None]
+    if indices.ndim == 0:
+        given = writer.unsqueeze(given, [axis])
+    elif indices.ndim > 1:
+        given = writer.reshape(given, _joined(call, shape, axis, indices))
+    return [_returned(writer, given, len(shape), axis, indices.reshape(-1) % size, size), None]
+
+
+def _joined(call: Call, shape: Shape, axis: int, indices: Array) -> list[int]:
+    """The output's shape with one axis in place of those of the indices."""
+    after = [size if isinstance(size, int) else -1 for size in shape[axis + 1 :]]
+    if after.count(-1) > 1:
+        raise call.refusal(f"has several unknown sizes after axis {axis}; export it with fixed ones")
+    return [*[0] * axis, indices.size, *after]
+
+
+def _gather_elements(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    return [_put_back(writer, call, only(cotangents), repeated=True), None]
+
+
+def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """A border of a constant goes, one of copies (reflect, edge, wrap) is added to what it copies."""
+    call.only_first("a number to pad with")
+    given, rank = only(cotangents), call.rank(0)
+    mode, pads = str(call.get("mode", "constant")), _pads(writer, call)
+    if mode == "constant":
+        given = _cropped(writer, given, rank, pads)
+    else:
+        for axis, (before, after) in pads.items():
+            size = call.sizes(0, axis)[0] if isinstance(call.shape(0)[axis], int) else None
+            if size is None:
+                raise call.refusal(f"has mode {mode!r} on axis {axis}, of unknown size; export it with a fixed one")
+            kept = np.arange(size)[max(0, -before) : size - max(0, -after)]
+            sources = np.pad(kept, (max(0, before), max(0, after)), mode=mode)  # type: ignore[call-overload]
+            given = _returned(writer, given, rank, axis, sources, size)
+    return [given, *[None] * (len(call.inputs) - 1)]
+
+
+def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
+    """Axis -> how much is added before and after it; axes to which nothing is added are left out."""
+    pads = [int(pad) for pad in (call.constant(1, "pads") if call.has(1) else call.get("pads", []))]
+    axes = list(range(call.rank(0)))
+    if writer.opset >= PAD_SOME_AXES and call.has(3):
+        axes = [int(axis) % len(axes) for axis in call.constant(3, "axes")]
+    pairs = zip(axes, zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True)
+    return {axis: pair for axis, pair in pairs if pair != (0, 0)}
+
+
+def _cropped(writer: Writer, given: str, rank: int, pads: dict[int, tuple[int, int]]) -> str:
+    """Without what was added; zeros for what a negative pad took away."""
+    added = {axis: (max(0, before), max(0, after)) for axis, (before, after) in pads.items()}
+    if any(pair != (0, 0) for pair in added.values()):
+        ends = [-after if after else END for _, after in added.values()]
+        given = writer.slice(given, [before for before, _ in added.values()], ends, list(added))
+    lost = {axis: (max(0, -before), max(0, -after)) for axis, (before, after) in pads.items()}
+    return _bordered(writer, given, rank, lost)
+
+
+def _bordered(writer: Writer, given: str, rank: int, zeros: dict[int, tuple[int, int]]) -> str:
+    """Zeros around; axis -> how many before and after it."""
+    if all(pair == (0, 0) for pair in zeros.values()):
+        return given
+    sides = [[zeros.get(axis, (0, 0))[side] for axis in range(rank)] for side in range(2)]
+    return writer.pad(given, sides[0] + sides[1])
+
+
+def _returned(writer: Writer, given: str, rank: int, axis: int, sources: Array, size: int) -> str:
+    """Undo an operator whose output has, along `axis`, the input's elements at `sources`: (n,) numbers from 0 to size.
+
+    given: the cotangent, n > 0 along `axis`. Returns a tensor with `size` along it: each element's sum over its copies.
+    """
+    if np.array_equal(sources, np.arange(sources[0], sources[0] + len(sources))):
+        return _bordered(writer, given, rank, {axis: (int(sources[0]), size - int(sources[-1]) - 1)})
+    # Every element gathers its copies; those that have fewer than others gather zeros, from one behind the end.
+    table = _copies(sources, size)
+    if np.any(table == len(sources)):
+        given = _bordered(writer, given, rank, {axis: (0, 1)})
+    if table.shape[1] == 1:
+        return writer.node("Gather", given, writer.constant(table[:, 0]), axis=axis)
+    gathered = writer.node("Gather", given, writer.constant(table), axis=axis)
+    return writer.reduce("ReduceSum", gathered, [axis + 1], keepdims=False)
+
+
+def _copies(sources: Array, size: int) -> Array:
+    """Where in `sources` each number from 0 to `size` stands: (size, most copies), filled up with len(sources)."""
+    order = np.argsort(sources, kind="stable")
+    counts = np.bincount(sources, minlength=size)
+    table = np.full((size, counts.max()), len(sources), np.int64)
+    nth = np.arange(len(sources)) - (np.cumsum(counts) - counts)[sources[order]]
+    table[sources[order], nth] = order
+    return table
+
+
+def _put_back(writer: Writer, call: Call, given: str, repeated: bool = False) -> str:
+    """Undo an operator that picks elements by places that are known only when the model runs.
+
+    It is let loose on the elements' numbers, and then the cotangent is scattered to these. With `repeated` an element
+    may have been picked several times.
+    """
+    first = SCATTER_ADD if repeated else RANGE
+    if writer.opset < first:
+        raise call.refusal(
+            f"picks by computed places or of an axis of unknown size; make them fixed, or export it in opset {first}"
+        )
+    x = call.inputs[0]
+    count = writer.node("Size", x)
+    every = writer.node("Range", writer.integers(0), count, writer.integers(1))
+    attributes = dict(call.attributes)
+    picked = writer.node(call.node.op_type, writer.reshape_like(every, x), *call.inputs[1:], **attributes)
+    zeros = writer.zeros_like(every)
+    how = {"reduction": "add"} if repeated else {}
+    flat = writer.node(
+        "ScatterElements", zeros, writer.reshape(picked, [-1]), writer.reshape(given, [-1]), axis=0, **how
+    )
+    return as_input(writer, call, flat)
+
+
+RULES: dict[str, Rule] = {
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "Pad": _pad,
+    "Slice": _slice,
+}

@@ -1,0 +1,94 @@
+"""Where the windows of a convolution or a pool lie, and how to add what comes back from them to where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.differentiate.writer import Writer
+
+__all__ = ["Windows", "apart", "spread", "together", "windows_of"]
+
+Sizes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One number for every spatial axis in each.
+
+    sizes: of the input. positions: how many windows, the size of the output. kernel: entries of a window.
+    strides: from one window to the next. dilations: from one entry to the next. begin: how far the first window starts
+    before the input's beginning.
+    """
+
+    sizes: Sizes
+    positions: Sizes
+    kernel: Sizes
+    strides: Sizes
+    dilations: Sizes
+    begin: Sizes
+
+    @property
+    def reach(self) -> Sizes:
+        """From a window's first entry to its last, both included."""
+        return tuple((size - 1) * step + 1 for size, step in zip(self.kernel, self.dilations, strict=True))
+
+    @property
+    def end(self) -> Sizes:
+        """How far the last window goes beyond the input's end; negative where it stops before."""
+        return tuple(
+            (count - 1) * stride + reach - begin - size
+            for count, stride, reach, begin, size in zip(
+                self.positions, self.strides, self.reach, self.begin, self.sizes, strict=True
+            )
+        )
+
+
+def windows_of(call: Call, kernel: Sequence[int], sizes: Sizes, positions: Sizes) -> Windows:
+    """The windows that a node's strides, dilations and pads or auto_pad describe.
+
+    sizes: of the windowed side, positions: of the other; for a ConvTranspose these are its output's and its input's.
+    """
+    axes = len(kernel)
+    strides = tuple(call.get("strides", (1,) * axes))
+    dilations = tuple(call.get("dilations", (1,) * axes))
+    windows = Windows(sizes, positions, tuple(kernel), strides, dilations, tuple(call.get("pads", (0,) * axes))[:axes])
+    auto = call.get("auto_pad", "NOTSET")
+    if auto == "NOTSET":
+        return windows
+    flush = Windows(sizes, positions, tuple(kernel), strides, dilations, (0,) * axes)
+    if auto == "VALID":
+        return flush
+    # What the last window lacks is padded; of an odd number, UPPER puts the larger half at the end.
+    total = [max(0, missing) for missing in flush.end]
+    begin = tuple(width // 2 if auto == "SAME_UPPER" else width - width // 2 for width in total)
+    return Windows(sizes, positions, tuple(kernel), strides, dilations, begin)
+
+
+def spread(writer: Writer, given: str, weight: str, windows: Windows, group: int = 1) -> str:
+    """Every window's entries, weighted, added to where in the input they came from: a transposed convolution.
+
+    given: (N, outputs, *positions). weight: (outputs, inputs / group, *kernel). Returns (N, inputs, *sizes).
+    """
+    return writer.node(
+        "ConvTranspose",
+        given,
+        weight,
+        kernel_shape=windows.kernel,
+        strides=windows.strides,
+        dilations=windows.dilations,
+        pads=[*windows.begin, *(max(0, width) for width in windows.end)],
+        output_padding=[max(0, -width) for width in windows.end],
+        group=group,
+    )
+
+
+def apart(writer: Writer, x: str, sizes: Sizes) -> str:
+    """(N, channels, *sizes) as (N * channels, 1, *sizes), so that one small kernel serves all channels."""
+    return writer.reshape(x, [-1, 1, *sizes])
+
+
+def together(writer: Writer, x: str, channels: int, sizes: Sizes) -> str:
+    """(N * channels, 1, *sizes) as (N, channels, *sizes)."""
+    return writer.reshape(x, [-1, channels, *sizes])
