@@ -1,3 +1,21 @@
 """crosscheck: which runtimes leak training-mode statistics when asked for an input gradient."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crosscheck.networks.gradient import gradient
+
+__all__ = ["gradient"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`crosscheck.gradient`, imported when it is asked for: onnx takes longer to import than most commands run."""
+    if name == "gradient":
+        from crosscheck.networks.gradient import gradient
+
+        return gradient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

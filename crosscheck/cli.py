@@ -106,6 +106,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
+    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model, of one input")
+    gradient.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="GRADIENT.onnx", help="the file that is written"
+    )
+    gradient.add_argument(
+        "--training",
+        action="store_true",
+        help="through the batch's own statistics, as in training; their would-be updates are outputs",
+    )
+    gradient.set_defaults(command=_gradient)
+
     lists = commands.add_parser("list", help="what there is")
     lists.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
     lists.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only of these runtimes")
@@ -168,6 +180,14 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         console.print(f"without findings: {others}", highlight=False)
     console.print(f"report: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
     return INCOMPLETE if result.incomplete else OK
+
+
+def _gradient(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.gradients import write
+
+    for line in write(parsed.model, parsed.output, parsed.training):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return OK
 
 
 def _list(parsed: argparse.Namespace, console: Console) -> int:

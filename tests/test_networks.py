@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -515,3 +516,17 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     first = {path.relative_to(tmp_path / "a"): path for path in (tmp_path / "a").rglob("*.*")}
     assert len(first) == 8
     assert all(path.read_bytes() == (tmp_path / "b" / key).read_bytes() for key, path in first.items())
+
+
+# Defects
+
+
+def test_every_defect_has_a_file_and_every_file_a_line() -> None:
+    folder = Path(__file__).parents[1] / "models" / "defects"
+    told = set(re.findall(r"^\| `([^`]+\.onnx)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    assert told == {path.name for path in folder.glob("*.onnx")}
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "models" / "defects").glob("*.onnx")), ids=str)
+def test_the_files_that_show_defects_are_valid(path: Path) -> None:
+    onnx.checker.check_model(onnx.load(path), full_check=path.name != "training-one-output.onnx")

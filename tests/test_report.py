@@ -696,3 +696,10 @@ def test_the_page_stays_small_with_thousands_of_cells(tmp_path: Path) -> None:
     page = write(saved(tmp_path, lines))
     assert len(lines) == 3000
     assert page.stat().st_size < 5_000_000
+
+
+def test_outputs_with_more_axes_are_read_row_by_row(tmp_path: Path) -> None:
+    images = [[[[1.0, 2.0], [3.0, 4.0]]], [[[5.0, 6.0], [7.0, 8.0]]]]
+    (cell,) = loaded(tmp_path, [make_cell(prediction_before=images, prediction_after=images)])
+    assert [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]] == cell["prediction_before"]
+    assert "1 2 3 4 / 5 6 7 8" == figures.before_and_after(cell)[0]

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.compare import distance, size
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
@@ -98,6 +100,12 @@ class Case:
     def statistics(self) -> frozenset[str]:
         """The names of all moving means and variances."""
         return frozenset(name for norm in self.network.batch_norms for name in (norm.mean, norm.variance))
+
+    @cached_property
+    def weights(self) -> Tensors:
+        """The network's tensors as the mode counts them: where its layers take 1 for their scale, that is its scale."""
+        scales = {norm.scale for norm in self.network.batch_norms} if self.mode.unit_scale else set()
+        return {name: np.ones_like(value) if name in scales else value for name, value in self.network.weights.items()}
 
     @cached_property
     def initial(self) -> Tensors:

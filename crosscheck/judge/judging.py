@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import answers, distribution, predictions, state, traces
+from crosscheck.judge import answers, distribution, exported, predictions, state, traces
 from crosscheck.judge.case import MEASURED, STEPWISE, Case
 from crosscheck.judge.circumstances import circumstances
 from crosscheck.judge.curves import curve
@@ -37,6 +37,7 @@ FINDERS = (
     traces.input_written,
     traces.mode_left_changed,
     predictions.export_changed,
+    exported.file_changed,
 )
 
 SMALL = 64  # entries of a gradient that a line of cells.jsonl holds

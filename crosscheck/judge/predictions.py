@@ -87,7 +87,8 @@ def _changed_classes(case: Case) -> list[Evidence]:
 
 def wrong_prediction(case: Case) -> list[Evidence]:
     """The first prediction is not the oracle's."""
-    expected, training = case.truth.prediction(), case.truth.prediction(training=True)
+    weights = case.weights if case.mode.unit_scale else None
+    expected, training = (case.truth.prediction(training, weights) for training in (False, True))
     errors = [
         (relative_error(value, expected, training), row.reading, value)
         for row in case.measured

@@ -49,6 +49,20 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     unread = [norm.node for norm in moved if not {norm.mean, norm.variance} <= before.keys() & after.keys()]
     if unread:
         return Solved(None, f"the runtime shows only one of the two statistics of {', '.join(unread)}")
+    weights = case.network.weights
+    reshaped = [
+        norm.node
+        for norm in moved
+        if any(
+            values[name].shape != weights[name].shape
+            for values in (before, after)
+            for name in (norm.mean, norm.variance)
+        )
+    ]
+    if reshaped:
+        return Solved(
+            None, f"the runtime holds the statistics of {', '.join(reshaped)} in another shape than the network"
+        )
 
     pairs = {norm: (_statistics(before, norm), _statistics(after, norm)) for norm in moved}
 

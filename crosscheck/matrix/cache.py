@@ -7,10 +7,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from crosscheck import probe
+from crosscheck import networks, probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
-from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.plan import Planned, forms_for
 
 __all__ = ["folder_digest", "key"]
 
@@ -27,6 +27,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         folder_digest(Path(probe.__file__).parent),
         environment.key,
         planned.network.digest,
+        folder_digest(Path(networks.__file__).parent) if forms_for(planned.target) else "",
         sorted(planned.target.variant.environment.items()),
         isolation,
     ]

@@ -19,17 +19,15 @@ from crosscheck.environments.environment import make
 from crosscheck.errors import EnvironmentFailure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
-from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
-from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name, prepared
+from crosscheck.networks import Network, prepared
 
 __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 
 #: Bytes that the trials under way may need at once, exported files included.
 SCRATCH_ROOM = 500 * 10**6
-#: The forms in which a network can be written as an ONNX file.
-READ = FORMS.keys() | DIALECTS.keys()
 #: A target whose server dies again and again (not one of its trials: the server itself) is given up.
 SERVER_DEATHS = 3
 
@@ -176,12 +174,7 @@ class _Run:
         place = (target.runtime.name, extra or "", network.name)
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
-            modes = [mode.name for mode in target.runtime.modes]
-            forms = [name for name in modes if name in FORMS]
-            forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
-            # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
-            forms += [name for _, _, name in (mode.partition(".") for mode in modes if extra) if name in READ]
-            prepared(network, self.folders[place], forms)
+            prepared(network, self.folders[place], forms_for(target))
         return self.folders[place]
 
     def _hear(self, server: ProbeServer) -> None:

@@ -10,11 +10,14 @@ from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.scenarios import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.matrix.selection import Target, matching
-from crosscheck.networks import Network
+from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
 from crosscheck.probe.adapter import Mode
 from crosscheck.runtimes.catalog import variant_has
 
-__all__ = ["Planned", "Wanted", "expand"]
+__all__ = ["Planned", "Wanted", "expand", "forms_for"]
+
+#: Every form and dialect in which a network can be written as an ONNX file.
+WRITTEN = FORMS.keys() | DIALECTS.keys()
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,23 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
     return planned
 
 
+def forms_for(target: Target) -> list[str]:
+    """The ONNX forms that the target's modes are named after, and those that show what every node puts out."""
+    modes = [mode.name for mode in target.runtime.modes]
+    forms = [name for name in modes if name in FORMS]
+    forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
+    # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
+    imports = (mode.partition(".")[2] for mode in modes if target.variant.extra)
+    return forms + [name for name in imports if name in WRITTEN]
+
+
 def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
     if not variant_has(target.variant, mode):
         return False
     if wanted.modes:
         return any(fnmatchcase(mode.name, pattern) for pattern in wanted.modes)
-    return wanted.everything or mode.default
+    # A variant asks whether a switch changes the answer: the default modes tell, unless it names modes of its own.
+    return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
 
 
 def _suits(

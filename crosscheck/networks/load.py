@@ -15,7 +15,7 @@ from crosscheck.networks.graph import Array
 from crosscheck.networks.lower import lower
 from crosscheck.networks.network import Network, fixed_cotangent
 
-__all__ = ["load", "names", "read_onnx"]
+__all__ = ["check_onnx", "load", "names", "read_onnx"]
 
 #: Rows of the random probe input of a user's own network: enough for a batch with a variance.
 ROWS = 4
@@ -56,26 +56,32 @@ def load(name_or_path: str) -> Network:
     return network
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """The model in `path`, checked by onnx itself. Raises NetworkError."""
+def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
+    """The model in `path`, checked by onnx itself, in an opset from `first_opset` on. Raises NetworkError."""
     try:
         model = onnx.load(path)
     except FileNotFoundError as problem:
         raise NetworkError(f"{path}: a file is missing ({problem.filename or problem}); check the path.") from problem
     except (OSError, DecodeError, ValueError) as problem:
         raise NetworkError(f"{path}: cannot be read as ONNX ({problem}); export the network again.") from problem
+    check_onnx(model, str(path), first_opset)
+    return model
+
+
+def check_onnx(model: onnx.ModelProto, source: str, first_opset: int = FIRST_OPSET) -> None:
+    """Raise NetworkError, which calls the model `source`, unless onnx finds it well-formed and knows its opset."""
     if not model.graph.node:
-        raise NetworkError(f"{path}: has no ONNX graph in it; export the network again.")
+        raise NetworkError(f"{source}: has no ONNX graph in it; export the network again.")
     versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
     newest = onnx.defs.onnx_opset_version()
-    if not versions or not FIRST_OPSET <= versions[0] <= newest:
-        found = versions[0] if versions else "no opset"
-        raise NetworkError(f"{path}: is written in {found}; export it in an opset from {FIRST_OPSET} to {newest}.")
+    if not versions or not first_opset <= versions[0] <= newest:
+        found = f"opset {versions[0]}" if versions else "no opset"
+        raise NetworkError(f"{source}: is written in {found}; export it in an opset from {first_opset} to {newest}.")
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as problem:
-        raise NetworkError(f"{path}: onnx's checker refuses it ({problem}); export the network again.") from problem
-    return model
+        told = " ".join(str(problem).split())  # onnx speaks in several lines
+        raise NetworkError(f"{source}: onnx's checker refuses it ({told}); export the network again.") from problem
 
 
 def _arrays(path: Path) -> dict[str, Array]:

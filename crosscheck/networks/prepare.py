@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
@@ -40,7 +41,12 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
         inputs |= {"images": network.images, "noise": network.x + noise}
     write_arrays(folder / "inputs.npz", inputs)
     for name in forms:
-        onnx.save(build_model(network.graph, network.weights, FORMS[name]), folder / f"{name}.onnx")
+        dialect = DIALECTS.get(name)
+        if dialect is None:
+            model = build_model(network.graph, network.weights, FORMS[name])
+        else:
+            model = build_dialect(network.graph, network.weights, dialect)
+        onnx.save(model, folder / f"{name}.onnx")
     if network.target is not None:
         prepared(readout(network, network.target), folder / "readout", forms)
 

@@ -93,6 +93,9 @@ def _cell(line: str, where: str) -> JudgedCell:
             record[key] = default
     for key in _NUMERIC:
         record[key] = _numbers(record[key])
+    for key in ("prediction_before", "prediction_after"):
+        if record[key] is not None:
+            record[key] = [_flat(row) for row in record[key]]
     record["evidence"] = [
         {**item, "value": _numbers(item["value"]), "threshold": _numbers(item["threshold"])}
         for item in record["evidence"]
@@ -120,6 +123,11 @@ def _require(record: Mapping[str, Any], keys: Sequence[str], where: str) -> None
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _flat(row: Any) -> list[float]:
+    """All numbers of one row of the batch: outputs may have more axes than rows and classes."""
+    return [number for item in row for number in _flat(item)] if isinstance(row, list) else [row]
 
 
 def _numbers(value: Any) -> Any:

@@ -133,7 +133,9 @@ def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) 
     told = {item.name: item for item in (*graph.value_info, *graph.output)}
     news = False
     for node in graph.node:
-        if node.op_type != "Reshape" or types[node.output[0]].HasField("shape") or node.input[1] not in types:
+        if node.op_type != "Reshape" or not {node.output[0], node.input[1]} <= types.keys():
+            continue
+        if types[node.output[0]].HasField("shape"):
             continue
         lengths = types[node.input[1]].shape.dim
         if len(lengths) == 1 and lengths[0].HasField("dim_value"):

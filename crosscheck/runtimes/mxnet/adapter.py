@@ -1,4 +1,7 @@
-"""Apache MXNet under the verbs that every runtime has; its modes stand in `symbolic.py` and `imperative.py`."""
+"""Apache MXNet under the verbs that every runtime has.
+
+Its modes stand in `symbolic.py` and `imperative.py`, those for ONNX files in `exchange.py`.
+"""
 
 import importlib.util
 import os
@@ -10,7 +13,8 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Model, Network, NotInRelease, Tensor
-from crosscheck.runtimes.mxnet import imperative, models, symbolic
+from crosscheck.runtimes.mxnet import exchange, imperative, models, symbolic
+from crosscheck.runtimes.mxnet.sources import FORM_VARIABLE
 
 #: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
 DROPPED_BY_NUMPY: Dict[str, Any] = {
@@ -38,14 +42,16 @@ DROPPED_BY_NUMPY: Dict[str, Any] = {
 #: The same, for functions that MXNet only passes on to its users.
 ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 
-ASKED = dict(symbolic.TABLE, **imperative.TABLE)
+ASKED = dict(dict(symbolic.TABLE, **imperative.TABLE), **exchange.TABLE)
 
 #: API -> how a network is written in it.
 BUILDERS: Dict[str, Callable[..., Any]] = {
     "contrib": models.Imperative,
     "executor": models.executor,
+    "export": exchange.load,
     "gluon": models.gluon,
     "hybrid": models.hybrid,
+    "import": models.executor,
     "module": models.module,
     "nd": models.Imperative,
     "static": models.static,
@@ -79,7 +85,9 @@ class MXNet(Adapter):
         api = mode.split(".")[0]
         if api in ("gluon", "hybrid", "static", "symbolblock") and not hasattr(self.mx, "gluon"):
             raise NotInRelease("Gluon came with MXNet 0.11.0")
-        return BUILDERS[api](self.mx, network, shares, ASKED[mode].frozen)
+        source = ASKED[mode].source
+        form = os.environ.get(FORM_VARIABLE)
+        return BUILDERS[api](self.mx, network, shares, source if form is None else source._replace(form=form))
 
     def tensor(self, x: Array) -> Tensor:
         """`mx.nd.array`."""
@@ -101,7 +109,7 @@ class MXNet(Adapter):
         """A mode that asks for an input gradient."""
         return ASKED[mode].call(self.mx, model, x, cotangent, between)
 
-    def export(self, model: Model, mode: str, folder: str) -> Model:
+    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """A mode that asks for files."""
         return ASKED[mode].call(self.mx, model, folder)
 

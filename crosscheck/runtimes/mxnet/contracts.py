@@ -77,3 +77,8 @@ EXPORTED = Contract(
     "export writes the block in a format that SymbolBlock.imports and Module read.",
     SITE + "1.9.0/api/python/docs/api/gluon/symbol_block.html",
 )
+ONNX_EXPORTED = Contract(
+    "stay",
+    "export_model converts a symbol and its parameters into an ONNX file.",
+    SITE + "1.8.0/api/python/docs/api/contrib/onnx/index.html",
+)

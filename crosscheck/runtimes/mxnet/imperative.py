@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Tuple
 
 from crosscheck.runtimes.mxnet import contracts, models
 from crosscheck.runtimes.mxnet.operators import input_shape
+from crosscheck.runtimes.mxnet.sources import FROZEN, WRITTEN, Source
 from crosscheck.runtimes.mxnet.table import BACKWARD, INTENT, Call, Table
 
 TABLE = Table()
@@ -180,7 +181,7 @@ for api in ("gluon", "hybrid"):
         inference=api + ".eval.eval",
         training=api + ".train.default",
         default=api == "gluon",
-        frozen=True,
+        source=Source(norm=FROZEN),
     )(record_gradient(True, {}))
 
 
@@ -247,7 +248,7 @@ def save(writer: str, reader: str) -> Call:
 
     def ask(mx: Any, net: models.Block, folder: str) -> models.Block:
         getattr(net.block, writer)(models.prefix(folder))
-        twin = models.gluon(mx, net.network, None, False)
+        twin = models.gluon(mx, net.network, None, WRITTEN)
         getattr(twin.block, reader)(models.prefix(folder), ctx=mx.cpu())
         return twin
 

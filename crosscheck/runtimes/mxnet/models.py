@@ -1,7 +1,7 @@
 """A network in each of MXNet's APIs: executor, module, imperative operators, Gluon blocks.
 
 Every model answers `predict(x)`, `state()` and `parameters()`. With `shares`, parameters and statistics of the same
-name are the other model's own; with `frozen`, batch normalization uses the moving statistics in every mode.
+name are the other model's own; `source` says what the model is made of.
 """
 
 import os
@@ -19,6 +19,7 @@ from crosscheck.runtimes.mxnet.operators import (
     symbol,
     weights,
 )
+from crosscheck.runtimes.mxnet.sources import Source, symbol_and_arrays
 
 Arrays = Dict[str, Any]  # initialiser name -> mx.nd.NDArray
 
@@ -66,11 +67,11 @@ class Bound:
         return shown
 
 
-def executor(mx: Any, network: Network, shares: Optional[Bound], frozen: bool) -> Bound:
+def executor(mx: Any, network: Network, shares: Optional[Bound], source: Source) -> Bound:
     """The network bound to arrays of its own, or to those of `shares`."""
-    arrays = weights(mx, network)
+    sym, arrays = symbol_and_arrays(mx, network, source)
     arrays.update({name: array for name, array in (shares.arrays if shares else {}).items() if name in arrays})
-    return Bound(mx, symbol(mx, network, frozen), input_name(network), arrays, input_shape(network, network.batch))
+    return Bound(mx, sym, input_name(network), arrays, input_shape(network, network.batch))
 
 
 class Moduled:
@@ -120,7 +121,7 @@ class Moduled:
         return shown
 
 
-def module(mx: Any, network: Network, shares: Optional[Moduled], frozen: bool) -> Moduled:
+def module(mx: Any, network: Network, shares: Optional[Moduled], source: Source) -> Moduled:
     """The network as a module bound for training, with input gradients.
 
     A module shares all its parameters or none. So a second network with the same parameters is bound to the first one's
@@ -129,13 +130,14 @@ def module(mx: Any, network: Network, shares: Optional[Moduled], frozen: bool) -
     data = input_name(network)
     if shares is not None and shares.network is not None and set(network.weights) != set(shares.network.weights):
         return chained(mx, network, shares, shares.network)
-    made = mx.mod.Module(symbol(mx, network, frozen), data_names=[data], label_names=[])
+    sym, arrays = symbol_and_arrays(mx, network, source)
+    made = mx.mod.Module(sym, data_names=[data], label_names=[])
     shape = input_shape(network, network.batch)
     if shares is not None:
         made.bind([(data, shape)], for_training=True, inputs_need_grad=True, shared_module=shares.module)
         return Moduled(mx, made, data, network)
     made.bind([(data, shape)], for_training=True, inputs_need_grad=True)
-    set_params(made, weights(mx, network))
+    set_params(made, arrays)
     return Moduled(mx, made, data, network)
 
 
@@ -157,7 +159,7 @@ def chained(mx: Any, network: Network, first: Moduled, first_network: Network) -
         graph=dict(network.graph, inputs=[middle], nodes=rest),
         weights={name: value for name, value in network.weights.items() if name not in first_network.weights},
     )
-    last = mx.mod.Module(symbol(mx, tail, False), data_names=[middle["name"]], label_names=[])
+    last = mx.mod.Module(symbol(mx, tail, {}), data_names=[middle["name"]], label_names=[])
     both = mx.mod.SequentialModule()
     both.add(first.module).add(last, auto_wiring=True)
     both.bind([(first.data, input_shape(network, network.batch))], for_training=True, inputs_need_grad=True)
@@ -168,9 +170,9 @@ def chained(mx: Any, network: Network, first: Moduled, first_network: Network) -
 class Imperative:
     """The network as a function of operators `mx.nd.*` over arrays that the user keeps."""
 
-    def __init__(self, mx: Any, network: Network, shares: Optional["Imperative"], frozen: bool) -> None:
+    def __init__(self, mx: Any, network: Network, shares: Optional["Imperative"], source: Source) -> None:
         self.mx = mx
-        self.program = nodes(network, frozen)
+        self.program = nodes(network, source.norm)
         self.data, self.output = input_name(network), output_name(network)
         self.arrays = weights(mx, network)
         if shares is not None:
@@ -216,9 +218,9 @@ class Block:
         return {name: shown[parameter.name].data() for name, parameter in self.named.items()}
 
 
-def gluon(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> Block:
+def gluon(mx: Any, network: Network, shares: Optional[Block], source: Source) -> Block:
     """The network as a HybridBlock of Gluon layers; layers of the same name are the other block's own."""
-    program = nodes(network, frozen)
+    program = nodes(network, source.norm)
     block = hybrid_block(mx)(program, input_name(network), output_name(network))
     layers: Dict[str, Any] = {}
     named: Dict[str, Any] = {}
@@ -236,16 +238,16 @@ def gluon(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> B
     return Block(block, named, layers, network)
 
 
-def hybrid(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> Block:
+def hybrid(mx: Any, network: Network, shares: Optional[Block], source: Source) -> Block:
     """The same, compiled into a cached graph at its first call."""
-    made = gluon(mx, network, shares, frozen)
+    made = gluon(mx, network, shares, source)
     made.block.hybridize()
     return made
 
 
-def static(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> Block:
+def static(mx: Any, network: Network, shares: Optional[Block], source: Source) -> Block:
     """The same with memory and shapes fixed at the first call, from 1.3 on."""
-    made = gluon(mx, network, shares, frozen)
+    made = gluon(mx, network, shares, source)
     made.block.hybridize(static_alloc=True, static_shape=True)
     return made
 
@@ -307,13 +309,12 @@ def convolution_layer(nn: Any, node: Node, shape: Sequence[int]) -> Any:
 
 def batch_norm_layer(nn: Any, node: Node, shape: Sequence[int]) -> Any:
     """BatchNormalization as `nn.BatchNorm`."""
-    frozen = {"use_global_stats": True} if node.frozen else {}
     return nn.BatchNorm(
         epsilon=node.attributes["epsilon"],
         momentum=node.attributes["momentum"],
         scale=True,
         in_channels=shape[0],
-        **frozen,
+        **node.norm,
     )
 
 
@@ -335,14 +336,15 @@ ROLES = {
 }
 
 
-def symbol_block(mx: Any, network: Network, shares: Optional[Block], frozen: bool) -> Block:
+def symbol_block(mx: Any, network: Network, shares: Optional[Block], source: Source) -> Block:
     """The network's symbol as a Gluon block; parameters of the same name are the other block's own."""
     known = shares.block.collect_params() if shares else None
-    block = mx.gluon.SymbolBlock(symbol(mx, network, frozen), mx.sym.var(input_name(network)), params=known)
+    sym, arrays = symbol_and_arrays(mx, network, source)
+    block = mx.gluon.SymbolBlock(sym, mx.sym.var(input_name(network)), params=known)
     shown = block.collect_params()
-    named = {name: shown[name] for name in network.weights}
+    named = {name: shown[name] for name in arrays}
     old = set(shares.named) if shares else set()
-    initialize(mx, {name: parameter for name, parameter in named.items() if name not in old}, weights(mx, network))
+    initialize(mx, {name: parameter for name, parameter in named.items() if name not in old}, arrays)
     return Block(block, named, {}, network)
 
 

@@ -4,9 +4,17 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from crosscheck.probe.adapter import Array, Network
 
+#: BatchNorm's, for keywords that need not be written.
+DEFAULTS = {"eps": 1e-3, "momentum": 0.9}
+
 
 class Node(NamedTuple):
-    """One operator of the graph; `units`: output channels of a Conv or Gemm; `frozen`: whether a BatchNorm is."""
+    """One operator of the graph.
+
+    units: output channels of a Conv or Gemm.
+    norm: further keywords of a BatchNorm; None leaves one out that would say what MXNet's default is.
+    rank: how many axes the network's input has, and so what is normalised.
+    """
 
     op: str
     name: str
@@ -14,11 +22,12 @@ class Node(NamedTuple):
     output: str
     attributes: Mapping[str, Any]
     units: int
-    frozen: bool
+    norm: Mapping[str, Any]
+    rank: int
 
 
-def nodes(network: Network, frozen: bool) -> Sequence[Node]:
-    """The network's nodes; with `frozen`, batch normalizations use the moving statistics whatever the mode."""
+def nodes(network: Network, norm: Mapping[str, Any]) -> Sequence[Node]:
+    """The network's nodes; `norm`: further keywords of all batch normalizations."""
     return [
         Node(
             op=node["op"],
@@ -27,7 +36,8 @@ def nodes(network: Network, frozen: bool) -> Sequence[Node]:
             output=node["outputs"][0],
             attributes=node["attributes"],
             units=len(network.weights[node["inputs"][1]]) if node["op"] in ("Conv", "Gemm") else 0,
-            frozen=frozen,
+            norm=norm,
+            rank=len(network.graph["inputs"][0]["shape"]),
         )
         for node in network.graph["nodes"]
     ]
@@ -56,15 +66,18 @@ def convolution(ops: Any, node: Node, x: Any, weight: Any, *bias: Any) -> Any:
     )
 
 
-def batch_norm(ops: Any, node: Node, *inputs: Any) -> Any:
+def batch_norm(ops: Any, node: Node, x: Any, *parameters: Any) -> Any:
     """BatchNormalization: x, gamma, beta and the moving statistics, MXNet's auxiliary states."""
-    return ops.BatchNorm(
-        *inputs,
-        eps=node.attributes["epsilon"],
-        momentum=node.attributes["momentum"],
-        fix_gamma=False,
-        use_global_stats=node.frozen,
-    )
+    keywords = {"eps": node.attributes["epsilon"], "momentum": node.attributes["momentum"], "fix_gamma": False}
+    for name, value in node.norm.items():
+        if value is not None:
+            keywords[name] = value
+        elif keywords[name] == DEFAULTS[name]:
+            del keywords[name]
+    if keywords.get("axis") != -1:
+        return ops.BatchNorm(x, *parameters, **keywords)
+    last, back = (0,) + tuple(range(2, node.rank)) + (1,), (0, node.rank - 1) + tuple(range(1, node.rank - 1))
+    return ops.transpose(ops.BatchNorm(ops.transpose(x, axes=last), *parameters, **keywords), axes=back)
 
 
 def max_pool(ops: Any, node: Node, x: Any) -> Any:
@@ -132,9 +145,9 @@ def run(ops: Any, program: Sequence[Node], values: Dict[str, Any], output: str) 
     return values[output]
 
 
-def symbol(mx: Any, network: Network, frozen: bool) -> Any:
+def symbol(mx: Any, network: Network, norm: Mapping[str, Any]) -> Any:
     """The network as a symbol, its variables named like the graph's input and initialisers."""
-    program = nodes(network, frozen)
+    program = nodes(network, norm)
     names = [name for node in program for name in node.inputs] + [input_name(network)]
     computed = {node.output for node in program}
     variables = {name: mx.sym.Variable(name) for name in names if name not in computed}

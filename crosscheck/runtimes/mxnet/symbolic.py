@@ -3,6 +3,7 @@
 from typing import Any, Callable, Dict
 
 from crosscheck.runtimes.mxnet import contracts, models
+from crosscheck.runtimes.mxnet.sources import FROZEN, Source
 from crosscheck.runtimes.mxnet.table import BACKWARD, INTENT, Call, Table
 
 TABLE = Table()
@@ -57,7 +58,7 @@ TABLE.mode(
     inference="executor.eval.default",
     training="executor.train.default",
     default=True,
-    frozen=True,
+    source=Source(norm=FROZEN),
 )(executor_gradient(True, {}))
 
 

@@ -9,6 +9,7 @@ always meant for inference.
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.runtimes.mxnet.sources import WRITTEN, Source
 
 #: (mxnet, model, x, cotangent, between) -> dx, (mxnet, model, x) -> y, or (mxnet, model, folder) -> model.
 Call = Callable[..., Any]
@@ -19,11 +20,11 @@ BACKWARD = {"default": None, "train": True, "eval": False}
 
 
 class Asked(NamedTuple):
-    """A mode and what carries it out; `frozen`: for a model whose layers use the moving statistics in every mode."""
+    """A mode, what carries it out, and what the model is made of that it is asked of."""
 
     mode: Mode
     call: Call
-    frozen: bool
+    source: Source
 
 
 class Table(Dict[str, Asked]):
@@ -40,13 +41,14 @@ class Table(Dict[str, Asked]):
         inference: Optional[str] = None,
         training: Optional[str] = None,
         default: bool = False,
-        frozen: bool = False,
+        source: Source = WRITTEN,
+        unit_scale: bool = False,
     ) -> Callable[[Call], Call]:
         """Enter the decorated function; the arguments are those of `Mode`."""
 
         def enter(function: Call) -> Call:
-            described = Mode(name, intent, asks, call, contract, since, None, inference, training, default)
-            self[name] = Asked(described, function, frozen)
+            described = Mode(name, intent, asks, call, contract, since, None, inference, training, default, unit_scale)
+            self[name] = Asked(described, function, source)
             return function
 
         return enter

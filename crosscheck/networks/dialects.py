@@ -1,0 +1,149 @@
+"""Forms as exporters of other days wrote them: the same network in attributes and lists that readers stumble over.
+
+A dialect's name is that of a form and, in this order, whatever is different:
+
+    opset-6...    BatchNormalization says `is_test`, Gemm says `broadcast`
+    -no-defaults  attributes that have the operator's default value are left out
+    -spatial      BatchNormalization says `spatial = 1`, the default of opset 6 to 8
+    -per-entry    BatchNormalization says `spatial = 0`: parameters and statistics for each entry of a row, here all
+                  entries of a channel alike, so that the network predicts what it always does
+    -listed       initialisers are graph inputs, too, as all were until IR version 3
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from crosscheck.networks.forms import FORMS, build_model
+from crosscheck.networks.graph import Array, Graph
+
+__all__ = ["DIALECTS", "Dialect", "build_dialect"]
+
+#: Takes a model of its own and changes it.
+Rewrite = Callable[[onnx.ModelProto], None]
+
+#: BatchNormalization's statistics in training form until opset 13, beside the two that there are from 14 on.
+SAVED = ("saved_mean", "saved_variance")
+
+
+class Dialect:
+    """A form of `crosscheck.networks.forms`, by its name, and what is then changed, in this order."""
+
+    def __init__(self, form: str, *rewrites: Rewrite) -> None:
+        self.form = form
+        self.rewrites = rewrites
+
+
+def build_dialect(graph: Graph, weights: Mapping[str, Array], dialect: Dialect) -> onnx.ModelProto:
+    """A plain graph as a checked ONNX model in one dialect. Raises onnx.checker.ValidationError."""
+    model = build_model(graph, weights, FORMS[dialect.form])
+    for rewrite in dialect.rewrites:
+        rewrite(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def opset_6(model: onnx.ModelProto) -> None:
+    """From opset 7 or, in training form, 14."""
+    model.opset_import[0].version, model.ir_version = 6, 3
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        given = {item.name: item for item in node.attribute}
+        if node.op_type == "AveragePool":
+            if given["count_include_pad"].i:  # there was no such attribute
+                model.graph.node.append(_pad(node, list(given["pads"].ints)))
+                node.attribute.remove(given["pads"])
+            node.attribute.remove(given["count_include_pad"])
+        if node.op_type == "BatchNormalization":
+            training = "training_mode" in given
+            if training:
+                node.attribute.remove(given["training_mode"])
+                node.output.extend(f"{node.name}.{name}" for name in SAVED)
+            node.attribute.append(helper.make_attribute("is_test", int(not training)))
+        if node.op_type == "Gemm":
+            node.attribute.append(helper.make_attribute("broadcast", 1))
+        model.graph.node.append(node)
+
+
+def _pad(pool: onnx.NodeProto, pads: list[int]) -> onnx.NodeProto:
+    """The pool's pads in a node of its own, whose output the pool then takes."""
+    half, padded = len(pads) // 2, f"{pool.name}.padded"
+    node = helper.make_node(
+        "Pad", [pool.input[0]], [padded], name=padded, pads=[0, 0, *pads[:half], 0, 0, *pads[half:]]
+    )
+    pool.input[0] = padded
+    return node
+
+
+def listed(model: onnx.ModelProto) -> None:
+    """List the initialisers that are no graph inputs yet."""
+    here = {item.name for item in model.graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.name not in here:
+            model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+
+
+def no_defaults(model: onnx.ModelProto) -> None:
+    """Leave out what a reader has to know: of BatchNormalization alone, whose defaults runtimes do not agree on."""
+    opset = model.opset_import[0].version
+    for node in _batch_norms(model):
+        known = onnx.defs.get_schema(node.op_type, opset).attributes
+        for item in list(node.attribute):
+            default = helper.get_attribute_value(known[item.name].default_value)
+            if np.float32(helper.get_attribute_value(item)) == np.float32(default):
+                node.attribute.remove(item)
+
+
+def spatial(model: onnx.ModelProto) -> None:
+    """Say the default of opset 6 to 8."""
+    for node in _batch_norms(model):
+        node.attribute.append(helper.make_attribute("spatial", 1))
+
+
+def per_entry(model: onnx.ModelProto) -> None:
+    """Give each entry of a row its channel's parameters and statistics, (channels, *spatial) each."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        item.name: [size.dim_value for size in item.type.tensor_type.shape.dim][1:]
+        for item in itertools.chain(inferred.value_info, inferred.input)
+    }
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    inputs = {item.name: item for item in model.graph.input}
+    for node in _batch_norms(model):
+        node.attribute.append(helper.make_attribute("spatial", 0))
+        shape = shapes[node.input[0]]
+        for name in node.input[1:]:
+            value = numpy_helper.to_array(tensors[name])
+            spread = np.broadcast_to(value.reshape(-1, *[1] * (len(shape) - 1)), shape)
+            tensors[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(spread), name))
+            inputs[name].CopyFrom(helper.make_tensor_value_info(name, tensors[name].data_type, shape))
+
+
+def _batch_norms(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+
+
+#: Every dialect, by name.
+DIALECTS: dict[str, Dialect] = {
+    "opset-6": Dialect("opset-7", opset_6),
+    "opset-6-training-unread": Dialect("opset-14-training-unread", opset_6, listed),
+    "opset-6-no-defaults": Dialect("opset-7", opset_6, no_defaults),
+    "opset-6-spatial": Dialect("opset-7", opset_6, spatial),
+    "opset-7-no-defaults": Dialect("opset-7", no_defaults),
+    "opset-7-spatial": Dialect("opset-7", spatial),
+    "opset-7-per-entry": Dialect("opset-7", per_entry),
+    "opset-8-per-entry": Dialect("opset-8", per_entry),
+    **{
+        f"{form}-listed": Dialect(form, listed)
+        for opset in range(9, 16)
+        for form in (f"opset-{opset}", f"opset-{opset}-training", f"opset-{opset}-training-unread")
+        if form in FORMS
+    },
+    **{f"opset-{opset}-no-defaults-listed": Dialect(f"opset-{opset}", no_defaults, listed) for opset in (9, 15)},
+}

@@ -1,0 +1,161 @@
+"""`crosscheck gradient` and `crosscheck.gradient`: as a user types it, and as a user imports it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+import crosscheck
+from crosscheck.cli import main
+from crosscheck.errors import NetworkError
+from crosscheck.networks import load
+from crosscheck.oracle import batch_statistics
+from crosscheck.oracle import gradient as true_gradient
+
+MODELS = Path(__file__).parents[1] / "models"
+
+
+def model(nodes: list[onnx.NodeProto], opset: int = 13, inputs: tuple[str, ...] = ("x",)) -> onnx.ModelProto:
+    """From the inputs, (N, 3) each, to y."""
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(name, kind, ["N", 3]) for name in inputs],
+        [helper.make_tensor_value_info("y", kind, ["N", 3])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=4)
+
+
+def relu(opset: int = 13) -> onnx.ModelProto:
+    return model([helper.make_node("Relu", ["x"], ["y"])], opset)
+
+
+def test_it_writes_the_gradient_model_and_tells_what_is_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "gradient.onnx"
+    assert 0 == main(["gradient", str(MODELS / "digits-plain" / "network.onnx"), "-o", str(target)])
+    told = capsys.readouterr()
+    network = load("digits-plain")
+    y = network.graph["outputs"][0]["name"]
+    for part in (str(target), "opset 9", f"{y}.cotangent", "x.gradient", "(N, 1, 8, 8)", "(N, 10)", "InferenceSession"):
+        assert part in told.out
+    assert "" == told.err
+    feeds = {"x": network.x, f"{y}.cotangent": network.cotangent}
+    (gradient,) = ReferenceEvaluator(str(target)).run(["x.gradient"], feeds)
+    truth = true_gradient(network.graph, network.weights, network.x, network.cotangent)
+    np.testing.assert_allclose(truth, np.asarray(gradient), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
+
+
+def test_training_goes_through_the_batch_and_gives_its_would_be_statistics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "gradient.onnx"
+    assert 0 == main(["gradient", str(MODELS / "seed-batch" / "network.onnx"), "-o", str(target), "--training"])
+    network = load("seed-batch")
+    (norm,) = network.batch_norms
+    assert f"{norm.mean}.running" in capsys.readouterr().out
+    made = ReferenceEvaluator(str(target))
+    cotangent = next(name for name in made.input_names if name.endswith(".cotangent"))
+    feeds = {made.input_names[0]: network.x, cotangent: network.cotangent}
+    gradient, mean = made.run([made.output_names[1], f"{norm.mean}.running"], feeds)
+    truth = true_gradient(network.graph, network.weights, network.x, network.cotangent, training=True)
+    np.testing.assert_allclose(truth, np.asarray(gradient), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
+    (batch,) = batch_statistics(network.graph, network.weights, network.x).values()
+    moved = network.weights[norm.mean] * norm.momentum + batch.mean * (1 - norm.momentum)
+    np.testing.assert_allclose(moved, np.asarray(mean), rtol=1e-5)
+
+
+def test_the_function_takes_a_model_or_a_path(tmp_path: Path) -> None:
+    onnx.save(relu(), tmp_path / "relu.onnx")
+    for given in (relu(), tmp_path / "relu.onnx", str(tmp_path / "relu.onnx")):
+        made = crosscheck.gradient(given)
+        assert ["x", "y.cotangent"] == [item.name for item in made.graph.input]
+        assert ["y", "x.gradient"] == [item.name for item in made.graph.output]
+        x, cotangent = np.array([[-1, 0, 2]], np.float32), np.array([[3, 4, 5]], np.float32)
+        (gradient,) = ReferenceEvaluator(made).run(["x.gradient"], {"x": x, "y.cotangent": cotangent})
+        assert [[0, 0, 5]] == np.asarray(gradient).tolist()
+
+
+def test_the_given_model_stays_as_it_is() -> None:
+    given = relu()
+    before = given.SerializeToString()
+    crosscheck.gradient(given)
+    assert before == given.SerializeToString()
+
+
+def test_importing_crosscheck_imports_no_onnx() -> None:
+    script = "import sys, crosscheck, crosscheck.cli; sys.exit('onnx' in sys.modules)"
+    assert 0 == subprocess.run([sys.executable, "-c", script]).returncode
+
+
+def test_a_name_that_crosscheck_lacks() -> None:
+    with pytest.raises(AttributeError, match="gradiant"):
+        crosscheck.gradiant  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        (None, "check the path"),
+        (b"no network at all", "cannot be read as ONNX"),
+        (b"", "no ONNX graph"),
+        (relu(8), "from 9 to"),
+        (model([helper.make_node("Add", ["x", "z"], ["y"])], inputs=("x", "z")), "2 inputs (x, z)"),
+        (model([helper.make_node("RandomNormal", [], ["y"], shape=[1, 3])], inputs=()), "no input"),
+        (model([helper.make_node("TopK", ["x", "k"], ["y", "i"])], inputs=("x",)), "refuses"),
+        (model([helper.make_node("Hardmax", ["x"], ["y"], name="h7")]), "node 'h7' (Hardmax) has no rule"),
+        (model([helper.make_node("Mine", ["x"], ["y"], domain="")]), "refuses"),
+    ],
+    ids=["missing", "text", "empty", "opset-8", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    given: onnx.ModelProto | bytes | None, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "mine.onnx", tmp_path / "gradient.onnx"
+    if given is not None:
+        source.write_bytes(given if isinstance(given, bytes) else given.SerializeToString())
+    assert 2 == main(["gradient", str(source), "-o", str(target)])
+    told = capsys.readouterr()
+    assert near in told.err
+    assert str(source) in told.err
+    assert 1 == told.err.count("\n")
+    assert "" == told.out
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["gradient", "relu.onnx"], "-o"),
+        (["gradient", "relu.onnx", "-o", "relu.onnx"], "the model itself"),
+        (["gradient", "relu.onnx", "-o", "absent/gradient.onnx"], "cannot be written"),
+        (["gradient", "relu.onnx", "-o", "."], "cannot be written"),
+    ],
+    ids=["no-target", "overwrite", "no-folder", "folder"],
+)
+def test_a_target_that_cannot_be_written(
+    words: list[str], near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(relu(), "relu.onnx")
+    assert 2 == main(words)
+    told = capsys.readouterr()
+    assert near in told.err
+    assert 1 == told.err.count("\n")
+    assert ["relu.onnx"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_model_in_memory_is_checked_like_a_file() -> None:
+    with pytest.raises(NetworkError, match="model: is written in opset 8"):
+        crosscheck.gradient(relu(8))
+    with pytest.raises(NetworkError, match="no ONNX graph"):
+        crosscheck.gradient(onnx.ModelProto())

@@ -1,0 +1,194 @@
+"""The road to ONNX and back: dialects that importers read, files that exporters write, and what a variant installs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from crosscheck import oracle
+from crosscheck.cells import Array, Cell, Finding, Observation, Scenario, Status
+from crosscheck.judge import Judgement, Truth, judge
+from crosscheck.judge.exported import BatchNormalization
+from crosscheck.judge.thresholds import CLOSED_FORM
+from crosscheck.matrix.selection import targets
+from crosscheck.networks import DIALECTS, Network, load, write
+from crosscheck.networks.dialects import build_dialect
+from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.runtimes.catalog import catalog, variant_has
+
+CONV = load("conv")
+INFERENCE = [name for name in DIALECTS if "-training" not in name and "-per-entry" not in name]
+
+
+def dialect(name: str, network: Network = CONV) -> onnx.ModelProto:
+    return build_dialect(network.graph, network.weights, DIALECTS[name])
+
+
+def batch_norms(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, object]:
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+
+
+# Dialects
+
+
+@pytest.mark.parametrize("network", ["seed", "conv", "inception"])
+@pytest.mark.parametrize("name", INFERENCE)
+def test_a_dialect_says_the_same_in_other_words(name: str, network: str) -> None:
+    source = load(network)
+    outputs: Any = ReferenceEvaluator(dialect(name, source), new_ops=[BatchNormalization]).run(None, {"x": source.x})
+    expected = oracle.predict(source.graph, source.weights, source.x)
+    assert expected == pytest.approx(np.asarray(outputs[0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_written_in_the_opset_that_its_name_says(name: str) -> None:
+    assert int(name.split("-")[1]) == dialect(name).opset_import[0].version
+
+
+def test_what_opset_6_says() -> None:
+    assert [1, 1] == [attributes(node)["is_test"] for node in batch_norms(dialect("opset-6"))]
+    training = batch_norms(dialect("opset-6-training-unread"))
+    assert [(0, 5), (0, 5)] == [(attributes(node)["is_test"], len(node.output)) for node in training]
+
+
+def test_only_defaults_are_left_out() -> None:
+    first, second = batch_norms(dialect("opset-7-no-defaults"))
+    assert {"epsilon"} == attributes(first).keys()  # its momentum is 0.9
+    assert {"epsilon", "momentum"} == attributes(second).keys()
+
+
+def test_listed_initialisers_are_inputs() -> None:
+    model = dialect("opset-15-listed")
+    assert {"x", *CONV.weights} == {item.name for item in model.graph.input}
+
+
+def test_statistics_of_entries_are_those_of_their_channels() -> None:
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in dialect("opset-7-per-entry").graph.initializer}
+    assert (8, 8, 8) == tensors["bn1.mean"].shape
+    assert np.array_equal(CONV.weights["bn1.mean"], tensors["bn1.mean"].min(axis=(1, 2)))
+    assert np.array_equal(CONV.weights["bn1.mean"], tensors["bn1.mean"].max(axis=(1, 2)))
+
+
+# Extras
+
+
+def test_modes_that_need_an_extra_are_asked_where_it_is() -> None:
+    modes = {mode.name: mode for mode in catalog()["mxnet"].modes}
+    for word, imports, executes in (
+        ("mxnet@1.9.1", False, True),
+        ("mxnet@1.9.1+naive-engine", False, True),
+        ("mxnet@1.9.1+onnx", True, False),
+        ("mxnet@1.9.1+imported", False, True),
+    ):
+        (target,) = targets([word], catalog(), everything=False)
+        assert imports == variant_has(target.variant, modes["import.opset-7"]), word
+        assert executes == variant_has(target.variant, modes["executor.eval.eval"]), word
+
+
+def test_an_extra_has_a_lock_and_interpreters_of_its_own() -> None:
+    mxnet = catalog()["mxnet"]
+    with_onnx, plain = (targets([word], catalog(), False)[0] for word in ("mxnet@1.5.1+onnx", "mxnet@1.5.1"))
+    assert "1.5.1+onnx.txt" == mxnet.lock(with_onnx.release, with_onnx.variant).name
+    assert "1.5.1.txt" == mxnet.lock(plain.release, plain.variant).name
+    assert ("3.6",) == with_onnx.variant.python
+    assert plain.release.python == plain.variant.python
+
+
+def test_a_release_without_the_extra_has_no_such_variant() -> None:
+    oldest = catalog()["mxnet"].releases[0]
+    assert {variant.name for variant in oldest.variants}.isdisjoint({"onnx", "imported", "imported-6"})
+
+
+# Files
+
+
+def exported(change: Callable[[onnx.ModelProto], None], unit_scale: bool = False) -> Judgement:
+    """The judgement of an export whose file is `conv` in opset 9, changed."""
+    model = write(CONV, 9)
+    change(model)
+    weights = dict(CONV.weights)
+    if unit_scale:
+        weights |= {norm.scale: np.ones_like(weights[norm.scale]) for norm in CONV.batch_norms}
+    y = oracle.predict(CONV.graph, weights, CONV.x).astype(np.float32)
+    content = np.frombuffer(model.SerializeToString(), np.uint8)
+    arrays: dict[str, Array] = {"prediction/before": y, "prediction/after": y, "file/network.onnx": content}
+    mode = Mode("tiny", "inference", "export", "export()", Contract("stay", "", ""), unit_scale=unit_scale)
+    cell = Cell("tiny", "1.0", "plain", "tiny", "conv", Scenario.EXPORT)
+    row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+    return judge(cell, mode, CONV, Truth.of(CONV), [row])
+
+
+def unchanged(model: onnx.ModelProto) -> None:
+    pass
+
+
+def drop_epsilon(model: onnx.ModelProto) -> None:
+    node = batch_norms(model)[0]
+    node.attribute.remove(next(item for item in node.attribute if item.name == "epsilon"))
+
+
+def other_momentum(model: onnx.ModelProto) -> None:
+    next(item for item in batch_norms(model)[1].attribute if item.name == "momentum").f = 0.9
+
+
+def unit_scales(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(".gamma"):
+            tensor.CopyFrom(numpy_helper.from_array(np.ones_like(numpy_helper.to_array(tensor)), tensor.name))
+
+
+def say_spatial(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 8
+    batch_norms(model)[0].attribute.append(helper.make_attribute("spatial", 0))
+
+
+def invent_attribute(model: onnx.ModelProto) -> None:
+    batch_norms(model)[0].attribute.append(helper.make_attribute("fix_gamma", 1))
+
+
+def swap_statistics(model: onnx.ModelProto) -> None:
+    node = batch_norms(model)[0]
+    node.input[3], node.input[4] = node.input[4], node.input[3]
+
+
+def test_a_faithful_file_is_clean() -> None:
+    assert (Finding.CLEAN,) == exported(unchanged).findings
+    assert (Finding.CLEAN,) == exported(unit_scales, unit_scale=True).findings
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "detail"),
+    [
+        (drop_epsilon, "epsilon of bn1", "1e-05, the default of what is not said, not 0.001"),
+        (other_momentum, "momentum of bn2", "0.9, not 0.8"),
+        (unit_scales, "bn1.gamma of bn1", "1 1 1 1"),
+        (say_spatial, "spatial of bn1", "it is 0"),
+        (invent_attribute, "checker", "fix_gamma"),
+        (swap_statistics, "bn1.mean of bn1", "not"),
+    ],
+)
+def test_what_a_file_says_otherwise_is_named(change: Callable[[onnx.ModelProto], None], what: str, detail: str) -> None:
+    judgement = exported(change)
+    assert (Finding.EXPORT_CHANGED,) == judgement.findings
+    assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
+
+
+@pytest.mark.parametrize("change", [drop_epsilon, unit_scales, swap_statistics])
+def test_what_a_file_predicts_is_compared_with_the_oracle(change: Callable[[onnx.ModelProto], None]) -> None:
+    errors = [item.value for item in exported(change).evidence if "predicts" in item.what]
+    assert [True] == [error is not None and error > CLOSED_FORM.value for error in errors]
+
+
+def test_a_scale_that_the_layer_does_not_heed_must_not_come_back() -> None:
+    """The file still has the scale, although the layer took 1 for it."""
+    assert (Finding.EXPORT_CHANGED,) == exported(unchanged, unit_scale=True).findings
