@@ -115,7 +115,8 @@ class JudgedCell(TypedDict):
     """One line of `cells.jsonl`.
 
     A line may leave out the keys of `reading.DEFAULTS` (a cell that could not be measured has nothing to say there) and
-    then reads as that default; every other key has to be there. Predictions are [rows][numbers], whatever axes they had.
+    then reads as that default; every other key has to be there. Predictions are [rows][numbers], whatever axes they
+    had.
     """
 
     schema: int
