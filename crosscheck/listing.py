@@ -92,7 +92,9 @@ def _list_networks(console: Console, wanted: Sequence[str]) -> None:
 
 
 def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("scenario", "modes that ask", "networks", "by default", "with --all", "question and steps")
+    table = _table(
+        "scenario", "modes that ask", "networks", "by default", "with --all", "of variants", "question and steps"
+    )
     for scenario, facts in SCENARIOS.items():
         suiting = "with held-out images" if facts.needs_labels else "all"
         asks = " or ".join(sorted(asked.value for asked in facts.asks))
@@ -102,6 +104,7 @@ def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
             suiting,
             ", ".join(sorted(facts.default_networks)),
             ", ".join(sorted(facts.all_networks)) if facts.all_networks is not None else suiting,
+            ", ".join(sorted(facts.variant_networks)),
             f"{facts.question}\n[dim]{facts.steps}[/dim]",
         )
         table.add_section()

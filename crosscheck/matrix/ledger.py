@@ -16,7 +16,7 @@ from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 
-__all__ = ["Ledger", "Measured"]
+__all__ = ["Ledger", "Measured", "status_of"]
 
 #: How a trial must have ended for the cell's other trials to be run.
 WORTH_MORE = (Status.OK, Status.CRASHED)

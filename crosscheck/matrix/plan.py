@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -69,14 +70,15 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
     return planned
 
 
-def forms_for(target: Target) -> list[str]:
+@functools.cache
+def forms_for(target: Target) -> tuple[str, ...]:
     """The ONNX forms that the target's modes are named after, and those that show what every node puts out."""
     modes = [mode.name for mode in target.runtime.modes]
     forms = [name for name in modes if name in FORMS]
     forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
     # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
     imports = (mode.partition(".")[2] for mode in modes if target.variant.extra)
-    return forms + [name for name in imports if name in WRITTEN]
+    return (*forms, *(name for name in imports if name in WRITTEN))
 
 
 def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
 from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.networks.network import Network
 
@@ -29,8 +29,6 @@ __all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "writ
 
 #: The first whose BatchNormalization has no `is_test`.
 FIRST_OPSET = 7
-#: The first that the gradient pass writes.
-GRADIENT_OPSET = 9
 #: BatchNormalization has had `training_mode` since this opset.
 TRAINING_OPSET = 14
 #: Until this IR version every initialiser must be a graph input, too.

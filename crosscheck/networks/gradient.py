@@ -8,8 +8,7 @@ from pathlib import Path
 import onnx
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate import differentiate
-from crosscheck.networks.differentiate.sweep import FIRST_OPSET
+from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
 from crosscheck.networks.load import check_onnx, read_onnx
 
 __all__ = ["gradient"]
@@ -29,10 +28,10 @@ def gradient(model: onnx.ModelProto | str | os.PathLike[str], training: bool = F
     """
     if isinstance(model, onnx.ModelProto):
         source = "model"
-        check_onnx(model, source, FIRST_OPSET)
+        check_onnx(model, source, GRADIENT_OPSET)
     else:
         source = os.fspath(model)
-        model = read_onnx(Path(source), FIRST_OPSET)
+        model = read_onnx(Path(source), GRADIENT_OPSET)
     stored = {item.name for item in model.graph.initializer}
     inputs = [item.name for item in model.graph.input if item.name not in stored]
     if len(inputs) != 1:

@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.forms import FIRST_OPSET
 from crosscheck.networks.graph import Array
 from crosscheck.networks.lower import lower
 from crosscheck.networks.network import Network, fixed_cotangent
@@ -19,8 +20,6 @@ __all__ = ["check_onnx", "load", "names", "read_onnx"]
 
 #: Rows of the random probe input of a user's own network: enough for a batch with a variance.
 ROWS = 4
-#: The lowest opset whose BatchNormalization has no `is_test`.
-FIRST_OPSET = 7
 
 
 def _folder() -> Path:

@@ -18,9 +18,7 @@ from onnx.backend.test.case.test_case import TestCase as BackendCase
 from onnx.backend.test.loader import load_model_tests
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.differentiate.rules import INDIFFERENT, RULES
-from crosscheck.networks.differentiate.sweep import FIRST_OPSET
 from crosscheck.networks.graph import Array
 from tests.differentiate.numeric import evaluator, finite_differences
 
@@ -55,7 +53,7 @@ def impossible(case: BackendCase) -> str | None:
     graph = case.model.graph
     versions = [item.version for item in case.model.opset_import if item.domain == ""]
     inputs, outputs = case.data_sets[0]
-    if not versions or versions[0] < FIRST_OPSET:
+    if not versions or versions[0] < GRADIENT_OPSET:
         return "an opset before the first"
     if not all(isinstance(item, (np.ndarray, np.generic)) for item in inputs):
         return "inputs that are no arrays"

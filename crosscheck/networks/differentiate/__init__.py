@@ -1,5 +1,5 @@
 """From an ONNX model to one that also computes d(sum(output * cotangent)) / d(input), in plain operators."""
 
-from crosscheck.networks.differentiate.sweep import differentiate
+from crosscheck.networks.differentiate.sweep import GRADIENT_OPSET, differentiate
 
-__all__ = ["differentiate"]
+__all__ = ["GRADIENT_OPSET", "differentiate"]

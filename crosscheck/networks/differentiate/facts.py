@@ -23,7 +23,7 @@ LARGEST_SHAPE = 64
 class Facts:
     """Looks tensors up by name. `source` is how messages call the model.
 
-    opset: of the default domain. dtype: of the input that is differentiated, float32 or float64.
+    opset: of the default domain.
     """
 
     def __init__(self, model: onnx.ModelProto, source: str) -> None:

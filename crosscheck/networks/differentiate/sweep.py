@@ -12,10 +12,10 @@ from crosscheck.networks.differentiate.facts import Facts, without_weights
 from crosscheck.networks.differentiate.rules import INDIFFERENT, RULES, batch_statistics
 from crosscheck.networks.differentiate.writer import Writer
 
-__all__ = ["differentiate"]
+__all__ = ["GRADIENT_OPSET", "differentiate"]
 
 #: The first opset with Where, and with ConstantOfShape.
-FIRST_OPSET = 9
+GRADIENT_OPSET = 9
 
 
 def differentiate(model: onnx.ModelProto, *, training: bool = False, source: str = "model") -> onnx.ModelProto:
@@ -61,9 +61,9 @@ def differentiate(model: onnx.ModelProto, *, training: bool = False, source: str
 
 
 def _check(model: onnx.ModelProto, facts: Facts) -> None:
-    if facts.opset < FIRST_OPSET:
+    if facts.opset < GRADIENT_OPSET:
         raise NetworkError(
-            f"{facts.source}: is written in opset {facts.opset}; gradients need {FIRST_OPSET} or later. "
+            f"{facts.source}: is written in opset {facts.opset}; gradients need {GRADIENT_OPSET} or later. "
             "Export it anew, or convert it with onnx.version_converter."
         )
     for index, node in enumerate(model.graph.node):

@@ -7,9 +7,10 @@ A trial is a new process, started and watched by the server that all runtimes sh
 import json
 import os
 import sys
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
-from crosscheck.probe.adapter import Adapter
+from crosscheck.probe.adapter import Adapter, Mode
+from crosscheck.probe.onnx_forms import Forms
 
 #: What a trial must know of a mode.
 FACTS = ("name", "intent", "asks", "inference", "training")
@@ -29,3 +30,28 @@ class NodeAdapter(Adapter):
             os.path.join(os.path.dirname(path), "adapter.js"),
             json.dumps(dict(request, modes=modes)),
         ]
+
+
+def form_modes(forms: Forms) -> Tuple[Mode, ...]:
+    """The forms that every binding of ONNX Runtime to JavaScript is asked in."""
+    return (
+        forms.inference(7, 7, default=False),
+        forms.inference(9, 9),
+        forms.inference(9, 9, momentum=False, default=False),
+        forms.inference(9, 9, fed=True),
+        forms.inference(15, 15),
+        forms.inference(15, 15, fed=True, default=False),
+        forms.training(14, 14, default=False),
+        forms.training(15, 15),
+        forms.training(15, 15, read=False),
+        forms.training(15, 15, momentum=False, default=False),
+        forms.training(15, 15, fed=True, default=False),
+        forms.training(15, 15, read=False, fed=True),
+        forms.gradient(9, default=False),
+        forms.gradient(9, "batch", default=False),
+        forms.gradient(15),
+        forms.gradient(15, "batch"),
+        forms.gradient(15, "training", default=False),
+        forms.gradient(15, fed=True, default=False),
+        forms.gradient(15, "batch", fed=True, default=False),
+    )

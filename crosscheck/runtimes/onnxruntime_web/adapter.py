@@ -1,6 +1,6 @@
 """ONNX Runtime Web, its WebAssembly backend on Node.js: a network is an ONNX file, a mode its form."""
 
-from crosscheck.probe.node import NodeAdapter
+from crosscheck.probe.node import NodeAdapter, form_modes
 from crosscheck.probe.onnx_forms import Forms
 
 FORMS = Forms(
@@ -15,24 +15,4 @@ class ONNXRuntimeWeb(NodeAdapter):
 
     name = "onnxruntime-web"
     shows_layers = True
-    modes = (
-        FORMS.inference(7, 7, default=False),
-        FORMS.inference(9, 9),
-        FORMS.inference(9, 9, momentum=False, default=False),
-        FORMS.inference(9, 9, fed=True),
-        FORMS.inference(15, 15),
-        FORMS.inference(15, 15, fed=True, default=False),
-        FORMS.training(14, 14, default=False),
-        FORMS.training(15, 15),
-        FORMS.training(15, 15, read=False),
-        FORMS.training(15, 15, momentum=False, default=False),
-        FORMS.training(15, 15, fed=True, default=False),
-        FORMS.training(15, 15, read=False, fed=True),
-        FORMS.gradient(9, default=False),
-        FORMS.gradient(9, "batch", default=False),
-        FORMS.gradient(15),
-        FORMS.gradient(15, "batch"),
-        FORMS.gradient(15, "training", default=False),
-        FORMS.gradient(15, fed=True, default=False),
-        FORMS.gradient(15, "batch", fed=True, default=False),
-    )
+    modes = form_modes(FORMS)
