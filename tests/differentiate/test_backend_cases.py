@@ -18,6 +18,7 @@ from onnx.backend.test.case.test_case import TestCase as BackendCase
 from onnx.backend.test.loader import load_model_tests
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
 from crosscheck.networks.differentiate.rules import INDIFFERENT, RULES
 from crosscheck.networks.graph import Array
 from tests.differentiate.numeric import evaluator, finite_differences
