@@ -188,6 +188,7 @@ def _judge(
             planned.mode,
             judgement,
             released=planned.target.release.released,
+            default_call=planned.mode.name == planned.target.runtime.default_call,
             environment=_environment(planned.target, measured.environments.get(planned.target.id)),
             reproduce=_reproduce(planned),
             arrays=None if kept is None else str(kept.relative_to(job.out)),

@@ -111,6 +111,7 @@ def test_modes_name_each_other_rightly() -> None:
     for runtime in catalog().values():
         modes = {mode.name: mode for mode in runtime.modes}
         assert len(modes) == len(runtime.modes)
+        assert "gradient" == modes[runtime.default_call].asks
         for mode in modes.values():
             assert mode.contract.link.startswith("https://")
             assert mode.contract.statistics in ("stay", "move", "undocumented")

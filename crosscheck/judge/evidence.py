@@ -13,9 +13,11 @@ __all__ = [
     "Errors",
     "Evidence",
     "FirstLayer",
+    "Flip",
     "Judgement",
     "Outcome",
     "Reading",
+    "TensorPair",
     "Update",
     "When",
     "across_readings",
@@ -97,15 +99,37 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Flip:
+    """A held-out image that was given its own class before the first call and another one after the last.
+
+    index: its place among the held-out images. image: its values, (channels, height, width) or (height, width).
+    """
+
+    index: int
+    before: int
+    after: int
+    image: list[Any]
+
+
+@dataclass(frozen=True)
 class Curve:
     """Step by step, 0 (before) to 20: accuracy on the held-out images, the probe image's class; and the class it has.
 
-    Shorter where a step raised or the process died.
+    Shorter where a step raised or the process died. `flips` are the first few images whose class flipped.
     """
 
     accuracy: tuple[float, ...]
     top1: tuple[int, ...]
     label: int
+    flips: tuple[Flip, ...] = ()
+
+
+@dataclass(frozen=True)
+class TensorPair:
+    """A small persistent tensor before and after the call under test, flat; `after` is None where no bit changed."""
+
+    before: list[float]
+    after: list[float] | None
 
 
 @dataclass(frozen=True)
@@ -133,9 +157,11 @@ class Judgement:
     top1_before: list[int] | None = None
     top1_after: list[int] | None = None
     gradient: list[Any] | None = None
+    closed_forms: Mapping[str, list[Any]] | None = None
     gradient_error: Errors | None = None
     later: Mapping[str, Errors | None] | None = None
     state_changes: Mapping[str, float] = field(default_factory=dict)
+    tensors: Mapping[str, TensorPair] = field(default_factory=dict)
     update: Update | None = None
     public_view: Literal["shows", "hides"] | None = None
     curve: Curve | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
+from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import answers, distribution, exported, predictions, state, traces
 from crosscheck.judge.case import MEASURED, STEPWISE, Case
 from crosscheck.judge.circumstances import circumstances
@@ -76,6 +76,7 @@ def judge(
         evidence = _clean(case)
     found = {item.finding for item in evidence}
     before, after = _prediction_pair(case)
+    gradient = _small_gradient(case)
     return Judgement(
         status=status,
         reason=reason,
@@ -87,10 +88,12 @@ def judge(
         prediction_after=None if after is None else after.tolist(),
         top1_before=_top1(before),
         top1_after=_top1(after),
-        gradient=_small_gradient(case),
+        gradient=gradient,
+        closed_forms=None if gradient is None else _closed_forms(case),
         gradient_error=answers.gradient_error(case),
         later=answers.later_errors(case),
         state_changes=state.state_changes(case),
+        tensors=state.small_tensors(case),
         update=update(case),
         public_view=state.public_view(case),
         curve=curve(case),
@@ -166,6 +169,14 @@ def _top1(prediction: Array | None) -> list[int] | None:
     if prediction is None or prediction.ndim != 2 or prediction.shape[1] < 2:
         return None
     return [int(index) for index in np.argmax(prediction, axis=1)]
+
+
+def _closed_forms(case: Case) -> dict[str, list[Any]]:
+    """Both closed forms of the gradient at the network's own statistics, in float32, which is what runtimes answer."""
+    return {
+        intent.value: case.truth.gradient(intent is Intent.TRAINING, case.weights).astype(np.float32).tolist()
+        for intent in Intent
+    }
 
 
 def _small_gradient(case: Case) -> list[Any] | None:

@@ -24,14 +24,16 @@ def line(
     judgement: Judgement,
     *,
     released: str,
+    default_call: bool = False,
     environment: Mapping[str, Any],
     reproduce: str,
     arrays: str | None = None,
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
-    released: the release's date or "". environment: {"python", "packages", "variables"}. reproduce: the command that
-    runs just this cell. arrays: the .npz with the cell's arrays, relative to the output folder.
+    released: the release's date or "". default_call: whether users get the mode who say nothing about modes.
+    environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell. arrays: the .npz
+    with the cell's arrays, relative to the output folder.
     """
     about = {
         "schema": SCHEMA,
@@ -46,6 +48,7 @@ def line(
         "network": cell.network,
         "scenario": cell.scenario,
         "call": mode.call,
+        "default_call": default_call,
         "contract": mode.contract._asdict(),
     }
     rest = {"environment": dict(environment), "arrays": arrays, "reproduce": reproduce}

@@ -10,11 +10,14 @@ import numpy as np
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
 from crosscheck.judge.compare import became_non_finite, distance, same
-from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import CHANCE_TRIALS, EXACT, LAW, NEVER
 from crosscheck.judge.update import solve_update
 
-__all__ = ["corrupted", "parameters_written", "public_view", "state_changes", "state_moved"]
+__all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
+
+#: Entries of a tensor that a line of cells.jsonl holds.
+SMALL = 64
 
 
 def state_moved(case: Case) -> list[Evidence]:
@@ -119,6 +122,22 @@ def state_changes(case: Case) -> dict[str, float]:
         worst = {key: max(pair.change for pair in here if pair.key == key) for key in {pair.key for pair in here}}
         found = {**worst, **found}
     return dict(sorted(found.items()))
+
+
+def small_tensors(case: Case) -> dict[str, TensorPair]:
+    """The statistics, hidden tensors and changed parameters of one trial, the timed one if it has them; small ones."""
+    for row in (*case.of("timed"), *case.of(case.primary)):
+        before, after = case.around(row)
+        pairs = {name: (before[name], after[name]) for name in sorted(before.keys() & after.keys())}
+        written = case.network.weights.keys() - case.statistics
+        found = {
+            name: TensorPair(old.ravel().tolist(), None if distance(old, new) == 0 else new.ravel().tolist())
+            for name, (old, new) in pairs.items()
+            if max(old.size, new.size) <= SMALL and (name not in written or distance(old, new) > 0)
+        }
+        if found:
+            return found
+    return {}
 
 
 def public_view(case: Case) -> Literal["shows", "hides"] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = [
     "PLAIN",
@@ -11,6 +11,7 @@ __all__ = [
     "EnvironmentFacts",
     "Evidence",
     "FirstLayer",
+    "Flip",
     "JudgedCell",
     "Later",
     "ModeFacts",
@@ -19,6 +20,7 @@ __all__ = [
     "ReadingTrials",
     "Run",
     "RuntimeFacts",
+    "TensorPair",
     "Update",
     "anchor",
 ]
@@ -86,12 +88,29 @@ class Update(TypedDict):
     residual: float | None
 
 
+class Flip(TypedDict):
+    """A held-out image that lost its class: its place, its class before and after, its values (axes as the input's)."""
+
+    index: int
+    before: int
+    after: int
+    image: list[Any]
+
+
+class TensorPair(TypedDict):
+    """A small persistent tensor before and after the call, flat; `after` is None where no bit changed."""
+
+    before: list[float]
+    after: list[float] | None
+
+
 class Curve(TypedDict):
     """`twenty` and `ascent`: accuracy (0 to 1) and the probe image's class before the first call and after each."""
 
     accuracy: list[float]
     top1: list[int]
     label: int | None
+    flips: NotRequired[list[Flip]]
 
 
 class FirstLayer(TypedDict):
@@ -131,6 +150,7 @@ class JudgedCell(TypedDict):
     network: str
     scenario: str
     call: str
+    default_call: bool
     status: str
     reason: str | None
     findings: list[str]
@@ -143,9 +163,11 @@ class JudgedCell(TypedDict):
     top1_before: list[int] | None
     top1_after: list[int] | None
     gradient: list[Any] | None
+    closed_forms: dict[str, list[Any]] | None
     gradient_error: ModeGradientErrors | None
     later: Later | None
     state_changes: dict[str, float]
+    tensors: dict[str, TensorPair]
     update: Update | None
     public_view: str | None
     curve: Curve | None

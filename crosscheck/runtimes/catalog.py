@@ -6,6 +6,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     package = "mxnet"                    # what is installed
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
+    default_call = "gluon.train.default" # the mode that users get who say nothing about modes
     only_when_named = ["twenty"]         # scenarios that take too long here for what they could show
     registry = "npm"                     # where the package lies; PyPI, if not said
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
@@ -132,6 +133,7 @@ class Runtime:
     folder: Path = field(repr=False)
     releases: tuple[Release, ...] = field(repr=False)
     modes: tuple[Mode, ...] = field(repr=False)
+    default_call: str = ""
     only_when_named: tuple[str, ...] = ()
     registry: str = "pypi"
     forks: bool = True
@@ -182,6 +184,7 @@ def load_runtime(folder: Path) -> Runtime:
         folder=folder,
         releases=tuple(sorted(releases, key=lambda release: Version(release.version))),
         modes=tuple(adapter.modes),
+        default_call=about.get("default_call", ""),
         only_when_named=tuple(about.get("only_when_named", ())),
         shows_layers=adapter.shows_layers,
         registry=about.get("registry", "pypi"),
