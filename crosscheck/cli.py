@@ -16,14 +16,28 @@ from crosscheck.errors import CrosscheckError, UsageError
 __all__ = ["main"]
 
 PIPE_WIDTH = 160
-OK, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 130
+OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+#: What `crosscheck diff --help` says; `crosscheck.report.difference` decides.
+DIFF = """\
+What became of each cell in RUN since OTHER: RUN is the newer of the two, as in `crosscheck report RUN --against OTHER`.
+
+  worse    a finding or a crash that was not there, or measured before and not any more
+  fixed    a finding or a crash that is gone, or clean where nothing could be measured before
+  changed  neither worse nor fixed: another status; the same findings with other numbers, by more than 1e-4 of the
+           largest; or other findings by chance, where both runs say corrupted or saw trials that disagree
+  new      asked in RUN only, which is no regression, whatever was found
+  gone     asked in OTHER only, which is no regression
+
+Where findings came and others went, the most severe decides; a crash is more severe than any of them, and they rank
+as the report lists them under "How to read". Exit codes: 1 if any cell got worse, 0 if none, 2 usage."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit code.
 
-    0 ran to the end; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells could not be measured although they
-    should have been; 130 interrupted.
+    0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
+    could not be measured although they should have been; 130 interrupted.
     """
     errors = Console(stderr=True)
     try:
@@ -135,14 +149,45 @@ def _parser() -> argparse.ArgumentParser:
     explain.set_defaults(command=_explain)
 
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
+    _add_run(report)
     report.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="mark what changed since OTHER, as `crosscheck diff RUN OTHER` does",
+    )
+    report.add_argument(
+        "--site",
+        type=Path,
+        metavar="DIR",
+        help="also write the page, the cells and a badge for each runtime to DIR, for a static host",
+    )
+    report.set_defaults(command=_report)
+
+    opens = commands.add_parser("open", help="open the report in the browser")
+    _add_run(opens)
+    opens.set_defaults(command=_open)
+
+    diff = commands.add_parser(
+        "diff",
+        help="what got worse, was fixed or changed in a run since another; exits 1 where something got worse",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=DIFF,
+    )
+    diff.add_argument("run", type=Path, metavar="RUN", help="the newer run: its folder, or its cells.jsonl")
+    diff.add_argument("other", type=Path, metavar="OTHER", help="the older run, which it is held against")
+    diff.set_defaults(command=_diff)
+
+    recipe = commands.add_parser("recipe", help="the calls that give a gradient and leave the network as it was")
+    recipe.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only of these runtimes")
+    recipe.add_argument(
         "--out",
         type=Path,
         default=Path("crosscheck-out"),
         metavar="DIR",
-        help="the folder of the run (default crosscheck-out)",
+        help="the folder of the run that measured them (default crosscheck-out)",
     )
-    report.set_defaults(command=_report)
+    recipe.set_defaults(command=_recipe)
 
     doctor = commands.add_parser("doctor", help="what this machine lacks, and how to get it")
     doctor.set_defaults(command=_doctor)
@@ -151,6 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("what", nargs="+", metavar="WHAT", help="as for run")
     lock.set_defaults(command=_lock)
     return parser
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run",
+        nargs="?",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="RUN",
+        help="the folder of the run (default crosscheck-out)",
+    )
 
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
@@ -207,7 +263,42 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
 def _report(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck import report
 
-    console.print(f"report: {report.write(parsed.out)}", highlight=False, soft_wrap=True)
+    page = report.write(parsed.run, parsed.against)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    if parsed.site is not None:
+        index = report.write_site(page, parsed.site)
+        console.print(f"site: {index}", markup=False, highlight=False, soft_wrap=True)
+    return OK
+
+
+def _open(parsed: argparse.Namespace, console: Console) -> int:
+    import webbrowser
+
+    page = parsed.run / "report.html"
+    if not page.is_file():
+        raise UsageError(
+            f"{page} is not there. `crosscheck run` writes it, and `crosscheck report RUN` writes it again."
+        )
+    opened = webbrowser.open(page.resolve().as_uri())
+    console.print(
+        f"opened {page}" if opened else f"no browser was found here; the report is {page.resolve()}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return OK
+
+
+def _diff(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.diff import diff
+
+    return WORSE if diff(console, parsed.run, parsed.other) else OK
+
+
+def _recipe(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.recipe import recipe
+
+    recipe(console, parsed.out, parsed.runtime)
     return OK
 
 

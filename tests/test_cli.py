@@ -30,7 +30,7 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["list", "modes", "mxnett"], "mxnet"),
         (["lst"], "list"),
         (["explain", "nothing"], "cells.jsonl"),
-        (["report", "--out", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], near: str, tmp_path: Path) -> None:

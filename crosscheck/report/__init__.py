@@ -2,5 +2,6 @@
 
 from crosscheck.report.page import write
 from crosscheck.report.reading import read_cells
+from crosscheck.report.site import write_site
 
-__all__ = ["read_cells", "write"]
+__all__ = ["read_cells", "write", "write_site"]

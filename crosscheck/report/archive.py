@@ -1,23 +1,32 @@
-"""The cells' full numbers as one compact JSON text inside the page, from which `details.js` shows a cell on demand."""
+"""The cells' full numbers, packed into the page: what its JavaScript searches, and shows of a cell on demand."""
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from markupsafe import Markup
 
 from crosscheck.report.records import JudgedCell
 
-__all__ = ["EVIDENCE_FIELDS", "FIELDS", "embedded"]
+__all__ = ["EVIDENCE_FIELDS", "FIELDS", "Scripts", "embedded"]
 
 #: The fields of an embedded cell, in this order. Values that several cells share are kept once.
 FIELDS = (
     "id",
+    "runtime",
+    "release",
+    "variant",
+    "mode",
+    "network",
+    "scenario",
+    "intent",
+    "asks",
     "released",
     "call",
+    "default_call",
     "status",
     "reason",
     "findings",
@@ -30,14 +39,16 @@ FIELDS = (
     "top1_before",
     "top1_after",
     "gradient",
+    "closed_forms",
     "gradient_error",
     "later",
     "state_changes",
+    "tensors",
     "update",
     "public_view",
     "curve",
-    "seconds",
     "first_layer",
+    "seconds",
     "environment",
     "stderr",
     "arrays",
@@ -47,13 +58,16 @@ FIELDS = (
 EVIDENCE_FIELDS = ("finding", "what", "value", "threshold", "why", "detail")
 #: Numbers of a prediction or a gradient that the page keeps; `cells.jsonl` and the arrays have all.
 NUMBERS_KEPT = 256
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+#: Makes a cell's standalone script as the pieces that it is joined from, or None where there is none.
+Scripts = Callable[[JudgedCell], tuple[str, ...] | None]
 
 
-def embedded(cells: Sequence[JudgedCell]) -> Markup:
-    """Pack `{"fields", "evidence", "values", "cells"}`: a cell is a list with one index into `values` a field.
+def embedded(cells: Sequence[JudgedCell], changes: Mapping[str, str], scripts: Scripts | None = None) -> str:
+    """Pack `{"fields", "evidence", "values", "cells"}` as base64 of gzip: a cell is one index into `values` a field.
 
-    Safe between script tags: "<", ">" and "&" are written as JSON escapes.
+    After the fields come two more: its change against another run ("" if none), and its script, a list of indices of
+    the pieces that it is joined from (empty if there is none). Pieces are texts that many scripts share.
     """
     places: dict[str, int] = {}
 
@@ -67,16 +81,22 @@ def embedded(cells: Sequence[JudgedCell]) -> Markup:
             value = [[place(item[key]) for key in EVIDENCE_FIELDS] for item in value]
         return place(value)
 
-    rows = json.dumps([[pack(cell, field) for field in FIELDS] for cell in cells], separators=(",", ":"))
-    heads = f'"fields":{json.dumps(FIELDS)},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
-    text = f'{{{heads},"values":[{",".join(places)}],"cells":{rows}}}'
-    return Markup(text.translate(_ESCAPES))  # noqa: S704 - escaped just here
+    rows = []
+    for cell in cells:
+        pieces = scripts(cell) if scripts else None
+        row = [pack(cell, field) for field in FIELDS]
+        rows.append([*row, place(changes.get(cell["id"], "")), place([place(piece) for piece in pieces or ()])])
+    heads = f'"fields":{json.dumps([*FIELDS, "change", "script"])},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
+    text = f'{{{heads},"values":[{",".join(places)}],"cells":{json.dumps(rows, separators=(",", ":"))}}}'
+    return base64.b64encode(gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)).decode("ascii")
 
 
 def _value(cell: JudgedCell, field: str) -> Any:
     value: Any = cell[field]  # type: ignore[literal-required]
     if field in ("prediction_before", "prediction_after", "gradient") and _count(value) > NUMBERS_KEPT:
         return f"{_count(value)} numbers: too many to show"
+    if field == "curve" and value is not None:
+        return {key: _rounded(item) for key, item in value.items() if key != "flips"}  # the page draws them
     return _rounded(value)
 
 

@@ -1,4 +1,4 @@
-"""The curves of `twenty` and `ascent`: equal ones grouped, each drawn as a small SVG of accuracy against calls."""
+"""The curves of `twenty` and `ascent`: equal ones grouped, and drawn as one SVG of accuracy against calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from markupsafe import Markup
 
 from crosscheck.cells import Asks
 from crosscheck.report.figures import significant
-from crosscheck.report.records import JudgedCell, Run, anchor
+from crosscheck.report.records import Flip, JudgedCell, Run, anchor
 
-__all__ = ["Asking", "CurveGroup", "Members", "Panel", "panels", "svg"]
+__all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]
 
 #: The drawing's size and its plot's edges, in SVG user units.
-WIDTH, HEIGHT = 240, 132
-LEFT, RIGHT, TOP, BOTTOM = 30, 232, 8, 92
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 40, 590, 12, 255
+#: Height of a line's number, and how many colours the style sheet has for lines.
+LABEL, COLOURS = 14, 6
+#: Lines of one drawing; the table beside it has all.
+DRAWN = 12
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,16 @@ class Members:
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """Equal curves: accuracies (0 to 1) and the probe image's classes before the first call and after each."""
+    """Equal curves: accuracies (0 to 1) and the probe image's classes before the first call and after each.
+
+    `flips` are held-out images that lost their class, of the first cell that tells of any.
+    """
 
     accuracy: tuple[float, ...]
     top1: tuple[int, ...]
     label: int | None
     members: tuple[Members, ...]
+    flips: tuple[Flip, ...]
 
     @property
     def change(self) -> float:
@@ -80,6 +88,17 @@ class Panel:
     scenario: str
     groups: tuple[CurveGroup, ...]
 
+    @property
+    def drawn(self) -> tuple[CurveGroup, ...]:
+        """The groups that the drawing has room for: those that fall most, and a flat one if there is any."""
+        flat = [group for group in self.groups[DRAWN:] if group.flat][:1]
+        return (*self.groups[: DRAWN - len(flat)], *flat)
+
+    @property
+    def flipped(self) -> CurveGroup | None:
+        """The group that falls most among those with images that lost their class."""
+        return next((group for group in self.groups if group.flips), None)
+
 
 def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
     """Collect every (scenario, network) with curves, in the order of `run.json`."""
@@ -106,12 +125,12 @@ def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
     )
 
 
-def svg(group: CurveGroup, description: str) -> Markup:
-    """Draw the group's accuracy from 0 to 1 against the number of calls, and below it each class where it changes.
+def chart(groups: Sequence[CurveGroup], description: str) -> Markup:
+    """Draw every group's accuracy from 0 to 1 against the number of calls, each with its number at its end.
 
-    `description` becomes the drawing's accessible name. Not-a-number leaves a gap in the line.
+    `description` becomes the drawing's accessible name. Not-a-number leaves a gap in a line. Flat groups are dashed.
     """
-    last = max(len(group.accuracy) - 1, 1)
+    last = max((len(group.accuracy) - 1 for group in groups), default=0) or 1
 
     def x(call: int) -> float:
         return round(LEFT + (RIGHT - LEFT) * call / last, 1)
@@ -122,30 +141,47 @@ def svg(group: CurveGroup, description: str) -> Markup:
     parts = [
         Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, description)
     ]
-    for level in (0.0, 0.5, 1.0):
+    for level in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(
             Markup('<path class="grid" d="M{} {}H{}"/><text class="axis" x="{}" y="{}">{}</text>').format(
-                LEFT, y(level), RIGHT, LEFT - 4, y(level) + 3, f"{level:g}"
+                LEFT, y(level), RIGHT, LEFT - 6, y(level) + 4, f"{level:g}"
             )
         )
-    for call in sorted({0, last // 2, last}):
-        parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(x(call), BOTTOM + 12, call))
-    for run in _finite_runs(group.accuracy):
-        points = " ".join(f"{x(call)},{y(accuracy)}" for call, accuracy in run)
-        parts.append(Markup('<polyline class="line" points="{}"/>').format(points))
-        parts.extend(
-            Markup('<circle class="dot" cx="{}" cy="{}" r="1.6"/>').format(x(call), y(accuracy))
-            for call, accuracy in run
+    for call in range(0, last + 1, max(last // 4, 1)):
+        parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(x(call), BOTTOM + 16, call))
+    parts.append(Markup('<text class="tick" x="{}" y="{}">calls</text>').format((LEFT + RIGHT) / 2, BOTTOM + 32))
+    ends = _spread([y(_last_finite(group.accuracy)) for group in groups])
+    for number, (group, end) in enumerate(zip(groups, ends, strict=True), 1):
+        style = "flat" if group.flat else f"falls c{(number - 1) % COLOURS + 1}"
+        parts.append(Markup('<g class="{}">').format(style))
+        for run in _finite_runs(group.accuracy):
+            points = " ".join(f"{x(call)},{y(accuracy)}" for call, accuracy in run)
+            parts.append(Markup('<polyline class="line" points="{}"/>').format(points))
+        from_x, from_y = x(len(group.accuracy) - 1), y(_last_finite(group.accuracy))
+        parts.append(
+            Markup('<path class="leader" d="M{} {}L{} {}"/><text class="number" x="{}" y="{}">{}</text></g>').format(
+                from_x + 2, from_y, RIGHT + 16, end, RIGHT + 20, end + 4, number
+            )
         )
-    parts.append(Markup('<text class="class" x="{}" y="{}">class</text>').format(LEFT - 7, BOTTOM + 30))
-    previous = None
-    for call, top1 in enumerate(group.top1):
-        if top1 != previous:
-            style = "held" if top1 == group.top1[0] else "other"
-            parts.append(Markup('<text class="{}" x="{}" y="{}">{}</text>').format(style, x(call), BOTTOM + 30, top1))
-        previous = top1
     parts.append(Markup("</svg>"))
     return Markup("").join(parts)
+
+
+def _last_finite(values: Sequence[float]) -> float:
+    return next((value for value in reversed(values) if math.isfinite(value)), 0.0)
+
+
+def _spread(heights: Sequence[float]) -> list[float]:
+    """Heights at which labels do not overlap: each as near to its own as those above it allow."""
+    placed = [0.0] * len(heights)
+    free: float = TOP - LABEL
+    for at in sorted(range(len(heights)), key=lambda at: heights[at]):
+        free = placed[at] = max(heights[at], free + LABEL)
+    # What ran over the bottom is pushed up again, from below.
+    limit: float = BOTTOM + LABEL
+    for at in sorted(range(len(heights)), key=lambda at: -placed[at]):
+        limit = placed[at] = min(placed[at], limit - LABEL)
+    return placed
 
 
 def _groups(cells: Sequence[JudgedCell]) -> tuple[CurveGroup, ...]:
@@ -158,12 +194,17 @@ def _groups(cells: Sequence[JudgedCell]) -> tuple[CurveGroup, ...]:
         key = (tuple(significant(value) for value in curve["accuracy"]), tuple(curve["top1"]), curve["label"])
         found.setdefault(key, []).append(cell)
     groups = [
-        CurveGroup(tuple(float(value) for value in accuracy), top1, label, _members(equal))
+        CurveGroup(tuple(float(value) for value in accuracy), top1, label, _members(equal), _flips(equal))
         for (accuracy, top1, label), equal in found.items()
     ]
     return tuple(
         sorted(groups, key=lambda group: (group.flat, -math.inf if math.isnan(group.change) else group.change))
     )
+
+
+def _flips(cells: Sequence[JudgedCell]) -> tuple[Flip, ...]:
+    curves = [cell["curve"] for cell in cells]
+    return next((tuple(curve["flips"]) for curve in curves if curve is not None and curve.get("flips")), ())
 
 
 def _members(cells: Sequence[JudgedCell]) -> tuple[Members, ...]:

@@ -99,6 +99,15 @@ def gradient_error_text(errors: ModeGradientErrors | None) -> str:
     return f"{scientific(errors['inference'])} / {scientific(errors['training'])}"
 
 
+#: What kinds of average there are besides the exponential one.
+AVERAGES = {
+    "cumulative": "cumulative average",
+    "debiased": "debiased average",
+    "first-replaces": "first batch replaces",
+    "replaced": "statistics replaced",
+}
+
+
 def update_text(update: Update | None) -> str:
     """Put the update law in words."""
     if update is None or update["when"] == "none":
@@ -106,7 +115,9 @@ def update_text(update: Update | None) -> str:
     count, momentum = update["count"], update["momentum"]
     updates = "moved" if count is None else "1 update" if count == 1 else f"{count} updates"
     law = "" if momentum is None else f", momentum {significant(momentum)}, variance {update['variance']}"
-    return f"{updates} in {update['when']}{law}"
+    average = update.get("average") or "exponential"
+    named = "" if average == "exponential" else f", {AVERAGES[average]}"
+    return f"{updates} in {update['when']}{named}{law}"
 
 
 def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> str:

@@ -12,12 +12,22 @@ from crosscheck.report.order import mode_order, release_order
 from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, worst_first
 
-__all__ = ["Group", "Row", "Square", "Table", "mode_anchor", "tables"]
+__all__ = ["DOCUMENTATION", "Group", "Row", "Square", "Table", "mode_anchor", "tables"]
 
 #: As many letters as a square shows; the rest stands in its title.
 LETTERS = 3
 #: Characters of a reason that a footnote shows; the whole stands with the cell.
 NOTE_LENGTH = 300
+
+#: What a square's title says of what the documentation says.
+DOCUMENTATION = {
+    "": "",
+    "against": "; contradicts the documentation",
+    "silent": "; the documentation leaves open what happens to the statistics",
+    "documented": "; the documentation says that statistics move",
+}
+#: Findings that say: something is not as it was before the call.
+_CHANGES = frozenset({Finding.LEAK, Finding.STATE_MOVED})
 
 #: (asks, intent) -> what a group of rows is called.
 _GROUPS = {
@@ -34,9 +44,12 @@ _GROUPS = {
 class Square:
     """One mode in one release, over all networks and scenarios.
 
+    `letters` are those of its findings, then those of what kept other cells from being measured.
     `kind` is "finding" (something was measured), "status" (nothing could be), "absent" (not in this release) or
     "blank" (not asked in this run); `name` is the worst finding or status. `notes` are numbers of the table's
     footnotes; `target` is an HTML id, of the cell that shows the worst finding or of the mode's section.
+    `documentation` says of what changed whether it should have: "against" the documentation, "silent" where that leaves
+    it open, "documented" where it says that statistics move, "" where nothing changed.
     """
 
     kind: str
@@ -44,8 +57,18 @@ class Square:
     letters: tuple[str, ...]
     title: str
     notes: tuple[int, ...] = ()
-    contradicts: bool = False
+    documentation: str = ""
     target: str | None = None
+
+    @property
+    def tone(self) -> str:
+        """Its colours: a leak that the documentation announces looks different from one that it does not."""
+        if self.kind != "finding":
+            return "unmeasured"
+        if self.name == Finding.CLEAN and len(self.letters) > 1:
+            return "mixed"
+        announced = self.name == Finding.LEAK and self.documentation == "documented"
+        return "documented" if announced else finding_word(self.name).tone
 
 
 @dataclass(frozen=True)
@@ -132,19 +155,30 @@ def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square
     if counts:
         names = [name for name in worst_first(counts) if name != Finding.CLEAN] or [str(Finding.CLEAN)]
         worst = next(cell for cell in measured if names[0] in cell["findings"])
-        contradicts = any(cell["contradicts"] for cell in measured)
+        documentation = _documentation(measured)
         return Square(
             "finding",
             names[0],
-            tuple(finding_word(name).letter for name in names[:LETTERS]),
-            title + ("; contradicts the documentation" if contradicts else ""),
+            tuple(finding_word(name).letter for name in names[:LETTERS])
+            + tuple(status_word(name).letter for name in worst_first(statuses)),
+            title + DOCUMENTATION[documentation],
             notes,
-            contradicts,
+            documentation,
             anchor(worst),
         )
     name = worst_first(statuses)[0] if statuses else asked[0]["status"]
     target = mode_anchor(asked[0]["runtime"], asked[0]["mode"])
     return Square("status", name, (status_word(name).letter,), title, notes, target=target)
+
+
+def _documentation(cells: Sequence[JudgedCell]) -> str:
+    if any(cell["contradicts"] for cell in cells):
+        return "against"
+    changed = [cell for cell in cells if _CHANGES.intersection(cell["findings"])]
+    if not changed:
+        return ""
+    said = {cell["contract"]["statistics"] for cell in changed}
+    return "documented" if said == {"move"} else "silent"
 
 
 def _failed(cell: JudgedCell) -> bool:

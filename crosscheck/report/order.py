@@ -1,18 +1,25 @@
-"""In which order runtimes, releases and modes stand, and what all cells of a release show together."""
+"""In which order runtimes, releases and modes stand; which cells count, and what those of a release show together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from crosscheck.cells import Finding, Status
-from crosscheck.report.records import JudgedCell, Run
+from packaging.version import InvalidVersion, Version
+
+from crosscheck.cells import Asks, Finding, Status
+from crosscheck.report.records import PLAIN, JudgedCell, Run
+from crosscheck.report.vocabulary import MEASURED
 
 __all__ = [
     "all_clean",
+    "as_installed",
     "by_release",
+    "by_version",
     "distinct",
     "findings_of",
+    "gradients",
+    "measured",
     "mode_order",
     "release_order",
     "releases_of",
@@ -46,6 +53,21 @@ def releases_of(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str],
     return tuple((runtime, release) for runtime in runtimes for release in release_order(run, cells, runtime))
 
 
+def gradients(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """Pick the cells that ask for a gradient, in a way that their release has."""
+    return [cell for cell in cells if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
+
+
+def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """Pick the cells in which something was measured: only they have findings."""
+    return [cell for cell in cells if cell["status"] in MEASURED]
+
+
+def as_installed(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """Pick the cells of releases as they are installed, under no other switches."""
+    return [cell for cell in cells if cell["variant"] == PLAIN]
+
+
 def all_clean(cells: Iterable[JudgedCell]) -> bool:
     """Tell whether every cell was measured, and has nothing but `clean`."""
     return all(cell["status"] == Status.OK and cell["findings"] == [Finding.CLEAN] for cell in cells)
@@ -62,6 +84,18 @@ def by_release(cells: Iterable[JudgedCell]) -> Mapping[str, list[JudgedCell]]:
     for cell in cells:
         grouped[cell["release"]].append(cell)
     return dict(grouped)
+
+
+def by_version(releases: Iterable[str]) -> tuple[str, ...]:
+    """Sort distinct releases, the oldest first (PEP 440); names that are no versions come last, as text."""
+
+    def rank(name: str) -> tuple[bool, Version, str]:
+        try:
+            return False, Version(name), name
+        except InvalidVersion:
+            return True, Version("0"), name
+
+    return tuple(sorted(set(releases), key=rank))
 
 
 def title_of(run: Run, runtime: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,20 +14,32 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.report import curves, figures, matrix, order, sections, seed, summary, vocabulary
-from crosscheck.report.archive import embedded
+from crosscheck.report import curves, figures, matrix, order, overview, pictures, sections, seed, summary, vocabulary
+from crosscheck.report.archive import Scripts, embedded
+from crosscheck.report.comparison import Comparison, compare
+from crosscheck.report.difference import MEANINGS
+from crosscheck.report.exchange import exchange
+from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.reading import read_cells, read_run
+from crosscheck.report.recipes import recipes
 from crosscheck.report.records import PLAIN, JudgedCell, Run
 
 __all__ = ["render", "write"]
 
+#: The page's JavaScript, in the order in which it is put together: later ones use what earlier ones define.
+SCRIPTS = ("archive.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
 
-def write(folder: Path) -> Path:
-    """Read `run.json` and `cells.jsonl` in `folder`, write `report.html` beside them and return its path.
 
+def write(folder: Path, against: Path | None = None, scripts: Scripts | None = None) -> Path:
+    """Read `cells.jsonl` and, if it is there, `run.json` in `folder`, write `report.html` beside them, return its path.
+
+    `against` is the folder, or the `cells.jsonl`, of another run: the page tells what changed since that one.
+    `scripts` makes the standalone script of a cell.
     Raises CrosscheckError where a file cannot be read as what it should be.
     """
-    page = render(read_run(folder / "run.json"), read_cells(folder / "cells.jsonl"))
+    cells = read_cells(folder / "cells.jsonl")
+    comparison = None if against is None else compare(cells, read_cells(against), str(against))
+    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts)
     path = folder / "report.html"
     part = folder / "report.html.part"
     # Runtimes' messages can hold lone surrogates, which UTF-8 cannot.
@@ -35,11 +48,12 @@ def write(folder: Path) -> Path:
     return path
 
 
-def render(run: Run, cells: Sequence[JudgedCell]) -> str:
-    """Return the page as text."""
-    style, script = _asset("style.css"), _asset("details.js")
-    embeddable = sections.embeddable(cells)
-    indices = {cell["id"]: index for index, cell in enumerate(embeddable)}
+def render(
+    run: Run, cells: Sequence[JudgedCell], comparison: Comparison | None = None, scripts: Scripts | None = None
+) -> str:
+    """Return the page as text; with a comparison it tells what changed."""
+    style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
+    indices = {cell["id"]: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
     template = _environment().get_template("page.html")
     return template.render(
@@ -48,15 +62,25 @@ def render(run: Run, cells: Sequence[JudgedCell]) -> str:
         script=script,
         policy=_policy(style, script),
         answer=summary.answer(run, cells),
+        overview=overview.overview(run, cells),
+        columns=overview.COLUMNS,
         seed_rows=seed.seed_rows(run, cells),
         panels=curves.panels(run, cells),
+        exchange=exchange(run, cells),
+        recipes=recipes(run, cells),
+        known=verdicts(run, cells, known_cases()),
         runtimes=[_runtime(run, cells, name, indices) for name in runtimes],
         orders={name: order.release_order(run, cells, name) for name in runtimes},
         titles={name: run["runtimes"][name]["title"] if name in run["runtimes"] else name for name in runtimes},
         unmeasured=sections.unmeasured(run, cells),
         findings=vocabulary.FINDINGS,
         statuses=vocabulary.STATUSES,
-        data=embedded(embeddable),
+        comparison=comparison,
+        kinds=MEANINGS,
+        networks=order.distinct(cell["network"] for cell in cells),
+        scenarios=order.distinct(cell["scenario"] for cell in cells),
+        words=_words(),
+        data=embedded(cells, {} if comparison is None else comparison.kinds, scripts),
     )
 
 
@@ -89,8 +113,9 @@ def _environment() -> Environment:
         status=vocabulary.status_word,
     )
     environment.globals.update(
-        curve_svg=curves.svg,
+        chart=curves.chart,
         mode_anchor=matrix.mode_anchor,
+        picture=pictures.picture,
         plain=PLAIN,
         spans=figures.release_spans,
     )
@@ -101,6 +126,17 @@ def _environment() -> Environment:
 def _asset(name: str) -> Markup:
     text = resources.files("crosscheck.report").joinpath("templates", name).read_text(encoding="utf-8")
     return Markup(text)  # noqa: S704 - our own file
+
+
+def _words() -> Markup:
+    """Findings and statuses as JSON for the page's JavaScript, so that letters and ranks stand in one place."""
+    found = {
+        "findings": [[word.name, word.letter, word.tone] for word in vocabulary.FINDINGS],
+        "statuses": [[word.name, word.letter] for word in vocabulary.STATUSES],
+        "documentation": matrix.DOCUMENTATION,
+        "letters": matrix.LETTERS,
+    }
+    return Markup(json.dumps(found, ensure_ascii=True))  # noqa: S704 - our own words, none of which has a "<"
 
 
 def _policy(style: str, script: str) -> str:

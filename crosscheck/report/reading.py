@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.report.records import JudgedCell, Run
+from crosscheck.report.order import by_version, distinct
+from crosscheck.report.records import PLAIN, JudgedCell, ModeFacts, Run
 
-__all__ = ["read_cells", "read_run"]
+__all__ = ["derived_run", "read_cells", "read_run"]
 
 SCHEMA = 1
+
+#: What stands where only `run.json` would tell.
+UNKNOWN = "not known without run.json"
 
 #: How JSON, which has no such numbers, carries them.
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -45,6 +49,7 @@ DEFAULTS: Mapping[str, Any] = {
     "environment": {"python": "", "packages": {}, "variables": {}},
     "stderr": "",
     "arrays": None,
+    "exported": None,
     "reproduce": "",
 }
 _REQUIRED = tuple(key for key in JudgedCell.__annotations__ if key not in DEFAULTS)
@@ -61,24 +66,96 @@ _NUMERIC = (
     "update",
     "curve",
     "first_layer",
+    "exported",
 )
 
 
 def read_cells(path: Path) -> list[JudgedCell]:
-    """Read `cells.jsonl`, one judged cell a line; the numbers' words "NaN" and "Infinity" come back as numbers.
+    """Read `cells.jsonl`, or that of a folder, one judged cell a line; the words "NaN" and "Infinity" become numbers.
 
     Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a
     key or has another schema.
     """
-    lines = enumerate(_text(path).split("\n"), 1)
-    return [_cell(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    file = path if path.is_file() or path.suffix == ".jsonl" else path / "cells.jsonl"
+    lines = enumerate(_text(file).split("\n"), 1)
+    return [_cell(line, f"{file}, line {number}") for number, line in lines if line.strip()]
 
 
-def read_run(path: Path) -> Run:
-    """Read `run.json`. Raises UsageError without it, CrosscheckError if it is not JSON with all keys."""
+def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:
+    """Read `run.json`; without such a file, say of the run what its cells tell.
+
+    Raises CrosscheckError if it is not JSON with all keys.
+    """
+    if not path.exists():
+        return derived_run(cells)
     record = _record(_text(path), str(path))
     _require(record, tuple(Run.__annotations__), str(path))
+    for facts in record["environments"].values():
+        facts.setdefault("packages", {})  # the first runs did not record them
     return cast(Run, record)
+
+
+def derived_run(cells: Sequence[JudgedCell]) -> Run:
+    """Gather the facts of a run of which only the cells are left.
+
+    Releases come by version, all else as it first occurs. What cells do not tell (machine, command, times, titles, what
+    a scenario asks) is empty or says that it is not known.
+    """
+    runtimes = distinct(cell["runtime"] for cell in cells)
+    return {
+        "schema": SCHEMA,
+        "crosscheck": "",
+        "started": "",
+        "command": [],
+        "machine": {},
+        "jobs": 0,
+        "isolation": "",
+        "seconds": {},
+        "counts": {"cells": len(cells), "trials": sum(row["count"] for cell in cells for row in cell["trials"])},
+        "runtimes": {
+            name: {
+                "title": name,
+                "link": "",
+                "releases": list(by_version(cell["release"] for cell in cells if cell["runtime"] == name)),
+                "modes": _modes(cell for cell in cells if cell["runtime"] == name),
+            }
+            for name in runtimes
+        },
+        "networks": {name: {"title": name} for name in distinct(cell["network"] for cell in cells)},
+        "scenarios": {
+            name: {"question": UNKNOWN, "steps": UNKNOWN} for name in distinct(cell["scenario"] for cell in cells)
+        },
+        "environments": {
+            _target(cell): {
+                "lock": UNKNOWN,
+                "python": cell["environment"]["python"],
+                "packages": cell["environment"]["packages"],
+            }
+            for cell in cells
+            if cell["environment"]["python"]
+        },
+    }
+
+
+def _modes(cells: Iterable[JudgedCell]) -> list[ModeFacts]:
+    first: dict[str, JudgedCell] = {}
+    for cell in cells:
+        first.setdefault(cell["mode"], cell)
+    return [
+        {
+            "name": name,
+            "intent": cell["intent"],
+            "asks": cell["asks"],
+            "call": cell["call"],
+            "contract": cell["contract"],
+        }
+        for name, cell in first.items()
+    ]
+
+
+def _target(cell: JudgedCell) -> str:
+    """What `run.json` calls the environment that a cell was measured in."""
+    return f"{cell['runtime']}@{cell['release']}" + ("" if cell["variant"] == PLAIN else f"+{cell['variant']}")
 
 
 def _text(path: Path) -> str:
@@ -86,8 +163,12 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(
-            f"{path} is not there: {path.parent} holds no finished run. Name the folder of one by --out."
+            f"{path} is not there: {path.parent} holds no finished run. `crosscheck run --out DIR` makes one in DIR."
         ) from None
+    except UnicodeDecodeError as problem:
+        raise CrosscheckError(f"{path}: not UTF-8 ({problem}). Run the job again; it judges anew.") from problem
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be read: {problem.strerror or problem}.") from problem
 
 
 def _cell(line: str, where: str) -> JudgedCell:

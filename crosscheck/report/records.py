@@ -10,6 +10,7 @@ __all__ = [
     "Curve",
     "EnvironmentFacts",
     "Evidence",
+    "ExportedFile",
     "FirstLayer",
     "Flip",
     "JudgedCell",
@@ -21,6 +22,7 @@ __all__ = [
     "Run",
     "RuntimeFacts",
     "TensorPair",
+    "Trip",
     "Update",
     "anchor",
 ]
@@ -86,6 +88,7 @@ class Update(TypedDict):
     momentum: float | None
     variance: str
     residual: float | None
+    average: NotRequired[str | None]
 
 
 class Flip(TypedDict):
@@ -120,6 +123,33 @@ class FirstLayer(TypedDict):
     op: str
     tensor: str
     error: float
+
+
+class Trip(TypedDict):
+    """One export and one reader: errors against the oracle of the network that was exported, and where they part.
+
+    fault: "none" where the answer is right, else "exporter", "importer", "both" or "unknown"; None without an answer.
+    side: whose first node is `first_layer`, "exporter" or "importer".
+    """
+
+    cell: str
+    error: float | None
+    file_error: float | None
+    fault: str | None
+    side: str | None
+    first_layer: FirstLayer | None
+
+
+class ExportedFile(TypedDict):
+    """The ONNX file that a cell wrote (then without trips) or read; `network` is None where there is none."""
+
+    network: str | None
+    file: str | None
+    opset: int | None
+    foreign: list[str]
+    refusal: str | None
+    importer_error: float | None
+    trips: list[Trip]
 
 
 class CellEnvironment(TypedDict):
@@ -176,6 +206,7 @@ class JudgedCell(TypedDict):
     environment: CellEnvironment
     stderr: str
     arrays: str | None
+    exported: ExportedFile | None
     reproduce: str
 
 

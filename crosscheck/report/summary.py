@@ -7,20 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.cells import Finding, Intent
 from crosscheck.report.order import (
     all_clean,
+    as_installed,
     by_release,
     distinct,
     findings_of,
+    gradients,
+    measured,
     mode_order,
     release_order,
     releases_of,
     runtime_order,
     title_of,
 )
-from crosscheck.report.records import PLAIN, JudgedCell, Run
-from crosscheck.report.vocabulary import MEASURED, worst_first
+from crosscheck.report.records import JudgedCell, Run
+from crosscheck.report.vocabulary import worst_first
 
 __all__ = [
     "Answer",
@@ -104,12 +107,15 @@ class FirstClean:
 class Answer:
     """The numbers of the first paragraph. Releases are pairs (runtime, release).
 
-    `unmeasured` are releases that were to be asked for a gradient and could not be.
+    `contradicting` are releases with a leak that their documentation rules out, `silent` those with one of which it says
+    nothing. `unmeasured` are releases that were to be asked for a gradient and could not be.
     """
 
     unmeasured: tuple[tuple[str, str], ...]
     measured: tuple[tuple[str, str], ...]
     leaking: tuple[tuple[str, str], ...]
+    contradicting: tuple[tuple[str, str], ...]
+    silent: tuple[tuple[str, str], ...]
     asked: tuple[Asked, ...]
     first_clean: tuple[FirstClean, ...]
 
@@ -126,24 +132,29 @@ class Answer:
 
 def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
     """Gather the answer's facts. Only cells that ask for a gradient and were measured count."""
-    wanted = [cell for cell in cells if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
-    gradients = [cell for cell in wanted if cell["status"] in MEASURED]
+    wanted = gradients(cells)
+    found = measured(wanted)
     by_mode: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
-    for cell in gradients:
+    for cell in found:
         by_mode[cell["runtime"], cell["mode"]].append(cell)
-    runtimes = runtime_order(run, gradients)
-    releases = {runtime: release_order(run, gradients, runtime) for runtime in runtimes}
+    runtimes = runtime_order(run, found)
+    releases = {runtime: release_order(run, found, runtime) for runtime in runtimes}
     asked = tuple(
         _asked(by_mode[runtime, mode], releases[runtime])
         for runtime in runtimes
-        for mode in mode_order(run, gradients, runtime)
+        for mode in mode_order(run, found, runtime)
     )
-    measured = releases_of(run, gradients)
-    leaking = {(cell["runtime"], cell["release"]) for cell in gradients if Finding.LEAK in cell["findings"]}
+    answered = releases_of(run, found)
+    leaks = [cell for cell in found if Finding.LEAK in cell["findings"]]
+    leaking = {(cell["runtime"], cell["release"]) for cell in leaks}
+    against = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contradicts"]}
+    silent = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contract"]["statistics"] == "undocumented"}
     return Answer(
-        unmeasured=tuple(pair for pair in releases_of(run, wanted) if pair not in measured),
-        measured=measured,
-        leaking=tuple(pair for pair in measured if pair in leaking),
+        unmeasured=tuple(pair for pair in releases_of(run, wanted) if pair not in answered),
+        measured=answered,
+        leaking=tuple(pair for pair in answered if pair in leaking),
+        contradicting=tuple(pair for pair in answered if pair in against),
+        silent=tuple(pair for pair in answered if pair in silent),
         asked=asked,
         first_clean=tuple(
             _first_clean(runtime, title_of(run, runtime), releases[runtime], asked, by_mode)
@@ -156,8 +167,8 @@ def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
 def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
     first = cells[0]
     everything = by_release(cells)
-    plain = by_release(cell for cell in cells if cell["variant"] == PLAIN)
-    measured = tuple(release for release in order if release in everything)
+    plain = by_release(as_installed(cells))
+    answered = tuple(release for release in order if release in everything)
     clean_from = _clean_from([(release, all_clean(plain[release])) for release in order if release in plain])
     before = order[order.index(clean_from) - 1] if clean_from and order.index(clean_from) > 0 else None
     later = order[order.index(clean_from) :] if clean_from else ()
@@ -166,15 +177,15 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
         mode=first["mode"],
         intent=first["intent"],
         statistics=first["contract"]["statistics"],
-        measured=measured,
+        measured=answered,
         as_installed=tuple(release for release in order if release in plain),
-        clean=tuple(release for release in measured if all_clean(everything[release])),
-        leaking=tuple(release for release in measured if Finding.LEAK in findings_of(everything[release])),
+        clean=tuple(release for release in answered if all_clean(everything[release])),
+        leaking=tuple(release for release in answered if Finding.LEAK in findings_of(everything[release])),
         contradicting=tuple(
-            release for release in measured if any(cell["contradicts"] for cell in everything[release])
+            release for release in answered if any(cell["contradicts"] for cell in everything[release])
         ),
         findings=worst_first(finding for finding in findings_of(cells) if finding != Finding.CLEAN),
-        newest=worst_first(findings_of(everything[measured[-1]])),
+        newest=worst_first(findings_of(everything[answered[-1]])),
         clean_from=clean_from,
         before=before,
         before_shows=worst_first(findings_of(plain[before])) if before is not None and before in plain else None,
@@ -217,7 +228,7 @@ def _first_clean(
 
 def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> CleanSpan | None:
     """The earliest span of clean releases over all modes, each given by its cells; of equal ones the first mode's."""
-    plain = [by_release(cell for cell in cells if cell["variant"] == PLAIN) for cells in modes]
+    plain = [by_release(as_installed(cells)) for cells in modes]
     first = next(
         (release for release in order if any(all_clean(row[release]) for row in plain if release in row)), None
     )
@@ -225,9 +236,9 @@ def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> 
         return None
     clean_there = [row for row in plain if first in row and all_clean(row[first])]
     rows = clean_there[0]
-    measured = [release for release in order[order.index(first) :] if release in rows]
-    clean_run = list(itertools.takewhile(lambda release: all_clean(rows[release]), measured))
-    later = [cell for release in measured for cell in rows[release]]
+    since = [release for release in order[order.index(first) :] if release in rows]
+    clean_run = list(itertools.takewhile(lambda release: all_clean(rows[release]), since))
+    later = [cell for release in since for cell in rows[release]]
     networks = distinct(cell["network"] for cell in later)
     spoilt = [network for network in networks if not all_clean(cell for cell in later if cell["network"] == network)]
     return CleanSpan(

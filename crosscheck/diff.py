@@ -1,0 +1,67 @@
+"""`crosscheck diff`: what became of each cell since another run, as a table, from two files `cells.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crosscheck import report
+from crosscheck.report.comparison import Comparison, Line, compare
+from crosscheck.report.difference import Kind
+
+__all__ = ["diff"]
+
+#: As many names as a line of new or gone cells spells out; the others name every one.
+NAMED = 3
+_STYLES = {Kind.WORSE: "bold red", Kind.FIXED: "green", Kind.CHANGED: "yellow", Kind.NEW: "dim", Kind.GONE: "dim"}
+
+
+def diff(console: Console, run: Path, other: Path) -> bool:
+    """Print what changed in `run` since `other`, and return whether anything got worse.
+
+    Both are folders of runs or their `cells.jsonl`. `crosscheck.report.difference.difference` says what worse means.
+    Raises UsageError where there is no such run.
+    """
+    comparison = compare(report.read_cells(run), report.read_cells(other), str(other))
+    if comparison.lines:
+        console.print(_table(comparison.lines))
+    console.print(_printable(f"{run} against {other}: {_summary(comparison)}"), soft_wrap=True)
+    return Kind.WORSE in comparison.counts
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("change", "cells", "release", "mode", "scenario: network", "before -> now"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("change", "cells"))
+    for line in lines:
+        numbers = f"; other numbers: {', '.join(line.differs)}" if line.differs else ""
+        table.add_row(
+            Text(line.kind, style=_STYLES[line.kind]),
+            str(line.count),
+            _printable(f"{line.runtime} {line.releases}"),
+            _printable(_names(line, line.modes, "modes")),
+            _printable(": ".join((_names(line, line.scenarios, "scenarios"), _names(line, line.networks, "networks")))),
+            _printable(f"{line.before or '(not asked)'} -> {line.now or '(not asked)'}{numbers}"),
+        )
+    return table
+
+
+def _names(line: Line, names: Sequence[str], noun: str) -> str:
+    brief = line.kind in (Kind.NEW, Kind.GONE) and len(names) > NAMED
+    return f"{len(names)} {noun}" if brief else ", ".join(names)
+
+
+def _summary(comparison: Comparison) -> str:
+    if not comparison.changes:
+        return f"nothing changed in {comparison.same} {'cell' if comparison.same == 1 else 'cells'}"
+    counts = [f"{count} {kind}" for kind, count in comparison.counts.items()]
+    return ", ".join([*counts, f"{comparison.same} the same"])
+
+
+def _printable(text: str) -> Text:
+    """A name as it is, but what would steer a terminal, or cannot be encoded, as its escape."""
+    return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))

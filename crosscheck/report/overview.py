@@ -1,0 +1,88 @@
+"""The overview: each runtime's newest release on one screen, and what a user would want of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.report.order import all_clean, distinct, findings_of, release_order, runtime_order, title_of
+from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.report.vocabulary import MEASURED, worst_first
+
+__all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
+
+#: The columns: the heading, and what it means.
+COLUMNS = (
+    ("Inference-mode gradient", "ways of asking for a gradient that should use the moving statistics"),
+    ("Training-mode gradient", "ways of asking for a gradient that should use the batch's own statistics"),
+    ("Default call", "the gradient that users get who say nothing about modes"),
+    ("Prediction", "forward passes that ask for inference mode, as often as the gradients"),
+    ("Export", "ways of writing the network to a file"),
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One square: of `asked` ways of asking, how many were `measured` at all, and how many are `clean` everywhere.
+
+    `findings` are what the ones that are not clean show, the worst first; `statuses` what kept cells from being clean.
+    `target` is the HTML id of a cell with the worst finding, else of the first cell; None where nothing was asked.
+    """
+
+    asked: int
+    measured: int
+    clean: int
+    findings: tuple[str, ...]
+    statuses: tuple[str, ...]
+    target: str | None
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """A runtime's newest release of this run, as installed: one square for each of `COLUMNS`."""
+
+    runtime: str
+    title: str
+    release: str
+    squares: tuple[Answered, ...]
+
+
+def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
+    """One row a runtime that has cells. The newest release is the newest with a measured cell, if any has one."""
+    rows = []
+    for runtime in runtime_order(run, cells):
+        here = [cell for cell in cells if cell["runtime"] == runtime and cell["variant"] == PLAIN]
+        measured = [cell for cell in here if cell["status"] in MEASURED]
+        if not here:
+            continue
+        release = release_order(run, measured or here, runtime)[-1]
+        newest = [cell for cell in here if cell["release"] == release and cell["status"] != Status.NOT_IN_RELEASE]
+        gradients = [cell for cell in newest if cell["asks"] == Asks.GRADIENT]
+        columns = (
+            [cell for cell in gradients if cell["intent"] == Intent.INFERENCE],
+            [cell for cell in gradients if cell["intent"] == Intent.TRAINING],
+            [cell for cell in gradients if cell["default_call"]],
+            [cell for cell in newest if (cell["asks"], cell["intent"]) == (Asks.PREDICTION, Intent.INFERENCE)],
+            [cell for cell in newest if cell["asks"] == Asks.EXPORT],
+        )
+        rows.append(OverviewRow(runtime, title_of(run, runtime), release, tuple(map(_answered, columns))))
+    return tuple(rows)
+
+
+def _answered(cells: Sequence[JudgedCell]) -> Answered:
+    modes = distinct(cell["mode"] for cell in cells)
+    by_mode = {mode: [cell for cell in cells if cell["mode"] == mode] for mode in modes}
+    measured = [mode for mode in modes if any(cell["status"] in MEASURED for cell in by_mode[mode])]
+    clean = [mode for mode in measured if all_clean(by_mode[mode])]
+    findings = worst_first(findings_of(cell for cell in cells if cell["mode"] not in clean) - {Finding.CLEAN})
+    worst = [cell for cell in cells if findings and findings[0] in cell["findings"]]
+    shown = next(iter(worst or cells), None)
+    return Answered(
+        asked=len(modes),
+        measured=len(measured),
+        clean=len(clean),
+        findings=findings,
+        statuses=worst_first(cell["status"] for cell in cells if cell["status"] != Status.OK),
+        target=None if shown is None else anchor(shown),
+    )

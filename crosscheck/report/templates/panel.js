@@ -1,0 +1,134 @@
+"use strict";
+// A cell: everything that was measured of it, as numbers and as pictures.
+const panel = (() => {
+  const rowsOf = (prediction) => (Array.isArray(prediction) ? prediction : []);
+  const flat = (value) => (Array.isArray(value) ? value.flatMap(flat) : [value]);
+
+  const predictions = (cell) => {
+    const before = rowsOf(cell.prediction_before), after = rowsOf(cell.prediction_after);
+    const label = (classes, at) => (classes && classes[at] !== undefined ? ` (class ${classes[at]})` : "");
+    const text = (rows, classes, at) => (rows[at] === undefined ? "–" : [].concat(rows[at]).map(number).join(" ") + label(classes, at));
+    return Array.from({ length: Math.max(before.length, after.length) }, (_, at) =>
+      [String(at), text(before, cell.top1_before, at), text(after, cell.top1_after, at)]);
+  };
+
+  const update = (law) => law && (law.when === "none" ? "none" : [
+    law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
+    law.momentum === null ? "by no known law" : `momentum ${number(law.momentum)}, variance ${law.variance}`,
+    law.residual === null ? [] : `residual ${error(law.residual)}`,
+  ].flat().join(", "));
+
+  const link = (address) => (/^https?:\/\//.test(address) ? element("a", address, { href: address, rel: "noreferrer" }) : address);
+
+  // One square an entry, the darker the larger; below zero in another colour and with a stroke across.
+  const squares = (rows, largest, description, size) => {
+    const height = rows.length, width = Math.max(...rows.map((row) => row.length), 1);
+    const marks = rows.flatMap((row, y) => row.map((entry, x) => {
+      const value = finite(entry);
+      if (Number.isNaN(value)) return drawing("path", { class: "nothing", d: `M${x} ${y}l1 1m-1 0l1-1` });
+      const share = largest > 0 ? Math.min(Math.abs(value) / largest, 1) : 0;
+      return drawing("rect", { class: value < 0 ? "negative" : "positive", x, y, width: 1, height: 1, "fill-opacity": share.toFixed(3) });
+    }));
+    return drawing("svg", { class: `strip ${size}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description, preserveAspectRatio: "none" }, marks);
+  };
+  const largestOf = (...lists) => Math.max(0, ...lists.flatMap(flat).map(finite).filter(Number.isFinite).map(Math.abs));
+
+  const numbersOf = (values) => (values.length <= 8 ? values.map(number).join(" ")
+    : element("details", [element("summary", `${values.slice(0, 4).map(number).join(" ")} … (${values.length})`), values.map(number).join(" ")]));
+
+  const tensors = (cell) => Object.entries(cell.tensors).map(([name, { before, after }]) => {
+    const later = after || before;
+    const change = later.map((value, at) => finite(value) - finite(before[at]));
+    const largest = largestOf(before, later);
+    const part = (values, scale, what) => [squares([values], scale, `${name}, ${what}`, "row"), numbersOf(values)];
+    return [name, part(before, largest, "before"), after ? part(later, largest, "after") : "the same bits",
+      after ? part(change, largestOf(change), "difference") : "0"];
+  });
+
+  // The first image of a batch of images, the channels one below the other; null for anything else.
+  const image = (gradient) => {
+    let value = gradient;
+    while (Array.isArray(value) && Array.isArray(value[0]) && Array.isArray(value[0][0])) value = Array.isArray(value[0][0][0]) ? value[0] : value.flat();
+    const rows = Array.isArray(value) && Array.isArray(value[0]) ? value : null;
+    return rows && rows.length >= 4 && rows[0].length >= 4 ? rows : null;
+  };
+
+  const gradients = (cell) => {
+    const kinds = [["measured", cell.gradient], ...Object.entries(cell.closed_forms || {}).map(([mode, value]) => [`closed form, ${mode} mode`, value])];
+    const largest = largestOf(...kinds.map(([, value]) => value));
+    const deep = (value) => (Array.isArray(value) ? 1 + deep(value[0]) : 0);
+    if (deep(cell.gradient) === 4 && kinds.every(([, value]) => image(value))) {
+      return element("div", kinds.map(([name, value]) => element("figure", [
+        squares(image(value), largest, `Gradient, ${name}`, "image"), element("figcaption", name)])), { class: "pictures" });
+    }
+    return "";
+  };
+
+  const distribution = (cell) => table(["Reading", "Trials", "How they ended", "Distinct outcomes"], cell.trials.map((item) => [
+    item.reading, String(item.count),
+    Object.entries(item.statuses).map(([status, count]) => `${status} ${count}`).join(", "),
+    item.outcomes.map((outcome) => element("span", [
+      drawing("svg", { class: "share", viewBox: "0 0 100 10", "aria-hidden": "true", preserveAspectRatio: "none" },
+        [drawing("rect", { class: "positive", width: (100 * outcome.count) / item.count, height: 10 })]),
+      `${outcome.count} × ${outcome.what}`], { class: "outcome" })),
+  ]));
+
+  const script = (cell) => {
+    const save = element("button", "Save", { type: "button", "aria-label": "Save the script as a file" });
+    save.addEventListener("click", () => {
+      const address = URL.createObjectURL(new Blob([cell.script], { type: "text/plain" }));
+      element("a", "", { href: address, download: `${cell.id.replace(/[^\w.@+-]+/g, "--")}.py` }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 1000);
+    });
+    const lines = cell.script.split("\n").length;
+    return element("details", [element("summary", `${plural(lines, "line")} that need only this runtime and numpy: save them and type uv run FILE`), save, copyable(cell.script, "the script")]);
+  };
+
+  const of = (cell) => {
+    const parts = [];
+    const add = (title, ...nodes) => parts.push(element("h3", title), ...nodes);
+    if (cell.call) add("What was called", copyable(cell.call, "the call"));
+    parts.push(facts([
+      ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
+      ["Released", cell.released],
+      ["Moved", update(cell.update)],
+      ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / the training form)`],
+      ["Gradient again", cell.later && cell.later.gradient_again ? errors(cell.later.gradient_again) : null],
+      ["Inference gradient after", cell.later && cell.later.inference_gradient ? errors(cell.later.inference_gradient) : null],
+      ["First layer that differs", cell.first_layer && `${cell.first_layer.node} (${cell.first_layer.op}), its output ${cell.first_layer.tensor} by ${error(cell.first_layer.error)} of its largest entry`],
+      ["Parameter view", cell.public_view && `${cell.public_view} the change`],
+      ["Documentation", element("span", [`statistics: ${cell.contract.statistics}. ${cell.contract.says} `, link(cell.contract.link)])],
+      ["Contradicted", cell.contradicts === null ? null : cell.contradicts ? "yes" : "no"],
+      ["Against the other run", cell.change],
+    ]));
+    if (predictions(cell).length) add("Predictions", table(["Row", "Before", "After"], predictions(cell)));
+    else for (const key of ["prediction_before", "prediction_after"]) if (cell[key]) add(key.replace("_", " "), element("p", String(cell[key])));
+    if (Object.keys(cell.tensors).length) add("Persistent tensors", table(["Tensor", "Before", "After", "Difference"], tensors(cell)));
+    const others = Object.entries(cell.state_changes).filter(([name]) => !Object.hasOwn(cell.tensors, name));
+    if (others.length) add(Object.keys(cell.tensors).length ? "Largest change of the other tensors" : "Largest change of each persistent tensor",
+      table(["Tensor", "Change"], others.map(([name, change]) => [name, error(change)])));
+    if (cell.gradient !== null) {
+      const numbers = [["measured", nested(cell.gradient)], ...Object.entries(cell.closed_forms || {}).map(([mode, value]) => [`closed form, ${mode} mode`, nested(value)])];
+      const listed = table(["Gradient", "Numbers"], numbers);
+      add("Gradient", gradients(cell), flat(cell.gradient).length > 8 ? element("details", [element("summary", "The numbers"), listed]) : listed);
+    }
+    if (cell.curve) add("Curve", element("details", [element("summary", `Accuracy ${number(cell.curve.accuracy[0])} before, ${number(cell.curve.accuracy.at(-1))} after`), table(["Call", "Accuracy", "Class"],
+      cell.curve.accuracy.map((accuracy, call) => [String(call), number(accuracy), number(cell.curve.top1[call])]))]));
+    if (cell.evidence.length) add("Why: the numbers and thresholds", table(["Finding", "What", "Value", "Threshold", "Why this threshold", "Detail"],
+      cell.evidence.map((item) => [item.finding, item.what, number(item.value), number(item.threshold), item.why || "", item.detail || ""])));
+    if (cell.trials.length) add("Trials", distribution(cell));
+    if (cell.script) add("Standalone script", script(cell));
+    if (cell.reproduce) add("Run just this cell", copyable(cell.reproduce, "the command"));
+    if (cell.stderr) add("What the runtime printed on stderr (its end)", element("pre", cell.stderr, { tabindex: "0" }));
+    add("Environment", facts([
+      ["Python", cell.environment.python],
+      ["Packages", Object.entries(cell.environment.packages).map((pair) => pair.join(" ")).join(", ")],
+      ["Variables", Object.entries(cell.environment.variables).map((pair) => pair.join("=")).join(" ")],
+      ["Trials took", `${number(cell.seconds)} s`],
+      ["Arrays", cell.arrays],
+    ]));
+    return parts;
+  };
+
+  return { of };
+})();

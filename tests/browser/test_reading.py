@@ -1,0 +1,231 @@
+"""Reading: a square opens its cell, which has everything; by keyboard, on a phone, in print, without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.test_report import curve_cell, default_cells, make_cell, unmeasured_cell
+
+IMAGE = [[[[0.1 * (row - column) for column in range(8)] for row in range(8)]]]
+FLIP = {"index": 17, "before": 3, "after": 8, "image": IMAGE[0]}
+RICH = make_cell(
+    gradient=IMAGE,
+    closed_forms={"inference": IMAGE, "training": [[[[0.0] * 8] * 8]]},
+    tensors={
+        "bn.mean": {"before": [0.0, 0.0], "after": [0.03, 0.04]},
+        "bn.var": {"before": [1.0, 1.0], "after": [0.9, 0.9]},
+        "bn.count": {"before": [0.0], "after": None},
+    },
+    state_changes={"bn.mean": 0.04, "bn.var": 0.1, "bn.count": 0.0, "conv.weight": 0.0},
+    first_layer={"node": "bn0", "op": "BatchNormalization", "tensor": "y", "error": 0.0513},
+    stderr="warning: one\nwarning: two",
+    trials=[
+        {
+            "reading": "undisturbed",
+            "count": 4,
+            "statuses": {"ok": 4},
+            "outcomes": [{"count": 3, "what": "prediction 0.284447"}, {"count": 1, "what": "prediction 0.29985"}],
+        }
+    ],
+)
+
+
+def opened_cell(page: Page) -> Any:
+    return page.get_by_role("dialog")
+
+
+def test_a_square_opens_its_cell_with_everything(opened: Open) -> None:
+    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
+    page.locator("table.matrix td a").first.click()
+    cell = opened_cell(page)
+    expect(cell.get_by_role("heading", name="mxnet@1.9.1/executor.train.train/seed/gradient")).to_be_focused()
+    for text in (
+        "executor.forward(is_train=...)",
+        "0.29985 0.3998 (class 1)",
+        "0.284447 0.379263 (class 1)",
+        "updates: 1, in backward, momentum 0.9, variance biased, residual 1.2e-8",
+        "1.0e+0 / 0 (against the inference / the training form)",
+        "bn0 (BatchNormalization), its output y by 5.1e-2",
+        "statistics: stay. The moving statistics are used.",
+        "the same bits",
+        "3 \N{MULTIPLICATION SIGN} prediction 0.284447",
+        "warning: two",
+        "mxnet 1.9.1, numpy 1.23.5",
+        "crosscheck run mxnet@1.9.1 --mode executor.train.train --network seed --scenario gradient",
+        "conv.weight",
+    ):
+        expect(cell).to_contain_text(text)
+    mean = cell.get_by_role("row", name="bn.mean")
+    assert ["bn.mean", "0 0", "0.03 0.04", "0.03 0.04"] == mean.locator("th, td").all_inner_texts()
+    for name in ("bn.mean, before", "bn.mean, after", "bn.mean, difference"):
+        expect(mean.get_by_role("img", name=name)).to_be_visible()
+    shades = mean.get_by_role("img", name="bn.mean, after").locator("rect")
+    assert ["0.750", "1.000"] == [shade.get_attribute("fill-opacity") for shade in shades.all()]
+    for name in ("measured", "closed form, inference mode", "closed form, training mode"):
+        expect(cell.get_by_role("img", name=f"Gradient, {name}")).to_be_visible()
+    assert 64 == cell.get_by_role("img", name="Gradient, measured").locator("rect").count()
+
+
+def test_texts_are_copied_and_the_script_is_saved(opened: Open) -> None:
+    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
+    page.locator("table.matrix td a").first.click()
+    page.get_by_role("button", name="Copy the command").click()
+    assert RICH["reproduce"] == page.evaluate("navigator.clipboard.readText()")
+    page.get_by_text("that need only this runtime and numpy").click()
+    page.get_by_role("button", name="Copy the script").click()
+    assert f"# /// script\n# {RICH['id']}\n" == page.evaluate("navigator.clipboard.readText()")
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save the script as a file").click()
+    assert "mxnet@1.9.1--executor.train.train--seed--gradient.py" == saving.value.suggested_filename
+
+
+def test_a_link_opens_a_cell_and_back_closes_it(opened: Open) -> None:
+    page = opened(default_cells())
+    page.locator("tr[data-mode='executor.predict'] td a").last.click()
+    expect(opened_cell(page)).to_be_visible()
+    assert "cell=mxnet%401.9.1%2Fexecutor.predict%2F" in page.url
+    again = page.context.new_page()
+    again.goto(page.url)
+    expect(opened_cell(again)).to_contain_text("mxnet@1.9.1/executor.predict")
+    page.go_back()
+    expect(opened_cell(page)).to_be_hidden()
+
+
+def test_the_other_cells_of_a_square_are_at_hand(opened: Open) -> None:
+    page = opened([make_cell(), make_cell(network="conv", findings=("clean",))])
+    page.locator("table.matrix td a").first.click()
+    opened_cell(page).get_by_role("link", name="gradient, conv").click()
+    expect(opened_cell(page).get_by_role("heading", level=2)).to_have_text(
+        "mxnet@1.9.1/executor.train.train/conv/gradient"
+    )
+
+
+def test_the_keyboard_suffices(opened: Open) -> None:
+    page = opened(default_cells())
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search cells")).to_be_focused()
+    page.keyboard.type("mode:executor.predict release:1.9.1")
+    expect(page.locator("#found")).to_have_text("2 of 20 cells.")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('table.matrix td a')"):
+            break
+    page.keyboard.press("Enter")
+    expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.predict")
+    page.keyboard.press("Escape")
+    expect(opened_cell(page)).to_be_hidden()
+    assert "cell=" not in page.url
+
+
+def test_links_within_the_page_open_what_they_lead_to(opened: Open) -> None:
+    page = opened(default_cells(), fragment="#mode/mxnet/executor.eval.eval")
+    expect(page.locator(".runtime details.mode[open] summary")).to_contain_text("executor.eval.eval")
+    page = opened(default_cells(), fragment="#mxnet@1.9.1/executor.train.train/seed/gradient")
+    expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.train.train/seed/gradient")
+
+
+def test_images_that_lost_their_class_are_shown_with_both(opened: Open) -> None:
+    line = curve_cell([0.99, *[0.5] * 20], [3] * 21)
+    line["curve"]["flips"] = [FLIP]
+    page = opened([line, curve_cell([0.99] * 21, [3] * 21, mode="executor.predict")])
+    expect(page.get_by_role("img", name="held-out image 17")).to_be_visible()
+    expect(page.locator(".flips figcaption")).to_contain_text("8")
+    chart = page.get_by_role("img", name="Accuracy against the number of calls")
+    assert 2 == chart.locator("polyline").count()
+    assert 1 == chart.locator(".flat polyline").count()
+
+
+def test_documented_leaks_others_and_failures_look_different(opened: Open) -> None:
+    said = {"statistics": "move", "says": "They follow.", "link": ""}
+    page = opened(
+        [
+            make_cell("0.9.5.post2", contract=said, contradicts=False),
+            make_cell("0.11.0"),
+            make_cell("1.2.0", contract={**said, "statistics": "undocumented"}, contradicts=False),
+            unmeasured_cell("refused", "no such operator", release="1.9.1"),
+        ]
+    )
+    squares = page.locator("tr[data-mode] td")
+    assert ["L", "L!", "L?", "r"] == [re.sub(r"\d", "", text).strip() for text in squares.all_inner_texts()]
+    colours = squares.evaluate_all("nodes => nodes.map(node => getComputedStyle(node).backgroundColor)")
+    assert 3 == len(set(colours))
+    assert colours[1] == colours[2]
+
+
+def test_without_javascript_every_table_is_there(opened: Open) -> None:
+    page = opened(default_cells(), javascript=False)
+    expect(page.get_by_role("search")).to_be_hidden()
+    expect(page.locator("table.matrix").first).to_be_visible()
+    square = page.locator("tr[data-mode='executor.train.train'] td a").first
+    anchor = (square.get_attribute("href") or "")[1:]
+    assert 1 == page.locator(f"[id='{anchor}']").count()
+    expect(page.get_by_text("0.284447 0.379263").first).to_be_visible()
+    page.locator(".runtime details.mode").first.locator("summary").click()
+    expect(page.locator(".runtime details.mode").first.locator("table")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_fits_its_window(opened: Open, width: int) -> None:
+    page = opened([RICH, *default_cells()[1:]], width=width)
+    assert width >= page.evaluate("document.documentElement.scrollWidth")
+    page.locator("table.matrix td a").first.click()
+    assert width >= opened_cell(page).evaluate("node => node.scrollWidth")
+
+
+def test_print_leaves_out_what_paper_cannot_do(opened: Open) -> None:
+    page = opened(default_cells())
+    page.emulate_media(media="print")
+    expect(page.get_by_role("search")).to_be_hidden()
+    expect(page.locator("table.matrix").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_violation(opened: Open, scheme: Any, width: int) -> None:
+    line = curve_cell([0.99, *[0.5] * 20], [3] * 21, release="1.8.0")
+    line["curve"]["flips"] = [FLIP]
+    every = [
+        make_cell(f"2.{number}.0", findings=(name,))
+        for number, name in enumerate(
+            ("corrupted", "wrong-gradient", "racy", "state-moved", "mode-ignored", "export-changed", "clean")
+        )
+    ]
+    page = opened([RICH, line, *every, *default_cells()[1:]], width=width)
+    page.emulate_media(color_scheme=scheme)
+    for details in page.locator("details").all():
+        details.evaluate("node => { node.open = true; }")
+    assert [] == violations(page)
+    page.locator("table.matrix td a").first.click()
+    for details in opened_cell(page).locator("details").all():
+        details.evaluate("node => { node.open = true; }")
+    assert [] == violations(page)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core says is inaccessible: the rule, and the first element that breaks it."""
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:300]}" for rule in found]
+
+
+def test_no_word_of_a_runtime_does_anything(opened: Open) -> None:
+    attack = '</script><img src=x onerror="alert(1)"><!-- \' " & {{ 7 * 7 }}'
+    line = make_cell(
+        **dict.fromkeys(("release", "mode", "network", "scenario", "call", "stderr", "reproduce", "reason"), attack),
+        findings=("leak",),
+        contract={"statistics": attack, "says": attack, "link": "javascript:alert(1)"},
+        tensors={attack: {"before": [0.0], "after": [1.0]}},
+    )
+    page = opened([line], scripts=lambda _: (attack,))
+    page.locator("table.matrix td a").first.click()
+    expect(opened_cell(page)).to_contain_text(attack)
+    page.get_by_label("Close the cell").click()
+    page.get_by_label("Search cells").fill("onerror")
+    expect(page.locator("#results")).to_contain_text(attack)
+    assert 0 == page.locator("img").count()
+    assert 0 == page.locator("a[href^='javascript:']").count()

@@ -1,0 +1,141 @@
+"""Searching: what the language means, what a square then summarises, and that a link brings the view back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.test_report import default_cells, make_cell, unmeasured_cell
+
+CELLS: list[dict[str, Any]] = [
+    make_cell("0.11.0", contradicts=False, contract={"statistics": "move", "says": "They follow.", "link": ""}),
+    make_cell("1.2.0", contradicts=True),
+    make_cell("1.2.0", network="conv", findings=("clean",)),
+    make_cell("1.9.1.post1", "executor.eval.eval", findings=("clean",), default_call=True),
+    make_cell("1.10.0", "executor.eval.eval", findings=("racy", "wrong-gradient"), variant="naive-engine"),
+    make_cell("1.10.0", "executor.predict", scenario="predict-only", findings=("clean",), reason="said twice: no"),
+    unmeasured_cell("refused", 'the "axis" is refused', release="1.10.0", network="conv"),
+]
+
+
+def names(page: Page) -> list[str]:
+    """The ids of the cells that were found, in the order of the list."""
+    return page.locator("#results a").all_inner_texts()
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("finding:leak", [0, 1]),
+        ("FINDING:leak,racy", [0, 1, 4]),
+        ("-finding:*", [6]),
+        ("release:1.2.0..1.9.1.post1", [1, 2, 3]),
+        ("release:..1.2.0 finding:clean", [2]),
+        ("release:1.9.1..", [3, 4, 5, 6]),
+        ("release:1.10*", [4, 5, 6]),
+        ("variant:plain network:conv", [2, 6]),
+        ("mode:*.eval.*", [3, 4]),
+        ("status:refused", [6]),
+        ("intent:inference asks:prediction", [5]),
+        ("is:undocumented", [1]),
+        ("is:contradicted", [1]),
+        ("is:default", [3]),
+        ("is:different", [0, 1, 2]),
+        ("runtime:mxnet scenario:predict-only", [5]),
+        ("naive", [4]),
+        ('"said twice"', [5]),
+        ('-"said twice" -finding:leak,clean', [4, 6]),
+    ],
+)
+def test_the_language(opened: Open, words: str, places: list[int]) -> None:
+    page = opened(CELLS)
+    page.get_by_label("Search cells").fill(words)
+    expect(page.locator("#found")).to_have_text(f"{len(places)} of 7 cells.")
+    assert [CELLS[place]["id"] for place in places] == names(page)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("is:broken", "is:broken means nothing here; there are is:undocumented, is:contradicted"),
+        ("lease:1.9", "lease: is no field, so that it is looked for as text; there are runtime:, release:"),
+    ],
+)
+def test_a_term_that_means_nothing_is_told(opened: Open, words: str, told: str) -> None:
+    page = opened(CELLS)
+    page.get_by_label("Search cells").fill(words)
+    expect(page.locator("#found")).to_contain_text(told)
+
+
+def test_what_changed_against_another_run(opened: Open) -> None:
+    before = [make_cell("1.9.1", findings=("clean",)), make_cell("1.2.0")]
+    page = opened([make_cell("1.9.1"), make_cell("1.2.0", findings=("clean",))], against=before)
+    page.get_by_label("Search cells").fill("changed:worse")
+    expect(page.locator("#found")).to_have_text("1 of 2 cells.")
+    assert ["mxnet@1.9.1/executor.train.train/seed/gradient"] == names(page)
+
+
+def test_the_view_stands_in_the_fragment(opened: Open) -> None:
+    page = opened(default_cells())
+    page.get_by_label("Search cells").fill("finding:leak -is:default")
+    page.get_by_label("Network", exact=True).select_option("seed")
+    expect(page.locator("#found")).to_have_text("6 of 20 cells.")
+    again = page.context.new_page()
+    again.goto(page.url)
+    expect(again.locator("#found")).to_have_text("6 of 20 cells.")
+    assert "finding:leak -is:default" == again.get_by_label("Search cells").input_value()
+    assert names(page) == names(again)
+    page.get_by_role("button", name="Copy link").click()
+    assert page.url == page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#found")).to_have_text("20 cells.")
+    assert page.url.endswith("report.html#")
+
+
+def squares(page: Page) -> list[list[str]]:
+    """What every square shows: its colours' class and its letters."""
+    script = "nodes => nodes.map(td => [td.className, td.textContent.replace(/[0-9\\s]/g, '')])"
+    found: list[list[str]] = page.locator("table.matrix td").evaluate_all(script)
+    return found
+
+
+def test_squares_are_drawn_again_as_they_were_written(opened: Open) -> None:
+    page = opened([*CELLS, *default_cells()[1:]])
+    written = squares(page)
+    assert len({looks for looks, _ in written}) > 5
+    page.get_by_label("Search cells").fill("-nowhere")
+    expect(page.locator("#found")).to_contain_text("of")
+    assert written == squares(page)
+
+
+def test_network_and_scenario_choose_what_a_square_summarises(opened: Open) -> None:
+    page = opened([make_cell(), make_cell(network="conv", findings=("clean",))])
+    square = page.locator("tr[data-mode='executor.train.train'] td")
+    expect(square).to_have_text("L!")
+    page.get_by_label("Network", exact=True).select_option("conv")
+    expect(square).to_have_text("✓")
+    page.get_by_label("Network", exact=True).select_option("seed")
+    expect(square).to_have_text("L!")
+    page.get_by_label("Scenario", exact=True).select_option("gradient")
+    expect(square).to_have_text("L!")
+
+
+def test_what_a_search_leaves_out_is_hidden(opened: Open) -> None:
+    page = opened(default_cells())
+    page.get_by_label("Search cells").fill("mode:executor.predict runtime:mxnet")
+    expect(page.locator("tr[data-mode]:visible")).to_have_count(1)
+    expect(page.locator(".runtime details.mode:visible")).to_have_count(1)
+    expect(page.get_by_role("heading", name="ONNX Runtime", exact=True)).to_be_hidden()
+
+
+def test_equal_neighbours_share_a_column_until_asked_for(opened: Open) -> None:
+    releases = ("0.9.5.post2", "0.11.0", "1.2.0", "1.9.1")
+    lines = [make_cell(name, findings=("leak" if name == "1.9.1" else "clean",)) for name in releases]
+    page = opened(lines)
+    heads = page.locator("th.release:visible")
+    expect(heads).to_have_text(["0.9.5.post2 to 1.2.0", "1.9.1 (newest)"])
+    page.get_by_role("button", name="Show every release (2 folded)").click()
+    expect(heads).to_have_text(["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1 (newest)"])

@@ -1,0 +1,184 @@
+"""Recipes: which call is named for which releases, on the page and by `crosscheck recipe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from crosscheck.report import read_cells, write
+from crosscheck.report.recipes import Recipe, recipes
+from crosscheck.report.records import Run
+from tests.test_cli import crosscheck
+from tests.test_report import Page, make_cell, make_run, saved, unmeasured_cell
+
+RUN = cast(Run, make_run())
+RELEASES = ("0.9.5.post2", "0.11.0", "1.2.0", "1.9.1")
+CLEAN = ("clean",)
+HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>[red]\x1b[31m"
+
+
+def asked(release: str, mode: str, findings: tuple[str, ...] = CLEAN, **fields: Any) -> dict[str, Any]:
+    """A cell that asks MXNet for the inference-mode gradient; its call is as long as the mode's name."""
+    return make_cell(release, mode, findings=findings, **{"intent": "inference", "call": mode, **fields})
+
+
+def found(tmp_path: Path, lines: list[dict[str, Any]], intent: str = "inference") -> tuple[Recipe, ...]:
+    (book,) = recipes(RUN, read_cells(saved(tmp_path, lines)))
+    return next(of.ranges for of in book.recipes if of.intent == intent)
+
+
+def brief(ranges: tuple[Recipe, ...]) -> list[tuple[str, str, str, bool]]:
+    return [(recipe.releases[0], recipe.releases[-1], recipe.mode, recipe.safe) for recipe in ranges]
+
+
+def test_one_call_for_as_many_releases_as_it_is_clean_in_the_newest_first(tmp_path: Path) -> None:
+    lines = [asked(release, "long-but-clean") for release in RELEASES[1:]]
+    lines += [asked("1.9.1", "short"), asked("1.2.0", "short", ("leak",)), asked("0.9.5.post2", "short")]
+    ranges = found(tmp_path, lines)
+    assert [("0.11.0", "1.9.1", "long-but-clean", True), ("0.9.5.post2", "0.9.5.post2", "short", True)] == brief(ranges)
+    assert RELEASES[1:] == ranges[0].releases
+
+
+def test_of_equally_lasting_calls_the_shortest_and_the_others_beside_it(tmp_path: Path) -> None:
+    lines = [asked("1.9.1", "much-longer"), asked("1.9.1", "short"), asked("1.9.1", "s", ("leak",))]
+    (recipe,) = found(tmp_path, lines)
+    assert ("short", "short", ("much-longer",)) == (recipe.mode, recipe.code, recipe.also)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        asked("1.9.1", "mode", ("state-moved",), network="digits"),
+        asked("1.9.1", "mode", ("leak",), scenario="twenty"),
+        asked("1.9.1", "mode", CLEAN, network="digits", status="crashed"),
+    ],
+)
+def test_one_spoilt_cell_and_there_is_no_recipe(tmp_path: Path, spoilt: dict[str, Any]) -> None:
+    assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, [asked("1.9.1", "mode")]))
+    assert [("1.9.1", "1.9.1", "mode", False)] == brief(found(tmp_path, [asked("1.9.1", "mode"), spoilt]))
+
+
+def test_other_variants_do_not_spoil_what_is_measured_as_installed(tmp_path: Path) -> None:
+    lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
+    assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))
+
+
+def test_without_a_recipe_the_best_answers_rightly_and_harms_least(tmp_path: Path) -> None:
+    ways = {"wrong": ("wrong-gradient",), "leaks": ("leak",), "moves": ("state-moved",), "worse": ("poisoned",)}
+    lines = [asked(release, mode, findings) for release in RELEASES for mode, findings in ways.items()]
+    (recipe,) = found(tmp_path, [*lines, asked("1.9.1", "rare", ("input-written",))])
+    assert ("0.9.5.post2", "1.9.1", "moves", False) == brief((recipe,))[0]
+    assert ("state-moved",) == recipe.shows
+
+
+def test_what_is_refused_on_most_networks_is_no_recipe(tmp_path: Path) -> None:
+    lines = [
+        asked("1.9.1", "plain-only", network="digits-plain"),
+        *(unmeasured_cell("refused", release="1.9.1", mode="plain-only", network=name) for name in ("seed", "digits")),
+        *(asked("1.9.1", "all", ("leak",), network=name) for name in ("seed", "digits", "digits-plain")),
+    ]
+    for line in lines:
+        line["intent"] = "inference"
+    (recipe,) = found(tmp_path, lines)
+    assert ("all", False, ("leak",)) == (recipe.mode, recipe.safe, recipe.shows)
+
+
+def test_a_recipe_says_on_what_it_was_measured_and_on_what_it_could_not_be(tmp_path: Path) -> None:
+    lines = [asked("1.9.1", "mode", network=name) for name in ("seed", "digits")]
+    lines.append(unmeasured_cell("timed-out", release="1.9.1", mode="mode", network="digits-plain", intent="inference"))
+    (recipe,) = found(tmp_path, lines)
+    assert (True, ("seed", "digits"), ("digits-plain",)) == (recipe.safe, recipe.networks, recipe.unmeasured)
+
+
+@pytest.mark.parametrize(
+    ("form", "command"),
+    [
+        ("opset-15", "$ crosscheck gradient model.onnx -o opset-15-gradient.onnx\n"),
+        ("opset-15-batch", "$ crosscheck gradient model.onnx -o opset-15-batch-gradient.onnx --training\n"),
+    ],
+)
+def test_a_call_that_reads_a_gradient_file_comes_with_the_command_that_writes_it(
+    tmp_path: Path, form: str, command: str
+) -> None:
+    call = f'run("{form}-gradient.onnx")'
+    (recipe,) = found(tmp_path, [asked("1.9.1", form, call=call)])
+    assert (True, command + call) == (recipe.safe, recipe.code)
+
+
+def test_a_gradient_file_that_no_command_writes_is_no_recipe(tmp_path: Path) -> None:
+    (recipe,) = found(tmp_path, [asked("1.9.1", "fed", call='run("opset-15-fed-gradient.onnx")')])
+    assert not recipe.safe
+
+
+def test_intents_are_kept_apart_and_what_was_not_measured_has_none(tmp_path: Path) -> None:
+    lines = [make_cell("1.9.1", intent="training"), make_cell("1.9.1", "predict", asks="prediction", findings=CLEAN)]
+    assert () == found(tmp_path, lines)
+    assert [("1.9.1", "1.9.1", "executor.train.train", False)] == brief(found(tmp_path, lines, "training"))
+
+
+def lines_of_a_run() -> list[dict[str, Any]]:
+    return [
+        *(make_cell(release) for release in RELEASES[1:]),
+        *(asked(release, "executor.eval.eval", call="net.forward()\n    net.backward()") for release in RELEASES[1:]),
+    ]
+
+
+def test_the_page_shows_code_and_range(tmp_path: Path) -> None:
+    html = write(saved(tmp_path, lines_of_a_run())).read_text(encoding="utf-8")
+    page = Page(html)
+    text = " ".join(page.text.split())
+    assert "0.11.0 to 1.9.1 (3 releases measured): ✓ clean by executor.eval.eval." in text
+    assert "0.11.0 to 1.9.1 (3 releases measured): no recipe. executor.train.train shows L leak:" in text
+    assert "<code>net.forward()\n    net.backward()</code>" in html
+
+
+def test_the_command_prints_the_same_plainly_when_piped(tmp_path: Path) -> None:
+    saved(tmp_path, lines_of_a_run())
+    done = crosscheck("recipe", "mxnet", "--out", str(tmp_path))
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [
+        "Apache MXNet",
+        "  gradient in inference mode",
+        "    0.11.0 to 1.9.1 (3 releases measured): executor.eval.eval is clean",
+        "        net.forward()",
+        "            net.backward()",
+        "      measured on seed, in gradient; documented: statistics stay",
+        "  gradient in training mode",
+        "    0.11.0 to 1.9.1 (3 releases measured): no recipe; executor.train.train shows leak",
+    ] == done.stdout.splitlines()[:8]
+    assert done.stdout == crosscheck("recipe", "--out", str(tmp_path)).stdout
+
+
+def test_hostile_calls_stay_text_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+    saved(tmp_path, [asked("1.9.1", "mode", call=HOSTILE)])
+    page = Page(write(tmp_path).read_text(encoding="utf-8"))
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
+    assert "        " + HOSTILE.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in printed.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["recipe", "mxnet", "--out", "nowhere"], "`crosscheck run mxnet --out nowhere` makes one"),
+        (["recipe", "mxnett"], "Did you mean mxnet"),
+        (["recipe", "openvino"], "`crosscheck run openvino --out crosscheck-out` does"),
+        (["recipe", "onnxruntime"], "could measure no gradient of onnxruntime"),
+    ],
+)
+def test_without_a_measurement_it_says_how_to_make_one(words: list[str], near: str, tmp_path: Path) -> None:
+    (tmp_path / "crosscheck-out").mkdir()
+    refused = unmeasured_cell("refused", "no", release="1.0.0", runtime="onnxruntime")
+    saved(tmp_path / "crosscheck-out", [make_cell(), refused])
+    done = crosscheck(*words, cwd=tmp_path)
+    assert (2, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
+    assert near in done.stderr
+
+
+def test_a_run_that_asked_for_no_gradient_is_told(tmp_path: Path) -> None:
+    saved(tmp_path, [make_cell(mode="predict", asks="prediction", findings=CLEAN)])
+    done = crosscheck("recipe", "--out", str(tmp_path))
+    assert 2 == done.returncode
+    assert "measured no gradient" in done.stderr
