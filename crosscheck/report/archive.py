@@ -97,21 +97,22 @@ def _value(cell: JudgedCell, field: str) -> Any:
         return f"{_count(value)} numbers: too many to show"
     if field == "curve" and value is not None:
         return {key: _rounded(item) for key, item in value.items() if key != "flips"}  # the page draws them
-    return _rounded(value)
+    # Differences of tensors are shown: float32 has all its digits in nine.
+    return _rounded(value, digits=9 if field == "tensors" else 7)
 
 
 def _count(value: Any) -> int:
     return sum(_count(item) for item in value) if isinstance(value, list) else 1
 
 
-def _rounded(value: Any) -> Any:
-    """Seven significant digits, which is what float32 has; JSON has no infinities, so they travel as words."""
+def _rounded(value: Any, digits: int = 7) -> Any:
+    """Significant digits, of which float32 has seven to nine; JSON has no infinities, so they travel as words."""
     if isinstance(value, float):
         if math.isnan(value):
             return "NaN"
-        return float(f"{value:.7g}") if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, list):
-        return [_rounded(item) for item in value]
+        return [_rounded(item, digits) for item in value]
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _rounded(item, digits) for key, item in value.items()}
     return value

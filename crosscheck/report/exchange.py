@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,10 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """What one cell says: its prediction or its gradient. `target` is an HTML id; `error` is text, a dash for none."""
+    """What one cell says: its prediction or its gradient, and by which of several modes.
+
+    `target` is an HTML id; `error` is text, a dash for none.
+    """
 
     what: str
     word: str
@@ -157,7 +161,11 @@ def _named(run: Run, row: Row, exports: Sequence[JudgedCell]) -> Row:
 
 
 def _square(export: JudgedCell, reads: Sequence[JudgedCell]) -> Square:
-    parts = tuple(_part(export, cell) for cell in sorted(reads, key=lambda cell: cell["asks"] != Asks.PREDICTION))
+    asked = Counter(cell["asks"] for cell in reads)
+    parts = tuple(
+        _part(export, cell, cell["asks"] if asked[cell["asks"]] == 1 else f"{cell['asks']}, {cell['mode']}")
+        for cell in sorted(reads, key=lambda cell: cell["asks"] != Asks.PREDICTION)
+    )
     if not parts:
         return Square(NOT_ASKED, "unmeasured")
     worst = min(parts, key=lambda part: _TONES.index(part.tone))
@@ -165,7 +173,7 @@ def _square(export: JudgedCell, reads: Sequence[JudgedCell]) -> Square:
     return Square(word, worst.tone, parts)
 
 
-def _part(export: JudgedCell, read: JudgedCell) -> Part:
+def _part(export: JudgedCell, read: JudgedCell, what: str) -> Part:
     file = read["exported"]
     trips: Mapping[str, Trip] = {} if file is None else {trip["cell"]: trip for trip in file["trips"]}
     trip = trips.get(export["id"])
@@ -175,10 +183,10 @@ def _part(export: JudgedCell, read: JudgedCell) -> Part:
     if trip is None or trip["error"] is None or trip["fault"] is None:
         word = status_word(read["status"])
         said = word.name if read["status"] != Status.OK else "no answer"
-        return Part(read["asks"], said, "unmeasured", scientific(None), target, _short(read["reason"] or word.meaning))
+        return Part(what, said, "unmeasured", scientific(None), target, _short(read["reason"] or word.meaning))
     layer = trip["first_layer"]
     return Part(
-        what=read["asks"],
+        what=what,
         word=FAULTS.get(trip["fault"], trip["fault"]),
         tone="clean" if trip["fault"] == "none" else "wrong",
         error=scientific(trip["error"]),

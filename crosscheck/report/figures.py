@@ -104,6 +104,7 @@ AVERAGES = {
     "cumulative": "cumulative average",
     "debiased": "debiased average",
     "first-replaces": "first batch replaces",
+    "overcorrected": "debiased average, not begun with zeros",
     "replaced": "statistics replaced",
 }
 

@@ -107,8 +107,8 @@ class FirstClean:
 class Answer:
     """The numbers of the first paragraph. Releases are pairs (runtime, release).
 
-    `contradicting` are releases with a leak that their documentation rules out, `silent` those with one of which it says
-    nothing. `unmeasured` are releases that were to be asked for a gradient and could not be.
+    `contradicting` are releases with a leak that their documentation rules out, `silent` those with one of which it
+    says nothing. `unmeasured` are releases that were to be asked for a gradient and could not be.
     """
 
     unmeasured: tuple[tuple[str, str], ...]

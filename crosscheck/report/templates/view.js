@@ -132,6 +132,11 @@
     event.preventDefault();
     location.hash = address({ cell: cells[Number(index)].id });
   });
+  // Paper cannot be clicked: what is folded is printed, but for the cells' numbers, which would fill volumes.
+  const folded = () => [...document.querySelectorAll("main details:not([open])")].filter((details) => !details.closest(".runtime, .run"));
+  let unfolded = [];
+  addEventListener("beforeprint", () => { unfolded = folded(); for (const details of unfolded) details.open = true; });
+  addEventListener("afterprint", () => { for (const details of unfolded) details.open = false; });
   addEventListener("hashchange", follow);
   search.hidden = false;
   follow();
