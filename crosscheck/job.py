@@ -23,9 +23,11 @@ from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.judge import Judgement, Truth, judge, line
+from crosscheck.handover import Handover
+from crosscheck.judge import Judgement, judge, line
 from crosscheck.matrix import cache
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
+from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.scenarios import SCENARIOS
@@ -125,6 +127,8 @@ def _run(
     start: float,
 ) -> Result:
     measured = measure(plan, journal, settings, progress)
+    found = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
+    plan = [*plan, *found.plan]
     measured_at = time.monotonic()
     mark = _fingerprint(plan, measured)
     before = _read_json(job.out / "run.json")
@@ -132,7 +136,7 @@ def _run(
     if unchanged:
         statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
     else:
-        statuses, findings = _judge(job, plan, measured, journal)
+        statuses, findings = _judge(job, plan, measured, journal, found)
     facts = _facts(job, plan, selected, measured)
     facts["fingerprint"] = mark
     facts["counts"] |= {"statuses": statuses, "findings": findings}
@@ -161,12 +165,12 @@ def _wanted(job: Job) -> Wanted:
 
 
 def _judge(
-    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal
+    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, found: Exchange
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Judge every cell from the journal; write `cells.jsonl` and `arrays/`; count statuses and findings."""
+    """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    truths = {planned.network.name: Truth.of(planned.network) for planned in plan}
+    handover = Handover(job.out, plan, found)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))
@@ -174,13 +178,15 @@ def _judge(
     for planned in plan:
         cell = planned.cell
         kept = None
+        observations: list[Observation] = []
         if cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[cell.id]
             judgement = Judgement(status, reason, stderr=stderr)
         else:
             observations = _observations(journal, measured, cell.id)
             inference = _observations(journal, measured, _inference(planned))
-            judgement = judge(cell, planned.mode, planned.network, truths[cell.network], observations, inference)
+            truth = handover.truths[cell.network]
+            judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
             kept = _keep(arrays, planned, observations[0])
             stale.discard(kept)
         told = line(
@@ -190,8 +196,9 @@ def _judge(
             released=planned.target.release.released,
             default_call=planned.mode.name == planned.target.runtime.default_call,
             environment=_environment(planned.target, measured.environments.get(planned.target.id)),
-            reproduce=_reproduce(planned),
+            reproduce=shlex.join(["crosscheck", "run", *(handover.words(planned) or _words(planned))]),
             arrays=None if kept is None else str(kept.relative_to(job.out)),
+            exported=handover.exported(planned, observations, judgement),
         )
         lines.append(json.dumps(told) + "\n")
         statuses[judgement.status] = statuses.get(judgement.status, 0) + 1
@@ -230,10 +237,10 @@ def _environment(target: Target, environment: Environment | None) -> dict[str, A
     }
 
 
-def _reproduce(planned: Planned) -> str:
+def _words(planned: Planned) -> list[str]:
+    """The words of `crosscheck run` that lead to a cell."""
     cell = planned.cell
-    options = ["--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
-    return shlex.join(["crosscheck", "run", planned.target.id, *options])
+    return [planned.target.id, "--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
 
 
 def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:

@@ -48,8 +48,9 @@ def test_the_first_release_has_one_backward_and_no_imperative_gradient(mxnet: Ru
 
 
 def test_an_inference_gradient_can_be_compared_with_a_training_one(mxnet: Runtime) -> None:
+    """But for files that other runtimes wrote: nobody asks those in scenario `order`."""
     assert [
         mode.name
         for mode in mxnet.modes
-        if mode.asks == "gradient" and mode.intent == "inference" and mode.training is None
+        if mode.asks == "gradient" and mode.intent == "inference" and mode.training is None and not mode.file
     ] == []

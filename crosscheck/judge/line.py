@@ -11,6 +11,7 @@ import numpy as np
 
 from crosscheck.cells import Cell
 from crosscheck.judge.evidence import Judgement
+from crosscheck.judge.road import Exported
 from crosscheck.probe.adapter import Mode
 
 __all__ = ["SCHEMA", "line"]
@@ -28,12 +29,13 @@ def line(
     environment: Mapping[str, Any],
     reproduce: str,
     arrays: str | None = None,
+    exported: Exported | None = None,
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
     released: the release's date or "". default_call: whether users get the mode who say nothing about modes.
     environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell. arrays: the .npz
-    with the cell's arrays, relative to the output folder.
+    with the cell's arrays, relative to the output folder. exported: of the file that it wrote or read, if any.
     """
     about = {
         "schema": SCHEMA,
@@ -51,7 +53,8 @@ def line(
         "default_call": default_call,
         "contract": mode.contract._asdict(),
     }
-    rest = {"environment": dict(environment), "arrays": arrays, "reproduce": reproduce}
+    file = None if exported is None else asdict(exported)
+    rest = {"environment": dict(environment), "arrays": arrays, "exported": file, "reproduce": reproduce}
     plain: dict[str, Any] = _json({**about, **asdict(judgement), **rest})
     return plain
 

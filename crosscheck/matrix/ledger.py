@@ -37,6 +37,16 @@ class Measured:
     ran: int = 0
     reused: int = 0
 
+    def add(self, other: Measured) -> None:
+        """Enter what another stage of the same run left."""
+        self.keys |= other.keys
+        self.statuses |= other.statuses
+        self.environments |= other.environments
+        self.import_seconds = other.import_seconds | self.import_seconds
+        self.environment_seconds += other.environment_seconds
+        self.ran += other.ran
+        self.reused += other.reused
+
 
 @dataclass
 class _UnderWay:

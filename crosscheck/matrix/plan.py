@@ -15,7 +15,7 @@ from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
 from crosscheck.probe.adapter import Mode
 from crosscheck.runtimes.catalog import variant_has
 
-__all__ = ["Planned", "Wanted", "expand", "forms_for"]
+__all__ = ["Planned", "Wanted", "expand", "forms_for", "mode_wanted", "planned_cell", "reads_files"]
 
 #: Every form and dialect in which a network can be written as an ONNX file.
 WRITTEN = FORMS.keys() | DIALECTS.keys()
@@ -56,11 +56,12 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         cell
         for target in targets
         for mode in target.runtime.modes
-        if _mode_wanted(mode, target, wanted)
+        if mode_wanted(mode, target, wanted)
         for network in networks
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
-        for cell in [_planned(target, mode, network, Scenario(scenario), wanted.trials)]
+        for readings in [SCENARIOS[Scenario(scenario)].readings]
+        for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, wanted.trials)]
     ]
     if not planned:
         raise UsageError(
@@ -81,7 +82,13 @@ def forms_for(target: Target) -> tuple[str, ...]:
     return (*forms, *(name for name in imports if name in WRITTEN))
 
 
-def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
+def reads_files(mode: Mode) -> bool:
+    """Whether the mode is asked about files that runtimes wrote, and about nothing else."""
+    return mode.file and Asks(mode.asks) is not Asks.EXPORT
+
+
+def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
+    """Whether the target is asked in that mode at all."""
     if not variant_has(target.variant, mode):
         return False
     if wanted.modes:
@@ -93,7 +100,7 @@ def _mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
 def _suits(
     facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
 ) -> bool:
-    if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+    if reads_files(mode) or Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
     if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
         return False
@@ -107,15 +114,18 @@ def _suits(
     return suiting is None or network.name in suiting
 
 
-def _planned(target: Target, mode: Mode, network: Network, scenario: Scenario, trials: int) -> Planned:
+def planned_cell(
+    target: Target, mode: Mode, network: Network, scenario: Scenario, readings: Sequence[str], trials: int
+) -> Planned:
+    """One cell with its trials: those of `readings` that its runtime takes, the first `trials` times."""
     cell = Cell(target.runtime.name, target.release.version, target.variant.name, mode.name, network.name, scenario)
     if not target.release.has(mode):
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
         return Planned(cell, target, mode, network, lacking=lacking)
     shown = target.runtime.shows_layers
-    readings = [reading for reading in SCENARIOS[scenario].readings if shown or reading != LAYERS]
-    return Planned(cell, target, mode, network, trials=tuple(_trials(cell, readings, trials)))
+    taken = [reading for reading in readings if shown or reading != LAYERS]
+    return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials)))
 
 
 def _trials(cell: Cell, readings: Sequence[str], trials: int) -> Iterable[Trial]:

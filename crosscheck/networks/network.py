@@ -14,7 +14,7 @@ import onnx
 
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["BatchNorm", "Network", "fixed_cotangent"]
+__all__ = ["BatchNorm", "Network", "Written", "fixed_cotangent"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, eq=False)
+class Written:
+    """An ONNX file that a runtime wrote, and the network that it was made of."""
+
+    content: bytes = field(repr=False)
+    source: Network
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """A checked network and what it is probed with. Arrays must not be written to.
 
@@ -43,6 +51,8 @@ class Network:
     cotangent: what the output is multiplied with before it is summed and differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
     target: the class that the read-out of scenario `ascent` climbs, or None: the runner-up on the probe input.
+    file: for a file that a runtime wrote (`crosscheck.networks.files`), its bytes: then nothing is lowered, there are
+        no weights, and runtimes read just these bytes.
     """
 
     name: str
@@ -56,6 +66,7 @@ class Network:
     images: Array | None = field(default=None, repr=False)
     labels: Array | None = field(default=None, repr=False)
     target: int | None = None
+    file: Written | None = None
 
     @property
     def classes(self) -> int | None:
@@ -64,7 +75,9 @@ class Network:
 
     @cached_property
     def batch_norms(self) -> tuple[BatchNorm, ...]:
-        """Every batch normalization, in the order of execution."""
+        """Every batch normalization, in the order of execution; none of a file, whose layers are not taken apart."""
+        if self.file is not None:
+            return ()
         return tuple(
             BatchNorm(node["name"], scale, bias, mean, variance, **node["attributes"])
             for node in self.graph["nodes"]
@@ -79,6 +92,8 @@ class Network:
         parts = {f"weight {name}": value for name, value in self.weights.items()}
         parts |= {"x": self.x, "cotangent": self.cotangent, "target": np.array(self.target or 0)}
         parts |= {key: value for key in ("images", "labels") if (value := getattr(self, key)) is not None}
+        if self.file is not None:
+            parts["file"] = np.frombuffer(self.file.content, np.uint8)
         for key, value in sorted(parts.items()):
             little_endian = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
             sums.update(f"{key} {little_endian.dtype.str} {value.shape}\n".encode())

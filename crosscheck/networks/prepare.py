@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from crosscheck.networks.dialects import DIALECTS, build_dialect
+from crosscheck.networks.files import file_forms
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
@@ -29,7 +30,8 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
 
     `inputs.npz` holds `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
     plus uniform noise in [0, 1). A classifier gets the folder `readout`, with the same files for the network of
-    scenario `ascent`. The same network gives the same bytes. Raises KeyError for an unknown form.
+    scenario `ascent`. The same network gives the same bytes. A file that a runtime wrote comes in forms of its own.
+    Raises KeyError for an unknown form.
     """
     forms = tuple(forms)
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,6 +42,11 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
         noise = np.random.default_rng(NOISE_SEED).random((STEPS, *network.x.shape), np.float32)
         inputs |= {"images": network.images, "noise": network.x + noise}
     write_arrays(folder / "inputs.npz", inputs)
+    if network.file is not None:
+        for name, model in file_forms(network).items():
+            onnx.save(model, folder / f"{name}.onnx")
+        (folder / "file.onnx").write_bytes(network.file.content)
+        return
     for name in forms:
         dialect = DIALECTS.get(name)
         if dialect is None:

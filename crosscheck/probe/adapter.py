@@ -47,6 +47,8 @@ class Mode(NamedTuple):
     training: for an inference-intent gradient mode, the training-intent mode that `order` runs before it.
     default: whether the default matrix asks in this way.
     unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
+    file: for an export, whether it is one to ONNX (files that it writes are read by other runtimes anyway); for the
+        others, whether it reads such a file, which another runtime wrote.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Mode(NamedTuple):
     training: Optional[str] = None
     default: bool = True
     unit_scale: bool = False
+    file: bool = False
 
 
 class Network(NamedTuple):
@@ -68,7 +71,9 @@ class Network(NamedTuple):
     graph: {"name", "inputs": [{"name", "shape"}], "outputs": [{"name", "shape"}], "nodes": [{"op", "name",
         "inputs", "outputs", "attributes"}]}; operators, attributes and names are ONNX's, the batch axis is "N".
     weights: initialiser name -> float32 or int64 array.
-    onnx: form name ("opset-9", "opset-15-training", ...) -> path of an ONNX file, for runtimes that read ONNX.
+    onnx: form name ("opset-9", "opset-15-training", ...) -> path of an ONNX file, for runtimes that read ONNX. A file
+        that a runtime wrote is called "file", and comes with "file-gradient" and "file-exposed"; its graph has no
+        attributes then, and `weights` is empty.
     batch: number of rows of the probe input, for runtimes that bind shapes ahead of time.
     scratch: a folder of this trial's own, for runtimes that must read files.
     """

@@ -1,6 +1,6 @@
 """Runtimes that read ONNX files: a mode is the form in which the network is written, and is named as the form is."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -26,6 +26,10 @@ TRAINING = (
 GRADIENT = (
     "The file holds the network and, in plain operators, its gradient. Initialisers are constants of the graph, inputs "
     "belong to the caller, and no operator of the file writes to either: who runs it has changed nothing."
+)
+WRITTEN = (
+    "A file that another runtime exported for inference. Without training_mode the given mean and variance normalise "
+    "the input, and are only read."
 )
 IR_PAGE = "https://github.com/onnx/onnx/blob/main/docs/IR.md#graphs"
 
@@ -82,6 +86,23 @@ class Forms:
             default=default,
         )
 
+    def files(self) -> Tuple[Mode, Mode]:
+        """A file that another runtime wrote, as it stands; and the same with its gradient, by crosscheck's pass."""
+        says = Contract("stay", WRITTEN, OPERATOR_PAGE + "15")
+        name = "file-gradient"
+        return (
+            Mode("file", "inference", "prediction", self.call.replace("{}", "file"), says, file=True),
+            Mode(
+                name,
+                "inference",
+                "gradient",
+                self.gradient_call.replace("{}", name),
+                Contract("stay", GRADIENT, IR_PAGE),
+                inference=name,
+                file=True,
+            ),
+        )
+
     def _prediction(self, name: str, intent: str, says: str, version: int, default: bool) -> Mode:
         contract = Contract("stay", says, OPERATOR_PAGE + str(version))
         return Mode(name, intent, "prediction", self.call.replace("{}", name), contract, default=default)
@@ -128,7 +149,8 @@ class FormAdapter(Adapter):
         fed = _statistics(network) if "-fed" in mode else {}
         asked = predicts = inference = self.session(network.onnx[mode])
         if form.asks == "gradient" or form.intent == "training":
-            predicts = self.session(network.onnx[self.inference_form + ("-fed" if fed else "")])
+            plain = "file" if form.file else self.inference_form + ("-fed" if fed else "")
+            predicts = self.session(network.onnx[plain])
         if form.inference != mode:
             inference = None if form.inference is None else self.session(network.onnx[form.inference])
         return Model(

@@ -13,7 +13,7 @@ from crosscheck.probe.adapter import Adapter, Mode
 from crosscheck.probe.onnx_forms import Forms
 
 #: What a trial must know of a mode.
-FACTS = ("name", "intent", "asks", "inference", "training")
+FACTS = ("name", "intent", "asks", "inference", "training", "file")
 
 
 class NodeAdapter(Adapter):
@@ -54,4 +54,5 @@ def form_modes(forms: Forms) -> Tuple[Mode, ...]:
         forms.gradient(15, "training", default=False),
         forms.gradient(15, fed=True, default=False),
         forms.gradient(15, "batch", fed=True, default=False),
+        *forms.files(),
     )

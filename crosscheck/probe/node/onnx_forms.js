@@ -27,7 +27,8 @@ class FormAdapter extends Adapter {
     const asked = await this.session(network.onnx[mode]);
     let [predicts, inference] = [asked, asked];
     if (form.asks === "gradient" || form.intent === "training") {
-      predicts = await this.session(network.onnx[this.constructor.inferenceForm + suffix]);
+      const plain = form.file ? "file" : this.constructor.inferenceForm + suffix;
+      predicts = await this.session(network.onnx[plain]);
     }
     if (form.inference !== mode) {
       inference = form.inference === null ? null : await this.session(network.onnx[form.inference]);

@@ -182,6 +182,7 @@ class TVM(FormAdapter):
         FORMS.gradient(15, fed=True, default=False),
         FORMS.gradient(15, "batch", fed=True, default=False),
         FORMS.gradient(15, "training", fed=True, default=False),
+        *FORMS.files(),
         _relax("inference", "DecomposeOpsForInference"),
         _relax("training", "DecomposeOpsForTraining"),
     )

@@ -73,6 +73,7 @@ class IREE(FormAdapter):
         FORMS.gradient(15, fed=True, default=False),
         FORMS.gradient(15, "batch", fed=True, default=False),
         FORMS.gradient(15, "training", fed=True, default=False),
+        *FORMS.files(),
     )
 
     def load(self) -> str:

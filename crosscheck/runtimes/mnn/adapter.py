@@ -115,6 +115,7 @@ class MNN(FormAdapter):
         FORMS.gradient(15),
         FORMS.gradient(15, "batch"),
         FORMS.gradient(15, "training", default=False),
+        *FORMS.files(),
         *OWN,
     )
 

@@ -52,6 +52,7 @@ BUILDERS: Dict[str, Callable[..., Any]] = {
     "gluon": models.gluon,
     "hybrid": models.hybrid,
     "import": models.executor,
+    "import.gluon": exchange.to_gluon,
     "module": models.module,
     "nd": models.Imperative,
     "static": models.static,
@@ -82,7 +83,7 @@ class MXNet(Adapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """The network in the API that the mode's name begins with."""
-        api = mode.split(".")[0]
+        api = "import.gluon" if mode.startswith(exchange.GLUON) else mode.split(".")[0]
         if api in ("gluon", "hybrid", "static", "symbolblock") and not hasattr(self.mx, "gluon"):
             raise NotInRelease("Gluon came with MXNet 0.11.0")
         source = ASKED[mode].source

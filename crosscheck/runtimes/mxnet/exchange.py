@@ -7,9 +7,10 @@ import numpy as np
 
 from crosscheck.probe.adapter import Network
 from crosscheck.runtimes.mxnet import contracts, models
+from crosscheck.runtimes.mxnet.imperative import record_gradient
 from crosscheck.runtimes.mxnet.operators import input_name, input_shape, weights
 from crosscheck.runtimes.mxnet.sources import FROZEN, Source, exchange, import_model, symbol_and_arrays
-from crosscheck.runtimes.mxnet.symbolic import executor_forward
+from crosscheck.runtimes.mxnet.symbolic import executor_forward, executor_gradient
 from crosscheck.runtimes.mxnet.table import Table
 
 TABLE = Table()
@@ -64,6 +65,86 @@ def import_modes() -> None:
 
 
 import_modes()
+
+
+def file_modes() -> None:
+    """A file that another runtime wrote: what the imported symbol predicts, and its gradient by MXNet."""
+    call = 'sym, arguments, auxiliary = mxnet.contrib.onnx.import_model("file.onnx")\n'
+    TABLE.mode(
+        "import.file",
+        "inference",
+        call + "net.forward(is_train=False, data=x)[0]",
+        contracts.EXECUTOR_PREDICTION,
+        "prediction",
+        since="1.2.0",
+        default=True,
+        source=Source(form="file"),
+        file=True,
+    )(executor_forward(False))
+    TABLE.mode(
+        "import.file.eval.eval",
+        "inference",
+        call + "net.forward(is_train=False, data=x)\nnet.backward([cotangent], is_train=False)",
+        contracts.EXECUTOR_INFERENCE,
+        since="1.2.0",
+        inference="import.file.eval.eval",
+        default=True,
+        source=Source(form="file"),
+        file=True,
+    )(executor_gradient(False, {"is_train": False}))
+
+
+file_modes()
+
+#: What the names of modes of `import_to_gluon` begin with.
+GLUON = "import.gluon."
+
+
+def to_gluon(mx: Any, network: Network, shares: Optional[models.Block], source: Source) -> models.Block:
+    """`mxnet.contrib.onnx.import_to_gluon`, whose block is asked as Gluon's blocks are; each has layers of its own."""
+    assert source.form is not None, "a mode of import_to_gluon names the form that it imports"
+    block = exchange(mx).import_to_gluon(network.onnx[source.form], ctx=mx.cpu())
+    return models.Block(block, dict(block.collect_params().items()), {}, network)
+
+
+def gluon_modes() -> None:
+    """A form that every such release reads, and files that other runtimes wrote: prediction and gradient."""
+    call = 'net = mxnet.contrib.onnx.import_to_gluon("{}.onnx", ctx=mx.cpu())\n'
+    for form in ("opset-7", "file"):
+        TABLE.mode(
+            GLUON + form,
+            "inference",
+            call.format(form) + "net(x)",
+            contracts.PREDICTION,
+            "prediction",
+            since="1.3.0",
+            default=True,
+            source=Source(form=form),
+            file=form == "file",
+        )(lambda mx, net, x: net.predict(x))
+        # The training-mode gradient is for scenario `order`, which asks about networks of crosscheck's alone.
+        for pair, contract in (("eval.eval", contracts.AUTOGRAD_INFERENCE), ("train.default", contracts.TRAINING)):
+            is_train = pair == "train.default"
+            if is_train and form == "file":
+                continue
+            TABLE.mode(
+                GLUON + form + "." + pair,
+                "training" if is_train else "inference",
+                call.format(form)
+                + "with autograd.record(train_mode={}):\n    y = net(x)\ny.backward(cotangent{})".format(
+                    is_train, "" if is_train else ", train_mode=False"
+                ),
+                contract,
+                since="1.3.0",
+                inference=GLUON + form + ".eval.eval",
+                training=None if is_train or form == "file" else GLUON + form + ".train.default",
+                default=True,
+                source=Source(form=form),
+                file=form == "file",
+            )(record_gradient(is_train, {} if is_train else {"train_mode": False}))
+
+
+gluon_modes()
 
 
 class Loaded(models.Bound):
@@ -122,6 +203,7 @@ def export_modes() -> None:
             default=True,
             source=Source(norm=norm),
             unit_scale="fix_gamma" in norm,
+            file=True,
         )(export_onnx)
     TABLE.mode(
         "export.onnx-reimport",
@@ -131,6 +213,7 @@ def export_modes() -> None:
         "export",
         since="1.3.0",
         default=True,
+        file=True,
     )(reimport)
 
 

@@ -43,11 +43,14 @@ class Table(Dict[str, Asked]):
         default: bool = False,
         source: Source = WRITTEN,
         unit_scale: bool = False,
+        file: bool = False,
     ) -> Callable[[Call], Call]:
         """Enter the decorated function; the arguments are those of `Mode`."""
 
         def enter(function: Call) -> Call:
-            described = Mode(name, intent, asks, call, contract, since, None, inference, training, default, unit_scale)
+            described = Mode(
+                name, intent, asks, call, contract, since, None, inference, training, default, unit_scale, file
+            )
             self[name] = Asked(described, function, source)
             return function
 

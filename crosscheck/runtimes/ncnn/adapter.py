@@ -73,6 +73,7 @@ class NCNN(FormAdapter):
         FORMS.gradient(15),
         FORMS.gradient(15, "batch"),
         FORMS.gradient(15, "training", default=False),
+        *FORMS.files(),
     )
 
     def load(self) -> str:

@@ -1,12 +1,13 @@
 """onnx2torch: an ONNX file becomes a torch module, which is then asked as any torch module is."""
 
+import os
 import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from crosscheck.probe.adapter import Array, Contract, Mode, Network, Tensor
+from crosscheck.probe.adapter import Array, Contract, Mode, Network, NotInRelease, Tensor
 from crosscheck.probe.onnx_forms import FormAdapter, Forms
 
 FORMS = Forms(
@@ -36,6 +37,12 @@ FED = Contract(
     "Statistics that are inputs of the file become running mean and variance of torch's functional form; what that "
     "does with them in training is not said.",
     FUNCTIONAL_PAGE,
+)
+
+EXPORTED = Contract(
+    "stay",
+    "By default export() takes the model in inference mode, and puts it back into its own mode afterwards.",
+    "https://docs.pytorch.org/docs/1.12/onnx.html#torch.onnx.export",
 )
 
 CONVERT = 'model = convert("opset-15.onnx")'
@@ -75,8 +82,10 @@ def _mode(
 class Imported:
     """A torch module made of a file, the order of its inputs, the node that each child is, and what goes with x.
 
-    `training`: the mode in which `convert` returned it.
+    `training`: the mode in which `convert` returned it. `example`: for an export, an input that is traced.
     """
+
+    example: Array = None
 
     def __init__(self, module: Any, inputs: List[str], nodes: List[Any], fed: Dict[str, Array]) -> None:
         self.module = module
@@ -129,6 +138,32 @@ class ONNX2Torch(FormAdapter):
             "(model(x, mean, variance) * cotangent).sum().backward(); dx = x.grad",
             FED,
             fed=True,
+        ),
+        Mode(
+            "export.torchscript",
+            "inference",
+            "export",
+            CONVERT + '; torch.onnx.export(model, x, "network.onnx", opset_version=13)',
+            EXPORTED,
+            file=True,
+        ),
+        Mode(
+            "export.dynamo",
+            "inference",
+            "export",
+            CONVERT + '; torch.onnx.dynamo_export(model.eval(), x).save("network.onnx")',
+            EXPORTED,
+            file=True,
+        ),
+        Mode("file", "inference", "prediction", 'convert("file.onnx").eval()(x)', EVALUATION, file=True),
+        Mode(
+            "file.backward",
+            "inference",
+            "gradient",
+            'model = convert("file.onnx").eval(); ' + BACKWARD,
+            EVALUATION,
+            inference="file.backward",
+            file=True,
         ),
         FORMS.inference(7, 7, default=False),
         FORMS.inference(9, 9, default=False),
@@ -191,7 +226,9 @@ class ONNX2Torch(FormAdapter):
             ]
             fed = {name: np.array(network.weights[name]) for name in statistics}
             return self.imported(network.onnx["opset-15-fed"], shares.fed if shares is not None else fed)
-        model = self.imported(network.onnx["opset-15"], {})
+        model = self.imported(network.onnx["file" if mode == "file.backward" else "opset-15"], {})
+        if mode.startswith("export."):
+            model.example = np.zeros([network.batch] + network.graph["inputs"][0]["shape"][1:], np.float32)
         if shares is not None:
             theirs = {tuple(node.input[1:]): child for (_, child), node in shares.layers if len(node.input) > 1}
             for index, ((name, own), node) in enumerate(model.layers):
@@ -251,6 +288,17 @@ class ONNX2Torch(FormAdapter):
             return self.torch.autograd.grad(y, x, cotangent)[0]
         (y * cotangent).sum().backward()
         return x.grad
+
+    def export(self, model: Imported, mode: str, folder: str) -> None:
+        """Torch's own exporters, of the module as `convert` returned it; what they write is not read back."""
+        model.module.train(model.training)
+        x, path = self.torch.from_numpy(model.example), os.path.join(folder, "network.onnx")
+        if mode == "export.torchscript":
+            self.torch.onnx.export(model.module, x, path, opset_version=13, input_names=model.inputs)
+            return
+        if not hasattr(self.torch.onnx, "dynamo_export"):
+            raise NotInRelease("torch {} has no torch.onnx.dynamo_export".format(self.torch.__version__))
+        self.torch.onnx.dynamo_export(model.module.eval(), x).save(path)
 
     def layers(self, model: Any, x: Tensor, mode: str) -> Dict[str, Tensor]:
         """What each node's module returns, by a forward hook on it."""

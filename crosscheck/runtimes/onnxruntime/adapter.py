@@ -3,7 +3,7 @@
 import os
 from typing import Any, Dict, List, Optional
 
-from crosscheck.probe.adapter import Array, Mode, Network, NotInRelease
+from crosscheck.probe.adapter import Array, Contract, Mode, Network, NotInRelease
 from crosscheck.probe.onnx_forms import FormAdapter, Forms, Model
 
 #: Which graph optimisation level a variant asks for; without it a session keeps the release's own default.
@@ -16,6 +16,25 @@ FORMS = Forms(
 )
 
 BOUND = "-bound"
+
+EXPORT = "export."
+#: The form whose optimised graph is written: the newest that every release reads.
+EXPORTED = "opset-9"
+OPTIMISED = Contract(
+    "stay",
+    "With optimized_model_filepath a session writes the graph that its optimisation level made, and from the extended "
+    "level on that graph may hold operators which are ONNX Runtime's own. Statistics are initialisers of it.",
+    "https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html",
+)
+
+
+def _export(level: str, form: str) -> Mode:
+    """The optimised graph of a form's file, written by the session that made it."""
+    call = (
+        "options.graph_optimization_level = GraphOptimizationLevel.{}; "
+        'options.optimized_model_filepath = "network.onnx"; InferenceSession("{}.onnx", options)'
+    )
+    return Mode(EXPORT + level, "inference", "export", call.format(LEVELS[level], form), OPTIMISED, file=True)
 
 
 def _bound(form: Mode) -> Mode:
@@ -57,8 +76,7 @@ class ONNXRuntime(FormAdapter):
     """`onnxruntime.InferenceSession` with the CPU execution provider, one session a form, asked again and again."""
 
     name = "onnxruntime"
-    #: The newest that every release reads.
-    inference_form = "opset-9"
+    inference_form = EXPORTED
     modes = (
         FORMS.inference(7, 7),
         FORMS.inference(9, 9),
@@ -85,6 +103,9 @@ class ONNXRuntime(FormAdapter):
         FORMS.gradient(15, fed=True, default=False),
         FORMS.gradient(15, "batch", fed=True, default=False),
         FORMS.gradient(15, "training", fed=True, default=False),
+        *FORMS.files(),
+        _export("basic", EXPORTED),
+        _export("extended", EXPORTED),
         _bound(FORMS.inference(15, 15)),
         _bound(FORMS.inference(15, 15, fed=True)),
         _bound(FORMS.training(15, 15, read=False)),
@@ -101,22 +122,43 @@ class ONNXRuntime(FormAdapter):
         return str(onnxruntime.__version__)
 
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Model:
-        """One session a form; for io-binding, the sessions under test are run that way."""
+        """One session a form; for io-binding, those under test are run that way; an export needs the form's file."""
+        if mode.startswith(EXPORT):
+            return FormAdapter.build(self, network, EXPORTED)._replace(exposed=network.onnx[EXPORTED])
         if not mode.endswith(BOUND):
             return FormAdapter.build(self, network, mode, shares)
         model = FormAdapter.build(self, network, mode[: -len(BOUND)], shares)
         return model._replace(asked=Bound(model.asked), inference=model.inference and Bound(model.inference))
 
+    def export(self, model: Model, mode: str, folder: str) -> Model:
+        """The optimised graph, and a session of it that optimises no further."""
+        level, path = mode[len(EXPORT) :], os.path.join(folder, "network.onnx")
+        options = self.options(level)
+        if not hasattr(options, "optimized_model_filepath"):
+            raise NotInRelease("SessionOptions has no optimized_model_filepath")
+        options.optimized_model_filepath = path
+        self.open(model.exposed, options)
+        return model._replace(predicts=self.open(path, self.options("disable")))
+
     def session(self, path: str) -> Any:
         """A session of the file, at the variant's optimisation level."""
+        return self.open(path, self.options(os.environ.get(LEVEL_VARIABLE)))
+
+    def options(self, level: Optional[str]) -> Any:
+        """One thread, no messages below errors, and an optimisation level; without, the release's own default."""
         options = self.onnxruntime.SessionOptions()
         # Old releases lack some of these; they get their one thread by OMP_NUM_THREADS, or run nodes in order anyway.
         for name, value in (("intra_op_num_threads", 1), ("inter_op_num_threads", 1), ("log_severity_level", 3)):
             if hasattr(options, name):
                 setattr(options, name, value)
-        level = os.environ.get(LEVEL_VARIABLE)
         if level is not None:
+            if not hasattr(self.onnxruntime, "GraphOptimizationLevel"):
+                raise NotInRelease("there is no GraphOptimizationLevel")
             options.graph_optimization_level = getattr(self.onnxruntime.GraphOptimizationLevel, LEVELS[level])
+        return options
+
+    def open(self, path: str, options: Any) -> Any:
+        """A session on the CPU."""
         try:
             return self.onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except TypeError:  # the keyword came later; the packages of before it have the CPU provider alone

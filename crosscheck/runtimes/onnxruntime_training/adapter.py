@@ -45,8 +45,16 @@ GRAPH = Contract(
     "gradient_graph/_gradient_graph_tools.py",
 )
 
+EXPORT = "export.inferencing"
 ARTIFACTS = 'generate_artifacts(shifted, requires_grad=["dx"], frozen_params=weights, loss=Loss())'
 READ_GRADIENT = 'module(x, cotangent); dx = state.parameters["dx"].grad; module.lazy_reset_grad()'
+
+EXPORTED = Contract(
+    "stay",
+    "export_model_for_inferencing writes the evaluation model with the checkpoint's parameters; whether it changes the "
+    "module is not said.",
+    MODULE_PAGE,
+)
 
 #: The form that each mode of the training API is made from; `opset-15` for those that are not named.
 SOURCES = {"module.train.opset-9": "opset-9", "module.train.training-form": "opset-15-training"}
@@ -61,12 +69,14 @@ class Trained:
     """Training artifacts of a network, loaded: `module` runs them, `state` holds the parameters.
 
     The training API differentiates by parameters, not by inputs: a parameter of zeros, `dx`, is added to the input.
+    `output` is the shape of a row of the network's output, `name` what that is called.
     """
 
-    def __init__(self, module: Any, state: Any, output: List[int]) -> None:
+    def __init__(self, module: Any, state: Any, output: List[int], name: str) -> None:
         self.module = module
         self.state = state
         self.output = output
+        self.name = name
 
     def evaluate(self, x: Array) -> Array:
         """The evaluation model's prediction; its loss wants a cotangent all the same."""
@@ -145,6 +155,15 @@ class ONNXRuntimeTraining(FormAdapter):
         FORMS.gradient(15, default=False),
         FORMS.gradient(15, "batch", default=False),
         FORMS.gradient(15, "training", default=False),
+        *FORMS.files(),
+        Mode(
+            EXPORT,
+            "inference",
+            "export",
+            'module.export_model_for_inferencing("network.onnx", ["y"])',
+            EXPORTED,
+            file=True,
+        ),
     )
 
     def load(self) -> str:
@@ -202,7 +221,8 @@ class ONNXRuntimeTraining(FormAdapter):
             state = shares.state
         files = [os.path.join(folder, name) for name in ("training_model.onnx", "eval_model.onnx")]
         module = self.api.Module(files[0], state, files[1], session_options=self.options())
-        return Trained(module, state, network.graph["outputs"][0]["shape"][1:])
+        output = network.graph["outputs"][0]
+        return Trained(module, state, output["shape"][1:], output["name"])
 
     def shifted(self, model: Any, shape: List[int]) -> Any:
         """`model` of x + dx, where dx is an initialiser of zeros: the training API differentiates by those."""
@@ -267,6 +287,10 @@ class ONNXRuntimeTraining(FormAdapter):
             return FormAdapter.gradient(self, model, x, cotangent, mode, between)
         model.module.train(mode != "module.eval.gradient")
         return model.gradient(x, cotangent)
+
+    def export(self, model: Trained, mode: str, folder: str) -> None:
+        """The inference model, which is not read back: sessions read it elsewhere."""
+        model.module.export_model_for_inferencing(os.path.join(folder, "network.onnx"), [model.name])
 
     def layers(self, model: Any, x: Array, mode: str) -> Dict[str, Array]:
         """Every node's output in a session; artifacts put out what their loss block returns."""

@@ -51,6 +51,7 @@ class OpenVINO(FormAdapter):
         FORMS.gradient(15, "batch"),
         FORMS.gradient(15, "batch", fed=True, default=False),
         FORMS.gradient(15, "training", default=False),
+        *FORMS.files(),
     )
 
     def load(self) -> str:

@@ -41,6 +41,7 @@ class Tract(FormAdapter):
         FORMS.gradient(15, "batch"),
         FORMS.gradient(15, "batch", fed=True, default=False),
         FORMS.gradient(15, "training", default=False),
+        *FORMS.files(),
     )
 
     def load(self) -> str:

@@ -1,0 +1,47 @@
+"""Takes the README's pictures of the report of a finished run.
+
+    uv run python -m tests.browser.screenshots [RUN]
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+#: File name -> width, height, colour scheme, fragment, and the id of what is scrolled to ("" for the top).
+PICTURES = {
+    "matrix": (1280, 820, "light", "#?q=runtime:mxnet", "runtime/"),
+    "twenty": (1280, 640, "light", "", "curves"),
+    "cell": (1280, 900, "light", "#?cell=mxnet@1.9.1/executor.train.train/seed/gradient", ""),
+    "phone": (390, 800, "dark", "", "overview"),
+}
+FOLDER = Path(__file__).parent / "screenshots"
+
+
+def main() -> int:
+    """Write a PNG for each of the pictures."""
+    run = Path(sys.argv[1] if len(sys.argv) > 1 else "crosscheck-out").resolve()
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for name, (width, height, scheme, fragment, target) in PICTURES.items():
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+            page = context.new_page()
+            page.goto((run / "report.html").as_uri() + fragment)
+            page.wait_for_selector("html[data-ready]")
+            if target.startswith("runtime/"):
+                page.locator("section.runtime:visible").first.scroll_into_view_if_needed()
+                page.locator("section.runtime:visible").first.evaluate("node => node.scrollIntoView()")
+            elif target:
+                page.evaluate("id => document.getElementById(id).scrollIntoView()", target)
+            page.screenshot(path=FOLDER / f"{name}.png")
+            context.close()
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

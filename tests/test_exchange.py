@@ -1,0 +1,260 @@
+"""Files that one runtime exports and others read: who shares what, whose doing an error is, what the table shows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crosscheck.cells import Asks, Observation, Status
+from crosscheck.job import Job, Result, run
+from crosscheck.judge import FileTruth, Origin, exported, validate
+from crosscheck.judge.thresholds import CLOSED_FORM
+from crosscheck.networks import load, write
+from crosscheck.networks.files import digest_of, foreign_operators, written_network
+from crosscheck.report.exchange import ExchangeTable, Square, exchange
+from crosscheck.report.reading import read_cells as read_judged
+from crosscheck.report.reading import read_run
+from crosscheck.runtimes.catalog import Runtime, load_runtime
+from tests.conftest import Cells, SilentProgress, read_cells
+
+ADAPTER = Path(__file__).parent / "exchange_toy" / "adapter.py"
+RELEASES = "toy@1.7.0..1.8.0"
+
+
+def made(toy: Runtime, folder: Path, name: str, careless: bool) -> Runtime:
+    """The exchange toy as a runtime of that name: the toy's releases, with another adapter."""
+    shutil.copytree(toy.folder, folder)
+    text = ADAPTER.read_text().replace('name = "toy"', f'name = "{name}"')
+    if careless:  # it only reads
+        text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("_export("))
+    (folder / "adapter.py").write_text(text.replace("careless = False", f"careless = {careless}"))
+    return load_runtime(folder)
+
+
+@pytest.fixture(scope="module")
+def runtimes(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runtime]:
+    folder = tmp_path_factory.mktemp("runtimes")
+    return {name: made(toy, folder / name, name, name == "careless") for name in ("toy", "careless")}
+
+
+@pytest.fixture(scope="module")
+def out(runtimes: dict[str, Runtime], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two releases export, the newer one reads, and so does a careless runtime."""
+    folder = tmp_path_factory.mktemp("out")
+    job = Job([RELEASES, "careless@1.8.0"], networks=["conv"], modes=["export.*", "file*"], out=folder)
+    run(job, SilentProgress(), runtimes)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cells(out: Path) -> Cells:
+    return read_cells(out)
+
+
+@pytest.fixture(scope="module")
+def table(out: Path) -> ExchangeTable:
+    judged = read_judged(out / "cells.jsonl")
+    found = exchange(read_run(out / "run.json", judged), judged)
+    assert found is not None
+    return found
+
+
+def file_of(cells: Cells, mode: str, release: str = "1.8.0") -> str:
+    """The network in the file that a mode of the toy's wrote."""
+    return str(cells[f"toy@{release}/export.{mode}/conv/export"]["exported"]["network"])
+
+
+def trip(cells: Cells, reader: str, mode: str, asked: str = "file") -> dict[str, Any]:
+    """What became of the file that a mode of the toy's wrote, in a reader."""
+    scenario = "predict-only" if asked == "file" else "gradient"
+    read = cells[f"{reader}@1.8.0/{asked}/{file_of(cells, mode)}/{scenario}"]
+    export = f"toy@1.8.0/export.{mode}/conv/export"
+    (found,) = [item for item in read["exported"]["trips"] if item["cell"] == export]
+    return dict(found)
+
+
+def square(table: ExchangeTable, mode: str, reader: str) -> Square:
+    """The table's square of a mode of the toy's and a reader."""
+    (row,) = [row for row in table.rows if f"export.{mode}" in {name for name, _, _ in row.writers}]
+    (column,) = [index for index, item in enumerate(table.readers) if item.runtime == reader]
+    return row.squares[column]
+
+
+def test_every_line_is_as_the_schema_has_it(cells: Cells) -> None:
+    for line in cells.values():
+        validate(line)  # raises
+
+
+@pytest.mark.parametrize("asked", ["file", "file-gradient"])
+def test_a_faithful_file_is_right_in_a_faithful_reader(cells: Cells, asked: str) -> None:
+    found = trip(cells, "toy", "right", asked)
+    assert ("none", None) == (found["fault"], found["first_layer"])
+    assert found["error"] <= CLOSED_FORM.value
+
+
+@pytest.mark.parametrize("asked", ["file", "file-gradient"])
+def test_a_wrong_epsilon_is_the_exporters_doing(cells: Cells, asked: str) -> None:
+    found = trip(cells, "toy", "wrong-epsilon", asked)
+    assert ("exporter", "exporter", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
+    assert found["error"] > CLOSED_FORM.value
+
+
+def test_a_reader_of_a_wrong_file_is_not_blamed(cells: Cells) -> None:
+    assert ["clean"] == cells[f"toy@1.8.0/file/{file_of(cells, 'wrong-epsilon')}/predict-only"]["findings"]
+
+
+def test_a_careless_reader_is_blamed_at_its_own_first_layer(cells: Cells) -> None:
+    found = trip(cells, "careless", "right")
+    assert ("importer", "importer", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
+
+
+def test_a_reader_that_repeats_the_exporters_mistake_adds_none(cells: Cells) -> None:
+    assert "exporter" == trip(cells, "careless", "wrong-epsilon")["fault"]
+
+
+def test_a_scale_that_the_exporter_did_not_heed_is_its_own_doing(cells: Cells) -> None:
+    """The same file as that of `right`, but of layers that took 1 for their scale."""
+    assert file_of(cells, "right") == file_of(cells, "unit-scale")
+    assert ("none", "exporter") == tuple(trip(cells, "toy", mode)["fault"] for mode in ("right", "unit-scale"))
+
+
+def test_equal_files_are_one_network_whoever_wrote_them(cells: Cells, out: Path) -> None:
+    name = file_of(cells, "right")
+    assert {name} == {file_of(cells, mode, release) for mode in ("right", "twin") for release in ("1.7.0", "1.8.0")}
+    assert name.startswith("conv.from.toy.")
+    assert name.endswith(digest_of((out / "files" / f"{name}.onnx").read_bytes()))
+
+
+def test_only_the_newest_release_of_a_runtime_reads(cells: Cells) -> None:
+    readers = {(cell["runtime"], cell["release"]) for cell in cells.values() if cell["mode"].startswith("file")}
+    assert {("toy", "1.8.0"), ("careless", "1.8.0")} == readers
+
+
+def test_operators_of_others_are_named_and_their_gradient_is_refused_with_the_reason(cells: Cells) -> None:
+    name = file_of(cells, "foreign")
+    assert ["org.example.FastRelu"] == cells["toy@1.8.0/export.foreign/conv/export"]["exported"]["foreign"]
+    gradient = cells[f"toy@1.8.0/file-gradient/{name}/gradient"]
+    assert "refused" == gradient["status"]
+    assert "FastRelu" in gradient["reason"]
+    assert "refused" == cells[f"toy@1.8.0/file/{name}/predict-only"]["status"]
+
+
+def test_what_is_no_onnx_is_read_by_nobody(cells: Cells) -> None:
+    torn = cells["toy@1.8.0/export.torn/conv/export"]
+    assert torn["exported"]["network"] is None
+    assert "cannot be read as ONNX" in torn["exported"]["refusal"]
+    assert ["export-changed"] == torn["findings"]
+
+
+def test_a_readers_cell_says_how_to_get_there(cells: Cells, runtimes: dict[str, Runtime], tmp_path: Path) -> None:
+    name = f"careless@1.8.0/file/{file_of(cells, 'wrong-epsilon')}/predict-only"
+    words = cells[name]["reproduce"].split()
+    assert words[:2] == ["crosscheck", "run"]
+    pairs = list(itertools.pairwise(words))
+    modes, networks, scenarios = (
+        [value for option, value in pairs if option == wanted] for wanted in ("--mode", "--network", "--scenario")
+    )
+    what = [word for word in words if "@" in word]
+    job = Job(what, networks=networks, modes=modes, scenarios=scenarios, out=tmp_path)
+    run(job, SilentProgress(), runtimes)
+    assert name in read_cells(tmp_path)
+
+
+def test_the_table_has_a_word_for_each_square(table: ExchangeTable) -> None:
+    assert "right" == square(table, "right", "toy").word
+    assert "wrong: the exporter" == square(table, "wrong-epsilon", "toy").word
+    assert "wrong: the importer" == square(table, "right", "careless").word
+    assert "refused" == square(table, "foreign", "toy").word
+
+
+def test_the_tables_squares_have_both_errors_and_the_first_layer(table: ExchangeTable) -> None:
+    parts = square(table, "wrong-epsilon", "toy").parts
+    assert ["prediction", "gradient"] == [part.what for part in parts]
+    assert all("bn2 (BatchNormalization)" in part.layer and float(part.error) > 1e-4 for part in parts)
+
+
+def test_exports_that_fared_alike_share_a_row(table: ExchangeTable) -> None:
+    (row,) = [row for row in table.rows if "export.right" in {mode for mode, _, _ in row.writers}]
+    assert [("export.right", "1.7.0, 1.8.0"), ("export.twin", "1.7.0, 1.8.0")] == [
+        (mode, releases) for mode, _, releases in row.writers
+    ]
+
+
+def test_exports_without_a_file_have_a_row_with_the_reason(table: ExchangeTable) -> None:
+    told = {mode: row.without for row in table.rows for mode, _, _ in row.writers}
+    assert "the toy does not export that" in told["export.refused"]
+    assert "cannot be read as ONNX" in told["export.torn"]
+
+
+def test_the_page_links_every_square_to_its_cell(out: Path, table: ExchangeTable) -> None:
+    page = (out / "report.html").read_text()
+    assert '<h2 id="exchange">' in page
+    for row in table.rows:
+        for part in (part for item in row.squares for part in item.parts):
+            assert f'href="#{part.target}"' in page
+            assert f'id="{part.target}"' in page
+
+
+@pytest.fixture
+def again(runtimes: dict[str, Runtime], tmp_path: Path) -> Callable[..., Result]:
+    def run_it(**options: Any) -> Result:
+        return run(Job(["toy@1.8.0"], networks=["conv"], out=tmp_path, **options), SilentProgress(), runtimes)
+
+    return run_it
+
+
+def test_the_same_command_again_runs_nothing(again: Callable[..., Result], tmp_path: Path) -> None:
+    options = {"modes": ["export.right", "file*"]}
+    assert not again(**options).unchanged
+    trials = json.loads((tmp_path / "run.json").read_text())["counts"]["trials"]
+    assert again(**options).unchanged
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert 5 == trials == facts["counts"]["trials"]  # two of the export, one of each reading
+
+
+@pytest.mark.parametrize(
+    ("options", "scenarios"),
+    [
+        ({"modes": ["export.right"]}, {"export"}),
+        ({"modes": ["export.right", "file"]}, {"export", "predict-only"}),
+        ({"modes": ["export.right", "file*"], "scenarios": ["export"]}, {"export"}),
+        ({"modes": ["export.right", "file*"], "scenarios": ["export", "gradient"]}, {"export", "gradient"}),
+        ({"scenarios": ["export"]}, {"export"}),
+    ],
+)
+def test_a_selection_selects_readers_too(
+    again: Callable[..., Result], tmp_path: Path, options: dict[str, Any], scenarios: set[str]
+) -> None:
+    again(**options)
+    assert scenarios == {cell["scenario"] for cell in read_cells(tmp_path).values()}
+
+
+@pytest.mark.parametrize("asks", [Asks.PREDICTION, Asks.GRADIENT])
+def test_a_file_in_training_form_is_held_against_the_training_mode(asks: Asks) -> None:
+    source = load("conv")
+    content = write(source, 15, training=True).SerializeToString()
+    truth = FileTruth(written_network(content, "conv.from.here.0", source))
+    answer = np.asarray(truth.answer(asks, training=False), np.float32)
+    key = "gradient/first" if asks is Asks.GRADIENT else "forward/first"
+    row = Observation("undisturbed", Status.OK, None, (), {key: answer}, 0.01, 0.01, 0)
+    origins = [Origin("e", source, source.weights, training) for training in (True, False)]
+    trained, inferred = exported(truth, "file", asks, row, origins=origins).trips
+    assert ("none", "exporter") == (trained.fault, inferred.fault)
+
+
+def test_a_file_keeps_its_own_names() -> None:
+    source = load("conv")
+    content = source.model.SerializeToString()
+    network = written_network(content, "conv.from.here.0", source)
+    assert [node.output[0] for node in source.model.graph.node] == [
+        node["outputs"][0] for node in network.graph["nodes"]
+    ]
+    assert [] == foreign_operators(network.model)
+    assert network.digest != source.digest
