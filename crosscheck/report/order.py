@@ -21,6 +21,7 @@ __all__ = [
     "gradients",
     "measured",
     "mode_order",
+    "own",
     "release_order",
     "releases_of",
     "runtime_order",
@@ -54,8 +55,13 @@ def releases_of(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str],
 
 
 def gradients(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
-    """Pick the cells that ask for a gradient, in a way that their release has."""
-    return [cell for cell in cells if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
+    """Pick the cells that ask for a gradient, in a way that their release has, of networks that it built itself."""
+    return [cell for cell in own(cells) if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
+
+
+def own(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """Leave out the cells that read a file which another runtime exported: what is wrong there may be the file's."""
+    return [cell for cell in cells if cell["exported"] is None or cell["asks"] == Asks.EXPORT]
 
 
 def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:

@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Finding, Intent, Status
-from crosscheck.report.order import all_clean, distinct, findings_of, release_order, runtime_order, title_of
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
+from crosscheck.report.order import (
+    all_clean,
+    as_installed,
+    distinct,
+    findings_of,
+    own,
+    release_order,
+    runtime_order,
+    title_of,
+)
+from crosscheck.report.records import JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
@@ -52,7 +61,7 @@ def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
     """One row a runtime that has cells. The newest release is the newest with a measured cell, if any has one."""
     rows = []
     for runtime in runtime_order(run, cells):
-        here = [cell for cell in cells if cell["runtime"] == runtime and cell["variant"] == PLAIN]
+        here = [cell for cell in own(as_installed(cells)) if cell["runtime"] == runtime]
         measured = [cell for cell in here if cell["status"] in MEASURED]
         if not here:
             continue
