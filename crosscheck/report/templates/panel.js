@@ -103,7 +103,7 @@ const panel = (() => {
     ]));
     if (predictions(cell).length) add("Predictions", table(["Row", "Before", "After"], predictions(cell)));
     else for (const key of ["prediction_before", "prediction_after"]) if (cell[key]) add(key.replace("_", " "), element("p", String(cell[key])));
-    if (Object.keys(cell.tensors).length) add("Persistent tensors", table(["Tensor", "Before", "After", "Difference"], tensors(cell)));
+    if (Object.keys(cell.tensors).length) add("Persistent tensors", element("p", "Strips: the stronger the larger, red above zero, blue below.", { class: "aside" }), table(["Tensor", "Before", "After", "Difference"], tensors(cell)));
     const others = Object.entries(cell.state_changes).filter(([name]) => !Object.hasOwn(cell.tensors, name));
     if (others.length) add(Object.keys(cell.tensors).length ? "Largest change of the other tensors" : "Largest change of each persistent tensor",
       table(["Tensor", "Change"], others.map(([name, change]) => [name, error(change)])));
