@@ -45,7 +45,7 @@ def _list_runtimes(console: Console, wanted: Sequence[str]) -> None:
 
 
 def _list_releases(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("release", "published", "default", "interpreter", "variants")
+    table = _table("release", "published", "default", "interpreter", "download", "disk", "variants")
     for runtime in _runtimes(wanted):
         for release in runtime.releases:
             table.add_row(
@@ -53,9 +53,15 @@ def _list_releases(console: Console, wanted: Sequence[str]) -> None:
                 release.released,
                 "yes" if release.default else "",
                 _interpreter(release),
+                _megabytes(release.download_mb),
+                _megabytes(release.disk_mb),
                 ", ".join(variant.name for variant in release.variants[1:]),
             )
     console.print(table)
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size} MB"
 
 
 def _interpreter(release: Release) -> str:

@@ -302,6 +302,73 @@ def test_overwriting_is_one_update_that_keeps_nothing() -> None:
     assert law.momentum == pytest.approx(0, abs=1e-5)
 
 
+def averaged(average: str, momentum: float, counted: int, count: int) -> Statistics:
+    """What `count` updates make of BEFORE in a layer that has seen `counted` others: each average as it is defined."""
+    values = []
+    for old, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance)):
+        now = np.asarray(old, np.float64)
+        total = now * counted  # cumulative: the sum of all batches
+        hidden = now * (1 - momentum**counted)  # debiased: the average that began with zeros
+        for seen in range(counted + 1, counted + count + 1):
+            total, hidden = total + batch, momentum * hidden + (1 - momentum) * batch
+            now = {
+                "cumulative": total / seen,
+                "debiased": hidden / (1 - momentum**seen),
+                "first-replaces": batch if seen == 1 else momentum * now + (1 - momentum) * batch,
+            }[average]
+        values.append(now)
+    return rounded(Statistics(*values))
+
+
+@pytest.mark.parametrize(("counted", "count"), [(1, 1), (4, 1), (4, 2), (30, 3)])
+@pytest.mark.parametrize("average", ["cumulative", "debiased"])
+def test_an_average_that_is_not_exponential_has_its_name(average: str, counted: int, count: int) -> None:
+    law = solve(BEFORE, averaged(average, 0.99, counted, count), BATCH, 0.99, counted=counted)
+    assert law is not None
+    assert (average, "other", count, "biased") == (law.average, law.convention, law.count, law.variance)
+
+
+@pytest.mark.parametrize("counted", [None, 0])
+@pytest.mark.parametrize("average", ["cumulative", "debiased", "first-replaces"])
+def test_the_first_batch_of_each_of_them_replaces_what_was_there(average: str, counted: int | None) -> None:
+    law = solve(BEFORE, averaged(average, 0.9, 0, 1), BATCH, 0.9, counted=counted)
+    assert law is not None
+    assert ("replaced", 0.0, 1) == (law.average, law.momentum, law.count)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("momentum", [0.9, 0.99])
+def test_a_debiased_average_that_did_not_begin_with_zeros_has_its_name(momentum: float, count: int) -> None:
+    values = []
+    for start, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance)):
+        hidden = np.asarray(start, np.float64)
+        for _ in range(count):
+            hidden = momentum * hidden + (1 - momentum) * batch
+        values.append(hidden / (1 - momentum**count))
+    law = solve(BEFORE, rounded(Statistics(*values)), BATCH, momentum, counted=0)
+    assert law is not None
+    assert ("overcorrected", momentum, count, "biased") == (law.average, law.momentum, law.count, law.variance)
+
+
+def test_an_average_whose_first_batch_replaces_is_exponential_from_then_on() -> None:
+    law = solve(BEFORE, averaged("first-replaces", 0.9, 5, 2), BATCH, 0.9, counted=5)
+    assert law is not None
+    assert ("exponential", "keep", 2) == (law.average, law.convention, law.count)
+
+
+def test_without_a_count_a_cumulative_average_is_one_with_another_momentum() -> None:
+    law = solve(BEFORE, averaged("cumulative", 0.9, 4, 1), BATCH, 0.9)
+    assert law is not None
+    assert ("exponential", "other") == (law.average, law.convention)
+    assert law.momentum == pytest.approx(0.8, abs=1e-5)
+
+
+def test_an_exponential_average_that_counts_its_updates_stays_one() -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7)), BATCH, 0.9, counted=3)
+    assert law is not None
+    assert ("exponential", "other") == (law.average, law.convention)
+
+
 def test_nothing_moved_is_no_update() -> None:
     law = solve(BEFORE, BEFORE, BATCH, 0.9)
     assert law is not None

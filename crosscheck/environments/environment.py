@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from crosscheck.environments import interpreters, npm
 from crosscheck.environments.interpreters import Interpreter, uv
+from crosscheck.environments.sources import sources
 from crosscheck.errors import InstallFailed
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
 
@@ -150,6 +151,7 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
         "--require-hashes",
         "--requirement",
         str(lock),
+        *sources(lock.read_text()),
         *options,
     )
     _run(runtime, release, command)

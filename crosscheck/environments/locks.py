@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosscheck.environments import npm
 from crosscheck.environments.interpreters import uv
+from crosscheck.environments.sources import sources
 from crosscheck.errors import CatalogError
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
 
@@ -74,7 +75,7 @@ def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[
         overriding.write_text("\n".join(overrides) + "\n")
         command = uv(
             "pip", "compile", "--quiet", "--no-config", "--generate-hashes", "--no-header", "--no-annotate",
-            "--override", str(overriding), *options, str(requirements),
+            "--override", str(overriding), *sources("\n".join(wanted)), *options, str(requirements),
         )  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

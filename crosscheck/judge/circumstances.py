@@ -11,6 +11,14 @@ from crosscheck.judge.update import solve_update
 
 __all__ = ["circumstances"]
 
+#: Averages other than the exponential one, in words.
+AVERAGES = {
+    "cumulative": "a cumulative average",
+    "debiased": "a debiased average",
+    "first-replaces": "an average whose first batch replaces what was there",
+    "overcorrected": "a debiased average that did not begin with zeros",
+    "replaced": "the batch's statistics replace the old ones",
+}
 TOLD = 4  # tensors that a sentence names
 
 
@@ -29,6 +37,8 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
             law = solved.law
             times = "once" if law.count == 1 else f"{law.count} times"
             detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {law.variance} variance"
+            if law.average != "exponential":
+                detail = f"{AVERAGES[law.average]}: {detail}"
             if law.convention == "other" and 1 - law.momentum <= LAW.value:
                 detail = "they were written with what they held already, up to rounding"
             detail += f"; {solved.note}" if solved.note else ""

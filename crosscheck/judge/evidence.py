@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from crosscheck.cells import Finding, Status
+from crosscheck.oracle import Average
 
 __all__ = [
     "Curve",
@@ -68,7 +69,8 @@ class Update:
         one call, so that nothing can be read between: then `when` is "forward", since a law needs no more than the
         forward's numbers, or "both" where there were two updates.
     count: number of updates; None where no law fits. momentum: the part kept by one. convention: how the declared
-        momentum was read ("keep", "take", "other"). residual: the largest misfit of any layer.
+        momentum was read ("keep", "take", "other"). residual: the largest misfit of any layer. average: what kind of
+        average it is (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None where no law fits.
     """
 
     when: When
@@ -78,6 +80,7 @@ class Update:
     variance: Literal["biased", "unbiased", "unknown"]
     residual: float | None
     convention: Literal["keep", "take", "other"] | None = None
+    average: Average | None = None
 
 
 @dataclass(frozen=True)

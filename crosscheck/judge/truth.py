@@ -25,7 +25,7 @@ class Truth:
         self.network = network
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
-        self._laws: dict[tuple[str, bool, bytes], Law | None] = {}
+        self._laws: dict[tuple[str, bool, int | None, bytes], Law | None] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
@@ -63,16 +63,20 @@ class Truth:
                 )
         return self._layers[training]
 
-    def law(self, norm: BatchNorm, before: Statistics, after: Statistics, training: bool) -> Law | None:
+    def law(
+        self, norm: BatchNorm, before: Statistics, after: Statistics, training: bool, counted: int | None = None
+    ) -> Law | None:
         """The law by which one layer's statistics moved, with what it sees in that mode; None where none explains it.
+
+        counted: how many updates the layer says that it had seen before, if it does.
 
         Kept, since modes and releases that update alike ask for the same law again and again.
         """
         numbers = (before.mean, before.variance, after.mean, after.variance)
-        key = (norm.node, training, b"".join(values.tobytes() for values in numbers))
+        key = (norm.node, training, counted, b"".join(values.tobytes() for values in numbers))
         if key not in self._laws:
             batches = self.batch_statistics if training else self.inference_batch_statistics
-            self._laws[key] = oracle.solve(before, after, batches[norm.node], norm.momentum)
+            self._laws[key] = oracle.solve(before, after, batches[norm.node], norm.momentum, counted=counted)
         return self._laws[key]
 
     @cached_property

@@ -14,7 +14,10 @@ from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import Law, Statistics
 
-__all__ = ["Solved", "solve_update", "update"]
+__all__ = ["COUNTERS", "Solved", "solve_update", "update"]
+
+#: What runtimes call a layer's count of its updates: persistent tensors of one entry, named `<node>.<one of these>`.
+COUNTERS = ("num_batches_tracked", "counter", "updates")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     pairs = {norm: (_statistics(before, norm), _statistics(after, norm)) for norm in moved}
 
     def attempt(training: bool) -> Solved:
-        return _common({norm.node: case.truth.law(norm, *pair, training) for norm, pair in pairs.items()})
+        return _common(
+            {
+                norm.node: case.truth.law(norm, *pair, training, counted=_counted(before, norm))
+                for norm, pair in pairs.items()
+            }
+        )
 
     training = attempt(training=True)
     if training.law is None:
@@ -83,6 +91,12 @@ def _statistics(values: Mapping[str, Array], norm: BatchNorm) -> Statistics:
     return Statistics(np.asarray(values[norm.mean], np.float64), np.asarray(values[norm.variance], np.float64))
 
 
+def _counted(values: Mapping[str, Array], norm: BatchNorm) -> int | None:
+    """How many updates the layer has counted; None where it does not count, or does not show it."""
+    counters = (values.get(f"{norm.node}.{name}") for name in COUNTERS)
+    return next((int(value.item()) for value in counters if value is not None and value.size == 1), None)
+
+
 def _common(laws: Mapping[str, Law | None]) -> Solved:
     """The one law of all layers that moved, with the first layer's momentum. A variance that fits either way agrees."""
     lawless = [node for node, law in laws.items() if law is None]
@@ -91,7 +105,13 @@ def _common(laws: Mapping[str, Law | None]) -> Solved:
     known = [law for law in laws.values() if law is not None]
     # The declared momentum may differ from layer to layer; a momentum of the runtime's own may not.
     kinds = {
-        (law.convention, law.count, round(law.momentum, 3) if law.convention == "other" else None) for law in known
+        (
+            law.average,
+            law.convention,
+            law.count,
+            round(law.momentum, 3) if (law.average, law.convention) == ("exponential", "other") else None,
+        )
+        for law in known
     }
     variances = {law.variance for law in known} - {"unknown"}
     if len(kinds) > 1 or len(variances) > 1:
@@ -101,7 +121,7 @@ def _common(laws: Mapping[str, Law | None]) -> Solved:
         return Solved(None, f"the layers follow different laws: {told}")
     variance = variances.pop() if variances else "unknown"
     first, residual = known[0], max(law.residual for law in known)
-    return Solved(Law(first.convention, first.momentum, first.count, variance, residual))
+    return Solved(Law(first.convention, first.momentum, first.count, variance, residual, first.average))
 
 
 def update(case: Case) -> Update | None:
@@ -122,7 +142,7 @@ def update(case: Case) -> Update | None:
         return Update("none", taken_apart, 0, None, "unknown", None)
     if law is None:
         return Update(when, taken_apart, None, None, "unknown", None)
-    return Update(when, taken_apart, law.count, law.momentum, law.variance, law.residual, law.convention)
+    return Update(when, taken_apart, law.count, law.momentum, law.variance, law.residual, law.convention, law.average)
 
 
 def _when(case: Case, timed: Observation, law: Law | None) -> When:

@@ -28,6 +28,8 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     version = "1.9.1"
     released = 2022-05-17
     default = true                       # part of the default matrix
+    download_mb = 26                     # where it is worth saying beforehand: what its wheels weigh, and
+    disk_mb = 110                        # the environment, in MB of a million bytes
 
     [[extra]]                            # packages beside the release, for modes that need them; several tables may
     name = "onnx"                        # have one name, for different releases
@@ -102,7 +104,10 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """One published version, how to install it, and its variants (`plain` first)."""
+    """One published version, how to install it, and its variants (`plain` first).
+
+    download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
+    """
 
     version: str
     released: str
@@ -113,6 +118,8 @@ class Release:
     variants: tuple[Variant, ...]
     note: str = ""
     link: str = ""
+    download_mb: int | None = None
+    disk_mb: int | None = None
 
     def has(self, mode: Mode) -> bool:
         """Whether the release lies between the mode's first and last."""
@@ -218,6 +225,8 @@ def _release(
         variants=(plain, *others),
         note=merged.get("note", ""),
         link=merged.get("link", ""),
+        download_mb=merged.get("download_mb"),
+        disk_mb=merged.get("disk_mb"),
     )
 
 

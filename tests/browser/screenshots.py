@@ -1,6 +1,6 @@
 """Takes the README's pictures of the report of a finished run.
 
-    uv run python -m tests.browser.screenshots [RUN]
+`uv run python -m tests.browser.screenshots [RUN]`; without RUN it is the last run here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""What Equinox's documentation says about the moving statistics, for each way of asking; our words, with the page."""
+
+from crosscheck.probe.adapter import Contract
+
+BATCH_NORM_PAGE = "https://docs.kidger.site/equinox/api/nn/normalisation"
+STATEFUL_PAGE = "https://docs.kidger.site/equinox/examples/stateful"
+INFERENCE_PAGE = "https://docs.kidger.site/equinox/api/nn/inference/"
+OLD_PAGE = "https://github.com/patrick-kidger/equinox/releases/tag/v0.3.0"
+TRANSFORMATIONS_PAGE = "https://docs.kidger.site/equinox/api/transformations/"
+
+ADOPTED = Contract(
+    "move",
+    "In training the layer computes statistics from its input and returns a state with the running ones updated, which "
+    "replaces the one that was passed.",
+    STATEFUL_PAGE,
+)
+DROPPED = Contract(
+    "stay",
+    "The updated statistics are in the state that comes back; they are an additional output of the layer.",
+    STATEFUL_PAGE,
+)
+INFERENCE = Contract(
+    "stay",
+    "In inference mode the running statistics are used, and inference_mode returns a copy of the model.",
+    INFERENCE_PAGE,
+)
+FLAG = Contract(
+    "stay",
+    "inference=True in a call takes priority over the layer's own flag, and uses the running statistics.",
+    BATCH_NORM_PAGE,
+)
+EMA = Contract(
+    "move",
+    "With mode='ema' running means are kept, which the batch's fill until they are populated.",
+    BATCH_NORM_PAGE,
+)
+CHECKPOINTED = Contract(
+    "move",
+    "filter_checkpoint recomputes activations in the backward pass; the state is not mentioned.",
+    TRANSFORMATIONS_PAGE,
+)
+DONATED = Contract(
+    "undocumented",
+    "filter_jit(donate='all') donates the memory of all arrays that go in; a state that is kept would be used again.",
+    TRANSFORMATIONS_PAGE,
+)
+SAVED = Contract(
+    "stay",
+    "tree_serialise_leaves writes the leaves of a tree, model or state, and reads them into one of the same structure.",
+    "https://docs.kidger.site/equinox/api/serialisation/",
+)
+
+EXPERIMENTAL = Contract(
+    "move",
+    "The running statistics are updated as a side effect of the forward pass, by a callback on the host; users do not "
+    "return them.",
+    OLD_PAGE,
+)
+EXPERIMENTAL_INFERENCE = Contract(
+    "stay",
+    "In inference mode, by tree_inference or by the layer's own argument, the running statistics are used and not set.",
+    OLD_PAGE,
+)
+EXPERIMENTAL_CHECKPOINTED = Contract(
+    "undocumented",
+    "What recomputing the forward pass does to a side effect of it is not said.",
+    OLD_PAGE,
+)

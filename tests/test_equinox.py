@@ -1,0 +1,83 @@
+"""Equinox: a state that goes in and comes out, three kinds of average, and a layer whose statistics nobody passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from tests.conftest import Cells, SilentProgress, read_cells
+
+pytestmark = pytest.mark.large
+
+OLD, NEW = "equinox@0.9.2", "equinox@0.13.8"
+MODES = [
+    "*.inference-mode.grad",
+    "*.inference.grad",
+    "*.train.grad*",
+    "*.train.checkpoint*",
+    "batch.train.donated.dropped",
+    "*.serialise",
+]
+PREDICTIONS = [(NEW, "batch.predict"), (NEW, "ema.predict"), (OLD, "experimental.predict")]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The batch of the seed in most modes of both releases, every network in the predictions."""
+    folder = tmp_path_factory.mktemp("equinox")
+    asked = ["gradient", "export"]
+    run(Job([OLD, NEW], networks=["seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder), SilentProgress())
+    found = read_cells(folder)
+    job = Job([OLD, NEW], networks=["*"], modes=["*.predict"], scenarios=["predict-only"], trials=1, out=folder)
+    run(job, SilentProgress())
+    return found | read_cells(folder)
+
+
+@pytest.mark.parametrize("network", names())
+@pytest.mark.parametrize(("release", "mode"), PREDICTIONS)
+def test_every_network_predicts_as_the_oracle_does(cells: Cells, release: str, mode: str, network: str) -> None:
+    found = cells[f"{release}/{mode}/{network}/predict-only"]
+    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+
+
+@pytest.mark.parametrize("mode", ["batch.inference-mode.grad", "ema.inference-mode.grad", "batch.train.grad.dropped"])
+def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cells[f"{NEW}/{mode}/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.parametrize(
+    ("release", "mode", "average", "count"),
+    [
+        (NEW, "batch.train.grad.adopted", "exponential", 1),
+        (NEW, "batch.train.checkpoint.adopted", "exponential", 1),
+        (NEW, "batch.fresh.train.grad.adopted", "overcorrected", 1),
+        (NEW, "ema.train.grad.adopted", "exponential", 1),
+        (NEW, "ema.fresh.train.grad.adopted", "replaced", 1),
+        (OLD, "experimental.train.grad", "exponential", 1),
+        (OLD, "experimental.fresh.train.grad", "replaced", 1),
+    ],
+)
+def test_the_average_by_which_statistics_move(cells: Cells, release: str, mode: str, average: str, count: int) -> None:
+    found = cells[f"{release}/{mode}/seed-batch/gradient"]
+    assert "leak" in found["findings"]
+    assert (average, count) == (found["update"]["average"], found["update"]["count"])
+
+
+def test_recomputing_repeats_a_side_effect(cells: Cells) -> None:
+    update = cells[f"{OLD}/experimental.train.checkpoint/seed-batch/gradient"]["update"]
+    assert ("both", 2) == (update["when"], update["count"])
+
+
+def test_training_by_running_statistics_has_a_gradient_of_its_own(cells: Cells) -> None:
+    for mode in ("ema.train.grad.adopted", "ema.train.grad.dropped"):
+        assert "wrong-gradient" in cells[f"{NEW}/{mode}/seed-batch/gradient"]["findings"]
+
+
+def test_a_state_that_was_donated_and_dropped_is_gone(cells: Cells) -> None:
+    assert ["poisoned"] == cells[f"{NEW}/batch.train.donated.dropped/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.parametrize("norm", ["batch", "ema"])
+def test_a_saved_network_is_the_same_when_it_is_read(cells: Cells, norm: str) -> None:
+    assert ["clean"] == cells[f"{NEW}/{norm}.serialise/seed-batch/export"]["findings"]

@@ -1,0 +1,129 @@
+"""Flax, linen and nnx: what its users do with the new statistics, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from tests.conftest import Cells, SilentProgress, read_cells
+
+pytestmark = pytest.mark.large
+
+RELEASE = "flax@0.12.8"
+MODES = [
+    "linen.eval.grad",
+    "linen.train.*.adopted",
+    "linen.train.grad.dropped",
+    "linen.train.immutable",
+    "linen.train.donated.dropped",
+    "linen.frozen.adopted",
+    "linen.predict",
+    "nnx.eval.*",
+    "nnx.call.eval",
+    "nnx.train.*",
+    "nnx.predict",
+]
+SILENT = SilentProgress()
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The seed and its batch in most modes, every network in the two predictions."""
+    folder = tmp_path_factory.mktemp("flax")
+    asked = ["gradient", "predict-only"]
+    run(Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder), SILENT)
+    found = read_cells(folder)
+    predictions = ["linen.predict", "nnx.predict"]
+    job = Job([RELEASE], networks=["*"], modes=predictions, scenarios=["predict-only"], trials=1, out=folder)
+    run(job, SILENT)
+    return found | read_cells(folder)
+
+
+def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]:
+    scenario = "predict-only" if "predict" in mode or "forward" in mode else "gradient"
+    return cells[f"{RELEASE}/{mode}/{network}/{scenario}"]
+
+
+@pytest.mark.parametrize("mode", ["linen.train.grad.adopted", "nnx.train.grad"])
+def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
+    found = cells[f"{RELEASE}/{mode}/seed/gradient"]
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+
+
+@pytest.mark.parametrize("network", names())
+@pytest.mark.parametrize("mode", ["linen.predict", "nnx.predict"])
+def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, network: str) -> None:
+    found = cell(cells, mode, network)
+    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+
+
+@pytest.mark.parametrize("way", ["grad", "vjp", "remat", "lifted"])
+def test_adopted_statistics_move_once_in_whatever_way_they_came_back(cells: Cells, way: str) -> None:
+    found = cells[f"{RELEASE}/linen.train.{way}.adopted/seed-batch/gradient"]
+    assert ["leak"] == found["findings"]
+    assert (1, "biased") == (found["update"]["count"], found["update"]["variance"])
+    assert found["update"]["momentum"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "linen.eval.grad",
+        "linen.train.grad.dropped",
+        "linen.frozen.adopted",
+        "nnx.eval.grad",
+        "nnx.eval.view",
+        "nnx.eval.closure",
+        "nnx.call.eval",
+        "nnx.train.frozen",
+        "nnx.train.clone",
+        "nnx.train.jax-vjp",
+        "nnx.train.split.dropped",
+    ],
+)
+def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cell(cells, mode)["findings"]
+
+
+@pytest.mark.parametrize("mode", ["nnx.train.grad", "nnx.train.view", "nnx.train.remat", "nnx.train.split.adopted"])
+def test_a_module_that_is_an_argument_is_written(cells: Cells, mode: str) -> None:
+    assert ["leak"] == cell(cells, mode)["findings"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"),
+    [
+        ("linen.train.immutable", "ModifyScopeVariableError"),
+        ("nnx.train.closure", "TraceContextError"),
+        ("nnx.train.jax-grad", "TraceContextError"),
+    ],
+)
+def test_where_statistics_could_not_be_written_the_call_is_refused(cells: Cells, mode: str, error: str) -> None:
+    found = cell(cells, mode)
+    assert "refused" == found["status"]
+    assert error in found["reason"]
+
+
+def test_statistics_that_were_donated_and_dropped_are_gone(cells: Cells) -> None:
+    assert ["poisoned"] == cell(cells, "linen.train.donated.dropped")["findings"]
+
+
+def test_an_interpreter_of_its_own_finds_what_a_fork_does(cells: Cells, tmp_path: Path) -> None:
+    modes = ["linen.train.grad.adopted", "nnx.train.grad"]
+    job = Job(
+        [RELEASE],
+        networks=["seed-batch"],
+        modes=modes,
+        scenarios=["gradient"],
+        trials=1,
+        out=tmp_path,
+        isolation="new-interpreter",
+    )
+    run(job, SILENT)
+    for name, alone in read_cells(tmp_path).items():
+        assert (cells[name]["status"], cells[name]["findings"]) == (alone["status"], alone["findings"]), name

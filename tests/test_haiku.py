@@ -1,0 +1,76 @@
+"""Haiku: averages with hidden ones and counters behind them, in a state that goes in and comes out."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from tests.conftest import Cells, SilentProgress, read_cells
+
+pytestmark = pytest.mark.large
+
+RELEASE = "haiku@0.0.17"
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The batch of the seed in every mode, every network in the prediction."""
+    folder = tmp_path_factory.mktemp("haiku")
+    asked = ["gradient", "predict-only"]
+    job = Job([RELEASE], everything=True, networks=["seed-batch"], scenarios=asked, trials=1, out=folder)
+    run(job, SilentProgress())
+    found = read_cells(folder)
+    job = Job([RELEASE], networks=["*"], modes=["predict"], scenarios=["predict-only"], trials=1, out=folder)
+    run(job, SilentProgress())
+    return found | read_cells(folder)
+
+
+@pytest.mark.parametrize("network", names())
+def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
+    found = cells[f"{RELEASE}/predict/{network}/predict-only"]
+    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+
+
+@pytest.mark.parametrize(
+    "mode", ["eval.grad", "eval.grad.adopted", "train.grad.dropped", "fresh.eval.grad", "fresh.train.grad.dropped"]
+)
+def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cells[f"{RELEASE}/{mode}/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "average"),
+    [
+        ("train.grad.adopted", "exponential"),
+        ("train.inside.hk-grad.adopted", "exponential"),
+        ("train.remat.adopted", "exponential"),
+        ("fresh.train.grad.adopted", "replaced"),
+    ],
+)
+def test_the_average_by_which_statistics_move(cells: Cells, mode: str, average: str) -> None:
+    found = cells[f"{RELEASE}/{mode}/seed-batch/gradient"]
+    assert ["leak"] == found["findings"]
+    assert (average, 1) == (found["update"]["average"], found["update"]["count"])
+
+
+def test_counters_and_hidden_averages_move_too(cells: Cells) -> None:
+    changes = cells[f"{RELEASE}/fresh.train.grad.adopted/seed-batch/gradient"]["state_changes"]
+    assert {1.0} == {changes["bn.counter"], changes["bn.var_ema.counter"]}
+    assert min(changes["bn.mean_ema.hidden"], changes["bn.var_ema.hidden"]) > 0
+
+
+def test_local_statistics_are_used_and_not_kept(cells: Cells) -> None:
+    found = cells[f"{RELEASE}/local-stats.grad.adopted/seed-batch/gradient"]
+    assert ["clean"] == found["findings"]
+    assert found["gradient_error"]["training"] < 1e-5
+
+
+def test_a_gradient_by_jax_inside_a_transformed_function_is_refused(cells: Cells) -> None:
+    found = cells[f"{RELEASE}/train.inside.jax-grad.adopted/seed-batch/gradient"]
+    assert "refused" == found["status"]
+    assert "UnexpectedTracerError" in found["reason"]
+
+
+def test_a_state_from_init_predicts_by_the_statistics_of_the_batch(cells: Cells) -> None:
+    assert {"leak", "mode-ignored"} == set(cells[f"{RELEASE}/init.state/seed-batch/predict-only"]["findings"])

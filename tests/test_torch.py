@@ -1,0 +1,151 @@
+"""PyTorch: its table of modes as the host reads it, and, marked large, what its newest release does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from crosscheck.cli import main
+from crosscheck.environments.sources import sources
+from crosscheck.job import Job, run
+from crosscheck.probe.adapter import Mode
+from crosscheck.runtimes.catalog import Runtime, catalog
+from tests.conftest import Cells, SilentProgress, read_cells
+
+RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]
+
+
+@pytest.fixture(name="torch")
+def _torch() -> Runtime:
+    return catalog()["torch"]
+
+
+def modes_of(torch: Runtime, version: str) -> Sequence[Mode]:
+    release = next(release for release in torch.releases if release.version == version)
+    return [mode for mode in torch.modes if release.has(mode)]
+
+
+def test_every_release_is_locked_and_none_is_in_the_default_matrix(torch: Runtime) -> None:
+    assert RELEASES == [release.version for release in torch.releases]
+    assert not any(release.default for release in torch.releases)
+    assert all(torch.lock(release, release.variants[0]).exists() for release in torch.releases)
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_a_mode_only_names_modes_that_its_release_has(torch: Runtime, version: str) -> None:
+    having = {mode.name: mode for mode in modes_of(torch, version)}
+    for mode in having.values():
+        for intent, other in (("inference", mode.inference), ("training", mode.training)):
+            if other is not None:
+                assert (intent, "gradient") == (having[other].intent, having[other].asks)
+
+
+def test_sizes_are_told_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "releases", "torch"]) == 0
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    line = next(words for words in told if words and words[0] == "torch@1.0.1")
+    assert ["580", "MB", "1160", "MB"] == line[-4:]
+
+
+PINS = "numpy==2.2.6 \\\n    --hash=sha256:0\ntorch==2.13.0+cpu \\\n    --hash=sha256:1\n"
+
+
+def test_a_build_for_cpus_comes_from_the_machines_own_wheels_where_it_is_among_them(tmp_path: Path) -> None:
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    assert ["--find-links", str(tmp_path)] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
+    assert ["--find-links", str(tmp_path)] == sources(PINS, {"UV_FIND_LINKS": f"{tmp_path}/none,{tmp_path}"})
+
+
+def test_else_it_comes_from_torchs_own_index(tmp_path: Path) -> None:
+    (tmp_path / "torch-2.12.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    assert ["--torch-backend", "cpu"] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
+    assert ["--torch-backend", "cpu"] == sources(PINS, {})
+
+
+def test_all_else_comes_from_where_uv_looks_anyway(tmp_path: Path) -> None:
+    assert [] == sources("numpy==2.2.6 \\\n    --hash=sha256:0\n", {"PIP_FIND_LINKS": str(tmp_path)})
+
+
+@pytest.fixture(name="cells", scope="module")
+def _cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """Plain gradients on all networks, and what is peculiar to torch on two."""
+    folder = tmp_path_factory.mktemp("torch")
+    plain = ["eval.autograd-grad", "eval.no-grad", "train.autograd-grad"]
+    peculiar = ["deepcopy.train", "checkpoint.non-reentrant.train", "functional-call.*.train", "momentum-none*.train"]
+    peculiar += ["jit-trace*.train", "eval.backward", "export.onnx.*"]
+    found: Cells = {}
+    for networks, modes in (["*"], plain), (["seed-batch", "conv"], peculiar):
+        scenarios = ["gradient", "predict-only", "export"]
+        job = Job(["torch@2.13.0"], networks=networks, modes=modes, scenarios=scenarios, trials=1, out=folder)
+        run(job, SilentProgress())
+        found |= read_cells(folder)
+    return found
+
+
+def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str], object]:
+    cell = cells[f"torch@2.13.0/{mode}/{network}/gradient"]
+    update = cell["update"]
+    return cell["findings"], update and (update["when"], update["count"], update["average"])
+
+
+@pytest.mark.large
+def test_all_networks_predict_and_differentiate_like_the_oracle(cells: Cells) -> None:
+    evaluated = [cell for cell in cells.values() if cell["mode"] in ("eval.autograd-grad", "eval.no-grad")]
+    assert {"conv", "conv-plain", "digits", "digits-plain", "inception", "residual", "seed", "seed-batch"} == {
+        cell["network"] for cell in evaluated
+    }
+    for cell in evaluated:
+        assert ("ok", ["clean"]) == (cell["status"], cell["findings"]), cell["id"]
+
+
+@pytest.mark.large
+def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_refused(cells: Cells) -> None:
+    assert (["leak"], ("forward", 1, "exponential")) == gradient(cells, "train.autograd-grad")
+    assert "unbiased" == cells["torch@2.13.0/train.autograd-grad/conv/gradient"]["update"]["variance"]
+    assert "refused" == cells["torch@2.13.0/train.autograd-grad/seed/gradient"]["status"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    ("mode", "when", "count", "average"),
+    [
+        ("checkpoint.non-reentrant.train", "both", 2, "exponential"),
+        ("momentum-none.train", "forward", 1, "replaced"),
+        ("momentum-none-counted.train", "forward", 1, "cumulative"),
+        ("jit-trace.train", "forward", 6, "exponential"),
+        ("jit-trace-unchecked.train", "forward", 2, "exponential"),
+        ("functional-call.shared.train", "forward", 1, "exponential"),
+        ("functional-call.adopted.train", "backward", 1, "exponential"),
+    ],
+)
+def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, average: str) -> None:
+    assert (["leak"], (when, count, average)) == gradient(cells, mode)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("mode", ["deepcopy.train", "functional-call.dropped.train"])
+def test_a_training_gradient_that_leaves_the_network_alone(cells: Cells, mode: str) -> None:
+    assert (["clean"], ("none", 0, None)) == gradient(cells, mode)
+
+
+@pytest.mark.large
+def test_backward_leaves_gradients_on_the_parameters(cells: Cells) -> None:
+    cell = cells["torch@2.13.0/eval.backward/conv/gradient"]
+    moved = {name for name, change in cell["state_changes"].items() if change > 0}
+    assert ["state-moved"] == cell["findings"]
+    assert moved
+    assert all(name.endswith(".grad") for name in moved)
+
+
+@pytest.mark.large
+def test_an_export_in_training_form_moves_the_network_and_one_in_evaluation_does_not(cells: Cells) -> None:
+    exported = {
+        mode: cells[f"torch@2.13.0/export.onnx.{mode}/conv/export"] for mode in ("eval-after-train", "training")
+    }
+    assert ["clean"] == exported["eval-after-train"]["findings"]
+    assert ["export-changed"] == exported["training"]["findings"]
+    assert "change of bn1.num_batches_tracked by the export" in {
+        evidence["what"] for evidence in exported["training"]["evidence"]
+    }
