@@ -61,6 +61,7 @@ def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
 def test_the_average_by_which_statistics_move(cells: Cells, release: str, mode: str, average: str, count: int) -> None:
     found = cells[f"{release}/{mode}/seed-batch/gradient"]
     assert "leak" in found["findings"]
+    assert "corrupted" not in found["findings"]
     assert (average, count) == (found["update"]["average"], found["update"]["count"])
 
 

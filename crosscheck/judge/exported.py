@@ -46,7 +46,7 @@ def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
     nodes = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
     norms = case.network.batch_norms
     if len(nodes) == len(norms):
-        tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        tensors = _constants(model)
         for node, norm in zip(nodes, norms, strict=True):
             yield from _layer(case, name, node, norm, tensors)
     elif len(nodes) > len(norms):
@@ -54,6 +54,15 @@ def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
     # Fewer nodes are no fault by themselves: exporters fold them into convolutions, which only the numbers can judge.
     if not foreign_operators(model):  # what those do, ONNX does not say
         yield from _prediction(case, name, model)
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, Array]:
+    """Tensor name -> its initialiser, also through Identity nodes: some exporters let equal initialisers share one."""
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Identity" and node.input[0] in tensors:
+            tensors[node.output[0]] = tensors[node.input[0]]
+    return tensors
 
 
 def _layer(

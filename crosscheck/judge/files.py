@@ -149,7 +149,8 @@ class BatchNormalization(OpRun):
         if not given["training_mode"]:
             return (np.asarray(normalize(given, x, *parameters), x.dtype),)
         batch = batch_mean_and_variance(x)
-        y = normalize(given, x, *parameters[:2], *batch)
+        scale, bias = parameters[:2]
+        y = normalize(given, x, scale, bias, *batch)
         kept, taken = given["momentum"], 1 - given["momentum"]
         updated = [kept * old + taken * new for old, new in zip(parameters[2:], batch, strict=True)]
         return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])
