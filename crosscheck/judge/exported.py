@@ -57,11 +57,17 @@ def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
 
 
 def _constants(model: onnx.ModelProto) -> dict[str, Array]:
-    """Tensor name -> its initialiser, also through Identity nodes: some exporters let equal initialisers share one."""
+    """Tensor name -> its initialiser, or what stands for one.
+
+    Some exporters write weights as Constant nodes, some let equal initialisers share one through Identity nodes.
+    """
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Identity" and node.input[0] in tensors:
             tensors[node.output[0]] = tensors[node.input[0]]
+        if node.op_type == "Constant":
+            values = [item.t for item in node.attribute if item.name == "value"]
+            tensors.update({node.output[0]: numpy_helper.to_array(value) for value in values})
     return tensors
 
 

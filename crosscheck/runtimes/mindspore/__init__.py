@@ -1,0 +1,1 @@
+"""MindSpore: its cells, and each way in which they can be asked for an input gradient."""

@@ -1,0 +1,35 @@
+"""What MindSpore's documentation says about the moving statistics, for each way of asking; in our words, with links."""
+
+from crosscheck.probe.adapter import Contract
+
+SITE = "https://www.mindspore.cn/docs/en/master/api_python/"
+BATCH_NORM_PAGE = SITE + "nn/mindspore.nn.BatchNorm2d.html"
+
+TRAINING = Contract(
+    "move",
+    "With use_batch_statistics None, training uses the batch's statistics, and the moving ones follow by the momentum.",
+    BATCH_NORM_PAGE,
+)
+EVALUATION = Contract(
+    "stay", "With use_batch_statistics None, evaluation uses the specified moving statistics.", BATCH_NORM_PAGE
+)
+BATCH = Contract(
+    "undocumented",
+    "With use_batch_statistics True the batch's statistics are used; whether the moving ones follow in evaluation is "
+    "not said.",
+    BATCH_NORM_PAGE,
+)
+MOVING = Contract("stay", "With use_batch_statistics False the specified moving statistics are used.", BATCH_NORM_PAGE)
+RECOMPUTE = Contract(
+    "undocumented",
+    "Forward is computed again in backward; with global variables in it the result may not be the same.",
+    SITE + "nn/mindspore.nn.Cell.html",
+)
+SAVED = Contract(
+    "stay", "Writes the parameters of a cell to a checkpoint.", SITE + "mindspore/mindspore.save_checkpoint.html"
+)
+ONNX = Contract(
+    "undocumented",
+    "Exports a cell to a format, ONNX among them; what becomes of the cell is not said.",
+    SITE + "mindspore/mindspore.export.html",
+)

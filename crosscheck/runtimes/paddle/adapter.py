@@ -1,0 +1,131 @@
+"""PaddlePaddle under the verbs that every runtime has.
+
+Its modes stand in `dynamic.py` and `programs.py`, those for files in `exchange.py`.
+"""
+
+import importlib
+import warnings
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.runtimes.paddle import dynamic, exchange, networks, programs
+from crosscheck.runtimes.paddle.programs import Programs
+
+ASKED = {name: asked for table in (dynamic.TABLE, programs.TABLE, exchange.TABLE) for name, asked in table.items()}
+
+
+class Paddle(Adapter):
+    """Releases of the `paddlepaddle` package, on the CPU; models are layers, or the programs of a network."""
+
+    name = "paddlepaddle"
+    modes = tuple(asked.mode for asked in ASKED.values())
+    shows_layers = True
+
+    def load(self) -> str:
+        """Import Paddle, and what it would import later."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about compilers and packages that it could use, too
+            self.paddle = importlib.import_module("paddle")
+            importlib.import_module("paddle.distributed.fleet.utils")
+        return str(self.paddle.__version__)
+
+    def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Any:
+        """The network as a layer or, for modes of static programs, as programs; those make the process a static one."""
+        if not ASKED[mode].static:
+            return networks.build(self.paddle, network, shares, ASKED[mode].norm)
+        self.paddle.enable_static()
+        return Programs(self.paddle, network, shares)
+
+    def tensor(self, x: Array) -> Tensor:
+        """`paddle.to_tensor`; static programs are fed with numpy's arrays."""
+        return self.paddle.to_tensor(x) if self.paddle.in_dynamic_mode() else np.array(x)
+
+    def numpy(self, value: Tensor) -> Array:
+        """The tensor's numbers, copied."""
+        return np.array(value.numpy() if hasattr(value, "numpy") else value)
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """Evaluation mode, without a record; or the program for testing."""
+        if isinstance(model, Programs):
+            return programs.predict(self.paddle, model, x)
+        model.net.eval()
+        return dynamic.no_grad(self.paddle, model.net, x)
+
+    def forward(self, model: Any, x: Tensor, mode: str) -> Tensor:
+        """A mode that asks for a prediction."""
+        return ASKED[mode].call(self.paddle, model if isinstance(model, Programs) else model.net, x)
+
+    def gradient(self, model: Any, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        """A mode that asks for an input gradient."""
+        net = model if isinstance(model, Programs) else model.net
+        return ASKED[mode].call(self.paddle, net, x, cotangent, between)
+
+    def export(self, model: Any, mode: str, folder: str) -> Optional[Any]:
+        """A mode that asks for files."""
+        return ASKED[mode].call(self.paddle, model, folder)
+
+    def state(self, model: Any) -> Dict[str, Tensor]:
+        """Parameters and statistics, and what else a call may leave behind.
+
+        `<parameter>.grad` is what `backward` left on it (zeros for None), `stopped` are the `stop_gradient` of all.
+        """
+        if isinstance(model, Programs):
+            return {name: model.array(name) for name in model.names}
+        found: Dict[str, Any] = {}
+        for name, place in model.places.items():
+            found[name] = place.value(place.tensor())
+            if not place.attribute.startswith("_"):
+                left = place.tensor().grad
+                found[name + ".grad"] = (
+                    np.zeros(np.shape(found[name]), np.float32) if left is None else place.value(left)
+                )
+        stopped = [place.tensor().stop_gradient for place in model.places.values()]
+        found["stopped"] = np.array(stopped, np.int64)
+        return found
+
+    def parameters(self, model: Any) -> Dict[str, Tensor]:
+        """What `parameters()` of the layer shows, statistics included; of programs, all variables that stay."""
+        if isinstance(model, Programs):
+            return self.state(model)
+        shown = {id(parameter) for parameter in model.net.parameters()}
+        places = model.places.items()
+        return {name: place.value(place.tensor()) for name, place in places if id(place.tensor()) in shown}
+
+    def layers(self, model: Any, x: Tensor, mode: str) -> Dict[str, Tensor]:
+        """What every node puts out."""
+        net = model if isinstance(model, Programs) else model.net
+        watched = Watched(net)
+        ASKED[mode].call(self.paddle, watched, x)
+        return watched.found
+
+    def flags(self) -> Dict[str, bool]:
+        """Whether operations are recorded, and whether they are carried out at once."""
+        return {"grad": bool(self.paddle.is_grad_enabled()), "dynamic": bool(self.paddle.in_dynamic_mode())}
+
+
+class Watched:
+    """A network that keeps what its nodes put out when it is asked."""
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+        self.found: Dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the network can do."""
+        return getattr(self.net, name)
+
+    def __call__(self, x: Any) -> Any:
+        """The network's output."""
+        values = self.net.values(x)
+        *_, last = values.values()
+        self.found = {name: value for name, value in values.items() if value is not x}
+        return last
+
+    def run(self, program: programs.Program, feeds: Dict[str, Any], fetch: List[Any]) -> List[Any]:
+        """What the executor fetches, which is every node's output."""
+        names = [name for name in program.values if name != self.net.graph["inputs"][0]["name"]]
+        values = self.net.run(program, feeds, [program.values[name] for name in names])
+        self.found = dict(zip(names, values))
+        return [self.found[self.net.graph["outputs"][0]["name"]]]

@@ -1,0 +1,182 @@
+"""Static programs: the network in one for training, one for testing, and so on, whose variables are the same."""
+
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Network
+from crosscheck.runtimes.paddle import contracts
+from crosscheck.runtimes.paddle.networks import FUNCTIONS, LAYERS, ROLES, tensor_ranks, transposed
+from crosscheck.runtimes.paddle.table import Norm, Table
+
+TABLE = Table()
+
+Between = Callable[[], None]
+
+COTANGENT = "a cotangent"
+
+HEAD = "with static.program_guard(main, startup):\n    net = Network({})\n    net.{}()\n    y = net(x)\n"
+TAIL = "    dx, = static.gradients([y], [x], [c])\nexe.run(main, feed={'x': x, 'c': cotangent}, fetch_list=[dx])"
+
+
+class Program(NamedTuple):
+    """A program, the variables of all nodes by tensor name, and the gradient, where there is one."""
+
+    main: Any
+    values: Dict[str, Any]
+    gradient: Optional[Any]
+
+
+class Programs:
+    """The network's programs, each made when it is first asked for; `scope` holds the variables of all.
+
+    The names of a layer's variables begin with the graph's name of its first weight, so programs share them.
+
+    names: what Paddle calls a weight.
+    """
+
+    def __init__(self, paddle: Any, network: Network, shares: Optional["Programs"]) -> None:
+        self.paddle = paddle
+        self.graph = network.graph
+        self.weights = network.weights
+        self.names: Dict[str, str] = {}
+        self.transposed = {
+            name
+            for node in self.graph["nodes"]
+            for name in node["inputs"]
+            if name in self.weights and transposed(node, self.weights[name])
+        }
+        self.scope: Any = paddle.static.Scope() if shares is None else shares.scope
+        self.executor = paddle.static.Executor(paddle.CPUPlace())
+        self.made: Dict[Any, Program] = {}
+        self._start({} if shares is None else {name: shares.array(name) for name in shares.names})
+
+    def _start(self, there: Mapping[str, Any]) -> None:
+        """Run a startup program and put the weights where it put random numbers; values that are `there` stay."""
+        startup = self.paddle.static.Program()
+        self._make({}, "train", startup, False, False)
+        with self.paddle.static.scope_guard(self.scope):
+            self.executor.run(startup)
+        for name, own in self.names.items():
+            value = there.get(name, self.weights[name])
+            if name in self.transposed:
+                value = value.T
+            self.scope.find_var(own).get_tensor().set(np.ascontiguousarray(value), self.paddle.CPUPlace())
+
+    def array(self, name: str) -> Any:
+        """A weight's numbers in the graph's layout, copied."""
+        value = np.array(self.scope.find_var(self.names[name]).get_tensor())
+        return value.T if name in self.transposed else value
+
+    def run(self, program: Program, feeds: Mapping[str, Any], fetch: List[Any]) -> Any:
+        """What the executor fetches."""
+        with self.paddle.static.scope_guard(self.scope):
+            return self.executor.run(program.main, feed=dict(feeds), fetch_list=fetch)
+
+    def program(self, norm: Norm, half: str, gradient: bool, clone: bool = False) -> Program:
+        """The program of the network in training or evaluation; with `clone`, cloned for testing."""
+        key = (tuple(sorted(norm.items())), half, gradient, clone)
+        if key not in self.made:
+            self.made[key] = self._make(norm, half, self.paddle.static.Program(), gradient, clone)
+        return self.made[key]
+
+    def _make(self, norm: Norm, half: str, startup: Any, gradient: bool, clone: bool) -> Program:
+        static = self.paddle.static
+        main = static.Program()
+        first, last = self.graph["inputs"][0], self.graph["outputs"][0]
+        with static.program_guard(main, startup):
+            x = static.data("x", [None] + list(first["shape"][1:]), "float32")
+            x.stop_gradient = False
+            values = self._values(norm, half, x)
+            c = static.data(COTANGENT, [None] + list(last["shape"][1:]), "float32") if gradient else None
+        if clone:
+            main = main.clone(for_test=True)
+            block = main.global_block()
+            values = {name: block.var(value.name) for name, value in values.items()}
+            c = block.var(COTANGENT)
+        if not gradient:
+            return Program(main, values, None)
+        with static.program_guard(main, startup):
+            (dx,) = static.gradients([values[last["name"]]], [values[first["name"]]], [c])
+        return Program(main, values, dx)
+
+    def _values(self, norm: Norm, half: str, x: Any) -> Dict[str, Any]:
+        """What every node puts out, by tensor name; the input is among it."""
+        ranks = tensor_ranks(self.graph)
+        found = {self.graph["inputs"][0]["name"]: x}
+        for node in self.graph["nodes"]:
+            inputs = [found[name] for name in node["inputs"] if name in found]
+            if node["op"] in ROLES:
+                names = node["inputs"][1:]
+                weights = [self.weights[name] for name in names]
+                with self.paddle.utils.unique_name.guard(names[0] + "."):
+                    layer = LAYERS[node["op"]](self.paddle, node["attributes"], weights, ranks[node["inputs"][0]], norm)
+                getattr(layer, half)()
+                self.names.update((name, getattr(layer, role).name) for name, role in zip(names, ROLES[node["op"]]))
+                value = layer(*inputs)
+            else:
+                value = FUNCTIONS[node["op"]](self.paddle, node["attributes"], *inputs)
+            found[node["outputs"][0]] = value
+        return found
+
+
+def gradient(norm: Norm, half: str, clone: bool = False) -> Callable[..., Any]:
+    """Run the program with the gradient; one call does forward and backward."""
+
+    def call(paddle: Any, programs: Programs, x: Any, cotangent: Any, between: Between) -> Any:
+        program = programs.program(norm, half, gradient=True, clone=clone)
+        (dx,) = programs.run(program, {"x": x, COTANGENT: cotangent}, [program.gradient])
+        return dx
+
+    return call
+
+
+def prediction(norm: Norm, half: str) -> Callable[..., Any]:
+    """Run the program without."""
+
+    def call(paddle: Any, programs: Programs, x: Any) -> Any:
+        program = programs.program(norm, half, gradient=False)
+        (y,) = programs.run(program, {"x": x}, [program.values[programs.graph["outputs"][0]["name"]]])
+        return y
+
+    return call
+
+
+#: The documented prediction: a program made in evaluation, run.
+predict = prediction({}, "eval")
+
+for name, intent, half, norm, contract in (
+    ("train", "training", "train", {}, contracts.STATIC_TRAINING),
+    ("eval", "inference", "eval", {}, contracts.STATIC_TEST),
+    ("global-stats", "inference", "train", {"use_global_stats": True}, contracts.STATIC_GLOBAL),
+    ("batch-stats-eval", "training", "eval", {"use_global_stats": False}, contracts.MINI_BATCH),
+):
+    words = ", ".join("{}={}".format(key, value) for key, value in norm.items())
+    TABLE.mode(
+        "static.{}.gradients".format(name),
+        intent,
+        HEAD.format(words, half) + TAIL,
+        contract,
+        inference="static.eval.gradients",
+        training="static.train.gradients",
+        default=name != "batch-stats-eval",
+        static=True,
+    )(gradient(norm, half))
+    TABLE.mode(
+        "static.{}.run".format(name),
+        intent,
+        HEAD.format(words, half) + "exe.run(main, feed={'x': x}, fetch_list=[y])",
+        contract,
+        "prediction",
+        default=name == "eval",
+        static=True,
+    )(prediction(norm, half))
+TABLE.mode(
+    "static.clone-for-test.gradients",
+    "inference",
+    HEAD.format("", "train") + "main = main.clone(for_test=True)\nwith static.program_guard(main):\n" + TAIL,
+    contracts.CLONED,
+    inference="static.eval.gradients",
+    training="static.train.gradients",
+    static=True,
+)(gradient({}, "train", clone=True))

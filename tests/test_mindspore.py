@@ -1,0 +1,73 @@
+"""MindSpore: executed at once and compiled, and what a batch of one row does to its moving variance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from tests.conftest import Cells, SilentProgress, read_cells
+
+pytestmark = pytest.mark.large
+
+RELEASE = "mindspore@2.10.0"
+MODES = [
+    "pynative.train.grad",
+    "pynative.train.recompute",
+    "pynative.eval.grad",
+    "pynative.frozen.grad",
+    "pynative.batch-statistics.eval",
+    "pynative.moving-statistics.train",
+]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The seed and its batch in most modes, every network in prediction."""
+    folder = tmp_path_factory.mktemp("mindspore")
+    asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
+    run(asked, SilentProgress())
+    found = read_cells(folder)
+    everywhere = Job(
+        [RELEASE],
+        networks=["*"],
+        modes=["pynative.eval.call"],
+        scenarios=["predict-only"],
+        trials=1,
+        out=folder,
+    )
+    run(everywhere, SilentProgress())
+    return found | read_cells(folder)
+
+
+def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
+    return cells[f"{RELEASE}/{mode}/{network}/{scenario}"]
+
+
+@pytest.mark.parametrize("network", names())
+def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
+    found = cell(cells, "pynative.eval.call", network, "predict-only")
+    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+
+
+@pytest.mark.parametrize(("mode", "count"), [("pynative.train.grad", 1), ("pynative.train.recompute", 2)])
+def test_training_averages_unbiased_variances_once_for_each_forward_pass(cells: Cells, mode: str, count: int) -> None:
+    found = cell(cells, mode)
+    assert ["leak"] == found["findings"]
+    assert (count, "keep", "unbiased") == tuple(found["update"][key] for key in ("count", "convention", "variance"))
+
+
+@pytest.mark.parametrize("mode", ["pynative.eval.grad", "pynative.frozen.grad", "pynative.moving-statistics.train"])
+@pytest.mark.parametrize("network", ["seed", "seed-batch"])
+def test_what_normalizes_by_the_moving_statistics_leaves_them_alone(cells: Cells, mode: str, network: str) -> None:
+    assert ["clean"] == cell(cells, mode, network)["findings"]
+
+
+def test_one_row_makes_the_moving_variance_nan(cells: Cells) -> None:
+    assert {"leak", "corrupted"} == set(cell(cells, "pynative.train.grad", "seed")["findings"])
+
+
+def test_batch_statistics_in_evaluation_move_the_moving_ones(cells: Cells) -> None:
+    assert "state-moved" in cell(cells, "pynative.batch-statistics.eval")["findings"]

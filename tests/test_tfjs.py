@@ -1,0 +1,95 @@
+"""TensorFlow.js on Node: what `training` does to a gradient, and what the place of the channels does to the layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from crosscheck.runtimes.catalog import catalog
+from tests.conftest import Cells, SilentProgress, read_cells
+
+RELEASE = "tfjs@4.22.0"
+MODES = ["apply.train.grad", "apply.eval.grad", "predict.grad", "frozen.apply.train.grad", "channels-first.eval.grad"]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The seed, its batch and a convolution in some modes, every network in prediction."""
+    folder = tmp_path_factory.mktemp("tfjs")
+    networks = ["seed", "seed-batch", "conv"]
+    run(Job([RELEASE], networks=networks, modes=MODES, scenarios=["gradient"], trials=1, out=folder), SilentProgress())
+    found = read_cells(folder)
+    run(
+        Job([RELEASE], networks=["*"], modes=["predict"], scenarios=["predict-only"], trials=1, out=folder),
+        SilentProgress(),
+    )
+    run(
+        Job([RELEASE], networks=["conv"], modes=["save"], scenarios=["export"], trials=1, out=folder / "saved"),
+        SilentProgress(),
+    )
+    return found | read_cells(folder) | read_cells(folder / "saved")
+
+
+def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
+    return cells[f"{RELEASE}/{mode}/{network}/{scenario}"]
+
+
+@pytest.mark.large
+def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
+    found = cell(cells, "apply.train.grad", "seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("network", names())
+def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
+    found = cell(cells, "predict", network, "predict-only")
+    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    ("mode", "findings"),
+    [
+        ("apply.train.grad", ["leak"]),
+        ("apply.eval.grad", ["clean"]),
+        ("predict.grad", ["clean"]),
+        ("frozen.apply.train.grad", ["leak", "mode-ignored"]),
+    ],
+)
+@pytest.mark.parametrize("network", ["seed", "seed-batch", "conv"])
+def test_training_decides_and_trainable_does_not(cells: Cells, mode: str, findings: list[str], network: str) -> None:
+    assert findings == cell(cells, mode, network)["findings"]
+
+
+@pytest.mark.large
+def test_the_law_of_training(cells: Cells) -> None:
+    update = cell(cells, "apply.train.grad", "conv")["update"]
+    assert (1, "keep", "biased") == (update["count"], update["convention"], update["variance"])
+
+
+@pytest.mark.large
+def test_channels_in_the_first_place_are_normalized_by_one_anothers_statistics(cells: Cells) -> None:
+    assert "wrong-prediction" in cell(cells, "channels-first.eval.grad", "conv")["findings"]
+    assert ["clean"] == cell(cells, "channels-first.eval.grad", "seed-batch")["findings"]
+
+
+@pytest.mark.large
+def test_what_was_saved_predicts_as_before(cells: Cells) -> None:
+    assert ["clean"] == cell(cells, "save", "conv", "export")["findings"]
+
+
+def test_every_mode_that_is_declared_is_carried_out() -> None:
+    runtime = catalog()["tfjs"]
+    source = Path(runtime.folder, "adapter.js").read_text()
+    missing = [
+        mode.name
+        for mode in runtime.modes
+        if mode.asks != "export" and f'"{mode.name}"' not in source and f"\n  {mode.name}:" not in source
+    ]
+    assert missing == []
