@@ -148,6 +148,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
 
+    script = commands.add_parser("script", help="a cell as one Python file that needs its runtime and numpy alone")
+    script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
+    script.add_argument(
+        "--out",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="DIR",
+        help="the folder of the run (default crosscheck-out)",
+    )
+    script.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
+    script.add_argument("-o", "--output", type=Path, metavar="FILE.py", help="write it there instead of printing it")
+    script.set_defaults(command=_script)
+
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
     _add_run(report)
     report.add_argument(
@@ -260,10 +273,22 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
     return OK
 
 
-def _report(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck import report
+def _script(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.standalone.command import script, write
 
-    page = report.write(parsed.run, parsed.against)
+    text = script(parsed.out, parsed.cell, parsed.network)
+    if parsed.output is None:
+        sys.stdout.write(text)
+        return OK
+    write(text, parsed.output)
+    console.print(f"script: {parsed.output}, for `uv run`", markup=False, highlight=False, soft_wrap=True)
+    return OK
+
+
+def _report(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck import report, standalone
+
+    page = report.write(parsed.run, parsed.against, standalone.pieces)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)

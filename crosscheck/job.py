@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import crosscheck
-from crosscheck import report
+from crosscheck import report, standalone
 from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
@@ -148,7 +148,7 @@ def _run(
     if unchanged and (job.out / "report.html").exists():
         return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
     _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out)
+    report.write(job.out, scripts=standalone.pieces)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 

@@ -66,8 +66,9 @@ def _constants(model: onnx.ModelProto) -> dict[str, Array]:
         if node.op_type == "Identity" and node.input[0] in tensors:
             tensors[node.output[0]] = tensors[node.input[0]]
         if node.op_type == "Constant":
-            values = [item.t for item in node.attribute if item.name == "value"]
-            tensors.update({node.output[0]: numpy_helper.to_array(value) for value in values})
+            for item in node.attribute:
+                if item.name == "value":
+                    tensors[node.output[0]] = numpy_helper.to_array(item.t)
     return tensors
 
 
