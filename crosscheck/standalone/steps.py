@@ -70,7 +70,8 @@ class Numbers:
                 ", whose trials did not agree either" if self.report.get("chance") else "", ", ".join(self.differing)
             ))  # fmt: skip
             return 1
-        print("all {} agree with the report".format(self.compared))
+        told = "all {} agree with the report" if self.compared else "the report has none of these numbers"
+        print(told.format(self.compared))
         return 0
 
 
