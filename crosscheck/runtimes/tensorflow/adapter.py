@@ -1,0 +1,95 @@
+"""TensorFlow under the verbs that every runtime has.
+
+Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (the models' own), `exchange.py` (files), `graphs.py` (`tf.layers` and
+`tf.contrib.layers` in a graph) and `sessions.py` (Keras models in a graph).
+"""
+
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
+from crosscheck.runtimes.tensorflow import eager, exchange, graph_networks, graphs, methods, sessions
+
+TABLES = (eager.TABLE, methods.TABLE, exchange.TABLE, graphs.TABLE, graphs.CONTRIB, sessions.TABLE)
+ASKED = {name: asked for table in TABLES for name, asked in table.items()}
+
+#: Kind of a mode's networks -> (tf, network, shares, norm) -> model.
+BUILDERS: Dict[str, Callable[..., Any]] = {
+    "eager": eager.Eager,
+    "layers": graph_networks.Graph,
+    "contrib": graph_networks.Contrib,
+    "session": sessions.Session,
+}
+
+
+class TensorFlow(Adapter):
+    """Releases of the `tensorflow` and `tensorflow-cpu` packages, on the CPU."""
+
+    name = "tensorflow"
+    modes = tuple(asked.mode for asked in ASKED.values())
+
+    def load(self) -> str:
+        """Import TensorFlow, and Keras, which it leaves to be imported later; no device is looked for yet."""
+        import tensorflow as tf
+
+        dir(tf.keras.layers)
+        if hasattr(tf, "contrib"):
+            dir(tf.contrib.layers)
+        self.tf = tf
+        self.eager = not hasattr(tf, "placeholder")
+        return str(tf.__version__)
+
+    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
+        """The network as the mode's table writes it."""
+        asked = ASKED[mode]
+        model = BUILDERS[asked.kind](self.tf, network, shares, asked.norm)
+        if asked.prepare is not None:
+            asked.prepare(self.tf, model)
+        return model
+
+    def call(self, model: Model, mode: str) -> Callable[..., Any]:
+        """What carries out a mode of this model: made once, so that it is traced once."""
+        calls: Dict[str, Callable[..., Any]] = model.calls
+        if mode not in calls:
+            calls[mode] = ASKED[mode].make(self.tf, model)
+        return calls[mode]
+
+    def tensor(self, x: Array) -> Tensor:
+        """`tf.constant`; sessions are fed numpy's own arrays."""
+        return self.tf.constant(x) if self.eager else np.array(x)
+
+    def numpy(self, value: Tensor) -> Array:
+        """The numbers, once they are there."""
+        return np.array(value)
+
+    def predict(self, model: Model, x: Tensor) -> Tensor:
+        """The documented prediction of the model's kind."""
+        return model.predict(x)
+
+    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
+        """A mode that asks for a prediction."""
+        return self.call(model, mode)(x)
+
+    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        """A mode that asks for an input gradient."""
+        return self.call(model, mode)(x, cotangent, between)
+
+    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
+        """A mode that asks for files."""
+        return self.call(model, mode)(folder)
+
+    def state(self, model: Model) -> Dict[str, Tensor]:
+        """Every variable, and the flags that decide what layers do."""
+        return dict(model.state())
+
+    def parameters(self, model: Model) -> Dict[str, Tensor]:
+        """What users compare."""
+        return dict(model.parameters())
+
+    def flags(self) -> Dict[str, bool]:
+        """The global learning phase, where it is a number."""
+        if not self.eager or not hasattr(self.tf.keras.backend, "learning_phase"):
+            return {}
+        value = self.tf.keras.backend.learning_phase()
+        return {"learning_phase": bool(value)} if isinstance(value, (bool, int)) else {}

@@ -1,0 +1,31 @@
+"""What tinygrad's documentation says about the running statistics, for each way of asking; in our words, with links."""
+
+from crosscheck.probe.adapter import Contract
+
+LAYERS_PAGE = "https://docs.tinygrad.org/nn/"
+QUICKSTART_PAGE = "https://docs.tinygrad.org/quickstart/"
+JIT_PAGE = "https://docs.tinygrad.org/tinygrad/#tinygrad.engine.jit.TinyJit"
+
+TRAINING = Contract(
+    "undocumented",
+    "The training flag is said to change what layers such as batch normalization do; the page of the layer does not "
+    "mention the running statistics.",
+    LAYERS_PAGE,
+)
+EVALUATION = Contract(
+    "undocumented",
+    "Without the training flag the layer takes its running statistics; that they then stay is not said.",
+    LAYERS_PAGE,
+)
+FLAG = Contract(
+    "undocumented",
+    "Tensor.training was the flag up to 0.13. The next release reads the context variable TRAINING instead, and takes "
+    "the old attribute without a word.",
+    QUICKSTART_PAGE,
+)
+JIT = Contract(
+    "undocumented",
+    "From the second call on a jitted function is captured, then replayed; what it did besides is not mentioned.",
+    QUICKSTART_PAGE,
+)
+SAVED = Contract("stay", "A state dict is saved to safetensors and loaded from them.", LAYERS_PAGE)

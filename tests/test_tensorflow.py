@@ -1,0 +1,159 @@
+"""TensorFlow and Keras, installed by crosscheck itself: every network predicts; what each way of asking leaves behind.
+
+Large: several GB of environments, one of them for CPython 3.7 and one for CPython 3.6.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.networks import names
+from crosscheck.runtimes.catalog import catalog
+from tests.conftest import Cells, SilentProgress, read_cells
+
+RELEASES = [
+    "tensorflow@2.21.0",
+    "tensorflow@2.15.1",
+    "tensorflow@1.15.5",
+    "tensorflow@1.4.1",
+    "keras@3.15.1",
+    "keras@2.3.1",
+]
+#: A prediction in each release and on each backend, so that all ways of writing a network are among them.
+PREDICTION = {
+    "tensorflow@2.21.0": "call.eval",
+    "tensorflow@2.15.1": "graph.predict",
+    "tensorflow@1.15.5": "contrib.predict",
+    "tensorflow@1.4.1": "keras-session.predict",
+    "keras@3.15.1": "model.call.eval",
+    "keras@3.15.1+jax": "model.predict",
+    "keras@3.15.1+torch": "model.call.eval",
+    "keras@2.3.1": "session.predict",
+}
+ASKED = [
+    "tape.*",
+    "trainable-false.train",
+    "recompute.train",
+    "inside.train",
+    "graph.train*",
+    "contrib-in-place.train",
+    "k-function.train*",
+    "tf.tape.*",
+    "jax.grad.*",
+    "torch.grad.*",
+]
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "keras"])
+def test_a_mode_only_names_modes_that_its_release_has(runtime: str) -> None:
+    modes = {mode.name: mode for mode in catalog()[runtime].modes}
+    for release in catalog()[runtime].releases:
+        for mode in modes.values():
+            named = {mode.inference, mode.training} - {None}
+            if release.has(mode):
+                assert {name for name in named if not release.has(modes[name or ""])} == set(), (release, mode)
+
+
+@pytest.mark.parametrize(("version", "python"), [("2.21.0", "3.11"), ("2.15.1", "3.11")])
+def test_the_build_for_cpus_stands_in_for_the_package(version: str, python: str) -> None:
+    runtime = catalog()["tensorflow"]
+    release = next(release for release in runtime.releases if release.version == version)
+    lock = runtime.lock(release, release.variants[0]).read_text()
+    assert f"\ntensorflow-cpu=={version} " in lock
+    assert "\ntensorflow==" not in lock
+    assert python in release.python
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The seed and its batch in the modes above."""
+    folder = tmp_path_factory.mktemp("tensorflow")
+    targets = [*RELEASES, "keras@3.15.1+jax", "keras@3.15.1+torch"]
+    run(
+        Job(targets, networks=["seed", "seed-batch"], modes=ASKED, scenarios=["gradient"], out=folder), SilentProgress()
+    )
+    return read_cells(folder)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("target", PREDICTION)
+def test_every_network_predicts_what_the_oracle_does(target: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("predictions")
+    mode = PREDICTION[target]
+    job = Job([target], networks=["*"], modes=[mode], scenarios=["predict-only"], trials=1, out=folder)
+    run(job, SilentProgress())
+    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert {name: ("ok", ["clean"]) for name in names()} == found
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "tensorflow@2.21.0/tape.train",
+        "tensorflow@2.15.1/tape.train",
+        "tensorflow@2.15.1/graph.train.update-ops",
+        "tensorflow@1.15.5/contrib-in-place.train",
+        "tensorflow@1.4.1/graph.train.update-ops",
+        "keras@3.15.1/tf.tape.train",
+        "keras@3.15.1+jax/jax.grad.stateless.train.adopted",
+        "keras@3.15.1+torch/torch.grad.train",
+        "keras@2.3.1/k-function.train.updates",
+    ],
+)
+def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
+    cell = cells[f"{mode}/seed/gradient"]
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in cell["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in cell["prediction_after"][0]]
+    assert ["leak"] == cell["findings"]
+    assert 1 == cell["update"]["count"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "tensorflow@2.21.0/tape.unset",
+        "tensorflow@2.21.0/trainable-false.train",
+        "tensorflow@2.15.1/inside.train",
+        "tensorflow@1.15.5/graph.train",
+        "tensorflow@1.4.1/k-function.train",
+        "keras@3.15.1/tf.tape.stateless.train.dropped",
+        "keras@3.15.1+jax/jax.grad.stateless.train.dropped",
+        "keras@3.15.1+torch/torch.grad.trainable-false.train",
+        "keras@2.3.1/k-function.train",
+    ],
+)
+def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("release", ["2.15.1", "2.21.0"])
+def test_recomputation_updates_twice_forward_and_backward(cells: Cells, release: str) -> None:
+    update = cells[f"tensorflow@{release}/recompute.train/seed-batch/gradient"]["update"]
+    assert ("both", 2) == (update["when"], update["count"])
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "tensorflow@2.21.0/inside.train",
+        "keras@3.15.1/tf.tape.inside.train",
+        "keras@3.15.1+torch/torch.grad.inside.train",
+    ],
+)
+def test_keras_3_trains_an_inner_network_that_was_called_for_inference(cells: Cells, mode: str) -> None:
+    assert ["leak", "mode-ignored"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.large
+def test_a_plain_call_in_training_under_jax_grad_poisons_the_network(cells: Cells) -> None:
+    assert "poisoned" in cells["keras@3.15.1+jax/jax.grad.train/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.large
+def test_the_mode_of_the_torch_module_is_not_the_mode_of_the_network(cells: Cells) -> None:
+    assert ["mode-ignored"] == cells["keras@3.15.1+torch/torch.grad.module-train/seed-batch/gradient"]["findings"]
