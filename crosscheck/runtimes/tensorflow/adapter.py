@@ -1,7 +1,7 @@
 """TensorFlow under the verbs that every runtime has.
 
-Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (the models' own), `exchange.py` (files), `graphs.py` (`tf.layers` and
-`tf.contrib.layers` in a graph) and `sessions.py` (Keras models in a graph).
+Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (such models' own), `exchange.py` (their files),
+`graphs.py` (`tf.layers` and `tf.contrib.layers` in a graph) and `sessions.py` (Keras models in a graph).
 """
 
 from typing import Any, Callable, Dict, Optional
