@@ -1,6 +1,6 @@
 """Takes the README's pictures of the report of a finished run.
 
-`uv run python -m tests.browser.screenshots [RUN]`; without RUN it is the last run here.
+`uv run python -m tests.browser.screenshots RUN [NAME ...]` takes all of them, or those of these names.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ FOLDER = Path(__file__).parent / "screenshots"
 
 def main() -> int:
     """Write a PNG for each of the pictures."""
-    run = Path(sys.argv[1] if len(sys.argv) > 1 else "crosscheck-out").resolve()
+    run, names = Path(sys.argv[1]).resolve(), sys.argv[2:] or list(PICTURES)
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name, (width, height, scheme, fragment, target) in PICTURES.items():
+        for name in names:
+            width, height, scheme, fragment, target = PICTURES[name]
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
             page = context.new_page()
             page.goto((run / "report.html").as_uri() + fragment)

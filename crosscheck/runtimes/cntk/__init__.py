@@ -1,0 +1,1 @@
+"""CNTK: its release, its operators, and each way in which it can be asked for an input gradient."""

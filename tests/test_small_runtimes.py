@@ -1,0 +1,140 @@
+"""Chainer, tinygrad, MLX, Theano and CNTK: the small autograd runtimes, installed and asked by crosscheck itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crosscheck.job import Job, run
+from crosscheck.runtimes.catalog import catalog
+from crosscheck.runtimes.cntk import adapter as cntk
+from tests.conftest import Cells, SilentProgress, read_cells
+
+CHAINER, MLX = "chainer@7.8.1", "mlx@0.32.4"
+MODELS = Path(__file__).parent.parent / "models"
+NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/network.onnx"))
+
+
+def measured(folder: Path, what: str, modes: list[str], networks: list[str], scenario: str = "gradient") -> Cells:
+    """Every cell of these modes; a name that a release lacks is told by its status."""
+    job = Job([what], networks=networks, modes=modes, scenarios=[scenario], everything=True, out=folder)
+    run(job, SilentProgress())
+    return read_cells(folder)
+
+
+@pytest.fixture(scope="module")
+def chainer(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    modes = ["default.backward", "default.forget", "eval.grad", "eval-thread.backward", "finetune-counted.default"]
+    return measured(tmp_path_factory.mktemp("chainer"), CHAINER, modes, ["seed", "seed-batch"])
+
+
+@pytest.fixture(scope="module")
+def mlx(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    modes = ["train.grad", "eval.grad", "train.core-checkpoint", "compiled-state.train"]
+    return measured(tmp_path_factory.mktemp("mlx"), MLX, modes, ["seed", "seed-batch"])
+
+
+def test_chainer_trains_unless_told_otherwise_and_gives_the_example_of_2017(chainer: Cells) -> None:
+    cell = chainer[f"{CHAINER}/default.backward/seed/gradient"]
+    assert [pytest.approx([0.284447, 0.379263], abs=1e-6)] == cell["prediction_after"]
+    assert ["leak"] == cell["findings"]
+    assert ("forward", 1, "keep") == tuple(cell["update"][key] for key in ("when", "count", "convention"))
+
+
+def test_chainer_in_evaluation_leaves_the_network_as_it_was(chainer: Cells) -> None:
+    assert ["clean"] == chainer[f"{CHAINER}/eval.grad/seed-batch/gradient"]["findings"]
+
+
+def test_chainers_configuration_does_not_reach_another_thread(chainer: Cells) -> None:
+    cell = chainer[f"{CHAINER}/eval-thread.backward/seed-batch/gradient"]
+    assert {"leak", "mode-ignored"} == set(cell["findings"])
+
+
+def test_chainers_fine_tuning_is_a_cumulative_average(chainer: Cells) -> None:
+    update = chainer[f"{CHAINER}/finetune-counted.default/seed-batch/gradient"]["update"]
+    assert ("cumulative", "unbiased") == (update["average"], update["variance"])
+
+
+def test_chainers_forget_updates_once(chainer: Cells) -> None:
+    assert 1 == chainer[f"{CHAINER}/default.forget/seed-batch/gradient"]["update"]["count"]
+
+
+def test_mlx_moves_statistics_once_and_twice_under_a_checkpoint(mlx: Cells) -> None:
+    counts = [
+        mlx[f"{MLX}/{mode}/seed-batch/gradient"]["update"]["count"]
+        for mode in ("train.grad", "train.core-checkpoint", "compiled-state.train")
+    ]
+    assert [1, 2, 1] == counts
+
+
+def test_mlx_in_evaluation_leaves_the_network_as_it_was(mlx: Cells) -> None:
+    assert ["clean"] == mlx[f"{MLX}/eval.grad/seed-batch/gradient"]["findings"]
+
+
+def test_mlx_does_not_train_on_one_row(mlx: Cells) -> None:
+    cell = mlx[f"{MLX}/train.grad/seed/gradient"]
+    assert "refused" == cell["status"]
+    assert "more than one value per channel" in cell["reason"]
+
+
+def test_each_default_call_and_each_mode_for_comparison_is_one_of_the_runtimes_modes() -> None:
+    for name in ("chainer", "cntk", "mlx", "theano", "tinygrad"):
+        runtime = catalog()[name]
+        modes = {mode.name: mode for mode in runtime.modes}
+        assert runtime.default_call in modes
+        for mode in modes.values():
+            assert {mode.inference, mode.training} - {None} <= modes.keys(), mode.name
+            assert mode.contract.link.startswith("https://"), mode.name
+
+
+def test_cntk_without_open_mpi_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cntk, "OPEN_MPI", (str(tmp_path),))
+    with pytest.raises(ImportError, match="apt-get install libopenmpi3"):
+        cntk.link_open_mpi(str(tmp_path))
+
+
+def test_cntk_finds_open_mpi_under_the_names_of_its_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries, folder = tmp_path / "libraries", tmp_path / "server"
+    for place in (libraries, folder):
+        place.mkdir()
+    for name in ("libmpi.so.40", "libmpi_cxx.so.40", "libhwloc.so.15"):
+        (libraries / name).write_text(name)
+    monkeypatch.setattr(cntk, "OPEN_MPI", ("/nowhere", str(libraries)))
+    cntk.link_open_mpi(str(folder))
+    assert "libmpi.so.40" == (folder / "libmpi.so.12").read_text()
+    assert "libmpi_cxx.so.40" == (folder / "libmpi_cxx.so.1").read_text()
+    assert "libhwloc.so.15" == (folder / "libhwloc.so.15").read_text()
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("target", [CHAINER, MLX, "theano@1.0.5"])
+def test_all_shipped_networks_predict_what_the_oracle_says(target: str, tmp_path: Path) -> None:
+    found = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
+    assert set(NETWORKS) == {cell["network"] for cell in found.values()}
+    assert {"ok"} == {cell["status"] for cell in found.values()}
+    assert {("clean",)} == {tuple(cell["findings"]) for cell in found.values()}
+
+
+@pytest.mark.large
+def test_chainers_forget_updated_twice_before_release_5_4(tmp_path: Path) -> None:
+    update = measured(tmp_path, "chainer@4.5.0", ["default.forget"], ["seed-batch"])
+    (cell,) = update.values()
+    assert (2, "both") == (cell["update"]["count"], cell["update"]["when"])
+
+
+@pytest.mark.large
+def test_theanos_default_update_moves_statistics_in_evaluation(tmp_path: Path) -> None:
+    found = measured(tmp_path, "theano@1.0.5", ["eval.grad", "default-update.eval"], ["seed-batch"])
+    assert ["clean"] == found["theano@1.0.5/eval.grad/seed-batch/gradient"]["findings"]
+    assert "leak" in found["theano@1.0.5/default-update.eval/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("release", "findings"), [("0.13.0", {"leak"}), ("0.10.3", {"leak", "wrong-gradient"})])
+def test_tinygrad_0_10_loses_the_gradient_where_a_statistic_is_read_early(
+    release: str, findings: set[str], tmp_path: Path
+) -> None:
+    found = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
+    (cell,) = found.values()
+    assert findings == set(cell["findings"])
