@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,18 @@ def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) ->
     assert second.unchanged
     assert first.findings == second.findings
     assert written == (tmp_path / "cells.jsonl").stat().st_mtime_ns
+
+
+def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy) -> None:
+    # With two processes several trials are under way when the first one is refused.
+    options: dict[str, Any] = {
+        "modes": ["refused", "crash"],
+        "networks": ["seed", "seed-batch", "conv"],
+        "trials": 4,
+        "jobs": 2,
+    }
+    run_toy(**options)
+    assert run_toy(**options).unchanged
 
 
 def test_another_selection_uses_what_is_there(run_toy: RunToy, progress: SilentProgress) -> None:

@@ -52,6 +52,11 @@ def test_without_a_version_the_default_releases() -> None:
     assert default == {name for name in selected("mxnet") if "+" not in name}
 
 
+def test_a_runtime_outside_the_default_matrix_is_its_newest_release_when_named() -> None:
+    assert [f"torch@{catalog()['torch'].releases[-1].version}"] == selected("torch")
+    assert not [target for target in selected() if target.startswith("torch@")]
+
+
 def test_a_word_said_twice_counts_once() -> None:
     assert ["mxnet@1.9.1"] == selected("mxnet@1.9.1", "mxnet@1.9.1..")
 

@@ -143,10 +143,13 @@ class Ledger:
             self.done.statuses[name] = (status_of(environment), str(environment), "")
             return
         cell = self._cells[name] = _UnderWay(planned)
+        failed = False
         for trial in planned.trials:
-            self._queue(cell, trial)
-            if self._have.get(cell.keys[trial], Status.OK) not in WORTH_MORE:
-                break
+            key = self._key(planned, trial)
+            # After one that failed no other is run; but one that was under way beside it was recorded, and counts.
+            if not failed or key in self._have:
+                self._queue(cell, trial)
+            failed = failed or self._have.get(key, Status.OK) not in WORTH_MORE
         self._settle(cell)
 
     def _environment(self, target: Target) -> Environment | EnvironmentFailure:
@@ -157,11 +160,15 @@ class Ledger:
                 return failure
         return self.done.environments[target.id]
 
+    def _key(self, planned: Planned, trial: Trial) -> str:
+        """Under which the journal has the trial."""
+        target = planned.target
+        return cache.key(planned, trial, self.done.environments[target.id], self.isolation_of(target))
+
     def _queue(self, cell: _UnderWay, trial: Trial) -> None:
         """Have a trial run unless the journal has it."""
         target = cell.planned.target
-        key = cache.key(cell.planned, trial, self.done.environments[target.id], self.isolation_of(target))
-        cell.keys[trial] = key
+        key = cell.keys[trial] = self._key(cell.planned, trial)
         if key in self._have:
             self.done.reused += 1
             return

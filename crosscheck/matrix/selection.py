@@ -48,8 +48,14 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
                 f"'{word}' names no release. Write for example {name}@{catalog[name].releases[-1].version}."
             )
         runtime = catalog[name]
-        for release in _releases(runtime, version) if at else runtime.releases:
-            found += _variants(runtime, release, variant if plus else None, named=bool(at), everything=everything)
+        here = [
+            target
+            for release in (_releases(runtime, version) if at else runtime.releases)
+            for target in _variants(runtime, release, variant if plus else None, named=bool(at), everything=everything)
+        ]
+        if words and not here:  # named, and too large for the default matrix: its newest release
+            here += _variants(runtime, runtime.releases[-1], None, named=True, everything=everything)
+        found += here
     return list(dict.fromkeys(found))
 
 
