@@ -17,11 +17,8 @@ from playwright.sync_api import Browser
 
 from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import Runtime
-from tests.browser.conftest import chromium
 from tests.conftest import SilentProgress
 from tests.test_report import Page
-
-__all__ = ["chromium"]
 
 MODES = ["inference", "training", "predict", "leak-both", "wrong-gradient", "racy", "refused", "corrupted"]
 #: A number with a fraction or an exponent; whole ones are counts, which are counted again below.
