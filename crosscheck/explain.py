@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
-from crosscheck.errors import UsageError
 from crosscheck.report.records import JudgedCell
 
 __all__ = ["explain"]
@@ -24,11 +22,8 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
 
     Raises UsageError for a cell that the run in `folder` does not have, with the nearest ids.
     """
-    cells = {cell["id"]: cell for cell in report.read_cells(folder / "cells.jsonl")}
-    if cell_id not in cells:
-        close = difflib.get_close_matches(cell_id, cells, n=3, cutoff=0.0)
-        raise UsageError(f"{folder} has no cell '{cell_id}'. Nearest: {', '.join(close) or 'none, it has no cells'}.")
-    cell = cells[cell_id]
+    cells = report.read_cells(folder / "cells.jsonl")
+    cell = report.pick(cells, cell_id, folder)
     console.print(f"[bold]{escape(cell['id'])}[/bold]", highlight=False)
     rows = [
         ("call", cell["call"]),
@@ -42,7 +37,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("update", _errors(cell["update"])),
         ("state changes", _errors(cell["state_changes"])),
         ("first layer that differs", _errors(cell["first_layer"])),
-        *((f"{finding} in", _releases(cell, finding, cells.values())) for finding in cell["findings"]),
+        *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell["findings"]),
         ("measure it again", cell["reproduce"]),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)

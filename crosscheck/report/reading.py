@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.report.order import by_version, distinct
 from crosscheck.report.records import PLAIN, JudgedCell, ModeFacts, Run
 
-__all__ = ["derived_run", "read_cells", "read_run"]
+__all__ = ["derived_run", "pick", "read_cells", "read_run"]
 
 SCHEMA = 1
 
@@ -79,6 +80,15 @@ def read_cells(path: Path) -> list[JudgedCell]:
     file = path if path.is_file() or path.suffix == ".jsonl" else path / "cells.jsonl"
     lines = enumerate(_text(file).split("\n"), 1)
     return [_cell(line, f"{file}, line {number}") for number, line in lines if line.strip()]
+
+
+def pick(cells: Sequence[JudgedCell], cell_id: str, folder: Path) -> JudgedCell:
+    """Find a cell of the run in `folder`. Raises UsageError, with the nearest ids, where it has none of that id."""
+    by_id = {cell["id"]: cell for cell in cells}
+    if cell_id not in by_id:
+        close = difflib.get_close_matches(cell_id, by_id, n=3, cutoff=0.0)
+        raise UsageError(f"{folder} has no cell '{cell_id}'. Nearest: {', '.join(close) or 'none, it has no cells'}.")
+    return by_id[cell_id]
 
 
 def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.errors import CrosscheckError
 from crosscheck.networks import load
-from crosscheck.report import read_cells
+from crosscheck.report import pick, read_cells
 from crosscheck.standalone.script import composed
 
 __all__ = ["script", "write"]
@@ -18,11 +17,8 @@ def script(folder: Path, cell_id: str, network: str | None = None) -> str:
 
     Raises UsageError for a cell that the run does not have, with the nearest ids, and NoScript where there is none.
     """
-    cells = {cell["id"]: cell for cell in read_cells(folder / "cells.jsonl")}
-    if cell_id not in cells:
-        close = difflib.get_close_matches(cell_id, cells, n=3, cutoff=0.0)
-        raise UsageError(f"{folder} has no cell '{cell_id}'. Nearest: {', '.join(close) or 'none, it has no cells'}.")
-    return "".join(composed(cells[cell_id], None if network is None else load(network)))
+    cell = pick(read_cells(folder / "cells.jsonl"), cell_id, folder)
+    return "".join(composed(cell, None if network is None else load(network)))
 
 
 def write(text: str, path: Path) -> None:
