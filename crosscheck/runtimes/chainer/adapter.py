@@ -1,18 +1,20 @@
 """Chainer under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
+import functools
 import warnings
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, NotInRelease, Tensor
+from crosscheck.probe.adapter import Array, Network, NotInRelease, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.chainer import modes, networks
 from crosscheck.runtimes.chainer.networks import Model, array_of
 
 ASKED = modes.TABLE
 
 
-class Chainer(Adapter):
+class Chainer(TableAdapter):
     """Releases of the `chainer` package, on the CPU."""
 
     name = "chainer"
@@ -43,18 +45,10 @@ class Chainer(Adapter):
         """In evaluation, without a graph."""
         return modes.predict(self.chainer, model.chain, x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.chainer, model.chain, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.chainer, model.chain, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        exported: Model = ASKED[mode].call(self.chainer, model, folder)
-        return exported
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode: of the chain; of exports, of all that is known of it."""
+        asked = ASKED[mode]
+        return functools.partial(asked.call, self.chainer, model if asked.mode.asks == "export" else model.chain)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and persistent values, and what else a call may leave behind.

@@ -1,18 +1,20 @@
-"""Each way of asking Chainer: by the configuration's `train`, and by what else users do for or against updates."""
+"""Each way of asking Chainer: by the configuration's `train`, and by what else users do for or against updates.
+
+Names begin with what the configuration's `train` is in the forward pass: `default` (nobody touched it), `train` or
+`eval`; else with what is done to the network or to its layers first. The intent is that of the forward pass.
+"""
 
 import copy
 import os
 import threading
-from typing import Any, Callable, List
+from typing import Any, List
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import Between, Call, Norm, Table
 from crosscheck.runtimes.chainer import contracts
 from crosscheck.runtimes.chainer.networks import Model, array_of
-from crosscheck.runtimes.chainer.table import Call, Norm, Table
 
-TABLE = Table()
-
-Between = Callable[[], None]
+TABLE = Table(inference="eval.grad", training="default.grad")
 
 BACKWARD = "y = net(x)\ny.grad = cotangent\nnet.cleargrads()\ny.backward()\nx.grad"
 GRAD = "dx, = chainer.grad([net(x)], [x], [cotangent])"

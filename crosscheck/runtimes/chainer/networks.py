@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
-from crosscheck.runtimes.chainer.table import Norm
+from crosscheck.probe.modes import Norm
 
 #: Operator -> what its link calls the node's inputs after the first.
 ROLES = {

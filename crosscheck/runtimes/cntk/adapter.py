@@ -1,13 +1,15 @@
 """CNTK under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
+import functools
 import glob
 import os
 import warnings
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.cntk import modes
 from crosscheck.runtimes.cntk.networks import Model
 
@@ -19,7 +21,7 @@ OPEN_MPI = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64/openmpi/lib", "~/.local/lib
 LINKS = {"libmpi.so.12": "libmpi.so.40", "libmpi_cxx.so.1": "libmpi_cxx.so.40"}
 
 
-class Cntk(Adapter):
+class Cntk(TableAdapter):
     """The last release of the `cntk` package, on the CPU."""
 
     name = "cntk"
@@ -51,17 +53,9 @@ class Cntk(Adapter):
         """`eval`."""
         return modes.predict(self.cntk, model, x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.cntk, model, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.cntk, model, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Any]:
-        """A mode that asks for files."""
-        return ASKED[mode].call(self.cntk, model, folder)
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode."""
+        return functools.partial(ASKED[mode].call, self.cntk, model)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and constants; `<node>.updates` is how many batches of the probe input's size a layer counted."""

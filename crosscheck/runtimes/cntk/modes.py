@@ -1,48 +1,16 @@
 """Each way of asking CNTK: by grad, by forward and backward, of a clone, and with other time constants."""
 
 import os
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any
 
-from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.probe.modes import Between, Call, Table
 from crosscheck.runtimes.cntk import contracts
-from crosscheck.runtimes.cntk.networks import Model, Norm
+from crosscheck.runtimes.cntk.networks import Model
 
-Between = Callable[[], None]
-#: (cntk, model, x, cotangent, between) -> dx, (cntk, model, x) -> y, or (cntk, model, folder) -> model.
-Call = Callable[..., Any]
-
-PLAIN: Norm = {}
 INFINITE = float("inf")
 
-
-class Asked(NamedTuple):
-    """A mode, what carries it out, and what batch normalizations of its model are told of time constants."""
-
-    mode: Mode
-    call: Call
-    norm: Norm
-
-
-TABLE: Dict[str, Asked] = {}
-
-
-def mode(
-    name: str,
-    intent: str,
-    call: str,
-    contract: Contract,
-    asks: str = "gradient",
-    training: Optional[str] = None,
-    norm: Norm = PLAIN,
-) -> Callable[[Call], Call]:
-    """Enter the decorated function; the arguments are those of `Mode`. No mode gives the inference-mode gradient."""
-
-    def enter(function: Call) -> Call:
-        TABLE[name] = Asked(Mode(name, intent, asks, call, contract, training=training), function, norm)
-        return function
-
-    return enter
-
+#: No mode gives the inference-mode gradient.
+TABLE = Table(default=True)
 
 LOSS = "loss = C.reduce_sum(net * cotangent)\n"
 GRAD = LOSS + "dx = loss.grad({x: image, cotangent: seed}, wrt=[x])"
@@ -56,13 +24,13 @@ def of_sum(cntk: Any, net: Any, variable: Any, x: Any, cotangent: Any) -> Any:
     return loss.grad({variable: x, seed: cotangent}, wrt=[variable])
 
 
-@mode("grad", "training", GRAD, contracts.GRADIENT)
+@TABLE.mode("grad", "training", GRAD, contracts.GRADIENT)
 def grad(cntk: Any, model: Model, x: Any, cotangent: Any, between: Between) -> Any:
     """`grad`, which is the documented way."""
     return of_sum(cntk, model.net, model.x, x, cotangent)
 
 
-@mode(
+@TABLE.mode(
     "forward-keep.backward",
     "training",
     KEEP + "dx = net.backward(state, {net.output: seed}, {x})[x]",
@@ -87,7 +55,7 @@ def cloned(method: str) -> Call:
 
 
 for method, contract in (("share", contracts.SHARED), ("clone", contracts.COPIED), ("freeze", contracts.FROZEN)):
-    mode(
+    TABLE.mode(
         "clone-{}.grad".format(method),
         "inference" if method == "freeze" else "training",
         "twin = net.clone('{}', {{x: new_x}})\n".format(method) + GRAD.replace("net", "twin").replace("x:", "new_x:"),
@@ -95,7 +63,7 @@ for method, contract in (("share", contracts.SHARED), ("clone", contracts.COPIED
         training="grad" if method == "freeze" else None,
     )(cloned(method))
 
-mode(
+TABLE.mode(
     "blend-infinite.grad",
     "inference",
     "C.batch_normalization(..., blend_time_constant=inf)\n" + GRAD,
@@ -103,14 +71,14 @@ mode(
     training="grad",
     norm={"blend_time_constant": INFINITE},
 )(grad)
-mode(
+TABLE.mode(
     "normalization-infinite.grad",
     "training",
     "C.batch_normalization(..., normalization_time_constant=inf)\n" + GRAD,
     contracts.NORMALIZATION,
     norm={"normalization_time_constant": INFINITE},
 )(grad)
-mode(
+TABLE.mode(
     "both-infinite.grad",
     "inference",
     "C.batch_normalization(..., normalization_time_constant=inf, blend_time_constant=inf)\n" + GRAD,
@@ -118,7 +86,7 @@ mode(
     training="grad",
     norm={"normalization_time_constant": INFINITE, "blend_time_constant": INFINITE},
 )(grad)
-mode(
+TABLE.mode(
     "cumulative.grad",
     "training",
     "C.batch_normalization(..., normalization_time_constant=-1)\n" + GRAD,
@@ -127,20 +95,20 @@ mode(
 )(grad)
 
 
-@mode("predict", "inference", "net.eval({x: image})", contracts.EVALUATION, "prediction")
+@TABLE.mode("predict", "inference", "net.eval({x: image})", contracts.EVALUATION, "prediction")
 def predict(cntk: Any, model: Model, x: Any) -> Any:
     """`eval`."""
     return model.net.eval({model.x: x})
 
 
-@mode("forward", "inference", "net.forward({x: image})", contracts.EVALUATION, "prediction")
+@TABLE.mode("forward", "inference", "net.forward({x: image})", contracts.EVALUATION, "prediction")
 def forward(cntk: Any, model: Model, x: Any) -> Any:
     """`forward`, which keeps nothing unless it is told to."""
     _, outputs = model.net.forward({model.x: x}, [model.net.output])
     return outputs[model.net.output]
 
 
-@mode("forward-keep.forward", "inference", KEEP + "outputs[net.output]", contracts.KEPT, "prediction")
+@TABLE.mode("forward-keep.forward", "inference", KEEP + "outputs[net.output]", contracts.KEPT, "prediction")
 def forward_keep(cntk: Any, model: Model, x: Any) -> Any:
     """`forward`, told to keep what `backward` needs, and no backward."""
     _, outputs = model.net.forward({model.x: x}, [model.net.output], {model.net.output})
@@ -166,8 +134,10 @@ def saved(ending: str, form: str) -> Call:
     return ask
 
 
-mode("save", "inference", "net.save(path)\nC.Function.load(path)", contracts.SAVED, "export")(saved("model", "CNTKv2"))
-mode(
+TABLE.mode("save", "inference", "net.save(path)\nC.Function.load(path)", contracts.SAVED, "export")(
+    saved("model", "CNTKv2")
+)
+TABLE.mode(
     "save-onnx",
     "inference",
     "net.save(path, format=C.ModelFormat.ONNX)\nC.Function.load(path, format=C.ModelFormat.ONNX)",

@@ -6,9 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 
 from crosscheck.probe.adapter import Network
-
-#: What `C.batch_normalization` is told of time constants; without a word: what gives ONNX's momentum.
-Norm = Mapping[str, float]
+from crosscheck.probe.modes import Norm
 
 #: How many batches the statistics are said to stem from: without any, CNTK refuses to predict.
 COUNTED = 6

@@ -5,12 +5,12 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.equinox import contracts
 from crosscheck.runtimes.equinox.graph import BATCH, FUNCTIONS, KEYS, Node, convolution, dense, nodes
 from crosscheck.runtimes.equinox.stateful import shaped
-from crosscheck.runtimes.equinox.table import Call, Make, Table
 
-TABLE = Table()
+TABLE = Table(until="0.10.2", kind="experimental")
 
 
 class Hidden:
@@ -119,7 +119,7 @@ def gradient(tree_inference: bool = False, compiled: bool = True, checkpoint: bo
 
         call = eqx.filter_jit(input_gradient) if compiled else input_gradient
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             return call(eqx.tree_inference(hidden.model, True) if tree_inference else hidden.model, x, cotangent)
 
         return ask
@@ -132,7 +132,7 @@ def apart(eqx: Any, jax: Any, hidden: Hidden) -> Call:
     forward = eqx.filter_jit(lambda model, x: jax.vjp(batched(jax, model), x))
     backward = eqx.filter_jit(lambda pull_back, cotangent: pull_back(cotangent))
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         _, pull_back = forward(hidden.model, x)
         between()
         return backward(pull_back, cotangent)[0]

@@ -1,13 +1,20 @@
-"""From 0.11 on: every way of asking a network that takes a state and returns a new one."""
+"""From 0.11 on: every way of asking a network that takes a state and returns a new one.
+
+A name begins with the kind of batch normalization: `batch` and `ema` are modes of `eqx.nn.BatchNorm`. A `fresh` layer
+was given the network's statistics by hand and knows of no batch yet; others have long been trained. `adopted` or
+`dropped` is what the user does with the state that comes back.
+"""
 
 import os
 from typing import Any, Callable
 
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.equinox import contracts
 from crosscheck.runtimes.equinox.stateful import Passed, batched
-from crosscheck.runtimes.equinox.table import Call, Make, Table
 
 TABLE = Table()
+#: Kind of batch normalization -> the first release that has it.
+SINCE = {"batch": "0.13.0", "ema": "0.11.0"}
 
 
 def gradient(prepare: Callable[[Any, Any], Any], adopt: bool, compiled: bool = True, **flag: bool) -> Make:
@@ -26,7 +33,7 @@ def gradient(prepare: Callable[[Any, Any], Any], adopt: bool, compiled: bool = T
 
         call = eqx.filter_jit(input_gradient) if compiled else input_gradient
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             dx, state = call(prepare(eqx, kept.model), kept.kept["state"], x, cotangent)
             if adopt:
                 kept.kept["state"] = state
@@ -77,7 +84,7 @@ def apart(eqx: Any, jax: Any, kept: Passed) -> Call:
     forward = eqx.filter_jit(apply)
     backward = eqx.filter_jit(lambda pull_back, cotangent: pull_back(cotangent))
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         _, pull_back, state = forward(kept.model, kept.kept["state"], x)
         kept.kept["state"] = state
         between()
@@ -140,6 +147,8 @@ def enter(norm: str) -> None:
             inference=norm + (".fresh" if name.startswith("fresh") else "") + ".inference-mode.grad",
             training=norm + (".fresh" if name.startswith("fresh") else "") + ".train.grad.adopted",
             asks=asks,
+            since=SINCE[norm],
+            kind=norm,
             default=norm == "batch" and name in DEFAULT,
         )(make)
 

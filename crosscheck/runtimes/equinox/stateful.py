@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.modes import Call
 from crosscheck.runtimes.equinox.graph import BATCH, FUNCTIONS, KEYS, Node, convolution, dense, nodes
-from crosscheck.runtimes.equinox.table import Call
 
 #: How many batches a layer with statistics has seen, unless it is fresh: enough that momentum to that power is 0.
 LONG_TRAINED = 100000

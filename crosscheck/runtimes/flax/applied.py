@@ -3,8 +3,8 @@
 from typing import Any, Dict, Optional
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.modes import Call
 from crosscheck.runtimes.flax.graph import Node, convolution, from_flax, nodes, normalization, places, run, to_flax
-from crosscheck.runtimes.flax.table import Call
 
 
 class Applied:

@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.modes import Call
 from crosscheck.runtimes.flax.graph import Node, convolution, from_flax, nodes, normalization, places, run, to_flax
-from crosscheck.runtimes.flax.table import Call
 
 
 class Held:

@@ -1,13 +1,17 @@
-"""linen: a network is a function of its variables, and `apply` returns the new statistics beside the output."""
+"""linen: a network is a function of its variables, and `apply` returns the new statistics beside the output.
+
+Names say what the user does with those: `adopted` or `dropped`. Functions are compiled by `jit`, as in Flax's guides,
+unless the name says `eager` or the mode is about what happens without.
+"""
 
 import os
 from typing import Any, Callable
 
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.flax import contracts
 from crosscheck.runtimes.flax.applied import Applied
-from crosscheck.runtimes.flax.table import Call, Make, Table
 
-TABLE = Table()
+TABLE = Table(inference="linen.eval.grad", training="linen.train.grad.adopted")
 
 
 @TABLE.mode(
@@ -48,7 +52,7 @@ def mutable(train: bool, adopt: bool, net: Callable[[Any, Any], Any], compiled: 
 
         call = jax.jit(input_gradient) if compiled else input_gradient
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             dx, updates = call(model.variables, x, cotangent)
             if adopt:
                 model.variables.update(updates)
@@ -112,7 +116,7 @@ TABLE.mode("linen.train.remat.adopted", "training", REMAT + TRAIN + ADOPT, contr
 def train_immutable(flax: Any, jax: Any, model: Applied) -> Call:
     """Training mode, and the collection not declared mutable."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         return jax.grad(lambda x: (model.net.apply(model.variables, x, train=True) * cotangent).sum())(x)
 
     return ask
@@ -133,7 +137,7 @@ def train_vjp(flax: Any, jax: Any, model: Applied) -> Call:
 
     forward, backward = jax.jit(apply), jax.jit(lambda pull_back, cotangent: pull_back(cotangent))
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         _, pull_back, updates = forward(model.variables, x)
         model.variables.update(updates)
         between()
@@ -162,7 +166,7 @@ def train_lifted(flax: Any, jax: Any, model: Applied) -> Call:
 
     call = jax.jit(apply)
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         dx, updates = call(model.variables, x, cotangent)
         model.variables.update(updates)
         return dx
@@ -203,7 +207,7 @@ def train_donated(flax: Any, jax: Any, model: Applied) -> Call:
 def bind_eval(flax: Any, jax: Any, model: Applied) -> Call:
     """A module that has its variables inside."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         bound = model.net.bind(model.variables)
         return jax.grad(lambda x: (bound(x, train=False) * cotangent).sum())(x)
 
@@ -220,7 +224,7 @@ def bind_eval(flax: Any, jax: Any, model: Applied) -> Call:
 def bind_train(flax: Any, jax: Any, model: Applied) -> Call:
     """The same in training mode, its statistics changing inside."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         bound = model.net.bind(model.variables, mutable=["batch_stats"])
         dx = jax.grad(lambda x: (bound(x, train=True) * cotangent).sum())(x)
         model.variables.update(bound.variables)

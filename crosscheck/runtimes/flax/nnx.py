@@ -1,13 +1,17 @@
-"""nnx: a network is an object that has its statistics inside and writes them, and a mode flag in each layer."""
+"""nnx: a network is an object that has its statistics inside and writes them, and a mode flag in each layer.
+
+Functions are compiled by `jit`, as in Flax's guides, unless the name says `eager` or the mode is about what happens
+without.
+"""
 
 import os
 from typing import Any, Callable
 
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.flax import contracts
 from crosscheck.runtimes.flax.held import Held
-from crosscheck.runtimes.flax.table import Call, Make, Table
 
-TABLE = Table()
+TABLE = Table(inference="nnx.eval.grad", training="nnx.train.grad")
 
 Set = Callable[[Any, Held], Any]  # (nnx, model) -> the module that is asked
 
@@ -128,7 +132,7 @@ def closure(setting: Set) -> Make:
     """`nnx.grad` of a function of x alone, which has the module in its closure."""
 
     def make(flax: Any, jax: Any, model: Held) -> Call:
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             net = setting(flax.nnx, model)
             return flax.nnx.grad(lambda x: (net(x) * cotangent).sum())(x)
 
@@ -151,7 +155,7 @@ TABLE.mode("nnx.train.closure", "training", "net.train()\n" + CLOSURE, contracts
 def jax_grad(flax: Any, jax: Any, model: Held) -> Call:
     """JAX's own `grad`, to which an argument that it does not differentiate by is the caller's own object."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         model.train()
         return jax.grad(lambda net, x: (net(x) * cotangent).sum(), argnums=1)(model.net, x)
 
@@ -167,7 +171,7 @@ def jax_grad(flax: Any, jax: Any, model: Held) -> Call:
 def jax_vjp(flax: Any, jax: Any, model: Held) -> Call:
     """JAX's own `vjp`, which differentiates by every argument and so takes the module apart."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         model.train()
         _, pull_back = jax.vjp(lambda net, x: net(x), model.net, x)
         between()
@@ -186,7 +190,7 @@ def jax_vjp(flax: Any, jax: Any, model: Held) -> Call:
 def nnx_vjp(flax: Any, jax: Any, model: Held) -> Call:
     """nnx's `vjp`, which takes a module only without updates of its graph."""
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         model.train()
         _, pull_back = flax.nnx.vjp(lambda net, x: net(x), model.net, x, graph_updates=False)
         between()
@@ -201,7 +205,7 @@ def functional(adopt: bool) -> Make:
     def make(flax: Any, jax: Any, model: Held) -> Call:
         nnx = flax.nnx
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             model.train()
             graphdef, state = nnx.split(model.net)
             dx, state = input_gradient(graphdef, state, x, cotangent)

@@ -1,12 +1,17 @@
-"""Every way of asking a Haiku network, which takes a state and returns a new one."""
+"""Every way of asking a Haiku network, which takes a state and returns a new one.
+
+Layers have long been trained, unless a mode says that they are `fresh`: then their averages are the network's, and they
+know of no batch yet. `adopted` or `dropped` is what the user does with the state that comes back.
+"""
 
 from typing import Any, Callable
 
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.haiku import contracts
-from crosscheck.runtimes.haiku.table import Call, Make, Table
 from crosscheck.runtimes.haiku.transformed import Transformed
 
-TABLE = Table()
+TABLE = Table(inference="eval.grad", training="train.grad.adopted")
+OF_FRESH = Table(inference="fresh.eval.grad", training="fresh.train.grad.adopted")
 
 
 def gradient(adopt: bool, compiled: bool = True, **mode: bool) -> Make:
@@ -22,7 +27,7 @@ def gradient(adopt: bool, compiled: bool = True, **mode: bool) -> Make:
 
         call = jax.jit(input_gradient) if compiled else input_gradient
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             dx, state = call(model.kept["params"], model.kept["state"], x, cotangent)
             if adopt:
                 model.kept["state"] = state
@@ -54,11 +59,13 @@ TABLE.mode("train.grad.adopted.eager", "training", TRAIN + ADOPT, contracts.ADOP
 TABLE.mode("local-stats.grad.adopted", "training", LOCAL + ADOPT, contracts.LOCAL, default=True)(
     gradient(True, is_training=False, test_local_stats=True)
 )
-TABLE.mode("fresh.eval.grad", "inference", EVAL + FRESH, contracts.INFERENCE)(gradient(False, is_training=False))
-TABLE.mode("fresh.train.grad.adopted", "training", TRAIN + ADOPT + FRESH, contracts.ADOPTED, default=True)(
+OF_FRESH.mode("fresh.eval.grad", "inference", EVAL + FRESH, contracts.INFERENCE)(gradient(False, is_training=False))
+OF_FRESH.mode("fresh.train.grad.adopted", "training", TRAIN + ADOPT + FRESH, contracts.ADOPTED, default=True)(
     gradient(True, is_training=True)
 )
-TABLE.mode("fresh.train.grad.dropped", "training", TRAIN + FRESH, contracts.DROPPED)(gradient(False, is_training=True))
+OF_FRESH.mode("fresh.train.grad.dropped", "training", TRAIN + FRESH, contracts.DROPPED)(
+    gradient(False, is_training=True)
+)
 
 
 @TABLE.mode(
@@ -76,7 +83,7 @@ def train_vjp(hk: Any, jax: Any, model: Transformed) -> Call:
 
     forward, backward = jax.jit(apply), jax.jit(lambda pull_back, cotangent: pull_back(cotangent))
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         _, pull_back, state = forward(model.kept["params"], model.kept["state"], x)
         model.kept["state"] = state
         between()
@@ -92,7 +99,7 @@ def inside(differentiate: Callable[..., Any]) -> Make:
         net = hk.transform_with_state(lambda x, cotangent: differentiate(hk, jax, model.forward, x, cotangent))
         input_gradient = jax.jit(net.apply)
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             dx, state = input_gradient(model.kept["params"], model.kept["state"], None, x, cotangent)
             model.kept["state"] = state
             return dx
@@ -142,7 +149,7 @@ def train_remat(hk: Any, jax: Any, model: Transformed) -> Call:
 
     call = jax.jit(input_gradient)
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         dx, state = call(model.kept["params"], model.kept["state"], x, cotangent)
         model.kept["state"] = state
         return dx

@@ -5,8 +5,8 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.modes import Call
 from crosscheck.runtimes.haiku.graph import Node, forward, from_haiku, nodes, to_haiku, weights_of
-from crosscheck.runtimes.haiku.table import Call
 
 #: How many batches a layer with averages has seen, unless it is fresh: enough that its decay rate to that power is 0.
 LONG_TRAINED = 100000

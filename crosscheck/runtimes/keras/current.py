@@ -1,4 +1,9 @@
-"""Keras 3: the same model on three backends, each with its own gradient."""
+"""Keras 3: the same model on three backends, each with its own gradient.
+
+A name begins with the backend whose gradient is taken (`tf`, `jax`, `torch`), or with `model` for what models do on
+every backend. Its last word says which mode the network is called in: `train`, `eval`, or `unset` where nobody says; or
+what the user does with the statistics that come back.
+"""
 
 import os
 from typing import Any, Callable, Dict, Optional
@@ -6,9 +11,9 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Contract, Network
+from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
+from crosscheck.probe.modes import INTENT, Between, Call, Make, Table
 from crosscheck.runtimes.keras import contracts
-from crosscheck.runtimes.keras.layers import Layers, Maker, Place, from_keras
-from crosscheck.runtimes.keras.table import INTENT, Call, Make, Table
 
 SINCE = "3.0"
 TENSORFLOW = Table("tf.tape.eval", "tf.tape.train", since=SINCE)
@@ -137,7 +142,7 @@ def stateless_modes(table: Table, prefix: str, code: str, ask: Callable[[Functio
         def make(model: Functional, half: str = half, adopts: bool = adopts) -> Call:
             answer = ask(model, half == "train")
 
-            def call(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+            def call(x: Any, cotangent: Any, between: Between) -> Any:
                 dx, updated = answer(x, cotangent, between)
                 if adopts:
                     model.adopt(updated)
@@ -152,7 +157,7 @@ def stateless_modes(table: Table, prefix: str, code: str, ask: Callable[[Functio
 def tape(forward: Callable[[Any], Any]) -> Call:
     """TensorFlow's gradient tape."""
 
-    def call(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def call(x: Any, cotangent: Any, between: Between) -> Any:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
@@ -167,7 +172,7 @@ def tape(forward: Callable[[Any], Any]) -> Call:
 def stateless_tape(model: Functional, training: bool) -> Any:
     """The tape over `stateless_call`."""
 
-    def answer(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def answer(x: Any, cotangent: Any, between: Between) -> Any:
         kept = []
 
         def forward(x: Any) -> Any:
@@ -190,7 +195,7 @@ stateless_modes(TENSORFLOW, "tf.tape.stateless", TAPE, stateless_tape)
 def jax_grad(forward: Callable[[Any], Any]) -> Call:
     """`jax.grad` over a plain call."""
 
-    def call(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def call(x: Any, cotangent: Any, between: Between) -> Any:
         import jax
 
         return jax.grad(lambda x: (forward(x) * cotangent).sum())(x)
@@ -240,7 +245,7 @@ stateless_modes(JAX, "jax.grad.stateless", JAX_CODE, stateless_grad)
 def torch_grad(forward: Callable[[Any], Any]) -> Call:
     """`torch.autograd.grad`."""
 
-    def call(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def call(x: Any, cotangent: Any, between: Between) -> Any:
         import torch
 
         x.requires_grad_()
@@ -255,7 +260,7 @@ def torch_grad(forward: Callable[[Any], Any]) -> Call:
 def stateless_torch(model: Functional, training: bool) -> Any:
     """`torch.autograd.grad` over `stateless_call`."""
 
-    def answer(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def answer(x: Any, cotangent: Any, between: Between) -> Any:
         kept = []
 
         def forward(x: Any) -> Any:
@@ -304,9 +309,14 @@ def predicted(half: str) -> Make:
 
 
 for half in ("train", "eval", "unset"):
-    EVERY.mode("model.call." + half, INTENT[half], "y = " + CALLS[half], CONTRACT[half], "prediction", half == "eval")(
-        predicted(half)
-    )
+    EVERY.mode(
+        "model.call." + half,
+        INTENT[half],
+        "y = " + CALLS[half],
+        CONTRACT[half],
+        "prediction",
+        default=half == "eval",
+    )(predicted(half))
 EVERY.mode("model.predict", "inference", "net.predict(x)", contracts.PREDICT, "prediction", default=True)(
     lambda model: lambda x: model.net.predict(numbers(model, x), verbose=0)
 )
@@ -370,7 +380,7 @@ class Read:
 
 def export_mode(name: str, call: str, contract: Contract, default: bool = False) -> Callable[[Make], Make]:
     """An export mode."""
-    return EVERY.mode("export." + name, "inference", call, contract, "export", default)
+    return EVERY.mode("export." + name, "inference", call, contract, "export", default=default)
 
 
 @export_mode(

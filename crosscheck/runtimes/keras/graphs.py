@@ -6,9 +6,9 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
+from crosscheck.probe.modes import Call, Make, Table
 from crosscheck.runtimes.keras import contracts
-from crosscheck.runtimes.keras.layers import Layers, Maker, Place, from_keras
-from crosscheck.runtimes.keras.table import Call, Make, Table
 
 TABLE = Table("k-function.eval", "k-function.train", until="2.3.1")
 
@@ -178,7 +178,7 @@ for name, method, frozen, intent, contract in (
     "net.save('network.h5')\nkeras.models.load_model('network.h5')",
     contracts.SAVED,
     "export",
-    True,
+    default=True,
 )
 def file(model: Functional) -> Call:
     """The whole model in one file."""

@@ -1,19 +1,21 @@
 """MindSpore under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
+import functools
 import importlib
 import warnings
-from typing import Callable, Dict, Optional
+from typing import Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.mindspore import modes, networks
 from crosscheck.runtimes.mindspore.networks import Model
 
 ASKED = modes.TABLE
 
 
-class MindSpore(Adapter):
+class MindSpore(TableAdapter):
     """Releases of the `mindspore` package, on the CPU."""
 
     name = "mindspore"
@@ -44,18 +46,10 @@ class MindSpore(Adapter):
         """In evaluation."""
         return modes.in_mode("eval", modes.forward)(self.mindspore, model.net, x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.mindspore, model.net, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.mindspore, model.net, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        read_back: Optional[Model] = ASKED[mode].call(self.mindspore, model, folder)
-        return read_back
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode: of the cell; of exports, of all that is known of it."""
+        asked = ASKED[mode]
+        return functools.partial(asked.call, self.mindspore, model if asked.mode.asks == "export" else model.net)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and statistics, which are parameters, too."""

@@ -5,58 +5,13 @@ unless the layers are told which statistics to use.
 """
 
 import os
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any
 
-from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.mindspore import contracts
-from crosscheck.runtimes.mindspore.networks import Model, Norm
+from crosscheck.runtimes.mindspore.networks import Model
 
-#: (mindspore, net, x, cotangent, between) -> dx, (mindspore, net, x) -> y, or (mindspore, model, folder) -> model.
-Call = Callable[..., Any]
-Between = Callable[[], None]
-
-PLAIN: Norm = {}
-INTENT = {"train": "training", "eval": "inference"}
-
-
-class Asked(NamedTuple):
-    """A mode, what carries it out, and what every batch normalization is told of the model that it is asked of."""
-
-    mode: Mode
-    call: Call
-    norm: Norm
-
-
-TABLE: Dict[str, Asked] = {}
-
-
-def enter(
-    name: str,
-    intent: str,
-    call: str,
-    contract: Contract,
-    function: Call,
-    asks: str = "gradient",
-    inference: Optional[str] = "pynative.eval.grad",
-    training: Optional[str] = "pynative.train.grad",
-    default: bool = False,
-    norm: Norm = PLAIN,
-    file: bool = False,
-) -> None:
-    """Enter a function; the arguments are those of `Mode`."""
-    gradient = asks == "gradient"
-    described = Mode(
-        name=name,
-        intent=intent,
-        asks=asks,
-        call=call,
-        contract=contract,
-        inference=inference if gradient else None,
-        training=training if gradient and intent == "inference" else None,
-        default=default,
-        file=file,
-    )
-    TABLE[name] = Asked(described, function, norm)
+TABLE = Table(inference="pynative.eval.grad", training="pynative.train.grad")
 
 
 def grad(mindspore: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
@@ -130,18 +85,24 @@ for way, name, text, ask, training in (
 ):
     plain = "grad" if way == "pynative" else "grad-operation"
     for half in ("train", "eval"):
-        enter(
+        TABLE.mode(
             "{}.{}.{}".format(way, half, name),
             INTENT[half],
             "{}net.set_train({})\n{}".format(CONTEXT[way], half == "train", text),
             training if half == "train" else contracts.EVALUATION,
-            in_mode(half, ask),
             inference="{}.eval.{}".format(way, plain),
             training="{}.train.{}".format(way, plain),
             default=name == plain,
-        )
+        )(in_mode(half, ask))
 
 
+@TABLE.mode(
+    "pynative.frozen.grad",
+    "inference",
+    "net.set_train()\nfor cell in batch_norms:\n    cell.set_train(False)\n" + GRAD,
+    contracts.EVALUATION,
+    default=True,
+)
 def frozen(mindspore: Any, net: Any, *arguments: Any) -> Any:
     """The network in training, its batch normalizations in evaluation."""
     net.set_train(True)
@@ -151,26 +112,16 @@ def frozen(mindspore: Any, net: Any, *arguments: Any) -> Any:
     return grad(mindspore, net, *arguments)
 
 
-enter(
-    "pynative.frozen.grad",
-    "inference",
-    "net.set_train()\nfor cell in batch_norms:\n    cell.set_train(False)\n" + GRAD,
-    contracts.EVALUATION,
-    frozen,
-    default=True,
-)
-
 for told, intent, contract in ((True, "training", contracts.BATCH), (False, "inference", contracts.MOVING)):
     for half in ("train", "eval"):
-        enter(
+        TABLE.mode(
             "pynative.{}-statistics.{}".format("batch" if told else "moving", half),
             intent,
             "nn.BatchNorm2d(..., use_batch_statistics={})\nnet.set_train({})\n{}".format(told, half == "train", GRAD),
             contracts.TRAINING if told and half == "train" else contract,
-            in_mode(half, grad),
             inference=None if told else "pynative.moving-statistics.eval",
             norm={"use_batch_statistics": told},
-        )
+        )(in_mode(half, grad))
 
 
 def forward(mindspore: Any, net: Any, x: Any) -> Any:
@@ -180,17 +131,23 @@ def forward(mindspore: Any, net: Any, x: Any) -> Any:
 
 for way in ("pynative", "graph"):
     for half in ("train", "eval"):
-        enter(
+        TABLE.mode(
             "{}.{}.call".format(way, half),
             INTENT[half],
             "{}net.set_train({})\ny = net(x)".format(CONTEXT[way], half == "train"),
             CONTRACT[half],
-            in_mode(half, forward),
-            asks="prediction",
+            "prediction",
             default=way == "pynative",
-        )
+        )(in_mode(half, forward))
 
 
+@TABLE.mode(
+    "export.checkpoint",
+    "inference",
+    "mindspore.save_checkpoint(net, file)\nmindspore.load_param_into_net(net, mindspore.load_checkpoint(file))",
+    contracts.SAVED,
+    "export",
+)
 def checkpoint(mindspore: Any, model: Model, folder: str) -> Model:
     """Parameters to a file, and back into the network, which has zeros by then."""
     path = os.path.join(folder, "network.ckpt")
@@ -203,29 +160,16 @@ def checkpoint(mindspore: Any, model: Model, folder: str) -> Model:
     return model
 
 
-enter(
-    "export.checkpoint",
+@TABLE.mode(
+    "export.onnx",
     "inference",
-    "mindspore.save_checkpoint(net, file)\nmindspore.load_param_into_net(net, mindspore.load_checkpoint(file))",
-    contracts.SAVED,
-    checkpoint,
-    asks="export",
+    'net.set_train(False)\nmindspore.export(net, x, file_name=file, file_format="ONNX")',
+    contracts.ONNX,
+    "export",
+    file=True,
 )
-
-
 def onnx(mindspore: Any, model: Model, folder: str) -> None:
     """`mindspore.export`, for ONNX."""
     model.net.set_train(False)
     example = mindspore.ops.zeros(model.example, mindspore.float32)
     mindspore.export(model.net, example, file_name=os.path.join(folder, "network"), file_format="ONNX")
-
-
-enter(
-    "export.onnx",
-    "inference",
-    'net.set_train(False)\nmindspore.export(net, x, file_name=file, file_format="ONNX")',
-    contracts.ONNX,
-    onnx,
-    asks="export",
-    file=True,
-)

@@ -7,9 +7,7 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from crosscheck.probe.adapter import Network
-
-#: What the batch normalizations are told beyond epsilon and momentum.
-Norm = Mapping[str, Any]
+from crosscheck.probe.modes import Norm
 
 #: Operator -> what its cell calls the node's inputs after the first.
 ROLES = {

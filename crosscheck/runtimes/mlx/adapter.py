@@ -1,17 +1,18 @@
 """MLX under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, MakingAdapter
 from crosscheck.runtimes.mlx import modes, networks
 from crosscheck.runtimes.mlx.networks import Model
 
 ASKED = modes.TABLE
 
 
-class Mlx(Adapter):
+class Mlx(MakingAdapter):
     """Releases of the `mlx` package, on the CPU."""
 
     name = "mlx"
@@ -31,35 +32,13 @@ class Mlx(Adapter):
         """The network as a module."""
         return networks.build(self.mlx, network, shares)
 
-    def call(self, model: Model, mode: str) -> Callable[..., Any]:
-        """What carries out a mode of this model: made once, so that it is compiled once."""
-        if mode not in model.calls:
-            model.calls[mode] = ASKED[mode].make(self.mlx, model)
-        return model.calls[mode]
+    def make(self, model: Model, mode: str) -> Call:
+        """What carries out a mode."""
+        return ASKED[mode].call(self.mlx, model)  # type: ignore[no-any-return]
 
     def tensor(self, x: Array) -> Tensor:
         """`mx.array`, a copy."""
         return self.mlx.core.array(x)
-
-    def numpy(self, value: Tensor) -> Array:
-        """The numbers, which are computed now at the latest."""
-        return np.array(value)
-
-    def predict(self, model: Model, x: Tensor) -> Tensor:
-        """In evaluation."""
-        return model.predict(x)
-
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return self.call(model, mode)(x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient; forward and backward are one call."""
-        return self.call(model, mode)(x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Any]:
-        """A mode that asks for files."""
-        return self.call(model, mode)(folder)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and statistics, the modules' `training` flags, and how many parameters are trainable."""

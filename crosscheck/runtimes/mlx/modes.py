@@ -1,19 +1,20 @@
-"""Each way of asking MLX: its transformations of functions, over a module in training and in evaluation."""
+"""Each way of asking MLX: its transformations of functions, over a module in training and in evaluation.
+
+Names begin with the module's mode in the forward pass, `train` or `eval`, or with what is done to the module first;
+`compiled` ones go on with what the compiler was told of the module's state.
+"""
 
 import functools
 import os
 from typing import Any, Callable
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import INTENT, Between, Call, Make, Table
 from crosscheck.runtimes.mlx import contracts, networks
 from crosscheck.runtimes.mlx.networks import Model
-from crosscheck.runtimes.mlx.table import Call, Make, Table
 
-TABLE = Table()
+TABLE = Table(inference="eval.grad", training="train.grad")
 
-Between = Callable[[], None]
-
-INTENT = {"train": "training", "eval": "inference"}
 LOSS = "def loss(x):\n    return (net(x) * cotangent).sum()\n"
 GRAD = LOSS + "dx = mx.grad(loss)(x)"
 

@@ -3,20 +3,22 @@
 Its modes stand in `dynamic.py` and `programs.py`, those for files in `exchange.py`.
 """
 
+import functools
 import importlib
 import warnings
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.paddle import dynamic, exchange, networks, programs
 from crosscheck.runtimes.paddle.programs import Programs
 
 ASKED = {name: asked for table in (dynamic.TABLE, programs.TABLE, exchange.TABLE) for name, asked in table.items()}
 
 
-class Paddle(Adapter):
+class Paddle(TableAdapter):
     """Releases of the `paddlepaddle` package, on the CPU; models are layers, or the programs of a network."""
 
     name = "paddlepaddle"
@@ -33,7 +35,7 @@ class Paddle(Adapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Any:
         """The network as a layer or, for modes of static programs, as programs; those make the process a static one."""
-        if not ASKED[mode].static:
+        if ASKED[mode].kind != "static":
             return networks.build(self.paddle, network, shares, ASKED[mode].norm)
         self.paddle.enable_static()
         return Programs(self.paddle, network, shares)
@@ -53,18 +55,11 @@ class Paddle(Adapter):
         model.net.eval()
         return dynamic.no_grad(self.paddle, model.net, x)
 
-    def forward(self, model: Any, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.paddle, model if isinstance(model, Programs) else model.net, x)
-
-    def gradient(self, model: Any, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        net = model if isinstance(model, Programs) else model.net
-        return ASKED[mode].call(self.paddle, net, x, cotangent, between)
-
-    def export(self, model: Any, mode: str, folder: str) -> Optional[Any]:
-        """A mode that asks for files."""
-        return ASKED[mode].call(self.paddle, model, folder)
+    def call(self, model: Any, mode: str) -> Call:
+        """What carries out a mode: of the layer or the programs; of exports, of all that is known of it."""
+        asked = ASKED[mode]
+        whole = isinstance(model, Programs) or asked.mode.asks == "export"
+        return functools.partial(asked.call, self.paddle, model if whole else model.net)
 
     def state(self, model: Any) -> Dict[str, Tensor]:
         """Parameters and statistics, and what else a call may leave behind.

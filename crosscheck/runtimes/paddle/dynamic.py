@@ -1,14 +1,16 @@
-"""Dynamic graphs: each way of asking a `Layer` for a gradient, in training and in evaluation, and the ways between."""
+"""Dynamic graphs: each way of asking a `Layer` for a gradient, in training and in evaluation, and the ways between.
+
+Names begin with the mode of the network, `train` or `eval`, where that and the call are all there is to say; else with
+what the layers are told, or with what the network is made into first. The intent is that of the forward pass.
+"""
 
 import importlib
-from typing import Any, Callable
+from typing import Any
 
+from crosscheck.probe.modes import INTENT, Between, Call, Norm, Table
 from crosscheck.runtimes.paddle import contracts
-from crosscheck.runtimes.paddle.table import INTENT, Call, Norm, Table
 
-TABLE = Table()
-
-Between = Callable[[], None]
+TABLE = Table(inference="eval.grad", training="train.grad")
 
 INPUT = "x.stop_gradient = False\n"
 GRAD = INPUT + "dx, = paddle.grad(net(x), x, cotangent)"

@@ -3,11 +3,11 @@
 import os
 from typing import Any
 
+from crosscheck.probe.modes import INTENT, Call, Table
 from crosscheck.runtimes.paddle import contracts
 from crosscheck.runtimes.paddle.networks import Model
-from crosscheck.runtimes.paddle.table import INTENT, Call, Table
 
-TABLE = Table()
+TABLE = Table(inference="eval.grad", training="train.grad")
 
 
 @TABLE.mode(

@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from crosscheck.probe.adapter import Network
-from crosscheck.runtimes.paddle.table import Norm
+from crosscheck.probe.modes import Norm
 
 #: Operator -> what its layer calls the node's inputs after the first.
 ROLES = {

@@ -5,13 +5,11 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Network
+from crosscheck.probe.modes import Between, Norm, Table
 from crosscheck.runtimes.paddle import contracts
 from crosscheck.runtimes.paddle.networks import FUNCTIONS, LAYERS, ROLES, tensor_ranks, transposed
-from crosscheck.runtimes.paddle.table import Norm, Table
 
-TABLE = Table()
-
-Between = Callable[[], None]
+TABLE = Table(inference="static.eval.gradients", training="static.train.gradients", kind="static")
 
 COTANGENT = "a cotangent"
 
@@ -157,10 +155,7 @@ for name, intent, half, norm, contract in (
         intent,
         HEAD.format(words, half) + TAIL,
         contract,
-        inference="static.eval.gradients",
-        training="static.train.gradients",
         default=name != "batch-stats-eval",
-        static=True,
     )(gradient(norm, half))
     TABLE.mode(
         "static.{}.run".format(name),
@@ -169,14 +164,10 @@ for name, intent, half, norm, contract in (
         contract,
         "prediction",
         default=name == "eval",
-        static=True,
     )(prediction(norm, half))
 TABLE.mode(
     "static.clone-for-test.gradients",
     "inference",
     HEAD.format("", "train") + "main = main.clone(for_test=True)\nwith static.program_guard(main):\n" + TAIL,
     contracts.CLONED,
-    inference="static.eval.gradients",
-    training="static.train.gradients",
-    static=True,
 )(gradient({}, "train", clone=True))

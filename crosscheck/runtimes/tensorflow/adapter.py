@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
+from crosscheck.probe.adapter import Array, Model, Network, Tensor
+from crosscheck.probe.modes import Call, MakingAdapter
 from crosscheck.runtimes.tensorflow import eager, exchange, graph_networks, graphs, methods, sessions
 
 TABLES = (eager.TABLE, methods.TABLE, exchange.TABLE, graphs.TABLE, graphs.CONTRIB, sessions.TABLE)
@@ -23,7 +24,7 @@ BUILDERS: Dict[str, Callable[..., Any]] = {
 }
 
 
-class TensorFlow(Adapter):
+class TensorFlow(MakingAdapter):
     """Releases of the `tensorflow` and `tensorflow-cpu` packages, on the CPU."""
 
     name = "tensorflow"
@@ -48,44 +49,13 @@ class TensorFlow(Adapter):
             asked.prepare(self.tf, model)
         return model
 
-    def call(self, model: Model, mode: str) -> Callable[..., Any]:
-        """What carries out a mode of this model: made once, so that it is traced once."""
-        calls: Dict[str, Callable[..., Any]] = model.calls
-        if mode not in calls:
-            calls[mode] = ASKED[mode].make(self.tf, model)
-        return calls[mode]
+    def make(self, model: Model, mode: str) -> Call:
+        """What carries out a mode; `tf.function`s are traced once."""
+        return ASKED[mode].call(self.tf, model)  # type: ignore[no-any-return]
 
     def tensor(self, x: Array) -> Tensor:
         """`tf.constant`; sessions are fed numpy's own arrays."""
         return self.tf.constant(x) if self.eager else np.array(x)
-
-    def numpy(self, value: Tensor) -> Array:
-        """The numbers, once they are there."""
-        return np.array(value)
-
-    def predict(self, model: Model, x: Tensor) -> Tensor:
-        """The documented prediction of the model's kind."""
-        return model.predict(x)
-
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return self.call(model, mode)(x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return self.call(model, mode)(x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        return self.call(model, mode)(folder)
-
-    def state(self, model: Model) -> Dict[str, Tensor]:
-        """Every variable, and the flags that decide what layers do."""
-        return dict(model.state())
-
-    def parameters(self, model: Model) -> Dict[str, Tensor]:
-        """What users compare."""
-        return dict(model.parameters())
 
     def flags(self) -> Dict[str, bool]:
         """The global learning phase, where it is a number."""

@@ -1,4 +1,9 @@
-"""Gradient tapes over a Keras model: called at once, traced, compiled, recomputed, frozen."""
+"""Gradient tapes over a Keras model: called at once, traced, compiled, recomputed, frozen.
+
+A name begins with the way in which the gradient is taken or with what is done to the layers before; its last word says
+which mode the network is called in: `train`, `eval`, or `unset` where nobody says. Calls are made once for a model, as
+users define a `tf.function` once.
+"""
 
 import os
 from typing import Any, Callable, Dict, Optional
@@ -6,11 +11,11 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Contract, Network
+from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
+from crosscheck.probe.modes import INTENT, Between, Call, Make, Table
 from crosscheck.runtimes.tensorflow import contracts
-from crosscheck.runtimes.tensorflow.layers import Layers, Maker, Place, from_keras
-from crosscheck.runtimes.tensorflow.table import INTENT, Call, Make, Table
 
-TABLE = Table("eager", inference="tape.eval", training="tape.train", since="2.0")
+TABLE = Table(inference="tape.eval", training="tape.train", since="2.0", kind="eager")
 
 
 class Eager:
@@ -48,7 +53,7 @@ class Eager:
         return {name: from_keras(place.attribute, np.array(place.variable)) for name, place in self.places.items()}
 
 
-def gradient(tf: Any, forward: Callable[[Any], Any], x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+def gradient(tf: Any, forward: Callable[[Any], Any], x: Any, cotangent: Any, between: Between) -> Any:
     """d sum(forward(x) * cotangent) / d x, by a tape."""
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -140,7 +145,7 @@ def concrete(half: str) -> Make:
     """The concrete function of one signature, taken out of a `tf.function`; the tape outside."""
 
     def make(tf: Any, model: Eager) -> Call:
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             if "concrete" not in model.calls:
                 signature = tf.TensorSpec(x.shape, x.dtype)
                 model.calls["concrete"] = tf.function(call_in(half, model.net)).get_concrete_function(signature)
@@ -170,7 +175,7 @@ def jacobian(half: str) -> Make:
     """The Jacobian of the whole network, contracted with the cotangent."""
 
     def make(tf: Any, model: Eager) -> Call:
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y = call_in(half, model.net)(x)
@@ -264,7 +269,7 @@ def traced_then_frozen(tf: Any, model: Eager) -> Call:
 
     function = tf.function(input_gradient)
 
-    def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(x: Any, cotangent: Any, between: Between) -> Any:
         function.get_concrete_function(x, cotangent)
         model.net.trainable = False
         return function(x, cotangent)
@@ -306,7 +311,7 @@ def learning_phase(value: int) -> Make:
     """The global learning phase, the network called without a word."""
 
     def make(tf: Any, model: Eager) -> Call:
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             tf.keras.backend.set_learning_phase(value)
             dx = gradient(tf, call_in("unset", model.net), x, cotangent, between)
             tf.keras.backend.set_learning_phase(0)

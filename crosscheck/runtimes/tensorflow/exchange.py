@@ -6,12 +6,12 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.tensorflow import contracts
 from crosscheck.runtimes.tensorflow.eager import BEFORE_KERAS_3, Eager, gradient
 from crosscheck.runtimes.tensorflow.eager import TABLE as EAGER
-from crosscheck.runtimes.tensorflow.table import Call, Make, Table
 
-TABLE = Table("eager", inference=EAGER.inference, training=EAGER.training, since="2.0")
+TABLE = Table(inference=EAGER.inference, training=EAGER.training, since="2.0", kind="eager")
 
 
 class Read:
@@ -153,7 +153,7 @@ def through_a_file(half: str) -> Make:
     """The gradient through what was saved and read back; the network that was saved is watched."""
 
     def make(tf: Any, model: Eager) -> Call:
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             if "loaded" not in model.calls:
                 tf.saved_model.save(model.net, model.folder)
                 model.calls["loaded"] = tf.saved_model.load(model.folder)

@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence,
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
-from crosscheck.runtimes.tensorflow.layers import from_keras, to_keras
-from crosscheck.runtimes.tensorflow.table import Call
+from crosscheck.probe.keras_layers import from_keras, to_keras
+from crosscheck.probe.modes import Call
 
 #: What the variables of a layer are called, in the order of the node's inputs after the first.
 VARIABLES = {

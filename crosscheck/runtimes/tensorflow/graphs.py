@@ -1,20 +1,20 @@
 """Graphs and sessions: the gradient of a network in a graph, with and without the updates that its layers collect."""
 
 import os
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import PLAIN, Between, Call, Make, Norm, Table
 from crosscheck.runtimes.tensorflow import contracts
 from crosscheck.runtimes.tensorflow.graph_networks import Graph
-from crosscheck.runtimes.tensorflow.table import Call, Make, Table
 
 #: The last release whose `tf.compat.v1.layers` work; Keras 3 has none. And the last with `tf.contrib`.
 LAST, LAST_CONTRIB = "2.15.1", "1.15.5"
 
-TABLE = Table("layers", inference="graph.eval", training="graph.train", until=LAST)
-CONTRIB = Table("contrib", inference="contrib.eval", training="contrib.train", until=LAST_CONTRIB)
+TABLE = Table(inference="graph.eval", training="graph.train", until=LAST, kind="layers")
+CONTRIB = Table(inference="contrib.eval", training="contrib.train", until=LAST_CONTRIB, kind="contrib")
 
 ASK = {
     "alone": "session.run(dx, {x: ..., training: %s})",
@@ -39,7 +39,7 @@ def asked(how: str, training: bool) -> Make:
             with model.home.graph.as_default(), model.tf.control_dependencies(model.updates):
                 (fetches,) = model.tf.gradients(model.y, model.x, model.cotangent)
 
-        def ask(x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
             found = model.run(fetches, x, training, cotangent)
             return found[0] if how == "update-ops" else found
 
@@ -66,7 +66,7 @@ def modes(
     updated: Contract,
     inference: Contract,
     default: bool = False,
-    norm: Optional[Mapping[str, Any]] = None,
+    norm: Norm = PLAIN,
     hows: Sequence[str] = ("alone", "update-ops", "control"),
     since: Optional[str] = None,
 ) -> None:

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.probe.modes import INTENT, Call, Make, Table
 from crosscheck.runtimes.tensorflow import contracts
 from crosscheck.runtimes.tensorflow.eager import CALLS, CONTRACT, Eager, call_in
 from crosscheck.runtimes.tensorflow.eager import TABLE as EAGER
-from crosscheck.runtimes.tensorflow.table import INTENT, Call, Make, Table
 
-TABLE = Table("eager", inference=EAGER.inference, training=EAGER.training, since="2.0")
+TABLE = Table(inference=EAGER.inference, training=EAGER.training, since="2.0", kind="eager")
 
 
 def forward(half: str) -> Make:

@@ -5,13 +5,13 @@ from typing import Any, Callable, Dict, Mapping, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
+from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
+from crosscheck.probe.modes import Call, Make, Table
 from crosscheck.runtimes.tensorflow import contracts
 from crosscheck.runtimes.tensorflow.graph_networks import Home, version_1
 from crosscheck.runtimes.tensorflow.graphs import LAST
-from crosscheck.runtimes.tensorflow.layers import Layers, Maker, Place, from_keras
-from crosscheck.runtimes.tensorflow.table import Call, Make, Table
 
-TABLE = Table("session", inference="k-function.eval", training="k-function.train", until=LAST)
+TABLE = Table(inference="k-function.eval", training="k-function.train", until=LAST, kind="session")
 
 
 class Session:

@@ -3,11 +3,12 @@
 import os
 import sys
 import tempfile
-from typing import Any, Callable, Dict, Optional
+from typing import Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, MakingAdapter
 from crosscheck.runtimes.theano import modes
 from crosscheck.runtimes.theano.networks import Model
 
@@ -18,7 +19,7 @@ ASKED = modes.TABLE
 FLAGS = "floatX=float32,device=cpu,cxx=,optimizer_excluding=AbstractConvCheck,base_compiledir={}"
 
 
-class Theano(Adapter):
+class Theano(MakingAdapter):
     """Releases of the `Theano` package, on the CPU."""
 
     name = "theano"
@@ -40,11 +41,9 @@ class Theano(Adapter):
         """The weights as shared variables, and a function for predictions."""
         return Model(self.theano, network, shares)
 
-    def call(self, model: Model, mode: str) -> Callable[..., Any]:
-        """The function that answers a mode, compiled once."""
-        if mode not in model.compiled:
-            model.compiled[mode] = ASKED[mode].compile(self.theano, model)
-        return model.compiled[mode]
+    def make(self, model: Model, mode: str) -> Call:
+        """The function that answers a mode."""
+        return ASKED[mode].call(self.theano, model)  # type: ignore[no-any-return]
 
     def tensor(self, x: Array) -> Tensor:
         """Theano's functions take numpy's arrays."""
@@ -53,22 +52,6 @@ class Theano(Adapter):
     def numpy(self, value: Tensor) -> Array:
         """A copy of the array, or of a shared variable's."""
         return np.array(value.get_value() if hasattr(value, "get_value") else value)
-
-    def predict(self, model: Model, x: Tensor) -> Tensor:
-        """A function over `batch_normalization_test`."""
-        return model.predict(x)
-
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return self.call(model, mode)(x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient; forward and backward are one function."""
-        return self.call(model, mode)(x, cotangent)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Any]:
-        """A mode that asks for files."""
-        return self.call(model, mode)(folder)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """All shared variables."""

@@ -2,48 +2,13 @@
 
 import os
 import pickle
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable
 
-from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.theano import contracts
 from crosscheck.runtimes.theano.networks import Model
 
-#: (theano, model) -> a function that was compiled: (x, cotangent) -> dx, or (x) -> y. An export's is (folder) -> model.
-Compile = Callable[..., Callable[..., Any]]
-
-
-class Asked(NamedTuple):
-    """A mode, and what compiles the function that answers it."""
-
-    mode: Mode
-    compile: Compile
-
-
-TABLE: Dict[str, Asked] = {}
-
-
-def mode(
-    name: str, intent: str, call: str, contract: Contract, asks: str = "gradient", default: bool = False
-) -> Callable[[Compile], Compile]:
-    """Enter the decorated function; the arguments are those of `Mode`."""
-    gradient = asks == "gradient"
-
-    def enter(function: Compile) -> Compile:
-        described = Mode(
-            name=name,
-            intent=intent,
-            asks=asks,
-            call=call,
-            contract=contract,
-            inference="eval.grad" if gradient else None,
-            training="train.updates" if gradient and intent == "inference" else None,
-            default=default,
-        )
-        TABLE[name] = Asked(described, function)
-        return function
-
-    return enter
-
+TABLE = Table(inference="eval.grad", training="train.updates")
 
 TRAIN = (
     "y, _, _, new_mean, new_var = bn.batch_normalization_train(x, gamma, beta, running_mean=mean, running_var=var)\n"
@@ -55,78 +20,82 @@ SET = "mean.default_update, var.default_update = new_mean, new_var\n"
 
 def gradient(
     training: bool, updates: bool = False, default_updates: bool = False, lop: bool = False, **keywords: Any
-) -> Compile:
+) -> Make:
     """The gradient's function; `default_updates`: those of training, set on the shared statistics beforehand."""
 
-    def compile_it(theano: Any, model: Model) -> Callable[..., Any]:
+    def compile_it(theano: Any, model: Model) -> Call:
         x, cotangent = model.input(), model.cotangent()
         y, new = model.output(x, training)
         if default_updates:
             for statistic, value in model.output(x, True)[1]:
                 statistic.default_update = value
         dx = theano.tensor.Lop(y, x, cotangent) if lop else theano.tensor.grad((y * cotangent).sum(), x)
-        function: Callable[..., Any] = theano.function(
+        function = theano.function(
             [x, cotangent], dx, updates=new if updates else None, on_unused_input="ignore", **keywords
         )
-        return function
+
+        def ask(x: Any, cotangent: Any, between: Between) -> Any:
+            return function(x, cotangent)  # forward and backward are one function
+
+        return ask
 
     return compile_it
 
 
-mode(
+TABLE.mode(
     "train.updates",
     "training",
     TRAIN + DX + "f = theano.function([x, cotangent], dx, updates=[(mean, new_mean), (var, new_var)])",
     contracts.UPDATED,
     default=True,
 )(gradient(True, updates=True))
-mode(
+TABLE.mode(
     "train.no-updates",
     "training",
     TRAIN + DX + "f = theano.function([x, cotangent], dx)",
     contracts.DROPPED,
     default=True,
 )(gradient(True))
-mode(
+TABLE.mode(
     "train.lop",
     "training",
     TRAIN + "dx = T.Lop(y, x, cotangent)\nf = theano.function([x, cotangent], dx)",
     contracts.DROPPED,
 )(gradient(True, lop=True))
-mode(
+TABLE.mode(
     "default-update.train",
     "training",
     TRAIN + SET + DX + "f = theano.function([x, cotangent], dx)",
     contracts.DEFAULT_UPDATE,
     default=True,
 )(gradient(True, default_updates=True))
-mode(
+TABLE.mode(
     "default-update.train-without",
     "training",
     TRAIN + SET + DX + "f = theano.function([x, cotangent], dx, no_default_updates=True)",
     contracts.NO_DEFAULT_UPDATES,
 )(gradient(True, default_updates=True, no_default_updates=True))
-mode(
+TABLE.mode(
     "default-update.eval",
     "inference",
     TRAIN + SET + TEST + DX + "f = theano.function([x, cotangent], dx)",
     contracts.DEFAULT_UPDATE,
     default=True,
 )(gradient(False, default_updates=True))
-mode(
+TABLE.mode(
     "default-update.eval-without",
     "inference",
     TRAIN + SET + TEST + DX + "f = theano.function([x, cotangent], dx, no_default_updates=True)",
     contracts.NO_DEFAULT_UPDATES,
 )(gradient(False, default_updates=True, no_default_updates=True))
-mode(
+TABLE.mode(
     "eval.grad",
     "inference",
     TEST + DX + "f = theano.function([x, cotangent], dx)",
     contracts.EVALUATION,
     default=True,
 )(gradient(False))
-mode(
+TABLE.mode(
     "eval.lop",
     "inference",
     TEST + "dx = T.Lop(y, x, cotangent)\nf = theano.function([x, cotangent], dx)",
@@ -134,7 +103,7 @@ mode(
 )(gradient(False, lop=True))
 
 
-def forward(training: bool, updates: bool = False, default_updates: bool = False) -> Compile:
+def forward(training: bool, updates: bool = False, default_updates: bool = False) -> Make:
     """The output's function."""
 
     def compile_it(theano: Any, model: Model) -> Callable[..., Any]:
@@ -149,17 +118,17 @@ def forward(training: bool, updates: bool = False, default_updates: bool = False
     return compile_it
 
 
-mode("predict", "inference", TEST + "f = theano.function([x], y)", contracts.EVALUATION, "prediction", default=True)(
-    forward(False)
-)
-mode(
+TABLE.mode(
+    "predict", "inference", TEST + "f = theano.function([x], y)", contracts.EVALUATION, "prediction", default=True
+)(forward(False))
+TABLE.mode(
     "default-update.predict",
     "inference",
     TRAIN + SET + TEST + "f = theano.function([x], y)",
     contracts.DEFAULT_UPDATE,
     "prediction",
 )(forward(False, default_updates=True))
-mode(
+TABLE.mode(
     "train.forward",
     "training",
     TRAIN + "f = theano.function([x], y, updates=[(mean, new_mean), (var, new_var)])",
@@ -175,7 +144,9 @@ class Unpickled:
         self.predict = function
 
 
-@mode("pickle", "inference", "pickle.dump(f, file)\nf = pickle.load(file)", contracts.SAVED, "export", default=True)
+@TABLE.mode(
+    "pickle", "inference", "pickle.dump(f, file)\nf = pickle.load(file)", contracts.SAVED, "export", default=True
+)
 def pickled(theano: Any, model: Model) -> Callable[..., Any]:
     """The function for predictions, with the values of its shared variables, to a file and back."""
 

@@ -3,6 +3,7 @@
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from crosscheck.probe.adapter import Network
+from crosscheck.probe.modes import Call
 
 Updates = List[Tuple[Any, Any]]
 
@@ -21,7 +22,7 @@ class Model:
             name: known[name] if name in known else theano.shared(value, name=name)
             for name, value in network.weights.items()
         }
-        self.compiled: Dict[str, Callable[..., Any]] = {}
+        self.calls: Dict[str, Call] = {}
         x = self.input()
         y, _ = self.output(x, training=False)
         self.predict = theano.function([x], y, no_default_updates=True)

@@ -1,17 +1,19 @@
 """tinygrad under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
-from typing import Any, Callable, Dict, Optional
+import functools
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.tinygrad import modes, networks
 from crosscheck.runtimes.tinygrad.networks import Model
 
 ASKED = modes.TABLE
 
 
-class Tinygrad(Adapter):
+class Tinygrad(TableAdapter):
     """Releases of the `tinygrad` package, on the CPU."""
 
     name = "tinygrad"
@@ -45,18 +47,9 @@ class Tinygrad(Adapter):
         """Outside of training."""
         return model(x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.tinygrad, model, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.tinygrad, model, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        exported: Model = ASKED[mode].call(self.tinygrad, model, folder)
-        return exported
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode."""
+        return functools.partial(ASKED[mode].call, self.tinygrad, model)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Every tensor of every layer; reading one computes it, and what it waited for.

@@ -1,17 +1,18 @@
-"""Each way of asking tinygrad: by the training flag, eagerly and under TinyJit."""
+"""Each way of asking tinygrad: by the training flag, eagerly and under TinyJit.
+
+Names begin with the training flag in the forward pass, `train` or `eval`, or with what carries the call out: `jit` is a
+`TinyJit` that is called once, `jit-warm` one that is called three times, so that it was run, captured and replayed.
+"""
 
 import os
-from typing import Any, Callable, ContextManager, List
+from typing import Any, ContextManager, List
 
+from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.tinygrad import contracts
 from crosscheck.runtimes.tinygrad.networks import Model
-from crosscheck.runtimes.tinygrad.table import Call, Table
 
-TABLE = Table()
+TABLE = Table(inference="eval.gradient", training="train.gradient")
 
-Between = Callable[[], None]
-
-INTENT = {"train": "training", "eval": "inference"}
 SCOPE = {"train": "with Tensor.train():  # from 0.14 on: with Context(TRAINING=1):\n    ", "eval": ""}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 GRADIENT = "dx, = (net(x) * cotangent).sum().gradient(x)"

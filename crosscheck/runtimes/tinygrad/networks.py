@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
-from crosscheck.runtimes.tinygrad.table import Norm
+from crosscheck.probe.modes import Norm
 
 #: Operator -> what its layer calls the node's inputs after the first.
 ROLES = {

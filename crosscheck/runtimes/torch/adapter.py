@@ -4,14 +4,16 @@ Its modes stand in `autograd.py`, `transforms.py` and `compiled.py`, those for f
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import warnings
-from typing import Callable, Dict, Optional
+from typing import Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.adapter import Array, Network, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.torch import autograd, compiled, exchange, networks, transforms
 from crosscheck.runtimes.torch.networks import Model
 
@@ -38,7 +40,7 @@ LATER = (
 RANDOM_NEXT = slice(16, 24)
 
 
-class Torch(Adapter):
+class Torch(TableAdapter):
     """Releases of the `torch` package, on the CPU."""
 
     name = "torch"
@@ -77,18 +79,10 @@ class Torch(Adapter):
         with self.torch.no_grad():
             return model.module(x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.torch, model.module, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.torch, model.module, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        read_back: Optional[Model] = ASKED[mode].call(self.torch, model, folder)
-        return read_back
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode: of the module; of exports, of all that is known of it."""
+        asked = ASKED[mode]
+        return functools.partial(asked.call, self.torch, model if asked.mode.asks == "export" else model.module)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and buffers, and what else a call may leave behind.

@@ -1,16 +1,19 @@
-"""Autograd over a module: each way of asking for a gradient, in training and in evaluation, and the ways in between."""
+"""Autograd over a module: each way of asking for a gradient, in training and in evaluation, and the ways in between.
+
+Names begin with the mode of the module, `train` or `eval`, where that and the call are all there is to say; else with
+what is done to the network first, or with what the layers are. The intent is that of the module's mode in the forward
+pass; whoever puts the layers alone into evaluation mode wants the running statistics.
+"""
 
 import copy
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Iterator, Optional
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import INTENT, Between, Call, Norm, Table
 from crosscheck.runtimes.torch import contracts
-from crosscheck.runtimes.torch.networks import Norm, switch
-from crosscheck.runtimes.torch.table import INTENT, Call, Table
+from crosscheck.runtimes.torch.networks import switch
 
-TABLE = Table()
-
-Between = Callable[[], None]
+TABLE = Table(inference="eval.autograd-grad", training="train.autograd-grad")
 
 GRAD = "dx, = torch.autograd.grad(net(x.requires_grad_()), x, cotangent)"
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}

@@ -4,11 +4,11 @@ import importlib
 from typing import Any, Callable, Optional
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.torch import contracts
-from crosscheck.runtimes.torch.autograd import Between, backward, grad, in_mode
-from crosscheck.runtimes.torch.table import INTENT, Call, Table
+from crosscheck.runtimes.torch.autograd import backward, grad, in_mode
 
-TABLE = Table()
+TABLE = Table(inference="eval.autograd-grad", training="train.autograd-grad")
 
 
 def checkpoint(ask: Call, **keywords: bool) -> Call:

@@ -6,11 +6,11 @@ import os
 from typing import Any, Dict, Optional
 
 from crosscheck.probe.adapter import Contract
+from crosscheck.probe.modes import INTENT, Call, Table
 from crosscheck.runtimes.torch import contracts
 from crosscheck.runtimes.torch.networks import Model, switch
-from crosscheck.runtimes.torch.table import INTENT, Call, Table
 
-TABLE = Table()
+TABLE = Table(inference="eval.autograd-grad", training="train.autograd-grad")
 
 
 def export_onnx(half: str, training: Optional[str] = None, dynamo: bool = False, folding: bool = True) -> Call:

@@ -11,9 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from crosscheck.probe.adapter import Network
-
-#: Keywords of every batch normalization; those that `nn.BatchNorm` does not have choose another way of writing it.
-Norm = Mapping[str, Any]
+from crosscheck.probe.modes import Norm
 
 HEAD = '''"""The network {name}."""
 

@@ -3,12 +3,12 @@
 import importlib
 from typing import Any, Callable, Dict
 
+from crosscheck.probe.modes import INTENT, Between, Table
 from crosscheck.runtimes.torch import contracts
-from crosscheck.runtimes.torch.autograd import GRAD, Between, in_mode
+from crosscheck.runtimes.torch.autograd import GRAD, in_mode
 from crosscheck.runtimes.torch.networks import switch
-from crosscheck.runtimes.torch.table import INTENT, Table
 
-TABLE = Table()
+TABLE = Table(inference="eval.autograd-grad", training="train.autograd-grad")
 
 FUNC = "2.0"
 #: The first release with `torch.nn.utils.stateless`, whose `functional_call` moved to `torch.func` in 2.0.
