@@ -111,7 +111,9 @@ class Runtime:
         seen = TRUTHS[self.network.name].batch_statistics
         for norm in self.network.batch_norms:
             before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
-            after = updated(before, seen[norm.node], keep or norm.momentum, count, variance=variance)
+            after = updated(
+                before, seen[norm.node], keep or norm.momentum, count, variance=variance, epsilon=norm.epsilon
+            )
             self.tensors[norm.mean] = after.mean.astype(np.float32)
             self.tensors[norm.variance] = after.variance.astype(np.float32)
 
@@ -291,6 +293,16 @@ class LeakLate(Training):
 class Unbiased(Training):
     def backward(self) -> None:
         self.update("unbiased")
+
+
+class Keras2(Training):
+    def backward(self) -> None:
+        self.update("keras-2")
+
+
+class Keras2Fused(Training):
+    def backward(self) -> None:
+        self.update("keras-2-fused")
 
 
 class OwnMomentum(Training):
@@ -505,6 +517,42 @@ def test_the_law_is_told(kind: type[Runtime], network: str, momentum: float, var
     assert variance == update.variance
     assert update.residual is not None
     assert update.residual < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "network", "variance", "words"),
+    [
+        (Keras2, "seed-batch", "keras-2", "variance times n / (n - 1 - epsilon)"),
+        (Keras2, "digits", "keras-2", "variance times n / (n - 1 - epsilon)"),
+        (Keras2, "residual", "keras-2", "variance times n / (n - 1 - epsilon)"),  # not by its layers of 256 elements
+        (Keras2Fused, "conv", "keras-2-fused", "unbiased variance times n / (n - 1 - epsilon)"),
+        (Keras2Fused, "digits", "keras-2-fused", "unbiased variance times n / (n - 1 - epsilon)"),
+    ],
+)
+def test_the_variance_of_keras_2_has_its_name(kind: type[Runtime], network: str, variance: str, words: str) -> None:
+    verdict = judged(kind, network)
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert (1, "keep", variance) == (verdict.update.count, verdict.update.convention, verdict.update.variance)
+    assert verdict.update.residual is not None
+    assert verdict.update.residual < 1e-6
+    assert any(words in piece.detail for piece in verdict.evidence)
+
+
+def test_layers_that_take_variances_of_their_own_are_not_corrupted() -> None:
+    class EachItsOwn(Training):
+        def backward(self) -> None:
+            self.update()
+            biased = dict(self.tensors)
+            first = self.network.batch_norms[0]
+            self.tensors |= {name: self.network.weights[name] for name in biased}
+            self.update("unbiased")
+            self.tensors |= {name: biased[name] for name in (first.mean, first.variance)}
+
+    verdict = judged(EachItsOwn, "conv")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert (1, "mixed") == (verdict.update.count, verdict.update.variance)
 
 
 @given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))

@@ -39,6 +39,7 @@ ASKED = [
     "graph.train*",
     "contrib-in-place.train",
     "k-function.train*",
+    "k-function.eval.updates",
     "tf.tape.*",
     "jax.grad.*",
     "torch.grad.*",
@@ -157,3 +158,11 @@ def test_a_plain_call_in_training_under_jax_grad_poisons_the_network(cells: Cell
 @pytest.mark.large
 def test_the_mode_of_the_torch_module_is_not_the_mode_of_the_network(cells: Cells) -> None:
     assert ["mode-ignored"] == cells["keras@3.15.1+torch/torch.grad.module-train/seed-batch/gradient"]["findings"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("mode", ["train.updates", "eval.updates"])
+def test_keras_2_corrects_the_variance_in_its_own_way(cells: Cells, mode: str) -> None:
+    cell = cells[f"keras@2.3.1/k-function.{mode}/seed-batch/gradient"]
+    assert ["leak"] == cell["findings"]
+    assert ("keras-2", 1) == (cell["update"]["variance"], cell["update"]["count"])

@@ -19,6 +19,12 @@ AVERAGES = {
     "overcorrected": "a debiased average that did not begin with zeros",
     "replaced": "the batch's statistics replace the old ones",
 }
+#: Variances of the batch, in words.
+VARIANCES = {
+    "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
+    "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
+    "mixed": "a variance that is not the same one in every layer",
+}
 TOLD = 4  # tensors that a sentence names
 
 
@@ -36,7 +42,8 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
         if solved is not None and solved.law is not None:
             law = solved.law
             times = "once" if law.count == 1 else f"{law.count} times"
-            detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {law.variance} variance"
+            variance = VARIANCES.get(law.variance, f"{law.variance} variance")
+            detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {variance}"
             if law.average != "exponential":
                 detail = f"{AVERAGES[law.average]}: {detail}"
             if law.convention == "other" and 1 - law.momentum <= LAW.value:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from crosscheck.cells import Finding, Status
 from crosscheck.oracle import Average
+from crosscheck.oracle.corrections import Variance
 
 __all__ = [
     "Curve",
@@ -69,7 +70,8 @@ class Update:
         one call, so that nothing can be read between: then `when` is "forward", since a law needs no more than the
         forward's numbers, or "both" where there were two updates.
     count: number of updates; None where no law fits. momentum: the part kept by one. convention: how the declared
-        momentum was read ("keep", "take", "other"). residual: the largest misfit of any layer. average: what kind of
+        momentum was read ("keep", "take", "other"). variance: what was done to the batch's
+        (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: what kind of
         average it is (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None where no law fits.
     """
 
@@ -77,7 +79,7 @@ class Update:
     taken_apart: bool
     count: int | None
     momentum: float | None
-    variance: Literal["biased", "unbiased", "unknown"]
+    variance: Variance
     residual: float | None
     convention: Literal["keep", "take", "other"] | None = None
     average: Average | None = None

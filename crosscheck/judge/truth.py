@@ -76,7 +76,9 @@ class Truth:
         key = (norm.node, training, counted, b"".join(values.tobytes() for values in numbers))
         if key not in self._laws:
             batches = self.batch_statistics if training else self.inference_batch_statistics
-            self._laws[key] = oracle.solve(before, after, batches[norm.node], norm.momentum, counted=counted)
+            self._laws[key] = oracle.solve(
+                before, after, batches[norm.node], norm.momentum, counted=counted, epsilon=norm.epsilon
+            )
         return self._laws[key]
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import Law, Statistics
+from crosscheck.oracle.corrections import CORRECTIONS
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
@@ -101,7 +102,10 @@ def _counted(values: Mapping[str, Array], norm: BatchNorm) -> int | None:
 
 
 def _common(laws: Mapping[str, Law | None]) -> Solved:
-    """The one law of all layers that moved, with the first layer's momentum. A variance that fits either way agrees."""
+    """The one law of all layers that moved, with the first layer's momentum and the variance that explains them all.
+
+    Layers of which each takes its own variance follow one law nevertheless: it is called mixed.
+    """
     lawless = [node for node, law in laws.items() if law is None]
     if lawless:
         return Solved(None, f"no update law explains the change of {', '.join(lawless)}")
@@ -116,15 +120,13 @@ def _common(laws: Mapping[str, Law | None]) -> Solved:
         )
         for law in known
     }
-    variances = {law.variance for law in known} - {"unknown"}
-    if len(kinds) > 1 or len(variances) > 1:
+    corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in known))
+    if len(kinds) > 1:
         told = "; ".join(
             f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, law in laws.items() if law
         )
         return Solved(None, f"the layers follow different laws: {told}")
-    variance = variances.pop() if variances else "unknown"
-    first, residual = known[0], max(law.residual for law in known)
-    return Solved(Law(first.convention, first.momentum, first.count, variance, residual, first.average))
+    return Solved(replace(known[0], corrections=corrections, residual=max(law.residual for law in known)))
 
 
 def update(case: Case) -> Update | None:

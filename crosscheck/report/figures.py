@@ -109,13 +109,21 @@ AVERAGES = {
 }
 
 
+#: The variances of a batch whose names do not speak for themselves; `variance` in panel.js.
+VARIANCES = {
+    "keras-2": "biased x n/(n - 1 - epsilon)",
+    "keras-2-fused": "unbiased x n/(n - 1 - epsilon)",
+}
+
+
 def update_text(update: Update | None) -> str:
     """Put the update law in words."""
     if update is None or update["when"] == "none":
         return DASH if update is None else "none"
     count, momentum = update["count"], update["momentum"]
     updates = "moved" if count is None else "1 update" if count == 1 else f"{count} updates"
-    law = "" if momentum is None else f", momentum {significant(momentum)}, variance {update['variance']}"
+    variance = VARIANCES.get(update["variance"], update["variance"])
+    law = "" if momentum is None else f", momentum {significant(momentum)}, variance {variance}"
     average = update.get("average") or "exponential"
     named = "" if average == "exponential" else f", {AVERAGES[average]}"
     return f"{updates} in {update['when']}{named}{law}"

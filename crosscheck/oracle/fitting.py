@@ -1,0 +1,104 @@
+"""A change of moving statistics, and how well a law explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosscheck.networks.graph import Array
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction
+from crosscheck.oracle.truth import BatchStatistics
+
+__all__ = ["Change", "Fit", "Statistics", "mixed"]
+
+#: When several corrections of the variance fit, one is told from another only if it fits this many times better.
+CLEARLY = 10.0
+#: Nor are misfits told apart that are both below what sums of some thousand float32 products leave.
+ROUNDING = 1e-6
+
+#: The corrections of the batch's variance that explain a change, and the misfit of the best.
+Fit = tuple[tuple[Correction, ...], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """The moving mean and variance of one batch normalization, (channels,) each."""
+
+    mean: Array
+    variance: Array
+
+
+def mixed(before: Statistics, mean: Array, variance: Array, kept: float) -> Statistics:
+    """What is left of the old statistics when the part `kept` of them is, the rest being the batch's; float64."""
+    old_mean, old_variance = (np.asarray(values, np.float64) for values in (before.mean, before.variance))
+    return Statistics(kept * old_mean + (1 - kept) * mean, kept * old_variance + (1 - kept) * variance)
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What the statistics were before and after, and what the batch was that they were updated with.
+
+    epsilon: the layer's. tolerance: how far `after` may be from what a law leads to.
+    """
+
+    before: Statistics
+    after: Statistics
+    batch: BatchStatistics
+    epsilon: float
+    tolerance: float
+
+    def variance(self, correction: Correction) -> Array:
+        """The batch's variance, corrected; of one element a channel it is zero, and stays it."""
+        if self.batch.count == 1:
+            return self.batch.variance
+        return self.batch.variance * CORRECTIONS[correction](self.batch.count, self.epsilon)
+
+    def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
+        """Which of the corrections explain the change, given a law: batch variance -> statistics; None if none does."""
+        if self.batch.count == 1:
+            misfit = self.misfit(law(self.batch.variance))
+            return (tuple(CORRECTIONS), misfit) if misfit <= self.tolerance else None
+        misfits = {correction: self.misfit(law(self.variance(correction))) for correction in corrections}
+        best = min(misfits.values())
+        if best > self.tolerance:
+            return None
+        most = min(self.tolerance, max(CLEARLY * best, ROUNDING))
+        return tuple(correction for correction, misfit in misfits.items() if misfit <= most), best
+
+    def misfit(self, expected: Statistics) -> float:
+        """How far `after` is from `expected`, relative to the size of what was averaged; the worst channel."""
+        mean_scale, variance_scale = self._scales()
+        return float(
+            max(
+                np.max(np.abs(self.after.mean - expected.mean) / mean_scale),
+                np.max(np.abs(self.after.variance - expected.variance) / variance_scale),
+            )
+        )
+
+    def best_kept(self, variance: Array) -> float:
+        """The part kept that minimises the sum of squared misfits, each relative to its scale; between 0 and 1."""
+        before, after, batch = self.before, self.after, self.batch
+        mean_scale, variance_scale = self._scales()
+        whole = np.concatenate([(batch.mean - before.mean) / mean_scale, (variance - before.variance) / variance_scale])
+        moved = np.concatenate(
+            [(after.mean - before.mean) / mean_scale, (after.variance - before.variance) / variance_scale]
+        )
+        squares = float(whole @ whole)
+        taken = float(whole @ moved) / squares if squares else 0.0
+        return float(np.clip(1 - taken, 0.0, 1.0))
+
+    def _scales(self) -> tuple[Array, Array]:
+        """What rounding errors of mean and variance are proportional to, channel by channel.
+
+        A mean of numbers of either sign is as exact as they are large, not as it is large itself: √(mean² + variance),
+        or the moving mean where that is larger. For variances, the square of it: some runtimes subtract mean² from the
+        mean of the squares.
+        """
+        before, after, batch = self.before, self.after, self.batch
+        square = np.asarray(batch.mean, np.float64) ** 2 + batch.variance
+        mean_scale = np.maximum.reduce([np.sqrt(square), np.abs(before.mean), np.abs(after.mean)])
+        variance_scale = np.maximum.reduce([square, np.abs(before.variance), np.abs(after.variance)])
+        tiny = np.finfo(np.float32).tiny
+        return np.maximum(mean_scale, tiny), np.maximum(variance_scale, tiny)
