@@ -6,14 +6,15 @@ import platform
 import shutil
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from crosscheck.environments import interpreters
+from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import cache_folder
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import EnvironmentFailure
-from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.catalog import Runtime, System, catalog
 
 __all__ = ["examine"]
 
@@ -23,7 +24,8 @@ ROOM = 3 * 10**9
 
 def examine(console: Console) -> bool:
     """Print what is there and what is not, with the remedy; return whether every release can be had."""
-    checks = [_platform(), _uv(), _disk(), *(_interpreters(runtime) for runtime in catalog().values())]
+    runtimes = list(catalog().values())
+    checks = [_platform(), _uv(), _disk(), _node(runtimes), *map(_interpreters, runtimes), *_systems(runtimes)]
     for good, text in checks:
         console.print(f"{'[green]ok[/green]  ' if good else '[red]lack[/red]'} {text}", highlight=False, soft_wrap=True)
     return all(good for good, _ in checks)
@@ -57,6 +59,11 @@ def _disk() -> tuple[bool, str]:
     return False, f"{text}: free {ROOM / 1e9:.0f} GB, or name another folder in CROSSCHECK_CACHE"
 
 
+def _node(runtimes: Sequence[Runtime]) -> tuple[bool, str]:
+    names = [runtime.name for runtime in runtimes if runtime.registry == "npm"]
+    return True, f"{', '.join(names)}: Node comes with their environments"
+
+
 def _interpreters(runtime: Runtime) -> tuple[bool, str]:
     lacking = defaultdict(list)
     for release in runtime.releases:
@@ -67,7 +74,25 @@ def _interpreters(runtime: Runtime) -> tuple[bool, str]:
     if not lacking:
         return True, f"{runtime.name}: an interpreter for each of {len(runtime.releases)} releases"
     parts = [
-        f"{', '.join(versions)} need CPython {' or '.join(minors)} (`uv python install {minors[0]}`, or pyenv)"
+        f"{', '.join(versions)} need CPython {' or '.join(minors)} ({interpreters.remedy(minors)})"
         for minors, versions in lacking.items()
     ]
     return False, f"{runtime.name}: {'; '.join(parts)}"
+
+
+def _systems(runtimes: Sequence[Runtime]) -> Iterator[tuple[bool, str]]:
+    """What releases need of the machine besides an interpreter: for each, whether it is there, and who needs it."""
+    needing: dict[tuple[Runtime, System], list[str]] = defaultdict(list)
+    for runtime in runtimes:
+        for release in runtime.releases:
+            for needed in release.system:
+                needing[runtime, needed].append(release.version)
+    for (runtime, needed), versions in needing.items():
+        modes = f" in the modes {', '.join(needed.modes)}" if needed.modes else ""
+        what = f"{runtime.name}: {needed.about} for {', '.join(versions)}{modes}"
+        try:
+            machine.find(needed)
+        except EnvironmentFailure as failure:
+            yield False, f"{what}: {failure}"
+        else:
+            yield True, what

@@ -23,7 +23,7 @@ from crosscheck.job import Job, run
 from crosscheck.networks import load
 from crosscheck.report import read_cells
 from crosscheck.report.records import JudgedCell
-from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant, catalog, load_runtime
+from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant, catalog, load_runtime
 from crosscheck.standalone import NoScript, composed, pieces
 from tests.conftest import SilentProgress
 from tests.test_cli import crosscheck
@@ -285,6 +285,21 @@ def test_a_library_that_no_package_brings_stops_the_script_with_the_remedy(
     assert "Traceback" not in done.stderr
     assert "uv pip install --target absent9-carrier --python-version 3.6" in done.stderr
     assert "ln -s libabsent-*.so.9* libabsent-of-crosscheck.so.9" in done.stderr
+
+
+def test_a_library_of_the_machine_stops_the_script_with_the_remedy(
+    cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path
+) -> None:
+    needed = System(
+        "absent", "Of crosscheck 4", "`apt-get install absent4`", (("libof-crosscheck.so.1", "libof.so.4"),)
+    )
+    releases = tuple(dataclasses.replace(release, system=(needed,)) for release in small.releases)
+    lacking = dataclasses.replace(small, releases=releases)
+    done = executed("".join(composed(cells["predict/seed/predict-only"], runtimes={"toy": lacking})), tmp_path)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "Traceback" not in done.stderr
+    assert "`apt-get install absent4`" in done.stderr
+    assert "ln -s WHERE-IT-LIES/libof.so.4 absent-links/libof-crosscheck.so.1" in done.stderr
 
 
 def test_an_interpreter_that_does_not_do_stops_the_script_with_the_remedy(

@@ -8,18 +8,18 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock
 
-from crosscheck.environments import interpreters, npm
+from crosscheck.environments import interpreters, machine, npm
 from crosscheck.environments.interpreters import Interpreter, uv
 from crosscheck.environments.sources import sources
 from crosscheck.errors import InstallFailed
-from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
+from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant
 
 __all__ = ["Environment", "cache_folder", "describe", "make"]
 
@@ -29,6 +29,7 @@ class Environment:
     """A folder with an interpreter and the packages of one lock.
 
     `key` is the hash of what is in it: results are reused only under an equal key.
+    `links`: names under which the release looks for libraries -> the machine's files, which are linked there.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Environment:
     interpreter: Interpreter
     lock: Path
     library_path: tuple[Path, ...]
+    links: Mapping[Path, Path] = field(default_factory=dict)
 
     @property
     def python(self) -> Path:
@@ -56,7 +58,8 @@ def cache_folder() -> Path:
 def describe(runtime: Runtime, release: Release, variant: Variant) -> Environment:
     """The environment that a release needs on this machine, made or not.
 
-    Raises Unavailable without an interpreter, InstallFailed when the lock is missing.
+    Raises Unavailable without an interpreter or what else the release needs of the machine, InstallFailed when the
+    lock is missing.
     """
     lock = runtime.lock(release, variant)
     folder_of_npm = runtime.npm_lock(release)
@@ -68,15 +71,22 @@ def describe(runtime: Runtime, release: Release, variant: Variant) -> Environmen
                 f"{path.name} is missing from {path.parent}. Make it with `crosscheck lock {runtime.name}`."
             )
     interpreter = interpreters.find(variant.python)
+    found = {needed: machine.find(needed) for needed in release.system if not needed.modes}
     parts = [path.read_bytes() for path in locks]
     parts.append(f"{interpreter.version} {platform.system()} {platform.machine()}".encode())
     parts += [repr(native).encode() for native in release.native]
+    # Links are resolved: another version of the machine's library is another environment.
+    parts += [f"{name} {path.resolve()}".encode() for paths in found.values() for name, path in paths.items()]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
     folder = cache_folder() / "environments" / f"{runtime.name}-{release.version}-{key}"
-    libraries = tuple(
+    libraries = [
         path for native in release.native for path in (_links(folder, native), _carrier(folder, native).parent)
-    )
-    return Environment(key, folder, interpreter, lock, libraries)
+    ]
+    links = {_links(folder, needed) / link: found[needed][link] for needed in found for link, _ in needed.libraries}
+    libraries += [link.parent for link in links]
+    # What a library needs in its turn lies beside it; in a folder that the loader knows, it finds that by itself.
+    libraries += [target.parent for target in links.values() if not machine.loader_knows(target.parent)]
+    return Environment(key, folder, interpreter, lock, tuple(dict.fromkeys(libraries)), links)
 
 
 def make(runtime: Runtime, release: Release, environment: Environment) -> None:
@@ -126,6 +136,9 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
                     f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}."
                 )
             (_links(folder, native) / native.link).symlink_to(found[0])
+        for link, library in environment.links.items():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(library)
         npm_lock = runtime.npm_lock(release)
         if npm_lock is not None:
             npm.link_node(folder)
@@ -133,7 +146,7 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
         (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
 
 
-def _links(folder: Path, native: Native) -> Path:
+def _links(folder: Path, native: Native | System) -> Path:
     return folder / "native" / f"{native.name}-links"
 
 

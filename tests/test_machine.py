@@ -1,0 +1,166 @@
+"""What releases need of the machine: found and linked under the names they look for, or told with the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from crosscheck import doctor
+from crosscheck.environments import interpreters, machine
+from crosscheck.environments.environment import describe, make
+from crosscheck.errors import Unavailable
+from crosscheck.job import Job, run
+from crosscheck.runtimes.catalog import Release, Runtime, System, catalog, load_runtime
+from tests.conftest import SilentProgress, read_cells
+
+Examined = Callable[..., tuple[bool, str]]
+
+LIBRARY = "libof-crosscheck.so.40"
+LINK = "libof-crosscheck.so.12"
+
+
+def library(folder: Path) -> System:
+    """A library that lies in `folder`, or nowhere."""
+    return System("absent", "Of crosscheck 4", "`apt-get install absent4`", ((LINK, LIBRARY),), (str(folder),))
+
+
+def needing(toy: Runtime, needed: System) -> tuple[Runtime, Release]:
+    """The toy and its newest release, which needs something of the machine."""
+    release = dataclasses.replace(toy.releases[-1], system=(needed,))
+    return dataclasses.replace(toy, releases=(release,)), release
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> Examined:
+    """What doctor says where the runtimes are these: (runtimes) -> (whether all is there, its words)."""
+
+    def examine(*runtimes: Runtime) -> tuple[bool, str]:
+        monkeypatch.setattr(doctor, "catalog", lambda: {runtime.name: runtime for runtime in runtimes})
+        console = Console(width=80)
+        with console.capture() as said:
+            good = doctor.examine(console)
+        return good, said.get()
+
+    return examine
+
+
+def test_a_library_of_the_machine_is_linked_under_the_name_that_the_release_looks_for(
+    toy: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSCHECK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / LIBRARY).write_text("the library")
+    runtime, release = needing(toy, library(tmp_path))
+    environment = describe(runtime, release, release.variants[0])
+    make(runtime, release, environment)
+    links, beside = environment.library_path
+    assert "the library" == (links / LINK).read_text()
+    assert tmp_path == beside  # where what it needs in its turn lies
+
+
+def test_a_library_in_a_folder_that_the_loader_knows_adds_no_other_folder(toy: Runtime) -> None:
+    needed = System("libc", "the C library", "a system", (("libc.so.old", "libc.so.6"),))
+    runtime, release = needing(toy, needed)
+    (links,) = describe(runtime, release, release.variants[0]).library_path
+    assert "libc-links" == links.name
+
+
+def test_another_version_of_the_library_is_another_environment(toy: Runtime, tmp_path: Path) -> None:
+    runtime, release = needing(toy, library(tmp_path))
+    keys = set()
+    for version in ("40.1", "40.2"):
+        (tmp_path / f"lib.so.{version}").write_text(version)
+        (tmp_path / LIBRARY).unlink(missing_ok=True)
+        (tmp_path / LIBRARY).symlink_to(f"lib.so.{version}")
+        keys.add(describe(runtime, release, release.variants[0]).key)
+    assert 2 == len(keys)
+
+
+def test_a_library_in_a_folder_that_the_user_named_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LIBRARY).touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    assert {LINK: tmp_path / LIBRARY} == machine.find(library(tmp_path / "elsewhere"))
+
+
+def test_without_the_library_the_cells_are_unavailable_with_the_remedy(
+    toy: Runtime, tmp_path: Path, progress: SilentProgress
+) -> None:
+    runtime, _ = needing(toy, library(tmp_path / "nowhere"))
+    job = Job(["toy@1.8.0"], modes=["inference"], networks=["seed"], out=tmp_path / "out")
+    result = run(job, progress, {"toy": runtime})
+    assert {"unavailable"} == set(result.statuses)
+    assert result.incomplete
+    reasons = {row["reason"] for row in read_cells(tmp_path / "out").values()}
+    assert all(LIBRARY in reason and "apt-get install absent4" in reason for reason in reasons)
+
+
+def test_a_program_that_some_modes_need_leaves_the_others_alone(
+    toy: Runtime, tmp_path: Path, progress: SilentProgress
+) -> None:
+    needed = System("compiler", "a compiler", "`apt-get install cc`", program="cc-of-crosscheck", modes=("predict",))
+    runtime, _ = needing(toy, needed)
+    job = Job(["toy@1.8.0"], modes=["inference", "predict"], networks=["seed"], out=tmp_path / "out")
+    run(job, progress, {"toy": runtime})
+    found = {(row["mode"], row["status"]) for row in read_cells(tmp_path / "out").values()}
+    assert {("inference", "ok"), ("predict", "unavailable")} == found
+
+
+def test_the_runtimes_folder_says_what_the_machine_must_have(toy: Runtime, tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    shutil.copytree(toy.folder, folder)
+    table = folder / "releases.toml"
+    table.write_text(
+        table.read_text()
+        + '[system.cc]\nabout = "a compiler"\nremedy = "`apt-get install cc`"\nprogram = "cc"\nmodes = ["a.*"]\n'
+        + '[[release]]\nversion = "1.9.0"\nreleased = 2026-01-01\nsystem = ["cc"]\ndefault = "if-available"\n'
+    )
+    release = load_runtime(folder).releases[-1]
+    assert (System("cc", "a compiler", "`apt-get install cc`", program="cc", modes=("a.*",)),) == release.system
+    assert (True, True) == (release.default, release.if_available)
+
+
+def test_doctor_names_a_library_that_is_missing_with_the_remedy(
+    toy: Runtime, tmp_path: Path, examined: Examined
+) -> None:
+    runtime, _ = needing(toy, library(tmp_path))
+    good, said = examined(runtime)
+    assert not good
+    assert "lack toy: Of crosscheck 4 for 1.8.0" in said
+    assert "apt-get install absent4" in said
+    (tmp_path / LIBRARY).touch()
+    good, said = examined(runtime)
+    assert good
+    assert "ok   toy: Of crosscheck 4 for 1.8.0" in said
+
+
+def test_doctor_sends_to_pyenv_for_interpreters_that_uv_has_not(
+    toy: Runtime, monkeypatch: pytest.MonkeyPatch, examined: Examined
+) -> None:
+    def find(wanted: object, fetch: bool = True) -> None:
+        raise Unavailable("none")
+
+    monkeypatch.setattr(interpreters, "find", find)
+    releases = tuple(dataclasses.replace(release, python=("3.6",)) for release in toy.releases)
+    good, said = examined(dataclasses.replace(toy, releases=releases))
+    assert not good
+    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none so old)" in said
+
+
+def test_cntk_asks_for_open_mpi_under_the_names_of_its_day() -> None:
+    (needed,) = catalog()["cntk"].releases[-1].system
+    assert {"libmpi.so.12", "libmpi_cxx.so.1"} == {link for link, _ in needed.libraries}
+    assert "apt-get install libopenmpi3" in needed.remedy
+
+
+def test_the_folder_for_those_who_may_not_install_is_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / LIBRARY).touch()
+    assert os.fspath(tmp_path / "own" / LIBRARY) == os.fspath(machine.find(library(Path("~/own")))[LINK])
