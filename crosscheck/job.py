@@ -234,6 +234,7 @@ def _environment(target: Target, environment: Environment | None) -> dict[str, A
         "python": "" if environment is None else environment.interpreter.version,
         "packages": pins(lock) if lock.exists() else {},
         "variables": dict(target.variant.environment),
+        "sources": standalone.sources_digest(target.runtime),
     }
 
 

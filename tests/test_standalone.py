@@ -25,6 +25,7 @@ from crosscheck.report import read_cells
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant, catalog, load_runtime
 from crosscheck.standalone import NoScript, composed, pieces
+from crosscheck.standalone.metadata import builds
 from tests.conftest import SilentProgress
 from tests.test_cli import crosscheck
 from tests.test_report import make_cell
@@ -211,11 +212,12 @@ def test_what_moves_is_shown_before_and_after_tensors_of_the_runtimes_own_too(
     cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path
 ) -> None:
     done = executed("".join(composed(cells["gradient.leak/seed/gradient"], runtimes={"toy": small})), tmp_path)
-    rows = {line[:32].rstrip(): line[32:].split() for line in done.stdout.splitlines()}
+    rows = {line[:39].rstrip(): line[39:].split() for line in done.stdout.splitlines()}
     assert ["0", "0", "->", "0.035", "0.035"] == rows["bn.mean"]
     assert ["0", "->", "1"] == rows["counter"]
     assert ["0.3", "0.4", "0.3", "0.4"] == rows["prediction before"]
     assert ["0.37", "0.47", "0.37", "0.47"] == rows["prediction after"]
+    assert "unchanged: bn.beta, bn.gamma, bn.variance" in done.stdout.splitlines()
 
 
 def test_a_crash_is_a_crash(cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path) -> None:
@@ -230,7 +232,23 @@ def test_another_number_than_the_reports_is_told(
     cell = cast(JudgedCell, {**cells["gradient.leak/seed/gradient"], "prediction_after": [[0.3, 0.4]]})
     done = executed("".join(composed(cell, runtimes={"toy": small})), tmp_path)
     assert 1 == done.returncode
-    assert ["prediction after"] == [line[:32].rstrip() for line in done.stdout.splitlines() if "<-- differs" in line]
+    assert ["prediction after"] == [line[:39].rstrip() for line in done.stdout.splitlines() if "<-- differs" in line]
+
+
+def test_a_number_that_changed_sources_explain_is_told_as_such(
+    cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path
+) -> None:
+    measured = cells["gradient.leak/seed/gradient"]
+    assert "sources have changed" not in "".join(composed(measured, runtimes={"toy": small}))
+    folder = tmp_path / "changed"
+    shutil.copytree(small.folder, folder)
+    adapter = folder / "adapter.py"
+    adapter.write_text(adapter.read_text().replace("slow=0.1", "slow=0.5"))
+    text = "".join(composed(measured, runtimes={"toy": load_runtime(folder)}))
+    assert "# Those sources have changed since; that command measures it anew.\n" in text
+    done = executed(text, tmp_path)
+    assert 1 == done.returncode
+    assert ", which was measured by other sources than this script's: prediction after, " in done.stdout
 
 
 def test_only_what_the_mode_needs_is_carried(cells: Mapping[str, JudgedCell], small: Runtime) -> None:
@@ -392,6 +410,14 @@ def test_every_release_asks_for_its_lock_and_its_interpreters() -> None:
         overrides = found.get("tool", {}).get("uv", {}).get("override-dependencies", [])
         wanted = [Requirement(re.sub(r"(==[^;+ ]+)\+[^; ]+", r"\1", one)) for one in variant.requires]
         assert wanted == [Requirement(one) for one in overrides], line["id"]
+
+
+def test_a_build_that_pypi_does_not_have_is_named_with_two_ways_to_it() -> None:
+    (variant,) = catalog()["torch"].releases[-1].variants
+    told = builds(variant)
+    assert "# Measured with torch==2.13.0+cpu; " in told
+    assert "uv run --find-links FOLDER THIS-FILE" in told
+    assert "uv pip install --python env --torch-backend cpu torch==2.13.0+cpu numpy==" in told
 
 
 def test_modes_of_every_runtime_are_whole_scripts(tmp_path: Path) -> None:

@@ -153,11 +153,12 @@ class ExportedFile(TypedDict):
 
 
 class CellEnvironment(TypedDict):
-    """What the trials ran in."""
+    """What the trials ran in; `sources`: the digest of the runtime's folder and the probe, which older runs lack."""
 
     python: str
     packages: dict[str, str]
     variables: dict[str, str]
+    sources: NotRequired[str]
 
 
 class JudgedCell(TypedDict):

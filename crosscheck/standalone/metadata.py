@@ -68,7 +68,8 @@ def builds(variant: Variant) -> str:
         return ""
     others = [item for item in variant.requires if not LOCAL.search(item)]
     return (
-        f"# Measured with {', '.join(local)}; PyPI has another, larger build of it. With that one:\n"
+        f"# Measured with {', '.join(local)}; PyPI has another, larger build of it. With that one, its wheel in a\n"
+        "# folder: `uv run --find-links FOLDER THIS-FILE`. Or from its own index:\n"
         f"#     uv venv --python {variant.python[0]} env\n"
         f"#     uv pip install --python env --torch-backend cpu {shlex.join([*local, *others])}\n"
         "#     env/bin/python THIS-FILE\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 import textwrap
@@ -10,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crosscheck import __version__
+from crosscheck import __version__, probe
+from crosscheck.matrix.cache import folder_digest
 from crosscheck.matrix.plan import WRITTEN, reads_files
 from crosscheck.matrix.server import ONE_THREAD
 from crosscheck.networks import Network, load, names, readout
@@ -24,7 +26,7 @@ from crosscheck.standalone.linking import Linked, Linker
 from crosscheck.standalone.reach import Wanted
 from crosscheck.standalone.sources import NoScript, Place, load_modules
 
-__all__ = ["NoScript", "composed", "pieces"]
+__all__ = ["NoScript", "composed", "pieces", "sources_digest"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
@@ -71,6 +73,12 @@ def composed(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
     return tuple(_pieces(cell, mode, runtime, release, variant, network or _network(cell["network"])))
+
+
+def sources_digest(runtime: Runtime) -> str:
+    """SHA-256 (hexadecimal) of what measures a runtime's cells and makes up its scripts: its folder and the probe."""
+    folders = runtime.folder, Path(probe.__file__).parent
+    return hashlib.sha256("".join(map(folder_digest, folders)).encode()).hexdigest()
 
 
 def _target(cell: JudgedCell, known: Mapping[str, Runtime]) -> tuple[Runtime, Release, Variant]:
@@ -156,10 +164,11 @@ def _pieces(
     linked, adapter = _linked(runtime, wanted, tuple(sorted({*steps, *helpers})))
 
     yield metadata.block(release, variant, runtime.lock(release, variant))
-    yield _head(cell, runtime) + metadata.builds(variant)
+    changed = cell["environment"].get("sources", "") not in ("", sources_digest(runtime))
+    yield _head(cell, runtime, changed) + metadata.builds(variant)
     yield _preparation(cell, release, variant)
     yield "".join(f"{line}\n" for line in linked.imports.splitlines() if line not in PREPARED)
-    yield _report(cell)
+    yield _report(cell, changed)
     yield from data.texts
     yield from more.texts if more else ()
     yield from linked.modules
@@ -198,8 +207,8 @@ def _named_after(mode: str) -> str:
     return max(inside, key=len, default="")
 
 
-def _head(cell: JudgedCell, runtime: Runtime) -> str:
-    """What was found, and by which call."""
+def _head(cell: JudgedCell, runtime: Runtime, changed: bool) -> str:
+    """What was found, and by which call; `changed`: whether it was measured by other sources than this file's."""
     found = ", ".join(cell["findings"]) or cell["status"]
     told = f"{runtime.title} {cell['release']}"
     told += "" if cell["variant"] == "plain" else f" ({cell['variant']})"
@@ -216,6 +225,7 @@ def _head(cell: JudgedCell, runtime: Runtime) -> str:
         + "".join(f"# {line}".rstrip() + "\n" for line in call.splitlines())
         + f"# Measured by crosscheck {__version__} (Apache-2.0), of whose sources this file is made; there it is\n"
         f"# {' '.join(cell['reproduce'].split())}\n"
+        + ("# Those sources have changed since; that command measures it anew.\n" if changed else "")
     )
 
 
@@ -268,7 +278,7 @@ def _preparation(cell: JudgedCell, release: Release, variant: Variant) -> str:
     )
 
 
-def _report(cell: JudgedCell) -> str:
+def _report(cell: JudgedCell, changed: bool) -> str:
     """The numbers of the report, the first of each array."""
     told: dict[str, Any] = {}
     scenario = cell["scenario"]
@@ -290,6 +300,8 @@ def _report(cell: JudgedCell) -> str:
     )
     if _by_chance(cell):
         lines += '    "chance": True,\n'
+    if changed:
+        lines += '    "changed": True,\n'
     if cell["reason"]:
         lines += f'    "message": {json.dumps(cell["reason"])},\n'
     return f"\nMODE = {json.dumps(cell['mode'])}\n#: The numbers of the report.\nREPORT = {{\n{lines}}}\n"

@@ -23,6 +23,8 @@ from crosscheck.probe.adapter import Adapter, Array, Model, Network
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 #: How many numbers of an array are printed.
 SHOWN = 6
+#: The columns of what is printed: a name, what is measured here, what the report says.
+ROW = "{:39} {:75} {}"
 
 
 class Numbers:
@@ -32,14 +34,14 @@ class Numbers:
         self.report = report
         self.compared = 0
         self.differing: List[str] = []
-        print("{:32}{:44}{}".format("", "here", "in the report"))
+        print(ROW.format("", "here", "in the report"))
 
     def show(self, name: str, value: Array) -> None:
         """Print an array, and note whether it is the one in the report; of large ones the report has the beginning."""
         here = np.asarray(value, np.float64).ravel()
         theirs = self.report.get(name)
         if theirs is None:
-            print("{:32}{}".format(name, brief(here)))
+            print(ROW.format(name, brief(here), "").rstrip())
             return
         theirs = np.asarray(theirs, np.float64).ravel()
         room = max(ABSOLUTE, RELATIVE * np.max(np.abs(theirs[np.isfinite(theirs)]), initial=0.0))
@@ -48,7 +50,7 @@ class Numbers:
 
     def note(self, name: str, here: str, theirs: str, same: bool) -> None:
         """Print two texts beside each other."""
-        print("{:32}{:44}{}{}".format(name, here, theirs, "" if same else "   <-- differs"), flush=True)
+        print(ROW.format(name, here, theirs) + ("" if same else "   <-- differs"), flush=True)
         self.compared += 1
         if not same:
             self.differing.append(name)
@@ -65,9 +67,10 @@ class Numbers:
     def verdict(self) -> int:
         """Print whether all numbers agree; returns the exit code."""
         if self.differing:
+            why = ", whose trials did not agree either" if self.report.get("chance") else ""
+            why += ", which was measured by other sources than this script's" if self.report.get("changed") else ""
             print("{} of {} differ from the report{}: {}".format(
-                len(self.differing), self.compared,
-                ", whose trials did not agree either" if self.report.get("chance") else "", ", ".join(self.differing)
+                len(self.differing), self.compared, why, ", ".join(self.differing)
             ))  # fmt: skip
             return 1
         told = "all {} agree with the report" if self.compared else "the report has none of these numbers"
@@ -134,13 +137,20 @@ def snapshot(adapter: Adapter, model: Model) -> Dict[str, Array]:
 
 
 def changes(numbers: Numbers, before: Mapping[str, Array], after: Mapping[str, Array]) -> None:
-    """Print each persistent tensor that changed, and by how much."""
+    """Print each persistent tensor that changed, and by how much; then the names of those that did not."""
+    stayed: List[str] = []
     for name, value in sorted(after.items()):
         if name in before and before[name].shape == value.shape:
             change = np.max(np.abs(value.astype(np.float64) - before[name]), initial=0.0)
-            if change > 0:
-                print("{:32}{} -> {}".format(name, brief(before[name].ravel()), brief(value.ravel())))
-            numbers.show("largest change of " + name, change)
+            told = "largest change of " + name
+            if change == 0 and not np.any(numbers.report.get(told, 0.0)):
+                numbers.compared += told in numbers.report
+                stayed.append(name)
+                continue
+            print("{:39} {} -> {}".format(name, brief(before[name].ravel()), brief(value.ravel())))
+            numbers.show(told, change)
+    if stayed:
+        print("unchanged: " + ", ".join(stayed))
 
 
 def gradient(adapter: Adapter, network: Network, mode: str, inputs: Mapping[str, Array], numbers: Numbers) -> None:
