@@ -801,6 +801,15 @@ def test_contradiction_of_the_contract(says: str, expected: bool) -> None:
     assert judged(LeakBackward, contract=Contract(says, "", "")).contradicts is expected
 
 
+@pytest.mark.parametrize(("says", "expected"), [("stay", False), ("move", True), ("undocumented", False)])
+def test_statistics_that_stay_contradict_a_contract_that_moves_them(says: str, expected: bool) -> None:
+    assert judged(Training, contract=Contract(says, "", "")).contradicts is expected
+
+
+def test_a_network_without_statistics_contradicts_nothing() -> None:
+    assert judged(Training, "conv-plain", contract=Contract("move", "", "")).contradicts is False
+
+
 def test_nothing_measured_contradicts_nothing() -> None:
     row = replace(observe(Runtime, undisturbed, "seed-batch"), arrays={})
     verdict = judged(Runtime, trials=[row])

@@ -40,6 +40,8 @@ FINDERS = (
     exported.file_changed,
 )
 
+#: Scenarios in which the network that is asked is the one that is watched: there a call that moves statistics shows.
+CALLS = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.TWENTY)
 SMALL = 64  # entries of a gradient that a line of cells.jsonl holds
 
 
@@ -145,11 +147,17 @@ def _clean(case: Case) -> list[Evidence]:
 
 
 def _contradicts(case: Case) -> bool | None:
-    """Whether statistics or a prediction changed although the contract says they stay; None if neither was seen."""
+    """Whether the contract is contradicted; None if neither statistics nor predictions were seen.
+
+    It is where they changed although it says that statistics stay, and where none of them did although it says that a
+    call moves them.
+    """
     statistics = [pair for pair in case.changes if pair.key in case.statistics]
     if not statistics and not case.predictions:
         return None
     changed = any(pair.change > pair.threshold for pair in (*statistics, *case.predictions))
+    if case.mode.contract.statistics == "move":
+        return bool(statistics) and not changed and case.cell.scenario in CALLS
     return changed and case.mode.contract.statistics == "stay"
 
 
