@@ -20,6 +20,7 @@ from crosscheck.judge import Judgement, Truth, judge, line, validate
 from crosscheck.judge.compare import distance, relative_error, same
 from crosscheck.networks import load
 from crosscheck.oracle import Statistics, updated
+from crosscheck.oracle.renormalized import renormalized
 from crosscheck.probe.adapter import Contract, Mode
 
 DIGITS = load("digits")
@@ -553,6 +554,36 @@ def test_layers_that_take_variances_of_their_own_are_not_corrupted() -> None:
     assert (Finding.LEAK,) == verdict.findings
     assert verdict.update is not None
     assert (1, "mixed") == (verdict.update.count, verdict.update.variance)
+
+
+class Renormalizes(Training):
+    """A layer with batch renormalization."""
+
+    def backward(self) -> None:
+        seen = TRUTHS[self.network.name].inference_batch_statistics
+        for norm in self.network.batch_norms:
+            before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+            batch = seen[norm.node]
+            after = renormalized(before, batch.mean, batch.variance, norm.momentum, norm.epsilon)
+            self.tensors[norm.mean] = after.mean.astype(np.float32)
+            self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    def gradient(self, training: bool) -> Array:
+        if not training:
+            return super().gradient(training)
+        here = self.network
+        return oracle.renormalized_gradient(here.graph, self.tensors, here.x, here.cotangent).astype(np.float32)
+
+
+@pytest.mark.parametrize("network", ["seed-batch", "conv"])
+def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(network: str) -> None:
+    verdict = judged(Renormalizes, network)
+    assert {Finding.LEAK, Finding.WRONG_GRADIENT} == set(verdict.findings)
+    assert verdict.update is not None
+    assert (1, "keep", "renormalized") == (verdict.update.count, verdict.update.convention, verdict.update.average)
+    told = {piece.finding: piece.detail for piece in verdict.evidence}
+    assert "closed form of batch renormalization in training" in told[Finding.WRONG_GRADIENT]
+    assert "averages the standard deviation" in told[Finding.LEAK]
 
 
 @given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))

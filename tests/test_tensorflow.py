@@ -39,6 +39,9 @@ ASKED = [
     "graph.train*",
     "contrib-in-place.train",
     "k-function.train*",
+    "tape-renorm.*",
+    "graph-renorm.*",
+    "contrib-renorm.train*",
     "k-function.eval.updates",
     "tf.tape.*",
     "jax.grad.*",
@@ -166,3 +169,33 @@ def test_keras_2_corrects_the_variance_in_its_own_way(cells: Cells, mode: str) -
     cell = cells[f"keras@2.3.1/k-function.{mode}/seed-batch/gradient"]
     assert ["leak"] == cell["findings"]
     assert ("keras-2", 1) == (cell["update"]["variance"], cell["update"]["count"])
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    ("mode", "average"),
+    [
+        ("tensorflow@2.21.0/tape-renorm.train", "renormalized"),
+        ("tensorflow@2.15.1/tape-renorm.train", "renormalized"),
+        ("tensorflow@2.15.1/graph-renorm.train.update-ops", "renormalized"),
+        ("tensorflow@1.15.5/contrib-renorm.train.update-ops", "renormalized"),
+        ("tensorflow@1.4.1/graph-renorm.train.update-ops", "renormalized-twice"),
+        ("tensorflow@1.4.1/contrib-renorm.train.update-ops", "renormalized-twice"),
+        ("keras@3.15.1/tf.tape.renorm.train", "renormalized"),
+        ("keras@3.15.1+jax/jax.grad.stateless.renorm.train.adopted", "renormalized"),
+        ("keras@3.15.1+torch/torch.grad.renorm.train", "renormalized"),
+    ],
+)
+def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(cells: Cells, mode: str, average: str) -> None:
+    cell = cells[f"{mode}/seed-batch/gradient"]
+    assert {"leak", "wrong-gradient"} == set(cell["findings"])
+    assert (average, 1) == (cell["update"]["average"], cell["update"]["count"])
+    assert any(name.endswith("renorm_stddev") for name in cell["tensors"])
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "mode", ["tensorflow@2.21.0/tape-renorm.eval", "tensorflow@1.4.1/graph-renorm.eval.update-ops"]
+)
+def test_batch_renormalization_predicts_like_any_other(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]

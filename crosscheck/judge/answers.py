@@ -69,7 +69,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
             CLOSED_FORM.value,
             CLOSED_FORM.why,
             f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
-            + _at_later_statistics(case, row, value),
+            + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
         )
     return across_readings(found, (row.reading for row, _, _ in _answers(case)))
 
@@ -86,6 +86,16 @@ def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
         if Intent.INFERENCE in matches:
             return f"; it is the inference-mode form at the statistics read at state/{when}, which the call had moved"
     return ""
+
+
+def _renormalized(case: Case, value: Array) -> str:
+    """Whether it is the training-mode gradient of another kind of layer."""
+    if case.asks is not Asks.GRADIENT:
+        return ""
+    expected = case.truth.renormalized_gradient
+    if relative_error(value, expected, case.truth.gradient()) > CLOSED_FORM.value:
+        return ""
+    return "; it is the closed form of batch renormalization in training, whose corrections r and d are constants"
 
 
 def mode_ignored(case: Case) -> list[Evidence]:

@@ -17,6 +17,8 @@ AVERAGES = {
     "debiased": "a debiased average",
     "first-replaces": "an average whose first batch replaces what was there",
     "overcorrected": "a debiased average that did not begin with zeros",
+    "renormalized": "batch renormalization, which averages the standard deviation in place of the variance",
+    "renormalized-twice": "batch renormalization, whose own averages (0.99) are averaged once more",
     "replaced": "the batch's statistics replace the old ones",
 }
 #: Variances of the batch, in words.

@@ -40,6 +40,12 @@ class Truth:
         """The input gradient, d sum(output * cotangent) / d x, float64 and shaped like x; with `weights`, at those."""
         return self.answer(Asks.GRADIENT, training, weights)
 
+    @cached_property
+    def renormalized_gradient(self) -> Array:
+        """The input gradient in training with batch renormalization: neither of the other two."""
+        network = self.network
+        return oracle.renormalized_gradient(network.graph, network.weights, network.x, network.cotangent)
+
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
         """The closed form of what a mode asks for. Weights that are not finite give an answer that is not either."""
         at = self.network.weights if weights is None else weights

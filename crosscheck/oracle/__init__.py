@@ -1,7 +1,7 @@
 """The oracle: what a network predicts, its input gradients and its statistics in float64, by no runtime."""
 
 from crosscheck.oracle.laws import Average, Law, Statistics, solve, updated
-from crosscheck.oracle.truth import BatchStatistics, batch_statistics, gradient, layers, predict
+from crosscheck.oracle.truth import BatchStatistics, batch_statistics, gradient, layers, predict, renormalized_gradient
 
 __all__ = [
     "Average",
@@ -12,6 +12,7 @@ __all__ = [
     "gradient",
     "layers",
     "predict",
+    "renormalized_gradient",
     "solve",
     "updated",
 ]

@@ -22,6 +22,7 @@ from crosscheck.networks.graph import Array
 from crosscheck.oracle.averages import overcorrected
 from crosscheck.oracle.corrections import CORRECTIONS, KERAS_2, USUAL, Correction, Variance, named
 from crosscheck.oracle.fitting import Change, Statistics, mixed
+from crosscheck.oracle.renormalized import renormalized, renormalized_twice
 from crosscheck.oracle.truth import BatchStatistics
 
 __all__ = [
@@ -36,7 +37,16 @@ __all__ = [
     "updated",
 ]
 
-Average = Literal["exponential", "cumulative", "debiased", "first-replaces", "overcorrected", "replaced"]
+Average = Literal[
+    "exponential",
+    "cumulative",
+    "debiased",
+    "first-replaces",
+    "overcorrected",
+    "renormalized",
+    "renormalized-twice",
+    "replaced",
+]
 Convention = Literal["keep", "take", "other"]
 
 #: How far measured statistics may be from a law's, relative to the size of what was averaged. A float32 carries 6e-8;
@@ -46,6 +56,8 @@ Convention = Literal["keep", "take", "other"]
 TOLERANCE = 2e-5
 #: More updates than this by one call are looked for no further.
 MOST_UPDATES = 64
+#: Likewise of layers with batch renormalization: once, and once more when something is recomputed.
+MOST_RENORMALIZED = 2
 #: When less than this is left of the old value, many updates and one that overwrites it look the same: take it as one.
 LEAST_KEPT = 1e-3
 
@@ -73,8 +85,9 @@ class Law:
         the batch has one element a channel.
     residual: the largest misfit of any channel, relative to the size of what was averaged.
     average: "exponential", or one of `AVERAGES`; "overcorrected" where a debiased one did not begin with zeros
-        (`crosscheck.oracle.averages`); "replaced" where the batch's statistics took the place of the old ones, as each
-        of `AVERAGES` does to begin with, so that it cannot be told which one it is.
+        (`crosscheck.oracle.averages`); "renormalized" and "renormalized-twice" where batch renormalization averages in
+        either way (`crosscheck.oracle.renormalized`); "replaced" where the batch's statistics took the place of the old
+        ones, as each of `AVERAGES` does to begin with, so that it cannot be told which one it is.
     """
 
     convention: Convention
@@ -125,8 +138,8 @@ def solve(
 
     The smallest count up to `MOST_UPDATES` that fits the declared momentum is reported, "keep" before "take"; Keras 2's
     corrections go with its convention, "keep", alone. Failing that, the average of `AVERAGES` that fits, where
-    `counted` tells which update it was. Failing that, one update with whatever part kept fits best (least squares over
-    all channels of both statistics).
+    `counted` tells which update it was. Failing that, the averages of batch renormalization. Failing that, one update
+    with whatever part kept fits best (least squares over all channels of both statistics).
     """
     measured = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
     if not all(np.isfinite(values).all() for values in measured):
@@ -138,6 +151,7 @@ def solve(
         _declared(change, momentum)
         or (_overcorrected(change, momentum) if counted == 0 else None)
         or (_counted(change, momentum, counted) if counted is not None else None)
+        or _renormalized(change, momentum)
         or _free(change)
     )
 
@@ -186,6 +200,24 @@ def _overcorrected(change: Change, momentum: float) -> Law | None:
 
         if (fit := change.explained(law)) is not None:
             return Law("other", momentum, count, *fit, "overcorrected")
+    return None
+
+
+def _renormalized(change: Change, momentum: float) -> Law | None:
+    """Updates of a layer with batch renormalization, if they explain the change."""
+    before, mean, epsilon = change.before, change.batch.mean, change.epsilon
+    laws: tuple[tuple[Average, Callable[..., Statistics]], ...] = (
+        ("renormalized", renormalized),
+        ("renormalized-twice", renormalized_twice),
+    )
+    for count in range(1, MOST_RENORMALIZED + 1):
+        for average, law in laws:
+
+            def after(variance: Array, count: int = count, law: Callable[..., Statistics] = law) -> Statistics:
+                return law(before, mean, variance, momentum, epsilon, count)
+
+            if (fit := change.explained(after, ("biased",))) is not None:
+                return Law("keep", momentum, count, *fit, average)
     return None
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import autograd.numpy as np  # type: ignore[import-untyped]
 import numpy
 from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
+from autograd.tracer import getval  # type: ignore[import-untyped]
 
-__all__ = ["OPERATORS", "batch_mean_and_variance", "normalize"]
+__all__ = ["OPERATORS", "batch_mean_and_variance", "by_batch", "normalize", "renormalize"]
 
 Attributes = Mapping[str, Any]
 Tensor = Any  # a NumPy array, or what autograd puts around one while it records
@@ -116,6 +117,27 @@ def normalize(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, me
     """Batch normalization by the given statistics: (x - mean) / √(variance + ε) · scale + bias, channel by channel."""
     spread = np.sqrt(_a_channel(variance, x) + attributes["epsilon"])
     return (x - _a_channel(mean, x)) / spread * _a_channel(scale, x) + _a_channel(bias, x)
+
+
+def by_batch(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Batch normalization in training mode, which leaves the moving statistics unused."""
+    return normalize(attributes, x, scale, bias, *batch_mean_and_variance(x))
+
+
+def renormalize(
+    attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> Tensor:
+    """Batch renormalization in training mode (Ioffe 2017, arXiv:1702.03275, section 3).
+
+    What the batch normalizes is corrected to what the moving statistics would: x̂ · r + d, where r is the ratio of the
+    batch's spread to theirs, and d the distance of its mean from theirs in units of their spread. Both count as
+    constants when a gradient is taken.
+    """
+    batch_mean, batch_variance = batch_mean_and_variance(x)
+    spread = np.sqrt(variance + attributes["epsilon"])
+    r = np.sqrt(getval(batch_variance) + attributes["epsilon"]) / spread
+    d = (getval(batch_mean) - mean) / spread
+    return normalize(attributes, x, scale * r, bias + scale * d, batch_mean, batch_variance)
 
 
 def _a_channel(values: Tensor, x: Tensor) -> Tensor:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from autograd import make_vjp  # type: ignore[import-untyped]
 
 from crosscheck.networks.graph import Array, Graph
-from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
+from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, by_batch, renormalize
 
-__all__ = ["BatchStatistics", "batch_statistics", "evaluate", "gradient", "layers", "predict"]
+__all__ = [
+    "BatchStatistics",
+    "batch_statistics",
+    "evaluate",
+    "gradient",
+    "layers",
+    "predict",
+    "renormalized_gradient",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +42,16 @@ def gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Ar
     pull_back, _ = make_vjp(lambda given: evaluate(graph, numbers, given, training)[0])(np.asarray(x, np.float64))
     result: Array = pull_back(np.asarray(cotangent, np.float64))
     return result
+
+
+def renormalized_gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array) -> Array:
+    """The same in training with batch renormalization, whose averages are the moving statistics."""
+    numbers, result = _float64(weights), graph["outputs"][0]["name"]
+    pull_back, _ = make_vjp(
+        lambda given: _values(graph, numbers, given, training=True, batch_norm=renormalize)[0][result]
+    )(np.asarray(x, np.float64))
+    found: Array = pull_back(np.asarray(cotangent, np.float64))
+    return found
 
 
 def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> dict[str, BatchStatistics]:
@@ -59,17 +77,16 @@ def evaluate(
 
 
 def _values(
-    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool, batch_norm: Callable[..., Array] = by_batch
 ) -> tuple[dict[str, Array], dict[str, BatchStatistics]]:
     values = {**weights, graph["inputs"][0]["name"]: x}
     seen: dict[str, BatchStatistics] = {}
     for node in graph["nodes"]:
         inputs = [values[name] for name in node["inputs"]]
         if training and node["op"] == "BatchNormalization":
-            data, scale, bias = inputs[:3]
-            mean, variance = batch_mean_and_variance(data)
-            seen[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
-            y = normalize(node["attributes"], data, scale, bias, mean, variance)
+            data = inputs[0]
+            seen[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
+            y = batch_norm(node["attributes"], *inputs)
         else:
             y = OPERATORS[node["op"]](node["attributes"], *inputs)
         values[node["outputs"][0]] = y

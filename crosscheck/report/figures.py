@@ -105,6 +105,8 @@ AVERAGES = {
     "debiased": "debiased average",
     "first-replaces": "first batch replaces",
     "overcorrected": "debiased average, not begun with zeros",
+    "renormalized": "standard deviation averaged (renormalization)",
+    "renormalized-twice": "averages averaged (renormalization)",
     "replaced": "statistics replaced",
 }
 

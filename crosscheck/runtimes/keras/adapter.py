@@ -1,6 +1,7 @@
 """Keras under the verbs that every runtime has.
 
-Its modes stand in `current.py` (Keras 3, on whichever backend KERAS_BACKEND names) and `graphs.py` (Keras 2).
+Its modes stand in `current.py` and `renormalization.py` (Keras 3, on whichever backend KERAS_BACKEND names) and
+`graphs.py` (Keras 2).
 """
 
 from typing import Any, Optional
@@ -9,9 +10,10 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Model, Network, Tensor
 from crosscheck.probe.modes import Call, MakingAdapter
-from crosscheck.runtimes.keras import current, graphs
+from crosscheck.runtimes.keras import current, graphs, renormalization
 
-ASKED = {name: asked for table in (*current.TABLES, graphs.TABLE) for name, asked in table.items()}
+TABLES = (*current.TABLES, renormalization.TENSORFLOW, renormalization.JAX, renormalization.TORCH, graphs.TABLE)
+ASKED = {name: asked for table in TABLES for name, asked in table.items()}
 
 
 class Keras(MakingAdapter):
@@ -30,10 +32,11 @@ class Keras(MakingAdapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """A functional model."""
-        model: Any = (current.Functional if self.current else graphs.Functional)(self.keras, network, shares)
-        prepare = ASKED[mode].prepare
-        if prepare is not None:
-            prepare(model)
+        asked = ASKED[mode]
+        kind: Any = current.Functional if self.current else graphs.Functional
+        model = kind(self.keras, network, shares, asked.norm)
+        if asked.prepare is not None:
+            asked.prepare(model)
         return model
 
     def make(self, model: Model, mode: str) -> Call:

@@ -58,6 +58,14 @@ SAVED = Contract(
     "https://keras.io/guides/serialization_and_saving/",
 )
 
+RENORM = Contract(
+    "move",
+    "renorm=True adds variables for training, which correct what the batch's statistics do; momentum still makes the "
+    "means and variances of inference.",
+    BATCH_NORM_PAGE,
+)
+RENORM_INFERENCE = RENORM._replace(statistics="stay", says="Inference is the same whether renorm is True or not.")
+
 BACKEND_FUNCTION = Contract(
     "undocumented",
     "The learning phase, 0 or 1, is passed to a function whose layers behave differently in training; that the updates "

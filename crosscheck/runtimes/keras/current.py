@@ -6,13 +6,13 @@ what the user does with the statistics that come back.
 """
 
 import os
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
 from crosscheck.probe.adapter import Array, Contract, Network
 from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
-from crosscheck.probe.modes import INTENT, Between, Call, Make, Table
+from crosscheck.probe.modes import INTENT, PLAIN, Between, Call, Make, Norm, Table
 from crosscheck.runtimes.keras import contracts
 
 SINCE = "3.0"
@@ -26,16 +26,18 @@ EVERY = Table("tf.tape.eval", "tf.tape.train", since=SINCE)
 class Functional:
     """A functional model of Keras 3."""
 
-    def __init__(self, keras: Any, network: Network, shares: Optional["Functional"]) -> None:
+    def __init__(self, keras: Any, network: Network, shares: Optional["Functional"], norm: Norm) -> None:
         self.keras = keras
         self.layers: Layers = shares.layers if shares else {}
         maker = Maker(
-            keras, lambda x, pads, value: keras.ops.pad(x, pads, constant_values=value), network, self.layers, {}
+            keras, lambda x, pads, value: keras.ops.pad(x, pads, constant_values=value), network, self.layers, norm
         )
         self.net = maker.model(network.graph)
         for layer, values in maker.fresh:
-            layer.set_weights(values)
+            layer.set_weights(values + layer.get_weights()[len(values) :])
         self.places: Dict[str, Place] = maker.places
+        shown = {id(place.variable) for place in self.places.values()}
+        self.hidden = [weight for layer in self.layers.values() for weight in layer.weights if id(weight) not in shown]
         self.output_shape = (network.batch,) + tuple(network.graph["outputs"][0]["shape"][1:])
         self.calls: Dict[str, Call] = {}
 
@@ -44,8 +46,9 @@ class Functional:
         return self.net(x, training=False)
 
     def state(self) -> Dict[str, Array]:
-        """All weights, the layers' flags, and what the optimizer has counted."""
+        """All weights, those that no other runtime has, too, the layers' flags, and what the optimizer has counted."""
         found = self.parameters()
+        found.update({weight.path: self.keras.ops.convert_to_numpy(weight) for weight in self.hidden})
         found["trainable"] = np.array([bool(layer.trainable) for layer in self.layers.values()], np.int64)
         optimizer = getattr(self.net, "optimizer", None)
         if optimizer is not None:
@@ -132,12 +135,22 @@ STATELESS_MODES = (
 )
 
 
-def stateless_modes(table: Table, prefix: str, code: str, ask: Callable[[Functional, bool], Any]) -> None:
+def stateless_modes(
+    table: Table,
+    prefix: str,
+    code: str,
+    ask: Callable[[Functional, bool], Any],
+    modes: Sequence[Tuple[str, str, bool, Contract]] = STATELESS_MODES,
+    default: bool = True,
+    layers: str = "",
+    norm: Norm = PLAIN,
+    prepare: Optional[Callable[[Any], None]] = None,
+) -> None:
     """The same through `stateless_call`, what it returns dropped or adopted.
 
     ask: (model, training) -> ((x, cotangent, between) -> (dx, updated values)).
     """
-    for name, half, adopts, contract in STATELESS_MODES:
+    for name, half, adopts, contract in modes:
 
         def make(model: Functional, half: str = half, adopts: bool = adopts) -> Call:
             answer = ask(model, half == "train")
@@ -150,8 +163,10 @@ def stateless_modes(table: Table, prefix: str, code: str, ask: Callable[[Functio
 
             return call
 
-        words = VALUES + code.format(STATELESS.format(half == "train")) + (ADOPT if adopts else "")
-        table.mode(prefix + "." + name, INTENT[half], words, contract, default=True)(make)
+        words = layers + VALUES + code.format(STATELESS.format(half == "train")) + (ADOPT if adopts else "")
+        table.mode(prefix + "." + name, INTENT[half], words, contract, default=default, norm=norm, prepare=prepare)(
+            make
+        )
 
 
 def tape(forward: Callable[[Any], Any]) -> Call:

@@ -7,7 +7,7 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Network
 from crosscheck.probe.keras_layers import Layers, Maker, Place, from_keras
-from crosscheck.probe.modes import Call, Make, Table
+from crosscheck.probe.modes import Call, Make, Norm, Table
 from crosscheck.runtimes.keras import contracts
 
 TABLE = Table("k-function.eval", "k-function.train", until="2.3.1")
@@ -16,11 +16,11 @@ TABLE = Table("k-function.eval", "k-function.train", until="2.3.1")
 class Functional:
     """A functional model of Keras 2, in the default graph of its backend."""
 
-    def __init__(self, keras: Any, network: Network, shares: Optional["Functional"]) -> None:
+    def __init__(self, keras: Any, network: Network, shares: Optional["Functional"], norm: Norm) -> None:
         self.keras = keras
         self.layers: Layers = shares.layers if shares else {}
         self.calls: Dict[str, Call] = {}
-        maker = Maker(keras, pad, network, self.layers, {})
+        maker = Maker(keras, pad, network, self.layers, norm)
         self.net = maker.model(network.graph)
         for layer, values in maker.fresh:
             layer.set_weights(values)

@@ -1,7 +1,8 @@
 """TensorFlow under the verbs that every runtime has.
 
 Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (such models' own), `exchange.py` (their files),
-`graphs.py` (`tf.layers` and `tf.contrib.layers` in a graph) and `sessions.py` (Keras models in a graph).
+`graphs.py` (`tf.layers` and `tf.contrib.layers` in a graph), `sessions.py` (Keras models in a graph), and
+`renormalization.py` (batch renormalization in all of them).
 """
 
 from typing import Any, Callable, Dict, Optional
@@ -10,9 +11,17 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Model, Network, Tensor
 from crosscheck.probe.modes import Call, MakingAdapter
-from crosscheck.runtimes.tensorflow import eager, exchange, graph_networks, graphs, methods, sessions
+from crosscheck.runtimes.tensorflow import eager, exchange, graph_networks, graphs, methods, renormalization, sessions
 
-TABLES = (eager.TABLE, methods.TABLE, exchange.TABLE, graphs.TABLE, graphs.CONTRIB, sessions.TABLE)
+TABLES = (
+    eager.TABLE,
+    methods.TABLE,
+    exchange.TABLE,
+    graphs.TABLE,
+    graphs.CONTRIB,
+    sessions.TABLE,
+    *renormalization.TABLES,
+)
 ASKED = {name: asked for table in TABLES for name, asked in table.items()}
 
 #: Kind of a mode's networks -> (tf, network, shares, norm) -> model.

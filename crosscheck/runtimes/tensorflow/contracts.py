@@ -105,6 +105,17 @@ CONTRIB_INFERENCE = LAYERS_INFERENCE._replace(
 CONTRIB_DEBIASED = CONTRIB_IN_PLACE._replace(
     says="zero_debias_moving_mean makes the moving mean a debiased one; its updates are made in place here."
 )
+RENORM = Contract(
+    "move",
+    "renorm=True adds variables for training, which correct what the batch's statistics do; momentum still makes the "
+    "means and variances of inference.",
+    "https://www.tensorflow.org/versions/r2.4/api_docs/python/tf/keras/layers/BatchNormalization",
+)
+RENORM_INFERENCE = RENORM._replace(statistics="stay", says="Inference is the same whether renorm is True or not.")
+LAYERS_RENORM = RENORM._replace(link=V1 + "layers/batch_normalization")
+LAYERS_RENORM_INFERENCE = RENORM_INFERENCE._replace(link=V1 + "layers/batch_normalization")
+CONTRIB_RENORM = RENORM._replace(link=V1 + "contrib/layers/batch_norm")
+CONTRIB_RENORM_INFERENCE = RENORM_INFERENCE._replace(link=V1 + "contrib/layers/batch_norm")
 BACKEND_FUNCTION = Contract(
     "undocumented",
     "A function of the backend computes its outputs and runs the updates that it was given; that batch normalization "

@@ -29,8 +29,10 @@ class Eager:
         )
         self.net = maker.model(network.graph)
         for layer, values in maker.fresh:
-            layer.set_weights(values)
+            layer.set_weights(values + layer.get_weights()[len(values) :])
         self.places: Dict[str, Place] = maker.places
+        shown = {id(place.variable) for place in self.places.values()}
+        self.hidden = [weight for layer in self.layers.values() for weight in layer.weights if id(weight) not in shown]
         self.output_shape = (network.batch,) + tuple(network.graph["outputs"][0]["shape"][1:])
         self.folder = os.path.join(network.scratch, "saved-{}".format(id(self)))
         self.calls: Dict[str, Call] = {}
@@ -40,8 +42,9 @@ class Eager:
         return self.net(x, training=False)
 
     def state(self) -> Dict[str, Array]:
-        """All weights, the layers' flags, and what the optimizer has counted."""
+        """All weights, those that no other runtime has, too, the layers' flags, and what the optimizer has counted."""
         found = self.parameters()
+        found.update({variable.name: np.array(variable) for variable in self.hidden})
         found["trainable"] = np.array([bool(layer.trainable) for layer in self.layers.values()], np.int64)
         optimizer = getattr(self.net, "optimizer", None)
         if optimizer is not None:

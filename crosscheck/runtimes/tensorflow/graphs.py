@@ -1,7 +1,7 @@
 """Graphs and sessions: the gradient of a network in a graph, with and without the updates that its layers collect."""
 
 import os
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
@@ -69,6 +69,7 @@ def modes(
     norm: Norm = PLAIN,
     hows: Sequence[str] = ("alone", "update-ops", "control"),
     since: Optional[str] = None,
+    prepare: Optional[Callable[..., None]] = None,
 ) -> None:
     """A way of writing the layer, asked for the gradient in both modes, with the updates and without."""
     for how in hows:
@@ -84,6 +85,7 @@ def modes(
                 since=since,
                 default=default and (training or how == "alone") and how != "control",
                 norm=norm,
+                prepare=prepare,
             )(asked(how, training))
 
 

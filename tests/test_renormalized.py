@@ -1,0 +1,119 @@
+"""Batch renormalization: the laws of its moving statistics and its gradient, against updates and steps done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crosscheck.networks import load
+from crosscheck.networks.graph import Array
+from crosscheck.oracle import BatchStatistics, Statistics, gradient, predict, renormalized_gradient, solve, updated
+from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized, renormalized_twice
+
+EPSILON = 0.001
+BEFORE = Statistics(np.array([0.5, -1.0, 2.0]), np.array([1.0, 0.5, 3.0]))
+BATCH = BatchStatistics(np.array([-0.2, 0.3, 0.4]), np.array([2.0, 1.5, 0.2]), 16)
+
+
+def rounded(statistics: Statistics) -> Statistics:
+    return Statistics(statistics.mean.astype(np.float32), statistics.variance.astype(np.float32))
+
+
+def by_hand(average: str, momentum: float, count: int) -> Statistics:
+    """Update by update, with the variables that the layer has."""
+    batch_spread = np.sqrt(BATCH.variance + EPSILON)
+    moving_mean, moving_variance = BEFORE.mean, BEFORE.variance
+    renorm_mean, renorm_spread = BEFORE.mean, np.sqrt(BEFORE.variance + EPSILON)
+    moving_spread = renorm_spread
+    for _ in range(count):
+        renorm_mean = RENORM_MOMENTUM * renorm_mean + (1 - RENORM_MOMENTUM) * BATCH.mean
+        renorm_spread = RENORM_MOMENTUM * renorm_spread + (1 - RENORM_MOMENTUM) * batch_spread
+        if average == "renormalized":
+            moving_mean = momentum * moving_mean + (1 - momentum) * BATCH.mean
+            moving_spread = momentum * moving_spread + (1 - momentum) * batch_spread
+            moving_variance = moving_spread**2 - EPSILON
+        else:
+            moving_mean = momentum * moving_mean + (1 - momentum) * renorm_mean
+            moving_variance = momentum * moving_variance + (1 - momentum) * (renorm_spread**2 - EPSILON)
+    return Statistics(moving_mean, moving_variance)
+
+
+LAWS = {"renormalized": renormalized, "renormalized-twice": renormalized_twice}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("average", LAWS)
+def test_the_closed_form_is_what_the_updates_lead_to(average: str, count: int) -> None:
+    expected = by_hand(average, 0.9, count)
+    found = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
+    assert np.allclose(expected.mean, found.mean, rtol=1e-12)
+    assert np.allclose(expected.variance, found.variance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("momentum", [0.9, 0.99])
+@pytest.mark.parametrize("average", LAWS)
+def test_the_law_is_found_again(average: str, momentum: float, count: int) -> None:
+    law = solve(rounded(BEFORE), rounded(by_hand(average, momentum, count)), BATCH, momentum, epsilon=EPSILON)
+    assert law is not None
+    assert (average, momentum, count, "biased") == (law.average, law.momentum, law.count, law.variance)
+    assert law.residual < 1e-6
+
+
+# Measured on TensorFlow: moving mean and variance of the network seed-batch after one training-mode gradient.
+MEASURED = {
+    "renormalized": ([0.042500000447034836, 0.017500001937150955], [0.896049439907074, 0.9178696274757385]),
+    "renormalized-twice": ([0.000424999714596197, 0.00017499987734481692], [0.9989348649978638, 0.9991628527641296]),
+}
+
+
+@pytest.mark.parametrize("average", MEASURED)
+def test_what_tensorflow_left_behind_is_named(average: str) -> None:
+    network = load("seed-batch")
+    (norm,) = network.batch_norms
+    before = Statistics(network.weights[norm.mean], network.weights[norm.variance])
+    after = Statistics(*(np.array(values, np.float32) for values in MEASURED[average]))
+    batch = BatchStatistics(network.x.mean(axis=0), network.x.var(axis=0), len(network.x))
+    law = solve(before, after, batch, norm.momentum, epsilon=norm.epsilon)
+    assert law is not None
+    assert (average, 1) == (law.average, law.count)
+
+
+@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("variance", ["biased", "unbiased", "keras-2"])
+def test_no_exponential_average_is_taken_for_one(variance: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    before = Statistics(random.normal(size=4).astype(np.float32), random.uniform(0.5, 2, 4).astype(np.float32))
+    batch = BatchStatistics(random.normal(size=4), random.uniform(0.5, 2, 4), int(random.integers(2, 40)))
+    for momentum in (0.9, random.uniform(0.05, 0.98)):
+        after = updated(before, batch, momentum, variance=variance, epsilon=EPSILON)  # type: ignore[arg-type]
+        law = solve(before, rounded(after), batch, 0.9, epsilon=EPSILON)
+        assert law is None or "renormalized" not in law.average
+
+
+def corrected(x: Array, centre: Array, mean: Array, variance: Array) -> Array:
+    """Renormalization of x with the r and d of `centre`."""
+    spread, batch_spread = np.sqrt(variance + EPSILON), np.sqrt(centre.var(axis=0) + EPSILON)
+    r, d = batch_spread / spread, (centre.mean(axis=0) - mean) / spread
+    result: Array = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + EPSILON) * r + d
+    return result
+
+
+def test_what_it_computes_is_the_prediction_and_its_gradient_is_neither() -> None:
+    network = load("seed-batch")
+    (norm,) = network.batch_norms
+    x, cotangent = network.x.astype(np.float64), network.cotangent.astype(np.float64)
+    moved = dict(network.weights) | {norm.mean: np.array([0.2, -0.1]), norm.variance: np.array([0.6, 1.7])}
+    mean, variance = moved[norm.mean], moved[norm.variance]
+    assert np.allclose(predict(network.graph, moved, x), corrected(x, x, mean, variance))
+    step, expected = 1e-6, np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += step
+        down[index] -= step
+        apart = corrected(up, x, mean, variance) - corrected(down, x, mean, variance)
+        expected[index] = np.sum(apart * cotangent) / (2 * step)
+    found = renormalized_gradient(network.graph, moved, x, cotangent)
+    assert np.allclose(expected, found, rtol=1e-6, atol=1e-8)
+    for training in (False, True):
+        assert not np.allclose(found, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)
