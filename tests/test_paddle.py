@@ -83,3 +83,61 @@ def test_a_single_row_is_passed_through_in_training(cells: Cells, mode: str) -> 
 
 def test_batch_statistics_in_evaluation_move_and_have_the_gradient_of_constants(cells: Cells) -> None:
     assert {"state-moved", "wrong-gradient", "wrong-prediction"} == set(cell(cells, "batch-stats.eval")["findings"])
+
+
+FLUID = "paddlepaddle@1.8.5"
+FLUID_PREDICTIONS = ["fluid.eval.no-grad", "fluid.program.is-test.run", "fluid.program.clone-for-test.run"]
+
+
+@pytest.fixture(scope="module")
+def fluid_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The release before 2.0 on the seed and its batch, every network in its predictions."""
+    folder = tmp_path_factory.mktemp("fluid")
+    modes = ["fluid.*.grad", "fluid.*.then-eval", "fluid.is-test.train", "fluid.program.*"]
+    asked = Job([FLUID], networks=["seed", "seed-batch"], modes=modes, scenarios=["gradient"], trials=1, out=folder)
+    run(asked, SilentProgress())
+    found = read_cells(folder)
+    if any(cell["status"] == "unavailable" for cell in found.values()):
+        pytest.skip("no CPython 3.7 or 3.6 here")
+    everywhere = Job([FLUID], networks=["*"], modes=FLUID_PREDICTIONS, scenarios=["predict-only"], trials=1, out=folder)
+    run(everywhere, SilentProgress())
+    return found | read_cells(folder)
+
+
+@pytest.mark.parametrize("mode", FLUID_PREDICTIONS)
+def test_before_2_every_network_predicts_as_the_oracle_does_but_one_with_a_large_epsilon(
+    fluid_cells: Cells, mode: str
+) -> None:
+    found = {network: fluid_cells[f"{FLUID}/{mode}/{network}/predict-only"] for network in names()}
+    refused = found.pop("conv")
+    assert "Expected epsilon <= 0.001f" in refused["reason"]
+    assert {("ok", "clean")} == {(cell["status"], *cell["findings"]) for cell in found.values()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "findings"),
+    [
+        ("fluid.train.grad", "ok", {"leak", "mode-left-changed"}),
+        ("fluid.is-test.train", "ok", {"leak", "mode-ignored", "mode-left-changed"}),
+        ("fluid.eval.grad", "refused", set()),
+        ("fluid.frozen.grad", "refused", set()),
+        ("fluid.set-global-stats.grad", "ok", {"mode-left-changed"}),
+        ("fluid.set-global-stats.then-eval", "ok", {"clean"}),
+        ("fluid.program.train.gradients", "ok", {"leak"}),
+        ("fluid.program.is-test.gradients", "refused", set()),
+        ("fluid.program.clone-for-test.gradients", "refused", set()),
+        ("fluid.program.global-stats.gradients", "ok", {"clean"}),
+    ],
+)
+def test_before_2_only_global_statistics_give_the_gradient_of_inference(
+    fluid_cells: Cells, mode: str, status: str, findings: set[str]
+) -> None:
+    found = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]
+    assert (status, findings) == (found["status"], set(found["findings"]))
+
+
+@pytest.mark.parametrize("mode", ["fluid.program.is-test.gradients", "fluid.program.clone-for-test.gradients"])
+def test_before_2_a_refusal_says_what_is_wrong(fluid_cells: Cells, mode: str) -> None:
+    reason = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]["reason"]
+    assert "CANNOT be used in train program" in reason
+    assert "Call Stacks" not in reason

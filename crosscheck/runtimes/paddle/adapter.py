@@ -1,6 +1,7 @@
 """PaddlePaddle under the verbs that every runtime has.
 
-Its modes stand in `dynamic.py` and `programs.py`, those for files in `exchange.py`.
+Its modes stand in `dynamic.py` and `programs.py`, those for files in `exchange.py`; those of releases before 2.0 in
+`fluid.py` and `fluid_programs.py`.
 """
 
 import functools
@@ -12,10 +13,13 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Network, Tensor
 from crosscheck.probe.modes import Call, TableAdapter
-from crosscheck.runtimes.paddle import dynamic, exchange, networks, programs
+from crosscheck.runtimes.paddle import dynamic, exchange, fluid, fluid_programs, programs
+from crosscheck.runtimes.paddle.generations import Current, Fluid
+from crosscheck.runtimes.paddle.networks import Model
 from crosscheck.runtimes.paddle.programs import Programs
 
-ASKED = {name: asked for table in (dynamic.TABLE, programs.TABLE, exchange.TABLE) for name, asked in table.items()}
+TABLES = (dynamic.TABLE, programs.TABLE, exchange.TABLE, fluid.TABLE, fluid_programs.TABLE)
+ASKED = {name: asked for table in TABLES for name, asked in table.items()}
 
 
 class Paddle(TableAdapter):
@@ -29,20 +33,23 @@ class Paddle(TableAdapter):
         """Import Paddle, and what it would import later."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about compilers and packages that it could use, too
-            self.paddle = importlib.import_module("paddle")
-            importlib.import_module("paddle.distributed.fleet.utils")
-        return str(self.paddle.__version__)
+            paddle = importlib.import_module("paddle")
+            if paddle.__version__.startswith("1."):
+                self.api: Any = Fluid(paddle)
+            else:
+                importlib.import_module("paddle.distributed.fleet.utils")
+                self.api = Current(paddle)
+        return str(paddle.__version__)
 
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Any:
-        """The network as a layer or, for modes of static programs, as programs; those make the process a static one."""
-        if ASKED[mode].kind != "static":
-            return networks.build(self.paddle, network, shares, ASKED[mode].norm)
-        self.paddle.enable_static()
-        return Programs(self.paddle, network, shares)
+        """The network as a layer or, for modes of static programs, as programs."""
+        if ASKED[mode].kind == "static":
+            return self.api.programs(network, shares)
+        return self.api.layers(network, shares, ASKED[mode].norm)
 
     def tensor(self, x: Array) -> Tensor:
-        """`paddle.to_tensor`; static programs are fed with numpy's arrays."""
-        return self.paddle.to_tensor(x) if self.paddle.in_dynamic_mode() else np.array(x)
+        """Paddle's tensor; static programs are fed with numpy's arrays."""
+        return self.api.tensor(x) if self.api.dynamic() else np.array(x)
 
     def numpy(self, value: Tensor) -> Array:
         """The tensor's numbers, copied."""
@@ -50,16 +57,13 @@ class Paddle(TableAdapter):
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """Evaluation mode, without a record; or the program for testing."""
-        if isinstance(model, Programs):
-            return programs.predict(self.paddle, model, x)
-        model.net.eval()
-        return dynamic.no_grad(self.paddle, model.net, x)
+        return self.api.predict(model.net, x) if isinstance(model, Model) else model.predict(x)
 
     def call(self, model: Any, mode: str) -> Call:
         """What carries out a mode: of the layer or the programs; of exports, of all that is known of it."""
         asked = ASKED[mode]
         whole = isinstance(model, Programs) or asked.mode.asks == "export"
-        return functools.partial(asked.call, self.paddle, model if whole else model.net)
+        return functools.partial(asked.call, self.api.module, model if whole else model.net)
 
     def state(self, model: Any) -> Dict[str, Tensor]:
         """Parameters and statistics, and what else a call may leave behind.
@@ -72,7 +76,7 @@ class Paddle(TableAdapter):
         for name, place in model.places.items():
             found[name] = place.value(place.tensor())
             if not place.attribute.startswith("_"):
-                left = place.tensor().grad
+                left = self.api.left(place.tensor())
                 found[name + ".grad"] = (
                     np.zeros(np.shape(found[name]), np.float32) if left is None else place.value(left)
                 )
@@ -89,15 +93,18 @@ class Paddle(TableAdapter):
         return {name: place.value(place.tensor()) for name, place in places if id(place.tensor()) in shown}
 
     def layers(self, model: Any, x: Tensor, mode: str) -> Dict[str, Tensor]:
-        """What every node puts out."""
+        """What every node puts out; tracing takes no layer that is watched."""
+        if ASKED[mode].kind == "traced":
+            return {}
         net = model if isinstance(model, Programs) else model.net
         watched = Watched(net)
-        ASKED[mode].call(self.paddle, watched, x)
+        ASKED[mode].call(self.api.module, watched, x)
         return watched.found
 
     def flags(self) -> Dict[str, bool]:
         """Whether operations are recorded, and whether they are carried out at once."""
-        return {"grad": bool(self.paddle.is_grad_enabled()), "dynamic": bool(self.paddle.in_dynamic_mode())}
+        flags: Dict[str, bool] = self.api.flags()
+        return flags
 
 
 class Watched:

@@ -92,3 +92,72 @@ ONNX = Contract(
     "Exports a layer to ONNX; which of its modes is written, and whether the layer is changed, is not said.",
     SITE + "onnx/export_en.html",
 )
+
+# Releases before 2.0: the docstrings of the release, of which its documentation is made.
+SOURCE = "https://github.com/PaddlePaddle/Paddle/blob/v1.8.5/python/paddle/fluid/"
+FLUID_LAYER = SOURCE + "dygraph/nn.py"
+FLUID_STATIC = SOURCE + "layers/nn.py"
+
+FLUID_TRAINING = Contract(
+    "move",
+    "By default the mini-batch's statistics normalize in training, and moving ones are averages of them by the "
+    "momentum.",
+    FLUID_STATIC,
+)
+FLUID_EVALUATION = Contract(
+    "undocumented",
+    "eval() puts layers such as BatchNorm into evaluation mode; what that does to statistics, or to gradients, is not "
+    "said.",
+    SOURCE + "dygraph/layers.py",
+)
+FLUID_IS_TEST = Contract(
+    "move", "is_test has an effect in static graphs only; eval() is the word for dynamic ones.", FLUID_LAYER
+)
+FLUID_GLOBAL = Contract(
+    "undocumented",
+    "With use_global_stats=True the global statistics normalize in training, too; whether they are still tracked there "
+    "is not said.",
+    FLUID_LAYER,
+)
+FLUID_TRAINABLE = Contract(
+    "undocumented",
+    "With trainable_statistics=True evaluation computes with the batch's statistics; whether the global ones move by "
+    "it is not said.",
+    FLUID_LAYER,
+)
+FLUID_NO_GRAD = Contract(
+    "undocumented",
+    "no_grad switches off that gradients are calculated; statistics are not mentioned.",
+    SOURCE + "dygraph/base.py",
+)
+FLUID_TRACED = Contract(
+    "undocumented",
+    "trace calls the layer and makes a static model of it; which of its modes that has, and whether it shares the "
+    "layer's statistics, is not said.",
+    SOURCE + "dygraph/jit.py",
+)
+FLUID_SAVED = Contract("stay", "Saves what state_dict gave.", SOURCE + "dygraph/checkpoint.py")
+FLUID_STATIC_TRAINING = Contract(
+    "move", "The moving mean and variance become averages of themselves and of the mini-batch's.", FLUID_STATIC
+)
+FLUID_STATIC_TEST = Contract(
+    "stay",
+    "is_test is for test and inference programs alone, which normalize by the global statistics; it cannot be set in a "
+    "training program.",
+    FLUID_STATIC,
+)
+FLUID_STATIC_GLOBAL = Contract(
+    "stay",
+    "With use_global_stats=True the global statistics normalize, and training behaves as testing does.",
+    FLUID_STATIC,
+)
+FLUID_CLONED = Contract(
+    "stay",
+    "A clone for testing has is_test set in operators such as batch_norm.",
+    SOURCE + "framework.py",
+)
+INFERENCE_MODEL = Contract(
+    "stay",
+    "Prunes the program to one for inference and saves it with its parameters.",
+    SOURCE + "io.py",
+)

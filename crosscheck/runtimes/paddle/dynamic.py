@@ -10,7 +10,7 @@ from typing import Any
 from crosscheck.probe.modes import INTENT, Between, Call, Norm, Table
 from crosscheck.runtimes.paddle import contracts
 
-TABLE = Table(inference="eval.grad", training="train.grad")
+TABLE = Table(inference="eval.grad", training="train.grad", since="2.0.0")
 
 INPUT = "x.stop_gradient = False\n"
 GRAD = INPUT + "dx, = paddle.grad(net(x), x, cotangent)"

@@ -7,7 +7,7 @@ from crosscheck.probe.modes import INTENT, Call, Table
 from crosscheck.runtimes.paddle import contracts
 from crosscheck.runtimes.paddle.networks import Model
 
-TABLE = Table(inference="eval.grad", training="train.grad")
+TABLE = Table(inference="eval.grad", training="train.grad", since="2.0.0")
 
 
 @TABLE.mode(

@@ -26,7 +26,9 @@ class Place(NamedTuple):
 
     def value(self, tensor: Any) -> Any:
         """The numbers of the weight, or of its gradient, in the graph's layout."""
-        return tensor.numpy().T if self.transposed else tensor
+        if not self.transposed:
+            return tensor
+        return (tensor.numpy() if hasattr(tensor, "numpy") else tensor).T
 
 
 class Model(NamedTuple):
@@ -42,7 +44,21 @@ class Model(NamedTuple):
     shape: List[Optional[int]]
 
 
-def build(paddle: Any, network: Network, shares: Optional[Model], norm: Norm) -> Model:
+class Kit(NamedTuple):
+    """How one generation of Paddle's API writes a network.
+
+    base: Paddle, or what stands for it -> its class of layers.
+    layers: operator -> what makes its layer: (paddle, attributes, weights, rank of the input, norm) -> layer.
+    functions: operator without parameters -> (paddle, attributes, *inputs) -> y, for tensors and for the variables of
+        static programs.
+    """
+
+    base: Callable[[Any], Any]
+    layers: Mapping[str, Callable[..., Any]]
+    functions: Mapping[str, Callable[..., Any]]
+
+
+def build(paddle: Any, kit: Kit, network: Network, shares: Optional[Model], norm: Norm) -> Model:
     """The network with its weights, in training mode like every new layer; layers of `shares` as they are."""
     known: Dict[Tuple[str, ...], Any] = {} if shares is None else dict(shares.layers)
     places: Dict[str, Place] = {}
@@ -54,14 +70,14 @@ def build(paddle: Any, network: Network, shares: Optional[Model], norm: Norm) ->
         names = tuple(node["inputs"][1:])
         weights = [network.weights[name] for name in names]
         if names not in known:
-            known[names] = LAYERS[node["op"]](paddle, node["attributes"], weights, ranks[node["inputs"][0]], norm)
+            known[names] = kit.layers[node["op"]](paddle, node["attributes"], weights, ranks[node["inputs"][0]], norm)
             for role, value in zip(ROLES[node["op"]], weights):
                 getattr(known[names], role).set_value(value.T if transposed(node, value) else value)
         layers[node["name"]] = known[names]
         for name, role, value in zip(names, ROLES[node["op"]], weights):
             places[name] = Place(known[names], role, transposed(node, value))
     shape = [None] + list(network.graph["inputs"][0]["shape"][1:])
-    return Model(module(paddle, network.graph, layers), places, known, shape)
+    return Model(module(paddle, kit, network.graph, layers), places, known, shape)
 
 
 def transposed(node: Mapping[str, Any], weight: Any) -> bool:
@@ -77,10 +93,10 @@ def tensor_ranks(graph: Mapping[str, Any]) -> Dict[str, int]:
     return ranks
 
 
-def module(paddle: Any, graph: Mapping[str, Any], layers: Mapping[str, Any]) -> Any:
+def module(paddle: Any, kit: Kit, graph: Mapping[str, Any], layers: Mapping[str, Any]) -> Any:
     """A `Layer` that runs the graph's nodes one after the other."""
 
-    class Net(paddle.nn.Layer):  # type: ignore[misc]
+    class Net(kit.base(paddle)):  # type: ignore[misc]
         """The network."""
 
         def __init__(self) -> None:
@@ -88,7 +104,10 @@ def module(paddle: Any, graph: Mapping[str, Any], layers: Mapping[str, Any]) -> 
             # Attributes, because Paddle's compiler of source code loses the variables of an enclosing function.
             self.graph = graph
             self.paddle = paddle
-            self.parts = paddle.nn.LayerDict(dict(layers))
+            self.functions = kit.functions
+            self.parts = dict(layers)
+            for number, layer in enumerate(layers.values()):
+                self.add_sublayer("part{}".format(number), layer)
 
         def forward(self, x: Any) -> Any:
             """The network's output."""
@@ -102,7 +121,7 @@ def module(paddle: Any, graph: Mapping[str, Any], layers: Mapping[str, Any]) -> 
                 if node["op"] in ROLES:
                     value = self.parts[node["name"]](*inputs)
                 else:
-                    value = FUNCTIONS[node["op"]](self.paddle, node["attributes"], *inputs)
+                    value = self.functions[node["op"]](self.paddle, node["attributes"], *inputs)
                 found[node["outputs"][0]] = value
             return found
 
@@ -166,7 +185,6 @@ def max_pool(paddle: Any, attributes: Mapping[str, Any], x: Any) -> Any:
     return pool(x, **window(attributes))
 
 
-#: Operators without parameters, for tensors and for variables of static programs: (paddle, attributes, *inputs) -> y.
 FUNCTIONS: Dict[str, Callable[..., Any]] = {
     "Add": lambda paddle, attributes, a, b: a + b,
     "AveragePool": average_pool,
@@ -177,3 +195,5 @@ FUNCTIONS: Dict[str, Callable[..., Any]] = {
     "Relu": lambda paddle, attributes, x: paddle.nn.functional.relu(x),
     "Softmax": lambda paddle, attributes, x: paddle.nn.functional.softmax(x, axis=attributes["axis"]),
 }
+
+KIT = Kit(lambda paddle: paddle.nn.Layer, LAYERS, FUNCTIONS)

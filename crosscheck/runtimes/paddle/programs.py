@@ -5,13 +5,16 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Network
-from crosscheck.probe.modes import Between, Norm, Table
+from crosscheck.probe.modes import Between, Call, Norm, Table
 from crosscheck.runtimes.paddle import contracts
-from crosscheck.runtimes.paddle.networks import FUNCTIONS, LAYERS, ROLES, tensor_ranks, transposed
+from crosscheck.runtimes.paddle.networks import KIT, ROLES, tensor_ranks, transposed
 
-TABLE = Table(inference="static.eval.gradients", training="static.train.gradients", kind="static")
+TABLE = Table(inference="static.eval.gradients", training="static.train.gradients", since="2.0.0", kind="static")
 
 COTANGENT = "a cotangent"
+
+#: (static, y, x, c) -> what is fetched for dx; adds the gradient's operators to the program that is being made.
+Differentiate = Callable[[Any, Any, Any, Any], Any]
 
 HEAD = "with static.program_guard(main, startup):\n    net = Network({})\n    net.{}()\n    y = net(x)\n"
 TAIL = "    dx, = static.gradients([y], [x], [c])\nexe.run(main, feed={'x': x, 'c': cotangent}, fetch_list=[dx])"
@@ -30,11 +33,14 @@ class Programs:
 
     The names of a layer's variables begin with the graph's name of its first weight, so programs share them.
 
-    names: what Paddle calls a weight.
+    static: the module of static programs. names: what Paddle calls a weight.
     """
 
-    def __init__(self, paddle: Any, network: Network, shares: Optional["Programs"]) -> None:
+    kit = KIT
+
+    def __init__(self, paddle: Any, static: Any, network: Network, shares: Optional["Programs"]) -> None:
         self.paddle = paddle
+        self.static = static
         self.graph = network.graph
         self.weights = network.weights
         self.names: Dict[str, str] = {}
@@ -44,16 +50,16 @@ class Programs:
             for name in node["inputs"]
             if name in self.weights and transposed(node, self.weights[name])
         }
-        self.scope: Any = paddle.static.Scope() if shares is None else shares.scope
-        self.executor = paddle.static.Executor(paddle.CPUPlace())
+        self.scope: Any = static.Scope() if shares is None else shares.scope
+        self.executor = static.Executor(paddle.CPUPlace())
         self.made: Dict[Any, Program] = {}
         self._start({} if shares is None else {name: shares.array(name) for name in shares.names})
 
     def _start(self, there: Mapping[str, Any]) -> None:
         """Run a startup program and put the weights where it put random numbers; values that are `there` stay."""
-        startup = self.paddle.static.Program()
-        self._make({}, "train", startup, False, False)
-        with self.paddle.static.scope_guard(self.scope):
+        startup = self.static.Program()
+        self._make({}, "train", startup, None, False)
+        with self.static.scope_guard(self.scope):
             self.executor.run(startup)
         for name, own in self.names.items():
             value = there.get(name, self.weights[name])
@@ -68,34 +74,42 @@ class Programs:
 
     def run(self, program: Program, feeds: Mapping[str, Any], fetch: List[Any]) -> Any:
         """What the executor fetches."""
-        with self.paddle.static.scope_guard(self.scope):
+        with self.static.scope_guard(self.scope):
             return self.executor.run(program.main, feed=dict(feeds), fetch_list=fetch)
 
-    def program(self, norm: Norm, half: str, gradient: bool, clone: bool = False) -> Program:
+    def program(
+        self, norm: Norm, half: str, differentiate: Optional[Differentiate] = None, clone: bool = False
+    ) -> Program:
         """The program of the network in training or evaluation; with `clone`, cloned for testing."""
-        key = (tuple(sorted(norm.items())), half, gradient, clone)
+        key = (tuple(sorted(norm.items())), half, differentiate, clone)
         if key not in self.made:
-            self.made[key] = self._make(norm, half, self.paddle.static.Program(), gradient, clone)
+            self.made[key] = self._make(norm, half, self.static.Program(), differentiate, clone)
         return self.made[key]
 
-    def _make(self, norm: Norm, half: str, startup: Any, gradient: bool, clone: bool) -> Program:
-        static = self.paddle.static
+    def predict(self, x: Any) -> Any:
+        """The documented prediction: a program made in evaluation, run."""
+        return prediction({}, "eval")(self.paddle, self, x)
+
+    def _make(
+        self, norm: Norm, half: str, startup: Any, differentiate: Optional[Differentiate], clone: bool
+    ) -> Program:
+        static = self.static
         main = static.Program()
         first, last = self.graph["inputs"][0], self.graph["outputs"][0]
         with static.program_guard(main, startup):
             x = static.data("x", [None] + list(first["shape"][1:]), "float32")
             x.stop_gradient = False
             values = self._values(norm, half, x)
-            c = static.data(COTANGENT, [None] + list(last["shape"][1:]), "float32") if gradient else None
+            c = static.data(COTANGENT, [None] + list(last["shape"][1:]), "float32") if differentiate else None
         if clone:
             main = main.clone(for_test=True)
             block = main.global_block()
             values = {name: block.var(value.name) for name, value in values.items()}
-            c = block.var(COTANGENT)
-        if not gradient:
+            c = block.var(COTANGENT) if differentiate else None
+        if differentiate is None:
             return Program(main, values, None)
         with static.program_guard(main, startup):
-            (dx,) = static.gradients([values[last["name"]]], [values[first["name"]]], [c])
+            dx = differentiate(static, values[last["name"]], values[first["name"]], c)
         return Program(main, values, dx)
 
     def _values(self, norm: Norm, half: str, x: Any) -> Dict[str, Any]:
@@ -105,43 +119,50 @@ class Programs:
         for node in self.graph["nodes"]:
             inputs = [found[name] for name in node["inputs"] if name in found]
             if node["op"] in ROLES:
-                names = node["inputs"][1:]
-                weights = [self.weights[name] for name in names]
-                with self.paddle.utils.unique_name.guard(names[0] + "."):
-                    layer = LAYERS[node["op"]](self.paddle, node["attributes"], weights, ranks[node["inputs"][0]], norm)
-                getattr(layer, half)()
-                self.names.update((name, getattr(layer, role).name) for name, role in zip(names, ROLES[node["op"]]))
-                value = layer(*inputs)
+                value = self.layer(node, ranks[node["inputs"][0]], inputs[0], norm, half)
             else:
-                value = FUNCTIONS[node["op"]](self.paddle, node["attributes"], *inputs)
+                value = self.kit.functions[node["op"]](self.paddle, node["attributes"], *inputs)
             found[node["outputs"][0]] = value
         return found
 
+    def layer(self, node: Mapping[str, Any], rank: int, x: Any, norm: Norm, half: str) -> Any:
+        """What a node with parameters puts out; what its variables are called is entered in `names`."""
+        names = node["inputs"][1:]
+        weights = [self.weights[name] for name in names]
+        with self.paddle.utils.unique_name.guard(names[0] + "."):
+            layer = self.kit.layers[node["op"]](self.paddle, node["attributes"], weights, rank, norm)
+        getattr(layer, half)()
+        self.names.update((name, getattr(layer, role).name) for name, role in zip(names, ROLES[node["op"]]))
+        return layer(x)
 
-def gradient(norm: Norm, half: str, clone: bool = False) -> Callable[..., Any]:
+
+def gradients(static: Any, y: Any, x: Any, c: Any) -> Any:
+    """`static.gradients`."""
+    (dx,) = static.gradients([y], [x], [c])
+    return dx
+
+
+def gradient(norm: Norm, half: str, differentiate: Differentiate = gradients, clone: bool = False) -> Call:
     """Run the program with the gradient; one call does forward and backward."""
 
     def call(paddle: Any, programs: Programs, x: Any, cotangent: Any, between: Between) -> Any:
-        program = programs.program(norm, half, gradient=True, clone=clone)
+        program = programs.program(norm, half, differentiate, clone)
         (dx,) = programs.run(program, {"x": x, COTANGENT: cotangent}, [program.gradient])
         return dx
 
     return call
 
 
-def prediction(norm: Norm, half: str) -> Callable[..., Any]:
+def prediction(norm: Norm, half: str, clone: bool = False) -> Call:
     """Run the program without."""
 
     def call(paddle: Any, programs: Programs, x: Any) -> Any:
-        program = programs.program(norm, half, gradient=False)
+        program = programs.program(norm, half, clone=clone)
         (y,) = programs.run(program, {"x": x}, [program.values[programs.graph["outputs"][0]["name"]]])
         return y
 
     return call
 
-
-#: The documented prediction: a program made in evaluation, run.
-predict = prediction({}, "eval")
 
 for name, intent, half, norm, contract in (
     ("train", "training", "train", {}, contracts.STATIC_TRAINING),
