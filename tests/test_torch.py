@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from crosscheck.cli import main
+from crosscheck.environments.environment import describe
 from crosscheck.environments.sources import sources
 from crosscheck.job import Job, run
 from crosscheck.probe.adapter import Mode
@@ -15,6 +18,29 @@ from crosscheck.runtimes.catalog import Runtime, catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]
+
+#: Carries out calls as they are shown, each on a network of its own; prints by how much a gradient differs from that of
+#: a twin in the mode that is intended, or what was raised.
+AS_SHOWN = """
+import json, sys, warnings
+import torch
+
+warnings.simplefilter("ignore")
+found = {}
+for name, intent, call in json.load(sys.stdin):
+    net, twin = (torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3), torch.nn.ReLU()) for _ in "ab")
+    twin.load_state_dict(net.state_dict())
+    x, cotangent = torch.randn(4, 2, 3, 3), torch.randn(4, 3, 3, 3)
+    x_twin = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(twin.train(intent == "training")(x_twin), x_twin, cotangent)
+    space = dict(torch=torch, net=net, x=x, cotangent=cotangent)
+    try:
+        exec(call, space)
+        found[name] = float((space["dx"] - expected).abs().max())
+    except Exception as problem:
+        found[name] = type(problem).__name__ + ": " + str(problem)
+print(json.dumps(found))
+"""
 
 
 @pytest.fixture(name="torch")
@@ -73,7 +99,7 @@ def _cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     """Plain gradients on all networks, and what is peculiar to torch on two."""
     folder = tmp_path_factory.mktemp("torch")
     plain = ["eval.autograd-grad", "eval.no-grad", "train.autograd-grad"]
-    peculiar = ["deepcopy.train", "checkpoint.non-reentrant.train", "functional-call.*.train", "momentum-none*.train"]
+    peculiar = ["deepcopy.train", "checkpoint.non-reentrant.train", "*functional-call.*.train", "momentum-none*.train"]
     peculiar += ["jit-trace*.train", "eval.backward", "export.onnx.*"]
     found: Cells = {}
     for networks, modes in (["*"], plain), (["seed-batch", "conv"], peculiar):
@@ -88,6 +114,22 @@ def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str],
     cell = cells[f"torch@2.13.0/{mode}/{network}/gradient"]
     update = cell["update"]
     return cell["findings"], update and (update["when"], update["count"], update["average"])
+
+
+@pytest.mark.large
+def test_calls_run_as_they_are_shown(torch: Runtime, cells: Cells) -> None:
+    newest = torch.releases[-1]
+    layers_of_their_own = ("momentum", "functional.", "functional-no", "no-statistics")
+    asked = [mode for mode in modes_of(torch, newest.version) if mode.asks == "gradient"]
+    asked = [mode for mode in asked if not mode.name.startswith((*layers_of_their_own, "compile-inductor"))]
+    python = describe(torch, newest, newest.variants[0]).python  # made for `cells`
+    given = json.dumps([(mode.name, mode.intent, mode.call) for mode in asked])
+    done = subprocess.run([python, "-c", AS_SHOWN], input=given, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    refused = {name: told for name, told in found.items() if isinstance(told, str)}
+    assert {"func.grad.train", "func.vjp.train", "func.vmap-grad.train"} == refused.keys()
+    assert all("would mutate a captured Tensor" in told for told in refused.values())
+    assert all(told < 1e-5 for name, told in found.items() if name not in refused)
 
 
 @pytest.mark.large
@@ -117,6 +159,7 @@ def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_r
         ("jit-trace.train", "forward", 6, "exponential"),
         ("jit-trace-unchecked.train", "forward", 2, "exponential"),
         ("functional-call.shared.train", "forward", 1, "exponential"),
+        ("func.functional-call.shared.train", "forward", 1, "exponential"),
         ("functional-call.adopted.train", "backward", 1, "exponential"),
     ],
 )
@@ -125,7 +168,9 @@ def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, 
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("mode", ["deepcopy.train", "functional-call.dropped.train"])
+@pytest.mark.parametrize(
+    "mode", ["deepcopy.train", "functional-call.dropped.train", "func.functional-call.dropped.train"]
+)
 def test_a_training_gradient_that_leaves_the_network_alone(cells: Cells, mode: str) -> None:
     assert (["clean"], ("none", 0, None)) == gradient(cells, mode)
 

@@ -26,20 +26,21 @@ def checkpoint(ask: Call, **keywords: bool) -> Call:
 
 
 #: The reentrant kind, the only one until 1.10, refuses `torch.autograd.grad`.
-for name, keyword, since, until, ask, code in (
-    ("default", "", None, "1.10.2", backward, "({} * cotangent).sum().backward()\nx.grad"),
-    ("reentrant", ", use_reentrant=True", "1.11", None, backward, "({} * cotangent).sum().backward()\nx.grad"),
-    ("non-reentrant", ", use_reentrant=False", "1.11", None, grad, "dx, = torch.autograd.grad({}, x, cotangent)"),
+for name, keyword, since, ask, code in (
+    ("default", "", None, backward, "({} * cotangent).sum().backward()\ndx = x.grad"),
+    ("reentrant", ", use_reentrant=True", "1.11", backward, "({} * cotangent).sum().backward()\ndx = x.grad"),
+    ("non-reentrant", ", use_reentrant=False", "1.11", grad, "dx, = torch.autograd.grad({}, x, cotangent)"),
 ):
     keywords = {"use_reentrant": name == "reentrant"} if keyword else {}
     for half in ("train", "eval"):
         TABLE.mode(
             "checkpoint.{}.{}".format(name, half),
             INTENT[half],
-            "net.{}()\n{}".format(half, code.format("checkpoint(net, x.requires_grad_(){})".format(keyword))),
+            "from torch.utils.checkpoint import checkpoint\nnet.{}()\n{}".format(
+                half, code.format("checkpoint(net, x.requires_grad_(){})".format(keyword))
+            ),
             contracts.CHECKPOINT if half == "train" else contracts.CHECKPOINT_EVALUATION,
             since=since,
-            until=until,
             training="checkpoint.{}.train".format(name),
             default=half == "train",
         )(in_mode(half, checkpoint(ask, **keywords)))
@@ -61,13 +62,16 @@ def made_modes(
     contract: Contract,
     since: Optional[str] = None,
     default: bool = False,
+    imports: str = "",
 ) -> None:
     """The gradient of what is made of a module in training, and of one in evaluation."""
     for half in ("train", "eval"):
         TABLE.mode(
             "{}.{}".format(name, half),
             INTENT[half],
-            "net.{}()\nmade = {}\ndx, = torch.autograd.grad(made(x.requires_grad_()), x, cotangent)".format(half, text),
+            "{}net.{}()\nmade = {}\ndx, = torch.autograd.grad(made(x.requires_grad_()), x, cotangent)".format(
+                imports, half, text
+            ),
             contract if half == "train" else contracts.EVALUATION,
             since=since,
             training=name + ".train",
@@ -95,7 +99,14 @@ made_modes(
 made_modes(
     "jit-script", "torch.jit.script(net)", lambda torch, net, x: torch.jit.script(net), contracts.SCRIPT, since="1.2"
 )
-made_modes("fx", "torch.fx.symbolic_trace(net)", lambda torch, net, x: traced(net), contracts.FX, since="1.8")
+made_modes(
+    "fx",
+    "symbolic_trace(net)",
+    lambda torch, net, x: traced(net),
+    contracts.FX,
+    since="1.8",
+    imports="from torch.fx import symbolic_trace\n",
+)
 made_modes(
     "export",
     "torch.export.export(net, (x,)).module()",

@@ -6,6 +6,10 @@ SITE = "https://docs.pytorch.org/docs/stable/"
 BATCH_NORM_PAGE = SITE + "generated/torch.nn.BatchNorm2d.html"
 FUNCTIONAL_PAGE = SITE + "generated/torch.nn.functional.batch_norm.html"
 AUTOGRAD_PAGE = SITE + "notes/autograd.html"
+#: Of the last of our releases whose documentation describes the exporter by tracing; the newest one's says of its
+#: argument `training` that it is deprecated.
+TRACING_EXPORTER_PAGE = "https://docs.pytorch.org/docs/1.12/onnx.html"
+EXPORTER_PAGE = SITE + "onnx_export.html"
 
 TRAINING = Contract(
     "move", "In training the layer keeps running estimates of mean and variance, with its momentum.", BATCH_NORM_PAGE
@@ -17,14 +21,15 @@ SWITCHED = Contract(
     AUTOGRAD_PAGE,
 )
 GRADIENT_SWITCH = Contract(
-    "undocumented",
-    "requires_grad excludes parameters from gradients and is no substitute for evaluation mode; the statistics, which "
-    "are buffers, are not mentioned.",
+    "move",
+    "requires_grad excludes parameters from gradients; the user is responsible for eval(), for example to keep batch "
+    "normalization's running statistics as they are.",
     AUTOGRAD_PAGE,
 )
 NO_GRAD = Contract(
     "move",
-    "Grad modes are orthogonal to training and evaluation mode, which alone decides about batch normalization.",
+    "Evaluation mode is orthogonal to no-grad mode; the user is responsible for eval(), for example to keep batch "
+    "normalization's running statistics as they are.",
     AUTOGRAD_PAGE,
 )
 INFERENCE_MODE = Contract(
@@ -49,7 +54,11 @@ UNTRACKED = Contract(
     "said.",
     BATCH_NORM_PAGE,
 )
-COPIED = Contract("undocumented", "copy.deepcopy of a module is used in examples, and not described.", BATCH_NORM_PAGE)
+COPIED = Contract(
+    "undocumented",
+    "What copy.deepcopy makes of a module and its buffers is not described.",
+    SITE + "generated/torch.nn.Module.html",
+)
 FUNCTIONAL = Contract(
     "undocumented", "running_mean and running_var are arguments; that they are written to is not said.", FUNCTIONAL_PAGE
 )
@@ -74,11 +83,15 @@ CHECKPOINT_EVALUATION = CHECKPOINT._replace(
 )
 FUNC = Contract(
     "undocumented",
-    "The function must be pure as far as transforms see; mutation of what it closes over is a limitation of the "
-    "transforms.",
+    "Transforms are made for pure functions, which have no side effects such as mutation, and support certain in-place "
+    "operations; which of them batch normalization's are is not said.",
     SITE + "func.ux_limitations.html",
 )
-FUNC_EVALUATION = EVALUATION
+VMAP = Contract(
+    "undocumented",
+    "The in-place update of running statistics is an error under vmap; the ways out are to do without statistics.",
+    SITE + "func.batch_norm.html",
+)
 PATCHED = Contract(
     "move",
     "replace_all_batch_norm_modules_ updates the module in place: its running mean and variance become None.",
@@ -102,8 +115,8 @@ TRACE = Contract(
     SITE + "generated/torch.jit.trace.html",
 )
 SCRIPT = Contract(
-    "move",
-    "A script module shares parameters and buffers with the module that it was compiled from, and does what that does.",
+    "undocumented",
+    "A script module has the submodules and parameters of the module that it was made of; buffers are not mentioned.",
     SITE + "generated/torch.jit.script.html",
 )
 FREEZE = Contract(
@@ -113,12 +126,12 @@ FREEZE = Contract(
 )
 FX = Contract(
     "undocumented",
-    "The graph module is made of the root's own submodules; what becomes of their state is not said.",
+    "The graph module gets the submodules that the root has; what becomes of their state is not said.",
     SITE + "fx.html",
 )
 COMPILE = Contract(
-    "move",
-    "A compiled module does what the module does; it keeps parameters and buffers in common with it.",
+    "undocumented",
+    "torch.compile optimizes a module; that buffers are written to as without it is not said.",
     SITE + "generated/torch.compile.html",
 )
 EXPORT_PROGRAM = Contract(
@@ -127,17 +140,22 @@ EXPORT_PROGRAM = Contract(
     SITE + "export.html",
 )
 ONNX = Contract(
-    "stay", "By default, and with TrainingMode.EVAL, the model is exported in inference mode.", SITE + "onnx.html"
+    "stay", "By default, and with TrainingMode.EVAL, the model is exported in inference mode.", TRACING_EXPORTER_PAGE
 )
 ONNX_TRAINING = ONNX._replace(
     statistics="undocumented",
-    says="TrainingMode.TRAINING exports the model in training mode, PRESERVE in the one that it is in; that a model is "
-    "run for it, and what that does to the statistics, is not said.",
+    says="TrainingMode.TRAINING exports the model in training mode, PRESERVE in the one that it is in. The model is "
+    "run once, as by torch.jit.trace; what that does to the statistics is not said.",
 )
-ONNX_DYNAMO = ONNX._replace(
-    statistics="undocumented",
-    says="The exporter begins with torch.export; its argument training is deprecated. What becomes of a model in "
-    "training mode is not said.",
+ONNX_DYNAMO = Contract(
+    "undocumented",
+    "The model is to be put into its mode before the export, which begins with torch.export; what becomes of the "
+    "statistics of a model in training mode is not said.",
+    EXPORTER_PAGE,
+)
+ONNX_DYNAMO_EVALUATION = ONNX_DYNAMO._replace(
+    statistics="stay",
+    says="The model is to be put into its mode before the export; in evaluation batch normalization keeps nothing.",
 )
 SAVED = Contract("stay", "Saving writes parameters and buffers to a file.", SITE + "notes/serialization.html")
 JIT_SAVED = Contract(

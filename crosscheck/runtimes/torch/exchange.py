@@ -35,34 +35,37 @@ def export_onnx(half: str, training: Optional[str] = None, dynamo: bool = False,
     return call
 
 
-for name, half, training, since, default, text in (
-    ("eval", "eval", None, None, True, "torch.onnx.export(net, (x,), file, dynamo=False)"),
-    ("eval-after-train", "eval", None, None, True, "torch.onnx.export(net, (x,), file, dynamo=False)"),
-    ("training", "train", "TRAINING", None, True, ""),
-    ("preserve-train", "train", "PRESERVE", "1.6", False, ""),
-    ("preserve-eval", "eval", "PRESERVE", "1.6", False, ""),
+for name, half, training, since, default, keywords in (
+    ("eval", "eval", None, None, True, ""),
+    ("eval-after-train", "eval", None, None, True, ""),
+    ("training", "train", "TRAINING", None, True, ", training=TrainingMode.TRAINING, do_constant_folding=False"),
+    (
+        "preserve-train",
+        "train",
+        "PRESERVE",
+        "1.6",
+        False,
+        ", training=TrainingMode.PRESERVE, do_constant_folding=False",
+    ),
+    ("preserve-eval", "eval", "PRESERVE", "1.6", False, ", training=TrainingMode.PRESERVE"),
 ):
     module_mode = "train" if name == "eval-after-train" else half
-    folding = half != "train"
-    words = "torch.onnx.export(net, (x,), file, training=TrainingMode.{}{}, dynamo=False)".format(
-        training, "" if folding else ", do_constant_folding=False"
-    )
     TABLE.mode(
         "export.onnx." + name,
         INTENT[half],
-        "net.{}()\n{}".format(module_mode, text or words),
+        "net.{}()\ntorch.onnx.export(net, (x,), file{})  # from 2.5 on with dynamo=False".format(module_mode, keywords),
         contracts.ONNX if half == "eval" else contracts.ONNX_TRAINING,
         "export",
         since=since,
         default=default,
         file=True,
-    )(export_onnx(module_mode, training, folding=folding))
+    )(export_onnx(module_mode, training, folding="folding" not in keywords))
 for half in ("eval", "train"):
     TABLE.mode(
         "export.onnx-dynamo." + half,
         INTENT[half],
         "net.{}()\ntorch.onnx.export(net, (x,), file, dynamo=True, external_data=False)".format(half),
-        contracts.ONNX if half == "eval" else contracts.ONNX_DYNAMO,
+        contracts.ONNX_DYNAMO_EVALUATION if half == "eval" else contracts.ONNX_DYNAMO,
         "export",
         since="2.5",
         default=True,

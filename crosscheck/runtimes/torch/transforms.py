@@ -51,12 +51,12 @@ def func_jvp(torch: Any, net: Any, x: Any) -> Any:
 
 VMAP = (
     "def loss(row, seed):\n    return (net(row[None])[0] * seed).sum()\n"
-    "torch.func.vmap(torch.func.grad(loss))(x, cotangent)"
+    "dx = torch.func.vmap(torch.func.grad(loss))(x, cotangent)"
 )
 for half in ("train", "eval"):
     contract = contracts.FUNC if half == "train" else contracts.EVALUATION
     for name, text, function in (
-        ("grad", "torch.func.grad(lambda x: (net(x) * cotangent).sum())(x)", func_grad),
+        ("grad", "dx = torch.func.grad(lambda x: (net(x) * cotangent).sum())(x)", func_grad),
         ("vjp", "y, pull_back = torch.func.vjp(net, x)\ndx, = pull_back(cotangent)", func_vjp),
         ("vmap-grad", VMAP, func_vmap),
     ):
@@ -64,7 +64,7 @@ for half in ("train", "eval"):
             "func.{}.{}".format(name, half),
             INTENT[half],
             "net.{}()\n{}".format(half, text),
-            contract,
+            contracts.VMAP if (name, half) == ("vmap-grad", "train") else contract,
             since=FUNC,
             training="func.{}.train".format(name),
             default=name == "grad",
@@ -81,7 +81,7 @@ TABLE.mode(
     "func.patched.train",
     "training",
     "torch.func.replace_all_batch_norm_modules_(net)\nnet.train()\n"
-    "torch.func.grad(lambda x: (net(x) * cotangent).sum())(x)",
+    "dx = torch.func.grad(lambda x: (net(x) * cotangent).sum())(x)",
     contracts.PATCHED,
     since=FUNC,
     inference=None,
@@ -132,6 +132,7 @@ def adopted(torch: Any, net: Any, x: Any, cotangent: Any, between: Between) -> A
     return dx
 
 
+IMPORT = "from torch.func import functional_call  # before 2.0 in torch.nn.utils.stateless\n"
 CALL = "tensors = {**dict(net.named_parameters()), **buffers}\n" + GRAD.replace(
     "net(x.requires_grad_())", "functional_call(net, tensors, (x.requires_grad_(),))"
 )
@@ -151,9 +152,56 @@ for name, intent, text, contract, function in (
     TABLE.mode(
         "functional-call.{}.{}".format(name, intent),
         INTENT[intent],
-        text,
+        IMPORT + text,
         contract,
         since=STATELESS,
         training="functional-call.shared.train",
         default=intent == "train",
     )(in_mode(intent, function))
+
+
+def transformed(torch: Any, net: Any, buffers: Dict[str, Any], x: Any, cotangent: Any) -> Any:
+    """`torch.func.grad` of the module as a function of all its tensors."""
+
+    def loss(given: Any, tensors: Dict[str, Any]) -> Any:
+        return (torch.func.functional_call(net, tensors, (given,)) * cotangent).sum()
+
+    tensors = dict(net.named_parameters())
+    tensors.update(buffers)
+    return torch.func.grad(loss)(x, tensors)
+
+
+def transformed_shared(torch: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
+    """The module's own buffers."""
+    return transformed(torch, net, dict(net.named_buffers()), x, cotangent)
+
+
+def transformed_dropped(torch: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
+    """Copies, with which the new statistics are thrown away; then evaluation mode again."""
+    dx = transformed(torch, net, copies(net), x, cotangent)
+    switch(net, False)
+    return dx
+
+
+TRANSFORMED = (
+    "tensors = {**dict(net.named_parameters()), **buffers}\n"
+    "def loss(x, tensors):\n    return (torch.func.functional_call(net, tensors, (x,)) * cotangent).sum()\n"
+    "dx = torch.func.grad(loss)(x, tensors)"
+)
+for name, text, contract, function in (
+    (
+        "shared",
+        "buffers = dict(net.named_buffers())\nnet.train()\n" + TRANSFORMED,
+        contracts.FUNCTIONAL_CALL,
+        transformed_shared,
+    ),
+    (
+        "dropped",
+        COPIES + "net.train()\n" + TRANSFORMED + "\nnet.eval()",
+        contracts.FUNCTIONAL_CALL_DROPPED,
+        transformed_dropped,
+    ),
+):
+    TABLE.mode("func.functional-call.{}.train".format(name), "training", text, contract, since=FUNC)(
+        in_mode("train", function)
+    )
