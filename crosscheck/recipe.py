@@ -18,6 +18,8 @@ from crosscheck.runtimes.catalog import catalog
 
 __all__ = ["recipe"]
 
+#: Other ways that are named beside a recipe.
+_NAMED = 4
 #: Control characters: texts of runtimes must not steer the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -78,8 +80,11 @@ def _line(console: Console, text: str, indent: int, style: str = "") -> None:
 def _headline(found: Recipe) -> str:
     first, last = found.releases[0], found.releases[-1]
     releases = first if first == last else f"{first} to {last} ({len(found.releases)} releases measured)"
-    outcome = f"{found.mode} is clean" if found.safe else f"no recipe; {found.mode} shows {', '.join(found.shows)}"
-    return f"{releases}: {outcome}"
+    if found.safe:
+        return f"{releases}: {found.mode} is clean"
+    ways = f"the {found.ways} ways measured" if found.ways > 1 else "the one way measured"
+    harm = f"the least harmful, {found.mode}, shows" if found.ways > 1 else f"{found.mode} shows"
+    return f"{releases}: no recipe among {ways}; {harm} {', '.join(found.shows)}"
 
 
 def _measured(found: Recipe) -> str:
@@ -88,6 +93,20 @@ def _measured(found: Recipe) -> str:
         facts.append(f"not measurable on {', '.join(found.unmeasured)}")
     statistics = found.statistics
     facts.append("undocumented" if statistics == "undocumented" else f"documented: statistics {statistics}")
+    if found.safe:
+        facts.insert(1, _unchanged(found))
     if found.also:
-        facts.append(f"clean there, too: {', '.join(found.also)}")
+        more = len(found.also) - _NAMED
+        facts.append(f"clean there, too: {', '.join(found.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
     return "; ".join(facts)
+
+
+def _unchanged(found: Recipe) -> str:
+    """What `clean` was measured by."""
+    read = "every persistent tensor is exactly what it was"
+    if not found.unread:
+        return read
+    unread = "no persistent tensor can be read, and no later prediction changed"
+    if set(found.unread) == set(found.networks):
+        return unread
+    return f"{read}; on {', '.join(found.unread)} {unread}"

@@ -1,4 +1,8 @@
-"""Per runtime: the shortest call that was measured to give a gradient and to leave the network as it was."""
+"""Per runtime: the shortest call that was measured to give a gradient and to leave the network as it was.
+
+`clean` has no tolerance for persistent tensors: every one that can be read is exactly what it was. (The sign of a zero
+and the payload of a NaN are not looked at.)
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,9 @@ class Recipe:
         releases, it is one that most of them have, with the right gradient if possible, and the least harm.
     code: its call, after the command that writes the file which the call reads, if that is one with a gradient in it.
     shows: its findings; `clean` stands alone.
-    networks, scenarios: what it was measured with; `unmeasured` are networks that it was asked about in vain.
+    networks, scenarios: what it was measured with; `unmeasured` are networks that it was asked about in vain, `unread`
+        those on which the runtime shows no persistent tensor, so that predictions alone tell that nothing moved.
+    ways: how many ways of asking were measured in these releases.
     also: other ways that are safe in every one of these releases, on as many networks.
     """
 
@@ -60,6 +66,8 @@ class Recipe:
     networks: tuple[str, ...]
     scenarios: tuple[str, ...]
     unmeasured: tuple[str, ...]
+    unread: tuple[str, ...]
+    ways: int
     also: tuple[str, ...]
 
 
@@ -114,7 +122,8 @@ def _ranges(run: Run, asked: Iterable[JudgedCell], runtime: str, intent: Intent)
         candidates = [mode for mode in modes if reach.get(mode) == start]
         chosen = min(candidates, key=lambda mode: _length(ways[mode])) if candidates else _mildest(ways)
         also = tuple(mode for mode in candidates if mode != chosen)
-        ranges.append(_recipe(run, here, ways[chosen], also, safe=bool(candidates)))
+        count = sum(bool(measured(cells)) for cells in ways.values())
+        ranges.append(_recipe(run, here, ways[chosen], also, count, safe=bool(candidates)))
         end = start
     return tuple(ranges)
 
@@ -172,9 +181,10 @@ def _networks(cells: Iterable[JudgedCell]) -> set[str]:
 
 
 def _recipe(
-    run: Run, releases: tuple[str, ...], asked: Sequence[JudgedCell], also: tuple[str, ...], safe: bool
+    run: Run, releases: tuple[str, ...], asked: Sequence[JudgedCell], also: tuple[str, ...], ways: int, safe: bool
 ) -> Recipe:
     cells = measured(asked)
+    unread = [cell for cell in cells if not cell["state_changes"]]
     newest = cells[-1]
     networks = distinct([*run["networks"], *(cell["network"] for cell in asked)])
     found = findings_of(cells)
@@ -189,6 +199,8 @@ def _recipe(
         networks=tuple(network for network in networks if network in _networks(cells)),
         scenarios=tuple(distinct(cell["scenario"] for cell in cells)),
         unmeasured=tuple(network for network in networks if network in _networks(asked) - _networks(cells)),
+        unread=tuple(network for network in networks if network in _networks(unread)),
+        ways=ways,
         also=also,
     )
 
