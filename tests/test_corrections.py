@@ -1,6 +1,6 @@
-"""Corrections of a batch's variance: what they multiply by, and that a solved law names the one that was applied.
+"""Corrections of a batch's variance: what they make of it, and that a solved law names the one that was applied.
 
-Factors and statistics were measured on Keras 2.3.1 with TensorFlow 1.15.5.
+Factors and statistics were measured on Keras 2.3.1 with TensorFlow 1.15.5 and with Theano 1.0.5.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EPSILON = 0.001
     ],
 )
 def test_a_correction_is_the_factor_that_was_measured(expected: float, name: Correction, count: int) -> None:
-    assert expected == pytest.approx(CORRECTIONS[name](count, EPSILON), rel=2e-6)
+    assert expected == pytest.approx(CORRECTIONS[name](np.ones(1), count, EPSILON)[0], rel=2e-6)
 
 
 def test_a_name_is_that_of_the_plainest_that_explains_the_same() -> None:
@@ -53,30 +53,52 @@ def drawn(seed: int, elements: int) -> tuple[Statistics, BatchStatistics]:
 
 
 # Measured by `K.function(..., updates=net.updates)` with learning phase 1: moving means and variances afterwards.
-MEASURED = {
-    "seed-batch": {"bn": ([0.042500000447034836, 0.017500001937150955], [0.9289262890815735, 0.9449316263198853])},
-    "conv": {
-        "bn2": (
-            [-0.1914675235748291, 0.7145731449127197, 0.6337857246398926, -0.025536347180604935, -0.214409738779068],
-            [1.2881816625595093, 0.9112138152122498, 0.775639533996582, 1.0247278213500977, 0.9363647103309631],
-        )
-    },
-}
+MEASURED = [
+    (
+        "seed-batch",
+        "bn",
+        "keras-2",
+        [0.042500000447034836, 0.017500001937150955],
+        [0.9289262890815735, 0.9449316263198853],
+    ),
+    (
+        "conv",
+        "bn2",
+        "keras-2-fused",
+        [-0.1914675235748291, 0.7145731449127197, 0.6337857246398926, -0.025536347180604935, -0.214409738779068],
+        [1.2881816625595093, 0.9112138152122498, 0.775639533996582, 1.0247278213500977, 0.9363647103309631],
+    ),
+    (
+        "seed-batch",
+        "bn",
+        "keras-2-theano",
+        [0.042500000447034836, 0.017500000074505806],
+        [0.9290596842765808, 0.9450650215148926],
+    ),
+    # Of one row, n / (n - 1 - epsilon) is -1000, and the variance is epsilon alone.
+    (
+        "seed",
+        "bn",
+        "keras-2-theano",
+        [0.030000001192092896, 0.04000000283122063],
+        [0.8000046610832214, 0.8000046610832214],
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("network", "node", "variance"), [("seed-batch", "bn", "keras-2"), ("conv", "bn2", "keras-2-fused")]
-)
-def test_what_keras_2_left_behind_is_named(network: str, node: str, variance: str) -> None:
+@pytest.mark.parametrize(("network", "node", "name", "mean", "variance"), MEASURED)
+def test_what_keras_2_left_behind_is_named(
+    network: str, node: str, name: str, mean: list[float], variance: list[float]
+) -> None:
     here = load(network)
     norm = next(norm for norm in here.batch_norms if norm.node == node)
     before = Statistics(here.weights[norm.mean], here.weights[norm.variance])
-    after = Statistics(*(np.array(values, np.float32) for values in MEASURED[network][node]))
+    after = Statistics(np.array(mean, np.float32), np.array(variance, np.float32))
     batch = batch_statistics(here.graph, here.weights, here.x)[node]
     law = solve(before, after, batch, norm.momentum, epsilon=norm.epsilon)
     assert law is not None
-    assert ("keep", norm.momentum, 1, variance) == (law.convention, law.momentum, law.count, law.variance)
-    assert law.residual < 1e-6
+    assert ("keep", norm.momentum, 1, name) == (law.convention, law.momentum, law.count, law.variance)
+    assert law.residual < 1e-5
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -117,7 +139,7 @@ def test_a_variance_that_is_multiplied_by_anything_else_has_no_law(seed: int, el
     """An update whose variance is off by more than the tolerance of one: more corrections must not let it pass."""
     before, batch = drawn(seed, elements)
     factor = 10.0**log
-    near = min(abs(factor / CORRECTIONS[name](elements, EPSILON) - 1) for name in CORRECTIONS)
+    near = min(abs(factor / CORRECTIONS[name](np.ones(1), elements, EPSILON)[0] - 1) for name in CORRECTIONS)
     scaled = BatchStatistics(batch.mean, batch.variance * factor, elements)
     law = solve(before, rounded(updated(before, scaled, 0.9)), batch, 0.9, epsilon=EPSILON)
     assert near < 2e-3 or law is None

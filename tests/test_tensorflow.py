@@ -30,6 +30,7 @@ PREDICTION = {
     "keras@3.15.1+jax": "model.predict",
     "keras@3.15.1+torch": "model.call.eval",
     "keras@2.3.1": "session.predict",
+    "keras@2.3.1+theano": "session.predict",
 }
 ASKED = [
     "tape.*",
@@ -73,7 +74,7 @@ def test_the_build_for_cpus_stands_in_for_the_package(version: str, python: str)
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     """The seed and its batch in the modes above."""
     folder = tmp_path_factory.mktemp("tensorflow")
-    targets = [*RELEASES, "keras@3.15.1+jax", "keras@3.15.1+torch"]
+    targets = [*RELEASES, "keras@3.15.1+jax", "keras@3.15.1+torch", "keras@2.3.1+theano"]
     run(
         Job(targets, networks=["seed", "seed-batch"], modes=ASKED, scenarios=["gradient"], out=folder), SilentProgress()
     )
@@ -169,6 +170,15 @@ def test_keras_2_corrects_the_variance_in_its_own_way(cells: Cells, mode: str) -
     cell = cells[f"keras@2.3.1/k-function.{mode}/seed-batch/gradient"]
     assert ["leak"] == cell["findings"]
     assert ("keras-2", 1) == (cell["update"]["variance"], cell["update"]["count"])
+
+
+@pytest.mark.large
+def test_keras_2_takes_a_negative_variance_of_one_row_from_theano(cells: Cells) -> None:
+    batch, row = (
+        cells[f"keras@2.3.1+theano/k-function.train.updates/{network}/gradient"] for network in ("seed-batch", "seed")
+    )
+    assert ["keras-2-theano"] * 2 == [batch["update"]["variance"], row["update"]["variance"]]
+    assert [0.8, 0.8] == pytest.approx(row["tensors"]["bn.variance"]["after"], abs=1e-5)
 
 
 @pytest.mark.large

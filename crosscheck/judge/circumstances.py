@@ -25,6 +25,7 @@ AVERAGES = {
 VARIANCES = {
     "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
     "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
+    "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), as Keras 2 takes it from Theano",
     "mixed": "a variance that is not the same one in every layer",
 }
 TOLD = 4  # tensors that a sentence names

@@ -1,28 +1,42 @@
-"""By what runtimes multiply a batch's biased variance before it enters the moving variance."""
+"""What runtimes make of a batch's biased variance before it enters the moving variance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from crosscheck.networks.graph import Array
+
 __all__ = ["CORRECTIONS", "KERAS_2", "USUAL", "Correction", "Variance", "named"]
 
-Correction = Literal["biased", "unbiased", "keras-2", "keras-2-fused"]
+Correction = Literal["biased", "unbiased", "keras-2", "keras-2-fused", "keras-2-theano"]
 Variance = Literal[Correction, "mixed", "unknown"]
 
-#: Correction -> the factor, given the elements per channel, at least 2, and the layer's epsilon; the plainest first.
+
+def _keras_2(variance: Array, count: int, epsilon: float) -> Array:
+    """Keras 2 subtracts the layer's epsilon, too: n / (n - 1 - epsilon); keras/layers/normalization.py of 2.3.1."""
+    return variance * (count / (count - 1 - epsilon))
+
+
+def _unbiased(variance: Array, count: int, epsilon: float) -> Array:
+    """Bessel's correction, n / (n - 1)."""
+    return variance * (count / (count - 1))
+
+
+#: Correction -> the variance that enters, given the batch's, the elements per channel, and the layer's epsilon; the
+#: plainest first. With one element per channel, for which some divide by zero, the variance is zero.
 #:
-#: biased: the variance of the batch itself. unbiased: Bessel's correction, n / (n - 1).
-#: keras-2: Keras 2 (keras/layers/normalization.py of 2.3.1) also subtracts the layer's epsilon, n / (n - 1 - epsilon).
-#: keras-2-fused: the same, after TensorFlow's fused batch normalization has applied Bessel's correction already.
-CORRECTIONS: Mapping[Correction, Callable[[int, float], float]] = {
-    "biased": lambda count, epsilon: 1.0,
-    "unbiased": lambda count, epsilon: count / (count - 1),
-    "keras-2": lambda count, epsilon: count / (count - 1 - epsilon),
-    "keras-2-fused": lambda count, epsilon: count / (count - 1) * (count / (count - 1 - epsilon)),
+#: keras-2-fused: TensorFlow's fused batch normalization has applied Bessel's correction already.
+#: keras-2-theano: Keras takes the variance from Theano's spread, √(variance + epsilon), and leaves epsilon in.
+CORRECTIONS: Mapping[Correction, Callable[[Array, int, float], Array]] = {
+    "biased": lambda variance, count, epsilon: variance,
+    "unbiased": _unbiased,
+    "keras-2": _keras_2,
+    "keras-2-fused": lambda variance, count, epsilon: _keras_2(_unbiased(variance, count, epsilon), count, epsilon),
+    "keras-2-theano": lambda variance, count, epsilon: _keras_2(variance + epsilon, count, epsilon),
 }
 USUAL: tuple[Correction, ...] = ("biased", "unbiased")
-KERAS_2: tuple[Correction, ...] = ("keras-2", "keras-2-fused")
+KERAS_2: tuple[Correction, ...] = ("keras-2", "keras-2-fused", "keras-2-theano")
 
 
 def named(corrections: tuple[Correction, ...]) -> Variance:

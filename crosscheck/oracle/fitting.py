@@ -50,16 +50,13 @@ class Change:
     tolerance: float
 
     def variance(self, correction: Correction) -> Array:
-        """The batch's variance, corrected; of one element a channel it is zero, and stays it."""
-        if self.batch.count == 1:
+        """The batch's variance, corrected; where that of one element a channel is divided by zero, the zero that it is."""
+        if self.batch.count == 1 and correction in ("unbiased", "keras-2-fused"):
             return self.batch.variance
-        return self.batch.variance * CORRECTIONS[correction](self.batch.count, self.epsilon)
+        return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
 
     def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
         """Which of the corrections explain the change, given a law: batch variance -> statistics; None if none does."""
-        if self.batch.count == 1:
-            misfit = self.misfit(law(self.batch.variance))
-            return (tuple(CORRECTIONS), misfit) if misfit <= self.tolerance else None
         misfits = {correction: self.misfit(law(self.variance(correction))) for correction in corrections}
         best = min(misfits.values())
         if best > self.tolerance:

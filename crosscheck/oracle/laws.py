@@ -119,7 +119,7 @@ def updated(
     Raises ZeroDivisionError for the unbiased variance of a batch with one element a channel.
     """
     kept = (momentum if convention == "keep" else 1 - momentum) ** count
-    return mixed(before, batch.mean, batch.variance * CORRECTIONS[variance](batch.count, epsilon), kept)
+    return mixed(before, batch.mean, CORRECTIONS[variance](batch.variance, batch.count, epsilon), kept)
 
 
 def solve(

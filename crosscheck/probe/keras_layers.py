@@ -40,6 +40,11 @@ def from_keras(attribute: str, value: Array) -> Array:
     return np.transpose(value, (value.ndim - 1, value.ndim - 2) + tuple(range(value.ndim - 2)))
 
 
+def shape(x: Any) -> Any:
+    """The sizes of a symbolic tensor; Theano's has none of its own, and got it from Keras 2."""
+    return getattr(x, "_keras_shape", x.shape)
+
+
 class Maker:
     """Makes a functional model, node by node.
 
@@ -72,7 +77,7 @@ class Maker:
 
     def channels_first(self, x: Any) -> Any:
         """The way back."""
-        rank = len(x.shape)
+        rank = len(shape(x))
         return self.keras.layers.Permute((rank - 1,) + tuple(range(1, rank - 1)))(x) if rank > 2 else x
 
     def layer(self, node: Mapping[str, Any], make: Callable[[], Any], x: Any) -> Any:
@@ -173,9 +178,9 @@ def average_pool(maker: Maker, node: Mapping[str, Any], inputs: Sequence[Any]) -
 
 def global_average_pool(maker: Maker, node: Mapping[str, Any], inputs: Sequence[Any]) -> Any:
     """`GlobalAveragePooling`, which drops the axes, and those axes again."""
-    axes = len(inputs[0].shape) - 2
+    axes = len(shape(inputs[0])) - 2
     pooled = getattr(maker.keras.layers, "GlobalAveragePooling{}D".format(axes))()(inputs[0])
-    return maker.keras.layers.Reshape((1,) * axes + (int(inputs[0].shape[-1]),))(pooled)
+    return maker.keras.layers.Reshape((1,) * axes + (int(shape(inputs[0])[-1]),))(pooled)
 
 
 def flatten(maker: Maker, node: Mapping[str, Any], inputs: Sequence[Any]) -> Any:
@@ -191,7 +196,7 @@ def concat(maker: Maker, node: Mapping[str, Any], inputs: Sequence[Any]) -> Any:
 
 def softmax(maker: Maker, node: Mapping[str, Any], inputs: Sequence[Any]) -> Any:
     """Over ONNX's last axis, which with images is not Keras's."""
-    if len(inputs[0].shape) == 2:
+    if len(shape(inputs[0])) == 2:
         return maker.keras.layers.Activation("softmax")(inputs[0])
     return maker.keras.layers.Softmax(axis=-2)(inputs[0])
 

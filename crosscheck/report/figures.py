@@ -115,6 +115,7 @@ AVERAGES = {
 VARIANCES = {
     "keras-2": "biased x n/(n - 1 - epsilon)",
     "keras-2-fused": "unbiased x n/(n - 1 - epsilon)",
+    "keras-2-theano": "(biased + epsilon) x n/(n - 1 - epsilon)",
 }
 
 

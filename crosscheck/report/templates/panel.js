@@ -12,7 +12,8 @@ const panel = (() => {
       [String(at), text(before, cell.top1_before, at), text(after, cell.top1_after, at)]);
   };
 
-  const variance = (name) => name.replace(/^keras-2(-fused)?$/, (_, fused) => `${fused ? "un" : ""}biased x n/(n - 1 - epsilon)`);
+  const corrected = { "keras-2": "biased", "keras-2-fused": "unbiased", "keras-2-theano": "(biased + epsilon)" };
+  const variance = (name) => (corrected[name] ? `${corrected[name]} x n/(n - 1 - epsilon)` : name);
   const update = (law) => law && (law.when === "none" ? "none" : [
     law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
     law.momentum === null ? "by no known law" : `momentum ${number(law.momentum)}, variance ${variance(law.variance)}`,

@@ -24,6 +24,8 @@ class Keras(MakingAdapter):
 
     def load(self) -> str:
         """Import Keras with its backend; no operation is executed yet."""
+        if graphs.backend_is("theano"):
+            graphs.set_up_theano()
         import keras
 
         self.keras = keras

@@ -1,6 +1,8 @@
 """Keras 2: functions of the backend, which run the updates that they are given and no others."""
 
 import os
+import sys
+import tempfile
 from typing import Any, Callable, Dict, Optional
 
 import numpy as np
@@ -13,6 +15,10 @@ from crosscheck.runtimes.keras import contracts
 TABLE = Table("k-function.eval", "k-function.train", until="2.3.1")
 
 
+#: Every operator in Python, so that no C++ compiler is needed; a check would refuse convolutions for being slow then.
+THEANO_FLAGS = "floatX=float32,device=cpu,cxx=,optimizer_excluding=AbstractConvCheck,base_compiledir={}"
+
+
 class Functional:
     """A functional model of Keras 2, in the default graph of its backend."""
 
@@ -23,7 +29,7 @@ class Functional:
         maker = Maker(keras, pad, network, self.layers, norm)
         self.net = maker.model(network.graph)
         for layer, values in maker.fresh:
-            layer.set_weights(values)
+            layer.set_weights([self.flipped(value) for value in values])
         self.places: Dict[str, Place] = maker.places
         self.output_shape = (network.batch,) + tuple(network.graph["outputs"][0]["shape"][1:])
         self.cotangent = keras.backend.placeholder(ndim=len(self.output_shape))
@@ -54,11 +60,38 @@ class Functional:
     def parameters(self) -> Dict[str, Array]:
         """What `weights` shows: the statistics, too."""
         values = self.keras.backend.batch_get_value([place.variable for place in self.places.values()])
-        return {name: from_keras(self.places[name].attribute, value) for name, value in zip(self.places, values)}
+        return {
+            name: from_keras(self.places[name].attribute, self.flipped(value))
+            for name, value in zip(self.places, values)
+        }
+
+    def flipped(self, value: Array) -> Array:
+        """A kernel as the backend has it, or back: Theano's convolutions turn it round, as `convert_kernel` says."""
+        if value.ndim < 3 or not backend_is("theano"):
+            return value
+        return np.array(self.keras.utils.conv_utils.convert_kernel(value))
+
+
+def set_up_theano() -> None:
+    """What Theano is to know before it is imported: its flags, and a folder of its own for compiled code."""
+    os.environ["THEANO_FLAGS"] = THEANO_FLAGS.format(tempfile.mkdtemp(dir=os.getcwd()))
+    # Graphs of deep networks are walked and pickled by recursion.
+    sys.setrecursionlimit(20000)
+
+
+def backend_is(name: str) -> bool:
+    """Whether Keras runs on it."""
+    return os.environ.get("KERAS_BACKEND") == name
 
 
 def pad(x: Any, pads: Any, value: float) -> Any:
-    """TensorFlow's own, for Keras 2 has none with a value."""
+    """The backend's own, for Keras 2 has none with a value."""
+    if backend_is("theano"):
+        from theano import tensor
+
+        shape = [x.shape[axis] + sum(pair) for axis, pair in enumerate(pads)]
+        inside = tuple(slice(pair[0], pair[0] + x.shape[axis]) for axis, pair in enumerate(pads))
+        return tensor.set_subtensor(tensor.alloc(np.float32(value), *shape)[inside], x)
     import tensorflow as tf
 
     return tf.pad(x, pads, constant_values=value)
@@ -132,15 +165,18 @@ TABLE.mode("session.predict", "inference", "net.predict(x)", contracts.PREDICT, 
 
 
 def by_method(method: str) -> Make:
-    """A learning rate of 0, and a loss that keeps what it was shown; TensorFlow's variable holds it."""
+    """A learning rate of 0, and a loss that keeps what it was shown in a variable of the backend."""
 
     def make(model: Functional) -> Call:
-        import tensorflow as tf
-
         backend = model.keras.backend
         seen = backend.zeros(model.output_shape)
 
         def loss(target: Any, y: Any) -> Any:
+            if backend_is("theano"):
+                seen.default_update = y
+                return (target * y).sum(axis=1) + 0 * seen.sum()
+            import tensorflow as tf
+
             with tf.control_dependencies([tf.assign(seen, y)]):
                 return tf.reduce_sum(target * y, 1)
 
