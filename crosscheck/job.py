@@ -31,7 +31,7 @@ from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.scenarios import SCENARIOS
-from crosscheck.matrix.selection import Target, matching, targets
+from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
@@ -101,6 +101,10 @@ def run(
     known = catalog() if runtimes is None else runtimes
     settings = Settings(job.jobs, job.isolation, limits or Limits())
     selected = targets(job.what, known, job.everything)
+    if not job.what and not job.everything:
+        selected, lacking = present(selected)
+        for target, lack in lacking.items():
+            progress.left_out(target, lack)
     plan = expand(selected, _networks(job.networks), _wanted(job))
     try:
         job.out.mkdir(parents=True, exist_ok=True)

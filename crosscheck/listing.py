@@ -51,7 +51,7 @@ def _list_releases(console: Console, wanted: Sequence[str]) -> None:
             table.add_row(
                 f"{runtime.name}@{release.version}",
                 release.released,
-                "yes" if release.default else "",
+                ("if available" if release.if_available else "yes") if release.default else "",
                 _interpreter(release),
                 _megabytes(release.download_mb),
                 _megabytes(release.disk_mb),

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 __all__ = ["LineProgress", "RichProgress", "progress_for"]
 
+LEFT_OUT = "left out of the default matrix: {}, since there is {}"
+
 
 class RichProgress:
     """Two bars, environments and cells, with what is running and an estimate of what is left."""
@@ -38,6 +40,10 @@ class RichProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bars.stop()
+
+    def left_out(self, target: str, lack: str) -> None:
+        """Say what is not measured here, and why."""
+        self.console.print(LEFT_OUT.format(target, lack), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Set the lengths of the bars; without environments to make, their bar goes."""
@@ -82,6 +88,10 @@ class LineProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def left_out(self, target: str, lack: str) -> None:
+        """Say what is not measured here, and why."""
+        self._say(LEFT_OUT.format(target, lack))
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Say how much there is to do."""

@@ -22,6 +22,10 @@ class SilentProgress:
         self.reused = 0
         self.cells: list[str] = []
         self.environments: list[tuple[str, str]] = []
+        self.lacking: dict[str, str] = {}
+
+    def left_out(self, target: str, lack: str) -> None:
+        self.lacking[target] = lack
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         self.reused = reused

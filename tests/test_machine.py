@@ -164,3 +164,29 @@ def test_the_folder_for_those_who_may_not_install_is_the_users_own(
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / LIBRARY).touch()
     assert os.fspath(tmp_path / "own" / LIBRARY) == os.fspath(machine.find(library(Path("~/own")))[LINK])
+
+
+def test_a_release_that_is_default_if_available_is_left_out_where_the_machine_lacks_something(
+    toy: Runtime, tmp_path: Path, progress: SilentProgress
+) -> None:
+    _, release = needing(toy, library(tmp_path / "nowhere"))
+    optional = dataclasses.replace(release, if_available=True)
+    older = toy.releases[0]
+    sure = dataclasses.replace(older, variants=(dataclasses.replace(older.variants[0], default=True),))
+    known = {"toy": dataclasses.replace(toy, releases=(sure, optional))}
+    result = run(Job(modes=["inference"], networks=["seed"], out=tmp_path / "out"), progress, known)
+    assert (0, {"ok"}) == (result.incomplete, set(result.statuses))
+    assert {"toy@1.8.0"} == progress.lacking.keys()
+    assert "apt-get install absent4" in progress.lacking["toy@1.8.0"]
+    named = run(Job(["toy@1.8.0"], modes=["inference"], networks=["seed"], out=tmp_path / "named"), progress, known)
+    assert {"unavailable"} == set(named.statuses)
+    assert named.incomplete
+
+
+def test_a_release_that_is_default_if_available_is_measured_where_it_can_be(
+    toy: Runtime, tmp_path: Path, progress: SilentProgress
+) -> None:
+    optional = dataclasses.replace(toy.releases[-1], if_available=True)
+    known = {"toy": dataclasses.replace(toy, releases=(optional,))}
+    result = run(Job(modes=["inference"], networks=["seed"], out=tmp_path / "out"), progress, known)
+    assert ({"ok"}, {}) == (set(result.statuses), progress.lacking)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from crosscheck.errors import UsageError
+from crosscheck.matrix.plan import Wanted, expand
 from crosscheck.matrix.selection import matching, targets
+from crosscheck.networks import load
 from crosscheck.runtimes.catalog import catalog
 
 
@@ -81,3 +83,15 @@ def test_globs() -> None:
     assert ["seed", "seed-batch"] == matching(["seed*"], ["conv", "seed", "seed-batch"], "network")
     with pytest.raises(UsageError, match="seed"):
         matching(["sead"], ["conv", "seed"], "network")
+
+
+def test_the_default_matrix_asks_slow_runtimes_about_small_networks_alone() -> None:
+    (target,) = targets(["tinygrad"], catalog(), everything=False)
+    networks = [load(name) for name in ("seed", "seed-batch", "conv")]
+
+    def asked(wanted: Wanted) -> set[str]:
+        return {planned.cell.network for planned in expand([target], networks, wanted)}
+
+    assert {"seed", "seed-batch"} == asked(Wanted())
+    assert {"seed", "seed-batch", "conv"} == asked(Wanted(everything=True))
+    assert {"seed", "seed-batch", "conv"} == asked(Wanted(networks=["*"]))

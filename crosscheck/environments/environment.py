@@ -55,8 +55,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CROSSCHECK_CACHE") or platformdirs.user_cache_dir("crosscheck"))
 
 
-def describe(runtime: Runtime, release: Release, variant: Variant) -> Environment:
-    """The environment that a release needs on this machine, made or not.
+def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool = True) -> Environment:
+    """The environment that a release needs on this machine, made or not; `fetch` lets uv download its interpreter.
 
     Raises Unavailable without an interpreter or what else the release needs of the machine, InstallFailed when the
     lock is missing.
@@ -70,7 +70,7 @@ def describe(runtime: Runtime, release: Release, variant: Variant) -> Environmen
             raise InstallFailed(
                 f"{path.name} is missing from {path.parent}. Make it with `crosscheck lock {runtime.name}`."
             )
-    interpreter = interpreters.find(variant.python)
+    interpreter = interpreters.find(variant.python, fetch)
     found = {needed: machine.find(needed) for needed in release.system if not needed.modes}
     parts = [path.read_bytes() for path in locks]
     parts.append(f"{interpreter.version} {platform.system()} {platform.machine()}".encode())
@@ -143,6 +143,7 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
         if npm_lock is not None:
             npm.link_node(folder)
             _run(runtime, release, npm.install_command(environment.python, npm_lock, folder), "npm")
+            npm.prune(folder)
         (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
 
 

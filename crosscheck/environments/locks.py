@@ -31,7 +31,7 @@ def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[P
     if npm_lock is None:
         wanted = [f"{variant.package}=={release.version}", *variant.requires]
     else:
-        npm.lock(runtime.package, release.version, variant.requires, npm_lock)
+        npm.lock([runtime.package, *release.beside], release.version, variant.requires, npm_lock)
         wanted = [*variant.requires]
     lowest = min(variant.python, key=lambda minor: tuple(map(int, minor.split("."))))
     text = _compile(wanted, overrides=variant.requires, options=["--universal", "--python-version", lowest])

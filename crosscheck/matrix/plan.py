@@ -110,8 +110,10 @@ def _suits(
         return True
     if target.variant.name != "plain":
         return network.name in facts.variant_networks
-    suiting = facts.all_networks if wanted.everything else facts.default_networks
-    return suiting is None or network.name in suiting
+    if wanted.everything:
+        return facts.all_networks is None or network.name in facts.all_networks
+    own = target.runtime.default_networks
+    return network.name in facts.default_networks and (not own or network.name in own)
 
 
 def planned_cell(

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 
 from packaging.version import InvalidVersion, Version
 
-from crosscheck.errors import UsageError
+from crosscheck.environments.environment import describe
+from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
 
-__all__ = ["Target", "matching", "nearest", "targets"]
+__all__ = ["Target", "matching", "nearest", "present", "targets"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,21 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
             here += _variants(runtime, runtime.releases[-1], None, named=True, everything=everything)
         found += here
     return list(dict.fromkeys(found))
+
+
+def present(selected: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:
+    """What stays of the default matrix on this machine; and for each target that is left out, what it lacks here.
+
+    Only releases that are part of it "if-available" are ever left out.
+    """
+    lacking = {}
+    for target in selected:
+        if target.release.if_available:
+            try:
+                describe(target.runtime, target.release, target.variant, fetch=False)
+            except Unavailable as lack:
+                lacking[target.id] = str(lack)
+    return [target for target in selected if target.id not in lacking], lacking
 
 
 def _releases(runtime: Runtime, wanted: str) -> list[Release]:

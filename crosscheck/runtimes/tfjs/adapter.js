@@ -56,7 +56,10 @@ const TO_FIRST = [0, 3, 1, 2];
 class TensorFlowJS extends Adapter {
   /** Import the runtime; it chooses its backend here, and allocates nothing. */
   async load() {
-    this.tf = require("@tensorflow/tfjs");
+    // What `require("@tensorflow/tfjs")` gives, of the parts that are installed.
+    this.tf = { ...require("@tensorflow/tfjs-core"), ...require("@tensorflow/tfjs-layers") };
+    // 1.0.0 has its CPU backend in the core.
+    if (!this.tf.version_core.startsWith("1.")) require("@tensorflow/tfjs-backend-cpu");
     this.tf.setBackend("cpu");
     if (this.tf.ready) await this.tf.ready();
     this.pools = poolClasses(this.tf);
