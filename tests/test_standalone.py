@@ -220,6 +220,14 @@ def test_what_moves_is_shown_before_and_after_tensors_of_the_runtimes_own_too(
     assert "unchanged: bn.beta, bn.gamma, bn.variance" in done.stdout.splitlines()
 
 
+def test_a_script_about_the_order_compares_the_three_gradients_that_it_takes(
+    cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path
+) -> None:
+    done = executed("".join(composed(cells["order.clean/seed/order"], runtimes={"toy": small})), tmp_path)
+    told = "largest difference of the gradient {} from the one alone: 0"
+    assert [told.format(reading) for reading in ("after-other", "after-same")] == done.stdout.splitlines()[-2:]
+
+
 def test_a_crash_is_a_crash(cells: Mapping[str, JudgedCell], small: Runtime, tmp_path: Path) -> None:
     cell = cells["gradient.crash/seed/gradient"]
     assert "crashed" == cell["status"]

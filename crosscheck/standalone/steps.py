@@ -225,10 +225,15 @@ def order(
     """The call in a process of its own, then after a training-mode gradient: of another network, and of the same."""
     if len(sys.argv) < 2:
         sys.stdout.flush()
-        readings = ("alone", "after-other", "after-same")
-        codes = [subprocess.call([sys.executable, sys.argv[0], reading]) for reading in readings]
+        folder, readings = tempfile.mkdtemp(), ("alone", "after-other", "after-same")
+        codes = [subprocess.call([sys.executable, sys.argv[0], reading, folder]) for reading in readings]
+        found = {name[: -len(".npy")]: np.load(os.path.join(folder, name)) for name in os.listdir(folder)}
+        for reading in readings[1:]:
+            if reading in found and "alone" in found:
+                apart = np.max(np.abs(found[reading] - found["alone"]), initial=0.0)
+                print("largest difference of the gradient {} from the one alone: {:.6g}".format(reading, apart))
         sys.exit(any(codes))
-    reading = sys.argv[1]
+    reading, folder = sys.argv[1:]
     model = adapter.build(network, mode)
     x, cotangent = inputs["x"], inputs["cotangent"]
     if reading != "alone":
@@ -236,6 +241,7 @@ def order(
         adapter.numpy(adapter.gradient(other, adapter.tensor(x), adapter.tensor(cotangent), training, lambda: None))
         adapter.settle(other)
     dx = adapter.gradient(model, adapter.tensor(x), adapter.tensor(cotangent), mode, lambda: None)
+    np.save(os.path.join(folder, reading), adapter.numpy(dx))
     numbers.show("gradient " + reading, adapter.numpy(dx))
 
 
