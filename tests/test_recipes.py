@@ -198,14 +198,17 @@ net = chainer.Sequential(chainer.links.BatchNormalization(2))
 norm = net[0]
 values = np.random.RandomState(0).randn(4, 2).astype(np.float32)
 weights = np.arange(8, dtype=np.float32).reshape(4, 2)
-x, cotangent = chainer.Variable(values), chainer.Variable(weights)
+x = chainer.Variable(values)
+# `chainer.grad` takes variables, and a variable's `grad` is an array.
+code = sys.stdin.read()
+cotangent = chainer.Variable(weights) if "chainer.grad(" in code else weights
 
 def bits():
     tensors = [norm.avg_mean, norm.avg_var, np.array(norm.N), norm.gamma.array, norm.beta.array]
     return [tensor.tobytes() for tensor in tensors] + [parameter.grad is None for parameter in net.params()]
 
 before = bits()
-exec(sys.stdin.read())
+exec(code)
 scale = 1 / np.sqrt(values.var(0) + norm.eps)
 centred = (values - values.mean(0)) * scale
 forms = {
