@@ -50,7 +50,7 @@ class Change:
     tolerance: float
 
     def variance(self, correction: Correction) -> Array:
-        """The batch's variance, corrected; where that of one element a channel is divided by zero, the zero that it is."""
+        """The batch's variance, corrected; of one element a channel, zero where a correction divides by zero."""
         if self.batch.count == 1 and correction in ("unbiased", "keras-2-fused"):
             return self.batch.variance
         return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
