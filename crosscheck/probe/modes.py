@@ -83,6 +83,7 @@ class Table(Dict[str, Asked]):
         norm: Norm = PLAIN,
         kind: Optional[str] = None,
         prepare: Optional[Callable[..., None]] = None,
+        unit_scale: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Enter the decorated function; the arguments are those of `Mode` and `Asked`.
 
@@ -105,6 +106,7 @@ class Table(Dict[str, Asked]):
                 training=other if gradient and intent == "inference" else None,
                 default=self.default if default is None else default,
                 file=file,
+                unit_scale=unit_scale,
             )
             self[name] = Asked(described, function, norm, self.kind if kind is None else kind, prepare)
             return function

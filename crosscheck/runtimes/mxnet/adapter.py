@@ -3,6 +3,7 @@
 Its modes stand in `symbolic.py` and `imperative.py`, those for ONNX files in `exchange.py`.
 """
 
+import functools
 import importlib.util
 import os
 import sys
@@ -12,9 +13,10 @@ from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Model, Network, NotInRelease, Tensor
+from crosscheck.probe.adapter import Array, Model, Network, NotInRelease, Tensor
+from crosscheck.probe.modes import Call, TableAdapter
 from crosscheck.runtimes.mxnet import exchange, imperative, models, symbolic
-from crosscheck.runtimes.mxnet.sources import FORM_VARIABLE
+from crosscheck.runtimes.mxnet.sources import FORM_VARIABLE, Source
 
 #: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
 DROPPED_BY_NUMPY: Dict[str, Any] = {
@@ -60,7 +62,7 @@ BUILDERS: Dict[str, Callable[..., Any]] = {
 }
 
 
-class MXNet(Adapter):
+class MXNet(TableAdapter):
     """Every release of the `mxnet` package on PyPI."""
 
     name = "mxnet"
@@ -86,9 +88,9 @@ class MXNet(Adapter):
         api = "import.gluon" if mode.startswith(exchange.GLUON) else mode.split(".")[0]
         if api in ("gluon", "hybrid", "static", "symbolblock") and not hasattr(self.mx, "gluon"):
             raise NotInRelease("Gluon came with MXNet 0.11.0")
-        source = ASKED[mode].source
-        form = os.environ.get(FORM_VARIABLE)
-        return BUILDERS[api](self.mx, network, shares, source if form is None else source._replace(form=form))
+        asked = ASKED[mode]
+        source = Source(asked.norm, os.environ.get(FORM_VARIABLE, asked.kind) or None)
+        return BUILDERS[api](self.mx, network, shares, source)
 
     def tensor(self, x: Array) -> Tensor:
         """`mx.nd.array`."""
@@ -102,17 +104,9 @@ class MXNet(Adapter):
         """The documented prediction of the model's API."""
         return model.predict(x)
 
-    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
-        """A mode that asks for a prediction."""
-        return ASKED[mode].call(self.mx, model, x)
-
-    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
-        """A mode that asks for an input gradient."""
-        return ASKED[mode].call(self.mx, model, x, cotangent, between)
-
-    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
-        """A mode that asks for files."""
-        return ASKED[mode].call(self.mx, model, folder)
+    def call(self, model: Model, mode: str) -> Call:
+        """What carries out a mode."""
+        return functools.partial(ASKED[mode].call, self.mx, model)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and moving statistics where the model keeps them."""

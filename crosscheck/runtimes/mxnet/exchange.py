@@ -6,12 +6,12 @@ from typing import Any, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Network
+from crosscheck.probe.modes import Table
 from crosscheck.runtimes.mxnet import contracts, models
 from crosscheck.runtimes.mxnet.imperative import record_gradient
 from crosscheck.runtimes.mxnet.operators import input_name, input_shape, weights
 from crosscheck.runtimes.mxnet.sources import FROZEN, Source, exchange, import_model, symbol_and_arrays
 from crosscheck.runtimes.mxnet.symbolic import executor_forward, executor_gradient
-from crosscheck.runtimes.mxnet.table import Table
 
 TABLE = Table()
 
@@ -60,7 +60,7 @@ def import_modes() -> None:
             "prediction",
             since="1.2.0",
             default=True,
-            source=Source(form=form),
+            kind=form,
         )(executor_forward(is_train))
 
 
@@ -78,7 +78,7 @@ def file_modes() -> None:
         "prediction",
         since="1.2.0",
         default=True,
-        source=Source(form="file"),
+        kind="file",
         file=True,
     )(executor_forward(False))
     TABLE.mode(
@@ -89,7 +89,7 @@ def file_modes() -> None:
         since="1.2.0",
         inference="import.file.eval.eval",
         default=True,
-        source=Source(form="file"),
+        kind="file",
         file=True,
     )(executor_gradient(False, {"is_train": False}))
 
@@ -119,7 +119,7 @@ def gluon_modes() -> None:
             "prediction",
             since="1.3.0",
             default=True,
-            source=Source(form=form),
+            kind=form,
             file=form == "file",
         )(lambda mx, net, x: net.predict(x))
         # The training-mode gradient is for scenario `order`, which asks about networks of crosscheck's alone.
@@ -139,7 +139,7 @@ def gluon_modes() -> None:
                 inference=GLUON + form + ".eval.eval",
                 training=None if is_train or form == "file" else GLUON + form + ".train.default",
                 default=True,
-                source=Source(form=form),
+                kind=form,
                 file=form == "file",
             )(record_gradient(is_train, {} if is_train else {"train_mode": False}))
 
@@ -201,7 +201,7 @@ def export_modes() -> None:
             "export",
             since="1.3.0",
             default=True,
-            source=Source(norm=norm),
+            norm=norm,
             unit_scale="fix_gamma" in norm,
             file=True,
         )(export_onnx)

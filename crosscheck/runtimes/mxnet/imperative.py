@@ -1,11 +1,12 @@
 """The imperative APIs: `contrib.autograd`, and `autograd` over operators and over Gluon, compiled and symbol blocks."""
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Dict, Tuple
 
+from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.mxnet import contracts, models
+from crosscheck.runtimes.mxnet.models import BACKWARD
 from crosscheck.runtimes.mxnet.operators import input_shape
-from crosscheck.runtimes.mxnet.sources import FROZEN, WRITTEN, Source
-from crosscheck.runtimes.mxnet.table import BACKWARD, INTENT, Call, Table
+from crosscheck.runtimes.mxnet.sources import FROZEN, Source
 
 TABLE = Table()
 
@@ -31,7 +32,7 @@ DEFAULT = ("gluon", "hybrid")
     since=SINCE["contrib"],
     default=True,
 )
-def train_section(mx: Any, net: models.Imperative, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+def train_section(mx: Any, net: models.Imperative, x: Any, cotangent: Any, between: Between) -> Any:
     """The first autograd."""
     dx = mx.nd.zeros(x.shape)
     mx.contrib.autograd.mark_variables([x], [dx])
@@ -45,7 +46,7 @@ def train_section(mx: Any, net: models.Imperative, x: Any, cotangent: Any, betwe
 def record_gradient(train_mode: bool, backward: Dict[str, bool]) -> Call:
     """`record(train_mode=...)`, then `backward`, with or without the keyword of the same name."""
 
-    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
         x.attach_grad()
         with mx.autograd.record(train_mode=train_mode):
             y = net(x)
@@ -110,7 +111,7 @@ for api in ("nd", "gluon", "hybrid", "static", "symbolblock"):
 def mode_inside(outer: bool, scope: str) -> Call:
     """`record` in one mode, the network in another by a scope inside it, `backward` as it comes."""
 
-    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
         x.attach_grad()
         with mx.autograd.record(train_mode=outer), getattr(mx.autograd, scope)():
             y = net(x)
@@ -181,14 +182,14 @@ for api in ("gluon", "hybrid"):
         inference=api + ".eval.eval",
         training=api + ".train.default",
         default=api == "gluon",
-        source=Source(norm=FROZEN),
+        norm=FROZEN,
     )(record_gradient(True, {}))
 
 
 def grad(train_mode: bool, options: Dict[str, bool]) -> Call:
     """`autograd.grad`, both passes in one mode."""
 
-    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(mx: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
         x.attach_grad()
         with mx.autograd.record(train_mode=train_mode):
             y = net(x)
@@ -248,7 +249,7 @@ def save(writer: str, reader: str) -> Call:
 
     def ask(mx: Any, net: models.Block, folder: str) -> models.Block:
         getattr(net.block, writer)(models.prefix(folder))
-        twin = models.gluon(mx, net.network, None, WRITTEN)
+        twin = models.gluon(mx, net.network, None, Source())
         getattr(twin.block, reader)(models.prefix(folder), ctx=mx.cpu())
         return twin
 

@@ -21,6 +21,9 @@ from crosscheck.runtimes.mxnet.operators import (
 )
 from crosscheck.runtimes.mxnet.sources import Source, symbol_and_arrays
 
+#: What a mode's name calls the mode that backward is given -> that mode; by default it is none.
+BACKWARD = {"default": None, "train": True, "eval": False}
+
 Arrays = Dict[str, Any]  # initialiser name -> mx.nd.NDArray
 
 

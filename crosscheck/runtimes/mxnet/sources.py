@@ -24,9 +24,6 @@ class Source(NamedTuple):
     form: Optional[str] = None
 
 
-WRITTEN = Source()
-
-
 def symbol_and_arrays(mx: Any, network: Network, source: Source) -> Tuple[Any, Dict[str, Any]]:
     """The network's symbol, and its parameters and statistics by name."""
     if source.form is None:

@@ -1,10 +1,16 @@
-"""The symbolic APIs: `Executor` and `Module`."""
+"""The symbolic APIs: `Executor` and `Module`.
 
-from typing import Any, Callable, Dict
+Names begin with the API that the model is written in; where forward and backward take a mode each, forward's follows
+and then backward's: `executor.train.eval`. The intent is that of the forward pass, whatever backward then does by
+default. Frozen layers are always meant for inference.
+"""
 
+from typing import Any, Dict
+
+from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.mxnet import contracts, models
-from crosscheck.runtimes.mxnet.sources import FROZEN, Source
-from crosscheck.runtimes.mxnet.table import BACKWARD, INTENT, Call, Table
+from crosscheck.runtimes.mxnet.models import BACKWARD
+from crosscheck.runtimes.mxnet.sources import FROZEN
 
 TABLE = Table()
 
@@ -12,7 +18,7 @@ TABLE = Table()
 def executor_gradient(is_train: bool, backward: Dict[str, bool]) -> Call:
     """`forward(is_train=...)`, then `backward`, with or without the keyword of the same name."""
 
-    def ask(mx: Any, net: models.Bound, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(mx: Any, net: models.Bound, x: Any, cotangent: Any, between: Between) -> Any:
         net.executor.forward(is_train=is_train, **{net.data: x})
         between()
         net.executor.backward([cotangent], **backward)
@@ -58,7 +64,7 @@ TABLE.mode(
     inference="executor.eval.default",
     training="executor.train.default",
     default=True,
-    source=Source(norm=FROZEN),
+    norm=FROZEN,
 )(executor_gradient(True, {}))
 
 
@@ -106,7 +112,7 @@ def executor_save(mx: Any, net: models.Bound, folder: str) -> models.Bound:
 def module_gradient(is_train: bool) -> Call:
     """`forward` in one mode; `backward` has no keyword for it."""
 
-    def ask(mx: Any, net: models.Moduled, x: Any, cotangent: Any, between: Callable[[], None]) -> Any:
+    def ask(mx: Any, net: models.Moduled, x: Any, cotangent: Any, between: Between) -> Any:
         net.module.forward(net.batch(x), is_train=is_train)
         between()
         net.module.backward([cotangent])
