@@ -1,4 +1,4 @@
-"""MindSpore under the verbs that every runtime has. Its modes stand in `modes.py`."""
+"""MindSpore under the verbs that every runtime has. Its modes stand in `modes.py` and `exchange.py`."""
 
 import functools
 import importlib
@@ -9,10 +9,10 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Network, Tensor
 from crosscheck.probe.modes import Call, TableAdapter
-from crosscheck.runtimes.mindspore import modes, networks
+from crosscheck.runtimes.mindspore import exchange, modes, networks
 from crosscheck.runtimes.mindspore.networks import Model
 
-ASKED = modes.TABLE
+ASKED = dict(modes.TABLE, **exchange.TABLE)
 
 
 class MindSpore(TableAdapter):

@@ -5,11 +5,11 @@ unless the layers are told which statistics to use.
 """
 
 import os
+import tempfile
 from typing import Any
 
 from crosscheck.probe.modes import INTENT, Between, Call, Table
 from crosscheck.runtimes.mindspore import contracts
-from crosscheck.runtimes.mindspore.networks import Model
 
 TABLE = Table(inference="pynative.eval.grad", training="pynative.train.grad")
 
@@ -53,6 +53,27 @@ def recomputed(mindspore: Any, net: Any, x: Any, cotangent: Any, between: Betwee
     return grad_operation(mindspore, net, x, cotangent, between)
 
 
+def recompute_function(**words: bool) -> Call:
+    """`mindspore.recompute` of the whole network, in one of its implementations."""
+
+    def call(mindspore: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
+        def loss(x: Any) -> Any:
+            return (mindspore.recompute(net, x, **words) * cotangent).sum()
+
+        return mindspore.grad(loss)(x)
+
+    return call
+
+
+def jitted(mindspore: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
+    """The loss compiled by `mindspore.jit`, the rest executed at once."""
+
+    def loss(x: Any) -> Any:
+        return (net(x) * cotangent).sum()
+
+    return mindspore.grad(mindspore.jit(loss))(x)
+
+
 def in_mode(half: str, ask: Call) -> Call:
     """`set_train`, then the call."""
 
@@ -65,6 +86,9 @@ def in_mode(half: str, ask: Call) -> Call:
 
 GRAD = "dx = mindspore.grad(lambda x: (net(x) * cotangent).sum())(x)"
 OPERATION = "dx = ops.GradOperation(sens_param=True)(net)(x, cotangent)"
+FUNCTION = "dx = mindspore.grad(lambda x: (mindspore.recompute(net, x{}) * cotangent).sum())(x)"
+HOOKS = ", use_reentrant=False"
+JIT = "@mindspore.jit\ndef loss(x):\n    return (net(x) * cotangent).sum()\n\ndx = mindspore.grad(loss)(x)"
 CONTEXT = {"pynative": "", "graph": "mindspore.set_context(mode=mindspore.GRAPH_MODE)\n"}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 
@@ -80,6 +104,22 @@ for way, name, text, ask, training in (
     ("pynative", "vjp", "y, pull = ops.vjp(net, x)\ndx = pull(cotangent)", vjp, contracts.TRAINING),
     ("pynative", "grad-operation", OPERATION, grad_operation, contracts.TRAINING),
     ("pynative", "recompute", "net.recompute()\n" + OPERATION, recomputed, contracts.RECOMPUTE),
+    ("pynative", "recompute-function", FUNCTION.format(""), recompute_function(), contracts.RECOMPUTE_FUNCTION),
+    (
+        "pynative",
+        "recompute-hooks",
+        FUNCTION.format(HOOKS),
+        recompute_function(use_reentrant=False),
+        contracts.RECOMPUTE_FUNCTION,
+    ),
+    (
+        "pynative",
+        "recompute-hooks-to-the-end",
+        FUNCTION.format(HOOKS + ", early_stop=False"),
+        recompute_function(use_reentrant=False, early_stop=False),
+        contracts.RECOMPUTE_FUNCTION,
+    ),
+    ("pynative", "jit", JIT, jitted, contracts.TRAINING),
     ("graph", "grad-operation", OPERATION, grad_operation, contracts.TRAINING),
     ("graph", "recompute", "net.recompute()\n" + OPERATION, recomputed, contracts.RECOMPUTE),
 ):
@@ -96,32 +136,84 @@ for way, name, text, ask, training in (
         )(in_mode(half, ask))
 
 
-@TABLE.mode(
-    "pynative.frozen.grad",
-    "inference",
-    "net.set_train()\nfor cell in batch_norms:\n    cell.set_train(False)\n" + GRAD,
-    contracts.EVALUATION,
-    default=True,
-)
-def frozen(mindspore: Any, net: Any, *arguments: Any) -> Any:
+FREEZE = "net.set_train()\nfor cell in batch_norms:\n    cell.set_train(False)\n"
+
+
+def freeze(mindspore: Any, net: Any) -> None:
     """The network in training, its batch normalizations in evaluation."""
     net.set_train(True)
     for _, cell in net.cells_and_names():
         if isinstance(cell, (mindspore.nn.BatchNorm1d, mindspore.nn.BatchNorm2d)):
             cell.set_train(False)
-    return grad(mindspore, net, *arguments)
+
+
+def frozen(ask: Call) -> Call:
+    """The batch normalizations frozen, then the call."""
+
+    def call(mindspore: Any, net: Any, *arguments: Any) -> Any:
+        freeze(mindspore, net)
+        return ask(mindspore, net, *arguments)
+
+    return call
+
+
+TABLE.mode("pynative.frozen.grad", "inference", FREEZE + GRAD, contracts.EVALUATION, default=True)(frozen(grad))
+TABLE.mode(
+    "graph.frozen.grad-operation",
+    "inference",
+    CONTEXT["graph"] + FREEZE + OPERATION,
+    contracts.EVALUATION,
+    inference="graph.eval.grad-operation",
+    training="graph.train.grad-operation",
+)(frozen(grad_operation))
+
+
+@TABLE.mode(
+    "pynative.frozen.grad-after-export",
+    "inference",
+    FREEZE + "mindspore.onnx.export(net, x, file_name=file)\n" + GRAD,
+    contracts.ONNX_MODULE,
+)
+def after_export(mindspore: Any, net: Any, x: Any, *arguments: Any) -> Any:
+    """The batch normalizations are frozen, the network is exported, and the gradient is taken."""
+    freeze(mindspore, net)
+    with tempfile.TemporaryDirectory() as folder:
+        mindspore.onnx.export(net, x, file_name=os.path.join(folder, "network.onnx"))
+    return grad(mindspore, net, x, *arguments)
+
+
+@TABLE.mode(
+    "pynative.train-then-eval.vjp",
+    "training",
+    "net.set_train(True)\ny, pull = ops.vjp(net, x)\nnet.set_train(False)\ndx = pull(cotangent)",
+    contracts.TRAINING,
+)
+def train_then_eval(mindspore: Any, net: Any, x: Any, cotangent: Any, between: Between) -> Any:
+    """Forward in training; the network is in evaluation when backward runs."""
+    net.set_train(True)
+
+    def switch() -> None:
+        net.set_train(False)
+        between()
+
+    return vjp(mindspore, net, x, cotangent, switch)
 
 
 for told, intent, contract in ((True, "training", contracts.BATCH), (False, "inference", contracts.MOVING)):
-    for half in ("train", "eval"):
-        TABLE.mode(
-            "pynative.{}-statistics.{}".format("batch" if told else "moving", half),
-            intent,
-            "nn.BatchNorm2d(..., use_batch_statistics={})\nnet.set_train({})\n{}".format(told, half == "train", GRAD),
-            contracts.TRAINING if told and half == "train" else contract,
-            inference=None if told else "pynative.moving-statistics.eval",
-            norm={"use_batch_statistics": told},
-        )(in_mode(half, grad))
+    name = "{}.{}-statistics.{}".format("{}", "batch" if told else "moving", "{}")
+    for way, text, ask in (("pynative", GRAD, grad), ("graph", OPERATION, grad_operation)):
+        for half in ("train", "eval"):
+            TABLE.mode(
+                name.format(way, half),
+                intent,
+                "{}nn.BatchNorm2d(..., use_batch_statistics={})\nnet.set_train({})\n{}".format(
+                    CONTEXT[way], told, half == "train", text
+                ),
+                contract,
+                inference=None if told else name.format(way, "eval"),
+                training="pynative.train.grad" if way == "pynative" else "graph.train.grad-operation",
+                norm={"use_batch_statistics": told},
+            )(in_mode(half, ask))
 
 
 def forward(mindspore: Any, net: Any, x: Any) -> Any:
@@ -139,37 +231,3 @@ for way in ("pynative", "graph"):
             "prediction",
             default=way == "pynative",
         )(in_mode(half, forward))
-
-
-@TABLE.mode(
-    "export.checkpoint",
-    "inference",
-    "mindspore.save_checkpoint(net, file)\nmindspore.load_param_into_net(net, mindspore.load_checkpoint(file))",
-    contracts.SAVED,
-    "export",
-)
-def checkpoint(mindspore: Any, model: Model, folder: str) -> Model:
-    """Parameters to a file, and back into the network, which has zeros by then."""
-    path = os.path.join(folder, "network.ckpt")
-    mindspore.save_checkpoint(model.net, path)
-    for parameter in model.net.get_parameters():
-        parameter.set_data(mindspore.ops.zeros_like(parameter))
-    missing, _ = mindspore.load_param_into_net(model.net, mindspore.load_checkpoint(path))
-    if missing:
-        raise RuntimeError("not in the checkpoint: {}".format(", ".join(missing)))
-    return model
-
-
-@TABLE.mode(
-    "export.onnx",
-    "inference",
-    'net.set_train(False)\nmindspore.export(net, x, file_name=file, file_format="ONNX")',
-    contracts.ONNX,
-    "export",
-    file=True,
-)
-def onnx(mindspore: Any, model: Model, folder: str) -> None:
-    """`mindspore.export`, for ONNX."""
-    model.net.set_train(False)
-    example = mindspore.ops.zeros(model.example, mindspore.float32)
-    mindspore.export(model.net, example, file_name=os.path.join(folder, "network"), file_format="ONNX")
