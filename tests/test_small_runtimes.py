@@ -8,7 +8,6 @@ import pytest
 
 from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import catalog
-from crosscheck.runtimes.cntk import adapter as cntk
 from tests.conftest import Cells, SilentProgress, read_cells
 
 CHAINER, MLX = "chainer@7.8.1", "mlx@0.32.4"
@@ -86,25 +85,6 @@ def test_each_default_call_and_each_mode_for_comparison_is_one_of_the_runtimes_m
         for mode in modes.values():
             assert {mode.inference, mode.training} - {None} <= modes.keys(), mode.name
             assert mode.contract.link.startswith("https://"), mode.name
-
-
-def test_cntk_without_open_mpi_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cntk, "OPEN_MPI", (str(tmp_path),))
-    with pytest.raises(ImportError, match="apt-get install libopenmpi3"):
-        cntk.link_open_mpi(str(tmp_path))
-
-
-def test_cntk_finds_open_mpi_under_the_names_of_its_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    libraries, folder = tmp_path / "libraries", tmp_path / "server"
-    for place in (libraries, folder):
-        place.mkdir()
-    for name in ("libmpi.so.40", "libmpi_cxx.so.40", "libhwloc.so.15"):
-        (libraries / name).write_text(name)
-    monkeypatch.setattr(cntk, "OPEN_MPI", ("/nowhere", str(libraries)))
-    cntk.link_open_mpi(str(folder))
-    assert "libmpi.so.40" == (folder / "libmpi.so.12").read_text()
-    assert "libmpi_cxx.so.40" == (folder / "libmpi_cxx.so.1").read_text()
-    assert "libhwloc.so.15" == (folder / "libhwloc.so.15").read_text()
 
 
 @pytest.mark.large

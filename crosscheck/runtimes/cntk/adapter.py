@@ -1,8 +1,6 @@
 """CNTK under the verbs that every runtime has. Its modes stand in `modes.py`."""
 
 import functools
-import glob
-import os
 import warnings
 from typing import Any, Dict, Optional
 
@@ -15,11 +13,6 @@ from crosscheck.runtimes.cntk.networks import Model
 
 ASKED = modes.TABLE
 
-#: Where Open MPI 4 lies: Debian's and Fedora's packages, and a place for those who may not install any.
-OPEN_MPI = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64/openmpi/lib", "~/.local/lib/openmpi")
-#: The names under which CNTK looks for it, and those that it has now.
-LINKS = {"libmpi.so.12": "libmpi.so.40", "libmpi_cxx.so.1": "libmpi_cxx.so.40"}
-
 
 class Cntk(TableAdapter):
     """The last release of the `cntk` package, on the CPU."""
@@ -29,11 +22,7 @@ class Cntk(TableAdapter):
     shows_layers = True
 
     def load(self) -> str:
-        """Import CNTK, with Open MPI under the names of its day.
-
-        The current folder, which is the server's own, is the one that libraries are looked for in (releases.toml).
-        """
-        link_open_mpi(os.getcwd())
+        """Import CNTK, for the CPU."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there is no GPU
             import cntk
@@ -73,27 +62,3 @@ class Cntk(TableAdapter):
         whole = self.cntk.combine(list(model.values.values()))
         _, values = whole.forward({model.x: x}, whole.outputs, set(whole.outputs) if "keep" in mode else None)
         return dict(zip(model.values, (values[output] for output in whole.outputs)))
-
-
-def link_open_mpi(folder: str) -> None:
-    """Link this machine's Open MPI into `folder`, under the names that CNTK asks for.
-
-    Raises ImportError with the remedy where there is none.
-    """
-    for place in map(os.path.expanduser, OPEN_MPI):
-        if all(os.path.exists(os.path.join(place, name)) for name in LINKS.values()):
-            break
-    else:
-        raise ImportError(
-            "CNTK 2.7 needs Open MPI 4 with its C++ binding (libmpi.so.40, libmpi_cxx.so.40), which no wheel carries. "
-            "Install Debian's libopenmpi3 (`apt-get install libopenmpi3`), or unpack it and what it needs to "
-            "~/.local/lib/openmpi, and run again."
-        )
-    links = dict(LINKS)
-    if place == os.path.expanduser(OPEN_MPI[-1]):
-        # Nobody else looks for its libraries there.
-        links.update((os.path.basename(path), os.path.basename(path)) for path in glob.glob(place + "/*.so.*"))
-    for link, name in links.items():
-        path = os.path.join(folder, link)
-        if not os.path.lexists(path):
-            os.symlink(os.path.join(place, name), path)
