@@ -50,10 +50,11 @@ class Change:
     tolerance: float
 
     def variance(self, correction: Correction) -> Array:
-        """The batch's variance, corrected; of one element a channel, zero where a correction divides by zero."""
-        if self.batch.count == 1 and correction in ("unbiased", "keras-2-fused"):
+        """The batch's variance, corrected; one that can't be is that of one element a channel, and stays zero."""
+        try:
+            return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
+        except ZeroDivisionError:
             return self.batch.variance
-        return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
 
     def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
         """Which of the corrections explain the change, given a law: batch variance -> statistics; None if none does."""
