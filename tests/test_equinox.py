@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crosscheck.job import Job, run
@@ -82,3 +84,14 @@ def test_a_state_that_was_donated_and_dropped_is_gone(cells: Cells) -> None:
 @pytest.mark.parametrize("norm", ["batch", "ema"])
 def test_a_saved_network_is_the_same_when_it_is_read(cells: Cells, norm: str) -> None:
     assert ["clean"] == cells[f"{NEW}/{norm}.serialise/seed-batch/export"]["findings"]
+
+
+def test_only_inference_mode_can_be_written_to_onnx(tmp_path: Path) -> None:
+    modes = ["batch.export.*"]
+    job = Job([f"{NEW}+onnx"], networks=["seed-batch"], modes=modes, scenarios=["export"], trials=1, out=tmp_path)
+    run(job, SilentProgress())
+    found = read_cells(tmp_path)
+    assert ["clean"] == found[f"{NEW}+onnx/batch.export.onnx.inference-mode/seed-batch/export"]["findings"]
+    trained = found[f"{NEW}+onnx/batch.export.onnx.train/seed-batch/export"]
+    assert "refused" == trained["status"]
+    assert "psum" in trained["reason"]

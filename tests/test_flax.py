@@ -113,6 +113,24 @@ def test_statistics_that_were_donated_and_dropped_are_gone(cells: Cells) -> None
     assert ["poisoned"] == cell(cells, "linen.train.donated.dropped")["findings"]
 
 
+def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path: Path) -> None:
+    job = Job(
+        [f"{RELEASE}+onnx"],
+        networks=["seed-batch"],
+        modes=["nnx.export.*"],
+        scenarios=["export"],
+        trials=1,
+        out=tmp_path,
+    )
+    run(job, SILENT)
+    found = read_cells(tmp_path)
+    assert ["clean"] == found[f"{RELEASE}+onnx/nnx.export.onnx.eval/seed-batch/export"]["findings"]
+    trained = found[f"{RELEASE}+onnx/nnx.export.onnx.train/seed-batch/export"]
+    assert ["export-changed"] == trained["findings"]
+    assert {"training_mode of bn in network.onnx"} < {item["what"] for item in trained["evidence"]}
+    assert {0.0} == set(trained["state_changes"].values())
+
+
 def test_an_interpreter_of_its_own_finds_what_a_fork_does(cells: Cells, tmp_path: Path) -> None:
     modes = ["linen.train.grad.adopted", "nnx.train.grad"]
     job = Job(

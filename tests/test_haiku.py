@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crosscheck.job import Job, run
@@ -74,3 +76,13 @@ def test_a_gradient_by_jax_inside_a_transformed_function_is_refused(cells: Cells
 
 def test_a_state_from_init_predicts_by_the_statistics_of_the_batch(cells: Cells) -> None:
     assert {"leak", "mode-ignored"} == set(cells[f"{RELEASE}/init.state/seed-batch/predict-only"]["findings"])
+
+
+def test_the_form_that_was_asked_for_is_written_to_onnx(tmp_path: Path) -> None:
+    job = Job(
+        [f"{RELEASE}+onnx"], networks=["seed-batch"], modes=["export.*"], scenarios=["export"], trials=1, out=tmp_path
+    )
+    run(job, SilentProgress())
+    found = read_cells(tmp_path)
+    assert 2 == len(found)
+    assert [["clean"]] * 2 == [cell["findings"] for cell in found.values()]

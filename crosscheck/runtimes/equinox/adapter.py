@@ -1,13 +1,16 @@
-"""Equinox under the verbs that every runtime has; its modes: `passing.py` and, until 0.10, `experimental.py`."""
+"""Equinox under the verbs that every runtime has.
+
+Its modes stand in `passing.py` and `exchange.py`; until 0.10, in `experimental.py`.
+"""
 
 import warnings
 from typing import Optional
 
 from crosscheck.probe.adapter import Model, Network
 from crosscheck.probe.modes import Call, JaxAdapter
-from crosscheck.runtimes.equinox import experimental, passing, stateful
+from crosscheck.runtimes.equinox import exchange, experimental, passing, stateful
 
-ASKED = dict(passing.TABLE, **experimental.TABLE)
+ASKED = dict(passing.TABLE, **dict(exchange.TABLE, **experimental.TABLE))
 
 
 class Equinox(JaxAdapter):

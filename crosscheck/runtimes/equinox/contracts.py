@@ -66,3 +66,10 @@ EXPERIMENTAL_CHECKPOINTED = Contract(
     "What recomputing the forward pass does to a side effect of it is not said.",
     OLD_PAGE,
 )
+
+ONNX = Contract(
+    "stay",
+    "jax2onnx writes what the traced function does; which inference behaviour that is, is to be made explicit first. A "
+    "primitive that it does not know is an error.",
+    "https://github.com/enpasos/jax2onnx/blob/main/docs/user_guide/known_limitations.md",
+)

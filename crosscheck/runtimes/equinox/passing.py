@@ -5,7 +5,6 @@ was given the network's statistics by hand and knows of no batch yet; others hav
 `dropped` is what the user does with the state that comes back.
 """
 
-import os
 from typing import Any, Callable
 
 from crosscheck.probe.modes import Between, Call, Make, Table
@@ -106,21 +105,6 @@ def prediction(prepare: Callable[[Any, Any], Any], adopt: bool) -> Make:
         return ask
 
     return make
-
-
-def saved(eqx: Any, jax: Any, kept: Passed) -> Call:
-    """Model and state to a file, and back into copies of both."""
-
-    def ask(folder: str) -> Passed:
-        path = os.path.join(folder, "network.eqx")
-        both = (kept.model, kept.kept["state"])
-        eqx.tree_serialise_leaves(path, both)
-        model, state = eqx.tree_deserialise_leaves(path, both)
-        copy = object.__new__(Passed)
-        copy.__dict__.update(kept.__dict__, model=model, kept={"state": state}, calls={})
-        return copy
-
-    return ask
 
 
 BATCHED = "jax.vmap(model, axis_name='batch', in_axes=(0, None), out_axes=(0, None))(x, state)"
@@ -236,15 +220,6 @@ def enter(norm: str) -> None:
         contracts.DROPPED,
         prediction(as_built, False),
         "prediction",
-    )
-    mode(
-        "serialise",
-        "inference",
-        "eqx.tree_serialise_leaves(file, (model, state))\n"
-        "model, state = eqx.tree_deserialise_leaves(file, (model, state))",
-        contracts.SAVED,
-        saved,
-        "export",
     )
 
 

@@ -21,6 +21,7 @@ class Passed:
         self.program = nodes(network)
         self.norm = norm
         self.calls: Dict[str, Call] = {}
+        self.shape = (network.batch, *network.graph["inputs"][0]["shape"][1:])
         known: Any = shares.model.layers if shares else {}
         new = [node for node in self.program if node.op in KEYS and node.name not in known]
         if shares and any(node.op == "BatchNormalization" for node in new):

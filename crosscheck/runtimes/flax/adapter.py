@@ -1,14 +1,14 @@
-"""Flax under the verbs that every runtime has. Its modes stand in `linen.py` and `nnx.py`."""
+"""Flax under the verbs that every runtime has. Its modes stand in `linen.py`, `nnx.py` and `exchange.py`."""
 
 from typing import Any, Callable, Dict, Optional
 
 from crosscheck.probe.adapter import Model, Network
 from crosscheck.probe.modes import Call, JaxAdapter
-from crosscheck.runtimes.flax import linen, nnx
+from crosscheck.runtimes.flax import exchange, linen, nnx
 from crosscheck.runtimes.flax.applied import Applied
 from crosscheck.runtimes.flax.held import Held
 
-ASKED = dict(linen.TABLE, **nnx.TABLE)
+ASKED = dict(linen.TABLE, **dict(nnx.TABLE, **exchange.TABLE))
 
 #: API -> how a network is written in it.
 BUILDERS: Dict[str, Callable[..., Any]] = {"linen": Applied, "nnx": Held}

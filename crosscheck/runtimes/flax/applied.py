@@ -18,6 +18,7 @@ class Applied:
         self.places = places(nodes(network))
         self.variables: Dict[str, Any] = shares.variables if shares else {"params": {}, "batch_stats": {}}
         self.calls: Dict[str, Call] = {}
+        self.shape = (network.batch, *network.graph["inputs"][0]["shape"][1:])
         for name, place in self.places.items():
             layer = self.variables[place.collection].setdefault(place.layer, {})
             if place.key not in layer:

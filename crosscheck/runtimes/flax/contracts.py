@@ -52,6 +52,16 @@ SAVED = Contract(
     "to_bytes writes a tree of arrays as msgpack; from_bytes reads it into a tree of the same structure.",
     "https://flax.readthedocs.io/en/v0.6.10/api_reference/flax.serialization.html",
 )
+ONNX = Contract(
+    "stay",
+    "jax2onnx writes what the traced function does; which inference behaviour that is, is to be made explicit first.",
+    "https://github.com/enpasos/jax2onnx/blob/main/docs/user_guide/known_limitations.md",
+)
+ONNX_TRAINING = ONNX._replace(
+    statistics="undocumented",
+    says="The file represents what the traced function does; training is out of scope. That batch normalizations in "
+    "training mode are written in inference mode is not said.",
+)
 
 NNX_TRAINING = Contract(
     "move",

@@ -17,6 +17,7 @@ class Held:
         self.program = nodes(network)
         self.places = places(self.program)
         self.calls: Dict[str, Call] = {}
+        self.shape = (network.batch, *network.graph["inputs"][0]["shape"][1:])
         known: Any = shares.net.layers if shares else {}
         layers = {
             node.name: known[node.name] if node.name in known else self.layer(node, network)

@@ -4,7 +4,6 @@ Names say what the user does with those: `adopted` or `dropped`. Functions are c
 unless the name says `eager` or the mode is about what happens without.
 """
 
-import os
 from typing import Any, Callable
 
 from crosscheck.probe.modes import Between, Call, Make, Table
@@ -269,27 +268,3 @@ TABLE.mode("linen.train.forward.adopted", "training", FORWARD + ADOPT, contracts
 TABLE.mode("linen.train.forward.dropped", "training", FORWARD, contracts.LINEN_DROPPED, "prediction")(
     train_forward(False)
 )
-
-
-@TABLE.mode(
-    "linen.to-bytes",
-    "inference",
-    "flax.serialization.from_bytes(variables, flax.serialization.to_bytes(variables))",
-    contracts.SAVED,
-    "export",
-)
-def to_bytes(flax: Any, jax: Any, model: Applied) -> Call:
-    """Variables as msgpack, to a file and back into a tree of zeros."""
-
-    def ask(folder: str) -> Applied:
-        path = os.path.join(folder, "variables.msgpack")
-        with open(path, "wb") as file:
-            file.write(flax.serialization.to_bytes(model.variables))
-        zeros = jax.tree_util.tree_map(jax.numpy.zeros_like, model.variables)
-        with open(path, "rb") as file:
-            variables = flax.serialization.from_bytes(zeros, file.read())
-        copy = object.__new__(Applied)
-        copy.__dict__.update(model.__dict__, variables=variables)
-        return copy
-
-    return ask

@@ -4,7 +4,6 @@ Functions are compiled by `jit`, as in Flax's guides, unless the name says `eage
 without.
 """
 
-import os
 from typing import Any, Callable
 
 from crosscheck.probe.modes import Between, Call, Make, Table
@@ -263,32 +262,3 @@ TABLE.mode(
     contracts.NNX_COPY,
     "prediction",
 )(forward(cloned))
-
-
-@TABLE.mode(
-    "nnx.to-bytes",
-    "inference",
-    "state = nnx.to_pure_dict(nnx.state(net))\n"
-    "flax.serialization.from_bytes(state, flax.serialization.to_bytes(state))",
-    contracts.SAVED,
-    "export",
-)
-def to_bytes(flax: Any, jax: Any, model: Held) -> Call:
-    """The state as msgpack, to a file and back into a clone."""
-    nnx = flax.nnx
-
-    def ask(folder: str) -> Held:
-        path = os.path.join(folder, "state.msgpack")
-        with open(path, "wb") as file:
-            file.write(flax.serialization.to_bytes(nnx.to_pure_dict(nnx.state(model.net))))
-        net = nnx.clone(model.net)
-        state = nnx.state(net)
-        zeros = jax.tree_util.tree_map(jax.numpy.zeros_like, nnx.to_pure_dict(state))
-        with open(path, "rb") as file:
-            nnx.replace_by_pure_dict(state, flax.serialization.from_bytes(zeros, file.read()))
-        nnx.update(net, state)
-        copy = object.__new__(Held)
-        copy.__dict__.update(model.__dict__, net=net, calls={})
-        return copy
-
-    return ask

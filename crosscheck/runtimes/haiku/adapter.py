@@ -1,13 +1,13 @@
-"""Haiku under the verbs that every runtime has. Its modes stand in `modes.py`."""
+"""Haiku under the verbs that every runtime has. Its modes stand in `modes.py` and `exchange.py`."""
 
 from typing import Optional
 
 from crosscheck.probe.adapter import Model, Network
 from crosscheck.probe.modes import Call, JaxAdapter
-from crosscheck.runtimes.haiku import modes
+from crosscheck.runtimes.haiku import exchange, modes
 from crosscheck.runtimes.haiku.transformed import Transformed
 
-ASKED = dict(modes.TABLE, **modes.OF_FRESH)
+ASKED = dict(modes.TABLE, **dict(modes.OF_FRESH, **exchange.TABLE))
 
 
 class Haiku(JaxAdapter):

@@ -43,3 +43,8 @@ DONATED = Contract(
     "A donated buffer must not be used after the call; a caller that keeps the old state would do so.",
     DONATION,
 )
+ONNX = Contract(
+    "stay",
+    "jax2onnx writes what the traced function does; which inference behaviour that is, is to be made explicit first.",
+    "https://github.com/enpasos/jax2onnx/blob/main/docs/user_guide/known_limitations.md",
+)

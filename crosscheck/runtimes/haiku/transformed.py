@@ -22,9 +22,10 @@ class Transformed:
         self.net = hk.transform_with_state(self.forward)
         self.program = nodes(network)
         self.calls: Dict[str, Call] = {}
+        self.shape = (network.batch, *network.graph["inputs"][0]["shape"][1:])
         self.kept: Dict[str, Any] = shares.kept if shares else {"params": {}, "state": {}}
         # Shapes are had from `init` without running it, so that nothing is drawn.
-        x = np.zeros([network.batch] + list(network.graph["inputs"][0]["shape"][1:]), np.float32)
+        x = np.zeros(self.shape, np.float32)
         shapes = jax.eval_shape(lambda key, x: self.net.init(key, x, is_training=True), jax.random.PRNGKey(0), x)
         for name, node, key in weights_of(self.program):
             if key.endswith("_ema"):
