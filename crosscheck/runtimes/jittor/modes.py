@@ -187,12 +187,14 @@ for name, intent, text, contract, then, default in (
 
 
 def requires_grad(half: str) -> Call:
-    """`requires_grad_(False)` of the module, which users of PyTorch write for parameters."""
+    """`requires_grad_(False)` of the module for the call, as users of PyTorch spare parameters their gradients."""
 
     def call(jt: Any, model: Model, *arguments: Any) -> Any:
         model.net.requires_grad_(False)
         model.switch(half == "train")
-        return grad(jt, model.net, *arguments)
+        dx = grad(jt, model.net, *arguments)
+        model.net.requires_grad_(True)
+        return dx
 
     return call
 
@@ -217,7 +219,7 @@ for half in ("train", "eval"):
     TABLE.mode(
         "requires-grad-false." + half,
         INTENT[half],
-        "net.requires_grad_(False)\nnet.{}()\n{}".format(half, GRAD),
+        "net.requires_grad_(False)\nnet.{}()\n{}\nnet.requires_grad_(True)".format(half, GRAD),
         contracts.REQUIRES_GRAD if half == "train" else contracts.EVALUATION,
     )(requires_grad(half))
 TABLE.mode(
