@@ -25,7 +25,7 @@ class Program(NamedTuple):
 
     main: Any
     values: Dict[str, Any]
-    gradient: Optional[Any]
+    dx: Optional[Any]
 
 
 class Programs:
@@ -147,7 +147,7 @@ def gradient(norm: Norm, half: str, differentiate: Differentiate = gradients, cl
 
     def call(paddle: Any, programs: Programs, x: Any, cotangent: Any, between: Between) -> Any:
         program = programs.program(norm, half, differentiate, clone)
-        (dx,) = programs.run(program, {"x": x, COTANGENT: cotangent}, [program.gradient])
+        (dx,) = programs.run(program, {"x": x, COTANGENT: cotangent}, [program.dx])
         return dx
 
     return call
