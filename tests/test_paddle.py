@@ -23,6 +23,10 @@ MODES = [
     "static.train.gradients",
     "static.eval.gradients",
     "static.global-stats.gradients",
+    "set-global-stats.grad",
+    "to-static.train",
+    "to-static-full-graph.train",
+    "to-static-full-graph.eval",
 ]
 PREDICTIONS = ["eval.no-grad", "static.eval.run"]
 
@@ -53,7 +57,13 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, netw
 
 @pytest.mark.parametrize(
     ("mode", "when", "count"),
-    [("train.grad", "forward", 1), ("train.recompute", "both", 2), ("static.train.gradients", "forward", 1)],
+    [
+        ("train.grad", "forward", 1),
+        ("train.recompute", "both", 2),
+        ("static.train.gradients", "forward", 1),
+        ("to-static.train", "forward", 1),
+        ("to-static-full-graph.train", "forward", 1),
+    ],
 )
 def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
     cells: Cells, mode: str, when: str, count: int
@@ -67,7 +77,14 @@ def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
 
 @pytest.mark.parametrize(
     "mode",
-    ["eval.grad", "frozen.grad", "global-stats.train", "static.eval.gradients", "static.global-stats.gradients"],
+    [
+        "eval.grad",
+        "frozen.grad",
+        "set-global-stats.grad",
+        "global-stats.train",
+        "static.eval.gradients",
+        "static.global-stats.gradients",
+    ],
 )
 @pytest.mark.parametrize("network", ["seed", "seed-batch"])
 def test_what_normalizes_by_the_global_statistics_leaves_them_alone(cells: Cells, mode: str, network: str) -> None:
@@ -83,6 +100,11 @@ def test_a_single_row_is_passed_through_in_training(cells: Cells, mode: str) -> 
 
 def test_batch_statistics_in_evaluation_move_and_have_the_gradient_of_constants(cells: Cells) -> None:
     assert {"state-moved", "wrong-gradient", "wrong-prediction"} == set(cell(cells, "batch-stats.eval")["findings"])
+
+
+def test_a_whole_graph_in_evaluation_leaves_no_gradient(cells: Cells) -> None:
+    found = cell(cells, "to-static-full-graph.eval")
+    assert ("refused", True) == (found["status"], "backward left no gradient on x" in found["reason"])
 
 
 FLUID = "paddlepaddle@1.8.5"

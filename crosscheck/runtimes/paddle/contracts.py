@@ -75,18 +75,27 @@ STATIC_TRAINING = Contract(
 )
 STATIC_TEST = Contract("stay", "A program that is one for testing uses the global mean and variance.", STATIC_PAGE)
 STATIC_GLOBAL = Contract(
-    "undocumented",
-    "use_global_stats=True is the way to use global statistics in a training program; whether they are still tracked "
-    "there is not said.",
+    "stay",
+    "With use_global_stats=True the global statistics normalize, and training behaves as testing does.",
     STATIC_PAGE,
 )
 CLONED = Contract(
     "stay",
     "A clone for testing has is_test set in operators such as batch_norm; gradients are to be added after cloning.",
-    SITE + "static/Program_en.html",
+    "https://www.paddlepaddle.org.cn/documentation/docs/en/2.6/api/paddle/static/Program_en.html",
 )
 SAVED = Contract("stay", "save writes what state_dict gave.", SITE + "save_en.html")
-JIT_SAVED = Contract("stay", "Saves a layer as an inference program with its parameters.", SITE + "jit/save_en.html")
+JIT_SAVED = Contract(
+    "undocumented",
+    "Saves a layer's translated program and its variables, for inference or for going on with training; what that does "
+    "to the layer, and which of its modes is saved, is not said.",
+    SITE + "jit/save_en.html",
+)
+STATIC_SAVED = Contract(
+    "undocumented",
+    "Saves a model and its parameters, to infer with; what becomes of operators that are in training is not said.",
+    SITE + "static/save_inference_model_en.html",
+)
 ONNX = Contract(
     "undocumented",
     "Exports a layer to ONNX; which of its modes is written, and whether the layer is changed, is not said.",

@@ -5,7 +5,7 @@ what the layers are told, or with what the network is made into first. The inten
 """
 
 import importlib
-from typing import Any
+from typing import Any, List
 
 from crosscheck.probe.modes import INTENT, Between, Call, Norm, Table
 from crosscheck.runtimes.paddle import contracts
@@ -131,6 +131,11 @@ for first, second in (("train", "eval"), ("eval", "train")):
     )(switched(first, second))
 
 
+def batch_norms(paddle: Any, net: Any) -> List[Any]:
+    """The batch normalizations in a network."""
+    return [layer for layer in net.sublayers() if isinstance(layer, paddle.nn.layer.norm._BatchNormBase)]
+
+
 @TABLE.mode(
     "frozen.grad",
     "inference",
@@ -141,9 +146,22 @@ for first, second in (("train", "eval"), ("eval", "train")):
 def frozen(paddle: Any, net: Any, *arguments: Any) -> Any:
     """The network in training, its batch normalizations in evaluation."""
     net.train()
-    for layer in net.sublayers():
-        if isinstance(layer, paddle.nn.layer.norm._BatchNormBase):
-            layer.eval()
+    for layer in batch_norms(paddle, net):
+        layer.eval()
+    return grad(paddle, net, *arguments)
+
+
+@TABLE.mode(
+    "set-global-stats.grad",
+    "inference",
+    "net.train()\nfor layer in batch_norms:\n    layer._use_global_stats = True\n" + GRAD,
+    contracts.GLOBAL,
+)
+def set_global_stats(paddle: Any, net: Any, *arguments: Any) -> Any:
+    """The network in training, its batch normalizations told afterwards what they might have been told when made."""
+    net.train()
+    for layer in batch_norms(paddle, net):
+        layer._use_global_stats = True
     return grad(paddle, net, *arguments)
 
 
@@ -208,27 +226,31 @@ layers(
 )
 
 
-def compiled(half: str) -> Call:
+def compiled(half: str, full_graph: bool) -> Call:
     """`paddle.jit.to_static` of the network, then the gradient as ever."""
 
     def call(paddle: Any, net: Any, *arguments: Any) -> Any:
         getattr(net, half)()
-        return backward(paddle, paddle.jit.to_static(net.forward), *arguments)
+        return backward(paddle, paddle.jit.to_static(net.forward, full_graph=full_graph), *arguments)
 
     return call
 
 
-for half in ("train", "eval"):
-    TABLE.mode(
-        "to-static." + half,
-        INTENT[half],
-        "net.{}()\nfast = paddle.jit.to_static(net.forward)\n{}(fast(x) * cotangent).sum().backward()\nx.grad".format(
-            half, INPUT
-        ),
-        contracts.TO_STATIC if half == "train" else contracts.EVALUATION,
-        training="to-static.train",
-        inference="to-static.eval",
-    )(compiled(half))
+for name, full_graph in (("to-static", False), ("to-static-full-graph", True)):
+    for half in ("train", "eval"):
+        TABLE.mode(
+            "{}.{}".format(name, half),
+            INTENT[half],
+            "net.{}()\nfast = paddle.jit.to_static(net.forward{})\n{}".format(
+                half,
+                ", full_graph=True" if full_graph else "",
+                INPUT + "(fast(x) * cotangent).sum().backward()\nx.grad",
+            ),
+            contracts.TO_STATIC if half == "train" else contracts.EVALUATION,
+            training=name + ".train",
+            # In evaluation the whole graph is a program that leaves no gradient.
+            inference="eval.grad" if full_graph else name + ".eval",
+        )(compiled(half, full_graph))
 
 
 def forward(paddle: Any, net: Any, x: Any) -> Any:

@@ -6,7 +6,7 @@ from crosscheck.probe.modes import Norm, Table
 from crosscheck.runtimes.paddle import contracts
 from crosscheck.runtimes.paddle.fluid_networks import KIT, flat, window
 from crosscheck.runtimes.paddle.networks import padding
-from crosscheck.runtimes.paddle.programs import Program, Programs, gradient, prediction
+from crosscheck.runtimes.paddle.programs import Loaded, Program, Programs, gradient, prediction
 
 TABLE = Table(
     inference="fluid.program.global-stats.gradients",
@@ -132,23 +132,6 @@ TABLE.mode(
 )(gradient({}, "train", append_backward))
 
 
-class Loaded:
-    """A program that was read from files, in a scope of its own."""
-
-    def __init__(self, fluid: Any, executor: Any, folder: str) -> None:
-        self.fluid = fluid
-        self.executor = executor
-        self.scope = fluid.Scope()
-        with fluid.scope_guard(self.scope):
-            self.main, self.feeds, self.fetch = fluid.io.load_inference_model(folder, executor)
-
-    def predict(self, x: Any) -> Any:
-        """Run the program."""
-        with self.fluid.scope_guard(self.scope):
-            (y,) = self.executor.run(self.main, feed=dict(zip(self.feeds, [x])), fetch_list=self.fetch)
-        return y
-
-
 @TABLE.mode(
     "export.inference-model",
     "inference",
@@ -163,4 +146,4 @@ def inference_model(fluid: Any, programs: FluidPrograms, folder: str) -> Loaded:
     y = program.values[programs.graph["outputs"][0]["name"]]
     with fluid.scope_guard(programs.scope):
         fluid.io.save_inference_model(folder, ["x"], [y], programs.executor, program.main)
-    return Loaded(fluid, programs.executor, folder)
+    return Loaded(fluid, programs.executor, lambda: fluid.io.load_inference_model(folder, programs.executor))

@@ -1,5 +1,6 @@
 """Static programs: the network in one for training, one for testing, and so on, whose variables are the same."""
 
+import os
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
@@ -192,3 +193,46 @@ TABLE.mode(
     HEAD.format("", "train") + "main = main.clone(for_test=True)\nwith static.program_guard(main):\n" + TAIL,
     contracts.CLONED,
 )(gradient({}, "train", clone=True))
+TABLE.mode(
+    "static.clone-for-test.run",
+    "inference",
+    HEAD.format("", "train") + "main = main.clone(for_test=True)\nexe.run(main, feed={'x': x}, fetch_list=[y])",
+    contracts.CLONED,
+    "prediction",
+)(prediction({}, "train", clone=True))
+
+
+class Loaded:
+    """A program that was read from files, in a scope of its own. `load` is called in it: -> main, feeds, fetch."""
+
+    def __init__(self, static: Any, executor: Any, load: Callable[[], Any]) -> None:
+        self.static = static
+        self.executor = executor
+        self.scope = static.Scope()
+        with static.scope_guard(self.scope):
+            self.main, self.feeds, self.fetch = load()
+
+    def predict(self, x: Any) -> Any:
+        """Run the program."""
+        with self.static.scope_guard(self.scope):
+            (y,) = self.executor.run(self.main, feed=dict(zip(self.feeds, [x])), fetch_list=self.fetch)
+        return y
+
+
+@TABLE.mode(
+    "export.static-model",
+    "inference",
+    HEAD.format("", "train")
+    + "static.save_inference_model(path, [x], [y], exe, program=main)\nstatic.load_inference_model(path, exe)",
+    contracts.STATIC_SAVED,
+    "export",
+)
+def static_model(paddle: Any, programs: Programs, folder: str) -> Loaded:
+    """What leads to the output in the training program, to files and back."""
+    path = os.path.join(folder, "network")
+    program = programs.program({}, "train")
+    x, y = (program.values[programs.graph[end][0]["name"]] for end in ("inputs", "outputs"))
+    static = programs.static
+    with static.scope_guard(programs.scope):
+        static.save_inference_model(path, [x], [y], programs.executor, program=program.main)
+    return Loaded(static, programs.executor, lambda: static.load_inference_model(path, programs.executor))
