@@ -132,7 +132,7 @@ both_modes(
     "y, dx = torch.autograd.functional.vjp(net, x, cotangent)",
     functional_vjp,
     "1.5",
-    training=contracts.JACOBIAN,
+    training=contracts.VJP,
 )
 both_modes(
     "gradcheck",

@@ -72,6 +72,10 @@ JACOBIAN = Contract(
     "The Jacobian of a function of tensors; functions with state are not mentioned.",
     SITE + "generated/torch.autograd.functional.jacobian.html",
 )
+VJP = JACOBIAN._replace(
+    says="The product of a vector and the Jacobian of a function of tensors; functions with state are not mentioned.",
+    link=SITE + "generated/torch.autograd.functional.vjp.html",
+)
 CHECKPOINT = Contract(
     "undocumented",
     "The forward pass is run again during backward, which advances states such as the random number generator's; only "
