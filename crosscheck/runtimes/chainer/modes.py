@@ -255,7 +255,7 @@ for mode, contract in (("share", contracts.SHARED_COPY), ("copy", contracts.DEEP
         ),
         contract,
         since="4.0.0",
-        default=mode == "share",
+        default=True,
     )(on_a_copy(mode))
 
 
