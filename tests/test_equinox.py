@@ -12,7 +12,7 @@ from tests.conftest import Cells, SilentProgress, read_cells
 
 pytestmark = pytest.mark.large
 
-OLD, NEW = "equinox@0.9.2", "equinox@0.13.8"
+OLD, BEFORE, NEW = "equinox@0.9.2", "equinox@0.12.2", "equinox@0.13.8"
 MODES = [
     "*.inference-mode.grad",
     "*.inference.grad",
@@ -21,17 +21,20 @@ MODES = [
     "batch.train.donated.dropped",
     "*.serialise",
 ]
-PREDICTIONS = [(NEW, "batch.predict"), (NEW, "ema.predict"), (OLD, "experimental.predict")]
+PREDICTIONS = [(NEW, "batch.predict"), (NEW, "ema.predict"), (BEFORE, "ema.predict"), (OLD, "experimental.predict")]
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The batch of the seed in most modes of both releases, every network in the predictions."""
+    """The batch of the seed in most modes of three releases, every network in the predictions."""
     folder = tmp_path_factory.mktemp("equinox")
     asked = ["gradient", "export"]
-    run(Job([OLD, NEW], networks=["seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder), SilentProgress())
+    run(
+        Job([OLD, BEFORE, NEW], networks=["seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder),
+        SilentProgress(),
+    )
     found = read_cells(folder)
-    job = Job([OLD, NEW], networks=["*"], modes=["*.predict"], scenarios=["predict-only"], trials=1, out=folder)
+    job = Job([OLD, BEFORE, NEW], networks=["*"], modes=["*.predict"], scenarios=["predict-only"], trials=1, out=folder)
     run(job, SilentProgress())
     return found | read_cells(folder)
 
@@ -56,6 +59,8 @@ def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
         (NEW, "batch.fresh.train.grad.adopted", "overcorrected", 1),
         (NEW, "ema.train.grad.adopted", "exponential", 1),
         (NEW, "ema.fresh.train.grad.adopted", "replaced", 1),
+        (BEFORE, "ema.train.grad.adopted", "exponential", 1),
+        (BEFORE, "ema.fresh.train.grad.adopted", "replaced", 1),
         (OLD, "experimental.train.grad", "exponential", 1),
         (OLD, "experimental.fresh.train.grad", "replaced", 1),
     ],
@@ -73,8 +78,9 @@ def test_recomputing_repeats_a_side_effect(cells: Cells) -> None:
 
 
 def test_training_by_running_statistics_has_a_gradient_of_its_own(cells: Cells) -> None:
-    for mode in ("ema.train.grad.adopted", "ema.train.grad.dropped"):
-        assert "wrong-gradient" in cells[f"{NEW}/{mode}/seed-batch/gradient"]["findings"]
+    for release in (BEFORE, NEW):
+        for mode in ("ema.train.grad.adopted", "ema.train.grad.dropped"):
+            assert "wrong-gradient" in cells[f"{release}/{mode}/seed-batch/gradient"]["findings"]
 
 
 def test_a_state_that_was_donated_and_dropped_is_gone(cells: Cells) -> None:

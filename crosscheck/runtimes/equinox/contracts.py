@@ -6,13 +6,17 @@ BATCH_NORM_PAGE = "https://docs.kidger.site/equinox/api/nn/normalisation"
 STATEFUL_PAGE = "https://docs.kidger.site/equinox/examples/stateful"
 INFERENCE_PAGE = "https://docs.kidger.site/equinox/api/nn/inference/"
 OLD_PAGE = "https://github.com/patrick-kidger/equinox/releases/tag/v0.3.0"
+OLD_STATEFUL_PAGE = (
+    "https://github.com/patrick-kidger/equinox/blob/4c503b3513f5978361ff7c8535e377bb16d17fbc"
+    "/docs/api/experimental/stateful.md"
+)
 TRANSFORMATIONS_PAGE = "https://docs.kidger.site/equinox/api/transformations/"
 
 ADOPTED = Contract(
     "move",
-    "In training the layer computes statistics from its input and returns a state with the running ones updated, which "
-    "replaces the one that was passed.",
-    STATEFUL_PAGE,
+    "In training mode='batch' normalises by the batch and moves what inference uses, the exponential running mean and "
+    "the unbiased variance; they are in the state that comes back, which replaces the one that was passed.",
+    BATCH_NORM_PAGE,
 )
 DROPPED = Contract(
     "stay",
@@ -63,8 +67,9 @@ EXPERIMENTAL_INFERENCE = Contract(
 )
 EXPERIMENTAL_CHECKPOINTED = Contract(
     "undocumented",
-    "What recomputing the forward pass does to a side effect of it is not said.",
-    OLD_PAGE,
+    "Stateful operations, by which the layer keeps its statistics, will not produce correct results under "
+    "jax.checkpoint; what becomes of them instead is not said.",
+    OLD_STATEFUL_PAGE,
 )
 
 ONNX = Contract(

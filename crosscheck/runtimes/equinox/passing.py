@@ -133,7 +133,7 @@ def enter(norm: str) -> None:
             asks=asks,
             since=SINCE[norm],
             kind=norm,
-            default=norm == "batch" and name in DEFAULT,
+            default=name in DEFAULT,
         )(make)
 
     mode(
@@ -223,7 +223,7 @@ def enter(norm: str) -> None:
     )
 
 
-#: Of `batch`, these are asked by default.
+#: Of each kind, these are asked by default: `ema` is what a layer is that is told no kind.
 DEFAULT = ("inference-mode.grad", "train.grad.adopted", "train.grad.dropped", "fresh.train.grad.adopted", "predict")
 enter("batch")
 enter("ema")

@@ -1,6 +1,7 @@
 """A network from 0.11 on: its state goes in beside the input, and a new one comes out beside the output."""
 
-from typing import Any, Callable, Dict, Optional
+from inspect import signature
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Passed:
         found = self.parameters()
         for node in self.program:
             if node.op == "BatchNormalization":
-                found.update(statistics(node, self.model.layers[node.name], self.kept["state"]))
+                found.update(statistics(self.norm, node, self.model.layers[node.name], self.kept["state"]))
         return found
 
     def parameters(self) -> Dict[str, Array]:
@@ -71,8 +72,9 @@ def made(eqx: Any, jax: Any, new: Any, network: Network, norm: str, fresh: bool)
 
     def layer(node: Node, key: Any) -> Any:
         if node.op == "BatchNormalization":
+            told = {"mode": norm} if "mode" in signature(eqx.nn.BatchNorm).parameters else {}  # until 0.12 it is "ema"
             return eqx.nn.BatchNorm(
-                node.shape[0], BATCH, eps=node.attributes["epsilon"], momentum=node.attributes["momentum"], mode=norm
+                node.shape[0], BATCH, eps=node.attributes["epsilon"], momentum=node.attributes["momentum"], **told
             )
         return (convolution if node.op == "Conv" else dense)(eqx, node, key)
 
@@ -94,18 +96,25 @@ def made(eqx: Any, jax: Any, new: Any, network: Network, norm: str, fresh: bool)
                 state = state.set(own.batch_state_index, pair)
                 state = state.set(own.batch_counter, asarray(np.int32(0 if fresh else LONG_TRAINED)))
             else:
-                state = state.set(own.ema_state_index, pair)
-                state = state.set(own.ema_first_time_index, asarray(np.bool_(fresh)))
+                pair_index, first_time_index = ema_indices(own)
+                state = state.set(pair_index, pair)
+                state = state.set(first_time_index, asarray(np.bool_(fresh)))
     return layers, state
 
 
-def statistics(node: Node, layer: Any, state: Any) -> Dict[str, Array]:
+def ema_indices(layer: Any) -> Tuple[Any, Any]:
+    """Where the state has an exponential average's statistics, and whether no batch has been seen."""
+    if hasattr(layer, "ema_state_index"):
+        return layer.ema_state_index, layer.ema_first_time_index
+    return layer.state_index, layer.first_time_index  # until 0.12
+
+
+def statistics(norm: str, node: Node, layer: Any, state: Any) -> Dict[str, Array]:
     """What a layer has in the state, under the graph's names as inference takes it, and as it is kept."""
     mean, variance = node.inputs[3:]
-    if layer.mode == "ema":
-        pair = state.get(layer.ema_state_index)
-        first = np.array(state.get(layer.ema_first_time_index))
-        return {mean: np.array(pair[0]), variance: np.array(pair[1]), node.name + ".first_time": first}
+    if norm == "ema":
+        pair, first = (state.get(index) for index in ema_indices(layer))
+        return {mean: np.array(pair[0]), variance: np.array(pair[1]), node.name + ".first_time": np.array(first)}
     hidden = [np.array(values) for values in state.get(layer.batch_state_index)]
     counter = np.array(state.get(layer.batch_counter))
     scale = np.float32(1 if counter == 0 else 1 - np.float32(layer.momentum) ** np.float32(counter))

@@ -9,7 +9,7 @@ NNX_BATCH_NORM = "https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/n
 NNX_TRANSFORMS = "https://flax.readthedocs.io/en/latest/guides/transforms.html"
 NNX_AND_JAX = "https://flax.readthedocs.io/en/latest/guides/jax_and_nnx_transforms.html"
 NNX_VIEWS = "https://flax.readthedocs.io/en/latest/guides/view.html"
-NNX_BASICS = "https://flax.readthedocs.io/en/stable/nnx_basics.html"
+NNX_GRAPH = "https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/graph.html"
 DONATION = "https://docs.jax.dev/en/latest/buffer_donation.html"
 
 LINEN_ADOPTED = Contract(
@@ -73,21 +73,20 @@ NNX_INFERENCE = Contract(
     "stay", "After eval(), or with use_running_average=True, a call uses the running averages.", NNX_BATCH_NORM
 )
 NNX_CLOSURE = Contract(
-    "undocumented",
-    "Modules that are to change inside a transform are passed as arguments; writing to one that is closed over is an "
-    "error.",
+    "stay",
+    "A module that changes cannot be passed by closure: nnx checks that it is an argument, and raises an error.",
     NNX_TRANSFORMS,
 )
 NNX_JAX = Contract(
     "stay",
-    "JAX's own transforms do not carry changes of a module out; the functional API (split, merge, update) does.",
+    "JAX's own transforms take no modules, only what split makes of them; new state has to be returned from them.",
     NNX_AND_JAX,
 )
 NNX_FUNCTIONAL = Contract(
     "move", "The new state is returned from the transform and given to the module by update.", NNX_AND_JAX
 )
 NNX_COPY = Contract(
-    "stay", "clone copies the module with its variables; the statistics of the copy are its own.", NNX_BASICS
+    "stay", "clone is a deep copy: its variables are new objects, and what is written to one stays there.", NNX_GRAPH
 )
 NNX_VIEW_TRAINING = Contract(
     "move",

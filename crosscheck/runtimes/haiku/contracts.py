@@ -3,6 +3,7 @@
 from crosscheck.probe.adapter import Contract
 
 API_PAGE = "https://dm-haiku.readthedocs.io/en/latest/api.html"
+TRANSFORMS_PAGE = "https://dm-haiku.readthedocs.io/en/latest/transforms.html"
 DONATION = "https://docs.jax.dev/en/latest/buffer_donation.html"
 
 ADOPTED = Contract(
@@ -27,13 +28,15 @@ INITIALISED = Contract(
 )
 LIFTED = Contract(
     "move",
-    "Inside a transformed function Haiku's own grad is to be used, which carries changes of state through.",
-    API_PAGE,
+    "Inside a transformed function Haiku's own grad takes the place of JAX's: what it wraps is made pure, and comes "
+    "back as a stateful function.",
+    TRANSFORMS_PAGE,
 )
 UNLIFTED = Contract(
     "undocumented",
-    "JAX's transforms of functions with Haiku's side effects are an error or undefined; Haiku's own are to be used.",
-    API_PAGE,
+    "JAX's transforms inside of a network can have issues with tracing, since its functions have side effects; Haiku's "
+    "own are to be used. What becomes of the state is not said.",
+    TRANSFORMS_PAGE,
 )
 REMAT = LIFTED._replace(
     says="hk.remat recomputes activations in the backward pass and carries changes of state through."
