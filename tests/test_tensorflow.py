@@ -30,7 +30,6 @@ PREDICTION = {
     "keras@3.15.1+jax": "model.predict",
     "keras@3.15.1+torch": "model.call.eval",
     "keras@2.3.1": "session.predict",
-    "keras@2.3.1+theano": "session.predict",
 }
 ASKED = [
     "tape.*",
@@ -90,6 +89,19 @@ def test_every_network_predicts_what_the_oracle_does(target: str, tmp_path_facto
     run(job, SilentProgress())
     found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
     assert {name: ("ok", ["clean"]) for name in names()} == found
+
+
+@pytest.mark.large
+def test_smaller_networks_predict_on_theano_what_the_oracle_does(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without a compiler, the convolutions of the others take longer than a trial may."""
+    folder = tmp_path_factory.mktemp("theano")
+    networks = ["seed", "seed-batch", "conv", "digits"]
+    job = Job(
+        ["keras@2.3.1+theano"], networks=networks, modes=["session.predict"], scenarios=["predict-only"], out=folder
+    )
+    run(job, SilentProgress())
+    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert dict.fromkeys(networks, ("ok", ["clean"])) == found
 
 
 @pytest.mark.large
@@ -209,3 +221,48 @@ def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(cells: Cells,
 )
 def test_batch_renormalization_predicts_like_any_other(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
+
+
+#: An export -> its findings, for the network of images and that of numbers.
+ONNX: dict[str, tuple[list[str], list[str]]] = {
+    "tensorflow@2.21.0+tf2onnx/export.onnx.function.eval": ([], []),
+    "tensorflow@2.21.0+tf2onnx/export.onnx.function.train": ([], []),
+    "tensorflow@2.21.0+tf2onnx/export.onnx.keras": ([], []),
+    "tensorflow@2.21.0+tf2onnx/export.onnx.method": ([], []),
+    "tensorflow@2.15.1+tf2onnx/export.onnx.function.eval": ([], []),
+    # tf2onnx warns of fused batch normalizations in training mode, and writes them as in inference mode.
+    "tensorflow@2.15.1+tf2onnx/export.onnx.function.train": (["export-changed"], []),
+    "tensorflow@2.15.1+tf2onnx/export.onnx.keras": ([], []),
+    "tensorflow@1.15.5+tf2onnx/export.onnx.graph.eval": ([], []),
+    "tensorflow@1.15.5+tf2onnx/export.onnx.graph.train": (["export-changed"], []),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """What tf2onnx writes, and what ONNX Runtime reads."""
+    folder = tmp_path_factory.mktemp("tf2onnx")
+    targets = [
+        "tensorflow@2.21.0+tf2onnx",
+        "tensorflow@2.15.1+tf2onnx",
+        "tensorflow@1.15.5+tf2onnx",
+        "onnxruntime@newest",
+    ]
+    modes = ["export.onnx.*", "file*"]
+    run(Job(targets, networks=["conv", "seed-batch"], modes=modes, trials=1, out=folder), SilentProgress())
+    return read_cells(folder)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("mode", ONNX)
+def test_tf2onnx_writes_what_was_asked_for_unless_it_warns(exported: Cells, mode: str) -> None:
+    found = [exported[f"{mode}/{network}/export"] for network in ("conv", "seed-batch")]
+    assert [findings or ["clean"] for findings in ONNX[mode]] == [cell["findings"] for cell in found]
+    assert all(cell["exported"]["refusal"] is None for cell in found)
+
+
+@pytest.mark.large
+def test_every_file_of_tf2onnx_is_read(exported: Cells) -> None:
+    read = [cell for cell in exported.values() if cell["runtime"] == "onnxruntime"]
+    assert {("ok", "clean")} == {(cell["status"], *cell["findings"]) for cell in read}
+    assert len({cell["network"] for cell in read}) >= len(ONNX)

@@ -1,8 +1,8 @@
 """TensorFlow under the verbs that every runtime has.
 
-Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (such models' own), `exchange.py` (their files),
-`graphs.py` (`tf.layers` and `tf.contrib.layers` in a graph), `sessions.py` (Keras models in a graph), and
-`renormalization.py` (batch renormalization in all of them).
+Its modes stand in `eager.py` (tapes over Keras models), `methods.py` (such models' own), `exchange.py` and
+`onnx_files.py` (their files), `graphs.py` (`tf.layers` and `tf.contrib.layers` in a graph), `sessions.py` (Keras models
+in a graph), and `renormalization.py` (batch renormalization in all of them).
 """
 
 from typing import Any, Callable, Dict, Optional
@@ -11,7 +11,16 @@ import numpy as np
 
 from crosscheck.probe.adapter import Array, Model, Network, Tensor
 from crosscheck.probe.modes import Call, MakingAdapter
-from crosscheck.runtimes.tensorflow import eager, exchange, graph_networks, graphs, methods, renormalization, sessions
+from crosscheck.runtimes.tensorflow import (
+    eager,
+    exchange,
+    graph_networks,
+    graphs,
+    methods,
+    onnx_files,
+    renormalization,
+    sessions,
+)
 
 TABLES = (
     eager.TABLE,
@@ -21,6 +30,8 @@ TABLES = (
     graphs.CONTRIB,
     sessions.TABLE,
     *renormalization.TABLES,
+    onnx_files.TABLE,
+    onnx_files.LAYERS,
 )
 ASKED = {name: asked for table in TABLES for name, asked in table.items()}
 

@@ -75,6 +75,18 @@ LITE = Contract(
     API + "lite/TFLiteConverter",
 )
 
+TF2ONNX = Contract(
+    "undocumented",
+    "tf2onnx makes an ONNX model of a Keras model, a function or a graph whose variables are constants; what becomes "
+    "of layers in training mode, and of the variables that they update, is not mentioned.",
+    "https://github.com/onnx/tensorflow-onnx/blob/main/README.md",
+)
+EXPORT_METHOD = Contract(
+    "stay",
+    "export with format='onnx' writes the model as an artifact for inference.",
+    "https://keras.io/api/models/model_saving_apis/export",
+)
+
 UPDATE_OPS = Contract(
     "move",
     "In training the updates of the moving statistics stand in the collection UPDATE_OPS, and are to be run with the "
