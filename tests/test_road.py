@@ -112,7 +112,9 @@ def test_a_release_without_the_extra_has_no_such_variant() -> None:
 # Files
 
 
-def exported(change: Callable[[onnx.ModelProto], None], unit_scale: bool = False) -> Judgement:
+def exported(
+    change: Callable[[onnx.ModelProto], None], unit_scale: bool = False, intent: str = "inference"
+) -> Judgement:
     """The judgement of an export whose file is `conv` in opset 9, changed."""
     model = write(CONV, 9)
     change(model)
@@ -122,7 +124,7 @@ def exported(change: Callable[[onnx.ModelProto], None], unit_scale: bool = False
     y = oracle.predict(CONV.graph, weights, CONV.x).astype(np.float32)
     content = np.frombuffer(model.SerializeToString(), np.uint8)
     arrays: dict[str, Array] = {"prediction/before": y, "prediction/after": y, "file/network.onnx": content}
-    mode = Mode("tiny", "inference", "export", "export()", Contract("stay", "", ""), unit_scale=unit_scale)
+    mode = Mode("tiny", intent, "export", "export()", Contract("stay", "", ""), unit_scale=unit_scale)
     cell = Cell("tiny", "1.0", "plain", "tiny", "conv", Scenario.EXPORT)
     row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
     return judge(cell, mode, CONV, Truth.of(CONV), [row])
@@ -159,6 +161,33 @@ def invent_attribute(model: onnx.ModelProto) -> None:
 def swap_statistics(model: onnx.ModelProto) -> None:
     node = batch_norms(model)[0]
     node.input[3], node.input[4] = node.input[4], node.input[3]
+
+
+def compute_statistics(model: onnx.ModelProto) -> None:
+    """The training form in other operators: what the batch's statistics are is computed before each layer."""
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type == "BatchNormalization":
+            x, own = node.input[0], node.name
+            mean, square, squares, variance = (f"{own}.{word}" for word in ("m", "s", "ss", "v"))
+            nodes += [
+                helper.make_node("ReduceMean", [x], [mean], axes=[0, 2, 3], keepdims=0),
+                helper.make_node("Mul", [x, x], [square]),
+                helper.make_node("ReduceMean", [square], [squares], axes=[0, 2, 3], keepdims=0),
+                helper.make_node("Mul", [mean, mean], [f"{mean}.m"]),
+                helper.make_node("Sub", [squares, f"{mean}.m"], [variance]),
+            ]
+            node.input[3], node.input[4] = mean, variance
+        nodes.append(node)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def test_a_file_that_computes_the_statistics_of_the_batch_is_in_training_form() -> None:
+    assert (Finding.CLEAN,) == exported(compute_statistics, intent="training").findings
+    assert (Finding.EXPORT_CHANGED,) == exported(compute_statistics).findings
+    assert (Finding.EXPORT_CHANGED,) == exported(unchanged, intent="training").findings
 
 
 def test_a_faithful_file_is_clean() -> None:

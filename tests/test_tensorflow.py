@@ -234,7 +234,7 @@ ONNX: dict[str, tuple[list[str], list[str]]] = {
     "tensorflow@2.15.1+tf2onnx/export.onnx.function.train": (["export-changed"], []),
     "tensorflow@2.15.1+tf2onnx/export.onnx.keras": ([], []),
     "tensorflow@1.15.5+tf2onnx/export.onnx.graph.eval": ([], []),
-    "tensorflow@1.15.5+tf2onnx/export.onnx.graph.train": (["export-changed"], []),
+    "tensorflow@1.15.5+tf2onnx/export.onnx.graph.train": ([], []),
 }
 
 
