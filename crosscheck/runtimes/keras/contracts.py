@@ -73,11 +73,11 @@ BACKEND_FUNCTION = Contract(
     "https://github.com/keras-team/keras/blob/2.3.1/docs/templates/getting-started/faq.md",
 )
 BACKEND_UPDATES = BACKEND_FUNCTION._replace(
-    statistics="move", says="The updates that a function is given are run with its outputs."
+    says="The learning phase is passed to a function; that a function takes updates, and runs them, is not said."
 )
 BACKEND_UPDATES_EVAL = BACKEND_FUNCTION._replace(
-    says="The updates that a function is given are run with its outputs; whether they heed the learning phase is not "
-    "said."
+    says="The learning phase is passed to a function; that a function takes updates, and whether they heed the phase, "
+    "is not said."
 )
 BACKEND_INFERENCE = BACKEND_FUNCTION._replace(
     statistics="stay", says="With learning phase 0 the layers are in test mode."

@@ -38,8 +38,8 @@ TRACED_FROZEN = FROZEN._replace(
 )
 LEARNING_PHASE = Contract(
     "undocumented",
-    "The learning phase is the default of the layers' argument training; the moving statistics are not mentioned.",
-    "https://www.tensorflow.org/versions/r2.3/api_docs/python/tf/keras/backend/set_learning_phase",
+    "Sets the learning phase to a fixed value, 0 for test and 1 for train; the moving statistics are not mentioned.",
+    "https://www.tensorflow.org/versions/r2.2/api_docs/python/tf/keras/backend/set_learning_phase",
 )
 RECOMPUTE = Contract(
     "undocumented",
@@ -121,7 +121,7 @@ RENORM = Contract(
     "move",
     "renorm=True adds variables for training, which correct what the batch's statistics do; momentum still makes the "
     "means and variances of inference.",
-    "https://www.tensorflow.org/versions/r2.4/api_docs/python/tf/keras/layers/BatchNormalization",
+    BATCH_NORM_PAGE,
 )
 RENORM_INFERENCE = RENORM._replace(statistics="stay", says="Inference is the same whether renorm is True or not.")
 LAYERS_RENORM = RENORM._replace(link=V1 + "layers/batch_normalization")
@@ -130,12 +130,12 @@ CONTRIB_RENORM = RENORM._replace(link=V1 + "contrib/layers/batch_norm")
 CONTRIB_RENORM_INFERENCE = RENORM_INFERENCE._replace(link=V1 + "contrib/layers/batch_norm")
 BACKEND_FUNCTION = Contract(
     "undocumented",
-    "A function of the backend computes its outputs and runs the updates that it was given; that batch normalization "
-    "has some, which nobody gave it here, is not mentioned.",
+    "A function of the backend has inputs, outputs and a list of update ops; that batch normalization has some, which "
+    "nobody gave it here, is not mentioned.",
     V1 + "keras/backend/function",
 )
 BACKEND_UPDATES = BACKEND_FUNCTION._replace(
-    statistics="move", says="The updates that a function is given are run with its outputs."
+    statistics="move", says="updates is the function's list of update ops; here it has those of the model."
 )
 BACKEND_INFERENCE = BACKEND_FUNCTION._replace(
     statistics="stay", says="With learning phase 0 the layers are in test mode."
