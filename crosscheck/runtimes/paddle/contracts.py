@@ -170,3 +170,8 @@ INFERENCE_MODEL = Contract(
     "Prunes the program to one for inference and saves it with its parameters.",
     SOURCE + "io.py",
 )
+PROGRAM_TO_ONNX = Contract(
+    "undocumented",
+    "Converts what save_inference_model saved to ONNX; what becomes of operators that are in training is not said.",
+    "https://github.com/PaddlePaddle/Paddle2ONNX",
+)

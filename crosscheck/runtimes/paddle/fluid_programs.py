@@ -1,8 +1,10 @@
 """Static programs as fluid's users write them: functions that add an operator and its variables, told `is_test`."""
 
+import importlib
+import os
 from typing import Any, Callable, Dict, List, Mapping
 
-from crosscheck.probe.modes import Norm, Table
+from crosscheck.probe.modes import INTENT, Call, Norm, Table
 from crosscheck.runtimes.paddle import contracts
 from crosscheck.runtimes.paddle.fluid_networks import KIT, flat, window
 from crosscheck.runtimes.paddle.networks import padding
@@ -147,3 +149,31 @@ def inference_model(fluid: Any, programs: FluidPrograms, folder: str) -> Loaded:
     with fluid.scope_guard(programs.scope):
         fluid.io.save_inference_model(folder, ["x"], [y], programs.executor, program.main)
     return Loaded(fluid, programs.executor, lambda: fluid.io.load_inference_model(folder, programs.executor))
+
+
+def onnx(half: str) -> Call:
+    """The inference model, then `paddle2onnx` of its folder, which is what its command line calls."""
+
+    def call(fluid: Any, programs: FluidPrograms, folder: str) -> None:
+        saved = os.path.join(folder, "saved")
+        program = programs.program({}, half)
+        y = program.values[programs.graph["outputs"][0]["name"]]
+        with fluid.scope_guard(programs.scope):
+            fluid.io.save_inference_model(saved, ["x"], [y], programs.executor, program.main)
+        command = importlib.import_module("paddle2onnx.command")
+        command.program2onnx(saved, os.path.join(folder, "network.onnx"), opset_version=11)
+
+    return call
+
+
+for half, told in (("eval", "is_test=True"), ("train", "")):
+    TABLE.mode(
+        "export.onnx.program." + half,
+        INTENT[half],
+        HEAD.format(told)
+        + "fluid.io.save_inference_model(folder, ['x'], [y], exe, main)\n"
+        + "!paddle2onnx --model_dir folder --save_file path --opset_version 11",
+        contracts.PROGRAM_TO_ONNX,
+        "export",
+        file=True,
+    )(onnx(half))
