@@ -16,6 +16,8 @@ from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import describe, make
 from crosscheck.errors import Unavailable
 from crosscheck.job import Job, run
+from crosscheck.matrix.selection import Target
+from crosscheck.matrix.server import variables
 from crosscheck.runtimes.catalog import Release, Runtime, System, catalog, load_runtime
 from tests.conftest import SilentProgress, read_cells
 
@@ -190,3 +192,13 @@ def test_a_release_that_is_default_if_available_is_measured_where_it_can_be(
     known = {"toy": dataclasses.replace(toy, releases=(optional,))}
     result = run(Job(modes=["inference"], networks=["seed"], out=tmp_path / "out"), progress, known)
     assert ({"ok"}, {}) == (set(result.statuses), progress.lacking)
+
+
+def test_large_environments_keep_the_bytecode_of_what_was_imported_and_small_ones_do_not(toy: Runtime) -> None:
+    for size, folder in ((None, None), (399, None), (400, "bytecode")):
+        release = dataclasses.replace(toy.releases[-1], disk_mb=size)
+        target = Target(toy, release, release.variants[0])
+        environment = describe(toy, release, target.variant)
+        told = variables(target, environment)
+        assert folder == (environment.bytecode and environment.bytecode.name)
+        assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in told) == ("PYTHONPYCACHEPREFIX" not in told)

@@ -24,11 +24,20 @@ from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Varian
 __all__ = ["Environment", "cache_folder", "describe", "make"]
 
 
+#: From this size on (MB) an environment keeps the bytecode of what was imported, a few hundredths of its size.
+#: Importing torch 2.13 again takes 1.7 seconds then, not 3.7, TensorFlow 2.21 3.1, not 8. In small environments it is
+#: less than a second for a tenth of their size. Compiling all of torch at its installation takes 20 seconds and 166 MB.
+LARGE = 400
+#: The first CPython that writes bytecode to a folder of its own.
+PREFIXED = (3, 8)
+
+
 @dataclass(frozen=True)
 class Environment:
     """A folder with an interpreter and the packages of one lock.
 
     `key` is the hash of what is in it: results are reused only under an equal key.
+    `bytecode`: where imports leave it for later ones, if they do.
     `links`: names under which the release looks for libraries -> the machine's files, which are linked there.
     """
 
@@ -38,6 +47,7 @@ class Environment:
     lock: Path
     library_path: tuple[Path, ...]
     links: Mapping[Path, Path] = field(default_factory=dict)
+    bytecode: Path | None = None
 
     @property
     def python(self) -> Path:
@@ -86,7 +96,9 @@ def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool =
     libraries += [link.parent for link in links]
     # What a library needs in its turn lies beside it; in a folder that the loader knows, it finds that by itself.
     libraries += [target.parent for target in links.values() if not machine.loader_knows(target.parent)]
-    return Environment(key, folder, interpreter, lock, tuple(dict.fromkeys(libraries)), links)
+    keeps = (release.disk_mb or 0) >= LARGE and tuple(map(int, interpreter.minor.split("."))) >= PREFIXED
+    bytecode = folder / "bytecode" if keeps else None
+    return Environment(key, folder, interpreter, lock, tuple(dict.fromkeys(libraries)), links, bytecode)
 
 
 def make(runtime: Runtime, release: Release, environment: Environment) -> None:
@@ -164,6 +176,8 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
         "--no-deps",
         "--require-hashes",
         "--requirement",
+        str(lock),
+        "--build-constraints",  # what comes as source is built by the setuptools of its day, where the lock has one
         str(lock),
         *sources(lock.read_text()),
         *options,

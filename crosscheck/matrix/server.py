@@ -153,7 +153,11 @@ class ServerDied(Exception):
 def variables(target: Target, environment: Environment) -> Mapping[str, str]:
     """The environment variables of a probe server: a few of the user's, one thread, and the variant's switches."""
     mine = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0"}
+    if environment.bytecode is None:
+        mine["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        mine["PYTHONPYCACHEPREFIX"] = str(environment.bytecode)
     if environment.library_path:
         mine["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, environment.library_path))
     if target.runtime.registry == "npm":

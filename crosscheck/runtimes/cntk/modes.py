@@ -10,7 +10,7 @@ from crosscheck.runtimes.cntk.networks import Model
 INFINITE = float("inf")
 
 #: No mode gives the inference-mode gradient.
-TABLE = Table(default=True)
+TABLE = Table()
 
 LOSS = "loss = C.reduce_sum(net * cotangent)\n"
 GRAD = LOSS + "dx = loss.grad({x: image, cotangent: seed}, wrt=[x])"
@@ -24,7 +24,7 @@ def of_sum(cntk: Any, net: Any, variable: Any, x: Any, cotangent: Any) -> Any:
     return loss.grad({variable: x, seed: cotangent}, wrt=[variable])
 
 
-@TABLE.mode("grad", "training", GRAD, contracts.GRADIENT)
+@TABLE.mode("grad", "training", GRAD, contracts.GRADIENT, default=True)
 def grad(cntk: Any, model: Model, x: Any, cotangent: Any, between: Between) -> Any:
     """`grad`, which is the documented way."""
     return of_sum(cntk, model.net, model.x, x, cotangent)
@@ -35,6 +35,7 @@ def grad(cntk: Any, model: Model, x: Any, cotangent: Any, between: Between) -> A
     "training",
     KEEP + "dx = net.backward(state, {net.output: seed}, {x})[x]",
     contracts.KEPT,
+    default=True,
 )
 def kept(cntk: Any, model: Model, x: Any, cotangent: Any, between: Between) -> Any:
     """`forward`, told to keep what `backward` needs, then `backward`."""
@@ -61,6 +62,7 @@ for method, contract in (("share", contracts.SHARED), ("clone", contracts.COPIED
         "twin = net.clone('{}', {{x: new_x}})\n".format(method) + GRAD.replace("net", "twin").replace("x:", "new_x:"),
         contract,
         training="grad" if method == "freeze" else None,
+        default=method != "share",
     )(cloned(method))
 
 TABLE.mode(
@@ -85,6 +87,7 @@ TABLE.mode(
     contracts.NORMALIZATION,
     training="grad",
     norm={"normalization_time_constant": INFINITE, "blend_time_constant": INFINITE},
+    default=True,
 )(grad)
 TABLE.mode(
     "cumulative.grad",
@@ -95,7 +98,7 @@ TABLE.mode(
 )(grad)
 
 
-@TABLE.mode("predict", "inference", "net.eval({x: image})", contracts.EVALUATION, "prediction")
+@TABLE.mode("predict", "inference", "net.eval({x: image})", contracts.EVALUATION, "prediction", default=True)
 def predict(cntk: Any, model: Model, x: Any) -> Any:
     """`eval`."""
     return model.net.eval({model.x: x})
@@ -108,7 +111,9 @@ def forward(cntk: Any, model: Model, x: Any) -> Any:
     return outputs[model.net.output]
 
 
-@TABLE.mode("forward-keep.forward", "inference", KEEP + "outputs[net.output]", contracts.KEPT, "prediction")
+@TABLE.mode(
+    "forward-keep.forward", "inference", KEEP + "outputs[net.output]", contracts.KEPT, "prediction", default=True
+)
 def forward_keep(cntk: Any, model: Model, x: Any) -> Any:
     """`forward`, told to keep what `backward` needs, and no backward."""
     _, outputs = model.net.forward({model.x: x}, [model.net.output], {model.net.output})
@@ -134,7 +139,7 @@ def saved(ending: str, form: str) -> Call:
     return ask
 
 
-TABLE.mode("save", "inference", "net.save(path)\nC.Function.load(path)", contracts.SAVED, "export")(
+TABLE.mode("save", "inference", "net.save(path)\nC.Function.load(path)", contracts.SAVED, "export", default=True)(
     saved("model", "CNTKv2")
 )
 TABLE.mode(
