@@ -2,7 +2,7 @@
 
 from crosscheck.probe.adapter import Contract
 
-OPS_PAGE = "https://cntk.azurewebsites.net/pythondocs/cntk.ops.html#cntk.ops.batch_normalization"
+MANUAL_PAGE = "https://learn.microsoft.com/en-us/previous-versions/cognitive-toolkit/batchnormalization"
 FUNCTION_PAGE = "https://cntk.azurewebsites.net/pythondocs/cntk.ops.functions.html"
 
 GRADIENT = Contract(
@@ -17,9 +17,9 @@ KEPT = Contract(
     FUNCTION_PAGE + "#cntk.ops.functions.Function.forward",
 )
 EVALUATION = Contract(
-    "undocumented",
-    "The running mean and variance are said to be used during evaluation; what happens to them then is not.",
-    OPS_PAGE,
+    "stay",
+    "In inference CNTK sets both time constants by itself, so that the running statistics are used and not updated.",
+    MANUAL_PAGE,
 )
 SHARED = Contract(
     "undocumented",
@@ -31,14 +31,19 @@ COPIED = Contract("undocumented", "A clone by 'clone' has parameters of its own.
 FROZEN = Contract("undocumented", "A clone by 'freeze' has its parameters as constants of its own.", SHARED.link)
 BLEND = Contract(
     "undocumented",
-    "By blend_time_constant the batch's statistics are mixed with the running ones; with infinity the latter are to "
-    "be used alone. Whether they move is not said.",
-    OPS_PAGE,
+    "The running statistics are taken for a prior whose weight blend_time_constant gives. What infinity does, and "
+    "whether they move then, is not said.",
+    MANUAL_PAGE,
 )
 NORMALIZATION = Contract(
-    "stay", "With a normalization_time_constant of infinity the running statistics are never updated.", OPS_PAGE
+    "undocumented",
+    "normalization_time_constant is that of the running averages, which at 0 are those of the last minibatch; that "
+    "they stand still at infinity is not said.",
+    MANUAL_PAGE,
 )
 CUMULATIVE = Contract(
-    "move", "A negative normalization_time_constant has the statistics averaged over all samples.", OPS_PAGE
+    "undocumented",
+    "normalization_time_constant is that of the running averages; what a negative one means is not said.",
+    MANUAL_PAGE,
 )
 SAVED = Contract("stay", "save writes the function to a file.", FUNCTION_PAGE + "#cntk.ops.functions.Function.save")

@@ -16,7 +16,7 @@ EVALUATION = Contract(
     "undocumented",
     "Training mode is said to matter to certain layers, with dropout as the example; what batch normalization does in "
     "evaluation is not said.",
-    SITE + "python/nn/_autosummary/mlx.nn.Module.eval.html",
+    SITE + "python/nn/_autosummary/mlx.nn.Module.train.html",
 )
 FROZEN = Contract(
     "undocumented",

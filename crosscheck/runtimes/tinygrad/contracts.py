@@ -8,13 +8,14 @@ JIT_PAGE = "https://docs.tinygrad.org/tinygrad/#tinygrad.engine.jit.TinyJit"
 
 TRAINING = Contract(
     "undocumented",
-    "The training flag is said to change what layers such as batch normalization do; the page of the layer does not "
-    "mention the running statistics.",
+    "The page of the layer mentions neither training nor running statistics; the quickstart sets the training flag "
+    "before it trains, and does not say what that changes.",
     LAYERS_PAGE,
 )
 EVALUATION = Contract(
     "undocumented",
-    "Without the training flag the layer takes its running statistics; that they then stay is not said.",
+    "The page of the layer does not mention running statistics; the quickstart takes the training flag back before it "
+    "evaluates, and does not say what that changes.",
     LAYERS_PAGE,
 )
 FLAG = Contract(
