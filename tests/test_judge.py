@@ -793,6 +793,27 @@ def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
     assert any("predicting itself changes it" in item.detail for item in verdict.evidence)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_predicting_moves_is_not_put_down_to_the_call(count: int) -> None:
+    class EveryPassUpdates(Runtime):
+        def prediction(self) -> Array:
+            value = super().prediction()
+            self.update()
+            return value
+
+        def forward(self) -> None:
+            self.update(count=count)
+
+    verdict = judged(EveryPassUpdates)
+    assert verdict.update is not None
+    assert (count, "forward") == (verdict.update.count, verdict.update.when)
+    mean = NETWORKS["seed-batch"].batch_norms[0].mean
+    seen = TRUTHS["seed-batch"].batch_statistics["bn"].mean
+    # One update by the prediction comes before the call's.
+    moved = np.abs(seen - NETWORKS["seed-batch"].weights[mean]).max() * 0.9 * (1 - 0.9**count)
+    assert verdict.state_changes[mean] == pytest.approx(moved, rel=1e-4)
+
+
 def test_noise_of_predictions_before_the_call_is_no_leak() -> None:
     class Noisy(Runtime):
         predictions = 0

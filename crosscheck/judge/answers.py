@@ -90,7 +90,7 @@ def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
 
 def _renormalized(case: Case, value: Array) -> str:
     """Whether it is the training-mode gradient of another kind of layer."""
-    if case.asks is not Asks.GRADIENT:
+    if case.asks is not Asks.GRADIENT or not case.network.batch_norms:
         return ""
     expected = case.truth.renormalized_gradient
     if relative_error(value, expected, case.truth.gradient()) > CLOSED_FORM.value:

@@ -146,10 +146,16 @@ class Case:
 
     @cached_property
     def changes(self) -> tuple[Pair, ...]:
-        """Every persistent tensor after the call against what it was before; `change` is zero where it is the same."""
+        """Every persistent tensor after the call against what it was before; `change` is zero where it is the same.
+
+        Where predicting moves tensors, too, only from readings that read them right before the call and right after.
+        """
+        close = (
+            [row for row in self.measured if row.reading in ("timed", "after-same")] if self.predicting_moves else []
+        )
         return tuple(
             Pair(row.reading, name, before[name], after[name], 0.0, distance(before[name], after[name]))
-            for row in self.measured
+            for row in close or self.measured
             for before, after in [self.around(row)]
             for name in sorted(before.keys() & after.keys())
         )
@@ -161,7 +167,8 @@ class Case:
         process may have begun with others.
         """
         if row.reading == "timed":
-            whens = ("after", "read", "asked")
+            # What a lazy runtime puts off shows after the next prediction; a prediction's own doing is not the call's.
+            whens = ("read", "asked") if self.predicting_moves else ("after", "read", "asked")
             return tensors(row, "predicted"), next(filter(None, (tensors(row, when) for when in whens)), {})
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
         if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:
