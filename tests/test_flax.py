@@ -113,6 +113,16 @@ def test_statistics_that_were_donated_and_dropped_are_gone(cells: Cells) -> None
     assert ["poisoned"] == cell(cells, "linen.train.donated.dropped")["findings"]
 
 
+def test_the_first_nnx_left_a_tracer_in_a_module_that_was_closed_over(tmp_path: Path) -> None:
+    modes = ["nnx.train.closure", "nnx.train.split.adopted", "nnx.train.view"]
+    job = Job(["flax@0.8.5"], networks=["seed-batch"], modes=modes, scenarios=["gradient"], trials=1, out=tmp_path)
+    run(job, SILENT)
+    found = {name.split("/")[1]: cell for name, cell in read_cells(tmp_path).items()}
+    assert ["poisoned"] == found["nnx.train.closure"]["findings"]
+    assert ["leak"] == found["nnx.train.split.adopted"]["findings"]
+    assert "not-in-release" == found["nnx.train.view"]["status"]
+
+
 def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path: Path) -> None:
     job = Job(
         [f"{RELEASE}+onnx"],

@@ -3,6 +3,7 @@
 import os
 from typing import Any, Sequence
 
+from crosscheck.probe.adapter import NotInRelease
 from crosscheck.probe.modes import INTENT, Call, Make, Table
 from crosscheck.runtimes.flax import contracts
 from crosscheck.runtimes.flax.applied import Applied
@@ -46,6 +47,8 @@ def linen_to_bytes(flax: Any, jax: Any, model: Applied) -> Call:
 def nnx_to_bytes(flax: Any, jax: Any, model: Held) -> Call:
     """The state as msgpack, to a file and back into a clone."""
     nnx = flax.nnx
+    if not hasattr(nnx, "to_pure_dict"):
+        raise NotInRelease("flax.nnx.to_pure_dict")
 
     def ask(folder: str) -> Held:
         path = os.path.join(folder, "state.msgpack")

@@ -34,7 +34,14 @@ class Held:
         layer = self.nnx.eval_shape(lambda: LAYERS[node.op](self.nnx, node, shape))
         for name, place in self.places.items():
             if place.layer == node.name:
-                getattr(layer, place.key).set_value(self.jax.numpy.asarray(to_flax(place, network.weights[name])))
+                variable, value = (
+                    getattr(layer, place.key),
+                    self.jax.numpy.asarray(to_flax(place, network.weights[name])),
+                )
+                if hasattr(variable, "set_value"):
+                    variable.set_value(value)
+                else:
+                    variable.value = value  # until 0.11
         return layer
 
     def predict(self, x: Any) -> Any:

@@ -4,8 +4,10 @@ Functions are compiled by `jit`, as in Flax's guides, unless the name says `eage
 without.
 """
 
+from inspect import signature
 from typing import Any, Callable
 
+from crosscheck.probe.adapter import NotInRelease
 from crosscheck.probe.modes import Between, Call, Make, Table
 from crosscheck.runtimes.flax import contracts
 from crosscheck.runtimes.flax.held import Held
@@ -13,6 +15,12 @@ from crosscheck.runtimes.flax.held import Held
 TABLE = Table(inference="nnx.eval.grad", training="nnx.train.grad")
 
 Set = Callable[[Any, Held], Any]  # (nnx, model) -> the module that is asked
+
+
+def has(nnx: Any, name: str) -> None:
+    """Raise NotInRelease where nnx has no such function yet."""
+    if not hasattr(nnx, name):
+        raise NotInRelease("flax.nnx." + name)
 
 
 def trained(nnx: Any, model: Held) -> Any:
@@ -45,11 +53,13 @@ def cloned(nnx: Any, model: Held) -> Any:
 
 def view_training(nnx: Any, model: Held) -> Any:
     """A module with the same variables, told to normalise by the batch."""
+    has(nnx, "view")
     return nnx.view(model.net, use_running_average=False)
 
 
 def view_inference(nnx: Any, model: Held) -> Any:
     """A module with the same variables, told to normalise by the running averages; the first is in training mode."""
+    has(nnx, "view")
     model.train()
     return nnx.view(model.net, use_running_average=True)
 
@@ -188,6 +198,7 @@ def jax_vjp(flax: Any, jax: Any, model: Held) -> Call:
 )
 def nnx_vjp(flax: Any, jax: Any, model: Held) -> Call:
     """nnx's `vjp`, which takes a module only without updates of its graph."""
+    has(flax.nnx, "vjp")
 
     def ask(x: Any, cotangent: Any, between: Between) -> Any:
         model.train()
@@ -203,6 +214,7 @@ def functional(adopt: bool) -> Make:
 
     def make(flax: Any, jax: Any, model: Held) -> Call:
         nnx = flax.nnx
+        apart = {"copy": True} if "copy" in signature(nnx.merge).parameters else {}  # before, it always was
 
         def ask(x: Any, cotangent: Any, between: Between) -> Any:
             model.train()
@@ -214,7 +226,7 @@ def functional(adopt: bool) -> Make:
 
         def input_gradient(graphdef: Any, state: Any, x: Any, cotangent: Any) -> Any:
             def loss(x: Any) -> Any:
-                net = nnx.merge(graphdef, state, copy=True)
+                net = nnx.merge(graphdef, state, **apart)
                 y = net(x)
                 return (y * cotangent).sum(), nnx.state(net)
 
