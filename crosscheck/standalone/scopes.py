@@ -65,12 +65,16 @@ class _Visitor(ast.NodeVisitor):
         #: Names of the functions around, and of the class whose body this is, if it is one's.
         self.scope: frozenset[str] = frozenset()
         self.own: frozenset[str] = frozenset()
+        #: Whether this is the body of a class, in which what is bound is the class's.
+        self.in_class = False
 
     def visit(self, node: ast.AST) -> None:
         if id(node) not in self.skip:
             super().visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
+        if self.in_class and isinstance(node.ctx, ast.Store):
+            return
         if node.id not in self.scope | self.own:
             self.found.globals.append((node, self.scope))
 
@@ -116,12 +120,12 @@ class _Visitor(ast.NodeVisitor):
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for outside in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
             self.visit(outside)
-        outer = self.own
-        self.own = frozenset()
+        outer = self.own, self.in_class
+        self.own, self.in_class = frozenset(), True
         for statement in node.body:
             self.visit(statement)
             self.own |= bound_names(statement)  # only what has been bound hides what the module has
-        self.own = outer
+        self.own, self.in_class = outer
 
     def _comprehension(self, node: Comprehension) -> None:
         self.visit(node.generators[0].iter)
@@ -134,11 +138,12 @@ class _Visitor(ast.NodeVisitor):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
 
     def _inside(self, names: frozenset[str], nodes: Sequence[ast.AST]) -> None:
-        outer = self.scope, self.own
-        self.scope, self.own = self.scope | names, frozenset()  # functions do not see the names of a class
+        outer = self.scope, self.own, self.in_class
+        # Functions do not see the names of a class.
+        self.scope, self.own, self.in_class = self.scope | names, frozenset(), False
         for node in nodes:
             self.visit(node)
-        self.scope, self.own = outer
+        self.scope, self.own, self.in_class = outer
 
 
 def _signature(arguments: ast.arguments) -> Iterator[ast.expr]:
