@@ -155,6 +155,7 @@ def test_npms_locks_pin_every_package_by_its_hash_and_name_no_host(node_toy: Run
             text = (folder / "package-lock.json").read_text()
             assert "://" not in text, folder
             packages = json.loads(text)["packages"]
-            assert {runtime.package: release.version} == packages.pop("")["dependencies"]
+            wanted = [runtime.package, *release.beside]
+            assert dict.fromkeys(wanted, release.version) == packages.pop("")["dependencies"]
             assert all(package["integrity"].startswith("sha512-") for package in packages.values()), folder
             assert release.version == pins(runtime.lock(release, release.variants[0]))[runtime.package]
