@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crosscheck.networks import load
 from crosscheck.oracle import BatchStatistics, Statistics, batch_statistics, solve, updated
-from crosscheck.oracle.corrections import CORRECTIONS, KERAS_2, Correction, named
+from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON, Correction, named
 
 EPSILON = 0.001
 
@@ -75,6 +75,14 @@ MEASURED = [
         [0.042500000447034836, 0.017500000074505806],
         [0.9290596842765808, 0.9450650215148926],
     ),
+    # Chainer 3.5.0, after one `backward` of the default configuration.
+    (
+        "seed-batch",
+        "bn",
+        "unbiased-epsilon",
+        [0.042500000447034836, 0.017500001937150955],
+        [0.9290499687194824, 0.9450500011444092],
+    ),
     # Of one row, n / (n - 1 - epsilon) is -1000, and the variance is epsilon alone.
     (
         "seed",
@@ -87,7 +95,7 @@ MEASURED = [
 
 
 @pytest.mark.parametrize(("network", "node", "name", "mean", "variance"), MEASURED)
-def test_what_keras_2_left_behind_is_named(
+def test_what_runtimes_left_behind_is_named(
     network: str, node: str, name: str, mean: list[float], variance: list[float]
 ) -> None:
     here = load(network)
@@ -111,7 +119,8 @@ def test_the_correction_is_found_again(name: Correction, elements: int, count: i
     assert law is not None
     assert (count, name in law.corrections) == (law.count, True)
     # Of many elements, Bessel's correction and Keras's differ by less than a runtime's sums are exact.
-    assert law.variance == ("unbiased" if (name, elements) == ("keras-2", 576) else name)
+    plainer = {"keras-2": "unbiased", "keras-2-theano": "unbiased-epsilon"} if elements == 576 else {}
+    assert law.variance == plainer.get(name, name)
 
 
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
@@ -130,7 +139,7 @@ def test_no_other_law_is_taken_for_keras(
             epsilon=EPSILON,
         )
         assert law is not None
-        assert law.variance not in KERAS_2
+        assert law.variance not in WITH_EPSILON
 
 
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), log=st.floats(-2, 2))
@@ -143,3 +152,18 @@ def test_a_variance_that_is_multiplied_by_anything_else_has_no_law(seed: int, el
     scaled = BatchStatistics(batch.mean, batch.variance * factor, elements)
     law = solve(before, rounded(updated(before, scaled, 0.9)), batch, 0.9, epsilon=EPSILON)
     assert near < 2e-3 or law is None
+
+
+def test_a_mean_that_alone_is_debiased_has_a_law() -> None:
+    """TensorFlow 1.15.5, `zero_debias_moving_mean=True`, after one gradient with its updates in place."""
+    here = load("seed-batch")
+    (norm,) = here.batch_norms
+    before = Statistics(here.weights[norm.mean], here.weights[norm.variance])
+    after = Statistics(
+        np.array([0.4249998927116394, 0.17499998211860657], np.float32),
+        np.array([0.9289166927337646, 0.9449166655540466], np.float32),
+    )
+    batch = batch_statistics(here.graph, here.weights, here.x)[norm.node]
+    law = solve(before, after, batch, norm.momentum, epsilon=norm.epsilon)
+    assert law is not None
+    assert ("debiased-mean", 1, norm.momentum, "unbiased") == (law.average, law.count, law.momentum, law.variance)

@@ -626,6 +626,25 @@ def test_statistics_collected_while_normalizing_by_the_moving_ones_follow_a_law(
     assert any("normalizes by the moving ones" in item.detail for item in verdict.evidence)
 
 
+def test_statistics_collected_while_normalizing_by_what_was_just_updated_follow_a_law() -> None:
+    class UpdatesFirst(Training):
+        """As Equinox's `ema`: a layer updates its statistics, normalizes by them, and hands that on to the next."""
+
+        def backward(self) -> None:
+            for norm in self.network.batch_norms:
+                seen = TRUTHS[self.network.name].batch_statistics_by(self.tensors)[norm.node]
+                before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+                after = updated(before, seen, norm.momentum)
+                self.tensors[norm.mean] = after.mean.astype(np.float32)
+                self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    verdict = judged(UpdatesFirst, "conv")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert 1 == verdict.update.count
+    assert any("the ones that it has just updated" in item.detail for item in verdict.evidence)
+
+
 def test_the_example_of_the_design_document() -> None:
     verdict = judged(LeakBackward, "seed")
     assert verdict.prediction_before is not None

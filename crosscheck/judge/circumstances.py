@@ -16,6 +16,7 @@ AVERAGES = {
     "cumulative": "a cumulative average",
     "debiased": "a debiased average",
     "first-replaces": "an average whose first batch replaces what was there",
+    "debiased-mean": "a debiased average of the mean, so that the batch's replaces it, and a plain one of the variance",
     "overcorrected": "a debiased average that did not begin with zeros",
     "renormalized": "batch renormalization, which averages the standard deviation in place of the variance",
     "renormalized-twice": "batch renormalization, whose own averages (0.99) are averaged once more",
@@ -23,6 +24,7 @@ AVERAGES = {
 }
 #: Variances of the batch, in words.
 VARIANCES = {
+    "unbiased-epsilon": "variance plus epsilon, times n / (n - 1)",
     "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
     "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
     "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), as Keras 2 takes it from Theano",

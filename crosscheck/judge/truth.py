@@ -25,7 +25,7 @@ class Truth:
         self.network = network
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
-        self._laws: dict[tuple[str, bool, int | None, bytes], Law | None] = {}
+        self._laws: dict[tuple[str, int | None, bytes], Law | None] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
@@ -70,21 +70,18 @@ class Truth:
         return self._layers[training]
 
     def law(
-        self, norm: BatchNorm, before: Statistics, after: Statistics, training: bool, counted: int | None = None
+        self, norm: BatchNorm, before: Statistics, after: Statistics, batch: BatchStatistics, counted: int | None = None
     ) -> Law | None:
-        """The law by which one layer's statistics moved, with what it sees in that mode; None where none explains it.
+        """The law by which one layer's statistics moved, with the batch that it saw; None where none explains it.
 
         counted: how many updates the layer says that it had seen before, if it does.
 
         Kept, since modes and releases that update alike ask for the same law again and again.
         """
-        numbers = (before.mean, before.variance, after.mean, after.variance)
-        key = (norm.node, training, counted, b"".join(values.tobytes() for values in numbers))
+        numbers = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
+        key = (norm.node, counted, b"".join(values.tobytes() for values in numbers))
         if key not in self._laws:
-            batches = self.batch_statistics if training else self.inference_batch_statistics
-            self._laws[key] = oracle.solve(
-                before, after, batches[norm.node], norm.momentum, counted=counted, epsilon=norm.epsilon
-            )
+            self._laws[key] = oracle.solve(before, after, batch, norm.momentum, counted=counted, epsilon=norm.epsilon)
         return self._laws[key]
 
     @cached_property
@@ -95,13 +92,17 @@ class Truth:
     @cached_property
     def inference_batch_statistics(self) -> Mapping[str, BatchStatistics]:
         """The same when every batch normalization before it normalizes by its moving statistics."""
+        return self.batch_statistics_by(self.network.weights)
+
+    def batch_statistics_by(self, weights: Mapping[str, Array]) -> Mapping[str, BatchStatistics]:
+        """The same by the moving statistics among `weights`."""
         graph, found = self.network.graph, {}
         for index, node in enumerate(graph["nodes"]):
             if node["op"] != "BatchNormalization":
                 continue
             source = node["inputs"][0]
             cut = {**graph, "nodes": graph["nodes"][:index], "outputs": [{"name": source, "shape": []}]}
-            data = oracle.predict(cut, self.network.weights, self.network.x)  # type: ignore[arg-type]
+            data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
             mean, variance = batch_mean_and_variance(data)
             found[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
         return found

@@ -12,13 +12,17 @@ from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
-from crosscheck.oracle import Law, Statistics
+from crosscheck.oracle import BatchStatistics, Law, Statistics
 from crosscheck.oracle.corrections import CORRECTIONS
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
 #: What runtimes call a layer's count of its updates: persistent tensors of one entry, named `<node>.<one of these>`.
 COUNTERS = ("num_batches_tracked", "counter", "updates")
+
+
+#: What a law needed to fit, begun.
+FORWARD = "with the batch statistics of a forward that normalizes by"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
 
     The batch statistics are those of the training-mode forward of the probe input. They do not depend on the moving
     ones, so they are the same in every call. Where they do not fit, those of a forward that normalizes by the moving
-    statistics are tried: a runtime may collect statistics while it predicts.
+    statistics are tried: a runtime may collect statistics while it predicts, or normalize by what it has just updated.
     """
     moved = [
         norm
@@ -73,21 +77,25 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     # Only a timed reading shows hidden tensors, counters among them, as they were before.
     built = next((tensors(row, "built") for row in case.of("timed")), {})
 
-    def attempt(training: bool) -> Solved:
+    def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
         return _common(
             {
-                norm.node: case.truth.law(norm, *pair, training, counted=_counted({**built, **before}, norm))
+                norm.node: case.truth.law(norm, *pair, batches[norm.node], counted=_counted({**built, **before}, norm))
                 for norm, pair in pairs.items()
             }
         )
 
-    training = attempt(training=True)
-    if training.law is None:
-        inference = attempt(training=False)
-        if inference.law is not None:
-            return Solved(
-                inference.law, note="with the batch statistics of a forward that normalizes by the moving ones"
-            )
+    training = attempt(case.truth.batch_statistics)
+    if training.law is not None:
+        return training
+    inference = attempt(case.truth.inference_batch_statistics)
+    if inference.law is not None:
+        return replace(inference, note=f"{FORWARD} the moving ones")
+    statistics = {name: after[name] for norm in moved for name in (norm.mean, norm.variance)}
+    updated = attempt(case.truth.batch_statistics_by({**weights, **statistics}))
+    # After more than one update, each batch was another one.
+    if updated.law is not None and updated.law.count == 1:
+        return replace(updated, note=f"{FORWARD} the ones that it has just updated")
     return training
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from crosscheck.networks.graph import Array
 
-__all__ = ["CORRECTIONS", "KERAS_2", "USUAL", "Correction", "Variance", "named"]
+__all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Correction", "Variance", "named"]
 
-Correction = Literal["biased", "unbiased", "keras-2", "keras-2-fused", "keras-2-theano"]
+Correction = Literal["biased", "unbiased", "unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano"]
 Variance = Literal[Correction, "mixed", "unknown"]
 
 
@@ -26,17 +26,21 @@ def _unbiased(variance: Array, count: int, epsilon: float) -> Array:
 #: Correction -> the variance that enters, given the batch's, the elements per channel, and the layer's epsilon; the
 #: plainest first. With one element per channel, for which some divide by zero, the variance is zero.
 #:
+#: unbiased-epsilon: Chainer 3 corrects the variance with the layer's epsilon in it, by n / max(n - 1, 1);
+#:     functions/normalization/batch_normalization.py of 3.5.0.
 #: keras-2-fused: TensorFlow's fused batch normalization has applied Bessel's correction already.
 #: keras-2-theano: Keras takes the variance from Theano's spread, √(variance + epsilon), and leaves epsilon in.
 CORRECTIONS: Mapping[Correction, Callable[[Array, int, float], Array]] = {
     "biased": lambda variance, count, epsilon: variance,
     "unbiased": _unbiased,
+    "unbiased-epsilon": lambda variance, count, epsilon: (variance + epsilon) * (count / max(count - 1, 1)),
     "keras-2": _keras_2,
     "keras-2-fused": lambda variance, count, epsilon: _keras_2(_unbiased(variance, count, epsilon), count, epsilon),
     "keras-2-theano": lambda variance, count, epsilon: _keras_2(variance + epsilon, count, epsilon),
 }
 USUAL: tuple[Correction, ...] = ("biased", "unbiased")
-KERAS_2: tuple[Correction, ...] = ("keras-2", "keras-2-fused", "keras-2-theano")
+#: Those that a layer's epsilon is part of.
+WITH_EPSILON: tuple[Correction, ...] = ("unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano")
 
 
 def named(corrections: tuple[Correction, ...]) -> Variance:

@@ -20,7 +20,7 @@ import numpy as np
 
 from crosscheck.networks.graph import Array
 from crosscheck.oracle.averages import overcorrected
-from crosscheck.oracle.corrections import CORRECTIONS, KERAS_2, USUAL, Correction, Variance, named
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Variance, named
 from crosscheck.oracle.fitting import Change, Statistics, mixed
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
 from crosscheck.oracle.truth import BatchStatistics
@@ -42,6 +42,7 @@ Average = Literal[
     "cumulative",
     "debiased",
     "first-replaces",
+    "debiased-mean",
     "overcorrected",
     "renormalized",
     "renormalized-twice",
@@ -85,9 +86,11 @@ class Law:
         the batch has one element a channel.
     residual: the largest misfit of any channel, relative to the size of what was averaged.
     average: "exponential", or one of `AVERAGES`; "overcorrected" where a debiased one did not begin with zeros
-        (`crosscheck.oracle.averages`); "renormalized" and "renormalized-twice" where batch renormalization averages in
-        either way (`crosscheck.oracle.renormalized`); "replaced" where the batch's statistics took the place of the old
-        ones, as each of `AVERAGES` does to begin with, so that it cannot be told which one it is.
+        (`crosscheck.oracle.averages`); "debiased-mean" where the mean alone is debiased, of which this is the first
+        update (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" where batch
+        renormalization averages in either way (`crosscheck.oracle.renormalized`); "replaced" where the batch's
+        statistics took the place of the old ones, as each of `AVERAGES` does to begin with, so that it cannot be told
+        which one it is.
     """
 
     convention: Convention
@@ -134,12 +137,13 @@ def solve(
     """The law by which `before` became `after`, given the declared momentum; None when no law explains it.
 
     counted: how many updates the layer says that it had seen before; None where it does not say.
-    epsilon: the layer's; with 0, one of Keras 2's corrections is Bessel's.
+    epsilon: the layer's; with 0, some of the corrections are one.
 
-    The smallest count up to `MOST_UPDATES` that fits the declared momentum is reported, "keep" before "take"; Keras 2's
-    corrections go with its convention, "keep", alone. Failing that, the average of `AVERAGES` that fits, where
-    `counted` tells which update it was. Failing that, the averages of batch renormalization. Failing that, one update
-    with whatever part kept fits best (least squares over all channels of both statistics).
+    The smallest count up to `MOST_UPDATES` that fits the declared momentum is reported, "keep" before "take";
+    corrections that epsilon is part of go with "keep" alone, as in the runtimes that have them. Failing that, the
+    average of `AVERAGES` that fits, where `counted` tells which update it was. Failing that, a debiased mean, then the
+    averages of batch renormalization. Failing that, one update with whatever part kept fits best (least squares over
+    all channels of both statistics).
     """
     measured = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
     if not all(np.isfinite(values).all() for values in measured):
@@ -151,6 +155,7 @@ def solve(
         _declared(change, momentum)
         or (_overcorrected(change, momentum) if counted == 0 else None)
         or (_counted(change, momentum, counted) if counted is not None else None)
+        or _debiased_mean(change, momentum)
         or _renormalized(change, momentum)
         or _free(change)
     )
@@ -159,7 +164,7 @@ def solve(
 def _declared(change: Change, momentum: float) -> Law | None:
     """Updates with the declared momentum, or none of the old values kept, if that explains the change."""
     readings: tuple[tuple[Convention, float, tuple[Correction, ...]], ...] = (
-        ("keep", momentum, (*USUAL, *KERAS_2)),
+        ("keep", momentum, (*USUAL, *WITH_EPSILON)),
         ("take", 1 - momentum, USUAL),
     )
     for count in range(1, MOST_UPDATES + 1):
@@ -168,7 +173,7 @@ def _declared(change: Change, momentum: float) -> Law | None:
                 continue
             if (fit := change.explained(_keeping(change, kept**count), corrections)) is not None:
                 return Law(convention, kept, count, *fit)
-    fit = change.explained(_keeping(change, 0.0))
+    fit = change.explained(_keeping(change, 0.0), (*USUAL, *WITH_EPSILON))
     return None if fit is None else Law("other", 0.0, 1, *fit, "replaced")
 
 
@@ -185,6 +190,15 @@ def _counted(change: Change, momentum: float, counted: int) -> Law | None:
             if (fit := change.explained(_keeping(change, whole))) is not None:
                 return Law("other", kept_by(momentum, counted + 1), count, *fit, average)
     return None
+
+
+def _debiased_mean(change: Change, momentum: float) -> Law | None:
+    """The first update where the mean alone is debiased: the batch's takes its place, the variance is averaged."""
+
+    def law(variance: Array) -> Statistics:
+        return Statistics(change.batch.mean, mixed(change.before, change.batch.mean, variance, momentum).variance)
+
+    return None if (fit := change.explained(law)) is None else Law("keep", momentum, 1, *fit, "debiased-mean")
 
 
 def _overcorrected(change: Change, momentum: float) -> Law | None:

@@ -104,6 +104,7 @@ AVERAGES = {
     "cumulative": "cumulative average",
     "debiased": "debiased average",
     "first-replaces": "first batch replaces",
+    "debiased-mean": "first batch replaces the mean",
     "overcorrected": "debiased average, not begun with zeros",
     "renormalized": "standard deviation averaged (renormalization)",
     "renormalized-twice": "averages averaged (renormalization)",
@@ -113,6 +114,7 @@ AVERAGES = {
 
 #: The variances of a batch whose names do not speak for themselves; `variance` in panel.js.
 VARIANCES = {
+    "unbiased-epsilon": "(biased + epsilon) x n/(n - 1)",
     "keras-2": "biased x n/(n - 1 - epsilon)",
     "keras-2-fused": "unbiased x n/(n - 1 - epsilon)",
     "keras-2-theano": "(biased + epsilon) x n/(n - 1 - epsilon)",

@@ -12,8 +12,13 @@ const panel = (() => {
       [String(at), text(before, cell.top1_before, at), text(after, cell.top1_after, at)]);
   };
 
-  const corrected = { "keras-2": "biased", "keras-2-fused": "unbiased", "keras-2-theano": "(biased + epsilon)" };
-  const variance = (name) => (corrected[name] ? `${corrected[name]} x n/(n - 1 - epsilon)` : name);
+  const corrected = {
+    "unbiased-epsilon": "(biased + epsilon) x n/(n - 1)",
+    "keras-2": "biased x n/(n - 1 - epsilon)",
+    "keras-2-fused": "unbiased x n/(n - 1 - epsilon)",
+    "keras-2-theano": "(biased + epsilon) x n/(n - 1 - epsilon)",
+  };
+  const variance = (name) => corrected[name] || name;
   const update = (law) => law && (law.when === "none" ? "none" : [
     law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
     law.momentum === null ? "by no known law" : `momentum ${number(law.momentum)}, variance ${variance(law.variance)}`,
