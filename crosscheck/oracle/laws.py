@@ -187,7 +187,7 @@ def _counted(change: Change, momentum: float, counted: int) -> Law | None:
         whole = 1.0
         for count in range(1, MOST_UPDATES + 1):
             whole *= kept_by(momentum, counted + count)
-            if (fit := change.explained(_keeping(change, whole))) is not None:
+            if (fit := change.explained(_keeping(change, whole), (*USUAL, *WITH_EPSILON))) is not None:
                 return Law("other", kept_by(momentum, counted + 1), count, *fit, average)
     return None
 
