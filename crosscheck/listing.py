@@ -98,9 +98,8 @@ def _list_networks(console: Console, wanted: Sequence[str]) -> None:
 
 
 def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
-    table = _table(
-        "scenario", "modes that ask", "networks", "by default", "with --all", "of variants", "question and steps"
-    )
+    columns = "by default", "newest, with --all", "older, other modes, with --all", "of variants"
+    table = _table("scenario", "modes that ask", "networks", *columns, "question and steps")
     for scenario, facts in SCENARIOS.items():
         suiting = "with held-out images" if facts.needs_labels else "all"
         asks = " or ".join(sorted(asked.value for asked in facts.asks))
@@ -110,6 +109,7 @@ def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
             suiting,
             ", ".join(sorted(facts.default_networks)),
             ", ".join(sorted(facts.all_networks)) if facts.all_networks is not None else suiting,
+            ", ".join(sorted(facts.further_networks)),
             ", ".join(sorted(facts.variant_networks)),
             f"{facts.question}\n[dim]{facts.steps}[/dim]",
         )

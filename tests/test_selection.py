@@ -1,14 +1,16 @@
-"""Words of the command line -> releases."""
+"""Words of the command line -> releases; and what they are asked about."""
 
 from __future__ import annotations
 
 import pytest
 
+from crosscheck.cells import Scenario
 from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Wanted, expand
-from crosscheck.matrix.selection import matching, targets
-from crosscheck.networks import load
-from crosscheck.runtimes.catalog import catalog
+from crosscheck.matrix.scenarios import SCENARIOS
+from crosscheck.matrix.selection import Target, matching, targets
+from crosscheck.networks import load, names
+from crosscheck.runtimes.catalog import Runtime, catalog
 
 
 def selected(*words: str, everything: bool = False) -> list[str]:
@@ -85,13 +87,44 @@ def test_globs() -> None:
         matching(["sead"], ["conv", "seed"], "network")
 
 
-def test_the_default_matrix_asks_slow_runtimes_about_small_networks_alone() -> None:
+def asked(target: Target, wanted: Wanted, *, scenario: Scenario, default: bool = True) -> set[str]:
+    """The networks that the target's modes are asked about, either the default ones or the others."""
+    networks = [load(name) for name in names()]
+    return {
+        planned.cell.network
+        for planned in expand([target], networks, wanted)
+        if planned.cell.scenario is scenario and planned.mode.default is default
+    }
+
+
+def test_slow_runtimes_are_asked_about_small_networks_alone_unless_others_are_named() -> None:
     (target,) = targets(["tinygrad"], catalog(), everything=False)
-    networks = [load(name) for name in ("seed", "seed-batch", "conv")]
+    assert {"seed", "seed-batch"} == asked(target, Wanted(), scenario=Scenario.GRADIENT)
+    assert {"seed", "seed-batch"} == asked(target, Wanted(everything=True), scenario=Scenario.GRADIENT)
+    assert set(names()) == asked(target, Wanted(networks=["*"]), scenario=Scenario.GRADIENT)
 
-    def asked(wanted: Wanted) -> set[str]:
-        return {planned.cell.network for planned in expand([target], networks, wanted)}
 
-    assert {"seed", "seed-batch"} == asked(Wanted())
-    assert {"seed", "seed-batch", "conv"} == asked(Wanted(everything=True))
-    assert {"seed", "seed-batch", "conv"} == asked(Wanted(networks=["*"]))
+def test_all_goes_one_step_from_the_default_matrix_along_each_axis() -> None:
+    everything, gradient = Wanted(everything=True), Scenario.GRADIENT
+    usual, networks = SCENARIOS[gradient].default_networks, set(names())
+    older, newest = (targets([f"mxnet@{release}"], catalog(), everything=False)[0] for release in ("1.3.1", "1.9.1"))
+    assert asked(newest, everything, scenario=gradient) == networks
+    assert asked(newest, everything, scenario=gradient, default=False) == usual
+    assert asked(older, everything, scenario=gradient) == usual
+    assert {"seed-batch"} == asked(older, everything, scenario=gradient, default=False)
+    assert asked(older, Wanted(everything=True, networks=["*"]), scenario=gradient, default=False) == networks
+
+
+def test_all_asks_variants_of_older_releases_in_the_modes_that_they_name() -> None:
+    (variant,) = targets(["mxnet@1.3.1+imported"], catalog(), everything=False)
+    everything, usual = Wanted(everything=True), SCENARIOS[Scenario.GRADIENT].variant_networks
+    assert asked(variant, everything, scenario=Scenario.GRADIENT) == usual
+    assert {"seed-batch"} == asked(variant, everything, scenario=Scenario.GRADIENT, default=False)
+    assert not asked(variant, everything, scenario=Scenario.ORDER, default=False)
+
+
+@pytest.mark.parametrize("runtime", catalog().values(), ids=lambda runtime: runtime.name)
+def test_what_a_runtime_is_spared_exists(runtime: Runtime) -> None:
+    known = {*SCENARIOS, *names()}
+    assert known.issuperset(runtime.only_when_named)
+    assert known.issuperset(runtime.default_networks)

@@ -108,12 +108,30 @@ def _suits(
         return False
     if wanted.scenarios or wanted.networks:
         return True
-    if target.variant.name != "plain":
-        return network.name in facts.variant_networks
-    if wanted.everything:
-        return facts.all_networks is None or network.name in facts.all_networks
-    own = target.runtime.default_networks
-    return network.name in facts.default_networks and (not own or network.name in own)
+    if network.name in target.runtime.only_when_named:
+        return False
+    if not wanted.everything:
+        own = target.runtime.default_networks
+        return network.name in _usual(facts, target) and (not own or network.name in own)
+    networks = _networks_of_all(facts, mode, target)
+    return networks is None or network.name in networks
+
+
+def _usual(facts: ScenarioFacts, target: Target) -> frozenset[str]:
+    return facts.default_networks if target.variant.name == "plain" else facts.variant_networks
+
+
+def _networks_of_all(facts: ScenarioFacts, mode: Mode, target: Target) -> frozenset[str] | None:
+    """What `--all` asks about; None: every network.
+
+    Not the product of releases, modes and networks, which is many times as long and tells hardly more: it goes one step
+    from the default matrix along each of the three.
+    """
+    newest = target.release == target.runtime.releases[-1]
+    if newest and mode.default and target.variant.name == "plain":
+        return facts.all_networks
+    usual = _usual(facts, target)
+    return usual if newest or mode.default or not usual else facts.further_networks
 
 
 def planned_cell(

@@ -76,6 +76,8 @@ class Network(NamedTuple):
         attributes then, and `weights` is empty.
     batch: number of rows of the probe input, for runtimes that bind shapes ahead of time.
     scratch: a folder of this trial's own, for runtimes that must read files.
+    kept: a folder that the trials of one release share, for what takes long to make of a file and is the same in each:
+        what a compiler wrote, under a name that its whole input went into.
     """
 
     graph: Mapping[str, Any]
@@ -83,6 +85,7 @@ class Network(NamedTuple):
     onnx: Mapping[str, str]
     batch: int
     scratch: str
+    kept: str
 
 
 class Adapter:

@@ -40,8 +40,9 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     out = request["out"]
     mode = next(mode for mode in adapter.modes if mode.name == request["mode"])
     recorder = Recorder(out)
-    readout = material.readout and material.readout._replace(scratch=out)
-    trial = Trial(adapter, recorder, mode, material.network._replace(scratch=out), material.inputs, readout)
+    places = {"scratch": out, "kept": os.path.dirname(out)}
+    readout = material.readout and material.readout._replace(**places)
+    trial = Trial(adapter, recorder, mode, material.network._replace(**places), material.inputs, readout)
     start, start_cpu = time.perf_counter(), time.process_time()
     status = "ok"
     reason: Optional[str] = None
@@ -87,13 +88,13 @@ def write_end(out: str, end: Dict[str, Any]) -> None:
 
 
 def load_network(folder: str) -> Network:
-    """The network in `folder`; its scratch folder is the trial's to fill in."""
+    """The network in `folder`; its scratch folder and the one beside it are the trial's to fill in."""
     with open(os.path.join(folder, "graph.json")) as file:
         graph = json.load(file)
     forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
     batch = len(load_arrays(os.path.join(folder, "inputs.npz"))["x"])
     weights = load_arrays(os.path.join(folder, "weights.npz"))
-    return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="")
+    return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="", kept="")
 
 
 def load_arrays(path: str) -> Dict[str, Array]:

@@ -7,7 +7,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
     default_call = "gluon.train.default" # the mode that users get who say nothing about modes
-    only_when_named = ["twenty"]         # scenarios that take too long here for what they could show
+    only_when_named = ["twenty", "conv"] # scenarios and networks that take too long here for what they could show
     default_networks = ["seed"]          # likewise: networks that the default matrix keeps to; without: the usual
     registry = "npm"                     # where the package lies; PyPI, if not said
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter

@@ -319,7 +319,8 @@ def _end(
     lines = [
         *(["stderr_to_file()"] if prints else []),
         f"inputs = {data.inputs}",
-        f'network = Network(GRAPH, {data.weights}, {data.files}, len(inputs["x"]), tempfile.mkdtemp())',
+        "folder = tempfile.mkdtemp()",
+        f'network = Network(GRAPH, {data.weights}, {data.files}, len(inputs["x"]), folder, folder)',
     ]
     if more is not None:
         lines.append(f"readout = network._replace(graph=READOUT_GRAPH, weights={more.weights}, onnx={more.files})")

@@ -1,5 +1,6 @@
 """IREE on the CPU: ONNX files through its importer (torch-mlir) and its compiler, run by its runtime."""
 
+import hashlib
 import os
 from typing import Any, Callable, Dict, List, Optional
 
@@ -91,7 +92,7 @@ class IREE(FormAdapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Model:
         """One compiled module a form; what the user feeds with every call lies on the device."""
-        self.scratch = network.scratch
+        self.scratch, self.kept = network.scratch, network.kept
         self.device = self.runtime.get_device("local-sync")
         model = FormAdapter.build(self, network, mode, shares)
         return model._replace(fed={name: self.tensor(value) for name, value in model.fed.items()})
@@ -115,13 +116,25 @@ class IREE(FormAdapter):
         self.importer.main(self.importer.parse_arguments(words))
         with open(text) as file:
             source = file.read()
-        # As a string, because diagnostics name the file, and this one lies elsewhere in every trial.
-        binary = self.compiler.compile_str(
-            source,
-            target_backends=["llvm-cpu"],
-            extra_args=["--iree-llvmcpu-target-cpu=host", "--mlir-disable-threading"],
-        )
-        return self.runtime.load_vm_flatbuffer(binary, driver="local-sync")
+        return self.runtime.load_vm_flatbuffer(self._compiled(source), driver="local-sync")
+
+    def _compiled(self, source: str) -> bytes:
+        """What the compiler makes of a module's text. It is asked once a text, which takes it a second or more."""
+        name = hashlib.sha256(source.encode()).hexdigest() + ".vmfb"
+        place = os.path.join(self.kept, name)
+        if not os.path.exists(place):
+            # As a string, because diagnostics name the file, and this one lies elsewhere in every trial.
+            binary = self.compiler.compile_str(
+                source,
+                target_backends=["llvm-cpu"],
+                extra_args=["--iree-llvmcpu-target-cpu=host", "--mlir-disable-threading"],
+            )
+            unfinished = os.path.join(self.scratch, name)
+            with open(unfinished, "wb") as file:
+                file.write(binary)
+            os.replace(unfinished, place)
+        with open(place, "rb") as file:
+            return file.read()
 
     def tensor(self, x: Array) -> Tensor:
         """An array on the device."""

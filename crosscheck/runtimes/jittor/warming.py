@@ -59,4 +59,4 @@ def chain(layers: Sequence[Layer], shape: Sequence[int]) -> Network:
         "outputs": [{"name": "value{}".format(len(layers)), "shape": ["N"]}],
         "nodes": nodes,
     }
-    return Network(graph=graph, weights=weights, onnx={}, batch=2, scratch="")
+    return Network(graph=graph, weights=weights, onnx={}, batch=2, scratch="", kept="")

@@ -1,5 +1,7 @@
 """ncnn on the CPU: an ONNX file goes through pnnx, its converter, and a mode is the form of the file."""
 
+import contextlib
+import hashlib
 import importlib.util
 import os
 import re
@@ -90,6 +92,7 @@ class NCNN(FormAdapter):
     def build(self, network: Network, mode: str, shares: Optional[Any] = None) -> Model:
         """Remember the order of a file's inputs, which pnnx numbers: x, fed statistics, cotangent."""
         os.chdir(network.scratch)
+        self.kept = network.kept
         self.order = [network.graph["inputs"][0]["name"], *network.weights]
         self.order.append(network.graph["outputs"][0]["name"] + ".cotangent")
         return super(NCNN, self).build(network, mode, shares)
@@ -138,14 +141,8 @@ class NCNN(FormAdapter):
         return self.ncnn.Mat(np.ascontiguousarray(array), batch_index=0).clone()
 
     def program(self, path: str, shapes: Tuple[Tuple[int, ...], ...]) -> Program:
-        """Have pnnx convert the file for these shapes, and load what it wrote."""
-        stem = "{}_{}".format(os.path.basename(path)[: -len(".onnx")], len(shapes[0])).replace("-", "_")
-        shutil.copyfile(path, stem + ".onnx")  # pnnx writes beside what it reads
-        sizes = ",".join("[{}]".format(",".join(map(str, shape))) for shape in shapes)
-        with printed() as said:
-            code = subprocess.call([self.pnnx, stem + ".onnx", "inputshape=" + sizes, "fp16=0"])
-        if code or not os.path.exists(stem + ".ncnn.param"):
-            raise RuntimeError("pnnx ended with {}. It said: {}".format(code, str(said)[-1000:]))
+        """Load what pnnx made of the file for these shapes."""
+        folder = self.converted(path, ",".join("[{}]".format(",".join(map(str, shape))) for shape in shapes))
         net = self.ncnn.Net()
         options = net.opt
         options.num_threads = 1
@@ -153,13 +150,29 @@ class NCNN(FormAdapter):
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         options.use_bf16_storage = False
         with printed() as said:
-            for load, file in ((net.load_param, stem + ".ncnn.param"), (net.load_model, stem + ".ncnn.bin")):
-                code = load(file)
+            for load, file in ((net.load_param, "net.ncnn.param"), (net.load_model, "net.ncnn.bin")):
+                code = load(os.path.join(folder, file))
                 if code:
                     raise RuntimeError("{} returned {}. ncnn said: {}".format(load.__name__, code, said))
-        with open(stem + "_ncnn.py") as example:
+        with open(os.path.join(folder, "net_ncnn.py")) as example:
             script = example.read()
         return Program(net, taken_in(script, r"ex\.input\(.*"), taken_in(script, r"out\.append\(.*"))
+
+    def converted(self, path: str, sizes: str) -> str:
+        """The folder in which pnnx left what it made of the file. It is asked once a file and sizes."""
+        with open(path, "rb") as file:
+            name = hashlib.sha256(file.read() + sizes.encode()).hexdigest()
+        place = os.path.join(self.kept, name)
+        if not os.path.exists(place):
+            os.mkdir(name)
+            shutil.copyfile(path, os.path.join(name, "net.onnx"))  # pnnx writes beside what it reads
+            with printed() as said:
+                code = subprocess.call([self.pnnx, "net.onnx", "inputshape=" + sizes, "fp16=0"], cwd=name)
+            if code or not os.path.exists(os.path.join(name, "net.ncnn.param")):
+                raise RuntimeError("pnnx ended with {}. It said: {}".format(code, str(said)[-1000:]))
+            with contextlib.suppress(OSError):  # another trial was faster
+                os.rename(name, place)
+        return place
 
 
 def taken_in(script: str, pattern: str) -> List[bool]:

@@ -61,7 +61,7 @@ class Torch(TableAdapter):
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """The network in torch's own layers."""
         # Compilers keep what they made in the user's folder of temporary files, unless they are told of another one.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(network.scratch, "inductor"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(network.kept, "inductor"))
         return networks.build(self.torch, network, shares, ASKED[mode].norm)
 
     def tensor(self, x: Array) -> Tensor:
