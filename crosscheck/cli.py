@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--all",
         action="store_true",
         dest="everything",
-        help="every release, variant, mode, network and scenario of what was named",
+        help="every release, variant, mode and scenario of what was named; add --network '*' for every network in each",
     )
     run.add_argument(
         "--network",
@@ -101,7 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
     run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
     run.add_argument(
-        "--trials", type=int, default=2, metavar="N", help="trials of each cell's first reading (default 2)"
+        "--trials",
+        type=int,
+        default=2,
+        metavar="N",
+        help="trials of each cell's first reading (default 2; with --all one for releases that are neither "
+        "the newest nor part of the default matrix)",
     )
     run.add_argument("--jobs", type=int, default=None, metavar="N", help="trials side by side (default: one a core)")
     run.add_argument(

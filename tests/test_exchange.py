@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -258,3 +259,13 @@ def test_a_file_keeps_its_own_names() -> None:
     ]
     assert [] == foreign_operators(network.model)
     assert network.digest != source.digest
+
+
+def test_a_reader_that_is_spared_a_network_is_spared_its_files(runtimes: dict[str, Runtime], tmp_path: Path) -> None:
+    spared = {**runtimes, "careless": dataclasses.replace(runtimes["careless"], only_when_named=("conv",))}
+    asked = Job(["toy@1.8.0", "careless@1.8.0"], modes=["export.*", "file"], out=tmp_path)
+    run(asked, SilentProgress(), spared)
+    assert {"toy"} == {cell["runtime"] for cell in read_cells(tmp_path).values() if ".from." in cell["network"]}
+    run(dataclasses.replace(asked, networks=["conv"]), SilentProgress(), spared)
+    readers = {cell["runtime"] for cell in read_cells(tmp_path).values() if ".from." in cell["network"]}
+    assert {"toy", "careless"} == readers

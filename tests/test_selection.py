@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crosscheck.cells import Scenario
+from crosscheck.cells import Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Wanted, expand
 from crosscheck.matrix.scenarios import SCENARIOS
@@ -115,12 +115,31 @@ def test_all_goes_one_step_from_the_default_matrix_along_each_axis() -> None:
     assert asked(older, Wanted(everything=True, networks=["*"]), scenario=gradient, default=False) == networks
 
 
-def test_all_asks_variants_of_older_releases_in_the_modes_that_they_name() -> None:
-    (variant,) = targets(["mxnet@1.3.1+imported"], catalog(), everything=False)
-    everything, usual = Wanted(everything=True), SCENARIOS[Scenario.GRADIENT].variant_networks
-    assert asked(variant, everything, scenario=Scenario.GRADIENT) == usual
-    assert {"seed-batch"} == asked(variant, everything, scenario=Scenario.GRADIENT, default=False)
-    assert not asked(variant, everything, scenario=Scenario.ORDER, default=False)
+def test_all_asks_older_releases_and_their_variants_for_less() -> None:
+    words = "mxnet@1.4.1", "mxnet@1.4.1+mkl", "mxnet@1.9.1+mkldnn-off"
+    plain, older, newest = (targets([word], catalog(), everything=False)[0] for word in words)
+    everything, gradient = Wanted(everything=True), Scenario.GRADIENT
+    assert asked(newest, everything, scenario=gradient) == SCENARIOS[gradient].variant_networks
+    assert {"seed-batch"} == asked(older, everything, scenario=gradient)
+    assert not asked(older, everything, scenario=Scenario.ORDER)
+    assert not asked(plain, everything, scenario=Scenario.TWENTY)
+
+    def repeats(target: Target) -> set[int]:
+        planned = expand([target], [load("seed"), load("seed-batch")], everything)
+        return {trial.repeat for cell in planned for trial in cell.trials}
+
+    assert {0} == repeats(plain) == repeats(older)
+    assert {0, 1} == repeats(newest)
+
+
+def test_all_has_every_trial_of_the_default_matrix() -> None:
+    networks = [load(name) for name in names()]
+
+    def trials(everything: bool) -> set[Trial]:
+        planned = expand(targets([], catalog(), everything), networks, Wanted(everything=everything))
+        return {trial for cell in planned for trial in cell.trials}
+
+    assert trials(everything=False) < trials(everything=True)
 
 
 @pytest.mark.parametrize("runtime", catalog().values(), ids=lambda runtime: runtime.name)

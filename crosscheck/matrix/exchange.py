@@ -25,6 +25,8 @@ from crosscheck.networks.files import GRADIENT, digest_of, file_gradient, writte
 
 __all__ = ["Exchange", "exchange"]
 
+#: In a file's name, between the network that was exported and the runtime that wrote it.
+FROM = ".from."
 #: Under which keys a trial records files.
 PREFIX = "file/"
 #: The scenario in which a reader is asked for what its mode asks for.
@@ -84,7 +86,7 @@ def exchange(
 def _collect(found: Exchange, planned: Planned, content: bytes | None) -> None:
     if content is None:
         return
-    name = f"{planned.network.name}.from.{planned.cell.runtime}.{digest_of(content)}"
+    name = f"{planned.network.name}{FROM}{planned.cell.runtime}.{digest_of(content)}"
     try:
         known = found.exporters.get(name)
         network = found.files[known[0].cell.id] if known else written_network(content, name, planned.network)
@@ -131,6 +133,9 @@ def _readers(targets: Sequence[Target]) -> list[Target]:
 
 def _cells(target: Target, network: Network, wanted: Wanted) -> Iterator[Planned]:
     """One trial a reading: that trials agree is seen where the same release is asked about networks of crosscheck's."""
+    origin, _, _ = network.name.partition(FROM)
+    if origin in target.runtime.only_when_named and not wanted.networks:
+        return
     for mode in target.runtime.modes:
         if not reads_files(mode) or not mode_wanted(mode, target, wanted):
             continue

@@ -61,7 +61,7 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
         for readings in [SCENARIOS[Scenario(scenario)].readings]
-        for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, wanted.trials)]
+        for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, _times(target, wanted))]
     ]
     if not planned:
         raise UsageError(
@@ -127,11 +127,24 @@ def _networks_of_all(facts: ScenarioFacts, mode: Mode, target: Target) -> frozen
     Not the product of releases, modes and networks, which is many times as long and tells hardly more: it goes one step
     from the default matrix along each of the three.
     """
-    newest = target.release == target.runtime.releases[-1]
-    if newest and mode.default and target.variant.name == "plain":
-        return facts.all_networks
-    usual = _usual(facts, target)
-    return usual if newest or mode.default or not usual else facts.further_networks
+    usual, plain = _usual(facts, target), target.variant.name == "plain"
+    if _newest(target):
+        return facts.all_networks if plain and mode.default else usual
+    if mode.default and (target.variant.default or (plain and facts.further_networks)):
+        return usual
+    return facts.further_networks if usual else usual
+
+
+def _newest(target: Target) -> bool:
+    return target.release == target.runtime.releases[-1]
+
+
+def _times(target: Target, wanted: Wanted) -> int:
+    """How often the first reading is taken. With `--all`, only the newest release and the default matrix repeat it.
+
+    What does not agree with itself shows in the other readings too, and is repeated then.
+    """
+    return 1 if wanted.everything and not (_newest(target) or target.variant.default) else wanted.trials
 
 
 def planned_cell(

@@ -34,8 +34,9 @@ class ScenarioFacts:
     readings: tuple[str, ...]
     #: The networks of the default matrix.
     default_networks: frozenset[str]
-    #: With `--all`, the networks that older releases are asked about in modes which are not their default ones: enough
-    #: to tell since when and until when. Whatever is measured, `--network` takes any network that suits.
+    #: With `--all`, the networks that older releases are asked about in modes which are not their default ones, and in
+    #: variants: enough to tell since when and until when. None: the scenario tells what a leak does, not whether there
+    #: is one, and only the newest release and those of the default matrix are asked. `--network` takes what suits.
     further_networks: frozenset[str] = frozenset()
     #: With `--all`, the networks that the newest release is asked about in its default modes; None: all of them.
     all_networks: frozenset[str] | None = None
