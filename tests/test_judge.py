@@ -1008,3 +1008,12 @@ def test_relative_error_takes_its_scale_from_the_closed_form_unless_that_vanishe
 @given(st.lists(st.floats(width=32), min_size=1, max_size=5))
 def test_every_array_is_the_same_as_itself(values: list[float]) -> None:
     assert same(np.array(values, np.float32), np.array(values, np.float32))
+
+
+def test_statistics_by_a_negative_variance_are_not_finite_and_nobody_is_warned() -> None:
+    truth, network = TRUTHS["conv"], NETWORKS["conv"]
+    first, second = network.batch_norms[:2]
+    weights = {**network.weights, first.variance: -np.ones_like(network.weights[first.variance])}
+    found = truth.batch_statistics_by(weights)
+    assert np.isfinite(found[first.node].mean).all()
+    assert not np.isfinite(found[second.node].mean).any()

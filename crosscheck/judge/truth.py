@@ -95,15 +95,16 @@ class Truth:
         return self.batch_statistics_by(self.network.weights)
 
     def batch_statistics_by(self, weights: Mapping[str, Array]) -> Mapping[str, BatchStatistics]:
-        """The same by the moving statistics among `weights`."""
+        """The same by the moving statistics among `weights`; where those have no root, what follows is not finite."""
         graph, found = self.network.graph, {}
         for index, node in enumerate(graph["nodes"]):
             if node["op"] != "BatchNormalization":
                 continue
             source = node["inputs"][0]
             cut = {**graph, "nodes": graph["nodes"][:index], "outputs": [{"name": source, "shape": []}]}
-            data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
-            mean, variance = batch_mean_and_variance(data)
+            with np.errstate(all="ignore"):
+                data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
+                mean, variance = batch_mean_and_variance(data)
             found[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
         return found
 
