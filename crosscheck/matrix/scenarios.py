@@ -35,7 +35,7 @@ class ScenarioFacts:
     #: The networks of the default matrix.
     default_networks: frozenset[str]
     #: With `--all`, the networks that older releases are asked about in modes which are not their default ones, and in
-    #: variants: enough to tell since when and until when. None: the scenario tells what a leak does, not whether there
+    #: variants: enough to tell since when and until when. Empty: the scenario tells what a leak does, not whether there
     #: is one, and only the newest release and those of the default matrix are asked. `--network` takes what suits.
     further_networks: frozenset[str] = frozenset()
     #: With `--all`, the networks that the newest release is asked about in its default modes; None: all of them.

@@ -164,14 +164,16 @@ class NCNN(FormAdapter):
             name = hashlib.sha256(file.read() + sizes.encode()).hexdigest()
         place = os.path.join(self.kept, name)
         if not os.path.exists(place):
-            os.mkdir(name)
-            shutil.copyfile(path, os.path.join(name, "net.onnx"))  # pnnx writes beside what it reads
+            # Under another name until it is whole: the two folders may be one, and pnnx may fail and be asked again.
+            unfinished = name + ".unfinished"
+            os.makedirs(unfinished, exist_ok=True)
+            shutil.copyfile(path, os.path.join(unfinished, "net.onnx"))  # pnnx writes beside what it reads
             with printed() as said:
-                code = subprocess.call([self.pnnx, "net.onnx", "inputshape=" + sizes, "fp16=0"], cwd=name)
-            if code or not os.path.exists(os.path.join(name, "net.ncnn.param")):
+                code = subprocess.call([self.pnnx, "net.onnx", "inputshape=" + sizes, "fp16=0"], cwd=unfinished)
+            if code or not os.path.exists(os.path.join(unfinished, "net.ncnn.param")):
                 raise RuntimeError("pnnx ended with {}. It said: {}".format(code, str(said)[-1000:]))
             with contextlib.suppress(OSError):  # another trial was faster
-                os.rename(name, place)
+                os.rename(unfinished, place)
         return place
 
 
