@@ -17,7 +17,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.matrix.engine import Progress, Settings, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
-from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, reads_files
+from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, reads_files, spared
 from crosscheck.matrix.scenarios import LAYERS
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
@@ -134,7 +134,7 @@ def _readers(targets: Sequence[Target]) -> list[Target]:
 def _cells(target: Target, network: Network, wanted: Wanted) -> Iterator[Planned]:
     """One trial a reading: that trials agree is seen where the same release is asked about networks of crosscheck's."""
     origin, _, _ = network.name.partition(FROM)
-    if origin in target.runtime.only_when_named and not wanted.networks:
+    if spared(target, origin, wanted):
         return
     for mode in target.runtime.modes:
         if not reads_files(mode) or not mode_wanted(mode, target, wanted):

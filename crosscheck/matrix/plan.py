@@ -15,7 +15,7 @@ from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
 from crosscheck.probe.adapter import Mode
 from crosscheck.runtimes.catalog import variant_has
 
-__all__ = ["Planned", "Wanted", "expand", "forms_for", "mode_wanted", "planned_cell", "reads_files"]
+__all__ = ["Planned", "Wanted", "expand", "forms_for", "mode_wanted", "planned_cell", "reads_files", "spared"]
 
 #: Every form and dialect in which a network can be written as an ONNX file.
 WRITTEN = FORMS.keys() | DIALECTS.keys()
@@ -97,6 +97,11 @@ def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
     return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
 
 
+def spared(target: Target, network: str, wanted: Wanted) -> bool:
+    """Whether the network takes too long in this runtime to be asked about, and nobody named networks or scenarios."""
+    return network in target.runtime.only_when_named and not (wanted.scenarios or wanted.networks)
+
+
 def _suits(
     facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
 ) -> bool:
@@ -108,7 +113,7 @@ def _suits(
         return False
     if wanted.scenarios or wanted.networks:
         return True
-    if network.name in target.runtime.only_when_named:
+    if spared(target, network.name, wanted):
         return False
     if not wanted.everything:
         own = target.runtime.default_networks
