@@ -63,7 +63,7 @@ class Asks(StrEnum):
 
 
 class Scenario(StrEnum):
-    """A fixed sequence of steps; `crosscheck.matrix.scenarios` says what each is for."""
+    """A fixed sequence of steps; `crosscheck.scenarios.facts` says what each is for."""
 
     GRADIENT = "gradient"
     PREDICT_ONLY = "predict-only"

@@ -30,12 +30,12 @@ from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measur
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
-from crosscheck.matrix.scenarios import SCENARIOS
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
@@ -282,11 +282,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
                     for release in runtime.releases  # the oldest first
                     if any(target.release is release for target in selected)
                 ],
-                "modes": [
-                    mode._asdict() | {"contract": mode.contract._asdict()}
-                    for mode in runtime.modes
-                    if mode.name in asked
-                ],
+                "modes": [mode.record() for mode in runtime.modes if mode.name in asked],
             }
             for name, runtime in runtimes.items()
         },

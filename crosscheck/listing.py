@@ -10,10 +10,10 @@ from rich.table import Table
 
 from crosscheck.environments import interpreters
 from crosscheck.errors import EnvironmentFailure, UsageError
-from crosscheck.matrix.scenarios import SCENARIOS
 from crosscheck.matrix.selection import nearest
 from crosscheck.networks import load, names
 from crosscheck.runtimes.catalog import Release, Runtime, catalog
+from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["LISTS"]
 

@@ -21,7 +21,7 @@ from crosscheck.judge.compare import distance, relative_error, same
 from crosscheck.networks import load
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
-from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.runtimes.mode import Contract, Mode
 
 DIGITS = load("digits")
 assert DIGITS.images is not None

@@ -199,6 +199,6 @@ def test_large_environments_keep_the_bytecode_of_what_was_imported_and_small_one
         release = dataclasses.replace(toy.releases[-1], disk_mb=size)
         target = Target(toy, release, release.variants[0])
         environment = describe(toy, release, target.variant)
-        told = variables(target, environment)
+        told = variables(target, environment, Path())
         assert folder == (environment.bytecode and environment.bytecode.name)
         assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in told) == ("PYTHONPYCACHEPREFIX" not in told)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from crosscheck.probe.adapter import Mode
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.mode import Mode
 
 
 @pytest.fixture(name="mxnet")

@@ -19,8 +19,8 @@ from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.matrix.selection import targets
 from crosscheck.networks import DIALECTS, Network, load, write
 from crosscheck.networks.dialects import build_dialect
-from crosscheck.probe.adapter import Contract, Mode
 from crosscheck.runtimes.catalog import catalog, variant_has
+from crosscheck.runtimes.mode import Contract, Mode
 
 CONV = load("conv")
 INFERENCE = [name for name in DIALECTS if "-training" not in name and "-per-entry" not in name]

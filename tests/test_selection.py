@@ -7,10 +7,10 @@ import pytest
 from crosscheck.cells import Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Wanted, expand
-from crosscheck.matrix.scenarios import SCENARIOS
 from crosscheck.matrix.selection import Target, matching, targets
 from crosscheck.networks import load, names
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.scenarios.facts import SCENARIOS
 
 
 def selected(*words: str, everything: bool = False) -> list[str]:

@@ -13,8 +13,8 @@ from crosscheck.cli import main
 from crosscheck.environments.environment import describe
 from crosscheck.environments.sources import sources
 from crosscheck.job import Job, run
-from crosscheck.probe.adapter import Mode
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.mode import Mode
 from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]

@@ -13,7 +13,7 @@ from crosscheck.judge.compare import distance, size
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.judge.truth import Truth
 from crosscheck.networks import Network
-from crosscheck.probe.adapter import Mode
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
 

@@ -18,7 +18,7 @@ from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
 from crosscheck.judge.truth import Truth
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
-from crosscheck.probe.adapter import Mode
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["FINDERS", "judge"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from crosscheck.cells import Cell
 from crosscheck.judge.evidence import Judgement
 from crosscheck.judge.road import Exported
-from crosscheck.probe.adapter import Mode
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["SCHEMA", "line"]
 
@@ -49,7 +49,7 @@ def line(
         "asks": mode.asks,
         "network": cell.network,
         "scenario": cell.scenario,
-        "call": mode.call,
+        "call": mode.in_release(cell.release).call,
         "default_call": default_call,
         "contract": mode.contract._asdict(),
     }

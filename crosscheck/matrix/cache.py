@@ -11,6 +11,7 @@ from crosscheck import networks, probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.plan import Planned, forms_for
+from crosscheck.runtimes.catalog import Runtime
 
 __all__ = ["folder_digest", "key"]
 
@@ -23,15 +24,21 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         planned.cell.id,
         trial.reading,
         trial.repeat,
-        folder_digest(planned.target.runtime.folder),
+        _code(planned.target.runtime),
+        planned.work(trial.reading),
         folder_digest(Path(probe.__file__).parent),
         environment.key,
         planned.network.digest,
         folder_digest(Path(networks.__file__).parent) if forms_for(planned.target) else "",
-        sorted(planned.target.variant.environment.items()),
+        sorted({**planned.target.variant.serving, **planned.target.variant.environment}.items()),
         isolation,
     ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+def _code(runtime: Runtime) -> str:
+    """Digest of what the runtime's environment reads of its folder: the adapter's file, or all where modes are code."""
+    return folder_digest(runtime.folder) if runtime.write is None else _file(runtime.adapter)
 
 
 @functools.cache

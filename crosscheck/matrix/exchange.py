@@ -18,10 +18,10 @@ from crosscheck.matrix.engine import Progress, Settings, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, reads_files, spared
-from crosscheck.matrix.scenarios import LAYERS
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
 from crosscheck.networks.files import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.scenarios.facts import LAYERS
 
 __all__ = ["Exchange", "exchange"]
 

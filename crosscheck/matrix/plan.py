@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
-from crosscheck.matrix.scenarios import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
-from crosscheck.probe.adapter import Mode
+from crosscheck.networks.readout import readout
 from crosscheck.runtimes.catalog import variant_has
+from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.program import Subject, compose
+from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
+from crosscheck.scenarios.steps import Step, steps
 
 __all__ = ["Planned", "Wanted", "expand", "forms_for", "mode_wanted", "planned_cell", "reads_files", "spared"]
 
@@ -42,6 +46,33 @@ class Planned:
     network: Network = field(repr=False)
     lacking: str | None = None
     trials: tuple[Trial, ...] = ()
+
+    @functools.cached_property
+    def roles(self) -> Mapping[str, Mode]:
+        """The mode under test, and those that it names for comparison."""
+        named = {"tested": self.mode.name, "inference": self.mode.inference, "training": self.mode.training}
+        modes = {mode.name: mode for mode in self.target.runtime.modes}
+        return {role: modes[name] for role, name in named.items() if name is not None}
+
+    def work(self, reading: str) -> Mapping[str, Any]:
+        """What a trial of the cell does, as the probe reads it: steps, modes by role, and the program."""
+        todo = steps(self.cell.scenario, reading, list(self.roles))
+        return {
+            "scenario": self.cell.scenario.value,
+            "reading": reading,
+            "steps": todo,
+            "modes": {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()},
+            "program": self._program(todo),
+        }
+
+    def _program(self, todo: Sequence[Step]) -> Mapping[str, Any] | None:
+        target = self.target
+        if target.runtime.write is None:
+            return None
+        networks = {"network": _subject(self.network)}
+        if self.network.target is not None:
+            networks["readout"] = _subject(readout(self.network, self.network.target))
+        return compose(target.runtime, target.release, target.variant, self.roles, networks, todo)
 
 
 def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wanted) -> list[Planned]:
@@ -164,6 +195,11 @@ def planned_cell(
     shown = target.runtime.shows_layers
     taken = [reading for reading in readings if shown or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials)))
+
+
+@functools.cache
+def _subject(network: Network) -> Subject:
+    return Subject(network.graph, network.weights, len(network.x))
 
 
 def _trials(cell: Cell, readings: Sequence[str], trials: int) -> Iterable[Trial]:

@@ -30,6 +30,8 @@ SOURCES = Path(probe.__file__).parents[2]
 PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 #: One thread a process: trials run side by side, and an order of summation that depends on nothing.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+#: In a `serving` variable of `releases.toml`: the folder that a probe server's trials share.
+FOLDER = "{folder}"
 
 
 class Limits:
@@ -67,7 +69,7 @@ class ProbeServer:
                     str(their_replies),
                     *(["--import"] if forks else []),
                 ],
-                env=variables(target, environment),
+                env=variables(target, environment, folder),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -87,17 +89,17 @@ class ProbeServer:
             "trial": self._count,
             "out": str(out),
             "network": str(network),
-            "mode": planned.mode.name,
-            "scenario": planned.cell.scenario.value,
-            "reading": reading,
+            **planned.work(reading),
             "isolation": isolation,
             "at_once": at_once,
             "seconds": self.limits.seconds,
             "bytes": self.limits.memory,
         }
         self.under_way[self._count] = (tag, out)
+        line = (json.dumps(request) + "\n").encode()
         with contextlib.suppress(BrokenPipeError):  # a server that has died is told about by `receive`
-            os.write(self.requests, (json.dumps(request) + "\n").encode())
+            while line:  # a pipe may take less than a long program at once
+                line = line[os.write(self.requests, line) :]
 
     def receive(self) -> list[tuple[Any, Record]]:
         """What has come in: finished trials with their tags. Raises ServerDied when the server is gone."""
@@ -150,8 +152,11 @@ class ServerDied(Exception):
         self.stderr = stderr
 
 
-def variables(target: Target, environment: Environment) -> Mapping[str, str]:
-    """The environment variables of a probe server: a few of the user's, one thread, and the variant's switches."""
+def variables(target: Target, environment: Environment, folder: Path) -> Mapping[str, str]:
+    """The environment variables of a probe server: a few of the user's, one thread, and the variant's switches.
+
+    `folder` is the server's own, which its trials share.
+    """
     mine = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0"}
     if environment.bytecode is None:
@@ -163,7 +168,8 @@ def variables(target: Target, environment: Environment) -> Mapping[str, str]:
     if target.runtime.registry == "npm":
         # What `require` finds: the environment's packages, and the probe, as `crosscheck/probe/node/...`.
         mine["NODE_PATH"] = os.pathsep.join(map(str, (environment.folder / "node_modules", SOURCES)))
-    return mine | dict(target.variant.environment)
+    serving = {name: value.replace(FOLDER, str(folder)) for name, value in target.variant.serving.items()}
+    return mine | serving | dict(target.variant.environment)
 
 
 def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:

@@ -5,7 +5,6 @@ This file and every `adapter.py` are read in two places: inside a runtime's envi
 and must not need the runtime for it. So an adapter imports its runtime in `load`, nowhere else.
 """
 
-import json
 import os
 import sys
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -78,6 +77,8 @@ class Network(NamedTuple):
     scratch: a folder of this trial's own, for runtimes that must read files.
     kept: a folder that the trials of one release share, for what takes long to make of a file and is the same in each:
         what a compiler wrote, under a name that its whole input went into.
+    sources: the program's sources by use, as `crosscheck.runtimes.program` composes them; `source` is the one in use.
+    texts: mode name -> the mode's texts.
     """
 
     graph: Mapping[str, Any]
@@ -86,6 +87,9 @@ class Network(NamedTuple):
     batch: int
     scratch: str
     kept: str
+    sources: Mapping[str, Any] = {}
+    source: Any = None
+    texts: Mapping[str, Any] = {}
 
 
 class Adapter:
@@ -102,10 +106,10 @@ class Adapter:
     #: Whether `layers` shows anything.
     shows_layers = False
 
-    def trial_command(self, path: str, request: Dict[str, Any]) -> List[str]:
-        """The words that start one trial in an interpreter of its own; `path` is the adapter's file."""
+    def trial_command(self, path: str, request: str) -> List[str]:
+        """The words that start one trial in an interpreter of its own; the adapter's file, the request's JSON file."""
         bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
-        return [sys.executable, bootstrap, path, "trial", json.dumps(request)]
+        return [sys.executable, bootstrap, path, "trial", request]
 
     def load(self) -> str:
         """Import the runtime and return its version. Must not execute any operation: the server forks after it."""

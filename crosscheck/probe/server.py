@@ -3,8 +3,8 @@
 Requests and replies are JSON lines on two pipes of their own, because several runtimes print on standard output.
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
-    request   {"trial": n, "out": folder, "network": folder, "mode", "scenario", "reading",
-               "isolation": "fork" | "new-interpreter", "at_once": n, "seconds": limit, "bytes": limit}
+    request   {"trial": n, "out": folder, "network": folder, "isolation": "fork" | "new-interpreter", "at_once": n,
+               "seconds": limit, "bytes": limit, and what the trial does: "steps", "modes", "program"}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
     reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
                "peak_bytes": n, "wall_seconds": s}
@@ -204,13 +204,15 @@ class Server:
 def main(arguments: List[str], start: float) -> None:
     """`bootstrap.py ADAPTER serve REQUESTS REPLIES [--import]` serves; `... ADAPTER trial REQUEST` is one trial.
 
-    ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a request as JSON. Only a
+    ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a JSON file. Only a
     server that has imported the runtime can fork trials. `start` is when the interpreter began, by time.perf_counter():
     the time that the import took has all in it that the runtime needs, numpy too.
     """
     path, purpose = arguments[:2]
     if purpose == "trial":
-        trial.run_alone(lambda: load_adapter(path), json.loads(arguments[2]))
+        with open(arguments[2]) as file:
+            request = json.load(file)
+        trial.run_alone(lambda: load_adapter(path), request)
         return
     requests, replies = int(arguments[2]), int(arguments[3])
     for pipe in (requests, replies):
@@ -232,7 +234,10 @@ def main(arguments: List[str], start: float) -> None:
         if request["isolation"] == "fork":
             trial.run(adapter, materials[request["network"]], request)
         else:
-            command = adapter.trial_command(path, request)
+            file = os.path.join(request["out"], "request.json")
+            with open(file, "w") as written:
+                json.dump(request, written)
+            command = adapter.trial_command(path, file)
             os.execv(command[0], command)
 
     server = Server(requests, replies, work, prepare)

@@ -10,7 +10,7 @@ import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Network, NotInRelease
 from crosscheck.probe.recorder import Recorder, StepFailed, message
-from crosscheck.probe.scenarios import STEPS, Trial
+from crosscheck.probe.steps import Trial
 
 
 class Material(NamedTuple):
@@ -32,22 +32,24 @@ def load_material(folder: str) -> Material:
 
 
 def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
-    """Carry out `request` ({"out": folder, "mode", "scenario", "reading"}).
+    """Carry out `request` ({"out": folder, "steps", "modes": role -> {"name", "asks"}, "program"}).
 
     Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote.
     Its absence means that the process died. `seconds` is what the steps took, from the first one on.
     """
     out = request["out"]
-    mode = next(mode for mode in adapter.modes if mode.name == request["mode"])
     recorder = Recorder(out)
-    places = {"scratch": out, "kept": os.path.dirname(out)}
-    readout = material.readout and material.readout._replace(**places)
-    trial = Trial(adapter, recorder, mode, material.network._replace(**places), material.inputs, readout)
+    program = request["program"] or {"sources": {}, "texts": {}}
+    places = dict(program, scratch=out, kept=os.path.dirname(out))
+    networks = {"network": material.network._replace(**places)}
+    if material.readout is not None:
+        networks["readout"] = material.readout._replace(**places)
+    trial = Trial(adapter, recorder, request["modes"], networks, material.inputs)
     start, start_cpu = time.perf_counter(), time.process_time()
     status = "ok"
     reason: Optional[str] = None
     try:
-        STEPS[request["scenario"], request["reading"]](trial)
+        trial.run(request["steps"])
     except StepFailed as failure:
         problem = failure.problem
         reason = "{}: {}".format(failure.label, message(problem))

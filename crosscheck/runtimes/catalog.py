@@ -1,8 +1,11 @@
 """Reads the runtimes' folders: which releases, variants and modes there are, and where their locks lie.
 
-A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
+A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `crosscheck.runtimes.mode.Mode`),
+`network.py` (`source`, from a `crosscheck.runtimes.source.Request` to a `Source`; `SHOWS_LAYERS` where some source has
+`layers`), and `adapter.py`, the one file of the folder that the runtime's environment reads. `releases.toml`:
 
     [runtime]
+    name = "mxnet"                       # the folder's name, if not said
     package = "mxnet"                    # what is installed
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
@@ -19,7 +22,8 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     beside = []                          # of npm: packages that are installed with it, in the same version
     native = []                          # names of [native.*] tables
     system = []                          # names of [system.*] tables
-    environment = {NAME = "value"}       # variables of the probe server
+    environment = {NAME = "value"}       # variables that the runtime reads; scripts set them, too
+    serving = {NAME = "value"}           # the probe server's; "{folder}" in a value is the folder that its trials share
 
     [native.libgfortran3]                # a shared library that a wheel carries and the release lacks
     requires = "numpy==1.14.6"
@@ -53,6 +57,7 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
     [[variant]]                          # the release under other switches
     name = "naive-engine"
     environment = {MXNET_ENGINE_TYPE = "NaiveEngine"}
+    told = {optimisation = "disable"}    # what the source text says differently (`Request.told`)
     package = "mxnet-mkl"                # where the variant is another distribution; then also:
     extra = "onnx"                       # installed beside the release; then also `releases` follow from it
     releases = ["1.9.1"]                 # which releases have it; all, if not said
@@ -64,8 +69,11 @@ A folder holds `releases.toml`, `locks/` and `adapter.py`. `releases.toml`:
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 import tomllib
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
@@ -75,8 +83,9 @@ from typing import Any
 from packaging.version import Version
 
 from crosscheck.errors import CatalogError
-from crosscheck.probe.adapter import Mode
 from crosscheck.probe.server import load_adapter
+from crosscheck.runtimes.mode import Contract, Mode
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["Native", "Release", "Runtime", "System", "Variant", "catalog", "load_runtime", "variant_has"]
 
@@ -123,6 +132,8 @@ class Variant:
 
     python, requires: as for a release, whose own they are unless the variant has an extra.
     modes, lacks: globs of the modes that it is asked in, and of those that need an extra which it does not have.
+    environment, serving: variables that the runtime reads, and further ones of the probe server.
+    told: what the source text says differently.
     """
 
     name: str
@@ -135,6 +146,8 @@ class Variant:
     about: str = ""
     modes: tuple[str, ...] = ("*",)
     lacks: tuple[str, ...] = ()
+    serving: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +198,10 @@ class Runtime:
     default_networks: tuple[str, ...] = ()
     registry: str = "pypi"
     forks: bool = True
-    #: Whether its adapter tells what every node puts out.
+    #: Whether some of its sources tell what every node puts out.
     shows_layers: bool = False
+    #: Writes a network as source text.
+    write: Callable[[Request], Source] | None = field(default=None, repr=False)
 
     @property
     def adapter(self) -> Path:
@@ -220,26 +235,52 @@ def load_runtime(folder: Path) -> Runtime:
         }
         systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
         releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
-        adapter = load_adapter(str(folder / "adapter.py"))
+        modes, write, shows_layers = _written(folder) if (folder / "network.py").exists() else _coded(folder)
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml or adapter.py."
         ) from problem
     return Runtime(
-        name=adapter.name,
+        name=about.get("name", folder.name.replace("_", "-")),
         title=about["title"],
         package=about["package"],
         link=about["link"],
         folder=folder,
         releases=tuple(sorted(releases, key=lambda release: Version(release.version))),
-        modes=tuple(adapter.modes),
+        modes=modes,
         default_call=about.get("default_call", ""),
         only_when_named=tuple(about.get("only_when_named", ())),
         default_networks=tuple(about.get("default_networks", ())),
-        shows_layers=adapter.shows_layers,
+        shows_layers=shows_layers,
+        write=write,
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),
     )
+
+
+def _written(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool]:
+    """Modes and sources of a folder whose modes are texts."""
+    package = f"crosscheck.runtimes.{folder.name}"
+    if folder.parent != Path(__file__).parent:
+        package = f"crosscheck_runtime_{folder.name}"
+        if package not in sys.modules:
+            sys.modules[package] = types.ModuleType(package)
+            sys.modules[package].__path__ = [str(folder)]
+    modes, network = (importlib.import_module(f"{package}.{name}") for name in ("modes", "network"))
+    return tuple(modes.MODES), network.source, getattr(network, "SHOWS_LAYERS", False)
+
+
+def _coded(folder: Path) -> tuple[tuple[Mode, ...], None, bool]:
+    """Modes of a folder whose modes are functions."""
+    adapter = load_adapter(str(folder / "adapter.py"))
+    modes = []
+    for mode in adapter.modes:
+        facts = {name: getattr(mode, name) for name in _CODED}
+        modes.append(Mode(text=mode.call, contract=Contract(*mode.contract), **facts))
+    return tuple(modes), None, adapter.shows_layers
+
+
+_CODED = ("name", "intent", "asks", "since", "until", "inference", "training", "default", "unit_scale", "file")
 
 
 def _system(name: str, table: Mapping[str, Any]) -> System:
@@ -262,7 +303,16 @@ def _release(
     data: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> Release:
-    merged = {"requires": [], "native": [], "system": [], "environment": {}, "default": False, **defaults, **row}
+    merged = {
+        "requires": [],
+        "native": [],
+        "system": [],
+        "environment": {},
+        "serving": {},
+        "default": False,
+        **defaults,
+        **row,
+    }
     version = merged["version"]
     extras = {table["name"]: table for table in data.get("extra", []) if version in table["releases"]}
     plain = _variant({"name": PLAIN, "default": [version] * bool(merged["default"])}, merged, None, data, about)
@@ -300,6 +350,8 @@ def _variant(
     return Variant(
         name=table["name"],
         environment={**release["environment"], **table.get("environment", {})},
+        serving=dict(release["serving"]),
+        told=table.get("told", {}),
         package=table.get("package", about["package"]),
         default=release["version"] in table.get("default", []),
         python=tuple(source["python"]),

@@ -16,10 +16,10 @@ from crosscheck.matrix.cache import folder_digest
 from crosscheck.matrix.plan import WRITTEN, reads_files
 from crosscheck.matrix.server import ONE_THREAD
 from crosscheck.networks import Network, load, names, readout
-from crosscheck.probe.adapter import Mode
 from crosscheck.probe.server import load_adapter
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
+from crosscheck.runtimes.mode import Mode
 from crosscheck.standalone import metadata
 from crosscheck.standalone.data import Carried, carried
 from crosscheck.standalone.linking import Linked, Linker

@@ -19,16 +19,18 @@ FACTS = ("name", "intent", "asks", "inference", "training", "file")
 class NodeAdapter(Adapter):
     """Declares name and modes; `adapter.js`, in the same folder, exports the class with the verbs."""
 
-    def trial_command(self, path: str, request: Dict[str, Any]) -> List[str]:
+    def trial_command(self, path: str, request: str) -> List[str]:
         """Run the one trial by the environment's Node, which lies beside its Python."""
+        with open(request) as file:
+            asked: Dict[str, Any] = json.load(file)
         modes = [{fact: getattr(mode, fact) for fact in FACTS} for mode in self.modes]
         return [
             os.path.join(os.path.dirname(sys.executable), "node"),
             # V8 has a limit of its own for its heap, by which it would abort: the trial's limit is to be the only one.
-            "--max-old-space-size={}".format(int(request["bytes"]) // 2**20),
+            "--max-old-space-size={}".format(int(asked["bytes"]) // 2**20),
             os.path.join(os.path.dirname(os.path.abspath(__file__)), "trial.js"),
             os.path.join(os.path.dirname(path), "adapter.js"),
-            json.dumps(dict(request, modes=modes)),
+            json.dumps(dict(asked, modes=modes, mode=asked["modes"]["tested"]["name"])),
         ]
 
 

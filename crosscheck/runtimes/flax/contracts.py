@@ -1,6 +1,6 @@
 """What Flax's documentation says about the moving statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 LINEN_GUIDE = "https://flax.readthedocs.io/en/v0.6.10/guides/batch_norm.html"
 LINEN_BATCH_NORM = "https://flax.readthedocs.io/en/v0.6.10/api_reference/_autosummary/flax.linen.BatchNorm.html"

@@ -1,0 +1,196 @@
+"""Carries out the steps of a scenario, which the host sends as data (`crosscheck.scenarios.steps` defines them).
+
+Keys of what is recorded:
+
+    prediction/<when>       the network's documented prediction of the probe input
+    gradient/<when>         what a gradient mode returned; forward/<when> what a prediction mode returned
+    state/<when>/<tensor>   every persistent tensor; parameters/<when>/<tensor> the runtime's public view of them
+    layer/<tensor>          what each node put out in the mode under test
+    input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
+    classes/<when>          arg max over the held-out images
+    image/<when>            the image that gradient ascent made
+    file/<name>             the bytes of an ONNX file that was exported
+"""
+
+import os
+from typing import Any, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
+from crosscheck.probe.recorder import Recorder
+
+Step = Mapping[str, Any]
+
+
+class Trial:
+    """One trial: an adapter, a recorder, networks by name ("network", "readout"), inputs, and modes by role.
+
+    A mode is {"name", "asks"}. `asked` says that the mode under test has returned once: a refusal before that is a
+    status, a refusal after that is a finding.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        recorder: Recorder,
+        modes: Mapping[str, Mapping[str, str]],
+        networks: Mapping[str, Network],
+        inputs: Mapping[str, Array],
+    ) -> None:
+        self.adapter = adapter
+        self.recorder = recorder
+        self.modes = modes
+        self.networks = networks
+        self.inputs = inputs
+        self.asked = False
+        self.models: Dict[str, Model] = {}
+        self.repetition = 0
+        self.image = inputs["x"]
+        self.gradient: Optional[Array] = None
+        self.unread: Optional[Tensor] = None
+
+    def run(self, steps: List[Step]) -> None:
+        """Carry out the steps in their order. Raises StepFailed where one fails."""
+        for step in steps:
+            getattr(self, "do_" + step["do"])(step)
+
+    def do_repeat(self, step: Step) -> None:
+        """The inner steps, several times."""
+        for self.repetition in range(1, step["times"] + 1):
+            self.run(step["steps"])
+
+    def do_build(self, step: Step) -> None:
+        """A model of a network, ready to be asked in a mode."""
+        key, shares = step["model"], step["shares"]
+        network = self.networks[step["network"]]
+        source = "/".join([step["network"], step["mode"]] + (["shared"] if shares else []))
+        network = network._replace(source=network.sources.get(source))
+        mode = self.modes[step["mode"]]["name"]
+        self.models[key] = self.recorder.step(
+            "build/" + key, lambda: self.adapter.build(network, mode, self.models.get(shares))
+        )
+
+    def do_predict(self, step: Step) -> None:
+        """The documented prediction of the probe input; nothing for an export that is not read back."""
+        model = self.models[step["model"]]
+        if model is not None:
+            key = self._key(step)
+            self.recorder.array("prediction/" + key, self._predict(model, self.inputs["x"], "predict/" + key))
+
+    def do_classify(self, step: Step) -> None:
+        """The classes of all held-out images, predicted in one batch."""
+        key = self._key(step)
+        logits = self._predict(self.models[step["model"]], self.inputs["images"], "classify/" + key)
+        self.recorder.array("classes/" + key, np.argmax(logits, axis=1).astype(np.uint8))
+
+    def do_ask(self, step: Step) -> None:
+        """The mode of a role: a gradient or a prediction, read or left unread."""
+        key, mode, model, read = self._key(step), self.modes[step["mode"]], self.models[step["model"]], step["read"]
+        x = self._input(step["input"])
+        given = self.adapter.tensor(x)
+        self.recorder.flags("flags/before-" + key, self.adapter.flags())
+        gradient = mode["asks"] == "gradient"
+        label = ("gradient/" if gradient else "forward/") + key
+        cotangent = self._cotangent(step, x) if gradient else None
+
+        def answer() -> Tensor:
+            if gradient:
+                value = self.adapter.gradient(model, given, cotangent, mode["name"], lambda: self.run(step["between"]))
+            else:
+                value = self.adapter.forward(model, given, mode["name"])
+            return self.adapter.numpy(value) if read else value
+
+        value = self.recorder.step(label, answer)
+        if mode["name"] == self.modes["tested"]["name"]:
+            self.asked = True
+        self.recorder.flags("flags/after-" + key, self.adapter.flags())
+        if not read:
+            self.unread = value
+            return
+        self.recorder.array(label, value)
+        self._check_input(given, x, key)
+        self.gradient = value
+
+    def do_read(self, step: Step) -> None:
+        """The result of the last `ask` that was not read."""
+        kind = "gradient/" if self.modes["tested"]["asks"] == "gradient" else "forward/"
+        key, value = self._key(step), self.unread
+        self.recorder.array(kind + key, self.recorder.step("read/" + key, lambda: self.adapter.numpy(value)))
+
+    def do_snapshot(self, step: Step) -> None:
+        """Every persistent tensor, and the runtime's public parameter view."""
+        key, model = self._key(step), self.models[step["model"]]
+
+        def read() -> None:
+            for kind, view in (("state", self.adapter.state), ("parameters", self.adapter.parameters)):
+                for name, value in sorted(view(model).items()):
+                    self.recorder.array("{}/{}/{}".format(kind, key, name), self.adapter.numpy(value))
+
+        self.recorder.step("state/" + key, read)
+
+    def do_settle(self, step: Step) -> None:
+        """Wait for all asynchronous work."""
+        self.recorder.step("settle/" + self._key(step), lambda: self.adapter.settle(self.models[step["model"]]))
+
+    def do_layers(self, step: Step) -> None:
+        """What every node puts out in the mode under test."""
+        mode, x = self.modes["tested"]["name"], self.inputs["x"]
+
+        def read() -> None:
+            shown = self.adapter.layers(self.models[step["model"]], self.adapter.tensor(x), mode)
+            for name, value in shown.items():
+                self.recorder.array("layer/" + name, self.adapter.numpy(value))
+
+        self.recorder.step("layers", read)
+        self.asked = True
+
+    def do_ascend(self, step: Step) -> None:
+        """One step of gradient ascent on the image."""
+        self.image = rescale(self.image + rescale(np.asarray(self.gradient)) / np.float32(10))
+
+    def do_image(self, step: Step) -> None:
+        """The image that gradient ascent made."""
+        self.recorder.array("image/" + self._key(step), self.image)
+
+    def do_export(self, step: Step) -> None:
+        """The export; ONNX files are recorded, and what is read back becomes a model."""
+        model, mode = self.models[step["model"]], self.modes["tested"]["name"]
+        folder = os.path.join(self.networks["network"].scratch, "files")
+        os.makedirs(folder, exist_ok=True)
+        self.recorder.flags("flags/before-first", self.adapter.flags())
+        self.models[step["as"]] = self.recorder.step("export", lambda: self.adapter.export(model, mode, folder))
+        self.asked = True
+        self.recorder.flags("flags/after-first", self.adapter.flags())
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.endswith(".onnx") and not os.path.islink(path):
+                self.recorder.array("file/" + name, np.fromfile(path, np.uint8))
+
+    def _key(self, step: Step) -> str:
+        return str(step["as"]).replace("#", str(self.repetition))
+
+    def _input(self, source: str) -> Array:
+        if source == "noise":
+            return self.inputs["noise"][self.repetition - 1]
+        return self.image if source == "image" else self.inputs["x"]
+
+    def _cotangent(self, step: Step, x: Array) -> Tensor:
+        ones = step["cotangent"] == "ones"
+        return self.adapter.tensor(np.ones((len(x), 1), np.float32) if ones else self.inputs["cotangent"])
+
+    def _predict(self, model: Model, x: Array, label: str) -> Array:
+        return self.recorder.step(
+            label, lambda: self.adapter.numpy(self.adapter.predict(model, self.adapter.tensor(x)))
+        )
+
+    def _check_input(self, given: Tensor, x: Array, key: str) -> None:
+        now = np.asarray(self.adapter.numpy(given))
+        if now.tobytes() != np.asarray(x, dtype=now.dtype).tobytes():
+            self.recorder.array("input/" + key, now)
+
+
+def rescale(image: Array) -> Array:
+    """Map the smallest entry to 0 and the largest to 1; a constant array becomes zero. Keeps shape and dtype."""
+    low, high = image.min(), image.max()
+    return (image - low) / (high - low) if high > low else np.zeros_like(image)

@@ -1,0 +1,176 @@
+"""Executes the texts of a program: what the report shows and a script holds is what runs here.
+
+A program has, for each use of a network, a source (`crosscheck.runtimes.source.Source`), and for each mode its texts.
+All texts of one model run in one namespace, which is a module, so that `inspect` finds their lines. Names that the
+probe sets are `weights`, `x` and `cotangent`; names that texts set are `net`, `y` and `dx`.
+"""
+
+import linecache
+import os
+import sys
+import types
+from typing import Any, Callable, Dict, Mapping, Optional, Set
+
+import numpy as np
+
+from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+
+
+class Model:
+    """A network whose source was executed, and the namespace of its texts.
+
+    source: the fields of `crosscheck.runtimes.source.Source`.
+    texts: mode name -> {"asks", "once", "forward", "backward", "predict", "leaves"}.
+    once: the modes whose first part has been executed.
+    left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
+    """
+
+    def __init__(self, network: Network, names: Dict[str, Any]) -> None:
+        self.network = network
+        self.source: Mapping[str, Any] = network.source
+        self.texts = network.texts
+        self.names = names
+        self.once: Set[str] = set()
+        self.left: str = network.source["leaves"][0]
+
+    def run(self, text: str, part: str) -> None:
+        """Execute one text; `part` names it in tracebacks."""
+        if text:
+            file = self.file(text, part)
+            if part == "network":
+                self.names["__file__"] = file  # where `inspect` looks for the source of a class
+            exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
+
+    def evaluate(self, expression: str, **names: Any) -> Any:
+        """The value of an expression in the namespace."""
+        return eval(compile(expression, "<expression>", "eval"), self.names, names)  # noqa: S307 - the host's text
+
+    def file(self, text: str, part: str) -> str:
+        """The name of a text, the same in every trial; `inspect` and tracers read its lines by that name."""
+        name = "{}.{}.py".format(self.names["__name__"], part)
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        return name
+
+
+class TextAdapter(Adapter):
+    """The verbs that execute texts. A runtime's adapter adds what only code can do: flags, fences, hidden tensors."""
+
+    #: How many namespaces there are.
+    count = 0
+    #: The source's expressions for a tensor from an array, and back, with `{}` for the value: the same for all models.
+    expressions: Mapping[str, str] = {}
+    #: The names that the source imports, for these expressions.
+    imported: Dict[str, Any] = {}
+
+    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
+        """Execute the source; with `shares`, in a copy of that model's namespace, whose network is `net` until then."""
+        model = Model(network, self.namespace({} if shares is None else shares.names))
+        model.names["weights"] = network.weights
+        provide(network)
+        if shares is None:
+            model.run(network.source["imports"], "imports")
+        self.expressions = {key: network.source[key] for key in ("tensor", "array")}
+        self.imported = model.names
+        model.run(network.source["text"], "network")
+        return model
+
+    def namespace(self, names: Mapping[str, Any]) -> Dict[str, Any]:
+        """The namespace of a new module, with other names in it; its own name is the same in every trial."""
+        name = "network_{}".format(self.count)
+        self.count += 1
+        module = sys.modules[name] = types.ModuleType(name)
+        vars(module).update({key: value for key, value in names.items() if not key.startswith("__")})
+        return vars(module)
+
+    def tensor(self, x: Array) -> Tensor:
+        """The source's expression for a tensor."""
+        return eval(self.expressions["tensor"].format("value"), self.imported, {"value": np.array(x)})  # noqa: S307
+
+    def numpy(self, value: Tensor) -> Array:
+        """The source's expression for a tensor's numbers; numpy's own arrays and scalars as they are."""
+        if isinstance(value, (np.ndarray, np.generic)):
+            return np.array(value)
+        return np.array(eval(self.expressions["array"].format("value"), self.imported, {"value": value}))  # noqa: S307
+
+    def predict(self, model: Model, x: Tensor) -> Tensor:
+        """The documented prediction; by a text of its own where the number of rows is another one."""
+        other = model.source["classify"] and tuple(x.shape)[:1] != (model.network.batch,)
+        model.names["x"] = x
+        model.run(model.source["classify"] if other else model.source["predict"], "classify" if other else "predict")
+        model.left = model.source["leaves"][1] or model.left
+        return model.names["y"]
+
+    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
+        """A mode that asks for a prediction."""
+        model.names["x"] = x
+        self.ask(model, mode, lambda: None)
+        return model.names["y"]
+
+    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        """A mode that asks for a gradient; `between` is called where the text has two parts."""
+        model.names.update(x=x, cotangent=cotangent)
+        self.ask(model, mode, between)
+        return model.names["dx"]
+
+    def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
+        """Execute the texts of a mode, the first part only once a model."""
+        texts = model.texts[mode]
+        if mode not in model.once:
+            model.once.add(mode)
+            model.run(texts["once"], mode + "_once")
+        model.run(texts["forward"], mode)
+        model.left = texts["leaves"] or model.left
+        if texts["backward"]:
+            between()
+            model.run(texts["backward"], mode + "_backward")
+
+    def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
+        """Execute an export's texts: what writes files, then what reads them back, in a copy of the namespace."""
+        texts = model.texts[mode]
+        model.names["x"] = self.tensor(example(model.network))
+        model.run(texts["once"], mode + "_once")
+        model.run(texts["forward"], mode)
+        if not texts["backward"]:
+            return None
+        names = self.namespace(model.names)
+        source = dict(model.source, predict=texts["predict"] or model.source["predict"], classify="")
+        copy = Model(model.network._replace(source=source), names)
+        copy.run(texts["backward"], mode + "_read_back")
+        return copy
+
+    def state(self, model: Model) -> Dict[str, Tensor]:
+        """Every tensor that the source names, in the graph's layout."""
+        return {name: self.read(model, *where) for name, where in model.source["tensors"].items()}
+
+    def parameters(self, model: Model) -> Dict[str, Tensor]:
+        """Those that the runtime's public view of parameters shows, by the source."""
+        tensors = model.source["tensors"]
+        return {name: self.read(model, *tensors[name]) for name in model.source["public"]}
+
+    def read(self, model: Model, expression: str, axes: Any) -> Tensor:
+        """One tensor; one in another layout than the graph's is read, and its axes are permuted."""
+        value = model.evaluate(expression)
+        return value if axes is None else np.transpose(self.numpy(value), axes)
+
+    def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
+        """The source's text for what every node puts out, which sets `layers`."""
+        model.names["x"] = x
+        model.run(model.source["layers"], "layers")
+        return dict(model.names["layers"])
+
+
+def provide(network: Network) -> None:
+    """Work in a folder of the trial's own, where the files that the texts read lie under the names that they use."""
+    folder = os.path.join(network.scratch, "files")
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    for name, form in network.source["files"].items():
+        if not os.path.lexists(name):
+            os.symlink(network.onnx[form], name)
+
+
+def example(network: Network) -> Array:
+    """An input of the shape that the network is probed with, for exporters that trace: 0, 1/n, 2/n ..."""
+    shape = [network.batch] + list(network.graph["inputs"][0]["shape"][1:])
+    count = int(np.prod(shape))
+    return (np.arange(count, dtype=np.float32) / np.float32(count)).reshape(shape)

@@ -1,0 +1,257 @@
+"""A network as source text: in linen a module and variables that its user keeps, in nnx a module with its arrays."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from crosscheck.runtimes.family.graph import (
+    Node,
+    indented,
+    kernel_from_last,
+    kernel_to_last,
+    last_axis,
+    nodes,
+    pairs,
+    shared_layers,
+    statements,
+    stored,
+)
+from crosscheck.runtimes.source import Request, Source, Stored
+
+__all__ = ["source"]
+
+#: Operator -> what its layer calls its weights.
+KEYS = {
+    "BatchNormalization": ("scale", "bias", "mean", "var"),
+    "Conv": ("kernel", "bias"),
+    "Gemm": ("kernel", "bias"),
+}
+STATISTICS = ("mean", "var")
+#: `set_value` of a variable came with 0.12; before, its `value` was assigned.
+SET_VALUE = Version("0.12")
+
+
+def source(request: Request) -> Source:
+    """The network in the API that the mode is of."""
+    return linen(request) if request.kind == "linen" else nnx(request)
+
+
+def linen(request: Request) -> Source:
+    """A compact module, and the collections `params` and `batch_stats`."""
+    graph = nodes(request)
+    shared = shared_layers(graph, request)
+    average = "self.frozen or not train" if request.norm.get("frozen") else "not train"
+    body, variables = statements(graph, request.input, lambda node, inputs: linen_expression(node, inputs, average))
+    own = [node for node in graph if node.op in KEYS and node not in shared]
+    frozen = ["frozen: bool = False", ""] if request.norm.get("frozen") else []
+    text = (
+        "class Net(nn.Module):\n"
+        + indented([*frozen, "@nn.compact", "def __call__(self, x, train):"])
+        + indented(entry(request), 2)
+        + indented(body, 2)
+        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + f"\n\nnet = Net({'frozen=True' if request.norm.get('frozen') else ''})\n"
+    )
+    if request.first is None:
+        text += "variables = {\n"
+        for collection in ("params", "batch_stats"):
+            lines = [line for node in own for line in entries(node, collection)]
+            text += indented([f'"{collection}": {{', *(f"    {line}," for line in lines), "},"])
+        text += "}\nvariables = jax.tree_util.tree_map(jnp.asarray, variables)\n"
+    else:  # its variables are those of the first network, and what it has besides
+        text += "".join(
+            f'variables["{collection}"]["{node.id}"] = jax.tree_util.tree_map(jnp.asarray, {line.partition(": ")[2]})\n'
+            for node in own
+            for collection in ("params", "batch_stats")
+            for line in entries(node, collection)
+        )
+
+    def place(node: Node, number: int) -> Stored:
+        key = KEYS[node.op][number]
+        return f'variables["{collection_of(key)}"]["{node.id}"]["{key}"]', layout(node, number)
+
+    return Source(
+        imports="import functools\n\nimport flax\nimport flax.linen as nn\nimport jax\nimport jax.numpy as jnp\n",
+        text=text + 'apply = jax.jit(net.apply, static_argnames="train")\n',
+        predict="y = apply(variables, x, train=False)\n",
+        tensor="jnp.array({})",
+        array="{}",
+        tensors=stored(graph, place),
+        public=parameters(graph),
+    )
+
+
+def linen_expression(node: Node, inputs: list[str], average: str) -> str:
+    """One layer or function of linen; `average`: when the running averages are used."""
+    match node.op:
+        case "BatchNormalization":
+            return f'nn.BatchNorm(use_running_average={average}, {normalization(node)}, name="{node.id}")({inputs[0]})'
+        case "Conv":
+            return f'nn.Conv({node.weight_shapes[0][0]}, {convolution(node)}, name="{node.id}")({inputs[0]})'
+        case "Gemm":
+            return f'nn.Dense({node.weight_shapes[0][0]}, name="{node.id}")({inputs[0]})'
+    return function(node, inputs, "nn")
+
+
+def entries(node: Node, collection: str) -> list[str]:
+    """The layer's entry in one of the collections, if it has one."""
+    arrays = [
+        f'"{key}": {value(node, number)}'
+        for number, key in enumerate(KEYS[node.op][: len(node.weights)])
+        if collection_of(key) == collection
+    ]
+    return [f'"{node.id}": {{{", ".join(arrays)}}}'] if arrays else []
+
+
+def collection_of(key: str) -> str:
+    """The collection in which linen keeps an array."""
+    return "batch_stats" if key in STATISTICS else "params"
+
+
+def nnx(request: Request) -> Source:
+    """A module made abstract, as for loading a checkpoint, and its variables set."""
+    graph = nodes(request, taken=("eval", "train", "sow", "perturb", "iter_modules", "iter_children", "set_attributes"))
+    shared = shared_layers(graph, request)
+    layers = [node for node in graph if node.op in KEYS]
+    asked = any(node.op == "BatchNormalization" for node in graph)
+    body, variables = statements(graph, request.input, nnx_expression)
+    text = (
+        "class Net(nnx.Module):\n"
+        + indented(["def __init__(self):"])
+        + indented([f"self.{node.id} = {nnx_layer(node)}" for node in layers] or ["pass"], 2)
+        + "\n"
+        + indented([f"def __call__(self, x{', use_running_average=None' if asked else ', **unused'}):"])
+        + indented(entry(request), 2)
+        + indented(body, 2)
+        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + "\n\n"
+    )
+    if request.first is not None:
+        text += "first = net\n"
+    text += "net = nnx.eval_shape(Net)  # without initial values\n"
+    for node in layers:
+        if node in shared:
+            text += f"net.{node.id} = first.{node.id}\n"
+            continue
+        for number, key in enumerate(KEYS[node.op][: len(node.weights)]):
+            array = f"jnp.array({value(node, number)})"
+            new = request.release >= SET_VALUE
+            text += f"net.{node.id}.{key}.set_value({array})\n" if new else f"net.{node.id}.{key}.value = {array}\n"
+
+    def place(node: Node, number: int) -> Stored:
+        return f"net.{node.id}.{KEYS[node.op][number]}[...]", layout(node, number)
+
+    return Source(
+        imports="import functools\n\nimport flax\nimport jax\nimport jax.numpy as jnp\nfrom flax import linen, nnx\n",
+        text=text + "call = nnx.jit(lambda net, x: net(x))\n",
+        predict="net.eval()\ny = call(net, x)\n",
+        tensor="jnp.array({})",
+        array="{}",
+        tensors=stored(graph, place),
+        public=parameters(graph),
+        leaves=("", "eval"),
+    )
+
+
+def nnx_layer(node: Node) -> str:
+    """A layer; batch normalizations are told no mode by their constructor."""
+    shape = node.weight_shapes[0]
+    match node.op:
+        case "BatchNormalization":
+            return f"nnx.BatchNorm({shape[0]}, {normalization(node)}, rngs=nnx.Rngs(0))"
+        case "Conv":
+            inside = shape[1] * node.attributes["group"]
+            return f"nnx.Conv({inside}, {shape[0]}, {convolution(node)}, rngs=nnx.Rngs(0))"
+    return f"nnx.Linear({shape[1]}, {shape[0]}, rngs=nnx.Rngs(0))"
+
+
+def nnx_expression(node: Node, inputs: list[str]) -> str:
+    """A call of a layer, or a function."""
+    if node.op not in KEYS:
+        return function(node, inputs, "linen")
+    norm = ", use_running_average" if node.op == "BatchNormalization" else ""
+    return f"self.{node.id}({inputs[0]}{norm})"
+
+
+def parameters(graph: list[Node]) -> tuple[str, ...]:
+    """What both APIs count among the parameters: everything but the statistics."""
+    return tuple(
+        name
+        for node in graph
+        if node.op in KEYS
+        for name, key in zip(node.weights, KEYS[node.op], strict=False)
+        if key not in STATISTICS
+    )
+
+
+def value(node: Node, number: int) -> str:
+    """A weight as Flax has it: kernels are (*window, in / group, out), (in, out) for a dense layer."""
+    name, shape = node.weights[number], node.weight_shapes[number]
+    moved = f".transpose{kernel_to_last(len(shape))}" if KEYS[node.op][number] == "kernel" else ""
+    return f'weights["{name}"]{moved}'
+
+
+def layout(node: Node, number: int) -> tuple[int, ...] | None:
+    """The order of axes that makes ONNX's layout of a weight."""
+    return kernel_from_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else None
+
+
+def convolution(node: Node) -> str:
+    """The keywords that `linen.Conv` and `nnx.Conv` share."""
+    attributes = node.attributes
+    words = [f"kernel_size={tuple(attributes['kernel_shape'])}"]
+    if any(step != 1 for step in attributes["strides"]):
+        words.append(f"strides={tuple(attributes['strides'])}")
+    words.append(f"padding={pairs(attributes['pads'])}")
+    if any(step != 1 for step in attributes["dilations"]):
+        words.append(f"kernel_dilation={tuple(attributes['dilations'])}")
+    if attributes["group"] != 1:
+        words.append(f"feature_group_count={attributes['group']}")
+    if len(node.weights) == 1:
+        words.append("use_bias=False")
+    return ", ".join(words)
+
+
+def normalization(node: Node) -> str:
+    """The keywords that both `BatchNorm`s share; like ONNX, Flax calls the part that is kept momentum."""
+    return f"momentum={node.attributes['momentum']}, epsilon={node.attributes['epsilon']}"
+
+
+def entry(request: Request) -> list[str]:
+    """Flax has channels last, the probe input has them first."""
+    return ["x = jnp.moveaxis(x, 1, -1)"] if len(request.input_shape) > 2 else []
+
+
+def leaving(request: Request, graph: list[Node], variable: str) -> str:
+    """The output in ONNX's layout."""
+    return f"jnp.moveaxis({variable}, -1, 1)" if len(graph[-1].output_shape) > 2 else variable
+
+
+def function(node: Node, inputs: list[str], module: str) -> str:
+    """An operator without weights; nnx takes these functions from linen."""
+    attributes, x = node.attributes, inputs[0]
+    match node.op:
+        case "Add":
+            return " + ".join(inputs)
+        case "Concat":
+            return f"jnp.concatenate([{', '.join(inputs)}], axis={last_axis(attributes['axis'], node.rank)})"
+        case "Flatten":
+            first = f"jnp.moveaxis({x}, -1, 1)" if node.rank > 2 else x
+            return f"{first}.reshape({x}.shape[0], -1)"
+        case "GlobalAveragePool":
+            return f"{x}.mean(axis={tuple(range(1, node.rank - 1))}, keepdims=True)"
+        case "AveragePool":
+            counted = bool(attributes["count_include_pad"])
+            return f"{module}.avg_pool({x}, {window(node)}, count_include_pad={counted})"
+        case "MaxPool":
+            return f"{module}.max_pool({x}, {window(node)})"
+        case "Softmax":
+            return f"{module}.softmax({x}, axis={last_axis(attributes['axis'], node.rank)})"
+    return f"{module}.relu({x})"
+
+
+def window(node: Node) -> str:
+    """How a pool's window moves."""
+    attributes = node.attributes
+    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes["strides"])
+    return f"window_shape={kernel}, strides={strides}, padding={pairs(attributes['pads'])}"

@@ -1,0 +1,142 @@
+"""A mode: one way in which users of a runtime ask for a gradient, a prediction or an export, as the text they write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+
+__all__ = ["Contract", "Edition", "Mode", "Modes"]
+
+#: Between the forward part of a text and the backward part.
+CUT = "---\n"
+
+
+class Contract(NamedTuple):
+    """What the runtime's documentation says happens to the moving statistics in a mode.
+
+    statistics: "stay", "move" or "undocumented".
+    says: the documentation's statement in our words, or what it leaves open.
+    link: the page that says so, or the page that ought to.
+    """
+
+    statistics: str
+    says: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The texts of a mode in releases up to and including `until`, which do not have the newer call."""
+
+    until: str
+    text: str
+    once: str = ""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way of asking, as the text that is executed, shown, and written into scripts.
+
+    name: short and typable, API first: "executor.train.eval".
+    intent: "inference" or "training": which statistics the author of such a call wants.
+    asks: "gradient", "prediction" or "export".
+    text: what is executed at every call. It reads `net`, `x` and `cotangent` and sets `dx` or `y`. A line `---` parts
+        forward from backward; a trial may read tensors there. For an export it writes files into the working folder,
+        and what follows `---` reads them back into `net`.
+    once: what a user writes once: definitions, compiling. Executed before the first call.
+    predict: for an export, the prediction of what was read back, where it is not the source's.
+    since, until: the first and the last release that has the mode (None: all).
+    inference: the mode that asks for the inference-mode gradient of a network built for this mode, if there is one.
+    training: for a gradient with inference intent, the training-intent mode that `order` executes before it.
+    leaves: what the text itself puts the layers' mode flags into: "train", "eval", "frozen" (train, but for the batch
+        normalizations), or "" where it does not touch them. Adapters compare, so that only the runtime's doing shows.
+    default: whether the default matrix asks in this way.
+    kind: which of the runtime's APIs the network is written in; the runtime's `source` knows the kinds.
+    norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
+    form: for runtimes that read ONNX, the form of the file under test (`crosscheck.networks.forms`).
+    fed: whether the statistics are inputs of that file.
+    unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
+    file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
+    editions: the texts of older releases, the oldest first.
+    """
+
+    name: str
+    intent: str
+    asks: str
+    text: str
+    contract: Contract
+    once: str = ""
+    predict: str = ""
+    since: str | None = None
+    until: str | None = None
+    inference: str | None = None
+    training: str | None = None
+    leaves: str = ""
+    default: bool = False
+    kind: str = ""
+    norm: Mapping[str, Any] = field(default_factory=dict)
+    form: str = ""
+    fed: bool = False
+    unit_scale: bool = False
+    file: bool = False
+    editions: tuple[Edition, ...] = ()
+
+    @property
+    def call(self) -> str:
+        """The text as a reader gets it: all parts, one after the other."""
+        return (self.once + self.text.replace(CUT, "")).rstrip("\n")
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The text before `---`, and the text after it ("" without one)."""
+        before, _, after = self.text.partition(CUT)
+        return before, after
+
+    def in_release(self, release: str) -> Mode:
+        """The mode with the texts of that release."""
+        for edition in self.editions:
+            if Version(release) <= Version(edition.until):
+                return dataclasses.replace(self, text=edition.text, once=edition.once, editions=())
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """The mode as JSON types, for `run.json`."""
+        names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
+        return {name: getattr(self, name) for name in names} | {"contract": self.contract._asdict()}
+
+
+class Modes:
+    """Collects the modes of one API in the order of the report; the arguments hold for all that do not say otherwise.
+
+    inference, training: the plain ways to the two gradients.
+    """
+
+    def __init__(
+        self, inference: str | None = None, training: str | None = None, kind: str = "", since: str | None = None
+    ) -> None:
+        self.inference, self.training, self.kind, self.since = inference, training, kind, since
+        self.modes: list[Mode] = []
+
+    def __iter__(self) -> Iterator[Mode]:
+        return iter(self.modes)
+
+    def gradient(self, name: str, intent: str, contract: Contract, text: str, **more: Any) -> None:
+        """Add a mode that asks for an input gradient; `more` are fields of `Mode`."""
+        plain = {"inference": self.inference, "training": self.training if intent == "inference" else None}
+        self._add(name, intent, "gradient", contract, text, plain | more)
+
+    def prediction(self, name: str, intent: str, contract: Contract, text: str, **more: Any) -> None:
+        """Add a mode that asks for a prediction."""
+        self._add(name, intent, "prediction", contract, text, more)
+
+    def export(self, name: str, intent: str, contract: Contract, text: str, **more: Any) -> None:
+        """Add a mode that writes the network to files."""
+        self._add(name, intent, "export", contract, text, more)
+
+    def _add(self, name: str, intent: str, asks: str, contract: Contract, text: str, more: Mapping[str, Any]) -> None:
+        given = {"kind": self.kind, "since": self.since, **more}
+        self.modes.append(Mode(name, intent, asks, text, contract, **given))

@@ -1,0 +1,107 @@
+"""Composes a program: the sources and texts by which a cell is measured, for the probe and for scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from string import Template
+from typing import Any
+
+from packaging.version import Version
+
+from crosscheck.runtimes.catalog import Release, Runtime, Variant
+from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.source import Array, Graph, Request, Source
+
+__all__ = ["Subject", "compose", "source_of"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A network as programs need it: its plain graph, its weights, and the number of rows of the probe input."""
+
+    graph: Graph
+    weights: Mapping[str, Array]
+    batch: int
+
+
+def compose(
+    runtime: Runtime,
+    release: Release,
+    variant: Variant,
+    modes: Mapping[str, Mode],
+    networks: Mapping[str, Subject],
+    steps: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The program of a cell: {"sources": use -> source, "texts": mode name -> texts}, JSON types only.
+
+    modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
+    "network/tested", or, for a network on the layers of "network", "readout/tested/shared".
+    """
+    sources = {}
+    for step in steps:
+        if step["do"] == "build":
+            role, shared = step["mode"], step["shares"] is not None
+            use = "/".join([step["network"], role, *(["shared"] if shared else [])])
+            first = networks["network"] if shared else None
+            source = source_of(runtime, release, variant, modes[role], networks[step["network"]], first)
+            sources[use] = dataclasses.asdict(source)
+    texts = {mode.name: _texts(mode, release, networks["network"].graph) for mode in modes.values()}
+    return {"sources": sources, "texts": texts}
+
+
+def source_of(
+    runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject, first: Subject | None = None
+) -> Source:
+    """The network's source text for one mode; with `first`, on the layers of that network."""
+    norm = tuple(sorted(mode.norm.items()))
+    of_mode = mode.kind, norm, mode.form, mode.fed, mode.intent, mode.asks
+    return _source(runtime, release, variant, of_mode, network, first)
+
+
+@functools.lru_cache(maxsize=1024)
+def _source(
+    runtime: Runtime,
+    release: Release,
+    variant: Variant,
+    of_mode: tuple[str, tuple[tuple[str, Any], ...], str, bool, str, str],
+    network: Subject,
+    first: Subject | None,
+) -> Source:
+    kind, norm, form, fed, intent, asks = of_mode
+    assert runtime.write is not None, "only runtimes whose modes are texts are composed"
+    request = Request(
+        network.graph,
+        network.weights,
+        network.batch,
+        Version(release.version),
+        kind,
+        dict(norm),
+        form,
+        fed,
+        intent,
+        asks,
+        variant.told,
+        None if first is None else first.graph,
+    )
+    return runtime.write(request)
+
+
+def _texts(mode: Mode, release: Release, graph: Graph) -> dict[str, str]:
+    here = mode.in_release(release.version)
+    forward, backward = here.parts
+    parts = {"once": here.once, "forward": forward, "backward": backward, "predict": here.predict}
+    return {
+        "asks": here.asks,
+        "leaves": here.leaves,
+        **{part: _named(text, mode, graph) for part, text in parts.items()},
+    }
+
+
+def _named(text: str, mode: Mode, graph: Graph) -> str:
+    """A text with the network's own names for `$input` and `$output`, which modes that read ONNX files use."""
+    if not mode.form:
+        return text
+    names = {"input": graph["inputs"][0]["name"], "output": graph["outputs"][0]["name"]}
+    return Template(text).safe_substitute(names)

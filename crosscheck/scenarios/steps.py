@@ -1,0 +1,222 @@
+"""The steps of every scenario and reading, as data. `crosscheck.probe` (Python and JavaScript) carries them out.
+
+A step is a JSON object; `do` says what is done:
+
+    build     `model` of `network` ("network" or "readout"), ready to be asked in `mode`; with `shares`, on the layers
+              of that model
+    predict   the documented prediction of the probe input by `model`, recorded as `prediction/<as>`
+    classify  the documented prediction of the held-out images, recorded as `classes/<as>`: arg max per image
+    ask       carry out `mode` on `model`, recorded as `gradient/<as>` or `forward/<as>`; `input`: "x", "noise" (one row
+              of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether the result is read;
+              `between`: steps between forward and backward
+    read      read the result of the last `ask` that was not read
+    snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`
+    settle    wait for all asynchronous work
+    layers    the output of every node, as `layer/<tensor>`
+    ascend    image = rescale(image + rescale(last gradient) / 10), rescale mapping onto [0, 1]
+    image     record the image as `image/<as>`
+    export    carry out the export; its ONNX files are recorded as `file/<name>`; what is read back is model `as`
+    repeat    `steps`, `times` times; "#" in their `as` becomes the repetition, from 1
+
+`mode` is a role: "tested" is the cell's mode, "inference" and "training" are those that it names for comparison. A step
+with `needs` is left out where its cell's mode names no mode for that role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crosscheck.cells import Scenario
+from crosscheck.scenarios.facts import LAYERS
+
+__all__ = ["CALLS", "STEPS", "Step", "steps"]
+
+Step = dict[str, Any]
+
+#: How often `twenty` and `ascent` ask.
+CALLS = 20
+
+
+def _build(model: str = "model", mode: str = "tested", network: str = "network", shares: str | None = None) -> Step:
+    return {"do": "build", "model": model, "mode": mode, "network": network, "shares": shares}
+
+
+def _predict(when: str, model: str = "model") -> Step:
+    return {"do": "predict", "model": model, "as": when}
+
+
+def _classify(when: str) -> Step:
+    return {"do": "classify", "model": "model", "as": when}
+
+
+def _ask(
+    when: str,
+    model: str = "model",
+    mode: str = "tested",
+    source: str = "x",
+    cotangent: str = "cotangent",
+    read: bool = True,
+    between: Sequence[Step] = (),
+    needs: str | None = None,
+) -> Step:
+    return {
+        "do": "ask",
+        "model": model,
+        "mode": mode,
+        "as": when,
+        "input": source,
+        "cotangent": cotangent,
+        "read": read,
+        "between": list(between),
+        "needs": needs,
+    }
+
+
+def _read(when: str) -> Step:
+    return {"do": "read", "as": when}
+
+
+def _snapshot(when: str, model: str = "model", needs: str | None = None) -> Step:
+    return {"do": "snapshot", "model": model, "as": when, "needs": needs}
+
+
+def _settle(when: str, model: str = "model") -> Step:
+    return {"do": "settle", "model": model, "as": when}
+
+
+def _repeat(*steps: Step) -> Step:
+    return {"do": "repeat", "times": CALLS, "steps": list(steps)}
+
+
+#: Nothing is read but what a user reads, until the question is answered.
+_UNDISTURBED = (
+    _build(),
+    _predict("before"),
+    _predict("before-again"),
+    _ask("first"),
+    _predict("after"),
+    _predict("after-again"),
+    _settle("after"),
+    _snapshot("after"),
+    _ask("second"),
+    _snapshot("before-inference", needs="inference"),
+    _ask("inference", mode="inference", needs="inference"),
+    _predict("last"),
+    _snapshot("last"),
+)
+#: Every persistent tensor is read after every step, and between forward and backward where those are two calls.
+_TIMED = (
+    _build(),
+    _snapshot("built"),
+    _predict("before"),
+    _snapshot("predicted"),
+    _ask("first", between=[_settle("between"), _snapshot("between")]),
+    _settle("asked"),
+    _snapshot("asked"),
+    _snapshot("read"),
+    _predict("after"),
+    _snapshot("after"),
+    _ask("second"),
+    _settle("second"),
+    _snapshot("second"),
+)
+#: The tensors are read right after the call, its result unread and nothing waited for.
+_UNSETTLED = (
+    _build(),
+    _predict("before"),
+    _ask("first", read=False),
+    _snapshot("at-once"),
+    _read("first"),
+    _settle("after"),
+    _snapshot("after"),
+    _predict("after"),
+)
+#: The next prediction is asked for right after the call, its result unread and nothing waited for.
+_IMMEDIATE = (
+    _build(),
+    _predict("before"),
+    _ask("first", read=False),
+    _predict("after"),
+    _read("first"),
+    _settle("after"),
+    _snapshot("after"),
+    _predict("last"),
+)
+_FIRST_ALONE = (_ask("first"), _settle("after"), _snapshot("after"))
+
+#: (scenario, reading) -> steps.
+STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
+    (Scenario.GRADIENT, "undisturbed"): _UNDISTURBED,
+    (Scenario.GRADIENT, "timed"): _TIMED,
+    (Scenario.GRADIENT, "unsettled"): _UNSETTLED,
+    (Scenario.GRADIENT, "immediate"): _IMMEDIATE,
+    (Scenario.PREDICT_ONLY, "undisturbed"): _UNDISTURBED,
+    (Scenario.PREDICT_ONLY, "timed"): _TIMED,
+    (Scenario.PREDICT_ONLY, "unsettled"): _UNSETTLED,
+    (Scenario.PREDICT_ONLY, "immediate"): _IMMEDIATE,
+    (Scenario.PREDICT_ONLY, LAYERS): (_build(), {"do": "layers", "model": "model"}),
+    (Scenario.ORDER, "alone"): (_build(), *_FIRST_ALONE),
+    # A model built separately: only the process is shared.
+    (Scenario.ORDER, "after-other"): (
+        _build("other", mode="training"),
+        _ask("other", "other", mode="training"),
+        _settle("other", "other"),
+        _build(),
+        *_FIRST_ALONE,
+    ),
+    # The same model, whose statistics may have moved by the first call.
+    (Scenario.ORDER, "after-same"): (
+        _build(),
+        _ask("other", mode="training"),
+        _settle("other"),
+        _snapshot("before"),
+        *_FIRST_ALONE,
+    ),
+    (Scenario.TWENTY, "undisturbed"): (
+        _build(),
+        _predict("0"),
+        _classify("0"),
+        _repeat(_ask("#", source="noise"), _predict("#"), _classify("#")),
+        _settle("last"),
+        _snapshot("last"),
+    ),
+    # As in the thread of 2017: gradient ascent on one class, through layers shared with the network that is watched.
+    (Scenario.ASCENT, "undisturbed"): (
+        _build(),
+        _build("readout", network="readout", shares="model"),
+        _predict("0"),
+        _classify("0"),
+        _repeat(
+            _ask("#", "readout", source="image", cotangent="ones"), {"do": "ascend"}, _predict("#"), _classify("#")
+        ),
+        {"do": "image", "as": "last"},
+        _settle("last"),
+        _snapshot("last"),
+    ),
+    (Scenario.SIBLING, "undisturbed"): (
+        _build("first"),
+        _build("second", shares="first"),
+        _predict("before", "first"),
+        _predict("sibling-before", "second"),
+        _ask("first", "second"),
+        _predict("after", "first"),
+        _predict("sibling-after", "second"),
+        _settle("after", "first"),
+        _snapshot("after", "first"),
+    ),
+    (Scenario.EXPORT, "undisturbed"): (
+        _build(),
+        _predict("before"),
+        _snapshot("before"),
+        {"do": "export", "model": "model", "as": "exported"},
+        _predict("after"),
+        _snapshot("after"),
+        _predict("exported", "exported"),
+    ),
+}
+
+
+def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:
+    """The steps of one reading for a cell whose mode names modes for `roles` ("inference", "training")."""
+    return [step for step in STEPS[scenario, reading] if step.get("needs") in (None, *roles)]
