@@ -279,7 +279,7 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _script(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck.standalone.command import script, write
+    from crosscheck.script.command import script, write
 
     text = script(parsed.out, parsed.cell, parsed.network)
     if parsed.output is None:
@@ -291,9 +291,10 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck import report, standalone
+    from crosscheck import report
+    from crosscheck.script.writer import pieces
 
-    page = report.write(parsed.run, parsed.against, standalone.pieces)
+    page = report.write(parsed.run, parsed.against, pieces)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)

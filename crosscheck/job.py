@@ -36,6 +36,7 @@ from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
+from crosscheck.script.writer import pieces
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
@@ -152,7 +153,7 @@ def _run(
     if unchanged and (job.out / "report.html").exists():
         return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
     _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out, scripts=standalone.pieces)
+    report.write(job.out, scripts=pieces)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
@@ -199,7 +200,7 @@ def _judge(
             judgement,
             released=planned.target.release.released,
             default_call=planned.mode.name == planned.target.runtime.default_call,
-            environment=_environment(planned.target, measured.environments.get(planned.target.id)),
+            environment=_environment(planned, measured.environments.get(planned.target.id)),
             reproduce=shlex.join(["crosscheck", "run", *(handover.words(planned) or _words(planned))]),
             arrays=None if kept is None else str(kept.relative_to(job.out)),
             exported=handover.exported(planned, observations, judgement),
@@ -231,14 +232,16 @@ def _inference(planned: Planned) -> str:
     return dataclasses.replace(planned.cell, mode=other).id if other else ""
 
 
-def _environment(target: Target, environment: Environment | None) -> dict[str, Any]:
+def _environment(planned: Planned, environment: Environment | None) -> dict[str, Any]:
     """What a cell was measured with; an environment that could not be described has no interpreter."""
+    target = planned.target
     lock = target.runtime.lock(target.release, target.variant)
+    texts = target.runtime.write is not None
     return {
         "python": "" if environment is None else environment.interpreter.version,
         "packages": pins(lock) if lock.exists() else {},
         "variables": dict(target.variant.environment),
-        "sources": standalone.sources_digest(target.runtime),
+        "sources": planned.fingerprint if texts else standalone.sources_digest(target.runtime),
     }
 
 

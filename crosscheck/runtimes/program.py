@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
@@ -14,7 +16,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Array, Graph, Request, Source
 
-__all__ = ["Subject", "compose", "source_of"]
+__all__ = ["Subject", "compose", "fingerprint", "source_of"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,6 +51,13 @@ def compose(
             sources[use] = dataclasses.asdict(source)
     texts = {mode.name: _texts(mode, release, networks["network"].graph) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
+
+
+def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
+    """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
+    source = dataclasses.asdict(source_of(runtime, release, variant, mode, network))
+    texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def source_of(

@@ -20,7 +20,7 @@ from crosscheck.probe.server import load_adapter
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
 from crosscheck.runtimes.mode import Mode
-from crosscheck.standalone import metadata
+from crosscheck.script import metadata
 from crosscheck.standalone.data import Carried, carried
 from crosscheck.standalone.linking import Linked, Linker
 from crosscheck.standalone.reach import Wanted

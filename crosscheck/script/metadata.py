@@ -15,6 +15,7 @@ from pathlib import Path
 
 from crosscheck.environments.interpreters import FETCHED
 from crosscheck.runtimes.catalog import Native, Release, System, Variant
+from crosscheck.script.packed import WIDTH, wrapped
 
 __all__ = ["block", "builds", "dependencies", "needs", "python_range"]
 
@@ -55,9 +56,10 @@ def _minor(text: str) -> tuple[int, int]:
 
 
 def _list(name: str, items: Sequence[str]) -> list[str]:
-    if len(items) == 1:
-        return [f"{name} = [{json.dumps(items[0])}]"]
-    return [f"{name} = [", *(f"    {json.dumps(item)}," for item in items), "]"]
+    one = f"{name} = [{', '.join(map(json.dumps, items))}]"
+    if len(one) <= WIDTH:
+        return [one]
+    return [f"{name} = [", *(f"    {line}" for line in wrapped(list(map(json.dumps, items)))), "]"]
 
 
 @functools.cache

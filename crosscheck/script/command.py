@@ -7,7 +7,7 @@ from pathlib import Path
 from crosscheck.errors import CrosscheckError
 from crosscheck.networks import load
 from crosscheck.report import pick, read_cells
-from crosscheck.standalone.script import composed
+from crosscheck.script.writer import composed
 
 __all__ = ["script", "write"]
 
