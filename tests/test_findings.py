@@ -120,7 +120,6 @@ def test_twenty_and_its_controls(cells: Cells) -> None:
         ("refused", "refused", "the toy does not do that"),
         ("crash", "crashed", "SIGSEGV"),
         ("crash-later", "crashed", "SIGABRT"),
-        ("lacks-something", "not-in-release", "autograd.something"),
     ],
 )
 def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:

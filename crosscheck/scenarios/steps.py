@@ -30,7 +30,7 @@ from typing import Any
 from crosscheck.cells import Scenario
 from crosscheck.scenarios.facts import LAYERS
 
-__all__ = ["CALLS", "SCRIPT", "STEPS", "Step", "steps"]
+__all__ = ["CALLS", "EXAMPLE", "SCRIPT", "STEPS", "Step", "steps"]
 
 Step = dict[str, Any]
 
@@ -232,6 +232,10 @@ SCRIPT: dict[Scenario, tuple[Step, ...]] = {
     Scenario.SIBLING: STEPS[Scenario.SIBLING, "undisturbed"],
     Scenario.EXPORT: STEPS[Scenario.EXPORT, "undisturbed"],
 }
+
+
+#: The steps of a recipe's program.
+EXAMPLE: tuple[Step, ...] = (_build(), _ask("first"))
 
 
 def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:

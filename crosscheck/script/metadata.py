@@ -32,7 +32,7 @@ def block(release: Release, variant: Variant, lock: Path) -> str:
     """
     lines = [f'requires-python = "{python_range(variant.python)}"', *_list("dependencies", dependencies(lock))]
     if variant.requires:
-        lines += ["", "[tool.uv]  # these stand in for what the packages themselves ask for"]
+        lines += ["[tool.uv]  # these stand in for what the packages themselves ask for"]
         lines += _list("override-dependencies", [LOCAL.sub(r"\1", item) for item in variant.requires])
     return "\n".join(["# /// script", *(f"# {line}".rstrip() for line in lines), "# ///"]) + "\n"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from crosscheck.scenarios.steps import Step
 
-__all__ = ["Beside", "Language", "Statements"]
+__all__ = ["Beside", "Language", "Printing", "Statements"]
 
 #: Numbers of an array that a script prints, and prints beside it.
 PRINTED = 8
@@ -83,6 +83,14 @@ class Language:
             return (image - low) / (high - low) if high > low else np.zeros_like(image)
         """
     )
+
+
+class Printing(Language):
+    """The same for programs that only print what a call returns."""
+
+    def shown(self, what: str, expression: str, beside: Beside) -> str:
+        """A statement that prints the value."""
+        return f"print({expression})\n"
 
 
 def numbers(value: Any) -> str:

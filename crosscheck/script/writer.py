@@ -23,12 +23,12 @@ from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
-from crosscheck.scenarios.steps import SCRIPT, Step
+from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
 from crosscheck.script.packed import WIDTH, literal, packed, tiny, wrapped
-from crosscheck.script.program import Beside, Language, Statements
+from crosscheck.script.program import Beside, Language, Printing, Statements
 
-__all__ = ["NoScript", "composed", "pieces"]
+__all__ = ["NoScript", "composed", "example", "pieces"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
@@ -102,6 +102,21 @@ def _network(name: str) -> Network:
     return _shipped(name)
 
 
+def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> str | None:
+    """The cell's mode as a complete program for the network `seed`: what a recipe shows. None where there is none.
+
+    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
+    """
+    try:
+        runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
+    except NoScript:
+        return None
+    mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
+    if mode is None or runtime.write is None:
+        return None
+    return _Script(cell, {"tested": mode}, runtime, release, variant, _shipped("seed"), EXAMPLE).example()
+
+
 class _Script:
     """The script of one cell. `roles`: the mode under test, and for `order` the one before it."""
 
@@ -113,12 +128,13 @@ class _Script:
         release: Release,
         variant: Variant,
         network: Network,
+        steps: Sequence[Step] = (),
     ) -> None:
         self.cell, self.roles = cell, roles
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell["scenario"])
-        self.steps: Sequence[Step] = SCRIPT[self.scenario]
+        self.steps = steps or SCRIPT[self.scenario]
         subjects = {"network": Subject(network.graph, network.weights, len(network.x))}
         self.second = None
         if self.scenario is Scenario.ASCENT and network.target is not None:
@@ -145,6 +161,20 @@ class _Script:
             lines,
             block,
         )
+
+    def example(self) -> str:
+        """Imports, the network, the call, and a line that prints what it returns."""
+        named = {"tested": {"name": self.mode.name, "asks": self.mode.asks}}
+        lines = Statements(Printing(), self.program, named, {}, ()).of(self.steps)
+        data, _ = self._data(lines, files=False)
+        made = "".join(
+            f"# {name} is your model: crosscheck gradient model.onnx -o {name}{' --training' if 'batch' in form else ''}\n"
+            if "gradient" in form
+            else f"# {name} is your model.\n"
+            for source in self.sources
+            for name, form in source["files"].items()
+        )
+        return f"{made}{self._preparation()}{self._imports(data, lines)}\n{data}{lines}".strip("\n")
 
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
@@ -226,15 +256,15 @@ class _Script:
                 written[name] = model.SerializeToString()
         return written
 
-    def _data(self, lines: str) -> tuple[str, str]:
+    def _data(self, lines: str, files: bool = True) -> tuple[str, str]:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
-        arrays, files = self._arrays(), self._files()
+        arrays, written = self._arrays(), self._files() if files else {}
         texts = lines + "".join(source["text"] for source in self.sources)
         weights = dict(self.second.weights if self.second else self.network.weights) if "weights[" in texts else {}
-        if tiny({**arrays, **weights}) and not files:
+        if tiny({**arrays, **weights}) and not written:
             return _literals("data", arrays) + _literals("weights", weights), ""
         block = {**arrays, **{f"weights/{name}": value for name, value in weights.items()}}
-        block |= {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+        block |= {name: np.frombuffer(content, np.uint8) for name, content in written.items()}
         text = (
             "# Inputs and weights are an .npz in base64, in the comment at the end of this file.\n"
             'block = open(__file__).read().rpartition("\\n# data:\\n")[2].replace("# ", "")\n'
@@ -242,8 +272,8 @@ class _Script:
         )
         if weights:
             text += 'weights = {name[8:]: value for name, value in data.items() if name.startswith("weights/")}\n'
-        if files:
-            text += f"for name in {json.dumps(list(files))}:\n    data[name].tofile(name)\n"
+        if written:
+            text += f"for name in {json.dumps(list(written))}:\n    data[name].tofile(name)\n"
         return text, "\n# data:\n" + packed(block, "#")
 
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
