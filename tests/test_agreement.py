@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from crosscheck.cells import Status
 from crosscheck.matrix.agreement import wanting
 from crosscheck.matrix.journal import Record
+from crosscheck.repeatability import same
 
 
 def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
@@ -28,6 +30,12 @@ def test_trials_that_agree_are_enough() -> None:
 
 def test_rounding_is_no_disagreement() -> None:
     assert {} == wanting(trials([1, 1 + 1e-6]))
+
+
+@pytest.mark.parametrize("value", [1 + 0.9e-4, 1 + 1.5e-4])
+def test_trials_that_the_judge_tells_apart_are_repeated_and_no_others(value: float) -> None:
+    one, other = (row.observation().arrays["prediction/after"] for row in trials([1, value]))
+    assert same(one, other) == ({} == wanting(trials([1, value]))) == (value < 1 + 1e-4)
 
 
 def test_the_first_round_is_enough_where_every_trial_differs() -> None:

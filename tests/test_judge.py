@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
 from crosscheck.judge import Judgement, Truth, judge, line, validate
-from crosscheck.judge.compare import distance, relative_error, same
+from crosscheck.judge.compare import relative_error
 from crosscheck.networks import load
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
 from crosscheck.probe.adapter import Contract, Mode
+from crosscheck.repeatability import distance, same
 
 DIGITS = load("digits")
 assert DIGITS.images is not None

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import CLOSED, Case
-from crosscheck.judge.compare import distance, relative_error, same, size
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.repeatability import distance, same, size
 
 __all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
 

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
-from crosscheck.judge.compare import distance, size
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.judge.truth import Truth
 from crosscheck.networks import Network
 from crosscheck.probe.adapter import Mode
+from crosscheck.repeatability import distance, predicting_moves, size
 
 __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
 
@@ -178,12 +178,7 @@ class Case:
     @cached_property
     def predicting_moves(self) -> bool:
         """Whether the documented prediction moves persistent tensors by itself."""
-        return any(
-            distance(before[name], after[name]) > 0
-            for row in self.of("timed")
-            for before, after in [(tensors(row, "built"), tensors(row, "predicted"))]
-            for name in before.keys() & after.keys()
-        )
+        return any(predicting_moves(row) for row in self.of("timed"))
 
     def weights_at(self, row: Observation, when: str) -> Tensors | None:
         """The network's weights as they were at a snapshot; None where the statistics of that moment are not known.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
-from crosscheck.judge.compare import distance, same
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
 from crosscheck.judge.update import solve_update
+from crosscheck.repeatability import distance, same
 
 __all__ = ["circumstances"]
 

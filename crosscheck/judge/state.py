@@ -9,10 +9,11 @@ import numpy as np
 
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
-from crosscheck.judge.compare import became_non_finite, distance, same
+from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import CHANCE_TRIALS, EXACT, LAW, NEVER
 from crosscheck.judge.update import solve_update
+from crosscheck.repeatability import distance, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
 

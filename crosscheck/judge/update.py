@@ -9,11 +9,11 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Observation, Scenario
 from crosscheck.judge.case import Case, tensors
-from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Law, Statistics
 from crosscheck.oracle.corrections import CORRECTIONS
+from crosscheck.repeatability import distance
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
