@@ -41,6 +41,7 @@ class Finding(StrEnum):
     WRONG_PREDICTION = "wrong-prediction"
     ORDER_DEPENDENT = "order-dependent"
     RACY = "racy"
+    UNREPEATABLE = "unrepeatable"
     PARAMETERS_WRITTEN = "parameters-written"
     INPUT_WRITTEN = "input-written"
     MODE_LEFT_CHANGED = "mode-left-changed"

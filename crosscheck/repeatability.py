@@ -24,6 +24,7 @@ __all__ = [
     "same",
     "size",
     "unlike_waiting",
+    "waiting_disagree",
 ]
 
 #: Relative to the largest entry of the two arrays: two runs of one float32 program on one machine differ by rounding
@@ -100,6 +101,12 @@ def outcomes(rows: Sequence[Observation]) -> list[list[Observation]]:
         else:
             group.append(row)
     return sorted(groups, key=len, reverse=True)
+
+
+def waiting_disagree(rows: Sequence[Observation]) -> bool:
+    """Whether trials of one reading that waits disagree among themselves."""
+    readings = dict.fromkeys(row.reading for row in rows if row.reading not in NOT_WAITING)
+    return any(len(outcomes([row for row in rows if row.reading == reading])) > 1 for reading in readings)
 
 
 def predicting_moves(timed: Observation) -> bool:

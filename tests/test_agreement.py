@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crosscheck.cells import Status
-from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.agreement import doubtful, undecided, wanting
 from crosscheck.matrix.journal import Record
 from crosscheck.repeatability import same
 
@@ -57,3 +57,12 @@ def test_a_reading_against_the_first_one_has_one_round_of_both() -> None:
 
 def test_trials_that_end_differently_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
+
+
+def test_a_race_is_doubtful_and_undecided_until_trials_that_wait_disagree() -> None:
+    agreeing, race = trials([1, 1]), trials([2], "immediate")
+    assert not doubtful([*agreeing, *trials([2], "timed")])
+    assert doubtful([*agreeing, *race])
+    assert undecided([*agreeing, *race, *trials([3], "immediate")])
+    assert doubtful(trials([1, 2]))
+    assert not undecided([*trials([1, 2]), *race])

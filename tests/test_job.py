@@ -74,6 +74,15 @@ def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy
     assert run_toy(**options).unchanged
 
 
+def test_cells_that_were_asked_again_from_other_servers_are_not_asked_a_third_time(
+    run_toy: RunToy, progress: SilentProgress
+) -> None:
+    options: dict[str, Any] = {"modes": ["unrepeatable"], "networks": ["seed-batch", "conv"]}
+    first = run_toy(**options)
+    assert first.statuses["ok"] == first.findings["unrepeatable"] == len(progress.cells) == len(set(progress.cells))
+    assert run_toy(**options).unchanged
+
+
 def test_another_selection_uses_what_is_there(run_toy: RunToy, progress: SilentProgress) -> None:
     run_toy(**ONE)
     run_toy(modes=["leak-*"], networks=["seed-batch"])

@@ -13,7 +13,7 @@ from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.judge.truth import Truth
 from crosscheck.networks import Network
 from crosscheck.probe.adapter import Mode
-from crosscheck.repeatability import distance, predicting_moves, size
+from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree
 
 __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
 
@@ -73,6 +73,11 @@ class Case:
     def of(self, reading: str) -> tuple[Observation, ...]:
         """The observations of a reading that can be judged."""
         return tuple(row for row in self.measured if row.reading == reading)
+
+    @cached_property
+    def left_to_chance(self) -> bool:
+        """Whether trials that wait disagree among themselves: then one trial's answer tells nothing of the cause."""
+        return waiting_disagree(self.measured)
 
     @property
     def asks(self) -> Asks:

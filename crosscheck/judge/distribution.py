@@ -1,4 +1,4 @@
-"""How a reading's trials are distributed over outcomes, and the finding that waiting matters or chance does: `racy`."""
+"""The distribution of a reading's trials over outcomes; the findings `unrepeatable` and `racy`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,31 @@ from crosscheck.judge.evidence import Evidence, Outcome, Reading
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
 from crosscheck.repeatability import ABSOLUTE, NOT_WAITING, differing, distance, outcomes, same, size, unlike_waiting
 
-__all__ = ["distribution", "racy"]
+__all__ = ["distribution", "racy", "unrepeatable"]
 
 TOLD = 3  # tensors that an outcome names
 
 
+def unrepeatable(case: Case) -> list[Evidence]:
+    """Trials of one reading that waits disagree among themselves: chance decides, or memory that nobody wrote."""
+    readings = dict.fromkeys(row.reading for row in case.measured if row.reading not in NOT_WAITING)
+    return next(filter(None, (_repeats(case, Finding.UNREPEATABLE, reading) for reading in readings)), [])
+
+
 def racy(case: Case) -> list[Evidence]:
-    """Readings that do not wait disagree with those that do, or repeats of one reading disagree among themselves.
+    """Trials that do not wait disagree with those that do, or among themselves, while all that wait agree.
+
+    Where trials that wait disagree among themselves nothing can be said about a race: chance alone can make the others
+    differ.
 
     A tensor read at once that still has its old value is stale, not racy: a runtime that evaluates lazily gives that
     value every time. It becomes a race when trials disagree about it, when it is neither the old nor the new value, or
     when a later prediction, the answer or the settled state differs.
     """
-    return _without_waiting(case) + _half_written(case) + _repeats(case)
+    if case.left_to_chance:
+        return []
+    repeats = next(filter(None, (_repeats(case, Finding.RACY, reading) for reading in NOT_WAITING)), [])
+    return _without_waiting(case) + _half_written(case) + repeats
 
 
 def _without_waiting(case: Case) -> list[Evidence]:
@@ -62,16 +74,15 @@ def _half_written(case: Case) -> list[Evidence]:
     return []
 
 
-def _repeats(case: Case) -> list[Evidence]:
-    for reading in dict.fromkeys(row.reading for row in case.measured):
-        rows = case.of(reading)
-        groups = outcomes(rows)
-        if len(groups) > 1:
-            what = f"{reading}: distinct outcomes of {len(rows)} trials"
-            detail = ", ".join(f"{len(group)} times" for group in groups[:TOLD])
-            detail += f"{' ...' if len(groups) > TOLD else ''}; {_differences(groups[0][0], groups[1][0])}"
-            return [Evidence(Finding.RACY, what, len(groups), 1, REPEATABLE.why, detail)]
-    return []
+def _repeats(case: Case, finding: Finding, reading: str) -> list[Evidence]:
+    rows = case.of(reading)
+    groups = outcomes(rows)
+    if len(groups) < 2:
+        return []
+    what = f"{reading}: distinct outcomes of {len(rows)} trials"
+    detail = ", ".join(f"{len(group)} times" for group in groups[:TOLD])
+    detail += f"{' ...' if len(groups) > TOLD else ''}; {_differences(groups[0][0], groups[1][0])}"
+    return [Evidence(finding, what, len(groups), 1, REPEATABLE.why, detail)]
 
 
 def _differences(one: Observation, other: Observation) -> str:

@@ -30,7 +30,7 @@ def file_changed(case: Case) -> list[Evidence]:
     """What an exported ONNX file says otherwise than the network that was exported."""
     files = {
         key: value for row in case.measured for key, value in row.arrays.items() if key.startswith(PREFIX)
-    }  # trials write the same file; where they do not, `racy` says so
+    }  # trials write the same file; where they do not, `unrepeatable` says so
     if case.asks is not Asks.EXPORT:
         return []
     return [item for key, value in files.items() for item in _file(case, key.removeprefix(PREFIX), value.tobytes())]

@@ -33,6 +33,7 @@ FINDERS = (
     predictions.wrong_prediction,
     answers.order_dependent,
     distribution.racy,
+    distribution.unrepeatable,
     state.parameters_written,
     traces.input_written,
     traces.mode_left_changed,

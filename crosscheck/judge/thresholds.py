@@ -11,7 +11,6 @@ from crosscheck.repeatability import RELATIVE
 
 __all__ = [
     "AGREEMENT",
-    "CHANCE_TRIALS",
     "CLOSED_FORM",
     "EXACT",
     "LAW",
@@ -79,6 +78,3 @@ LAW = Threshold(
 EXACT = Threshold(0.0, "a tensor that nothing writes keeps its bits (NaN counts as equal to NaN)")
 
 NEVER = Threshold(0.0, "it must not happen at all")
-
-#: Fewer trials than this, all different, are no distribution.
-CHANCE_TRIALS = 3

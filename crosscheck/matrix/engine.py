@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import selectors
 import shutil
@@ -90,6 +91,7 @@ class _Run:
         self.ledger = Ledger(plan, journal, settings.isolation, progress.cell)
         self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
+        self.started = itertools.count()
         self.deaths: dict[Target, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
@@ -159,7 +161,7 @@ class _Run:
         self.progress.running([target.id for target in self.servers])
 
     def _start(self, target: Target) -> None:
-        folder = self.scratch / f"{target.id}-{self.deaths.get(target, 0)}"
+        folder = self.scratch / f"{target.id}-{next(self.started)}"
         environment = self.done.environments[target.id]
         forks = self.ledger.isolation_of(target) == "fork"
         server = ProbeServer(target, environment, forks, folder, self.settings.limits)
@@ -193,6 +195,8 @@ class _Run:
             self.ledger.record(trial, record)
         if server.ready and not server.under_way and not self.queues[target]:
             self._stop(server)
+            if self.ledger.ask_again(target):
+                self.waiting.append(target)
 
     def _stop(self, server: ProbeServer) -> None:
         self.selector.unregister(server.replies)

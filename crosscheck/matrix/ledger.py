@@ -12,7 +12,7 @@ from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.agreement import SERVERS, doubtful, undecided, wanting
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -56,6 +56,9 @@ class _UnderWay:
     planned: Planned
     missing: int = 0
     keys: dict[Trial, str] = field(default_factory=dict)
+    #: How many further servers were asked for a trial, and whether another one can still change what the trials show.
+    servers: int = 0
+    open: bool = False
 
 
 class Ledger:
@@ -74,8 +77,12 @@ class Ledger:
         self._cells: dict[str, _UnderWay] = {}
         self._suspects: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
+        self._doubtful: set[tuple[Target, str]] = set()
         for planned in plan:
             self._enter(planned)
+        for target in {cell.planned.target for cell in self._cells.values()}:
+            if not self.queues.get(target):
+                self.ask_again(target)
 
     @property
     def cells(self) -> int:
@@ -85,7 +92,7 @@ class Ledger:
     @property
     def reused(self) -> int:
         """How many of them need no trial."""
-        return sum(not cell.missing for cell in self._cells.values())
+        return sum(not cell.missing or name in self.done.keys for name, cell in self._cells.items())
 
     def take(self, target: Target) -> tuple[Planned, Trial, str]:
         """The next trial that the target has to run, its cell's plan, and its isolation."""
@@ -122,15 +129,42 @@ class Ledger:
         cell.missing -= 1
         if record.status not in WORTH_MORE:
             self._drop(cell)
+        first = trial.cell.id not in self.done.keys
         self._settle(cell)
-        if not cell.missing:
+        if first and not cell.missing:
             self.finished(trial.cell.id)
+
+    def ask_again(self, target: Target) -> bool:
+        """Queue trials for a new server of the target, whose other trials are done; False where none are wanted.
+
+        Forks of one server share its memory, and all trials of a cell may agree because of it. Where trials of a mode
+        disagreed in one cell, its other cells are therefore asked again, one trial a server.
+        """
+        while not self.queues.get(target):
+            cells = [cell for cell in self._cells.values() if self._wants_server(cell, target)]
+            if not cells:
+                return False
+            for cell in cells:
+                cell.servers += 1
+                reading = cell.planned.trials[0].reading
+                repeat = sum(trial.reading == reading for trial in cell.keys)
+                self._queue(cell, Trial(cell.planned.cell, reading, repeat))
+                self._settle(cell)
+        return True
+
+    def _wants_server(self, cell: _UnderWay, target: Target) -> bool:
+        planned = cell.planned
+        doubtful = planned.target == target and (target, planned.mode.name) in self._doubtful
+        return doubtful and cell.open and not cell.missing and cell.servers < SERVERS
 
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
         """None of the target's remaining cells can be measured."""
         self.queues[target].clear()
         for name, cell in self._cells.items():
-            if cell.planned.target == target and cell.missing:
+            if cell.planned.target != target or not cell.missing:
+                continue
+            # A cell that was only asked again keeps what it has.
+            if name not in self.done.keys:
                 self.done.statuses[name] = (status, reason, stderr)
                 self.finished(name)
 
@@ -180,7 +214,8 @@ class Ledger:
     def _settle(self, cell: _UnderWay) -> None:
         """Once all trials are in: where they disagree more of them are wanted, until the distribution shows."""
         while not cell.missing:
-            more = wanting(self.journal.records(cell.keys.values()))
+            records = self.journal.records(cell.keys.values())
+            more = wanting(records)
             trials = [
                 trial
                 for reading, count in more.items()
@@ -188,6 +223,10 @@ class Ledger:
                 if trial not in cell.keys
             ]
             if not trials:
+                measured = all(record.status in WORTH_MORE for record in records)
+                cell.open = measured and undecided(records)
+                if measured and doubtful(records):
+                    self._doubtful.add((cell.planned.target, cell.planned.mode.name))
                 self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
                 return
             for trial in trials:
