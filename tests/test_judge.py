@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
 from crosscheck.judge import Judgement, Truth, judge, line, validate
@@ -1052,3 +1054,8 @@ def test_statistics_by_a_negative_variance_are_not_finite_and_nobody_is_warned()
     found = truth.batch_statistics_by(weights)
     assert np.isfinite(found[first.node].mean).all()
     assert not np.isfinite(found[second.node].mean).any()
+
+
+def test_no_public_name_of_the_package_is_also_a_module() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(crosscheck.judge.__path__)}
+    assert not modules & set(crosscheck.judge.__all__)

@@ -1,4 +1,4 @@
-"""The observations of one cell, sorted: by reading, by what was read when, and which value came before which."""
+"""The observations of one cell, indexed by reading and key, with each value paired with the one before the call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
+from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
-from crosscheck.judge.truth import Truth
 from crosscheck.networks import Network
 from crosscheck.probe.adapter import Mode
 from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree

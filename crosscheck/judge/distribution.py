@@ -113,7 +113,7 @@ def distribution(case: Case) -> tuple[Reading, ...]:
 
 
 def describe(case: Case, row: Observation) -> str:
-    """An outcome in words: what of it changed, and where it ended if it did not get to its end."""
+    """Describe an outcome: the changed predictions and tensors, and the step that raised, if any."""
     alone = Case(case.cell, case.mode, case.network, case.truth, [row])
     parts = []
     moved = max((pair.change for pair in alone.predictions), default=None)

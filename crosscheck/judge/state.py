@@ -1,4 +1,4 @@
-"""Findings about persistent tensors: `state-moved`, `parameters-written`, `corrupted`; and what went with a change."""
+"""Findings about persistent tensors: `state-moved`, `parameters-written`, `corrupted`; and the recorded changes."""
 
 from __future__ import annotations
 

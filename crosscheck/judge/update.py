@@ -1,4 +1,4 @@
-"""Update laws: by which law the moving statistics changed, whether all layers agree on it, and when it happened."""
+"""Solves for the law by which the moving statistics changed, and for the step in which they did."""
 
 from __future__ import annotations
 

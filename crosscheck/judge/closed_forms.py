@@ -1,4 +1,4 @@
-"""What a call returned, against both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
+"""Compares what a call returned with both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings about what a call leaves behind besides numbers: `poisoned`, `input-written`, `mode-left-changed`."""
+"""Findings about side effects of a call: `poisoned`, `input-written`, `mode-left-changed`."""
 
 from __future__ import annotations
 

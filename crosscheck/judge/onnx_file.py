@@ -1,4 +1,4 @@
-"""Finding `export-changed` in an ONNX file that a runtime wrote: what the checker, the attributes, the numbers say."""
+"""Finds `export-changed` in an exported ONNX file by the checker, the attributes, the tensors and the prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosscheck.cells import Array, Asks, Finding, Intent
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Evidence
-from crosscheck.judge.files import BATCH_NORM_DEFAULTS, evaluate
+from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
