@@ -95,7 +95,7 @@ class Cell:
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """One run of a cell in a fresh process: how it reads (`undisturbed`, `timed`, ...), and the how-manyeth."""
+    """One run of a cell in a fresh process: the reading (`undisturbed`, `timed`, ...) and its repeat number, from 0."""
 
     cell: Cell
     reading: str

@@ -1,4 +1,4 @@
-"""Which trials of a plan are still to be run, and what becomes of a cell as they come in."""
+"""Tracks which trials of a plan still have to run, and completes each cell as its trials are recorded."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Ledger", "Measured", "status_of"]
 
 #: How a trial must have ended for the cell's other trials to be run.
 WORTH_MORE = (Status.OK, Status.CRASHED)
-#: What a fork itself may have caused: such a trial is run again in an interpreter of its own, and that run counts.
+#: A fork itself may cause these: such a trial runs again in a new interpreter, and that run counts.
 SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 
 
 @dataclass
 class Measured:
-    """What a run leaves: per cell the journal keys of its trials, or the status that kept it from being measured."""
+    """The result of a run: per cell the journal keys of its trials, or the status that kept it from being measured."""
 
     keys: dict[str, list[str]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Measured:
     reused: int = 0
 
     def add(self, other: Measured) -> None:
-        """Enter what another stage of the same run left."""
+        """Merge the results of another stage of the same run."""
         self.keys |= other.keys
         self.statuses |= other.statuses
         self.environments |= other.environments
@@ -64,7 +64,7 @@ class _UnderWay:
 class Ledger:
     """Every trial that the journal does not have, and those that disagreeing ones call for, by target.
 
-    `finished` is told each cell that is done after the start.
+    `finished` is called with the id of each cell that is completed after the start.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Ledger:
         self.queues: dict[Target, deque[Trial]] = {}
         self._have = journal.reusable()
         self._cells: dict[str, _UnderWay] = {}
-        self._suspects: dict[Trial, Record] = {}
+        self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
         self._doubtful: set[tuple[Target, str]] = set()
         for planned in plan:
@@ -86,7 +86,7 @@ class Ledger:
 
     @property
     def cells(self) -> int:
-        """How many cells can be measured at all."""
+        """The number of cells that can be measured."""
         return len(self._cells)
 
     @property
@@ -97,7 +97,7 @@ class Ledger:
     def take(self, target: Target) -> tuple[Planned, Trial, str]:
         """The next trial that the target has to run, its cell's plan, and its isolation."""
         trial = self.queues[target].popleft()
-        isolation = "new-interpreter" if trial in self._suspects else self.isolation_of(target)
+        isolation = "new-interpreter" if trial in self._unconfirmed else self.isolation_of(target)
         return self._cells[trial.cell.id].planned, trial, isolation
 
     def isolation_of(self, target: Target) -> str:
@@ -105,23 +105,23 @@ class Ledger:
         return self.isolation if target.runtime.forks else "new-interpreter"
 
     def put_back(self, trial: Trial) -> None:
-        """The trial was taken and came to nothing."""
+        """Queue a trial again that was taken and did not finish."""
         self.queues[self._cells[trial.cell.id].planned.target].appendleft(trial)
 
     def record(self, trial: Trial, record: Record) -> None:
-        """A trial is in. What a fork may have caused is not believed before an interpreter of its own did the same."""
+        """Record a finished trial. A crash or timeout of a forked trial counts once a new interpreter repeats it."""
         cell = self._cells[trial.cell.id]
-        if trial in self._suspects:
-            forked = self._suspects.pop(trial)
+        if trial in self._unconfirmed:
+            forked = self._unconfirmed.pop(trial)
             if record.status == forked.status:
                 self._confirmed.add((trial.cell.id, record.status))
-            record = _acquitted(record, forked)
+            record = _confirmed_record(record, forked)
         elif (
             record.status in SUSPICIOUS
             and (trial.cell.id, record.status) not in self._confirmed
             and self.isolation_of(cell.planned.target) == "fork"
         ):
-            self._suspects[trial] = record
+            self._unconfirmed[trial] = record
             self.put_back(trial)
             return
         self.journal.append(cell.keys[trial], trial.cell.id, trial.repeat, record)
@@ -158,7 +158,7 @@ class Ledger:
         return doubtful and cell.open and not cell.missing and cell.servers < SERVERS
 
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
-        """None of the target's remaining cells can be measured."""
+        """Give the status to every cell of the target that still misses trials."""
         self.queues[target].clear()
         for name, cell in self._cells.items():
             if cell.planned.target != target or not cell.missing:
@@ -233,7 +233,7 @@ class Ledger:
                 self._queue(cell, trial)
 
     def _drop(self, cell: _UnderWay) -> None:
-        """What one trial could not do, the others need not try."""
+        """Remove the queued trials of a cell of which one trial failed."""
         queue = self.queues[cell.planned.target]
         for trial in [trial for trial in cell.keys if trial in queue]:
             queue.remove(trial)
@@ -242,7 +242,7 @@ class Ledger:
 
 
 def _lack(planned: Planned) -> Unavailable | None:
-    """What the machine has not got that the cell's mode needs beyond the release."""
+    """Return what the cell's mode needs beyond the release and this machine lacks, None where it has all."""
     for needed in planned.target.release.system:
         if needed.needed_for(planned.mode):
             try:
@@ -252,8 +252,8 @@ def _lack(planned: Planned) -> Unavailable | None:
     return None
 
 
-def _acquitted(record: Record, forked: Record) -> Record:
-    """The run in an interpreter of its own, with a word on what became of the forked one where they differ."""
+def _confirmed_record(record: Record, forked: Record) -> Record:
+    """Return the record of the new interpreter; its reason names the forked trial's status where that differs."""
     if record.status == forked.status:
         return record
     note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
@@ -261,7 +261,7 @@ def _acquitted(record: Record, forked: Record) -> Record:
 
 
 def status_of(failure: EnvironmentFailure) -> Status:
-    """What a cell is told whose environment could not be had."""
+    """Return the status of cells whose environment could not be made."""
     match failure:
         case Unavailable():
             return Status.UNAVAILABLE
