@@ -25,7 +25,6 @@ from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.handover import Handover
 from crosscheck.judge import Judgement, judge, line
-from crosscheck.matrix import cache
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
@@ -327,10 +326,18 @@ def _cpuinfo() -> Iterable[str]:
 
 
 def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
-    """Equal where the same cells were measured by the same trials and would be judged and told alike."""
+    """Equal where the same cells were measured by the same trials and would be judged and written alike.
+
+    Lines and page depend on nearly every module, on tables and on templates: all files of the package count, and those
+    of the runtimes, which may lie elsewhere. A report too many costs less than an old one that is taken for new.
+    """
     sums = hashlib.sha256()
-    for package in ("judge", "oracle", "report", "networks"):
-        sums.update(cache.folder_digest(Path(crosscheck.__file__).parent / package).encode())
+    runtimes = {planned.target.runtime.folder for planned in plan}
+    for folder in (Path(crosscheck.__file__).parent, *sorted(runtimes)):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                sums.update(str(file.relative_to(folder)).encode() + b"\0")
+                sums.update(hashlib.sha256(file.read_bytes()).digest())
     for planned in plan:
         cell = planned.cell.id
         sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())

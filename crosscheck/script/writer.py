@@ -167,13 +167,8 @@ class _Script:
         named = {"tested": {"name": self.mode.name, "asks": self.mode.asks}}
         lines = Statements(Printing(), self.program, named, {}, ()).of(self.steps)
         data, _ = self._data(lines, files=False)
-        made = "".join(
-            f"# {name} is your model: crosscheck gradient model.onnx -o {name}{' --training' if 'batch' in form else ''}\n"
-            if "gradient" in form
-            else f"# {name} is your model.\n"
-            for source in self.sources
-            for name, form in source["files"].items()
-        )
+        files = {name: form for source in self.sources for name, form in source["files"].items()}
+        made = "".join(_made(name, form) for name, form in files.items() if f'"{name}"' in lines)
         return f"{made}{self._preparation()}{self._imports(data, lines)}\n{data}{lines}".strip("\n")
 
     def _head(self) -> list[str]:
@@ -305,6 +300,14 @@ class _Script:
 def _repeatable(cell: JudgedCell) -> bool:
     """Whether trials of one reading agreed with each other."""
     return all(len({outcome["what"] for outcome in reading["outcomes"]}) <= 1 for reading in cell["trials"])
+
+
+def _made(name: str, form: str) -> str:
+    """A comment that says how a file is made of the user's own model."""
+    if "gradient" not in form:
+        return f"# {name}: your model\n"
+    switch = " --training" if "-batch" in form else ""
+    return f"# {name}: crosscheck gradient model.onnx -o {name}{switch}\n"
 
 
 def _used(line: str, text: str) -> bool:

@@ -99,6 +99,10 @@ class Net:
         dx = self.pull_back(cotangent, True)
         if way in MISCHIEF:
             MISCHIEF[way](self, self.x)
+        if way == "unrepeatable":
+            # Stands for memory that nobody wrote; on small networks it holds the same in all forks of a server.
+            left = os.getppid() if len(self.norms) == 1 else int.from_bytes(os.urandom(2), "little")
+            dx = dx + np.float32(left)
         return Later(self, dx) if way == "racy" else dx
 
     def pull_back(self, cotangent: Array, training: bool) -> Array:

@@ -1,4 +1,4 @@
-"""What a call returned, against both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
+"""Compares what a call returned with both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import CLOSED, Case
-from crosscheck.judge.compare import distance, relative_error, same, size
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.repeatability import distance, same, size
 
 __all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
 
@@ -55,16 +56,21 @@ def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
 
 
 def wrong_answer(case: Case) -> list[Evidence]:
-    """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form."""
+    """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form.
+
+    Where chance decides, the closed form of the other mode was not computed but hit: there only the mode's own counts.
+    """
     finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
     found: dict[str, Evidence] = {}
     for row, value, errors in _answers(case):
-        if errors.matches or row.reading in found:
+        right = Intent(case.mode.intent) in errors.matches if case.left_to_chance else bool(errors.matches)
+        if right or row.reading in found:
             continue
-        nearest = min(Intent, key=errors.of)
+        nearest = Intent(case.mode.intent) if errors.matches else min(Intent, key=errors.of)
         found[row.reading] = Evidence(
             finding,
-            f"relative error of {case.answer} against the nearer closed form, that of {nearest} mode",
+            f"relative error of {case.answer} against {'the' if errors.matches else 'the nearer'} closed form, "
+            f"that of {nearest} mode",
             errors.of(nearest),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
@@ -100,6 +106,8 @@ def _renormalized(case: Case, value: Array) -> str:
 
 def mode_ignored(case: Case) -> list[Evidence]:
     """The answer is the closed form of the other mode, and not that of the mode asked for."""
+    if case.left_to_chance:
+        return []
     found: dict[str, Evidence] = {}
     intent = Intent(case.mode.intent)
     for row, _, errors in _answers(case):
@@ -118,7 +126,12 @@ def mode_ignored(case: Case) -> list[Evidence]:
 
 
 def order_dependent(case: Case) -> list[Evidence]:
-    """A correct call is wrong after another mode, or itself, ran in the same process."""
+    """A correct call is wrong after another mode, or itself, ran in the same process.
+
+    Where trials of one reading disagree, chance alone can make the later call wrong.
+    """
+    if case.left_to_chance:
+        return []
     if case.cell.scenario is Scenario.ORDER:
         return _order(case)
     if case.cell.scenario in (Scenario.GRADIENT, Scenario.PREDICT_ONLY):

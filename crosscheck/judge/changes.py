@@ -1,15 +1,15 @@
-"""What went with a change of tensors: its law, whether looking changed it, whether a read at once missed it."""
+"""Extra evidence for `leak` and `state-moved`: the update law, observer effects, stale reads."""
 
 from __future__ import annotations
 
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
-from crosscheck.judge.compare import distance, same
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
 from crosscheck.judge.update import solve_update
+from crosscheck.repeatability import distance, same
 
-__all__ = ["circumstances"]
+__all__ = ["change_evidence"]
 
 #: Averages other than the exponential one, in words.
 AVERAGES = {
@@ -33,7 +33,7 @@ VARIANCES = {
 TOLD = 4  # tensors that a sentence names
 
 
-def circumstances(case: Case, finding: Finding) -> list[Evidence]:
+def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
     """More evidence of `finding`, which is that something moved: `leak` or `state-moved`."""
     return _law(case, finding) + _disturbed(case, finding) + _stale(case, finding)
 

@@ -1,4 +1,4 @@
-"""The truth about a file that a runtime wrote: by the oracle where it can be lowered, else by onnx's evaluator."""
+"""Reference answers for an exported ONNX file: the oracle where the file can be lowered, else onnx's evaluator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnx.reference.op_run import OpRun
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
-from crosscheck.judge.truth import Truth
+from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.files import file_forms, file_gradient
 from crosscheck.networks.graph import Graph

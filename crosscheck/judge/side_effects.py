@@ -1,12 +1,12 @@
-"""Findings about what a call leaves behind besides numbers: `poisoned`, `input-written`, `mode-left-changed`."""
+"""Findings about side effects of a call: `poisoned`, `input-written`, `mode-left-changed`."""
 
 from __future__ import annotations
 
 from crosscheck.cells import Finding
 from crosscheck.judge.case import Case
-from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER
+from crosscheck.repeatability import distance
 
 __all__ = ["input_written", "mode_left_changed", "poisoned"]
 

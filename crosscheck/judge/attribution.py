@@ -1,4 +1,4 @@
-"""From one runtime by a file into another: how far the answer is from what was exported, and whose doing it is.
+"""Attributes the error of an imported file to the exporter, the importer or both.
 
 Errors are largest absolute differences, relative to the largest entry of the oracle's answer for the network that was
 exported; `inf` for answers of another shape.
@@ -17,7 +17,7 @@ from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Observation, Status
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import FirstLayer
-from crosscheck.judge.files import FileTruth
+from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
 from crosscheck.networks.files import foreign_operators, opset_of
@@ -81,7 +81,7 @@ def exported(
     layer: FirstLayer | None = None,
     origins: Sequence[Origin] = (),
 ) -> Exported:
-    """What a line says; for a reader, whose first trial is `observation`, with one trip for each of `origins`.
+    """Build the `exported` field of a line; for a reader, with its first trial `observation` and one trip per origin.
 
     layer: the first node that the reader has otherwise than the file, as far as it shows its nodes.
     """

@@ -1,4 +1,4 @@
-"""The float64 truth about one network, computed when first asked for and kept: closed forms and batch statistics."""
+"""Reference answers for one network, float64, computed on first use: closed forms and batch statistics."""
 
 from __future__ import annotations
 

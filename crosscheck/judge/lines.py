@@ -1,4 +1,4 @@
-"""One line of `cells.jsonl`: a cell and its judgement as strict JSON, in the words of `cell.schema.json`."""
+"""Writes a cell and its judgement as a line of `cells.jsonl`: strict JSON that keeps to `cell.schema.json`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import Cell
+from crosscheck.judge.attribution import Exported
 from crosscheck.judge.evidence import Judgement
-from crosscheck.judge.road import Exported
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["SCHEMA", "line"]

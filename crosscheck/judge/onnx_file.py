@@ -1,4 +1,4 @@
-"""Finding `export-changed` in an ONNX file that a runtime wrote: what the checker, the attributes, the numbers say."""
+"""Finds `export-changed` in an exported ONNX file by the checker, the attributes, the tensors and the prediction."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from onnx import helper, numpy_helper
 
 from crosscheck.cells import Array, Asks, Finding, Intent
 from crosscheck.judge.case import Case
-from crosscheck.judge.compare import distance, relative_error
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Evidence
-from crosscheck.judge.files import BATCH_NORM_DEFAULTS, evaluate
+from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
 from crosscheck.networks.files import foreign_operators
+from crosscheck.repeatability import distance
 
 __all__ = ["file_changed"]
 
@@ -29,7 +30,7 @@ def file_changed(case: Case) -> list[Evidence]:
     """What an exported ONNX file says otherwise than the network that was exported."""
     files = {
         key: value for row in case.measured for key, value in row.arrays.items() if key.startswith(PREFIX)
-    }  # trials write the same file; where they do not, `racy` says so
+    }  # trials write the same file; where they do not, `unrepeatable` says so
     if case.asks is not Asks.EXPORT:
         return []
     return [item for key, value in files.items() for item in _file(case, key.removeprefix(PREFIX), value.tobytes())]
