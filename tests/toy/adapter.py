@@ -93,9 +93,9 @@ class Toy(Adapter):
             print("welcome to the toy")
         import autograd  # type: ignore[import-untyped]
 
-        from crosscheck.oracle import operators, truth
+        from crosscheck.oracle import evaluation, operators
 
-        self.autograd, self.truth, self.operators = autograd, truth, operators
+        self.autograd, self.evaluation, self.operators = autograd, evaluation, operators
         return "toy"
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
@@ -103,7 +103,7 @@ class Toy(Adapter):
         return Model(network, mode, dict(own, **(shares.tensors if shares else {})))
 
     def _evaluate(self, model: Model, x: Array, training: bool) -> Any:
-        return self.truth.evaluate(model.graph, model.tensors, x, training)
+        return self.evaluation.evaluate(model.graph, model.tensors, x, training)
 
     def _statistics(self, model: Model, x: Array) -> Any:
         return self._evaluate(model, np.asarray(x), True)[1]
@@ -138,7 +138,7 @@ class Toy(Adapter):
         return self._evaluate(model, np.asarray(x), mode == "forward-leak")[0]
 
     def layers(self, model: Model, x: Array, mode: str) -> Dict[str, Array]:
-        return self.truth.layers(model.graph, model.tensors, np.asarray(x), mode == "forward-leak")
+        return self.evaluation.layers(model.graph, model.tensors, np.asarray(x), mode == "forward-leak")
 
     def _vjp(self, model: Model, x: Array, cotangent: Array, training: bool) -> Array:
         pull, _ = self.autograd.make_vjp(lambda given: self._evaluate(model, given, training)[0])(np.asarray(x))
