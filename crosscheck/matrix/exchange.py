@@ -21,7 +21,7 @@ from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, r
 from crosscheck.matrix.scenarios import LAYERS
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
-from crosscheck.networks.files import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
 
 __all__ = ["Exchange", "exchange"]
 
