@@ -23,7 +23,7 @@ from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.handover import Handover
+from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
 from crosscheck.matrix import cache
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
@@ -174,7 +174,7 @@ def _judge(
     """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    handover = Handover(job.out, plan, found)
+    handover = ExportedFiles(job.out, plan, found)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))

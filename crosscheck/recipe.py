@@ -1,4 +1,4 @@
-"""`crosscheck recipe`: the calls that were measured to leave a network as it was, as text, from a finished run."""
+"""`crosscheck recipe`: prints the calls that left a network unchanged in a finished run."""
 
 from __future__ import annotations
 

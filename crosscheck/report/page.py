@@ -14,15 +14,26 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.report import curves, figures, matrix, order, overview, pictures, sections, seed, summary, vocabulary
-from crosscheck.report.archive import Scripts, embedded
-from crosscheck.report.comparison import Comparison, compare
-from crosscheck.report.difference import MEANINGS
-from crosscheck.report.exchange import exchange
+from crosscheck.report import (
+    curves,
+    matrix,
+    number_text,
+    order,
+    overview,
+    pictures,
+    sections,
+    seed,
+    summary,
+    vocabulary,
+)
+from crosscheck.report.cell_diff import MEANINGS
+from crosscheck.report.embedded_data import Scripts, embedded
+from crosscheck.report.exchange_table import exchange
 from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import recipes
 from crosscheck.report.records import PLAIN, JudgedCell, Run
+from crosscheck.report.run_diff import Comparison, compare
 
 __all__ = ["render", "write"]
 
@@ -104,11 +115,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        duration=figures.duration,
+        duration=number_text.duration,
         finding=vocabulary.finding_word,
         plural=_plural,
-        scientific=figures.scientific,
-        significant=figures.significant,
+        scientific=number_text.scientific,
+        significant=number_text.significant,
         size=_size,
         status=vocabulary.status_word,
     )
@@ -117,7 +128,7 @@ def _environment() -> Environment:
         mode_anchor=matrix.mode_anchor,
         picture=pictures.picture,
         plain=PLAIN,
-        spans=figures.release_spans,
+        spans=number_text.release_spans,
     )
     environment.tests["web_address"] = _is_web_address
     return environment
