@@ -23,7 +23,7 @@ from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.handover import Handover
+from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
@@ -35,7 +35,7 @@ from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
-from crosscheck.script.writer import pieces
+from crosscheck.script.writer import example, pieces
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
@@ -152,7 +152,7 @@ def _run(
     if unchanged and (job.out / "report.html").exists():
         return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
     _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out, scripts=pieces)
+    report.write(job.out, scripts=pieces, examples=example)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
@@ -174,7 +174,7 @@ def _judge(
     """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    handover = Handover(job.out, plan, found)
+    handover = ExportedFiles(job.out, plan, found)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))

@@ -20,7 +20,7 @@ from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
-from crosscheck.networks.files import foreign_operators, opset_of
+from crosscheck.networks.exported_models import foreign_operators, opset_of
 
 __all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
 

@@ -16,7 +16,7 @@ from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
-from crosscheck.networks.files import file_forms, file_gradient
+from crosscheck.networks.exported_models import file_forms, file_gradient
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.load import check_onnx
 from crosscheck.networks.lower import lower

@@ -12,8 +12,8 @@ from crosscheck import oracle
 from crosscheck.cells import Array, Asks
 from crosscheck.networks import BatchNorm, Network
 from crosscheck.oracle import Law, Statistics
+from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.operators import batch_mean_and_variance
-from crosscheck.oracle.truth import BatchStatistics
 
 __all__ = ["Truth"]
 

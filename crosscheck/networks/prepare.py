@@ -1,4 +1,4 @@
-"""Lays a network into a folder in the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
+"""Writes a network into a folder as the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from crosscheck.networks.dialects import DIALECTS, build_dialect
-from crosscheck.networks.files import file_forms
+from crosscheck.networks.exported_models import file_forms
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network

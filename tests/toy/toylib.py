@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import autograd  # type: ignore[import-untyped]
 import numpy as np
 
-from crosscheck.oracle import truth
+from crosscheck.oracle import evaluation
 
 Array = Any
 
@@ -51,7 +51,7 @@ class Net:
         self.x: Array = None
 
     def __call__(self, x: Array, training: bool = False) -> Array:
-        return truth.evaluate(self.graph, self.tensors, np.asarray(x), training)[0]
+        return evaluation.evaluate(self.graph, self.tensors, np.asarray(x), training)[0]
 
     def predict(self, x: Array) -> Array:
         if self.broken:
@@ -64,11 +64,11 @@ class Net:
         return self(x)
 
     def layers(self, x: Array, training: bool = False) -> dict[str, Array]:
-        return truth.layers(self.graph, self.tensors, np.asarray(x), training)
+        return evaluation.layers(self.graph, self.tensors, np.asarray(x), training)
 
     def update(self, x: Array, keep: float = 0.9, unbiased: bool = False) -> None:
         """One update of every layer's moving statistics, in place."""
-        seen = truth.evaluate(self.graph, self.tensors, np.asarray(x), True)[1]
+        seen = evaluation.evaluate(self.graph, self.tensors, np.asarray(x), True)[1]
         for layer in self.norms:
             batch = seen[layer["name"]]
             factor = batch.count / max(batch.count - 1, 1) if unbiased else 1.0

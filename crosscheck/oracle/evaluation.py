@@ -1,4 +1,4 @@
-"""The float64 truth about a plain graph: predictions, input gradients and batch statistics, in either mode."""
+"""Evaluates a plain graph in float64: predictions, input gradients and batch statistics, in either mode."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class BatchStatistics:
-    """What one batch normalization sees in training mode: float64 (channels,) each, and the elements per channel."""
+    """Batch statistics of one batch normalization: float64 (channels,) each, and the elements per channel."""
 
     mean: Array
     variance: Array  # biased: the sum of squares divided by `count`
@@ -39,28 +39,28 @@ def predict(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
 def gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array, training: bool = False) -> Array:
     """The gradient d sum(output · cotangent) / d x, float64; with `training`, through the batch's own statistics."""
     numbers = _float64(weights)
-    pull_back, _ = make_vjp(lambda given: evaluate(graph, numbers, given, training)[0])(np.asarray(x, np.float64))
+    pull_back, _ = make_vjp(lambda traced: evaluate(graph, numbers, traced, training)[0])(np.asarray(x, np.float64))
     result: Array = pull_back(np.asarray(cotangent, np.float64))
     return result
 
 
 def renormalized_gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array) -> Array:
-    """The same in training with batch renormalization, whose averages are the moving statistics."""
-    numbers, result = _float64(weights), graph["outputs"][0]["name"]
+    """The training-mode gradient of batch renormalization whose averages equal the moving statistics."""
+    numbers, output = _float64(weights), graph["outputs"][0]["name"]
     pull_back, _ = make_vjp(
-        lambda given: _values(graph, numbers, given, training=True, batch_norm=renormalize)[0][result]
+        lambda traced: _values(graph, numbers, traced, training=True, batch_norm=renormalize)[0][output]
     )(np.asarray(x, np.float64))
-    found: Array = pull_back(np.asarray(cotangent, np.float64))
-    return found
+    result: Array = pull_back(np.asarray(cotangent, np.float64))
+    return result
 
 
 def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> dict[str, BatchStatistics]:
-    """What every batch normalization sees when x goes through in training mode, by node name."""
+    """The batch statistics of every batch normalization for x in training mode, by node name."""
     return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training=True)[1]
 
 
 def layers(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> dict[str, Array]:
-    """What every node puts out for x, float64, by the tensor's name, in the order of execution."""
+    """The output of every node for x, float64, by tensor name, in execution order."""
     values = _values(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
     return {node["outputs"][0]: values[node["outputs"][0]] for node in graph["nodes"]}
 
@@ -72,25 +72,25 @@ def evaluate(
 
     Arrays have to be float64 already. Raises KeyError for an operator that `crosscheck.networks.graph` does not list.
     """
-    values, seen = _values(graph, weights, x, training)
-    return values[graph["outputs"][0]["name"]], seen
+    values, statistics = _values(graph, weights, x, training)
+    return values[graph["outputs"][0]["name"]], statistics
 
 
 def _values(
     graph: Graph, weights: Mapping[str, Array], x: Array, training: bool, batch_norm: Callable[..., Array] = by_batch
 ) -> tuple[dict[str, Array], dict[str, BatchStatistics]]:
     values = {**weights, graph["inputs"][0]["name"]: x}
-    seen: dict[str, BatchStatistics] = {}
+    statistics: dict[str, BatchStatistics] = {}
     for node in graph["nodes"]:
         inputs = [values[name] for name in node["inputs"]]
         if training and node["op"] == "BatchNormalization":
             data = inputs[0]
-            seen[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
+            statistics[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
             y = batch_norm(node["attributes"], *inputs)
         else:
             y = OPERATORS[node["op"]](node["attributes"], *inputs)
         values[node["outputs"][0]] = y
-    return values, seen
+    return values, statistics
 
 
 def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:

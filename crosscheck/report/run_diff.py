@@ -1,4 +1,4 @@
-"""A run held against another: counts of what became of the cells, and equal changes gathered into lines. Pure."""
+"""Compares two runs: counts changed cells, and groups equal changes into lines. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crosscheck.report.difference import Change, Kind, Shown, difference
-from crosscheck.report.figures import release_spans
+from crosscheck.report.cell_diff import Change, Kind, Shown, difference
+from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import by_version, distinct
 from crosscheck.report.records import JudgedCell, anchor
 from crosscheck.report.sections import embeddable

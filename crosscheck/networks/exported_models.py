@@ -1,4 +1,4 @@
-"""ONNX files that runtimes wrote: networks as they stand, read by other runtimes byte for byte."""
+"""Networks from ONNX files that runtimes exported; other runtimes read them byte for byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "written_network",
 ]
 
-#: What the file with crosscheck's gradient in it is called, and so the modes that read it.
+#: The name of the form with crosscheck's gradient, and of the modes that read it.
 GRADIENT = "file-gradient"
 
 #: The domains of the operators that ONNX itself defines for inference.
@@ -32,7 +32,7 @@ ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 
 
 def written_network(content: bytes, name: str, source: Network) -> Network:
-    """The network in a file that was made of `source`, with that one's probe input and cotangent.
+    """The network in a file exported from `source`, with the probe input and cotangent of `source`.
 
     Its graph has the file's own names and operators, whatever they are, and no attributes: nothing is lowered. Only
     nodes whose first output is known to be float32 are listed, the one that makes the network's output last.
@@ -50,7 +50,7 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
     if len(inputs) != 1:
         raise NetworkError(f"{name}: has {len(inputs)} inputs besides its weights, where the network has one.")
     last = model.graph.output[0].name
-    shown = _floats(model)
+    float_tensors = _floats(model)
     nodes = [
         Node(
             op=proto.op_type,
@@ -60,7 +60,7 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
             attributes={},
         )
         for index, proto in enumerate(model.graph.node)
-        if proto.op_type != "Constant" and (proto.output[0] == last or proto.output[0] in shown)
+        if proto.op_type != "Constant" and (proto.output[0] == last or proto.output[0] in float_tensors)
     ]
     graph = Graph(
         name=name,
@@ -84,7 +84,7 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
 
 
 def file_forms(network: Network) -> dict[str, onnx.ModelProto]:
-    """What a file is handed over as, by name: as it stands, exposed, and with crosscheck's gradient if it has one."""
+    """The forms of a file, by name: unchanged, exposed, and with crosscheck's gradient if it has one."""
     forms = {"file": network.model, "file-exposed": _exposed(network)}
     with contextlib.suppress(NetworkError):
         forms[GRADIENT] = file_gradient(network)
@@ -92,7 +92,7 @@ def file_forms(network: Network) -> dict[str, onnx.ModelProto]:
 
 
 def file_gradient(network: Network) -> onnx.ModelProto:
-    """The file with its gradient, by crosscheck's pass. Raises NetworkError where the file has what that cannot do."""
+    """The file with its gradient, by crosscheck's pass. Raises NetworkError for unsupported operators."""
     try:
         onnx.checker.check_model(network.model)
         return differentiate(network.model, source=network.name)
@@ -111,12 +111,12 @@ def opset_of(model: onnx.ModelProto) -> int | None:
 
 
 def foreign_operators(model: onnx.ModelProto) -> list[str]:
-    """Operators that are not ONNX's, with their domain: `com.microsoft.FusedConv`. Others need not know them."""
+    """Operators outside ONNX's domains, such as `com.microsoft.FusedConv`; other runtimes may not support them."""
     return sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in ONNX_DOMAINS})
 
 
 def _floats(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """Tensors that inference finds to be float32, with their types; those of foreign operators are not among them."""
+    """Types of the tensors that shape inference finds to be float32; excludes outputs of foreign operators."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model).graph
     except (onnx.shape_inference.InferenceError, RuntimeError):

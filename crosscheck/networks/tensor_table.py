@@ -1,4 +1,4 @@
-"""The tensors of an ONNX model while it is lowered: constants, shapes, and what they will be called."""
+"""A table of the tensors of an ONNX model while it is lowered: constants, shapes, and names in the plain graph."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array
 
-__all__ = ["Scope", "Shape"]
+__all__ = ["Shape", "TensorTable"]
 
 Shape = list[int | str]
 
 
-class Scope:
+class TensorTable:
     """Looks tensors up by the model's own names and gives them the graph's.
 
-    source: how messages call the model.
-    constants: initialisers and, as the pass comes by, the values of Constant nodes.
-    aliases: outputs of nodes that leave nothing behind -> their inputs.
+    source: the model's name in messages.
+    constants: initialisers and, once the pass reaches them, the values of Constant nodes.
+    aliases: outputs of removed nodes -> their inputs.
     weights: the graph's name -> array, of every parameter that a node took.
     """
 
@@ -30,13 +30,13 @@ class Scope:
         self.constants = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
         self.aliases: dict[str, str] = {}
         self.weights: dict[str, Array] = {}
-        self._given: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         self.input = self._only_input(model)
         self._shapes = self._infer_shapes(model)
 
     def resolve(self, tensor: str) -> str:
-        """The tensor that `tensor` is another name of."""
+        """The tensor that the alias `tensor` stands for."""
         while tensor in self.aliases:
             tensor = self.aliases[tensor]
         return tensor
@@ -46,7 +46,7 @@ class Scope:
         return self._shapes[self.resolve(tensor)]
 
     def name(self, text: str, fallback: str) -> str:
-        """`text` in letters, digits, "_" and ".", made different from every name given before."""
+        """`text` in letters, digits, "_" and ".", and unique."""
         base = re.sub(r"[^A-Za-z0-9_.]", "_", text).strip("_") or fallback
         base = base if base[0].isalpha() else f"t{base}"
         name, number = base, 2
@@ -56,13 +56,13 @@ class Scope:
         return name
 
     def data(self, where: str, tensor: str) -> str:
-        """The graph's name of a computed tensor. Raises NetworkError for a constant; `where` is who asks."""
+        """The graph's name of a computed tensor. Raises NetworkError for a constant; `where` names the node."""
         tensor = self.resolve(tensor)
         if tensor in self.constants:
             raise NetworkError(f"{where} computes with constants only; fold them before the export.")
-        if tensor not in self._given:
-            self._given[tensor] = self.name(tensor, "tensor")
-        return self._given[tensor]
+        if tensor not in self._names:
+            self._names[tensor] = self.name(tensor, "tensor")
+        return self._names[tensor]
 
     def constant(self, where: str, tensor: str) -> Array:
         """The numbers of a parameter. Raises NetworkError if they are computed or not float32."""
@@ -77,19 +77,19 @@ class Scope:
     def parameter(self, tensor: str, value: Array) -> str:
         """Store a parameter under its own name, and return that; the same numbers of one tensor are stored once."""
         tensor = self.resolve(tensor)
-        known = self._given.get(tensor)
-        if known is not None and np.array_equal(self.weights[known], value):
-            return known
+        stored_name = self._names.get(tensor)
+        if stored_name is not None and np.array_equal(self.weights[stored_name], value):
+            return stored_name
         name = self.name(tensor, "weight")
-        self._given.setdefault(tensor, name)
+        self._names.setdefault(tensor, name)
         self.weights[name] = np.array(value, np.float32, order="C")
         return name
 
     def _only_input(self, model: onnx.ModelProto) -> str:
         inputs = [item for item in model.graph.input if item.name not in self.constants]
         if len(inputs) != 1:
-            found = ", ".join(item.name for item in inputs) or "none"
-            raise NetworkError(f"{self.source}: needs exactly one input besides its weights, has {found}.")
+            names = ", ".join(item.name for item in inputs) or "none"
+            raise NetworkError(f"{self.source}: needs exactly one input besides its weights, has {names}.")
         data = inputs[0].type.tensor_type
         if data.elem_type != onnx.TensorProto.FLOAT:
             raise NetworkError(f"{self.source}: input {inputs[0].name!r} is not float32; export the model in float32.")

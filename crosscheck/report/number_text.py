@@ -1,4 +1,4 @@
-"""Numbers as text: predictions with six significant digits, errors with an exponent, and excerpts of large ones."""
+"""Formats numbers as text: predictions with six significant digits, errors with an exponent, excerpts of arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells' full numbers, packed into the page: what its JavaScript searches, and shows of a cell on demand."""
+"""Packs the cells' full numbers into the page, for its JavaScript to search and show on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the roads between runtimes: who exported by who imported, each square with both errors and the fault."""
+"""The table of ONNX exchange: exporters by importers, each square with both errors and their attribution."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Status
-from crosscheck.report.figures import release_spans, scientific
 from crosscheck.report.matrix import mode_anchor
+from crosscheck.report.number_text import release_spans, scientific
 from crosscheck.report.order import distinct, release_order, runtime_order, title_of
 from crosscheck.report.records import ExportedFile, JudgedCell, Run, Trip, anchor
 from crosscheck.report.vocabulary import MEASURED, status_word

@@ -1,4 +1,4 @@
-"""What a job tells of exported files: keeps them beside the report, and what became of each in every reader."""
+"""Stores exported ONNX files under `files/` and fills the `exported` field of the cells that wrote or read them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, expo
 from crosscheck.matrix.exchange import Exchange
 from crosscheck.matrix.plan import Planned
 
-__all__ = ["Handover"]
+__all__ = ["ExportedFiles"]
 
 FOLDER = "files"
 
 
-class Handover:
-    """The files of one run, written to `out/files`, and the truth about every network of its plan."""
+class ExportedFiles:
+    """The files of one run, written to `out/files`, and the float64 reference of every network of its plan."""
 
-    def __init__(self, out: Path, plan: Sequence[Planned], found: Exchange) -> None:
-        self.out, self.found = out, found
+    def __init__(self, out: Path, plan: Sequence[Planned], exchange: Exchange) -> None:
+        self.out, self.exchange = out, exchange
         self.truths: dict[str, Truth] = {
             planned.network.name: Truth.of(planned.network) for planned in plan if planned.network.file is None
         }
-        self._files = {network.name: FileTruth(network) for network in found.files.values()}
+        self._files = {network.name: FileTruth(network) for network in exchange.files.values()}
         self.truths |= self._files
         self._keep()
 
     def exported(self, planned: Planned, observations: Sequence[Observation], judgement: Judgement) -> Exported | None:
-        """What a cell's line says about a file; None for cells that have to do with none."""
+        """The `exported` field of a cell; None for a cell that neither writes nor reads a file."""
         if Asks(planned.mode.asks) is Asks.EXPORT:
-            network, unreadable = self.found.files.get(planned.cell.id), self.found.unreadable.get(planned.cell.id)
+            network, unreadable = (
+                self.exchange.files.get(planned.cell.id),
+                self.exchange.unreadable.get(planned.cell.id),
+            )
             if network is not None:
                 return exported(self._files[network.name], self._place(network.name))
             return Exported(None, refusal=unreadable) if planned.mode.file or unreadable else None
@@ -45,17 +48,17 @@ class Handover:
             Asks(planned.mode.asks),
             next(iter(observations), None),
             judgement.first_layer,
-            [_origin(exporter) for exporter in self.found.exporters[name]],
+            [_origin(exporter) for exporter in self.exchange.exporters[name]],
         )
 
     def words(self, planned: Planned) -> list[str]:
-        """The words of `crosscheck run` that lead to a reader's cell, by way of the first export of its file.
+        """The arguments of `crosscheck run` that measure a reader's cell, through the first export of its file.
 
-        No words for cells of the first stage.
+        Empty for cells of the first stage.
         """
         if planned.network.file is None:
             return []
-        exporter, cell = self.found.exporters[planned.network.name][0], planned.cell
+        exporter, cell = self.exchange.exporters[planned.network.name][0], planned.cell
         targets = dict.fromkeys((exporter.target.id, planned.target.id))
         options = ["--mode", exporter.cell.mode, "--mode", cell.mode, "--network", exporter.cell.network]
         return [*targets, *options, "--scenario", exporter.cell.scenario.value, "--scenario", cell.scenario.value]
@@ -64,7 +67,7 @@ class Handover:
         return f"{FOLDER}/{name}.onnx"
 
     def _keep(self) -> None:
-        """Write the files, and leave none of an earlier run's."""
+        """Write the files, and delete those of an earlier run."""
         folder = self.out / FOLDER
         stale = set(folder.glob("*.onnx"))
         for name, truth in self._files.items():

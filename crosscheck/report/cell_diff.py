@@ -1,4 +1,4 @@
-"""What became of each cell from one run to another: worse, fixed, changed, new or gone. Pure."""
+"""Classifies the change of each cell between two runs: worse, fixed, changed, new or gone. Pure."""
 
 from __future__ import annotations
 
