@@ -201,6 +201,7 @@ def _judge(
             default_call=planned.mode.name == planned.target.runtime.default_call,
             environment=_environment(planned, measured.environments.get(planned.target.id)),
             reproduce=shlex.join(["crosscheck", "run", *(handover.words(planned) or _words(planned))]),
+            call=planned.call,
             arrays=None if kept is None else str(kept.relative_to(job.out)),
             exported=handover.exported(planned, observations, judgement),
         )

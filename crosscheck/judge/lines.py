@@ -28,13 +28,15 @@ def line(
     default_call: bool = False,
     environment: Mapping[str, Any],
     reproduce: str,
+    call: str = "",
     arrays: str | None = None,
     exported: Exported | None = None,
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
     released: the release's date or "". default_call: whether users get the mode who say nothing about modes.
-    environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell. arrays: the .npz
+    environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell.
+    call: the mode's text as shown; the mode's own, if not said. arrays: the .npz
     with the cell's arrays, relative to the output folder. exported: of the file that it wrote or read, if any.
     """
     about = {
@@ -49,7 +51,7 @@ def line(
         "asks": mode.asks,
         "network": cell.network,
         "scenario": cell.scenario,
-        "call": mode.in_release(cell.release).call,
+        "call": call or mode.in_release(cell.release).call,
         "default_call": default_call,
         "contract": mode.contract._asdict(),
     }

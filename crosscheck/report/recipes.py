@@ -51,7 +51,8 @@ class Recipe:
     safe: whether `mode` is a recipe: clean in every measured cell of these releases, measured on more than half of the
         networks it was asked about, and the shortest of its kind. Where no way of asking is that in any of the
         releases, it is one that most of them have, with the right gradient if possible, and the least harm.
-    code: a complete program, or its call, after the command that writes the file which the call reads, if that is one with a gradient in it.
+    code: a complete program, where examples are made; else its call, after the command that writes the gradient file
+        which the call reads, if it reads one.
     shows: its findings; `clean` stands alone.
     networks, scenarios: what it was measured with; `unmeasured` are networks that it was asked about in vain, `unread`
         those on which the runtime shows no persistent tensor, so that predictions alone tell that nothing moved.

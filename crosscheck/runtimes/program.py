@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
@@ -16,7 +18,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Array, Graph, Request, Source
 
-__all__ = ["Subject", "compose", "fingerprint", "source_of"]
+__all__ = ["Subject", "compose", "fingerprint", "shown", "source_of"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +53,25 @@ def compose(
             sources[use] = dataclasses.asdict(source)
     texts = {mode.name: _texts(mode, release, networks["network"].graph) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
+
+
+def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
+    """The mode's text, after those lines of the network's source that the mode asks for.
+
+    These are the lines that the source of a plain network lacks: of the first mode with the same text, or of the same
+    mode without what it tells the layers.
+    """
+    here = mode.in_release(release.version)
+    if runtime.write is None:
+        return here.call
+    others = [other for other in runtime.modes if other.asks == mode.asks and release.has(other)]
+    same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
+    plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
+    before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
+    added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
+    lines = textwrap.dedent("\n".join(added)).strip("\n")
+    text = _named(here.call, mode, network.graph)
+    return f"{lines}\n{text}" if lines else text
 
 
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:

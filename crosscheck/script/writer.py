@@ -28,7 +28,7 @@ from crosscheck.script import metadata
 from crosscheck.script.packed import WIDTH, literal, packed, tiny, wrapped
 from crosscheck.script.program import Beside, Language, Printing, Statements
 
-__all__ = ["NoScript", "composed", "example", "pieces"]
+__all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
@@ -103,18 +103,37 @@ def _network(name: str) -> Network:
 
 
 def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> str | None:
-    """The cell's mode as a complete program for the network `seed`: what a recipe shows. None where there is none.
-
-    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
-    """
+    """The complete program of a cell's mode, for a recipe. None where this crosscheck has none."""
     try:
         runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
     except NoScript:
         return None
     mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
-    if mode is None or runtime.write is None:
-        return None
-    return _Script(cell, {"tested": mode}, runtime, release, variant, _shipped("seed"), EXAMPLE).example()
+    return None if mode is None or runtime.write is None else program(runtime, release, variant, mode)
+
+
+def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) -> str:
+    """A mode on the network `seed`: imports, the network, the call, and a line that prints what it returns.
+
+    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
+    """
+    network = _shipped("seed")
+    steps = _EXPORTING if mode.asks == "export" else EXAMPLE
+    subject = Subject(network.graph, network.weights, len(network.x))
+    composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
+    source = composed["sources"]["network/tested"]
+    named = {"tested": {"name": mode.name, "asks": mode.asks}}
+    lines = Statements(Printing(), composed, named, {}, ()).of(steps)
+    arrays = {"x": network.x, **({"cotangent": network.cotangent} if mode.asks == "gradient" else {})}
+    weights = dict(network.weights) if "weights[" in source["text"] else {}
+    data = _literals("data", arrays) + _literals("weights", weights)
+    made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
+    imports = _imports([source["imports"]], lines, [])
+    return f"{made}{_preparation(release, variant)}{imports}\n{data}{lines}".strip("\n") + "\n"
+
+
+#: The steps of an export's program.
+_EXPORTING: tuple[Step, ...] = (*EXAMPLE[:1], {"do": "export", "model": "model", "as": "exported"})
 
 
 class _Script:
@@ -128,13 +147,12 @@ class _Script:
         release: Release,
         variant: Variant,
         network: Network,
-        steps: Sequence[Step] = (),
     ) -> None:
         self.cell, self.roles = cell, roles
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell["scenario"])
-        self.steps = steps or SCRIPT[self.scenario]
+        self.steps = SCRIPT[self.scenario]
         subjects = {"network": Subject(network.graph, network.weights, len(network.x))}
         self.second = None
         if self.scenario is Scenario.ASCENT and network.target is not None:
@@ -151,25 +169,19 @@ class _Script:
         statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
         lines = statements.of(self.steps)
         data, block = self._data(lines)
+        own = ["import base64", "import io"] if block else []
         return (
             metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
             "".join(f"# {line}\n" for line in self._head()) + metadata.builds(self.variant),
-            self._preparation(),
-            self._imports(data, lines),
+            _preparation(self.release, self.variant),
+            _imports(
+                [source["imports"] for source in self.sources], lines, ["import base64", "import io"] if block else []
+            ),
             self._functions(lines),
             data,
             lines,
             block,
         )
-
-    def example(self) -> str:
-        """Imports, the network, the call, and a line that prints what it returns."""
-        named = {"tested": {"name": self.mode.name, "asks": self.mode.asks}}
-        lines = Statements(Printing(), self.program, named, {}, ()).of(self.steps)
-        data, _ = self._data(lines, files=False)
-        files = {name: form for source in self.sources for name, form in source["files"].items()}
-        made = "".join(_made(name, form) for name, form in files.items() if f'"{name}"' in lines)
-        return f"{made}{self._preparation()}{self._imports(data, lines)}\n{data}{lines}".strip("\n")
 
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
@@ -192,29 +204,6 @@ class _Script:
         if not _repeatable(cell):
             lines.append("Trials did not agree with each other: numbers may differ from run to run.")
         return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell['reproduce']}"]
-
-    def _preparation(self) -> str:
-        """What has to be so before anything else is imported."""
-        needs = metadata.needs(self.release, self.variant, self.variant.package)
-        imports = [
-            *(["import ctypes"] if "ctypes." in needs else []),
-            *(["import os"] if self.variant.environment else []),
-            *(["import sys"] if "sys." in needs else []),
-        ]
-        variables = "".join(
-            f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n"
-            for name, value in self.variant.environment.items()
-        )
-        parts = ["\n".join(imports), needs.strip("\n"), variables.strip("\n")]
-        return "".join(f"{part}\n" for part in parts if part) + "\n"
-
-    def _imports(self, data: str, lines: str) -> str:
-        """The runtime's usual imports, and those of this script's own lines."""
-        imports = [line for line in self.sources[0]["imports"].splitlines() if _used(line, lines)]
-        own = ["import base64", "import io"] if "base64." in data else []
-        if "import numpy as np" not in imports:
-            own.append("import numpy as np")
-        return "".join(f"{line}\n" for line in (*own, *imports))
 
     def _functions(self, lines: str) -> str:
         language = self.language
@@ -251,9 +240,9 @@ class _Script:
                 written[name] = model.SerializeToString()
         return written
 
-    def _data(self, lines: str, files: bool = True) -> tuple[str, str]:
+    def _data(self, lines: str) -> tuple[str, str]:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
-        arrays, written = self._arrays(), self._files() if files else {}
+        arrays, written = self._arrays(), self._files()
         texts = lines + "".join(source["text"] for source in self.sources)
         weights = dict(self.second.weights if self.second else self.network.weights) if "weights[" in texts else {}
         if tiny({**arrays, **weights}) and not written:
@@ -300,6 +289,26 @@ class _Script:
 def _repeatable(cell: JudgedCell) -> bool:
     """Whether trials of one reading agreed with each other."""
     return all(len({outcome["what"] for outcome in reading["outcomes"]}) <= 1 for reading in cell["trials"])
+
+
+def _preparation(release: Release, variant: Variant) -> str:
+    """What has to be so before anything else is imported."""
+    needs = metadata.needs(release, variant, variant.package)
+    imports = [
+        *(["import ctypes"] if "ctypes." in needs else []),
+        *(["import os"] if variant.environment else []),
+        *(["import sys"] if "sys." in needs else []),
+    ]
+    variables = [f"os.environ[{json.dumps(name)}] = {json.dumps(value)}" for name, value in variant.environment.items()]
+    parts = ["\n".join(imports), needs.strip("\n"), "\n".join(variables)]
+    return "".join(f"{part}\n" for part in parts if part) + "\n"
+
+
+def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:
+    """The runtime's usual imports that the lines use, and those of the script's own lines."""
+    imports = dict.fromkeys(line for text in texts for line in text.splitlines() if _used(line, lines))
+    numpy = [] if "import numpy as np" in imports else ["import numpy as np"]
+    return "".join(f"{line}\n" for line in (*own, *numpy, *imports))
 
 
 def _made(name: str, form: str) -> str:
