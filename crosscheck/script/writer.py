@@ -174,9 +174,7 @@ class _Script:
             metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
             "".join(f"# {line}\n" for line in self._head()) + metadata.builds(self.variant),
             _preparation(self.release, self.variant),
-            _imports(
-                [source["imports"] for source in self.sources], lines, ["import base64", "import io"] if block else []
-            ),
+            _imports([source["imports"] for source in self.sources], lines, own),
             self._functions(lines),
             data,
             lines,
