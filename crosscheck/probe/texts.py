@@ -123,10 +123,12 @@ class TextAdapter(Adapter):
             model.once.add(mode)
             model.run(texts["once"], mode + "_once")
         model.run(texts["forward"], mode)
-        model.left = texts["leaves"] or model.left
+        left = texts["leaves"].split()
+        model.left = left[0] if left else model.left
         if texts["backward"]:
             between()
             model.run(texts["backward"], mode + "_backward")
+            model.left = left[-1] if left else model.left
 
     def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """Execute an export's texts: what writes files, then what reads them back, in a copy of the namespace."""
@@ -134,11 +136,13 @@ class TextAdapter(Adapter):
         model.names["x"] = self.tensor(example(model.network))
         model.run(texts["once"], mode + "_once")
         model.run(texts["forward"], mode)
+        model.left = texts["leaves"] or model.left
         if not texts["backward"]:
             return None
         names = self.namespace(model.names)
         source = dict(model.source, predict=texts["predict"] or model.source["predict"], classify="")
         copy = Model(model.network._replace(source=source), names, model.folder)
+        copy.left = ""  # a file may bring flags of its own
         copy.run(texts["backward"], mode + "_read_back")
         return copy
 

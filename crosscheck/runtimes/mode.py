@@ -54,7 +54,8 @@ class Mode:
     inference: the mode that asks for the inference-mode gradient of a network built for this mode, if there is one.
     training: for a gradient with inference intent, the training-intent mode that `order` executes before it.
     leaves: what the text itself puts the layers' mode flags into: "train", "eval", "frozen" (train, but for the batch
-        normalizations), or "" where it does not touch them. Adapters compare, so that only the runtime's doing shows.
+        normalizations), or "" where it does not touch them. Two such words, "train eval", where the flags at `---` are
+        others than at the end. Adapters compare, so that only the runtime's doing shows.
     default: whether the default matrix asks in this way.
     kind: which of the runtime's APIs the network is written in; the runtime's `source` knows the kinds.
     norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
