@@ -147,8 +147,10 @@ def executor(request: Request) -> Source:
     name, shape = entry(request), request.input_shape
     text = symbol(request) + (
         f"data, data_grad = mx.nd.zeros({shape}), mx.nd.zeros({shape})\n"
-        f'net = sym.bind(\n    mx.cpu(), {arguments(request, "data")}, args_grad={{"{name}": data_grad}},'
-        f' grad_req={{"{name}": "write"}},\n    aux_states=aux_params,\n)\n'
+        f"net = sym.bind(\n"
+        f"    mx.cpu(), {arguments(request, 'data')}, aux_states=aux_params,\n"
+        f'    args_grad={{"{name}": data_grad}}, grad_req={{"{name}": "write"}},\n'
+        f")\n"
     )
 
     return Source(
@@ -182,11 +184,13 @@ def places(request: Request, pattern: str) -> dict[str, Stored]:
 def exported(request: Request) -> Source:
     """The same, for users who export what a checkpoint holds."""
     plain = executor(request)
-    copied = (
-        "# A prediction with fix_gamma writes 1 to the bound gamma; a checkpoint has the other values still.\n"
-        "params = {name: value.copy() for name, value in dict(arg_params, **aux_params).items()}\n"
-    )
-    return dataclasses.replace(plain, imports="import numpy as np\n" + IMPORTS + ONNX, text=plain.text + copied)
+    params = "params = dict(arg_params, **aux_params)\n"
+    if request.norm.get("fix_gamma"):
+        params = (
+            "# With fix_gamma a prediction writes 1 to the bound gamma; a checkpoint has the other values still.\n"
+            "params = {name: value.copy() for name, value in dict(arg_params, **aux_params).items()}\n"
+        )
+    return dataclasses.replace(plain, imports="import numpy as np\n" + IMPORTS + ONNX, text=plain.text + params)
 
 
 def module(request: Request) -> Source:
