@@ -152,8 +152,9 @@ class TextAdapter(Adapter):
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """Those that the runtime's public view of parameters shows, by the source."""
-        tensors = model.source["tensors"]
-        return {name: self.read(model, *tensors[name]) for name in model.source["public"]}
+        tensors, view = model.source["tensors"], model.source["view"]
+        shown = dict({name: tensors[name] for name in model.source["public"]}, **view)
+        return {name: self.read(model, *where) for name, where in shown.items()}
 
     def read(self, model: Model, expression: str, axes: Any) -> Tensor:
         """One tensor; one in another layout than the graph's is read, and its axes are permuted."""
