@@ -29,7 +29,7 @@ def tiny(arrays: Mapping[str, Array]) -> bool:
 
 def literal(value: Array) -> str:
     """Nested lists of the shortest decimals that mean these float32 numbers."""
-    return str(value[()]) if value.ndim == 0 else f"[{', '.join(literal(item) for item in value)}]"
+    return str(value[()]).removesuffix(".0") if value.ndim == 0 else f"[{', '.join(literal(item) for item in value)}]"
 
 
 def wrapped(items: Sequence[str]) -> list[str]:

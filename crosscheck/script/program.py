@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.networks.graph import Array
 from crosscheck.scenarios.steps import Step
+from crosscheck.script.packed import literal
 
-__all__ = ["Beside", "Language", "Printing", "Statements"]
+__all__ = ["Beside", "Language", "Statements"]
 
 #: Numbers of an array that a script prints, and prints beside it.
 PRINTED = 8
@@ -40,29 +42,28 @@ class Language:
             globals().update(names.get(to, {}))
         """
     )
-    show = textwrap.dedent(
-        """
-        def show(what, values, **beside):
-            numbers = " ".join(f"{value:.6g}" for value in np.ravel(values)[:8])
-            print(f"{what}: {numbers}" + "".join(f" | {name} {text}" for name, text in beside.items()))
-        """
-    )
 
     def shown(self, what: str, expression: str, beside: Beside) -> str:
         """A statement that prints a tensor's first numbers beside others."""
-        words = [f'"{what}"', expression]
+        value = beside.report if beside.report is not None else beside.truth
+        few = value is not None and np.size(np.array(value, dtype=object)) <= PRINTED
+        words = [f'"{what}"', f"np.ravel({expression})" + ("" if few else f"[:{PRINTED}]")]
         for name, value in (("report", beside.report), ("float64", beside.truth)):
             if value is not None:
-                words.append(f'{name}="{numbers(value)}"')
-        return f"show({', '.join(words)})\n"
+                words.append(f'"| {name} {numbers(value)}"')
+        return f"print({', '.join(words)})\n"
 
     def repeated(self, times: int, body: str) -> str:
         """A loop; `step` counts from 1."""
         return f"for step in range(1, {times + 1}):\n{textwrap.indent(body, '    ')}"
 
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        #: The inputs that are literals, by name; the others are in `data`.
+        self.arrays = arrays
+
     def data(self, name: str) -> str:
         """The numpy array of that name."""
-        return f'data["{name}"]'
+        return f"np.float32({literal(self.arrays[name])})" if name in self.arrays else f'data["{name}"]'
 
     def assigned(self, name: str, expression: str) -> str:
         """An assignment."""
@@ -83,14 +84,6 @@ class Language:
             return (image - low) / (high - low) if high > low else np.zeros_like(image)
         """
     )
-
-
-class Printing(Language):
-    """The same for programs that only print what a call returns."""
-
-    def shown(self, what: str, expression: str, beside: Beside) -> str:
-        """A statement that prints the value."""
-        return f"print({expression})\n"
 
 
 def numbers(value: Any) -> str:
@@ -178,8 +171,6 @@ class Statements:
         if gradient:
             cotangent = "ones" if step["cotangent"] == "ones" else "cotangent"
             lines += self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(cotangent)))
-        if step["as"] != "#" and mode["name"] not in self._once:
-            lines += "\n" + texts["once"] + ("\n" if texts["once"] else "")
         self._once.add(mode["name"])
         self._fresh = False
         lines += str(texts["forward"]) + str(texts["backward"])

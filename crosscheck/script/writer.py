@@ -26,12 +26,16 @@ from crosscheck.runtimes.program import Subject, compose, fingerprint
 from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
 from crosscheck.script.packed import WIDTH, literal, packed, tiny, wrapped
-from crosscheck.script.program import Beside, Language, Printing, Statements
+from crosscheck.script.program import Beside, Language, Statements
 
 __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
+
+
+#: One blank line is enough.
+BLANK = re.compile(r"\n{3,}")
 
 
 class NoScript(CrosscheckError):
@@ -123,17 +127,17 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
     source = composed["sources"]["network/tested"]
     named = {"tested": {"name": mode.name, "asks": mode.asks}}
-    lines = Statements(Printing(), composed, named, {}, ()).of(steps)
-    arrays = {"x": network.x, **({"cotangent": network.cotangent} if mode.asks == "gradient" else {})}
-    weights = dict(network.weights) if "weights[" in source["text"] else {}
-    data = _literals("data", arrays) + _literals("weights", weights)
+    inputs = {"x": network.x, "cotangent": network.cotangent}
+    lines = Statements(Language(inputs), composed, named, {}, ()).of(steps)
+    weights = dict(network.weights) if _names(source["text"], "weights") else {}
+    data = _literals("weights", weights)
     made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
     imports = _imports([source["imports"]], lines, [])
-    return f"{made}{_preparation(release, variant)}{imports}\n{data}{lines}".strip("\n") + "\n"
+    return f"{made}{_preparation(release, variant)}{imports}\n{data}{BLANK.sub(chr(10) * 2, lines)}".strip("\n") + "\n"
 
 
 #: The steps of an export's program.
-_EXPORTING: tuple[Step, ...] = (*EXAMPLE[:1], {"do": "export", "model": "model", "as": "exported"})
+_EXPORTING: tuple[Step, ...] = (EXAMPLE[0], *SCRIPT[Scenario.EXPORT][3:4], SCRIPT[Scenario.EXPORT][-1])
 
 
 class _Script:
@@ -160,7 +164,9 @@ class _Script:
             subjects["readout"] = Subject(self.second.graph, self.second.weights, len(network.x))
         self.program = compose(runtime, release, variant, roles, subjects, self.steps)
         self.sources = list(self.program["sources"].values())
-        self.language = Language()
+        arrays, held = self._arrays(), (self.second or network).weights
+        self.tiny = tiny({**arrays, **held}) and not self._files()
+        self.language = Language(arrays if self.tiny else {})
 
     def pieces(self) -> tuple[str, ...]:
         """The script's pieces, in their order."""
@@ -170,7 +176,7 @@ class _Script:
         lines = statements.of(self.steps)
         data, block = self._data(lines)
         own = ["import base64", "import io"] if block else []
-        return (
+        parts = (
             metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
             "".join(f"# {line}\n" for line in self._head()) + metadata.builds(self.variant),
             _preparation(self.release, self.variant),
@@ -178,8 +184,8 @@ class _Script:
             self._functions(lines),
             data,
             lines,
-            block,
         )
+        return (*(BLANK.sub("\n\n", part) for part in parts), block)
 
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
@@ -205,10 +211,9 @@ class _Script:
 
     def _functions(self, lines: str) -> str:
         language = self.language
-        parts = [language.show]
-        parts += [language.switch] if "switch(" in lines else []
+        parts = [language.switch] if "switch(" in lines else []
         parts += [language.rescale] if "rescale(" in lines else []
-        return "\n".join(parts) + "\n\n"
+        return "\n".join(parts)
 
     def _arrays(self) -> dict[str, Array]:
         """The inputs that the steps read, by name."""
@@ -242,9 +247,10 @@ class _Script:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
         arrays, written = self._arrays(), self._files()
         texts = lines + "".join(source["text"] for source in self.sources)
-        weights = dict(self.second.weights if self.second else self.network.weights) if "weights[" in texts else {}
-        if tiny({**arrays, **weights}) and not written:
-            return _literals("data", arrays) + _literals("weights", weights), ""
+        held = (self.second or self.network).weights
+        weights = dict(held) if _names(texts, "weights") else {}
+        if self.tiny:
+            return _literals("weights", weights), ""
         block = {**arrays, **{f"weights/{name}": value for name, value in weights.items()}}
         block |= {name: np.frombuffer(content, np.uint8) for name, content in written.items()}
         text = (
@@ -299,7 +305,7 @@ def _preparation(release: Release, variant: Variant) -> str:
     ]
     variables = [f"os.environ[{json.dumps(name)}] = {json.dumps(value)}" for name, value in variant.environment.items()]
     parts = ["\n".join(imports), needs.strip("\n"), "\n".join(variables)]
-    return "".join(f"{part}\n" for part in parts if part) + "\n"
+    return "".join(f"{part}\n" for part in parts if part)
 
 
 def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:
@@ -323,13 +329,21 @@ def _used(line: str, text: str) -> bool:
     if len(statement) != 1 or not isinstance(statement[0], ast.Import | ast.ImportFrom):
         return bool(line.strip())
     bound = [(alias.asname or alias.name).partition(".")[0] for alias in statement[0].names]
-    return any(re.search(rf"\b{name}\b", text) for name in bound)
+    return any(_names(text, name) for name in bound)
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a word."""
+    return re.search(rf"\b{name}\b", text) is not None
 
 
 def _literals(name: str, arrays: Mapping[str, Array]) -> str:
-    """A dictionary of small arrays."""
+    """A dictionary of small float32 arrays."""
     if not arrays:
         return ""
-    items = [f'"{key}": np.float32({literal(value)})' for key, value in arrays.items()]
+    items = [f'"{key}": {literal(value)}' for key, value in arrays.items()]
     one = f"{name} = {{{', '.join(items)}}}\n"
-    return one if len(one) <= WIDTH else f"{name} = {{\n" + "".join(f"    {line}\n" for line in wrapped(items)) + "}\n"
+    listed = (
+        one if len(one) <= WIDTH else f"{name} = {{\n" + "".join(f"    {line}\n" for line in wrapped(items)) + "}\n"
+    )
+    return f"{listed}{name} = {{key: np.float32(value) for key, value in {name}.items()}}\n"

@@ -21,6 +21,7 @@ __all__ = [
     "last_axis",
     "nodes",
     "pairs",
+    "returned",
     "shared_layers",
     "statements",
     "stored",
@@ -147,6 +148,12 @@ def statements(
             holder = node.output
         lines.append(f"{variables[node.output]} = {value}")
     return lines, variables
+
+
+def returned(lines: Sequence[str], variable: str) -> list[str]:
+    """The lines of `statements`, with a `return` of the variable; of its value where the last line assigns that."""
+    target, equals, value = lines[-1].partition(" = ")
+    return [*lines[:-1], f"return {value}"] if equals and target == variable else [*lines, f"return {variable}"]
 
 
 def shared_layers(graph: Sequence[Node], request: Request) -> list[Node]:

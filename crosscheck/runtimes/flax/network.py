@@ -12,6 +12,7 @@ from crosscheck.runtimes.family.graph import (
     last_axis,
     nodes,
     pairs,
+    returned,
     shared_layers,
     statements,
     stored,
@@ -48,8 +49,7 @@ def linen(request: Request) -> Source:
         "class Net(nn.Module):\n"
         + indented([*frozen, "@nn.compact", "def __call__(self, x, train):"])
         + indented(entry(request), 2)
-        + indented(body, 2)
-        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + indented(returned(body, leaving(request, graph, variables[request.output])), 2)
         + f"\n\nnet = Net({'frozen=True' if request.norm.get('frozen') else ''})\n"
     )
     if request.first is None:
@@ -122,8 +122,7 @@ def nnx(request: Request) -> Source:
         + "\n"
         + indented([f"def __call__(self, x{', use_running_average=None' if asked else ', **unused'}):"])
         + indented(entry(request), 2)
-        + indented(body, 2)
-        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + indented(returned(body, leaving(request, graph, variables[request.output])), 2)
         + "\n\n"
     )
     if request.first is not None:
