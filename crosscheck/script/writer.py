@@ -25,8 +25,9 @@ from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
 from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
-from crosscheck.script.packed import WIDTH, literal, packed, tiny, wrapped
-from crosscheck.script.program import Beside, Language, Statements
+from crosscheck.script.languages import Beside, JavaScript, Language
+from crosscheck.script.packed import WIDTH, tiny
+from crosscheck.script.statements import Statements
 
 __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
@@ -76,6 +77,8 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
+    if runtime.registry == "npm" and cell["scenario"] in ("sibling", "ascent", "order"):
+        raise NoScript(f"{cell['scenario']} needs two networks, whose constants one module of JavaScript cannot hold.")
     roles = {"tested": mode, **({"training": modes[mode.training]} if mode.training else {})}
     return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
 
@@ -128,10 +131,13 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     source = composed["sources"]["network/tested"]
     named = {"tested": {"name": mode.name, "asks": mode.asks}}
     inputs = {"x": network.x, "cotangent": network.cotangent}
-    lines = Statements(Language(inputs), composed, named, {}, ()).of(steps)
+    language = Language(inputs) if runtime.registry == "pypi" else JavaScript(inputs)
+    lines = Statements(language, composed, named, {}, ()).of(steps)
     weights = dict(network.weights) if _names(source["text"], "weights") else {}
-    data = _literals("weights", weights)
+    data = language.literals(weights)
     made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
+    if runtime.registry == "npm":
+        return f"{made}{source['imports']}let net, x, cotangent, y, dx;\n{data}{BLANK.sub(chr(10) * 2, lines)}"
     imports = _imports([source["imports"]], lines, [])
     return f"{made}{_preparation(release, variant)}{imports}\n{data}{BLANK.sub(chr(10) * 2, lines)}".strip("\n") + "\n"
 
@@ -166,7 +172,8 @@ class _Script:
         self.sources = list(self.program["sources"].values())
         arrays, held = self._arrays(), (self.second or network).weights
         self.tiny = tiny({**arrays, **held}) and not self._files()
-        self.language = Language(arrays if self.tiny else {})
+        literals = arrays if self.tiny else {}
+        self.language = Language(literals) if runtime.registry == "pypi" else JavaScript(literals)
 
     def pieces(self) -> tuple[str, ...]:
         """The script's pieces, in their order."""
@@ -175,17 +182,33 @@ class _Script:
         statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
         lines = statements.of(self.steps)
         data, block = self._data(lines)
-        own = ["import base64", "import io"] if block else []
-        parts = (
-            metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
-            "".join(f"# {line}\n" for line in self._head()) + metadata.builds(self.variant),
-            _preparation(self.release, self.variant),
-            _imports([source["imports"] for source in self.sources], lines, own),
-            self._functions(lines),
-            data,
-            lines,
-        )
+        parts = (*self._beginning(lines, block), data, lines)
         return (*(BLANK.sub("\n\n", part) for part in parts), block)
+
+    def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
+        """Everything before the data."""
+        imports = [source["imports"] for source in self.sources]
+        head = "".join(f"{self.language.comment} {line}\n" for line in self._head())
+        if self.runtime.registry == "npm":
+            install = [self.variant.package, *self.release.beside]
+            packages = " ".join(f"{name}@{self.release.version}" for name in install)
+            variables = "".join(
+                f"process.env[{json.dumps(name)}] = {json.dumps(value)};\n"
+                for name, value in self.variant.environment.items()
+            )
+            reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
+            return (
+                f"// npm install {packages} && node leak.mjs\n{head}",
+                variables + reading + imports[0] + "let net, x, cotangent, y, dx;\n",
+            )
+        own = ["import base64", "import io"] if block else []
+        return (
+            metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
+            head + metadata.builds(self.variant),
+            _preparation(self.release, self.variant),
+            _imports(imports, lines, own),
+            self._functions(lines),
+        )
 
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
@@ -245,24 +268,12 @@ class _Script:
 
     def _data(self, lines: str) -> tuple[str, str]:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
-        arrays, written = self._arrays(), self._files()
         texts = lines + "".join(source["text"] for source in self.sources)
         held = (self.second or self.network).weights
         weights = dict(held) if _names(texts, "weights") else {}
         if self.tiny:
-            return _literals("weights", weights), ""
-        block = {**arrays, **{f"weights/{name}": value for name, value in weights.items()}}
-        block |= {name: np.frombuffer(content, np.uint8) for name, content in written.items()}
-        text = (
-            "# Inputs and weights are an .npz in base64, in the comment at the end of this file.\n"
-            'block = open(__file__).read().rpartition("\\n# data:\\n")[2].replace("# ", "")\n'
-            "data = dict(np.load(io.BytesIO(base64.b64decode(block))))\n"
-        )
-        if weights:
-            text += 'weights = {name[8:]: value for name, value in data.items() if name.startswith("weights/")}\n'
-        if written:
-            text += f"for name in {json.dumps(list(written))}:\n    data[name].tofile(name)\n"
-        return text, "\n# data:\n" + packed(block, "#")
+            return self.language.literals(weights), ""
+        return self.language.unpacked(self._arrays(), weights, self._files())
 
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
@@ -335,15 +346,3 @@ def _used(line: str, text: str) -> bool:
 def _names(text: str, name: str) -> bool:
     """Whether a text has a word."""
     return re.search(rf"\b{name}\b", text) is not None
-
-
-def _literals(name: str, arrays: Mapping[str, Array]) -> str:
-    """A dictionary of small float32 arrays."""
-    if not arrays:
-        return ""
-    items = [f'"{key}": {literal(value)}' for key, value in arrays.items()]
-    one = f"{name} = {{{', '.join(items)}}}\n"
-    listed = (
-        one if len(one) <= WIDTH else f"{name} = {{\n" + "".join(f"    {line}\n" for line in wrapped(items)) + "}\n"
-    )
-    return f"{listed}{name} = {{key: np.float32(value) for key, value in {name}.items()}}\n"

@@ -1,94 +1,15 @@
-"""A scenario's steps as the statements of a program, in Python; `javascript.py` has what differs on Node."""
+"""A scenario's steps as the statements of a program."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from crosscheck.networks.graph import Array
 from crosscheck.scenarios.steps import Step
-from crosscheck.script.packed import literal
+from crosscheck.script.languages import Beside, Language
 
-__all__ = ["Beside", "Language", "Statements"]
-
-#: Numbers of an array that a script prints, and prints beside it.
-PRINTED = 8
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What stands beside a number: the report's, and the float64 truth; None where there is none."""
-
-    report: Any = None
-    truth: Any = None
-
-
-class Language:
-    """How Python says what the texts of a runtime do not: arrays, loops, output."""
-
-    comment = "#"
-    #: The names that a copy of the namespace needs, for scenarios with two networks.
-    switch = textwrap.dedent(
-        """
-        names = {}  # two networks: the names of each
-
-
-        def switch(away, to):
-            names[away] = dict(globals())
-            globals().update(names.get(to, {}))
-        """
-    )
-
-    def shown(self, what: str, expression: str, beside: Beside) -> str:
-        """A statement that prints a tensor's first numbers beside others."""
-        value = beside.report if beside.report is not None else beside.truth
-        few = value is not None and np.size(np.array(value, dtype=object)) <= PRINTED
-        words = [f'"{what}"', f"np.ravel({expression})" + ("" if few else f"[:{PRINTED}]")]
-        for name, value in (("report", beside.report), ("float64", beside.truth)):
-            if value is not None:
-                words.append(f'"| {name} {numbers(value)}"')
-        return f"print({', '.join(words)})\n"
-
-    def repeated(self, times: int, body: str) -> str:
-        """A loop; `step` counts from 1."""
-        return f"for step in range(1, {times + 1}):\n{textwrap.indent(body, '    ')}"
-
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        #: The inputs that are literals, by name; the others are in `data`.
-        self.arrays = arrays
-
-    def data(self, name: str) -> str:
-        """The numpy array of that name."""
-        return f"np.float32({literal(self.arrays[name])})" if name in self.arrays else f'data["{name}"]'
-
-    def assigned(self, name: str, expression: str) -> str:
-        """An assignment."""
-        return f"{name} = {expression}\n"
-
-    def accuracy(self, array: str) -> str:
-        """A statement that collects the accuracy on the held-out images whose logits are `array`."""
-        return f'accuracy.append(float(np.mean(np.argmax({array}, axis=1) == data["labels"])))\n'
-
-    def ascended(self, gradient: str) -> str:
-        """A statement that moves the image by the rescaled gradient."""
-        return f"image = rescale(image + rescale({gradient}) / np.float32(10))\n"
-
-    rescale = textwrap.dedent(
-        """
-        def rescale(image):
-            low, high = image.min(), image.max()
-            return (image - low) / (high - low) if high > low else np.zeros_like(image)
-        """
-    )
-
-
-def numbers(value: Any) -> str:
-    """The first numbers of nested lists or an array, in six digits."""
-    return " ".join(f"{float(number):.6g}" for number in np.ravel(np.array(value, dtype=object))[:PRINTED])
+__all__ = ["Statements"]
 
 
 @dataclass
@@ -139,9 +60,7 @@ class Statements:
         if name == "x" and self._fresh:
             return ""
         self._fresh = name == "x"
-        array = {"noise": f"{self.language.data('noise')}[step - 1]", "image": "image"}.get(
-            name, self.language.data(name)
-        )
+        array = "image" if name == "image" else self.language.data(name)
         return self.language.assigned("x", self._source["tensor"].format(array))
 
     def _array(self, name: str) -> str:
@@ -161,7 +80,7 @@ class Statements:
         goes, self._fresh = self._to(step["model"]), False
         images = self.language.assigned("x", self._source["tensor"].format(self.language.data("images")))
         text = str(self._source["classify"] or self._source["predict"])
-        begin = "accuracy = []\n" if step["as"] == "0" else ""
+        begin = self.language.begun("accuracy") if step["as"] == "0" else ""
         return begin + goes + images + text + self.language.accuracy(self._array("y"))
 
     def _ask(self, step: Step) -> str:
@@ -206,7 +125,7 @@ class Statements:
         model = self._model
         body = self.of(step["steps"]) + self._to(model)
         image = self.language.assigned("image", self.language.data("x")) if asked["input"] == "image" else ""
-        shown = self.language.shown("accuracy", "accuracy", self.beside.get("accuracy", Beside()))
+        shown = self.language.listed("accuracy", self.beside.get("accuracy", Beside()))
         return f"\n{begin}{image}\n" + self.language.repeated(step["times"], body) + shown
 
     def _export(self, step: Step) -> str:
