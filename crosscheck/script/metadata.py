@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
+
+from packaging.markers import Marker
 
 from crosscheck.environments.interpreters import FETCHED
 from crosscheck.runtimes.catalog import Native, Release, System, Variant
 from crosscheck.script.packed import WIDTH, wrapped
 
-__all__ = ["block", "builds", "dependencies", "needs", "python_range"]
+__all__ = ["block", "builds", "dependencies", "needs"]
 
 #: A pin of a build that PyPI does not have: torch==2.13.0+cpu.
 LOCAL = re.compile(r"(==[^\s;+]+)\+([^\s;]+)")
@@ -25,29 +26,36 @@ LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\+]+)(?:\+[^\s;\\]*)?( ;[^\\\n]
 
 
 @functools.cache
-def block(release: Release, variant: Variant, lock: Path) -> str:
-    """The PEP 723 block: the interpreters that do, all that the lock pins, and the overrides by which it was made.
+def block(variant: Variant, lock: Path, python: str) -> str:
+    """The PEP 723 block for one minor version of Python: all that the lock pins there, and the overrides of it.
 
     A pin of a local version (`torch==2.13.0+cpu`) loses that: PyPI has none.
     """
-    lines = [f'requires-python = "{python_range(variant.python)}"', *_list("dependencies", dependencies(lock))]
-    if variant.requires:
+    minor = _minor(python)[1]
+    lines = [f'requires-python = ">=3.{minor},<3.{minor + 1}"', *_list("dependencies", dependencies(lock, python))]
+    overrides = []
+    for item in variant.requires:
+        pin, _, marker = item.partition(";")
+        never = "python_version < '3'" in marker  # the way to say that a package is not wanted at all
+        if never or not marker or Marker(marker).evaluate(_environment(python)):
+            overrides.append(LOCAL.sub(r"\1", item if never else pin.strip()))
+    if overrides:
         lines += ["[tool.uv]  # these stand in for what the packages themselves ask for"]
-        lines += _list("override-dependencies", [LOCAL.sub(r"\1", item) for item in variant.requires])
+        lines += _list("override-dependencies", overrides)
     return "\n".join(["# /// script", *(f"# {line}".rstrip() for line in lines), "# ///"]) + "\n"
 
 
-def dependencies(lock: Path) -> list[str]:
-    """Every pin of a lock, with its marker and without its hashes."""
-    return [f"{name}=={version}{(marker or '').rstrip()}" for name, version, marker in LOCKED.findall(lock.read_text())]
+def dependencies(lock: Path, python: str) -> list[str]:
+    """Every pin of a lock that holds for a minor version of Python, without its marker and hashes."""
+    return [
+        f"{name}=={version}"
+        for name, version, marker in LOCKED.findall(lock.read_text())
+        if not marker or Marker(marker.lstrip(" ;")).evaluate(_environment(python))
+    ]
 
 
-def python_range(minors: Sequence[str]) -> str:
-    """Minor versions as a specifier: ["3.9", "3.11"] is ">=3.9,<3.12,!=3.10.*"."""
-    known = sorted(_minor(text) for text in minors)
-    (_, low), (_, high) = known[0], known[-1]
-    missing = [f"!=3.{minor}.*" for minor in range(low, high) if (3, minor) not in known]
-    return ",".join([f">=3.{low}", f"<3.{high + 1}", *missing])
+def _environment(python: str) -> dict[str, str]:
+    return {"python_version": python, "python_full_version": f"{python}.99"}
 
 
 def _minor(text: str) -> tuple[int, int]:
@@ -68,14 +76,7 @@ def builds(variant: Variant) -> str:
     local = [item.partition(";")[0].strip() for item in variant.requires if LOCAL.search(item)]
     if not local:
         return ""
-    others = [item for item in variant.requires if not LOCAL.search(item)]
-    return (
-        f"# Measured with {', '.join(local)}; PyPI has another, larger build of it. With that one, its wheel in a\n"
-        "# folder: `uv run --find-links FOLDER THIS-FILE`. Or from its own index:\n"
-        f"#     uv venv --python {variant.python[0]} env\n"
-        f"#     uv pip install --python env --torch-backend cpu {shlex.join([*local, *others])}\n"
-        "#     env/bin/python THIS-FILE\n"
-    )
+    return f"# PyPI has a larger build than {', '.join(local)}. With that one: uv run --find-links WHEELS leak.py\n"
 
 
 @functools.cache

@@ -202,8 +202,9 @@ class _Script:
                 variables + reading + imports[0] + "let net, x, cotangent, y, dx;\n",
             )
         own = ["import base64", "import io"] if block else []
+        python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
         return (
-            metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
+            metadata.block(self.variant, self.runtime.lock(self.release, self.variant), python),
             head + metadata.builds(self.variant),
             _preparation(self.release, self.variant),
             _imports(imports, lines, own),

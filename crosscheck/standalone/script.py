@@ -163,7 +163,7 @@ def _pieces(
     helpers |= {"stderr_to_file"} if prints else set()
     linked, adapter = _linked(runtime, wanted, tuple(sorted({*steps, *helpers})))
 
-    yield metadata.block(release, variant, runtime.lock(release, variant))
+    yield metadata.block(variant, runtime.lock(release, variant), variant.python[0])
     changed = cell["environment"].get("sources", "") not in ("", sources_digest(runtime))
     yield _head(cell, runtime, changed) + metadata.builds(variant)
     yield _preparation(cell, release, variant)
