@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from packaging.version import Version
@@ -12,6 +13,7 @@ from crosscheck.runtimes.mxnet.symbols import (
     ARRAY,
     IMPORTS,
     TENSOR,
+    concluded,
     entry,
     file,
     files,
@@ -30,40 +32,12 @@ AUTOGRAD = IMPORTS + "from mxnet import autograd\n"
 BLOCKS = IMPORTS + "from mxnet import autograd, gluon\n"
 LAYER_BLOCKS = BLOCKS + "from mxnet.gluon import nn\n"
 #: What a HybridBlock has under names of its own.
-RESERVED = [
-    "apply",
-    "cast",
-    "collect_params",
-    "export",
-    "first",
-    "forward",
-    "hybrid_forward",
-    "hybridize",
-    "infer_shape",
-    "infer_type",
-    "initialize",
-    "load",
-    "load_parameters",
-    "load_params",
-    "name",
-    "name_scope",
-    "optimize_for",
-    "params",
-    "prefix",
-    "register_child",
-    "register_forward_hook",
-    "register_forward_pre_hook",
-    "register_op_hook",
-    "reset_ctx",
-    "save",
-    "save_parameters",
-    "save_params",
-    "setattr",
-    "share_parameters",
-    "summary",
-    "zero_grad",
-    "F",
-]
+RESERVED = (
+    *("apply", "cast", "collect_params", "export", "forward", "hybrid_forward", "hybridize", "infer_shape"),
+    *("infer_type", "initialize", "load", "load_parameters", "load_params", "name", "name_scope", "optimize_for"),
+    *("params", "prefix", "register_child", "register_forward_hook", "register_forward_pre_hook", "register_op_hook"),
+    *("reset_ctx", "save", "save_parameters", "save_params", "setattr", "share_parameters", "summary", "zero_grad"),
+)
 #: Kind -> how the block is compiled at its first call; `static` fixes memory and shapes.
 HYBRIDIZED = {
     "gluon": "",
@@ -82,10 +56,9 @@ def imperative(request: Request) -> Source:
     lines, variables = statements(graph, request.input, expression)
     text = "params = {name: mx.nd.array(value) for name, value in weights.items()}\n"
     if request.first is not None:
-        text = "params = dict(params)  # the first network's, and more\n"
-        for _, _, name in new_weights(request):
-            text += f'params["{name}"] = mx.nd.array(weights["{name}"])\n'
-    text += "\n\ndef net(x):\n" + indented([*lines, f"return {variables[request.output]}"])
+        added = [f'params["{name}"] = mx.nd.array(weights["{name}"])' for _, _, name in new_weights(request)]
+        text = indented(["params = dict(params)  # the first network's, and more", *added], 0) if added else ""
+    text += "\n\ndef net(x):\n" + indented(concluded(lines, variables[request.output], "return "))
     tensors = stored(graph, lambda node, number: (f'params["{node.weights[number]}"]', None))
     return Source(
         imports=AUTOGRAD if request.kind == "nd" and request.release >= Version("0.11.0") else IMPORTS,
@@ -123,7 +96,7 @@ def gluon(request: Request) -> Source:
         + indented([f"self.{node.id} = {layer(node, request)}" for node in own], 3)
         + "\n"
         + indented(["def hybrid_forward(self, F, x):"])
-        + indented([*lines, f"return {variables[request.output]}"], 2)
+        + indented(concluded(lines, variables[request.output], "return "), 2)
         + f"\n\nnet = Net({argument.rstrip(', ')})\n"
         + ("net.initialize()\n" if request.first is None else "".join(f"net.{node.id}.initialize()\n" for node in own))
     )
@@ -166,7 +139,7 @@ def symbol_block(request: Request) -> Source:
     """The symbol as a Gluon block; parameters of the same name are the first network's own."""
     text, params, names = symbol(request), "", "arrays"
     if request.first is not None:
-        names = str([variable(request, node, number) for node, number, _ in new_weights(request)])
+        names = json.dumps([variable(request, node, number) for node, number, _ in new_weights(request)])
         text, params = "first = net\n" + text, ", params=first.collect_params()"
     text += (
         f'net = gluon.SymbolBlock(sym, mx.sym.Variable("{entry(request)}"){params})\n'
@@ -213,5 +186,5 @@ def block(
         array=ARRAY,
         tensors=tensors,
         public=tuple(tensors),
-        files=files(request),
+        files=files(request, text),
     )

@@ -19,8 +19,8 @@ INTENT = {"train": "training", "eval": "inference"}
 FROZEN = {"use_global_stats": True}
 #: Binds a symbol that was read, for predictions.
 BOUND = """\
-data = mx.nd.zeros(x.shape)
-net = sym.bind(mx.cpu(), dict(arg_params, data=data), grad_req="null", aux_states=aux_params)
+inputs = mx.nd.zeros(x.shape)
+net = sym.bind(mx.cpu(), dict(arg_params, data=inputs), grad_req="null", aux_states=aux_params)
 """
 
 
@@ -28,17 +28,17 @@ def executor_gradient(forward: str, backward: str = "default") -> str:
     """`forward`, then `backward`, with or without the keyword of the same name."""
     keyword = "" if backward == "default" else f", is_train={backward == 'train'}"
     return f"""\
-data[:] = x
+inputs[:] = x
 net.forward(is_train={forward == "train"})
 ---
 net.backward([cotangent]{keyword})
-dx = data_grad
+dx = input_grad
 """
 
 
 def executor_forward(is_train: bool) -> str:
     """`forward` alone; its output is a buffer of the executor's, so a user who keeps it takes a copy."""
-    return f"data[:] = x\ny = net.forward(is_train={is_train})[0].copy()\n"
+    return f"inputs[:] = x\ny = net.forward(is_train={is_train})[0].copy()\n"
 
 
 # backward's keyword came with 0.11; before, it always trained.

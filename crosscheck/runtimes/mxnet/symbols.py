@@ -14,6 +14,7 @@ __all__ = [
     "EXECUTED",
     "IMPORTS",
     "TENSOR",
+    "concluded",
     "entry",
     "executor",
     "exported",
@@ -32,7 +33,7 @@ IMPORTS = "import mxnet as mx\n"
 ONNX = "import mxnet.contrib.onnx as onnx_mxnet\n"
 TENSOR, ARRAY = "mx.nd.array({})", "{}.asnumpy()"
 
-EXECUTED = "data[:] = x\ny = net.forward(is_train=False)[0]\n"
+EXECUTED = "inputs[:] = x\ny = net.forward(is_train=False)[0]\n"
 #: For another number of rows: a second executor over the same arrays.
 REBOUND = """\
 other = sym.bind(mx.cpu(), {args}, grad_req="null", aux_states=aux_params)
@@ -58,9 +59,9 @@ def file(request: Request) -> str:
     return f"{'second-' if request.first else ''}{form(request)}.onnx"
 
 
-def files(request: Request) -> dict[str, str]:
-    """The files that the texts read."""
-    return {file(request): form(request)} if form(request) else {}
+def files(request: Request, text: str) -> dict[str, str]:
+    """The files that the text reads."""
+    return {file(request): form(request)} if form(request) and file(request) in text else {}
 
 
 def entry(request: Request) -> str:
@@ -73,37 +74,54 @@ def variable(request: Request, node: Node, number: int) -> str:
     return node.weights[number] if form(request) else f"{node.id}_{ROLES[node.op][number]}"
 
 
-def auxiliary(node: Node, number: int) -> bool:
-    """Whether a weight is an auxiliary state in MXNet: the moving statistics are."""
-    return node.op == "BatchNormalization" and number >= 2
+def dictionary(node: Node, number: int) -> str:
+    """Which of two dictionaries a weight is in: "aux" has MXNet's auxiliary states, the moving statistics."""
+    return "aux" if node.op == "BatchNormalization" and number >= 2 else "arg"
 
 
 def symbol(request: Request) -> str:
     """Makes `sym`, `arg_params` and `aux_params`; with `request.first`, on that network's arrays."""
     if form(request):
         return imported(request)
-    graph = nodes(request)
+    graph = operators(request)
 
     def expression(node: Node, inputs: list[str]) -> str:
         return operator("mx.sym", node, inputs, request.norm, name=node.id if node.op in LAYERS else "")
 
     lines, variables = statements(graph, request.input, expression)
-    text = "\n".join(['x = mx.sym.Variable("data")', *lines, f"sym = {variables[request.output]}", ""])
-    if request.first is not None:
-        text += "arg_params, aux_params = dict(arg_params), dict(aux_params)  # the first network's, and more\n"
-        return text + "".join(
-            f'{"aux" if auxiliary(node, number) else "arg"}_params["{variable(request, node, number)}"]'
-            f' = mx.nd.array(weights["{name}"])\n'
-            for node, number, name in new_weights(request)
-        )
+    text = indented(['x = mx.sym.Variable("data")', *concluded(lines, variables[request.output], "sym = ")], 0)
+    return text + (added_arrays(request) if request.first else arrays(request))
+
+
+def concluded(lines: list[str], variable: str, ending: str) -> list[str]:
+    """The lines, and `ending` before the value of that variable."""
+    last, assigned = lines[-1], f"{variable} = "
+    return (
+        [*lines[:-1], last.replace(assigned, ending, 1)] if last.startswith(assigned) else [*lines, ending + variable]
+    )
+
+
+def arrays(request: Request) -> str:
+    """Makes `arg_params` and `aux_params`."""
+    text = ""
     for kind in ("arg", "aux"):
         lines = [
             f'"{variable(request, node, number)}": mx.nd.array(weights["{name}"]),'
-            for node, number, name in weights_of(graph)
-            if auxiliary(node, number) == (kind == "aux")
+            for node, number, name in weights_of(operators(request))
+            if dictionary(node, number) == kind
         ]
         text += f"{kind}_params = {{\n{indented(lines)}}}\n" if lines else f"{kind}_params = {{}}\n"
     return text
+
+
+def added_arrays(request: Request) -> str:
+    """Adds what the first network lacks to copies of its `arg_params` and `aux_params`."""
+    lines = [
+        f'{dictionary(node, number)}_params["{variable(request, node, number)}"] = mx.nd.array(weights["{name}"])'
+        for node, number, name in new_weights(request)
+    ]
+    copied = ["arg_params, aux_params = dict(arg_params), dict(aux_params)  # the first network's, and more"]
+    return indented(copied + lines, 0) if lines else ""
 
 
 def weights_of(graph: Iterable[Node]) -> list[tuple[Node, int, str]]:
@@ -113,7 +131,7 @@ def weights_of(graph: Iterable[Node]) -> list[tuple[Node, int, str]]:
 
 def new_weights(request: Request) -> list[tuple[Node, int, str]]:
     """The same of the weights that the first network lacks; all, if there is none."""
-    graph = nodes(request)
+    graph = operators(request)
     shared = shared_layers(graph, request)
     return weights_of(node for node in graph if node not in shared)
 
@@ -136,20 +154,20 @@ def imports(request: Request, plain: str) -> str:
     return plain + (ONNX if form(request) else "")
 
 
-def arguments(request: Request, data: str) -> str:
-    """The arrays that are bound as arguments, `data` among them."""
+def arguments(request: Request, array: str) -> str:
+    """The arrays that are bound as arguments, the input's among them."""
     name = entry(request)
-    return f"dict(arg_params, {name}={data})" if name.isidentifier() else f'dict(arg_params, **{{"{name}": {data}}})'
+    return f"dict(arg_params, {name}={array})" if name.isidentifier() else f'dict(arg_params, **{{"{name}": {array}}})'
 
 
 def executor(request: Request) -> Source:
     """A symbol bound to arrays; only the input's gradient is asked for."""
     name, shape = entry(request), request.input_shape
     text = symbol(request) + (
-        f"data, data_grad = mx.nd.zeros({shape}), mx.nd.zeros({shape})\n"
+        f"inputs, input_grad = mx.nd.zeros({shape}), mx.nd.zeros({shape})\n"
         f"net = sym.bind(\n"
-        f"    mx.cpu(), {arguments(request, 'data')}, aux_states=aux_params,\n"
-        f'    args_grad={{"{name}": data_grad}}, grad_req={{"{name}": "write"}},\n'
+        f"    mx.cpu(), {arguments(request, 'inputs')}, aux_states=aux_params,\n"
+        f'    args_grad={{"{name}": input_grad}}, grad_req={{"{name}": "write"}},\n'
         f")\n"
     )
 
@@ -162,21 +180,26 @@ def executor(request: Request) -> Source:
         array=ARRAY,
         tensors=places(request, '{kind}_params["{name}"]'),
         view=places(request, 'net.{kind}_dict["{name}"]'),
-        files=files(request),
+        files=files(request, text),
     )
 
 
+def operators(request: Request) -> list[Node]:
+    """The nodes; none is called after the input."""
+    return nodes(request, taken=("data",))
+
+
 def known(request: Request) -> list[Node]:
-    """The nodes; none of a file that another runtime wrote, whose tensors are whatever the importer makes."""
-    return nodes(request) if request.weights else []
+    """The same; none of a file that another runtime wrote, whose tensors are whatever the importer makes."""
+    return operators(request) if request.weights else []
 
 
 def places(request: Request, pattern: str) -> dict[str, Stored]:
     """Weight name -> `pattern` with its variable's `name` and the `kind` of the dictionary that it is in."""
 
     def place(node: Node, number: int) -> Stored:
-        half = int(auxiliary(node, number))
-        return pattern.format(kind=("arg", "aux")[half], half=half, name=variable(request, node, number)), None
+        kind = dictionary(node, number)
+        return pattern.format(kind=kind, half=int(kind == "aux"), name=variable(request, node, number)), None
 
     return stored(known(request), place)
 
@@ -219,7 +242,7 @@ def module(request: Request) -> Source:
         array=ARRAY,
         tensors=places(request, 'net._exec_group.execs[0].{kind}_dict["{name}"]'),
         view=places(request, 'net.get_params()[{half}]["{name}"]'),
-        files=files(request),
+        files=files(request, text),
     )
 
 
