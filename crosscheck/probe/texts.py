@@ -119,9 +119,7 @@ class TextAdapter(Adapter):
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """Execute the texts of a mode, the first part only once a model."""
         texts = model.texts[mode]
-        if mode not in model.once:
-            model.once.add(mode)
-            model.run(texts["once"], mode + "_once")
+        self.prepare(model, mode)
         model.run(texts["forward"], mode)
         left = texts["leaves"].split()
         model.left = left[0] if left else model.left
@@ -129,6 +127,12 @@ class TextAdapter(Adapter):
             between()
             model.run(texts["backward"], mode + "_backward")
             model.left = left[-1] if left else model.left
+
+    def prepare(self, model: Model, mode: str) -> None:
+        """Execute the first part of a mode's texts, if it has not been executed for this model."""
+        if mode not in model.once:
+            model.once.add(mode)
+            model.run(model.texts[mode]["once"], mode + "_once")
 
     def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """Execute an export's texts: what writes files, then what reads them back, in a copy of the namespace."""
@@ -162,8 +166,8 @@ class TextAdapter(Adapter):
         return value if axes is None else np.transpose(self.numpy(value), axes)
 
     def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
-        """The source's text for what every node puts out, which sets `layers`."""
-        model.names["x"] = x
+        """The source's text for what every node puts out, which sets `layers`; nothing where it has none."""
+        model.names.update(x=x, layers={})
         model.run(model.source["layers"], "layers")
         return dict(model.names["layers"])
 
