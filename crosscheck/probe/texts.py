@@ -9,7 +9,7 @@ import linecache
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 
@@ -22,16 +22,19 @@ class Model:
     source: the fields of `crosscheck.runtimes.source.Source`.
     texts: mode name -> {"asks", "once", "forward", "backward", "predict", "leaves"}.
     once: the modes whose first part has been executed.
+    alike: the models on the same layers, this one among them, which have the variables `carried` in common.
     left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
     """
 
-    def __init__(self, network: Network, names: Dict[str, Any]) -> None:
+    def __init__(self, network: Network, names: Dict[str, Any], shares: Optional["Model"] = None) -> None:
         self.network = network
         self.source: Mapping[str, Any] = network.source
         self.texts = network.texts
         self.names = names
         self.once: Set[str] = set()
         self.left: str = network.source["leaves"][0]
+        self.alike: List[Model] = [] if shares is None else shares.alike
+        self.alike.append(self)
 
     def run(self, text: str, part: str) -> None:
         """Execute one text; `part` names it in tracebacks."""
@@ -40,6 +43,8 @@ class Model:
             if part == "network":
                 self.names["__file__"] = file  # where `inspect` looks for the source of a class
             exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
+            for model in self.alike:
+                model.names.update((name, self.names[name]) for name in self.source["carried"] if name in self.names)
 
     def evaluate(self, expression: str, **names: Any) -> Any:
         """The value of an expression in the namespace."""
@@ -64,7 +69,7 @@ class TextAdapter(Adapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """Execute the source; with `shares`, in a copy of that model's namespace, whose network is `net` until then."""
-        model = Model(network, self.namespace({} if shares is None else shares.names))
+        model = Model(network, self.namespace({} if shares is None else shares.names), shares)
         model.names["weights"] = network.weights
         provide(network)
         if shares is None:

@@ -76,6 +76,8 @@ class Source:
     tensors: name of a weight in the graph -> where it is stored; further persistent tensors under names of their own.
     public: those that the runtime's public view of parameters shows.
     leaves: what `text` and `predict` put the layers' mode flags into, as in `Mode.leaves`.
+    carried: names of what a user keeps beside `net`, which a text may bind anew: a network on shared layers has these
+        variables in common with the first one, as in one script.
     files: file name -> form of the network (`crosscheck.networks.forms`) that the texts read under that name.
     """
 
@@ -89,4 +91,5 @@ class Source:
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()
     leaves: tuple[str, str] = ("", "")
+    carried: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
