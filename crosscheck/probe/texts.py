@@ -9,7 +9,7 @@ import linecache
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 
@@ -23,10 +23,11 @@ class Model:
     texts: mode name -> {"asks", "once", "forward", "backward", "predict", "leaves"}.
     once: the modes whose first part has been executed.
     folder: where its texts are executed, and where the files lie that they name.
+    alike: the models on the same layers, this one among them, which have the variables `carried` in common.
     left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
     """
 
-    def __init__(self, network: Network, names: Dict[str, Any], folder: str) -> None:
+    def __init__(self, network: Network, names: Dict[str, Any], folder: str, shares: Optional["Model"] = None) -> None:
         self.network = network
         self.folder = folder
         self.source: Mapping[str, Any] = network.source
@@ -34,6 +35,8 @@ class Model:
         self.names = names
         self.once: Set[str] = set()
         self.left: str = network.source["leaves"][0]
+        self.alike: List[Model] = [] if shares is None else shares.alike
+        self.alike.append(self)
 
     def run(self, text: str, part: str) -> None:
         """Execute one text; `part` names it in tracebacks."""
@@ -43,6 +46,8 @@ class Model:
             if part == "network":
                 self.names["__file__"] = file  # where `inspect` looks for the source of a class
             exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
+            for model in self.alike:
+                model.names.update((name, self.names[name]) for name in self.source["carried"] if name in self.names)
 
     def evaluate(self, expression: str, **names: Any) -> Any:
         """The value of an expression in the namespace."""
@@ -69,7 +74,7 @@ class TextAdapter(Adapter):
         """Execute the source; with `shares`, in a copy of that model's namespace, whose network is `net` until then."""
         other = shares is not None and shares.network.graph is not network.graph
         folder = provide(network, "readout" if other else "files")
-        model = Model(network, self.namespace({} if shares is None else shares.names), folder)
+        model = Model(network, self.namespace({} if shares is None else shares.names), folder, shares)
         model.names["weights"] = network.weights
         if shares is None:
             model.run(network.source["imports"], "imports")

@@ -202,4 +202,4 @@ def kernel_from_last(rank: int) -> tuple[int, ...]:
 
 def indented(lines: Iterable[str], depth: int = 1) -> str:
     """The lines with four spaces a level, each ended."""
-    return "".join(f"{'    ' * depth}{line}\n" for line in lines)
+    return "".join(f"{'    ' * depth}{line}".rstrip() + "\n" for line in lines)
