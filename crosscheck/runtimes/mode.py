@@ -116,9 +116,14 @@ class Modes:
     """
 
     def __init__(
-        self, inference: str | None = None, training: str | None = None, kind: str = "", since: str | None = None
+        self,
+        inference: str | None = None,
+        training: str | None = None,
+        kind: str = "",
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
-        self.inference, self.training, self.kind, self.since = inference, training, kind, since
+        self.inference, self.training, self.kind, self.since, self.until = inference, training, kind, since, until
         self.modes: list[Mode] = []
 
     def __iter__(self) -> Iterator[Mode]:
@@ -138,5 +143,5 @@ class Modes:
         self._add(name, intent, "export", contract, text, more)
 
     def _add(self, name: str, intent: str, asks: str, contract: Contract, text: str, more: Mapping[str, Any]) -> None:
-        given = {"kind": self.kind, "since": self.since, **more}
+        given = {"kind": self.kind, "since": self.since, "until": self.until, **more}
         self.modes.append(Mode(name, intent, asks, text, contract, **given))
