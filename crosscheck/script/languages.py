@@ -55,7 +55,7 @@ class Language:
 
         def switch(away, to):
             names[away] = dict(globals())
-            globals().update(names.get(to, {}))
+            globals().update({key: value for key, value in names.get(to, {}).items() if key not in carried})
         """
     )
     rescale = textwrap.dedent(

@@ -235,7 +235,8 @@ class _Script:
 
     def _functions(self, lines: str) -> str:
         language = self.language
-        parts = [language.switch] if "switch(" in lines else []
+        carried = json.dumps(list(self.sources[0]["carried"]))  # what both networks have in common
+        parts = [f"carried = {carried}\n{language.switch}"] if "switch(" in lines else []
         parts += [language.rescale] if "rescale(" in lines else []
         return "\n".join(parts)
 
