@@ -104,13 +104,21 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 
 @functools.cache
 def forms_for(target: Target) -> tuple[str, ...]:
-    """The ONNX forms that the target's modes are named after, and those that show what every node puts out."""
+    """The ONNX forms that the target's modes read, and those that show what every node puts out."""
+    if target.runtime.write is not None:
+        read = [mode.form for mode in target.runtime.modes if not _among(target.variant.lacks, mode)]
+        read += [exposed_name(form) for form in read if exposed_name(form) in FORMS]
+        return tuple(dict.fromkeys(form for form in read if form in WRITTEN))
     modes = [mode.name for mode in target.runtime.modes]
     forms = [name for name in modes if name in FORMS]
     forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
     # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
     imports = (mode.partition(".")[2] for mode in modes if target.variant.extra)
     return (*forms, *(name for name in imports if name in WRITTEN))
+
+
+def _among(patterns: Iterable[str], mode: Mode) -> bool:
+    return any(fnmatchcase(mode.name, pattern) for pattern in patterns)
 
 
 def reads_files(mode: Mode) -> bool:
@@ -123,7 +131,7 @@ def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
     if not variant_has(target.variant, mode):
         return False
     if wanted.modes:
-        return any(fnmatchcase(mode.name, pattern) for pattern in wanted.modes)
+        return _among(wanted.modes, mode)
     # A variant asks whether a switch changes the answer: the default modes tell, unless it names modes of its own.
     return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
 

@@ -22,11 +22,13 @@ class Model:
     source: the fields of `crosscheck.runtimes.source.Source`.
     texts: mode name -> {"asks", "once", "forward", "backward", "predict", "leaves"}.
     once: the modes whose first part has been executed.
+    folder: where its texts are executed, and where the files lie that they name.
     left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
     """
 
-    def __init__(self, network: Network, names: Dict[str, Any]) -> None:
+    def __init__(self, network: Network, names: Dict[str, Any], folder: str) -> None:
         self.network = network
+        self.folder = folder
         self.source: Mapping[str, Any] = network.source
         self.texts = network.texts
         self.names = names
@@ -36,6 +38,7 @@ class Model:
     def run(self, text: str, part: str) -> None:
         """Execute one text; `part` names it in tracebacks."""
         if text:
+            os.chdir(self.folder)
             file = self.file(text, part)
             if part == "network":
                 self.names["__file__"] = file  # where `inspect` looks for the source of a class
@@ -64,9 +67,10 @@ class TextAdapter(Adapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """Execute the source; with `shares`, in a copy of that model's namespace, whose network is `net` until then."""
-        model = Model(network, self.namespace({} if shares is None else shares.names))
+        other = shares is not None and shares.network.graph is not network.graph
+        folder = provide(network, "readout" if other else "files")
+        model = Model(network, self.namespace({} if shares is None else shares.names), folder)
         model.names["weights"] = network.weights
-        provide(network)
         if shares is None:
             model.run(network.source["imports"], "imports")
         self.expressions = {key: network.source[key] for key in ("tensor", "array")}
@@ -134,7 +138,7 @@ class TextAdapter(Adapter):
             return None
         names = self.namespace(model.names)
         source = dict(model.source, predict=texts["predict"] or model.source["predict"], classify="")
-        copy = Model(model.network._replace(source=source), names)
+        copy = Model(model.network._replace(source=source), names, model.folder)
         copy.run(texts["backward"], mode + "_read_back")
         return copy
 
@@ -159,14 +163,15 @@ class TextAdapter(Adapter):
         return dict(model.names["layers"])
 
 
-def provide(network: Network) -> None:
-    """Work in a folder of the trial's own, where the files that the texts read lie under the names that they use."""
-    folder = os.path.join(network.scratch, "files")
+def provide(network: Network, name: str) -> str:
+    """Make a folder of the trial's own, where the files that the texts read lie under the names that they use."""
+    folder = os.path.join(network.scratch, name)
     os.makedirs(folder, exist_ok=True)
-    os.chdir(folder)
-    for name, form in network.source["files"].items():
-        if not os.path.lexists(name):
-            os.symlink(network.onnx[form], name)
+    for file, form in network.source["files"].items():
+        path = os.path.join(folder, file)
+        if not os.path.lexists(path):
+            os.symlink(network.onnx[form], path)
+    return folder
 
 
 def example(network: Network) -> Array:

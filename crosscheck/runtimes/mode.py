@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from string import Template
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -88,7 +89,11 @@ class Mode:
     @property
     def call(self) -> str:
         """The text as a reader gets it: all parts, one after the other."""
-        return (self.once + self.text.replace(CUT, "")).rstrip("\n")
+        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"))
+
+    def named(self, text: str, input: str = "x", output: str = "y") -> str:
+        """A text with a network's own names for `$input` and `$output`, which modes that read ONNX files use."""
+        return Template(text).safe_substitute(input=input, output=output) if self.form else text
 
     @property
     def parts(self) -> tuple[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from string import Template
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from packaging.version import Version
@@ -37,17 +36,21 @@ def compose(
     """The program of a cell: {"sources": use -> source, "texts": mode name -> texts}, JSON types only.
 
     modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
-    "network/tested", or, for a network on the layers of "network", "readout/tested/shared".
+    "network/tested", or, for a network on the layers of "network", "readout/tested/shared". What only the reading
+    `layers` needs is left out of the others.
     """
     sources = {}
+    shows_layers = any(step["do"] == "layers" for step in steps)
     for step in steps:
         if step["do"] == "build":
             role, shared = step["mode"], step["shares"] is not None
             use = "/".join([step["network"], role, *(["shared"] if shared else [])])
             first = networks["network"] if shared else None
             source = source_of(runtime, release, variant, modes[role], networks[step["network"]], first)
-            sources[use] = dataclasses.asdict(source)
-    texts = {mode.name: _texts(mode, release, networks["network"].graph) for mode in modes.values()}
+            used = source if shows_layers else dataclasses.replace(source, layers="")
+            sources[use] = {**dataclasses.asdict(used), "files": _files(used, modes.values())}
+            asked = networks[step["network"]].graph  # that of the network which is built last
+    texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
 
 
@@ -88,20 +91,20 @@ def _source(
     return runtime.write(request)
 
 
+def _files(source: Source, modes: Iterable[Mode]) -> dict[str, str]:
+    """File name -> form of all that the source and the modes open."""
+    opened = source.text + source.predict + source.classify + source.layers
+    files = {name: form for name, form in source.files.items() if name in opened}
+    return files | {f"{mode.form}.onnx": mode.form for mode in modes if mode.form}
+
+
 def _texts(mode: Mode, release: Release, graph: Graph) -> dict[str, str]:
     here = mode.in_release(release.version)
     forward, backward = here.parts
     parts = {"once": here.once, "forward": forward, "backward": backward, "predict": here.predict}
+    names = graph["inputs"][0]["name"], graph["outputs"][0]["name"]
     return {
         "asks": here.asks,
         "leaves": here.leaves,
-        **{part: _named(text, mode, graph) for part, text in parts.items()},
+        **{part: mode.named(text, *names) for part, text in parts.items()},
     }
-
-
-def _named(text: str, mode: Mode, graph: Graph) -> str:
-    """A text with the network's own names for `$input` and `$output`, which modes that read ONNX files use."""
-    if not mode.form:
-        return text
-    names = {"input": graph["inputs"][0]["name"], "output": graph["outputs"][0]["name"]}
-    return Template(text).safe_substitute(names)

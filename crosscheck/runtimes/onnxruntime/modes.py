@@ -1,0 +1,100 @@
+"""ONNX Runtime on the CPU: a mode is the form in which the network's file is written, and how its session is run."""
+
+from dataclasses import replace
+
+from crosscheck.runtimes.family.readers import Calls, Reader
+from crosscheck.runtimes.mode import Contract, Modes
+
+LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED"}
+OPTIONS = """\
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = options.inter_op_num_threads = 1
+options.log_severity_level = 3
+"""
+LEVEL = "options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{}\n"
+OPEN = '$net = onnxruntime.InferenceSession("$file", options, providers=["CPUExecutionProvider"])\n'
+
+CALLS = Calls(
+    open=OPEN,
+    predict='y = $net.run(["$output"], $feeds)[0]\n',
+    gradient='dx = $net.run(["$input.gradient"], $feeds)[0]\n',
+    layers="names = $names\nlayers = dict(zip(names, $net.run(names, $feeds)))\n",
+)
+#: The keyword came after 1.0, whose packages have the CPU provider alone; until 0.5 no option is worth setting.
+NO_PROVIDERS = replace(CALLS, open=OPEN.replace(', providers=["CPUExecutionProvider"]', ""))
+NO_OPTIONS = replace(CALLS, open=NO_PROVIDERS.open.replace(", options", ""))
+
+BIND = "binding = $net.io_binding()\n"
+READ = "$net.run_with_iobinding(binding)\n{} = binding.copy_outputs_to_cpu()[0]\n"
+BIND_FEEDS = 'for name, value in $feeds.items():\n    binding.bind_cpu_input(name, value)\nbinding.bind_output("{}")\n'
+#: Inputs are bound to the user's arrays, the output to memory that the session allocates.
+BOUND_CALLS = replace(
+    CALLS,
+    predict=BIND + BIND_FEEDS.format("$output") + READ.format("y"),
+    gradient=BIND + BIND_FEEDS.format("$input.gradient") + READ.format("dx"),
+)
+
+#: The newest form that every release reads.
+READER = Reader(CALLS, inference_form="opset-9", older=(("0.5", NO_OPTIONS), ("1.0", NO_PROVIDERS)))
+BOUND = Reader(BOUND_CALLS, READER.inference_form, suffix="-bound", since="1.3")
+
+OPTIMISED = Contract(
+    "stay",
+    "With optimized_model_filepath a session writes the graph that its optimisation level made, and from the extended "
+    "level on that graph may hold operators which are ONNX Runtime's own. Statistics are initialisers of it.",
+    "https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html",
+)
+EXPORTS = Modes(since="1.0")
+for level in ("basic", "extended"):
+    EXPORTS.export(
+        f"export.{level}",
+        "inference",
+        OPTIMISED,
+        OPTIONS
+        + LEVEL.format(LEVELS[level])
+        + 'options.optimized_model_filepath = "network.onnx"\n'
+        + CALLS.opened("optimised", READER.inference_form)
+        + "---\n"
+        + OPTIONS
+        + LEVEL.format(LEVELS["disable"])
+        + OPEN.replace("$net", "net").replace("$file", "network.onnx"),
+        form=READER.inference_form,
+        file=True,
+        default=True,
+    )
+
+MODES = (
+    READER.inference(7, 7),
+    READER.inference(9, 9),
+    READER.inference(9, 9, momentum=False, default=False),
+    READER.inference(14, 14, default=False),
+    READER.inference(15, 15),
+    READER.inference(15, 15, momentum=False, default=False),
+    READER.training(14, 14),
+    READER.training(14, 14, momentum=False, default=False),
+    READER.training(15, 15),
+    READER.training(14, 14, read=False, default=False),
+    READER.training(15, 15, read=False),
+    READER.training(15, 15, momentum=False),
+    READER.inference(9, 9, fed=True, default=False),
+    READER.inference(15, 15, fed=True, default=False),
+    READER.training(14, 14, read=False, fed=True, default=False),
+    READER.training(15, 15, fed=True, default=False),
+    READER.training(15, 15, read=False, fed=True),
+    READER.gradient(9, default=False),
+    READER.gradient(9, "batch", default=False),
+    READER.gradient(15),
+    READER.gradient(15, "batch"),
+    READER.gradient(15, "training", default=False),
+    READER.gradient(15, fed=True, default=False),
+    READER.gradient(15, "batch", fed=True, default=False),
+    READER.gradient(15, "training", fed=True, default=False),
+    *READER.files(),
+    *EXPORTS,
+    BOUND.inference(15, 15, default=False),
+    BOUND.inference(15, 15, fed=True, default=False),
+    BOUND.training(15, 15, read=False, default=False),
+    BOUND.training(15, 15, read=False, fed=True, default=False),
+    BOUND.gradient(15, default=False),
+    BOUND.gradient(15, "batch", default=False),
+)
