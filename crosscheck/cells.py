@@ -41,6 +41,7 @@ class Finding(StrEnum):
     WRONG_PREDICTION = "wrong-prediction"
     ORDER_DEPENDENT = "order-dependent"
     RACY = "racy"
+    UNREPEATABLE = "unrepeatable"
     PARAMETERS_WRITTEN = "parameters-written"
     INPUT_WRITTEN = "input-written"
     MODE_LEFT_CHANGED = "mode-left-changed"
@@ -94,7 +95,7 @@ class Cell:
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """One run of a cell in a fresh process: how it reads (`undisturbed`, `timed`, ...), and the how-manyeth."""
+    """One run of a cell in a fresh process: the reading (`undisturbed`, `timed`, ...) and its repeat number, from 0."""
 
     cell: Cell
     reading: str

@@ -1,4 +1,4 @@
-"""The command line: words in, messages out."""
+"""The command line: parses arguments, runs commands, prints messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["main"]
 PIPE_WIDTH = 160
 OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-#: What `crosscheck diff --help` says; `crosscheck.report.difference` decides.
+#: What `crosscheck diff --help` says; `crosscheck.report.cell_diff` decides.
 DIFF = """\
 What became of each cell in RUN since OTHER: RUN is the newer of the two, as in `crosscheck report RUN --against OTHER`.
 
@@ -279,7 +279,7 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _script(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck.standalone.command import script, write
+    from crosscheck.script.command import script, write
 
     text = script(parsed.out, parsed.cell, parsed.network)
     if parsed.output is None:
@@ -291,9 +291,10 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck import report, standalone
+    from crosscheck import report
+    from crosscheck.script.writer import example, pieces
 
-    page = report.write(parsed.run, parsed.against, standalone.pieces)
+    page = report.write(parsed.run, parsed.against, pieces, example)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)

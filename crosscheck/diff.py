@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from crosscheck import report
-from crosscheck.report.comparison import Comparison, Line, compare
-from crosscheck.report.difference import Kind
+from crosscheck.report.cell_diff import Kind
+from crosscheck.report.run_diff import Comparison, Line, compare
 
 __all__ = ["diff"]
 
@@ -23,7 +23,7 @@ _STYLES = {Kind.WORSE: "bold red", Kind.FIXED: "green", Kind.CHANGED: "yellow", 
 def diff(console: Console, run: Path, other: Path) -> bool:
     """Print what changed in `run` since `other`, and return whether anything got worse.
 
-    Both are folders of runs or their `cells.jsonl`. `crosscheck.report.difference.difference` says what worse means.
+    Both are folders of runs or their `cells.jsonl`. `crosscheck.report.cell_diff.difference` says what worse means.
     Raises UsageError where there is no such run.
     """
     comparison = compare(report.read_cells(run), report.read_cells(other), str(other))

@@ -1,4 +1,4 @@
-"""`crosscheck doctor`: what this machine lacks, and how to get it."""
+"""`crosscheck doctor`: lists what this machine lacks and how to install it."""
 
 from __future__ import annotations
 

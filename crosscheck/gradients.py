@@ -1,4 +1,4 @@
-"""Command `gradient`: writes the gradient model of a user's file, and tells what is in it and how it is run."""
+"""Command `gradient`: writes the gradient model of a user's file, and prints its contents and how to run it."""
 
 from __future__ import annotations
 

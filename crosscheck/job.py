@@ -23,9 +23,8 @@ from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.handover import Handover
+from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
-from crosscheck.matrix import cache
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
@@ -36,6 +35,7 @@ from crosscheck.networks import Network, load, names
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
+from crosscheck.script.writer import example, pieces
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
@@ -152,7 +152,7 @@ def _run(
     if unchanged and (job.out / "report.html").exists():
         return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
     _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out, scripts=standalone.pieces)
+    report.write(job.out, scripts=pieces, examples=example)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
@@ -174,7 +174,7 @@ def _judge(
     """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    handover = Handover(job.out, plan, found)
+    handover = ExportedFiles(job.out, plan, found)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))
@@ -199,8 +199,9 @@ def _judge(
             judgement,
             released=planned.target.release.released,
             default_call=planned.mode.name == planned.target.runtime.default_call,
-            environment=_environment(planned.target, measured.environments.get(planned.target.id)),
+            environment=_environment(planned, measured.environments.get(planned.target.id)),
             reproduce=shlex.join(["crosscheck", "run", *(handover.words(planned) or _words(planned))]),
+            call=planned.call,
             arrays=None if kept is None else str(kept.relative_to(job.out)),
             exported=handover.exported(planned, observations, judgement),
         )
@@ -231,14 +232,16 @@ def _inference(planned: Planned) -> str:
     return dataclasses.replace(planned.cell, mode=other).id if other else ""
 
 
-def _environment(target: Target, environment: Environment | None) -> dict[str, Any]:
+def _environment(planned: Planned, environment: Environment | None) -> dict[str, Any]:
     """What a cell was measured with; an environment that could not be described has no interpreter."""
+    target = planned.target
     lock = target.runtime.lock(target.release, target.variant)
+    texts = target.runtime.write is not None
     return {
         "python": "" if environment is None else environment.interpreter.version,
         "packages": pins(lock) if lock.exists() else {},
         "variables": dict(target.variant.environment),
-        "sources": standalone.sources_digest(target.runtime),
+        "sources": planned.fingerprint if texts else standalone.sources_digest(target.runtime),
     }
 
 
@@ -324,10 +327,18 @@ def _cpuinfo() -> Iterable[str]:
 
 
 def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
-    """Equal where the same cells were measured by the same trials and would be judged and told alike."""
+    """Equal where the same cells were measured by the same trials and would be judged and written alike.
+
+    Lines and page depend on nearly every module, on tables and on templates: all files of the package count, and those
+    of the runtimes, which may lie elsewhere. A report too many costs less than an old one that is taken for new.
+    """
     sums = hashlib.sha256()
-    for package in ("judge", "oracle", "report", "networks"):
-        sums.update(cache.folder_digest(Path(crosscheck.__file__).parent / package).encode())
+    runtimes = {planned.target.runtime.folder for planned in plan}
+    for folder in (Path(crosscheck.__file__).parent, *sorted(runtimes)):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                sums.update(str(file.relative_to(folder)).encode() + b"\0")
+                sums.update(hashlib.sha256(file.read_bytes()).digest())
     for planned in plan:
         cell = planned.cell.id
         sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`crosscheck recipe`: the calls that were measured to leave a network as it was, as text, from a finished run."""
+"""`crosscheck recipe`: prints the calls that left a network unchanged in a finished run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from crosscheck.report.order import gradients
 from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Cookbook, Recipe, recipes
 from crosscheck.runtimes.catalog import catalog
+from crosscheck.script.writer import example
 
 __all__ = ["recipe"]
 
@@ -37,7 +38,7 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
         )
     cells = read_cells(folder)
     run = read_run(folder / "run.json", cells)
-    books = {book.runtime: book for book in recipes(run, cells)}
+    books = {book.runtime: book for book in recipes(run, cells, example)}
     for name in wanted:
         if name not in books:
             raise UsageError(_missing(name, folder, {cell["runtime"] for cell in gradients(cells)}))

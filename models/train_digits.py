@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits  # type: ignore[import-not-found, impor
 
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.oracle import predict
-from crosscheck.oracle.truth import BatchStatistics, evaluate
+from crosscheck.oracle.evaluation import BatchStatistics, evaluate
 
 SEED = 7
 HELD_OUT = 360

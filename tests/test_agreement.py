@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from crosscheck.cells import Status
-from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.agreement import doubtful, undecided, wanting
 from crosscheck.matrix.journal import Record
+from crosscheck.repeatability import same
 
 
 def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
@@ -28,6 +30,12 @@ def test_trials_that_agree_are_enough() -> None:
 
 def test_rounding_is_no_disagreement() -> None:
     assert {} == wanting(trials([1, 1 + 1e-6]))
+
+
+@pytest.mark.parametrize("value", [1 + 0.9e-4, 1 + 1.5e-4])
+def test_trials_that_the_judge_tells_apart_are_repeated_and_no_others(value: float) -> None:
+    one, other = (row.observation().arrays["prediction/after"] for row in trials([1, value]))
+    assert same(one, other) == ({} == wanting(trials([1, value]))) == (value < 1 + 1e-4)
 
 
 def test_the_first_round_is_enough_where_every_trial_differs() -> None:
@@ -49,3 +57,12 @@ def test_a_reading_against_the_first_one_has_one_round_of_both() -> None:
 
 def test_trials_that_end_differently_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
+
+
+def test_a_race_is_doubtful_and_undecided_until_trials_that_wait_disagree() -> None:
+    agreeing, race = trials([1, 1]), trials([2], "immediate")
+    assert not doubtful([*agreeing, *trials([2], "timed")])
+    assert doubtful([*agreeing, *race])
+    assert undecided([*agreeing, *race, *trials([3], "immediate")])
+    assert doubtful(trials([1, 2]))
+    assert not undecided([*trials([1, 2]), *race])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crosscheck.oracle.averages import overcorrected
+from crosscheck.oracle.bias_correction import overcorrected
 
 
 def by_hand(start: float, batch: float, momentum: float, count: int) -> float:

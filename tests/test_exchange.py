@@ -18,8 +18,8 @@ from crosscheck.job import Job, Result, run
 from crosscheck.judge import FileTruth, Origin, exported, validate
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import load, write
-from crosscheck.networks.files import digest_of, foreign_operators, written_network
-from crosscheck.report.exchange import ExchangeTable, Square, exchange
+from crosscheck.networks.exported_models import digest_of, foreign_operators, written_network
+from crosscheck.report.exchange_table import ExchangeTable, Square, exchange
 from crosscheck.report.reading import read_cells as read_judged
 from crosscheck.report.reading import read_run
 from crosscheck.runtimes.catalog import Runtime, load_runtime

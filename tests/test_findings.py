@@ -51,6 +51,8 @@ def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "co
         ("wrong-prediction", "wrong-prediction", "gradient", "conv"),
         ("order-dependent", "order-dependent", "order", "seed-batch"),
         ("racy", "racy", "gradient", "conv"),
+        ("unrepeatable", "unrepeatable", "gradient", "conv"),
+        ("unrepeatable", "unrepeatable", "sibling", "conv"),
         ("parameters-written", "parameters-written", "gradient", "conv"),
         ("input-written", "input-written", "gradient", "conv"),
         ("mode-left-changed", "mode-left-changed", "gradient", "conv"),
@@ -120,7 +122,6 @@ def test_twenty_and_its_controls(cells: Cells) -> None:
         ("refused", "refused", "the toy does not do that"),
         ("crash", "crashed", "SIGSEGV"),
         ("crash-later", "crashed", "SIGABRT"),
-        ("lacks-something", "not-in-release", "autograd.something"),
     ],
 )
 def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:
@@ -133,6 +134,18 @@ def test_a_mode_that_the_release_lacks_is_not_run(toy: Runtime, tmp_path: Path) 
     run(Job(["toy@1.7.0"], modes=["from-1.8"], networks=["conv"], out=tmp_path), SilentProgress(), {"toy": toy})
     (row,) = (row for row in read_cells(tmp_path).values() if row["scenario"] == "gradient")
     assert ("not-in-release", [], "from-1.8 is there since 1.8.0") == (row["status"], row["findings"], row["reason"])
+
+
+def test_a_race_and_chance_are_told_apart(cells: Cells) -> None:
+    for row in cells.values():
+        if row["mode"] in ("racy", "unrepeatable", "corrupted") and row["status"] == "ok":
+            assert not {"racy", "unrepeatable"} <= set(row["findings"]), row["id"]
+            assert ("unrepeatable" in row["findings"]) == (row["mode"] != "racy"), row["id"]
+
+
+def test_forks_that_agree_by_the_memory_that_they_share_are_unrepeatable(cells: Cells) -> None:
+    row = cell(cells, "unrepeatable", "gradient", "seed-batch")
+    assert ["wrong-gradient", "unrepeatable"] == row["findings"]
 
 
 def test_a_failure_to_measure_is_never_a_number(cells: Cells) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+import crosscheck
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.job import Job, Result, run
 from crosscheck.runtimes.catalog import Runtime, load_runtime
@@ -62,6 +63,43 @@ def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) ->
     assert written == (tmp_path / "cells.jsonl").stat().st_mtime_ns
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "report/known_cases.toml",
+        "report/templates/page.html",
+        "runtimes/mxnet/releases.toml",
+        "standalone/script.py",
+        "cells.py",
+        "job.py",
+    ],
+)
+def test_a_report_is_written_anew_once_what_it_depends_on_changed(
+    run_toy: RunToy, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    copy = tmp_path_factory.mktemp("sources") / "crosscheck"
+    shutil.copytree(Path(crosscheck.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(crosscheck, "__file__", str(copy / "__init__.py"))
+    options: dict[str, Any] = {"modes": ["predict"], "networks": ["seed"], "scenarios": ["predict-only"], "trials": 1}
+    run_toy(**options)
+    assert run_toy(**options).unchanged
+    with (copy / changed).open("a") as file:
+        file.write("\n")
+    assert not run_toy(**options).unchanged
+
+
+def test_a_release_table_that_changed_is_in_the_lines(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+    folder = tmp_path / "toy"
+    shutil.copytree(toy.folder, folder)
+    job = Job(["toy@1.8.0"], modes=["predict"], networks=["seed"], out=tmp_path / "out")
+    run(job, progress, {"toy": load_runtime(folder)})
+    (released,) = {row["released"] for row in read_cells(tmp_path / "out").values()}
+    table = folder / "releases.toml"
+    table.write_text(table.read_text().replace(released, "2001-02-03"))
+    run(job, progress, {"toy": load_runtime(folder)})
+    assert {"2001-02-03"} == {row["released"] for row in read_cells(tmp_path / "out").values()}
+
+
 def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy) -> None:
     # With two processes several trials are under way when the first one is refused.
     options: dict[str, Any] = {
@@ -71,6 +109,15 @@ def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy
         "jobs": 2,
     }
     run_toy(**options)
+    assert run_toy(**options).unchanged
+
+
+def test_cells_that_were_asked_again_from_other_servers_are_not_asked_a_third_time(
+    run_toy: RunToy, progress: SilentProgress
+) -> None:
+    options: dict[str, Any] = {"modes": ["unrepeatable"], "networks": ["seed-batch", "conv"]}
+    first = run_toy(**options)
+    assert first.statuses["ok"] == first.findings["unrepeatable"] == len(progress.cells) == len(set(progress.cells))
     assert run_toy(**options).unchanged
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
 from crosscheck.judge import Judgement, Truth, judge, line, validate
-from crosscheck.judge.compare import distance, relative_error, same
+from crosscheck.judge.compare import relative_error
 from crosscheck.networks import load
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
+from crosscheck.repeatability import distance, same
 from crosscheck.runtimes.mode import Contract, Mode
 
 DIGITS = load("digits")
@@ -785,18 +788,52 @@ def test_evidence_says_in_which_readings_it_was_seen() -> None:
     assert ["not timed"] == [item.detail.split("; ")[-1] for item in found]
 
 
-def test_trials_that_all_differ_are_corrupted_and_racy_and_distributed() -> None:
+def test_trials_that_all_differ_are_corrupted_and_unrepeatable_and_distributed() -> None:
     rows = [observe(Chance, steps, "seed-batch") for steps in (undisturbed,) * 4]
     verdict = judged(Chance, trials=rows)
-    assert {Finding.LEAK, Finding.CORRUPTED, Finding.RACY} == set(verdict.findings)
+    assert {Finding.LEAK, Finding.CORRUPTED, Finding.UNREPEATABLE} == set(verdict.findings)
     assert [4] == [len(reading.outcomes) for reading in verdict.trials]
 
 
-def test_two_outcomes_in_many_trials_are_racy_and_counted() -> None:
+def test_two_outcomes_in_many_trials_are_unrepeatable_and_counted() -> None:
     rows = [observe(kind, undisturbed, "seed-batch") for kind in (LeakBackward, Training, LeakBackward)]
     verdict = judged(Training, trials=rows)
-    assert (Finding.LEAK, Finding.RACY) == verdict.findings
+    assert (Finding.LEAK, Finding.UNREPEATABLE) == verdict.findings
     assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
+
+
+def test_nothing_is_said_of_a_race_where_trials_that_wait_disagree() -> None:
+    rows = [observe(LeakBackward, undisturbed, "seed-batch"), observe(Training, immediate, "seed-batch")]
+    assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
+    rows.append(observe(Training, undisturbed, "seed-batch"))
+    assert (Finding.LEAK, Finding.UNREPEATABLE) == judged(Training, trials=rows).findings
+
+
+def test_trials_that_do_not_wait_and_disagree_are_racy_while_the_others_agree() -> None:
+    rows = [observe(kind, immediate, "seed-batch") for kind in (LeakBackward, Training)]
+    rows += [observe(LeakBackward, undisturbed, "seed-batch") for _ in range(2)]
+    assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
+
+
+@pytest.mark.parametrize("hits", [[False, True], [True, False], [True, True]])
+def test_a_closed_form_that_chance_has_hit_is_not_the_other_modes(hits: list[bool]) -> None:
+    class Unwritten(Runtime):
+        noise = 0.0
+        hit = False
+
+        def answer(self) -> Array:
+            return self.gradient(training=True) * np.float32(1 if self.hit else 1.5)
+
+        def backward(self) -> None:
+            type(self).noise += 1
+            self.tensors[self.network.batch_norms[0].mean] += np.float32(self.noise)
+
+    rows = []
+    for hit in hits:
+        Unwritten.hit = hit
+        rows.append(observe(Unwritten, undisturbed, "seed-batch"))
+    expected = (Finding.LEAK, Finding.CORRUPTED, Finding.WRONG_GRADIENT, Finding.UNREPEATABLE)
+    assert expected == judged(Unwritten, trials=rows).findings
 
 
 def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
@@ -1017,3 +1054,8 @@ def test_statistics_by_a_negative_variance_are_not_finite_and_nobody_is_warned()
     found = truth.batch_statistics_by(weights)
     assert np.isfinite(found[first.node].mean).all()
     assert not np.isfinite(found[second.node].mean).any()
+
+
+def test_no_public_name_of_the_package_is_also_a_module() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(crosscheck.judge.__path__)}
+    assert not modules & set(crosscheck.judge.__all__)

@@ -31,20 +31,25 @@ SOURCE: dict[str, Any] = {
     "classify": "",
     "public": ["scale"],
     "leaves": ["", ""],
+    "carried": ["share"],
     "files": {"read.onnx": "form"},
 }
 PYTHON = {
     "imports": "import shutil\n",
-    "text": "net = {name: value.copy() for name, value in weights.items()}\n",
+    "text": "net = {name: value.copy() for name, value in weights.items()}\nshare = 1.0\n",
     "shared": 'first = net\nnet = {"scale": first["scale"], "matrix": weights["matrix"]}\n',
-    "predict": 'y = x * net["scale"]\n',
+    "predict": 'y = x * net["scale"] * share\n',
     "layers": 'layers = {"out": x * net["scale"]}\n',
     "tensor": "{}",
     "array": "{}",
     "tensors": {"scale": ['net["scale"]', None], "matrix": ['net["matrix"]', [1, 0]]},
+    "view": {"twice": ['net["scale"] * 2', None]},
 }
 PYTHON_TEXTS = {
-    "gradient": ("half = 0.5\n", 'y = x * half\n---\nnet["scale"] *= half\ndx = (x + cotangent) * net["scale"]\n'),
+    "gradient": (
+        "half = 0.5\n",
+        'y = x * half\n---\nnet["scale"] *= half\nshare *= half\ndx = (x + cotangent) * net["scale"]\n',
+    ),
     "prediction": ("", "y = x + x\n"),
     "export": ("", 'shutil.copy("read.onnx", "written.onnx")\n---\nnet = {"scale": net["scale"] * 4}\n'),
 }
@@ -56,13 +61,14 @@ const tensor = ({ shape, data }) => ({ shape, data });
 const array = async (value) => value;
 const scaled = ({ shape, data }, factor) => ({ shape, data: data.map((value) => value * factor) });
 """,
-    "text": "net = { scale: weights.scale, matrix: weights.matrix };\n",
+    "text": "net = { scale: weights.scale, matrix: weights.matrix };\nlet share = 1;\n",
     "shared": "const first = net;\nnet = { scale: first.scale, matrix: weights.matrix };\n",
-    "predict": "y = await scaled(x, net.scale.data[0]);\n",
+    "predict": "y = await scaled(x, net.scale.data[0] * share);\n",
     "layers": "layers = { out: scaled(x, net.scale.data[0]) };\n",
     "tensor": "tensor({})",
     "array": "await array({})",
     "tensors": {"scale": ["net.scale", None], "matrix": ["net.matrix", [1, 0]]},
+    "view": {"twice": ["scaled(net.scale, 2)", None]},
 }
 JAVASCRIPT_TEXTS = {
     "gradient": (
@@ -71,6 +77,7 @@ JAVASCRIPT_TEXTS = {
 y = scaled(x, half);
 ---
 net.scale.data[0] *= half;
+share *= half;
 const across = x.data.length / cotangent.data.length; // of a cotangent with one column
 const data = x.data.map((value, at) => value + cotangent.data[Math.floor(at / across)]);
 dx = scaled({ shape: x.shape, data }, net.scale.data[0]);

@@ -15,8 +15,8 @@ import pytest
 
 from crosscheck.cells import Finding, Status
 from crosscheck.errors import CrosscheckError
-from crosscheck.report import curves, figures, matrix, read_cells, sections, summary, vocabulary, write
-from crosscheck.report.archive import embedded
+from crosscheck.report import curves, matrix, number_text, read_cells, sections, summary, vocabulary, write
+from crosscheck.report.embedded_data import embedded
 from crosscheck.report.records import JudgedCell, Run
 
 SEED_BEFORE = [[0.29985, 0.3998]]
@@ -455,7 +455,7 @@ def test_failing_to_measure_looks_different_from_findings_and_gets_a_footnote_on
     kinds = [(found.kind, found.letters, found.notes) for found in table.groups[0].rows[0].squares]
     assert kinds == [
         ("finding", ("L",), ()),
-        ("absent", (figures.DASH,), ()),
+        ("absent", (number_text.DASH,), ()),
         ("status", ("u",), (1,)),
         ("status", ("u",), (1,)),
     ]
@@ -506,7 +506,7 @@ def test_the_curves_numbers_stand_in_a_table(page: Page) -> None:
     table = next(table for table in page.tables if table[0][1].startswith("Accuracy before"))
     assert [[word.strip() for word in row[:7]] for row in table[1:]] == [
         ["1", "0.98", "0.38", "0.38", "3", "8", "5"],
-        ["2, flat", "0.98", "0.98", "0.98", "3", "3", figures.DASH],
+        ["2, flat", "0.98", "0.98", "0.98", "3", "3", number_text.DASH],
     ]
     assert table[1][7].strip() == "executor.train.train in 0.9.5.post2, 0.11.0, 1.9.1"
 
@@ -620,9 +620,9 @@ def test_numbers_that_json_lacks_are_read_and_shown(tmp_path: Path) -> None:
         gradient_error={"inference": "Infinity", "training": None},
     )
     (cell,) = loaded(tmp_path, [line])
-    assert figures.before_and_after(cell)[1] == "NaN -Infinity"
-    assert figures.largest_change(cell) == "bn.mean NaN and 1 more"
-    assert figures.gradient_error_text(cell["gradient_error"]) == f"Infinity / {figures.DASH}"
+    assert number_text.before_and_after(cell)[1] == "NaN -Infinity"
+    assert number_text.largest_change(cell) == "bn.mean NaN and 1 more"
+    assert number_text.gradient_error_text(cell["gradient_error"]) == f"Infinity / {number_text.DASH}"
     assert unpacked(embedded([cell], {}))["values"].count([["NaN", "-Infinity"]]) == 1
 
 
@@ -631,7 +631,7 @@ def test_a_large_prediction_shows_the_entry_that_changed_most_and_the_class(tmp_
     after = [[0.1] * 10, [0.75] + [0.05] * 8 + [-0.05]]
     line = make_cell(prediction_before=before, prediction_after=after, top1_before=[0, 9], top1_after=[0, 0])
     (cell,) = loaded(tmp_path, [line])
-    assert figures.before_and_after(cell) == (
+    assert number_text.before_and_after(cell) == (
         "row 1, class 0: 0.05 (row 1: class 9)",
         "row 1, class 0: 0.75 (row 1: class 0)",
     )
@@ -640,7 +640,7 @@ def test_a_large_prediction_shows_the_entry_that_changed_most_and_the_class(tmp_
 def test_predictions_of_other_shapes_do_not_break_the_page(tmp_path: Path) -> None:
     line = make_cell(prediction_after=[[1.0]], top1_after=[0, 0])
     (cell,) = loaded(tmp_path, [line])
-    assert figures.before_and_after(cell) == ("0.29985 0.3998 (row 0: class 1)", "1 (row 0: class 0)")
+    assert number_text.before_and_after(cell) == ("0.29985 0.3998 (row 0: class 1)", "1 (row 0: class 0)")
 
 
 @pytest.mark.parametrize(
@@ -648,20 +648,20 @@ def test_predictions_of_other_shapes_do_not_break_the_page(tmp_path: Path) -> No
     [(0.2844466, "0.284447"), (0.3998, "0.3998"), (1.0, "1"), (1e-9, "1e-09"), (float("inf"), "Infinity")],
 )
 def test_predictions_have_six_significant_digits(value: float, text: str) -> None:
-    assert figures.significant(value) == text
+    assert number_text.significant(value) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.42, "0.4 s"), (74.2, "74 s"), (725.0, "12 min 5 s"), (7380.0, "2 h 3 min")]
 )
 def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert figures.duration(seconds) == text
+    assert number_text.duration(seconds) == text
 
 
 def test_releases_that_follow_each_other_become_a_span() -> None:
     order = ["0.9", "0.10", "0.11", "0.12", "1.0"]
     members = [(name, "plain") for name in ("0.9", "0.10", "0.11", "1.0")] + [("1.0", "mkl")]
-    assert figures.release_spans(members, order) == "0.9 to 0.11 (3), 1.0, 1.0 +mkl"
+    assert number_text.release_spans(members, order) == "0.9 to 0.11 (3), 1.0, 1.0 +mkl"
 
 
 def test_every_finding_and_status_has_a_letter_of_its_own() -> None:
@@ -713,4 +713,4 @@ def test_outputs_with_more_axes_are_read_row_by_row(tmp_path: Path) -> None:
     images = [[[[1.0, 2.0], [3.0, 4.0]]], [[[5.0, 6.0], [7.0, 8.0]]]]
     (cell,) = loaded(tmp_path, [make_cell(prediction_before=images, prediction_after=images)])
     assert [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]] == cell["prediction_before"]
-    assert "1 2 3 4 / 5 6 7 8" == figures.before_and_after(cell)[0]
+    assert "1 2 3 4 / 5 6 7 8" == number_text.before_and_after(cell)[0]

@@ -24,8 +24,8 @@ from crosscheck.networks import load
 from crosscheck.report import read_cells
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant, catalog, load_runtime
+from crosscheck.script.metadata import builds
 from crosscheck.standalone import NoScript, composed, pieces
-from crosscheck.standalone.metadata import builds
 from tests.conftest import SilentProgress
 from tests.test_cli import crosscheck
 from tests.test_report import make_cell

@@ -1,4 +1,4 @@
-"""The observations of one cell, sorted: by reading, by what was read when, and which value came before which."""
+"""The observations of one cell, indexed by reading and key, with each value paired with the one before the call."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
-from crosscheck.judge.compare import distance, size
+from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
-from crosscheck.judge.truth import Truth
 from crosscheck.networks import Network
+from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
@@ -73,6 +73,11 @@ class Case:
     def of(self, reading: str) -> tuple[Observation, ...]:
         """The observations of a reading that can be judged."""
         return tuple(row for row in self.measured if row.reading == reading)
+
+    @cached_property
+    def left_to_chance(self) -> bool:
+        """Whether trials that wait disagree among themselves: then one trial's answer tells nothing of the cause."""
+        return waiting_disagree(self.measured)
 
     @property
     def asks(self) -> Asks:
@@ -178,12 +183,7 @@ class Case:
     @cached_property
     def predicting_moves(self) -> bool:
         """Whether the documented prediction moves persistent tensors by itself."""
-        return any(
-            distance(before[name], after[name]) > 0
-            for row in self.of("timed")
-            for before, after in [(tensors(row, "built"), tensors(row, "predicted"))]
-            for name in before.keys() & after.keys()
-        )
+        return any(predicting_moves(row) for row in self.of("timed"))
 
     def weights_at(self, row: Observation, when: str) -> Tensors | None:
         """The network's weights as they were at a snapshot; None where the statistics of that moment are not known.

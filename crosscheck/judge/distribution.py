@@ -1,62 +1,61 @@
-"""How a reading's trials are distributed over outcomes, and the finding that waiting matters or chance does: `racy`."""
+"""The distribution of a reading's trials over outcomes; the findings `unrepeatable` and `racy`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
-from crosscheck.cells import Array, Finding, Observation
+from crosscheck.cells import Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
-from crosscheck.judge.compare import distance, same, size
 from crosscheck.judge.evidence import Evidence, Outcome, Reading
-from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE, REPEATABLE_ABSOLUTE
+from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
+from crosscheck.repeatability import ABSOLUTE, NOT_WAITING, differing, distance, outcomes, same, size, unlike_waiting
 
-__all__ = ["distribution", "racy"]
+__all__ = ["distribution", "racy", "unrepeatable"]
 
 TOLD = 3  # tensors that an outcome names
 
 
+def unrepeatable(case: Case) -> list[Evidence]:
+    """Trials of one reading that waits disagree among themselves: chance decides, or memory that nobody wrote."""
+    readings = dict.fromkeys(row.reading for row in case.measured if row.reading not in NOT_WAITING)
+    return next(filter(None, (_repeats(case, Finding.UNREPEATABLE, reading) for reading in readings)), [])
+
+
 def racy(case: Case) -> list[Evidence]:
-    """Readings that do not wait disagree with those that do, or repeats of one reading disagree among themselves.
+    """Trials that do not wait disagree with those that do, or among themselves, while all that wait agree.
+
+    Where trials that wait disagree among themselves nothing can be said about a race: chance alone can make the others
+    differ.
 
     A tensor read at once that still has its old value is stale, not racy: a runtime that evaluates lazily gives that
     value every time. It becomes a race when trials disagree about it, when it is neither the old nor the new value, or
     when a later prediction, the answer or the settled state differs.
     """
-    return _without_waiting(case) + _half_written(case) + _repeats(case)
+    if case.left_to_chance:
+        return []
+    repeats = next(filter(None, (_repeats(case, Finding.RACY, reading) for reading in NOT_WAITING)), [])
+    return _without_waiting(case) + _half_written(case) + repeats
 
 
 def _without_waiting(case: Case) -> list[Evidence]:
-    # The undisturbed reading predicts once more before the call than the others, the timed one as often as they do.
+    undisturbed, timed = (next(iter(case.of(reading)), None) for reading in ("undisturbed", "timed"))
     waiting = "timed" if case.predicting_moves else "undisturbed"
-    reference = next(iter(case.of(waiting)), None)
-    if reference is None:
-        return []
     found: list[Evidence] = []
-    for reading in ("unsettled", "immediate"):
-        settled = "asked" if waiting == "timed" and reading == "unsettled" else "after"
-        expected = _outcome(case, reference, settled)
+    for reading in NOT_WAITING:
         apart: dict[str, float] = {}
+        scale: dict[str, float] = {}
         for row in case.of(reading):
-            for key, value in _outcome(case, row, "after").items():
-                if key in expected and not same(value, expected[key]):
-                    apart[key] = max(distance(value, expected[key]), apart.get(key, 0.0))
+            for key, value, expected in unlike_waiting(row, undisturbed, timed):
+                apart[key] = max(distance(value, expected), apart.get(key, 0.0))
+                scale[key] = max(size(value), size(expected))
         # All tensors of the state make one piece of evidence: the one that is furthest off stands for them.
         others = sorted((key for key in apart if key.startswith("state/")), key=lambda key: -apart[key])
         for key in [key for key in apart if key not in others] + others[:1]:
-            threshold = REPEATABLE_ABSOLUTE + AGREEMENT.value * size(expected[key])
+            threshold = ABSOLUTE + AGREEMENT.value * scale[key]
             what = f"{reading} against {waiting}: largest difference of {key}"
             detail = f"and of {len(others) - 1} more tensors" if key in others[:1] and len(others) > 1 else ""
             found.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
     return found
-
-
-def _outcome(case: Case, row: Observation, settled: str) -> dict[str, Array]:
-    """What waiting must not change: the next prediction, the answer, and the state once all is settled."""
-    keys = [key for key in ("prediction/after", case.answer) if key in row.arrays]
-    return {key: row.arrays[key] for key in keys} | {
-        f"state/after/{name}": value for name, value in tensors(row, settled).items()
-    }
 
 
 def _half_written(case: Case) -> list[Evidence]:
@@ -70,55 +69,26 @@ def _half_written(case: Case) -> list[Evidence]:
                 continue
             apart = min(distance(value, before[name]), distance(value, after[name]))
             what = f"unsettled: distance of {name}, read at once, from both its old and its new value"
-            threshold = REPEATABLE_ABSOLUTE + REPEATABLE.value * max(size(before[name]), size(after[name]))
+            threshold = ABSOLUTE + REPEATABLE.value * max(size(before[name]), size(after[name]))
             return [Evidence(Finding.RACY, what, apart, threshold, AGREEMENT.why)]
     return []
 
 
-def _repeats(case: Case) -> list[Evidence]:
-    for reading in dict.fromkeys(row.reading for row in case.measured):
-        rows = case.of(reading)
-        clusters = _clusters(case, rows)
-        if len(clusters) > 1:
-            what = f"{reading}: distinct outcomes of {len(rows)} trials"
-            detail = ", ".join(f"{len(cluster)} times" for cluster in clusters[:TOLD])
-            detail += f"{' ...' if len(clusters) > TOLD else ''}; {_differences(case, clusters[0][0], clusters[1][0])}"
-            return [Evidence(Finding.RACY, what, len(clusters), 1, REPEATABLE.why, detail)]
-    return []
+def _repeats(case: Case, finding: Finding, reading: str) -> list[Evidence]:
+    rows = case.of(reading)
+    groups = outcomes(rows)
+    if len(groups) < 2:
+        return []
+    what = f"{reading}: distinct outcomes of {len(rows)} trials"
+    detail = ", ".join(f"{len(group)} times" for group in groups[:TOLD])
+    detail += f"{' ...' if len(groups) > TOLD else ''}; {_differences(groups[0][0], groups[1][0])}"
+    return [Evidence(finding, what, len(groups), 1, REPEATABLE.why, detail)]
 
 
-def _clusters(case: Case, rows: Sequence[Observation]) -> list[list[Observation]]:
-    """Observations that hold the same numbers, as far as both hold them; the largest cluster first."""
-    clusters: list[list[Observation]] = []
-    for row in rows:
-        home = next((cluster for cluster in clusters if not _differing(case, cluster[0], row)), None)
-        if home is None:
-            clusters.append([row])
-        else:
-            home.append(row)
-    return sorted(clusters, key=len, reverse=True)
-
-
-def _differing(case: Case, one: Observation, other: Observation) -> list[str]:
-    """The keys under which two observations differ, in the order of the steps.
-
-    What was recorded once another mode than the one under test had been asked is that mode's own, and left out.
-    """
-    own = case.mode.inference in (None, case.mode.name) or "gradient/inference" not in one.arrays
-    foreign: tuple[str, ...] = (
-        () if own else ("gradient/inference", "input/inference", "prediction/last", "state/last/")
-    )
-    return [
-        key
-        for key, value in one.arrays.items()
-        if not key.startswith((*foreign, "parameters/last/"))
-        and key in other.arrays
-        and not same(value, other.arrays[key])
-    ]
-
-
-def _differences(case: Case, one: Observation, other: Observation) -> str:
-    keys = _differing(case, one, other)
+def _differences(one: Observation, other: Observation) -> str:
+    if one.status != other.status:
+        return f"one {one.status}, one {other.status}"
+    keys = differing(one, other)
     return f"differing in {', '.join(keys[:TOLD])}{' ...' if len(keys) > TOLD else ''}"
 
 
@@ -127,23 +97,23 @@ def distribution(case: Case) -> tuple[Reading, ...]:
     found = []
     for reading in dict.fromkeys(row.reading for row in case.observations):
         rows = [row for row in case.observations if row.reading == reading]
-        clusters = _clusters(case, case.of(reading))
-        outcomes = [
+        groups = outcomes(case.of(reading))
+        ends = [
             Outcome(
-                len(cluster),
-                describe(case, cluster[0]) + (f"; {_differences(case, clusters[0][0], cluster[0])}" if index else ""),
+                len(group),
+                describe(case, group[0]) + (f"; {_differences(groups[0][0], group[0])}" if index else ""),
             )
-            for index, cluster in enumerate(clusters)
+            for index, group in enumerate(groups)
         ]
         failures = Counter(f"{row.status}: {row.reason or ''}" for row in rows if row.status not in MEASURED)
-        outcomes += [Outcome(count, what) for what, count in failures.most_common()]
+        ends += [Outcome(count, what) for what, count in failures.most_common()]
         statuses = Counter(row.status.value for row in rows)
-        found.append(Reading(reading, len(rows), dict(statuses), tuple(outcomes)))
+        found.append(Reading(reading, len(rows), dict(statuses), tuple(ends)))
     return tuple(found)
 
 
 def describe(case: Case, row: Observation) -> str:
-    """An outcome in words: what of it changed, and where it ended if it did not get to its end."""
+    """Describe an outcome: the changed predictions and tensors, and the step that raised, if any."""
     alone = Case(case.cell, case.mode, case.network, case.truth, [row])
     parts = []
     moved = max((pair.change for pair in alone.predictions), default=None)

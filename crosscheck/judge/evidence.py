@@ -1,4 +1,4 @@
-"""What the judge hands out: evidence for each finding, the update law, and the judgement of a cell. Frozen data."""
+"""Results of the judge: evidence for each finding, the update law, and the judgement of a cell. Frozen data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the observations of one cell to its judgement: status, findings with their evidence, and the measured fields."""
+"""Judges one cell by its observations: status, findings with their evidence, and the measured fields."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
-from crosscheck.judge import answers, distribution, exported, predictions, state, traces
+from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state
 from crosscheck.judge.case import MEASURED, STEPWISE, Case
-from crosscheck.judge.circumstances import circumstances
+from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
 from crosscheck.judge.layers import first_layer
+from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
-from crosscheck.judge.truth import Truth
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
 from crosscheck.runtimes.mode import Mode
@@ -27,17 +27,18 @@ FINDERS = (
     predictions.leak,
     state.state_moved,
     state.corrupted,
-    traces.poisoned,
-    answers.wrong_answer,
-    answers.mode_ignored,
+    side_effects.poisoned,
+    closed_forms.wrong_answer,
+    closed_forms.mode_ignored,
     predictions.wrong_prediction,
-    answers.order_dependent,
+    closed_forms.order_dependent,
     distribution.racy,
+    distribution.unrepeatable,
     state.parameters_written,
-    traces.input_written,
-    traces.mode_left_changed,
+    side_effects.input_written,
+    side_effects.mode_left_changed,
     predictions.export_changed,
-    exported.file_changed,
+    onnx_file.file_changed,
 )
 
 #: Scenarios in which the network that is asked is the one that is watched: there a call that moves statistics shows.
@@ -72,7 +73,7 @@ def judge(
     evidence = [item for finder in FINDERS for item in finder(case)]
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
     if moved is not None:
-        evidence += circumstances(case, moved)
+        evidence += change_evidence(case, moved)
     # A crashed cell is not clean: nobody knows what the steps that it did not reach would have shown.
     if not evidence and status is Status.OK:
         evidence = _clean(case)
@@ -92,8 +93,8 @@ def judge(
         top1_after=_top1(after),
         gradient=gradient,
         closed_forms=None if gradient is None else _closed_forms(case),
-        gradient_error=answers.gradient_error(case),
-        later=answers.later_errors(case),
+        gradient_error=closed_forms.gradient_error(case),
+        later=closed_forms.later_errors(case),
         state_changes=state.state_changes(case),
         tensors=state.small_tensors(case),
         update=update(case),
@@ -139,7 +140,7 @@ def _clean(case: Case) -> list[Evidence]:
         names = len({pair.key for pair in case.changes})
         what, detail = "largest change of a persistent tensor", f"of {names} tensors"
         found.append(Evidence(Finding.CLEAN, what, change.change, EXACT.value, EXACT.why, detail))
-    if error := answers.gradient_error(case):
+    if error := closed_forms.gradient_error(case):
         form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
         what = f"relative error of {case.answer} against the {form} closed form"
         found.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))

@@ -1,4 +1,4 @@
-"""The first layer at which a runtime parts from the oracle."""
+"""Finds the first layer whose output differs from the oracle's."""
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Scenario
 from crosscheck.judge.case import AGAIN, Case, Pair
-from crosscheck.judge.compare import distance, relative_error, size
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Evidence, across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
+from crosscheck.repeatability import distance, size
 
 __all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]
 

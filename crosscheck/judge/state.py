@@ -1,18 +1,20 @@
-"""Findings about persistent tensors: `state-moved`, `parameters-written`, `corrupted`; and what went with a change."""
+"""Findings about persistent tensors: `state-moved`, `parameters-written`, `corrupted`; and the recorded changes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
-from crosscheck.cells import Finding, Scenario
+from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
-from crosscheck.judge.compare import became_non_finite, distance, same
+from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
-from crosscheck.judge.thresholds import CHANCE_TRIALS, EXACT, LAW, NEVER
+from crosscheck.judge.thresholds import EXACT, LAW, NEVER
 from crosscheck.judge.update import solve_update
+from crosscheck.repeatability import distance, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
 
@@ -49,7 +51,7 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
 
 
 def corrupted(case: Case) -> list[Evidence]:
-    """The change follows no update law, is not finite, or is another one in every trial."""
+    """The change follows no update law, is not finite, or is not the same in every trial."""
     return _non_finite(case) + _lawless(case) + _left_to_chance(case)
 
 
@@ -93,25 +95,29 @@ def _short(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
 
 
 def _left_to_chance(case: Case) -> list[Evidence]:
-    """Three or more trials of one reading, and no two of them left the network in the same state."""
+    """Trials of one reading changed the network, and did not leave it in the same state."""
     for reading in dict.fromkeys(row.reading for row in case.measured):
-        rows = case.of(reading)
-        moved = any(
-            pair.change > pair.threshold for pair in (*case.predictions, *case.changes) if pair.reading == reading
-        )
-        ends = [
-            {key: value for key, value in row.arrays.items() if key.startswith(("state/after/", "prediction/after"))}
-            | {f"last/{name}": value for name, value in tensors(row, "last").items()}
-            for row in rows
-        ]
-        alike = any(
-            all(same(one[key], other[key]) for key in one.keys() & other.keys()) for one, other in combinations(ends, 2)
-        )
-        if moved and len(rows) >= CHANCE_TRIALS and not alike:
-            what = f"{reading}: different outcomes in {len(rows)} trials"
-            why = f"{CHANCE_TRIALS} or more trials without two that agree follow no law"
-            return [Evidence(Finding.CORRUPTED, what, len(rows), CHANCE_TRIALS, why)]
+        ends = [_end(row) for row in case.of(reading) if _changed(case, row)]
+        if any(
+            not same(one[key], other[key]) for one, other in combinations(ends, 2) for key in one.keys() & other.keys()
+        ):
+            what = f"{reading}: trials that changed the network, and left it in different states"
+            why = "a law gives one result for one input"
+            return [Evidence(Finding.CORRUPTED, what, len(ends), NEVER.value, why)]
     return []
+
+
+def _changed(case: Case, row: Observation) -> bool:
+    alone = replace(case, observations=[row])
+    return any(pair.change > pair.threshold for pair in (*alone.predictions, *alone.changes))
+
+
+def _end(row: Observation) -> dict[str, Array]:
+    """The state and the predictions that a trial left behind."""
+    last = {f"last/{name}": value for name, value in tensors(row, "last").items()}
+    return last | {
+        key: value for key, value in row.arrays.items() if key.startswith(("state/after/", "prediction/after"))
+    }
 
 
 def state_changes(case: Case) -> dict[str, float]:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck.oracle.laws import TOLERANCE
+from crosscheck.repeatability import RELATIVE
 
 __all__ = [
     "AGREEMENT",
-    "CHANCE_TRIALS",
     "CLOSED_FORM",
     "EXACT",
     "LAW",
     "NEVER",
     "NOISE_FACTOR",
     "REPEATABLE",
-    "REPEATABLE_ABSOLUTE",
     "ROUNDING",
     "SCALE_FLOOR",
     "Threshold",
@@ -58,13 +57,10 @@ SCALE_FLOOR = 0.1
 
 #: Relative to the largest entry of the two arrays.
 REPEATABLE = Threshold(
-    1e-4,
+    RELATIVE,
     "one program on one machine repeats itself up to rounding; this is what trials may differ by before they are "
     "repeated",
 )
-
-#: Below this, numbers of trials are equal whatever their scale: statistics that begin at zero have none.
-REPEATABLE_ABSOLUTE = 1e-6
 
 #: The same as REPEATABLE, for an outcome of its own: how a reading without waiting compares with one that waits.
 AGREEMENT = Threshold(
@@ -82,6 +78,3 @@ LAW = Threshold(
 EXACT = Threshold(0.0, "a tensor that nothing writes keeps its bits (NaN counts as equal to NaN)")
 
 NEVER = Threshold(0.0, "it must not happen at all")
-
-#: Fewer trials than this, all different, are no distribution.
-CHANCE_TRIALS = 3

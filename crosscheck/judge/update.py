@@ -1,4 +1,4 @@
-"""Update laws: by which law the moving statistics changed, whether all layers agree on it, and when it happened."""
+"""Solves for the law by which the moving statistics changed, and for the step in which they did."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Observation, Scenario
 from crosscheck.judge.case import Case, tensors
-from crosscheck.judge.compare import distance
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Law, Statistics
 from crosscheck.oracle.corrections import CORRECTIONS
+from crosscheck.repeatability import distance
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 

@@ -1,7 +1,11 @@
-"""Runs a plan on this machine: environments made beside the measuring, a server a target, so many trials at once."""
+"""Runs a plan on this machine.
+
+Builds environments in the background, starts one probe server per target, and runs up to `jobs` trials in parallel.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 import selectors
 import shutil
@@ -33,7 +37,7 @@ SERVER_DEATHS = 3
 
 
 class Progress(Protocol):
-    """What a run tells while it goes on."""
+    """Receives the progress of a run."""
 
     def left_out(self, target: str, lack: str) -> None:
         """A target of the default matrix is not measured here, for want of something on this machine."""
@@ -61,7 +65,7 @@ class Settings:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -75,7 +79,7 @@ def measure(plan: Sequence[Planned], journal: Journal, settings: Settings, progr
 
 
 def _scratch() -> str | None:
-    """Where trials leave their files for a moment: in memory where there is room, a disk is slower than a trial."""
+    """Return the folder for trial files: in memory where there is room, since a disk is slower than a trial."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
     return str(memory) if roomy else None
@@ -90,6 +94,7 @@ class _Run:
         self.ledger = Ledger(plan, journal, settings.isolation, progress.cell)
         self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
+        self.started = itertools.count()
         self.deaths: dict[Target, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
@@ -115,7 +120,7 @@ class _Run:
                         os.read(woken, 4096)
                         self._environments(futures)
                     else:
-                        self._hear(ready.data)
+                        self._receive(ready.data)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             for server in self.servers.values():
@@ -130,7 +135,7 @@ class _Run:
         make(target.runtime, target.release, self.done.environments[target.id])
 
     def _environments(self, futures: dict[Future[None], Target]) -> None:
-        """Environments that are made, or could not be."""
+        """Queue the targets whose environments are ready; give up those whose environments failed."""
         for future in [future for future in futures if future.done()]:
             target = futures.pop(future)
             try:
@@ -144,7 +149,7 @@ class _Run:
                 self.waiting.append(target)
 
     def _fill(self) -> None:
-        """Put free places to use: first by starting servers, so that no core waits for an import at the end.
+        """Start servers, then send trials, until `jobs` places are taken: no core waits for an import at the end.
 
         Every server has one trial more than it may run at once, so that none waits for us between two of them.
         """
@@ -159,7 +164,7 @@ class _Run:
         self.progress.running([target.id for target in self.servers])
 
     def _start(self, target: Target) -> None:
-        folder = self.scratch / f"{target.id}-{self.deaths.get(target, 0)}"
+        folder = self.scratch / f"{target.id}-{next(self.started)}"
         environment = self.done.environments[target.id]
         forks = self.ledger.isolation_of(target) == "fork"
         server = ProbeServer(target, environment, forks, folder, self.settings.limits)
@@ -180,12 +185,12 @@ class _Run:
             prepared(network, self.folders[place], forms_for(target))
         return self.folders[place]
 
-    def _hear(self, server: ProbeServer) -> None:
+    def _receive(self, server: ProbeServer) -> None:
         target = server.target
         try:
             finished = server.receive()
         except ServerDied as death:
-            self._bury(server, death)
+            self._replace_dead(server, death)
             return
         if server.ready and target.id not in self.done.import_seconds:
             self.done.import_seconds[target.id] = server.import_seconds
@@ -193,14 +198,16 @@ class _Run:
             self.ledger.record(trial, record)
         if server.ready and not server.under_way and not self.queues[target]:
             self._stop(server)
+            if self.ledger.ask_again(target):
+                self.waiting.append(target)
 
     def _stop(self, server: ProbeServer) -> None:
         self.selector.unregister(server.replies)
         del self.servers[server.target]
         server.close()
 
-    def _bury(self, server: ProbeServer, death: ServerDied) -> None:
-        """A server that died takes its trials with it; they are run again by another one, a few times."""
+    def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
+        """Queue the trials of a server that died for another one, up to `SERVER_DEATHS` times."""
         target = server.target
         for trial, _ in server.under_way.values():
             self.ledger.put_back(trial)

@@ -20,7 +20,7 @@ from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, reads_files, spared
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
-from crosscheck.networks.files import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
 from crosscheck.scenarios.facts import LAYERS
 
 __all__ = ["Exchange", "exchange"]
@@ -98,7 +98,7 @@ def _collect(found: Exchange, planned: Planned, content: bytes | None) -> None:
 
 
 def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
-    """The first ONNX file of the first of the cell's trials that left one; trials write the same, or it is `racy`."""
+    """The first ONNX file that a trial of the cell left. Trials write the same, or the cell is `unrepeatable`."""
     for record in journal.records(measured.keys.get(cell, ())):
         if record.status in LEFT:
             for key, value in record.observation().arrays.items():

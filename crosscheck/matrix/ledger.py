@@ -1,4 +1,4 @@
-"""Which trials of a plan are still to be run, and what becomes of a cell as they come in."""
+"""Tracks which trials of a plan still have to run, and completes each cell as its trials are recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import wanting
+from crosscheck.matrix.agreement import SERVERS, doubtful, undecided, wanting
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -21,13 +21,13 @@ __all__ = ["Ledger", "Measured", "status_of"]
 
 #: How a trial must have ended for the cell's other trials to be run.
 WORTH_MORE = (Status.OK, Status.CRASHED)
-#: What a fork itself may have caused: such a trial is run again in an interpreter of its own, and that run counts.
+#: A fork itself may cause these: such a trial runs again in a new interpreter, and that run counts.
 SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 
 
 @dataclass
 class Measured:
-    """What a run leaves: per cell the journal keys of its trials, or the status that kept it from being measured."""
+    """The result of a run: per cell the journal keys of its trials, or the status that kept it from being measured."""
 
     keys: dict[str, list[str]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Measured:
     reused: int = 0
 
     def add(self, other: Measured) -> None:
-        """Enter what another stage of the same run left."""
+        """Merge the results of another stage of the same run."""
         self.keys |= other.keys
         self.statuses |= other.statuses
         self.environments |= other.environments
@@ -56,12 +56,15 @@ class _UnderWay:
     planned: Planned
     missing: int = 0
     keys: dict[Trial, str] = field(default_factory=dict)
+    #: How many further servers were asked for a trial, and whether another one can still change what the trials show.
+    servers: int = 0
+    open: bool = False
 
 
 class Ledger:
     """Every trial that the journal does not have, and those that disagreeing ones call for, by target.
 
-    `finished` is told each cell that is done after the start.
+    `finished` is called with the id of each cell that is completed after the start.
     """
 
     def __init__(
@@ -72,25 +75,29 @@ class Ledger:
         self.queues: dict[Target, deque[Trial]] = {}
         self._have = journal.reusable()
         self._cells: dict[str, _UnderWay] = {}
-        self._suspects: dict[Trial, Record] = {}
+        self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
+        self._doubtful: set[tuple[Target, str]] = set()
         for planned in plan:
             self._enter(planned)
+        for target in {cell.planned.target for cell in self._cells.values()}:
+            if not self.queues.get(target):
+                self.ask_again(target)
 
     @property
     def cells(self) -> int:
-        """How many cells can be measured at all."""
+        """The number of cells that can be measured."""
         return len(self._cells)
 
     @property
     def reused(self) -> int:
         """How many of them need no trial."""
-        return sum(not cell.missing for cell in self._cells.values())
+        return sum(not cell.missing or name in self.done.keys for name, cell in self._cells.items())
 
     def take(self, target: Target) -> tuple[Planned, Trial, str]:
         """The next trial that the target has to run, its cell's plan, and its isolation."""
         trial = self.queues[target].popleft()
-        isolation = "new-interpreter" if trial in self._suspects else self.isolation_of(target)
+        isolation = "new-interpreter" if trial in self._unconfirmed else self.isolation_of(target)
         return self._cells[trial.cell.id].planned, trial, isolation
 
     def isolation_of(self, target: Target) -> str:
@@ -98,23 +105,23 @@ class Ledger:
         return self.isolation if target.runtime.forks else "new-interpreter"
 
     def put_back(self, trial: Trial) -> None:
-        """The trial was taken and came to nothing."""
+        """Queue a trial again that was taken and did not finish."""
         self.queues[self._cells[trial.cell.id].planned.target].appendleft(trial)
 
     def record(self, trial: Trial, record: Record) -> None:
-        """A trial is in. What a fork may have caused is not believed before an interpreter of its own did the same."""
+        """Record a finished trial. A crash or timeout of a forked trial counts once a new interpreter repeats it."""
         cell = self._cells[trial.cell.id]
-        if trial in self._suspects:
-            forked = self._suspects.pop(trial)
+        if trial in self._unconfirmed:
+            forked = self._unconfirmed.pop(trial)
             if record.status == forked.status:
                 self._confirmed.add((trial.cell.id, record.status))
-            record = _acquitted(record, forked)
+            record = _confirmed_record(record, forked)
         elif (
             record.status in SUSPICIOUS
             and (trial.cell.id, record.status) not in self._confirmed
             and self.isolation_of(cell.planned.target) == "fork"
         ):
-            self._suspects[trial] = record
+            self._unconfirmed[trial] = record
             self.put_back(trial)
             return
         self.journal.append(cell.keys[trial], trial.cell.id, trial.repeat, record)
@@ -122,15 +129,42 @@ class Ledger:
         cell.missing -= 1
         if record.status not in WORTH_MORE:
             self._drop(cell)
+        first = trial.cell.id not in self.done.keys
         self._settle(cell)
-        if not cell.missing:
+        if first and not cell.missing:
             self.finished(trial.cell.id)
 
+    def ask_again(self, target: Target) -> bool:
+        """Queue trials for a new server of the target, whose other trials are done; False where none are wanted.
+
+        Forks of one server share its memory, and all trials of a cell may agree because of it. Where trials of a mode
+        disagreed in one cell, its other cells are therefore asked again, one trial a server.
+        """
+        while not self.queues.get(target):
+            cells = [cell for cell in self._cells.values() if self._wants_server(cell, target)]
+            if not cells:
+                return False
+            for cell in cells:
+                cell.servers += 1
+                reading = cell.planned.trials[0].reading
+                repeat = sum(trial.reading == reading for trial in cell.keys)
+                self._queue(cell, Trial(cell.planned.cell, reading, repeat))
+                self._settle(cell)
+        return True
+
+    def _wants_server(self, cell: _UnderWay, target: Target) -> bool:
+        planned = cell.planned
+        doubtful = planned.target == target and (target, planned.mode.name) in self._doubtful
+        return doubtful and cell.open and not cell.missing and cell.servers < SERVERS
+
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
-        """None of the target's remaining cells can be measured."""
+        """Give the status to every cell of the target that still misses trials."""
         self.queues[target].clear()
         for name, cell in self._cells.items():
-            if cell.planned.target == target and cell.missing:
+            if cell.planned.target != target or not cell.missing:
+                continue
+            # A cell that was only asked again keeps what it has.
+            if name not in self.done.keys:
                 self.done.statuses[name] = (status, reason, stderr)
                 self.finished(name)
 
@@ -180,7 +214,8 @@ class Ledger:
     def _settle(self, cell: _UnderWay) -> None:
         """Once all trials are in: where they disagree more of them are wanted, until the distribution shows."""
         while not cell.missing:
-            more = wanting(self.journal.records(cell.keys.values()))
+            records = self.journal.records(cell.keys.values())
+            more = wanting(records)
             trials = [
                 trial
                 for reading, count in more.items()
@@ -188,13 +223,17 @@ class Ledger:
                 if trial not in cell.keys
             ]
             if not trials:
+                measured = all(record.status in WORTH_MORE for record in records)
+                cell.open = measured and undecided(records)
+                if measured and doubtful(records):
+                    self._doubtful.add((cell.planned.target, cell.planned.mode.name))
                 self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
                 return
             for trial in trials:
                 self._queue(cell, trial)
 
     def _drop(self, cell: _UnderWay) -> None:
-        """What one trial could not do, the others need not try."""
+        """Remove the queued trials of a cell of which one trial failed."""
         queue = self.queues[cell.planned.target]
         for trial in [trial for trial in cell.keys if trial in queue]:
             queue.remove(trial)
@@ -203,7 +242,7 @@ class Ledger:
 
 
 def _lack(planned: Planned) -> Unavailable | None:
-    """What the machine has not got that the cell's mode needs beyond the release."""
+    """Return what the cell's mode needs beyond the release and this machine lacks, None where it has all."""
     for needed in planned.target.release.system:
         if needed.needed_for(planned.mode):
             try:
@@ -213,8 +252,8 @@ def _lack(planned: Planned) -> Unavailable | None:
     return None
 
 
-def _acquitted(record: Record, forked: Record) -> Record:
-    """The run in an interpreter of its own, with a word on what became of the forked one where they differ."""
+def _confirmed_record(record: Record, forked: Record) -> Record:
+    """Return the record of the new interpreter; its reason names the forked trial's status where that differs."""
     if record.status == forked.status:
         return record
     note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
@@ -222,7 +261,7 @@ def _acquitted(record: Record, forked: Record) -> Record:
 
 
 def status_of(failure: EnvironmentFailure) -> Status:
-    """What a cell is told whose environment could not be had."""
+    """Return the status of cells whose environment could not be made."""
     match failure:
         case Unavailable():
             return Status.UNAVAILABLE

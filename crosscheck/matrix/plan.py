@@ -15,7 +15,7 @@ from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
 from crosscheck.networks.readout import readout
 from crosscheck.runtimes.catalog import variant_has
 from crosscheck.runtimes.mode import Mode
-from crosscheck.runtimes.program import Subject, compose
+from crosscheck.runtimes.program import Subject, compose, fingerprint, shown
 from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.scenarios.steps import Step, steps
 
@@ -64,6 +64,18 @@ class Planned:
             "modes": {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()},
             "program": self._program(todo),
         }
+
+    @property
+    def call(self) -> str:
+        """The mode as the report shows it: what the network is told, and the text."""
+        target = self.target
+        return shown(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of the texts that are measured."""
+        target = self.target
+        return fingerprint(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
 
     def _program(self, todo: Sequence[Step]) -> Mapping[str, Any] | None:
         target = self.target

@@ -1,6 +1,6 @@
-"""Forms as exporters of other days wrote them: the same network in attributes and lists that readers stumble over.
+"""Forms as older exporters wrote them: the same network with attributes and lists that some readers reject.
 
-A dialect's name is that of a form and, in this order, whatever is different:
+A dialect's name is that of a form followed by its differences, in this order:
 
     opset-6...    BatchNormalization says `is_test`, Gemm says `broadcast`
     -no-defaults  attributes that have the operator's default value are left out
@@ -24,7 +24,7 @@ from crosscheck.networks.graph import Array, Graph
 
 __all__ = ["DIALECTS", "Dialect", "build_dialect"]
 
-#: Takes a model of its own and changes it.
+#: Changes a model in place.
 Rewrite = Callable[[onnx.ModelProto], None]
 
 #: BatchNormalization's statistics in training form until opset 13, beside the two that there are from 14 on.
@@ -32,7 +32,7 @@ SAVED = ("saved_mean", "saved_variance")
 
 
 class Dialect:
-    """A form of `crosscheck.networks.forms`, by its name, and what is then changed, in this order."""
+    """The name of a form in `crosscheck.networks.forms`, and the rewrites applied to it, in order."""
 
     def __init__(self, form: str, *rewrites: Rewrite) -> None:
         self.form = form
@@ -54,16 +54,16 @@ def opset_6(model: onnx.ModelProto) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     for node in nodes:
-        given = {item.name: item for item in node.attribute}
+        attributes = {item.name: item for item in node.attribute}
         if node.op_type == "AveragePool":
-            if given["count_include_pad"].i:  # there was no such attribute
-                model.graph.node.append(_pad(node, list(given["pads"].ints)))
-                node.attribute.remove(given["pads"])
-            node.attribute.remove(given["count_include_pad"])
+            if attributes["count_include_pad"].i:  # there was no such attribute
+                model.graph.node.append(_pad(node, list(attributes["pads"].ints)))
+                node.attribute.remove(attributes["pads"])
+            node.attribute.remove(attributes["count_include_pad"])
         if node.op_type == "BatchNormalization":
-            training = "training_mode" in given
+            training = "training_mode" in attributes
             if training:
-                node.attribute.remove(given["training_mode"])
+                node.attribute.remove(attributes["training_mode"])
                 node.output.extend(f"{node.name}.{name}" for name in SAVED)
             node.attribute.append(helper.make_attribute("is_test", int(not training)))
         if node.op_type == "Gemm":
@@ -93,9 +93,9 @@ def no_defaults(model: onnx.ModelProto) -> None:
     """Leave out what a reader has to know: of BatchNormalization alone, whose defaults runtimes do not agree on."""
     opset = model.opset_import[0].version
     for node in _batch_norms(model):
-        known = onnx.defs.get_schema(node.op_type, opset).attributes
+        schema_attributes = onnx.defs.get_schema(node.op_type, opset).attributes
         for item in list(node.attribute):
-            default = helper.get_attribute_value(known[item.name].default_value)
+            default = helper.get_attribute_value(schema_attributes[item.name].default_value)
             if np.float32(helper.get_attribute_value(item)) == np.float32(default):
                 node.attribute.remove(item)
 

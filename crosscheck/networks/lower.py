@@ -1,4 +1,4 @@
-"""From a checked ONNX model to the plain graph and its weights: defaults filled in, constants and identities gone."""
+"""Lowers a checked ONNX model to the plain graph and its weights; fills in defaults, removes constants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array, Graph, Node, Value
 from crosscheck.networks.rules import RULES
-from crosscheck.networks.scope import Scope
+from crosscheck.networks.tensor_table import TensorTable
 
 __all__ = ["lower"]
 
@@ -30,63 +30,63 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
         if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED):
             supported = ", ".join(sorted((*RULES, *DISSOLVED)))
             raise NetworkError(f"{_where(source, proto, index)} is not among the supported operators: {supported}.")
-    scope = Scope(model, source)
-    first = Value(name=scope.data(source, scope.input), shape=scope.shape(scope.input))
+    table = TensorTable(model, source)
+    first = Value(name=table.data(source, table.input), shape=table.shape(table.input))
     nodes: list[Node] = []
     for index, proto in enumerate(model.graph.node):
         where = _where(source, proto, index)
-        given = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
         if proto.op_type == "Constant":
-            scope.constants[proto.output[0]] = _literal(where, given)
+            table.constants[proto.output[0]] = _literal(where, attributes)
         elif proto.op_type in DISSOLVED:
-            _check_inference(scope, where, proto)
-            scope.aliases[proto.output[0]] = proto.input[0]
+            _check_inference(table, where, proto)
+            table.aliases[proto.output[0]] = proto.input[0]
         else:
-            nodes.append(_node(scope, where, proto, index, given))
+            nodes.append(_node(table, where, proto, index, attributes))
     if len(model.graph.output) != 1:
         raise NetworkError(f"{source}: has {len(model.graph.output)} outputs; keep the one whose gradient is wanted.")
     last = model.graph.output[0].name
-    if not nodes or scope.resolve(last) in (scope.input, *scope.constants):
+    if not nodes or table.resolve(last) in (table.input, *table.constants):
         raise NetworkError(f"{source}: the output does not depend on the input; check the export.")
     graph = Graph(
         name=name,
         inputs=[first],
-        outputs=[Value(name=scope.data(source, last), shape=scope.shape(last))],
+        outputs=[Value(name=table.data(source, last), shape=table.shape(last))],
         nodes=nodes,
     )
-    return graph, scope.weights
+    return graph, table.weights
 
 
 def _where(source: str, proto: onnx.NodeProto, index: int) -> str:
     return f"{source}: node {proto.name or index!r} ({proto.op_type})"
 
 
-def _node(scope: Scope, where: str, proto: onnx.NodeProto, index: int, given: dict[str, Any]) -> Node:
+def _node(table: TensorTable, where: str, proto: onnx.NodeProto, index: int, attributes: dict[str, Any]) -> Node:
     if sum(bool(output) for output in proto.output) > 1:
         raise NetworkError(f"{where} has more than one output; export the model in inference mode.")
-    inputs, attributes = RULES[proto.op_type](scope, where, proto, given)
+    inputs, attributes = RULES[proto.op_type](table, where, proto, attributes)
     return Node(
         op=proto.op_type,
-        name=scope.name(proto.name, f"{proto.op_type.lower()}{index}"),
+        name=table.name(proto.name, f"{proto.op_type.lower()}{index}"),
         inputs=inputs,
-        outputs=[scope.data(where, proto.output[0])],
+        outputs=[table.data(where, proto.output[0])],
         attributes=attributes,
     )
 
 
-def _check_inference(scope: Scope, where: str, proto: onnx.NodeProto) -> None:
+def _check_inference(table: TensorTable, where: str, proto: onnx.NodeProto) -> None:
     """Refuse a Dropout whose third input switches it on."""
     if proto.op_type == "Dropout" and len(proto.input) > 2 and proto.input[2]:
-        training = scope.constants.get(scope.resolve(proto.input[2]))
+        training = table.constants.get(table.resolve(proto.input[2]))
         if training is None or training.any():
             raise NetworkError(f"{where} is in training form; export the model in inference mode.")
 
 
-def _literal(where: str, given: dict[str, Any]) -> Array:
+def _literal(where: str, attributes: dict[str, Any]) -> Array:
     """The value of a Constant node."""
-    if "value" in given:
-        return onnx.numpy_helper.to_array(given["value"])
+    if "value" in attributes:
+        return onnx.numpy_helper.to_array(attributes["value"])
     for key in ("value_float", "value_floats"):
-        if key in given:
-            return np.array(given[key], np.float32)
+        if key in attributes:
+            return np.array(attributes[key], np.float32)
     raise NetworkError(f"{where} holds a kind of constant that no supported operator takes; remove it.")

@@ -1,4 +1,4 @@
-"""A network as the host knows it: the plain graph, its weights, the probe input, and what they are called."""
+"""A network on the host: the plain graph, its weights, the probe input, and their names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Network:
     cotangent: what the output is multiplied with before it is summed and differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
     target: the class that the read-out of scenario `ascent` climbs, or None: the runner-up on the probe input.
-    file: for a file that a runtime wrote (`crosscheck.networks.files`), its bytes: then nothing is lowered, there are
+    file: the bytes of an exported file (`crosscheck.networks.exported_models`): then nothing is lowered, there are
         no weights, and runtimes read just these bytes.
     """
 

@@ -1,4 +1,4 @@
-"""Lays a network into a folder in the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
+"""Writes a network into a folder as the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import onnx
 
 from crosscheck.networks.dialects import DIALECTS, build_dialect
-from crosscheck.networks.files import file_forms
+from crosscheck.networks.exported_models import file_forms
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
 from crosscheck.networks.readout import readout
 
-__all__ = ["prepared", "write_arrays"]
+__all__ = ["noise", "prepared", "write_arrays"]
 
 #: How often scenario `twenty` asks.
 STEPS = 20
@@ -39,8 +40,7 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
     write_arrays(folder / "weights.npz", network.weights)
     inputs = {"x": network.x, "cotangent": network.cotangent}
     if network.images is not None:
-        noise = np.random.default_rng(NOISE_SEED).random((STEPS, *network.x.shape), np.float32)
-        inputs |= {"images": network.images, "noise": network.x + noise}
+        inputs |= {"images": network.images, "noise": noise(network)}
     write_arrays(folder / "inputs.npz", inputs)
     if network.file is not None:
         for name, model in file_forms(network).items():
@@ -58,7 +58,14 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
         prepared(readout(network, network.target), folder / "readout", forms)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+def noise(network: Network) -> Array:
+    """The probe input plus uniform noise in [0, 1), float32 (20, *x.shape): the inputs of scenario `twenty`."""
+    drawn = np.random.default_rng(NOISE_SEED).random((STEPS, *network.x.shape), np.float32)
+    result: Array = network.x + drawn
+    return result
+
+
+def write_arrays(path: Path | IO[bytes], arrays: Mapping[str, Array]) -> None:
     """Write an .npz whose keys may be any file names, and whose bytes depend on the arrays alone."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, value in arrays.items():

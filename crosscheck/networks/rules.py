@@ -1,4 +1,4 @@
-"""How each supported operator is written in the plain graph: one rule an operator."""
+"""Lowers each supported operator to the plain graph: one rule per operator."""
 
 from __future__ import annotations
 
@@ -10,114 +10,122 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import GEMM
-from crosscheck.networks.scope import Scope
+from crosscheck.networks.tensor_table import TensorTable
 
 __all__ = ["RULES"]
 
-Given = dict[str, Any]  # the node's attributes as the file has them
+Attributes = dict[str, Any]  # the node's attributes as the file has them
 Lowered = tuple[list[str], dict[str, Any]]  # the graph's names of the inputs, and all attributes
 
 
-def _same(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    return [scope.data(where, tensor) for tensor in proto.input], {}
+def _same(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    return [table.data(where, tensor) for tensor in proto.input], {}
 
 
-def _add(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, tensor) for tensor in proto.input]
-    left, right = (scope.shape(tensor) for tensor in proto.input)
+def _add(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, tensor) for tensor in proto.input]
+    left, right = (table.shape(tensor) for tensor in proto.input)
     if left != right:
         raise NetworkError(f"{where} adds tensors of shapes {left} and {right}; only equal shapes are supported.")
     return inputs, {}
 
 
-def _concat(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, tensor) for tensor in proto.input]
-    axis = given["axis"] % len(scope.shape(proto.input[0]))
+def _concat(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, tensor) for tensor in proto.input]
+    axis = attributes["axis"] % len(table.shape(proto.input[0]))
     if axis == 0:
         raise NetworkError(f"{where} joins along the batch axis; only the other axes are supported.")
     return inputs, {"axis": axis}
 
 
-def _flatten(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, proto.input[0])]
-    if given.get("axis", 1) % len(scope.shape(proto.input[0])) != 1:
-        raise NetworkError(f"{where} has axis {given['axis']}; only axis 1 is supported.")
+def _flatten(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, proto.input[0])]
+    if attributes.get("axis", 1) % len(table.shape(proto.input[0])) != 1:
+        raise NetworkError(f"{where} has axis {attributes['axis']}; only axis 1 is supported.")
     return inputs, {"axis": 1}
 
 
-def _softmax(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, proto.input[0])]
-    rank = len(scope.shape(proto.input[0]))
-    axis = given.get("axis", -1 if scope.opset >= 13 else 1) % rank
+def _softmax(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, proto.input[0])]
+    rank = len(table.shape(proto.input[0]))
+    axis = attributes.get("axis", -1 if table.opset >= 13 else 1) % rank
     if axis != rank - 1:  # before opset 13 the operator flattened all axes from this one on, so forms would differ
         raise NetworkError(f"{where} runs over axis {axis} of {rank}; only the last axis is supported.")
     return inputs, {"axis": axis}
 
 
-def _gemm(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    if given.get("transA", 0):
+def _gemm(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    if attributes.get("transA", 0):
         raise NetworkError(f"{where} transposes its input; only transA = 0 is supported.")
-    data = scope.data(where, proto.input[0])
-    weight = scope.constant(where, proto.input[1])
-    weight = (weight if given.get("transB", 0) else weight.T) * np.float32(given.get("alpha", 1.0))
+    data = table.data(where, proto.input[0])
+    weight = table.constant(where, proto.input[1])
+    weight = (weight if attributes.get("transB", 0) else weight.T) * np.float32(attributes.get("alpha", 1.0))
     bias, bias_name = np.zeros(len(weight), np.float32), f"{proto.output[0]}.bias"
     if len(proto.input) > 2 and proto.input[2]:
         bias_name = proto.input[2]
-        added = scope.constant(where, bias_name)
+        added = table.constant(where, bias_name)
         if added.size not in (1, len(weight)):
             raise NetworkError(f"{where} adds a bias of shape {added.shape}; it must not depend on the row.")
-        bias = np.broadcast_to(added.reshape(-1) * np.float32(given.get("beta", 1.0)), (len(weight),))
-    return [data, scope.parameter(proto.input[1], weight), scope.parameter(bias_name, bias)], dict(GEMM)
+        bias = np.broadcast_to(added.reshape(-1) * np.float32(attributes.get("beta", 1.0)), (len(weight),))
+    return [data, table.parameter(proto.input[1], weight), table.parameter(bias_name, bias)], dict(GEMM)
 
 
-def _batch_norm(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    if given.get("training_mode", 0):
+def _batch_norm(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    if attributes.get("training_mode", 0):
         raise NetworkError(f"{where} is in training form; export the model in inference mode.")
-    if not given.get("spatial", 1):
+    if not attributes.get("spatial", 1):
         raise NetworkError(f"{where} has spatial = 0; only one statistic a channel is supported.")
-    inputs = [scope.data(where, proto.input[0])]
+    inputs = [table.data(where, proto.input[0])]
     for tensor in proto.input[1:]:
-        value, stored = scope.constant(where, tensor), len(scope.weights)
-        inputs.append(scope.parameter(tensor, value))
-        if len(scope.weights) == stored:
+        value, stored = table.constant(where, tensor), len(table.weights)
+        inputs.append(table.parameter(tensor, value))
+        if len(table.weights) == stored:
             raise NetworkError(f"{where} shares {tensor!r} with another layer; store it twice.")
-    return inputs, {"epsilon": _decimal(given.get("epsilon", 1e-5)), "momentum": _decimal(given.get("momentum", 0.9))}
+    return inputs, {
+        "epsilon": _decimal(attributes.get("epsilon", 1e-5)),
+        "momentum": _decimal(attributes.get("momentum", 0.9)),
+    }
 
 
-def _conv(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, proto.input[0])]
-    weight = scope.constant(where, proto.input[1])
-    attributes = _window(scope, where, proto, given, list(weight.shape[2:]))
-    attributes |= {"dilations": list(given.get("dilations", [1] * (weight.ndim - 2))), "group": given.get("group", 1)}
-    inputs.append(scope.parameter(proto.input[1], weight))
+def _conv(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, proto.input[0])]
+    weight = table.constant(where, proto.input[1])
+    lowered = _window(table, where, proto, attributes, list(weight.shape[2:]))
+    lowered |= {
+        "dilations": list(attributes.get("dilations", [1] * (weight.ndim - 2))),
+        "group": attributes.get("group", 1),
+    }
+    inputs.append(table.parameter(proto.input[1], weight))
     if len(proto.input) > 2 and proto.input[2]:
-        inputs.append(scope.parameter(proto.input[2], scope.constant(where, proto.input[2])))
-    return inputs, attributes
+        inputs.append(table.parameter(proto.input[2], table.constant(where, proto.input[2])))
+    return inputs, lowered
 
 
-def _pool(scope: Scope, where: str, proto: onnx.NodeProto, given: Given) -> Lowered:
-    inputs = [scope.data(where, proto.input[0])]
-    if given.get("ceil_mode", 0):
+def _pool(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes) -> Lowered:
+    inputs = [table.data(where, proto.input[0])]
+    if attributes.get("ceil_mode", 0):
         raise NetworkError(f"{where} has ceil_mode = 1; only complete windows are supported.")
-    if any(step != 1 for step in given.get("dilations", ())):
+    if any(step != 1 for step in attributes.get("dilations", ())):
         raise NetworkError(f"{where} is dilated; only pools without dilation are supported.")
-    attributes = _window(scope, where, proto, given, list(given["kernel_shape"]))
+    lowered = _window(table, where, proto, attributes, list(attributes["kernel_shape"]))
     if proto.op_type == "AveragePool":
-        attributes["count_include_pad"] = given.get("count_include_pad", 0)
-    return inputs, attributes
+        lowered["count_include_pad"] = attributes.get("count_include_pad", 0)
+    return inputs, lowered
 
 
-def _window(scope: Scope, where: str, proto: onnx.NodeProto, given: Given, kernel: list[int]) -> dict[str, Any]:
+def _window(
+    table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes, kernel: list[int]
+) -> dict[str, Any]:
     """Explicit kernel_shape, strides and pads, whatever `auto_pad` says."""
     axes = len(kernel)
     if axes not in (1, 2):
         raise NetworkError(f"{where} has {axes} spatial axes; 1 or 2 are supported.")
-    strides = list(given.get("strides", [1] * axes))
-    pads = list(given.get("pads", [0] * 2 * axes))
-    auto = given.get("auto_pad", b"NOTSET").decode()
+    strides = list(attributes.get("strides", [1] * axes))
+    pads = list(attributes.get("pads", [0] * 2 * axes))
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
     if auto.startswith("SAME"):
-        sizes = [int(size) for size in scope.shape(proto.input[0])[2:]]
-        steps = given.get("dilations", [1] * axes)
+        sizes = [int(size) for size in table.shape(proto.input[0])[2:]]
+        steps = attributes.get("dilations", [1] * axes)
         reach = [(width - 1) * step + 1 for width, step in zip(kernel, steps, strict=True)]
         # The output has ceil(size / stride) positions; the odd one of the missing rows goes to the end (UPPER).
         total = [
@@ -134,8 +142,8 @@ def _decimal(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-#: Operator -> (scope, who asks, node, its attributes) -> inputs and attributes in the graph; may raise NetworkError.
-RULES: dict[str, Callable[[Scope, str, onnx.NodeProto, Given], Lowered]] = {
+#: Operator -> (tensor table, node label, node, its attributes) -> inputs, attributes; may raise NetworkError.
+RULES: dict[str, Callable[[TensorTable, str, onnx.NodeProto, Attributes], Lowered]] = {
     "Add": _add,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,

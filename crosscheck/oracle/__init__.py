@@ -1,7 +1,14 @@
-"""The oracle: what a network predicts, its input gradients and its statistics in float64, by no runtime."""
+"""The oracle: predictions, input gradients and statistics in float64, independent of every runtime."""
 
+from crosscheck.oracle.evaluation import (
+    BatchStatistics,
+    batch_statistics,
+    gradient,
+    layers,
+    predict,
+    renormalized_gradient,
+)
 from crosscheck.oracle.laws import Average, Law, Statistics, solve, updated
-from crosscheck.oracle.truth import BatchStatistics, batch_statistics, gradient, layers, predict, renormalized_gradient
 
 __all__ = [
     "Average",

@@ -1,4 +1,4 @@
-"""What runtimes make of a batch's biased variance before it enters the moving variance."""
+"""Corrections that runtimes apply to a batch's biased variance before they average it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ CORRECTIONS: Mapping[Correction, Callable[[Array, int, float], Array]] = {
     "keras-2-theano": lambda variance, count, epsilon: _keras_2(variance + epsilon, count, epsilon),
 }
 USUAL: tuple[Correction, ...] = ("biased", "unbiased")
-#: Those that a layer's epsilon is part of.
+#: Corrections that depend on the layer's epsilon.
 WITH_EPSILON: tuple[Correction, ...] = ("unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano")
 
 
 def named(corrections: tuple[Correction, ...]) -> Variance:
-    """The plainest of those that explain the same; "unknown" where it can't be told whether there was any.
+    """The simplest of equally good corrections; "unknown" where "biased" explains the change as well as others.
 
-    "mixed" where none explains all layers at once, though each has one: some runtimes compute the variance otherwise
-    for matrices than for images.
+    "mixed" where no single correction explains all layers: some runtimes compute the variance differently for matrices
+    and images.
     """
     if not corrections:
         return "mixed"

@@ -1,4 +1,4 @@
-"""A change of moving statistics, and how well a law explains it."""
+"""Fits update laws to a change of moving statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from crosscheck.networks.graph import Array
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction
-from crosscheck.oracle.truth import BatchStatistics
+from crosscheck.oracle.evaluation import BatchStatistics
 
 __all__ = ["Change", "Fit", "Statistics", "mixed"]
 
@@ -31,16 +31,16 @@ class Statistics:
 
 
 def mixed(before: Statistics, mean: Array, variance: Array, kept: float) -> Statistics:
-    """What is left of the old statistics when the part `kept` of them is, the rest being the batch's; float64."""
+    """One update: kept · before + (1 - kept) · batch, float64."""
     old_mean, old_variance = (np.asarray(values, np.float64) for values in (before.mean, before.variance))
     return Statistics(kept * old_mean + (1 - kept) * mean, kept * old_variance + (1 - kept) * variance)
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What the statistics were before and after, and what the batch was that they were updated with.
+    """Moving statistics before and after an update, and the batch statistics.
 
-    epsilon: the layer's. tolerance: how far `after` may be from what a law leads to.
+    epsilon: the layer's. tolerance: the largest misfit that a law may have.
     """
 
     before: Statistics
@@ -50,14 +50,14 @@ class Change:
     tolerance: float
 
     def variance(self, correction: Correction) -> Array:
-        """The batch's variance, corrected; one that can't be is that of one element a channel, and stays zero."""
+        """The batch's corrected variance; zero for one element per channel, where the correction divides by zero."""
         try:
             return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
         except ZeroDivisionError:
             return self.batch.variance
 
     def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
-        """Which of the corrections explain the change, given a law: batch variance -> statistics; None if none does."""
+        """The corrections with which a law (batch variance -> statistics) explains the change; None if none does."""
         misfits = {correction: self.misfit(law(self.variance(correction))) for correction in corrections}
         best = min(misfits.values())
         if best > self.tolerance:
@@ -88,7 +88,7 @@ class Change:
         return float(np.clip(1 - taken, 0.0, 1.0))
 
     def _scales(self) -> tuple[Array, Array]:
-        """What rounding errors of mean and variance are proportional to, channel by channel.
+        """The scales of the rounding errors of mean and variance, per channel.
 
         A mean of numbers of either sign is as exact as they are large, not as it is large itself: √(mean² + variance),
         or the moving mean where that is larger. For variances, the square of it: some runtimes subtract mean² from the

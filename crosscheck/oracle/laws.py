@@ -19,11 +19,11 @@ from typing import Literal
 import numpy as np
 
 from crosscheck.networks.graph import Array
-from crosscheck.oracle.averages import overcorrected
+from crosscheck.oracle.bias_correction import overcorrected
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Variance, named
+from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.fitting import Change, Statistics, mixed
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
-from crosscheck.oracle.truth import BatchStatistics
 
 __all__ = [
     "AVERAGES",
@@ -85,9 +85,9 @@ class Law:
     corrections: of the batch's variance, those that explain what was measured alike: all of them when nothing moved or
         the batch has one element a channel.
     residual: the largest misfit of any channel, relative to the size of what was averaged.
-    average: "exponential", or one of `AVERAGES`; "overcorrected" where a debiased one did not begin with zeros
-        (`crosscheck.oracle.averages`); "debiased-mean" where the mean alone is debiased, of which this is the first
-        update (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" where batch
+    average: "exponential", or one of `AVERAGES`; "overcorrected" where a debiased one did not start at zero
+        (`crosscheck.oracle.bias_correction`); "debiased-mean" where only the mean is debiased, at the first update
+        (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" where batch
         renormalization averages in either way (`crosscheck.oracle.renormalized`); "replaced" where the batch's
         statistics took the place of the old ones, as each of `AVERAGES` does to begin with, so that it cannot be told
         which one it is.

@@ -36,11 +36,11 @@ def _padded_windows(
 
 
 def _spread_windows(
-    given: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
+    cotangent: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
 ) -> Tensor:
-    """The transpose of `_padded_windows`: adds every window's entries to where in x they came from."""
+    """The transpose of `_padded_windows`: adds each window entry to its position in x (scatter-add)."""
     axes = len(strides)
-    positions, kernel = given.shape[2 : 2 + axes], given.shape[2 + axes :]
+    positions, kernel = cotangent.shape[2 : 2 + axes], cotangent.shape[2 + axes :]
     sizes = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(x.shape[2:])]
     padded = numpy.zeros((*x.shape[:2], *sizes))
     for offset in itertools.product(*map(range, kernel)):
@@ -49,17 +49,17 @@ def _spread_windows(
             slice(start, start + (count - 1) * stride + 1, stride)
             for start, count, stride in zip(starts, positions, strides, strict=True)
         ]
-        padded[(slice(None), slice(None), *where)] += given[..., *offset]
+        padded[(slice(None), slice(None), *where)] += cotangent[..., *offset]
     inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(x.shape[2:])]
     return padded[(slice(None), slice(None), *inside)]
 
 
-# autograd differentiates neither sliding_window_view nor strided slices of it quickly, so both directions are given.
+# autograd differentiates neither sliding_window_view nor its strided slices quickly: both directions are written here.
 _windows = primitive(_padded_windows)
 defvjp(
     _windows,
     lambda answer, x, kernel, strides, dilations, pads, fill: (
-        lambda given: _spread_windows(given, x, strides, dilations, pads)
+        lambda cotangent: _spread_windows(cotangent, x, strides, dilations, pads)
     ),
     argnums=(0,),
 )

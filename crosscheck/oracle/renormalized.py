@@ -1,9 +1,8 @@
 """Moving statistics of batch renormalization (Ioffe 2017, arXiv:1702.03275), as TensorFlow's layers keep them.
 
-Such a layer has averages of its own of the mean and of the spread, √(variance + ε), which correct what it computes in
-training; it predicts with moving statistics as any other, and how those are averaged is the release's affair. Here is a
-layer that was trained for long: the spread that it keeps is that of its moving variance, and its own averages are its
-moving statistics.
+Such a layer keeps renormalization averages of the mean and of the spread, √(variance + ε), which correct its output in
+training. It predicts with moving statistics; how they are averaged differs between releases. This module assumes a
+layer that was trained for long: its renormalization averages equal its moving mean and √(moving variance + ε).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from crosscheck.oracle.fitting import Statistics
 
 __all__ = ["RENORM_MOMENTUM", "renormalized", "renormalized_twice"]
 
-#: The part that one update keeps of the averages of its own: TensorFlow's default.
+#: The part that one update keeps of the renormalization averages: TensorFlow's default.
 RENORM_MOMENTUM = 0.99
 
 
@@ -35,7 +34,7 @@ def renormalized(
 def renormalized_twice(
     before: Statistics, mean: Array, variance: Array, momentum: float, epsilon: float, count: int = 1
 ) -> Statistics:
-    """The same where the averages of its own enter the moving statistics, not the batch's; float64.
+    """The same where the renormalization averages, not the batch's, enter the moving statistics; float64.
 
     TensorFlow 1.4 (`_renorm_correction_and_moments` in python/layers/normalization.py).
     """

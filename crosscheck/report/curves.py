@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from crosscheck.cells import Asks
-from crosscheck.report.figures import significant
+from crosscheck.report.number_text import significant
 from crosscheck.report.records import Flip, JudgedCell, Run, anchor
 
 __all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]

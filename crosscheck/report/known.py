@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from crosscheck.cells import Finding, Status
-from crosscheck.report.figures import release_spans
+from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import measured, release_order
 from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Finding, Intent, Status
-from crosscheck.report.figures import DASH
+from crosscheck.report.number_text import DASH
 from crosscheck.report.order import mode_order, release_order
 from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, worst_first

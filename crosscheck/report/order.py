@@ -1,4 +1,4 @@
-"""In which order runtimes, releases and modes stand; which cells count, and what those of a release show together."""
+"""Sorting, filtering and grouping of judged cells."""
 
 from __future__ import annotations
 

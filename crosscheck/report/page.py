@@ -14,15 +14,26 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.report import curves, figures, matrix, order, overview, pictures, sections, seed, summary, vocabulary
-from crosscheck.report.archive import Scripts, embedded
-from crosscheck.report.comparison import Comparison, compare
-from crosscheck.report.difference import MEANINGS
-from crosscheck.report.exchange import exchange
+from crosscheck.report import (
+    curves,
+    matrix,
+    number_text,
+    order,
+    overview,
+    pictures,
+    sections,
+    seed,
+    summary,
+    vocabulary,
+)
+from crosscheck.report.cell_diff import MEANINGS
+from crosscheck.report.embedded_data import Scripts, embedded
+from crosscheck.report.exchange_table import exchange
 from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.reading import read_cells, read_run
-from crosscheck.report.recipes import recipes
+from crosscheck.report.recipes import Examples, recipes
 from crosscheck.report.records import PLAIN, JudgedCell, Run
+from crosscheck.report.run_diff import Comparison, compare
 
 __all__ = ["render", "write"]
 
@@ -30,16 +41,18 @@ __all__ = ["render", "write"]
 SCRIPTS = ("archive.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
 
 
-def write(folder: Path, against: Path | None = None, scripts: Scripts | None = None) -> Path:
+def write(
+    folder: Path, against: Path | None = None, scripts: Scripts | None = None, examples: Examples | None = None
+) -> Path:
     """Read `cells.jsonl` and, if it is there, `run.json` in `folder`, write `report.html` beside them, return its path.
 
     `against` is the folder, or the `cells.jsonl`, of another run: the page tells what changed since that one.
-    `scripts` makes the standalone script of a cell.
+    `scripts` makes the standalone script of a cell, `examples` the program that a recipe shows.
     Raises CrosscheckError where a file cannot be read as what it should be.
     """
     cells = read_cells(folder / "cells.jsonl")
     comparison = None if against is None else compare(cells, read_cells(against), str(against))
-    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts)
+    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples)
     path = folder / "report.html"
     part = folder / "report.html.part"
     # Runtimes' messages can hold lone surrogates, which UTF-8 cannot.
@@ -49,7 +62,11 @@ def write(folder: Path, against: Path | None = None, scripts: Scripts | None = N
 
 
 def render(
-    run: Run, cells: Sequence[JudgedCell], comparison: Comparison | None = None, scripts: Scripts | None = None
+    run: Run,
+    cells: Sequence[JudgedCell],
+    comparison: Comparison | None = None,
+    scripts: Scripts | None = None,
+    examples: Examples | None = None,
 ) -> str:
     """Return the page as text; with a comparison it tells what changed."""
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
@@ -67,7 +84,7 @@ def render(
         seed_rows=seed.seed_rows(run, cells),
         panels=curves.panels(run, cells),
         exchange=exchange(run, cells),
-        recipes=recipes(run, cells),
+        recipes=recipes(run, cells, examples),
         known=verdicts(run, cells, known_cases()),
         runtimes=[_runtime(run, cells, name, indices) for name in runtimes],
         orders={name: order.release_order(run, cells, name) for name in runtimes},
@@ -104,11 +121,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        duration=figures.duration,
+        duration=number_text.duration,
         finding=vocabulary.finding_word,
         plural=_plural,
-        scientific=figures.scientific,
-        significant=figures.significant,
+        scientific=number_text.scientific,
+        significant=number_text.significant,
         size=_size,
         status=vocabulary.status_word,
     )
@@ -117,7 +134,7 @@ def _environment() -> Environment:
         mode_anchor=matrix.mode_anchor,
         picture=pictures.picture,
         plain=PLAIN,
-        spans=figures.release_spans,
+        spans=number_text.release_spans,
     )
     environment.tests["web_address"] = _is_web_address
     return environment

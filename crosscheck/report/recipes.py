@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from crosscheck.cells import Finding, Intent
 from crosscheck.report.order import (
@@ -27,7 +27,10 @@ from crosscheck.report.order import (
 from crosscheck.report.records import JudgedCell, Run
 from crosscheck.report.vocabulary import FINDINGS, worst_first
 
-__all__ = ["Cookbook", "Recipe", "Recipes", "recipes"]
+__all__ = ["Cookbook", "Examples", "Recipe", "Recipes", "recipes"]
+
+#: Makes the complete program of a cell's mode, or None where there is none.
+Examples = Callable[[JudgedCell], str | None]
 
 #: With these a call has not answered the question, whatever else it did or left.
 _NO_ANSWER = frozenset({Finding.WRONG_GRADIENT, Finding.MODE_IGNORED, Finding.WRONG_PREDICTION})
@@ -48,7 +51,8 @@ class Recipe:
     safe: whether `mode` is a recipe: clean in every measured cell of these releases, measured on more than half of the
         networks it was asked about, and the shortest of its kind. Where no way of asking is that in any of the
         releases, it is one that most of them have, with the right gradient if possible, and the least harm.
-    code: its call, after the command that writes the file which the call reads, if that is one with a gradient in it.
+    code: a complete program, where examples are made; else its call, after the command that writes the gradient file
+        which the call reads, if it reads one.
     shows: its findings; `clean` stands alone.
     networks, scenarios: what it was measured with; `unmeasured` are networks that it was asked about in vain, `unread`
         those on which the runtime shows no persistent tensor, so that predictions alone tell that nothing moved.
@@ -88,21 +92,23 @@ class Cookbook:
     recipes: tuple[Recipes, ...]
 
 
-def recipes(run: Run, cells: Sequence[JudgedCell]) -> tuple[Cookbook, ...]:
+def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
     """Find the recipes of every runtime of which a gradient was measured as installed, in the order of the run."""
     asked = as_installed(gradients(cells))
     return tuple(
         Cookbook(
             runtime,
             title_of(run, runtime),
-            tuple(Recipes(str(intent), _ranges(run, asked, runtime, intent)) for intent in Intent),
+            tuple(Recipes(str(intent), _ranges(run, asked, runtime, intent, examples)) for intent in Intent),
         )
         for runtime in runtime_order(run, measured(asked))
         if any(cell["runtime"] == runtime for cell in measured(asked))
     )
 
 
-def _ranges(run: Run, asked: Iterable[JudgedCell], runtime: str, intent: Intent) -> tuple[Recipe, ...]:
+def _ranges(
+    run: Run, asked: Iterable[JudgedCell], runtime: str, intent: Intent, examples: Examples | None
+) -> tuple[Recipe, ...]:
     """Cover the releases by as few ranges as there can be: each reaches back from the newest as far as any way does."""
     wanted = [cell for cell in asked if cell["runtime"] == runtime and cell["intent"] == intent]
     found = measured(wanted)
@@ -123,7 +129,8 @@ def _ranges(run: Run, asked: Iterable[JudgedCell], runtime: str, intent: Intent)
         chosen = min(candidates, key=lambda mode: _length(ways[mode])) if candidates else _mildest(ways)
         also = tuple(mode for mode in candidates if mode != chosen)
         count = sum(bool(measured(cells)) for cells in ways.values())
-        ranges.append(_recipe(run, here, ways[chosen], also, count, safe=bool(candidates)))
+        recipe = _recipe(run, here, ways[chosen], also, count, safe=bool(candidates))
+        ranges.append(recipe if examples is None else _complete(recipe, ways[chosen], examples))
         end = start
     return tuple(ranges)
 
@@ -203,6 +210,12 @@ def _recipe(
         ways=ways,
         also=also,
     )
+
+
+def _complete(recipe: Recipe, cells: Sequence[JudgedCell], examples: Examples) -> Recipe:
+    """The recipe with a complete program in place of the call, where there is one."""
+    program = examples(measured(cells)[-1])
+    return recipe if program is None else replace(recipe, code=program)
 
 
 def _code(cell: JudgedCell) -> str | None:

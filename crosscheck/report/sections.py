@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosscheck.cells import Status
-from crosscheck.report.figures import before_and_after, gradient_error_text, largest_change, update_text
 from crosscheck.report.matrix import mode_anchor
+from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
 from crosscheck.report.order import mode_order, release_order
 from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first

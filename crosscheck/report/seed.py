@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Finding, Intent, Scenario, Status
-from crosscheck.report.figures import prediction_text
+from crosscheck.report.number_text import prediction_text
 from crosscheck.report.order import mode_order, releases_of
 from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, worst_first

@@ -28,11 +28,17 @@ class Word:
 #: confined to the call itself.
 FINDINGS: tuple[Word, ...] = (
     Word(Finding.POISONED, "P", "later predictions or reads raise", "broken"),
-    Word(Finding.CORRUPTED, "X", "the change follows no update law: non-finite, or different in every trial", "broken"),
+    Word(
+        Finding.CORRUPTED,
+        "X",
+        "the change follows no update law: non-finite, or not the same in every trial",
+        "broken",
+    ),
     Word(Finding.LEAK, "L", "a later prediction changed", "leak"),
     Word(Finding.PARAMETERS_WRITTEN, "B", "gamma, beta or weights changed", "written"),
     Word(Finding.EXPORT_CHANGED, "E", "the export altered the network, or what it wrote predicts otherwise", "written"),
-    Word(Finding.RACY, "R", "trials that wait for asynchronous work and trials that do not disagree", "order"),
+    Word(Finding.RACY, "R", "trials that wait for asynchronous work agree, trials that do not wait differ", "order"),
+    Word(Finding.UNREPEATABLE, "U", "trials of one reading differ: chance, or memory that nobody wrote", "order"),
     Word(Finding.ORDER_DEPENDENT, "O", "a correct call is wrong after another mode ran in the same process", "order"),
     Word(Finding.WRONG_PREDICTION, "W", "the first prediction already disagrees with the float64 oracle", "wrong"),
     Word(Finding.WRONG_GRADIENT, "G", "the gradient matches neither mode's closed form", "wrong"),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-__all__ = ["Contract", "Edition", "Mode", "Modes"]
+__all__ = ["CUT", "Contract", "Edition", "Mode", "Modes"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
@@ -54,7 +54,8 @@ class Mode:
     inference: the mode that asks for the inference-mode gradient of a network built for this mode, if there is one.
     training: for a gradient with inference intent, the training-intent mode that `order` executes before it.
     leaves: what the text itself puts the layers' mode flags into: "train", "eval", "frozen" (train, but for the batch
-        normalizations), or "" where it does not touch them. Adapters compare, so that only the runtime's doing shows.
+        normalizations), or "" where it does not touch them. Two such words, "train eval", where the flags at `---` are
+        others than at the end. Adapters compare, so that only the runtime's doing shows.
     default: whether the default matrix asks in this way.
     kind: which of the runtime's APIs the network is written in; the runtime's `source` knows the kinds.
     norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
@@ -121,9 +122,14 @@ class Modes:
     """
 
     def __init__(
-        self, inference: str | None = None, training: str | None = None, kind: str = "", since: str | None = None
+        self,
+        inference: str | None = None,
+        training: str | None = None,
+        kind: str = "",
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
-        self.inference, self.training, self.kind, self.since = inference, training, kind, since
+        self.inference, self.training, self.kind, self.since, self.until = inference, training, kind, since, until
         self.modes: list[Mode] = []
 
     def __iter__(self) -> Iterator[Mode]:
@@ -143,5 +149,5 @@ class Modes:
         self._add(name, intent, "export", contract, text, more)
 
     def _add(self, name: str, intent: str, asks: str, contract: Contract, text: str, more: Mapping[str, Any]) -> None:
-        given = {"kind": self.kind, "since": self.since, **more}
+        given = {"kind": self.kind, "since": self.since, "until": self.until, **more}
         self.modes.append(Mode(name, intent, asks, text, contract, **given))

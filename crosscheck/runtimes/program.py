@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
+import hashlib
+import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +17,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Array, Graph, Request, Source
 
-__all__ = ["Subject", "compose", "source_of"]
+__all__ = ["Subject", "compose", "fingerprint", "shown", "source_of"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +56,32 @@ def compose(
             asked = networks[step["network"]].graph  # that of the network which is built last
     texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
+
+
+def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
+    """The mode's text, after those lines of the network's source that the mode asks for.
+
+    These are the lines that the source of a plain network lacks: of the first mode with the same text, or of the same
+    mode without what it tells the layers.
+    """
+    here = mode.in_release(release.version)
+    if runtime.write is None:
+        return here.call
+    others = [other for other in runtime.modes if other.asks == mode.asks and release.has(other)]
+    same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
+    plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
+    before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
+    added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
+    lines = textwrap.dedent("\n".join(added)).strip("\n")
+    text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
+    return f"{lines}\n{text}" if lines else text
+
+
+def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
+    """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
+    source = dataclasses.asdict(source_of(runtime, release, variant, mode, network))
+    texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def source_of(

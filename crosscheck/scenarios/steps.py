@@ -30,7 +30,7 @@ from typing import Any
 from crosscheck.cells import Scenario
 from crosscheck.scenarios.facts import LAYERS
 
-__all__ = ["CALLS", "STEPS", "Step", "steps"]
+__all__ = ["CALLS", "EXAMPLE", "SCRIPT", "STEPS", "Step", "steps"]
 
 Step = dict[str, Any]
 
@@ -215,6 +215,27 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _predict("exported", "exported"),
     ),
 }
+
+
+#: The steps of a scenario as a script shows them: what a user would do to see it.
+SCRIPT: dict[Scenario, tuple[Step, ...]] = {
+    Scenario.GRADIENT: (_build(), _predict("before"), _ask("first"), _predict("after"), _snapshot("after")),
+    Scenario.PREDICT_ONLY: (_build(), _predict("before"), _ask("first"), _predict("after"), _snapshot("after")),
+    Scenario.ORDER: (
+        _build("other", mode="training"),
+        _ask("other", "other", mode="training"),
+        _build(),
+        _ask("first"),
+    ),
+    Scenario.TWENTY: STEPS[Scenario.TWENTY, "undisturbed"],
+    Scenario.ASCENT: STEPS[Scenario.ASCENT, "undisturbed"],
+    Scenario.SIBLING: STEPS[Scenario.SIBLING, "undisturbed"],
+    Scenario.EXPORT: STEPS[Scenario.EXPORT, "undisturbed"],
+}
+
+
+#: The steps of a recipe's program.
+EXAMPLE: tuple[Step, ...] = (_build(), _ask("first"))
 
 
 def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:

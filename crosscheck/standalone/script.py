@@ -20,7 +20,7 @@ from crosscheck.probe.server import load_adapter
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
 from crosscheck.runtimes.mode import Mode
-from crosscheck.standalone import metadata
+from crosscheck.script import metadata
 from crosscheck.standalone.data import Carried, carried
 from crosscheck.standalone.linking import Linked, Linker
 from crosscheck.standalone.reach import Wanted
@@ -163,7 +163,7 @@ def _pieces(
     helpers |= {"stderr_to_file"} if prints else set()
     linked, adapter = _linked(runtime, wanted, tuple(sorted({*steps, *helpers})))
 
-    yield metadata.block(release, variant, runtime.lock(release, variant))
+    yield metadata.block(variant, runtime.lock(release, variant), variant.python[0])
     changed = cell["environment"].get("sources", "") not in ("", sources_digest(runtime))
     yield _head(cell, runtime, changed) + metadata.builds(variant)
     yield _preparation(cell, release, variant)

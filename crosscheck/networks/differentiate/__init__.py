@@ -1,4 +1,4 @@
-"""From an ONNX model to one that also computes d(sum(output * cotangent)) / d(input), in plain operators."""
+"""Extends an ONNX model to compute d(sum(output * cotangent)) / d(input), in plain operators."""
 
 from crosscheck.networks.differentiate.sweep import GRADIENT_OPSET, differentiate
 

@@ -1,4 +1,4 @@
-"""One node of the model, as a rule sees it: its attributes, its inputs, and what is known of them."""
+"""One node of the model with its attributes, inputs, and their known types and values, for use in a rule."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Call"]
 class Call:
     """A node of the model.
 
-    wanted: whether the i-th input depends on what is differentiated by.
-    training: whether a batch normalization shall use the batch's own statistics, whatever its attributes say.
+    wanted: whether the i-th input depends on the differentiated input.
+    training: whether a batch normalization uses the batch's own statistics, regardless of its attributes.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Call:
         return self._fixed(f"gives {self.outputs[0]!r}", shape, start)
 
     def constant(self, index: int, what: str) -> Array:
-        """The numbers of the i-th input, which must be a constant; `what` is how a message calls it."""
+        """The numbers of the i-th input, which must be a constant; `what` names it in messages."""
         value = self.facts.value(self.inputs[index])
         if value is None:
             raise self.refusal(f"takes {what} from {self.inputs[index]!r}, which is computed; make it a constant")
         return value
 
     def only_first(self, what: str) -> None:
-        """Raise NetworkError where another input than the first depends on what is differentiated by; `what` it is."""
+        """Raise NetworkError if another input than the first depends on the differentiated input; `what` names it."""
         for name, wanted in list(zip(self.inputs, self.wanted, strict=True))[1:]:
             if wanted:
                 raise self.refusal(
@@ -90,6 +90,6 @@ class Call:
     def _fixed(self, what: str, shape: Shape, start: int) -> tuple[int, ...]:
         sizes = tuple(size for size in shape[start:] if isinstance(size, int))
         if len(sizes) < len(shape[start:]):
-            told = ", ".join("?" if size is None else str(size) for size in shape)
-            raise self.refusal(f"{what} of shape ({told}); export it with fixed sizes from axis {start} on")
+            sizes_text = ", ".join("?" if size is None else str(size) for size in shape)
+            raise self.refusal(f"{what} of shape ({sizes_text}); export it with fixed sizes from axis {start} on")
         return sizes

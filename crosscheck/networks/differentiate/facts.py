@@ -1,4 +1,4 @@
-"""What is known of a model's tensors before it runs: element types, shapes, and the values of constants."""
+"""Static facts about a model's tensors: element types, shapes, and the values of constants."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Facts", "Shape", "without_weights"]
 #: A size is a number, a name for one that is only known when the model runs, or None where even that is unknown.
 Shape = tuple[int | str | None, ...]
 
-#: Initialisers of more elements cannot be a shape, axes or the like; shape inference is spared them.
+#: Initialisers of more elements cannot be a shape, axes or the like; they are withheld from shape inference.
 LARGEST_SHAPE = 64
 
 
 class Facts:
-    """Looks tensors up by name. `source` is how messages call the model.
+    """Looks tensors up by name. `source` is the model's name in messages.
 
     opset: of the default domain.
     """
@@ -43,7 +43,7 @@ class Facts:
         return self._values.get(tensor)
 
     def shape(self, tensor: str) -> Shape | None:
-        """The shape as far as it is known; None where not even the rank is."""
+        """The shape, partly known; None where the rank is unknown."""
         if tensor in self._initialisers:
             return tuple(self._initialisers[tensor].dims)
         if tensor not in self._types or not self._types[tensor].HasField("shape"):
@@ -66,7 +66,7 @@ class Facts:
         return onnx.helper.tensor_dtype_to_np_dtype(number)
 
     def floating(self, tensor: str) -> bool:
-        """Whether the elements are floats; so are those of a type that inference does not tell: old statistics."""
+        """Whether the elements are floats; unknown types count as floats (old statistics)."""
         if tensor in self._initialisers or (tensor in self._types and self._types[tensor].elem_type):
             return bool(np.issubdtype(self.dtype(tensor), np.floating))
         return True
@@ -92,7 +92,7 @@ class Facts:
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model, but large initialisers are inputs: for all that looks at types and not at numbers."""
+    """The same model with large initialisers as inputs, for checks that read types and not values."""
     bare = onnx.ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
     bare.graph.name = model.graph.name
     bare.graph.node.extend(model.graph.node)
@@ -109,28 +109,28 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _name_sizes(graph: onnx.GraphProto) -> None:
-    """Give unknown sizes of inputs names, by which inference tells equal ones, and take those that begin elsewhere.
+    """Name unknown input sizes, so that inference recognises equal ones, and clear names that no input has.
 
-    Exporters call an output's batch axis by a name of its own, which would hide that it is the input's.
+    Exporters give an output's batch axis another name, which hides that it is the input's.
     """
-    known = set()
+    size_names = set()
     for item in graph.input:
         for axis, size in enumerate(item.type.tensor_type.shape.dim):
             if not size.HasField("dim_value"):
                 size.dim_param = size.dim_param or f"{item.name}.{axis}"
-                known.add(size.dim_param)
+                size_names.add(size.dim_param)
     for item in (*graph.value_info, *graph.output):
         for size in item.type.tensor_type.shape.dim:
-            if size.dim_param and size.dim_param not in known:
+            if size.dim_param and size.dim_param not in size_names:
                 size.ClearField("dim_param")
 
 
 def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) -> bool:
-    """Tell the ranks of what is reshaped to a computed shape, of which inference knows the length; whether any was new.
+    """Add the ranks of tensors reshaped to a computed shape of known length; True if any was new.
 
-    Before opset 13 it works out few shapes that are put together from others.
+    Before opset 13 inference resolves few shapes that are concatenated from others.
     """
-    told = {item.name: item for item in (*graph.value_info, *graph.output)}
+    typed = {item.name: item for item in (*graph.value_info, *graph.output)}
     news = False
     for node in graph.node:
         if node.op_type != "Reshape" or not {node.output[0], node.input[1]} <= types.keys():
@@ -141,17 +141,17 @@ def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) 
         if len(lengths) == 1 and lengths[0].HasField("dim_value"):
             name = node.output[0]
             sizes = [f"{name}.{axis}" for axis in range(lengths[0].dim_value)]
-            known = onnx.helper.make_tensor_value_info(name, types[name].elem_type, sizes)
-            if name in told:
-                told[name].CopyFrom(known)
+            value_info = onnx.helper.make_tensor_value_info(name, types[name].elem_type, sizes)
+            if name in typed:
+                typed[name].CopyFrom(value_info)
             else:
-                graph.value_info.append(known)
+                graph.value_info.append(value_info)
             news = True
     return news
 
 
 def _literal(node: onnx.NodeProto) -> Array:
-    """The value of a Constant node, in whichever attribute it is."""
+    """The value of a Constant node, from whichever attribute holds it."""
     for attribute in node.attribute:
         value = onnx.helper.get_attribute_value(attribute)
         if attribute.name == "value":

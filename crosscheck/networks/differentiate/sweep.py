@@ -1,4 +1,4 @@
-"""The reverse sweep over a model's nodes: every cotangent is handed from a node's outputs to its inputs by a rule."""
+"""The reverse sweep over a model's nodes: a rule per operator propagates cotangents from outputs to inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def differentiate(model: onnx.ModelProto, *, training: bool = False, source: str
     `<statistic>.running` = statistic * momentum + batch's * (1 - momentum).
 
     The model has one input besides its weights and statistics, the first of its inputs that is no initialiser, float32
-    or float64, and its first output is differentiated. `source` is how messages call the model.
+    or float64, and its first output is differentiated. `source` is the model's name in messages.
     Raises NetworkError for what no rule covers, naming the node, its operator and what is supported.
     """
     facts = Facts(model, source)
@@ -76,7 +76,7 @@ def _check(model: onnx.ModelProto, facts: Facts) -> None:
 
 
 def _calls(model: onnx.ModelProto, facts: Facts, x: str, training: bool) -> list[Call]:
-    """Every node, with what of its inputs depends on `x`; integers and truth values carry no gradient."""
+    """Every node, with flags for inputs that depend on `x`; integers and booleans carry no gradient."""
     active = {x}
     calls = []
     for index, node in enumerate(model.graph.node):
@@ -91,13 +91,15 @@ def _backward(writer: Writer, calls: list[Call], y: str, seed: str) -> dict[str,
     """The gradient of every tensor that the sweep reached: tensor -> name of its gradient."""
     cotangents = {y: seed}
     for call in reversed(calls):
-        given = [cotangents.get(name) if name else None for name in call.outputs]
-        if not any(call.wanted) or not any(given) or call.node.op_type in INDIFFERENT:
+        output_cotangents = [cotangents.get(name) if name else None for name in call.outputs]
+        if not any(call.wanted) or not any(output_cotangents) or call.node.op_type in INDIFFERENT:
             continue
-        # A Cast between them gives the parts of a network different types.
-        writer.dtype = next(call.facts.dtype(name) for name, part in zip(call.outputs, given, strict=True) if part)
+        # A Cast changes the element type within a network.
+        writer.dtype = next(
+            call.facts.dtype(name) for name, part in zip(call.outputs, output_cotangents, strict=True) if part
+        )
         for name, wanted, part in zip(
-            call.inputs, call.wanted, RULES[call.node.op_type](writer, call, given), strict=True
+            call.inputs, call.wanted, RULES[call.node.op_type](writer, call, output_cotangents), strict=True
         ):
             if wanted and part is not None:
                 cotangents[name] = part if name not in cotangents else writer.node("Add", cotangents[name], part)
@@ -112,20 +114,20 @@ def _model(
     updates: list[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
     """The finished model, checked."""
-    # Until IR 3 initialisers had to be inputs, too; a later version spares that, and has the same operators.
-    made = onnx.ModelProto(ir_version=max(model.ir_version, 4), producer_name="crosscheck")
-    made.opset_import.extend(model.opset_import)
-    graph = made.graph
+    # Until IR 3 initialisers must also be inputs; a later version lifts that and has the same operators.
+    result = onnx.ModelProto(ir_version=max(model.ir_version, 4), producer_name="crosscheck")
+    result.opset_import.extend(model.opset_import)
+    graph = result.graph
     graph.name, graph.doc_string = model.graph.name, model.graph.doc_string
     graph.node.extend(writer.nodes)
     graph.input.extend([*model.graph.input, _named(y, f"{y.name}.cotangent")])
     graph.output.extend([y, _named(x, f"{x.name}.gradient"), *model.graph.output[1:], *updates])
-    # Weights come last and writer's are handed over one by one: memory holds each set of them once.
-    made.graph.initializer.extend(model.graph.initializer)
+    # Weights are appended last, the writer's one by one, so that memory holds one copy.
+    result.graph.initializer.extend(model.graph.initializer)
     while writer.initialisers:
-        made.graph.initializer.append(writer.initialisers.pop(0))
-    onnx.checker.check_model(without_weights(made), full_check=True)
-    return made
+        result.graph.initializer.append(writer.initialisers.pop(0))
+    onnx.checker.check_model(without_weights(result), full_check=True)
+    return result
 
 
 def _named(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:

@@ -21,7 +21,7 @@ class TextAdapter {
   async build(network, mode, shares) {
     const other = shares && shares.network.graph !== network.graph;
     const folder = provide(network, other ? "readout" : "files");
-    const model = new Model(network, `network_${this.models++}`, folder, shares && shares.names);
+    const model = new Model(network, `network_${this.models++}`, folder, shares ? shares.names : {}, shares);
     model.names.weights = Object.fromEntries(
       Object.entries(network.weights).map(([name, value]) => [name, copied(value)]),
     );
@@ -94,28 +94,28 @@ class TextAdapter {
 
   /** Every tensor that the source names, as an array in the graph's layout. */
   state(model) {
-    return this.read(model, Object.keys(model.source.tensors));
+    return this.read(model, Object.entries(model.source.tensors));
   }
 
   /** Those that the runtime's public view of parameters shows, by the source. */
   parameters(model) {
-    return this.read(model, model.source.public);
+    const { tensors, view, public: shown } = model.source;
+    return this.read(model, [...shown.map((name) => [name, tensors[name]]), ...Object.entries(view)]);
   }
 
-  /** The arrays of these tensors of the source, by name. */
-  async read(model, names) {
+  /** The arrays of tensors by name, each of an expression and the order of its axes. */
+  async read(model, tensors) {
     const arrays = {};
-    for (const name of names) {
-      const [expression, axes] = model.source.tensors[name];
+    for (const [name, [expression, axes]] of tensors) {
       const array = await this.array(await model.evaluate(expression));
       arrays[name] = axes ? transposed(array, axes) : array;
     }
     return arrays;
   }
 
-  /** The source's text for what every node puts out, which sets `layers`; as arrays. */
+  /** The source's text for what every node puts out, which sets `layers`, as arrays; nothing where it has none. */
   async layers(model, x, mode) {
-    model.names.x = x;
+    Object.assign(model.names, { x, layers: {} });
     await model.run(model.source.layers, "layers");
     const arrays = {};
     for (const [name, value] of Object.entries(model.names.layers)) arrays[name] = await this.array(value);

@@ -19,11 +19,13 @@ const ASSIGNED = { net: undefined, x: undefined, cotangent: undefined, y: undefi
 class Model {
   /**
    * `name`, the same in every trial, stands in tracebacks. `folder` is where the texts are executed, and where the files
-   * lie that they name. `names` are those of another model whose layers are shared.
+   * lie that they name. `names` are copied from another model. `shares` is the model whose layers this one is on.
    */
-  constructor(network, name, folder, names = {}) {
+  constructor(network, name, folder, names = {}, shares = null) {
     Object.assign(this, { network, name, folder, source: network.source, texts: network.texts });
     this.names = Object.assign(Object.create(null), ASSIGNED, names);
+    this.alike = shares ? shares.alike : []; // the models on the same layers, with `carried` in common
+    this.alike.push(this);
     this.once = new Set(); // the modes whose first part has been executed
   }
 
@@ -35,6 +37,8 @@ class Model {
       .replace(/^import (".+");$/gm, "require($1);");
     const body = `${code}\nreturn { ${declared(code).join(", ")} };`;
     Object.assign(this.names, await this.called(body, part, { require }));
+    const carried = this.source.carried.filter((name) => name in this.names).map((name) => [name, this.names[name]]);
+    for (const { names } of this.alike) Object.assign(names, Object.fromEntries(carried));
   }
 
   /** The value of an expression, in which `value` may be a name. */

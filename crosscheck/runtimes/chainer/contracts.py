@@ -1,6 +1,6 @@
 """What Chainer's documentation says about the moving statistics, for each way of asking; in our words, with links."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://docs.chainer.org/en/stable/reference/"
 CONFIGURATION_PAGE = SITE + "configuration.html"

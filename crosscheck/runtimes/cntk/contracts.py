@@ -1,6 +1,6 @@
 """What CNTK's documentation says about the running statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 MANUAL_PAGE = "https://learn.microsoft.com/en-us/previous-versions/cognitive-toolkit/batchnormalization"
 FUNCTION_PAGE = "https://cntk.azurewebsites.net/pythondocs/cntk.ops.functions.html"

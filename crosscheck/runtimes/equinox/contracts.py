@@ -1,6 +1,6 @@
 """What Equinox's documentation says about the moving statistics, for each way of asking; our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 BATCH_NORM_PAGE = "https://docs.kidger.site/equinox/api/nn/normalisation"
 STATEFUL_PAGE = "https://docs.kidger.site/equinox/examples/stateful"

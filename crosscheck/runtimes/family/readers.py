@@ -16,7 +16,7 @@ from packaging.version import Version
 from crosscheck.runtimes.mode import Contract, Edition, Mode
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["Calls", "Reader"]
+__all__ = ["BY_PLACE", "Calls", "Reader"]
 
 OPERATOR_PAGE = "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html#l-onnx-op-batchnormalization-"
 IR_PAGE = "https://github.com/onnx/onnx/blob/main/docs/IR.md#graphs"
@@ -44,6 +44,8 @@ WRITTEN = (
 )
 #: The opset since which BatchNormalization has `training_mode`.
 TRAINING_MODE = 14
+#: `layers` of a runtime whose outputs have no names: of `values`, all that the file puts out.
+BY_PLACE = "names = $names\nlayers = dict(zip(names, values[:1] + values[len(values) - $inner :]))\n"
 #: Characters of a line of source text.
 WIDTH = 110
 

@@ -1,6 +1,6 @@
 """What Haiku's documentation says about the moving statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 API_PAGE = "https://dm-haiku.readthedocs.io/en/latest/api.html"
 TRANSFORMS_PAGE = "https://dm-haiku.readthedocs.io/en/latest/transforms.html"

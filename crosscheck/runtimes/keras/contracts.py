@@ -1,6 +1,6 @@
 """What Keras's documentation says about the moving statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 API = "https://keras.io/api/"
 BATCH_NORM_PAGE = API + "layers/normalization_layers/batch_normalization/"

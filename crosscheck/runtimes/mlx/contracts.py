@@ -1,6 +1,6 @@
 """What MLX's documentation says about the running statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://ml-explore.github.io/mlx/build/html/"
 BATCH_NORM_PAGE = SITE + "python/nn/_autosummary/mlx.nn.BatchNorm.html"

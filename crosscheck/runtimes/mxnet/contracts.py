@@ -1,6 +1,6 @@
 """What MXNet's documentation says about the moving statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://mxnet.apache.org/versions/"
 AUTOGRAD_PAGE = SITE + "1.6/api/python/docs/api/autograd/index.html"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from crosscheck.runtimes.family.readers import Calls, Reader
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import Contract, Edition, Modes
 
 LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED"}
 OPTIONS = """\
@@ -44,20 +44,30 @@ OPTIMISED = Contract(
     "level on that graph may hold operators which are ONNX Runtime's own. Statistics are initialisers of it.",
     "https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html",
 )
+
+
+def export(level: str, calls: Calls) -> str:
+    """The session that makes the optimised graph writes it, and one that optimises no further reads it."""
+    return (
+        OPTIONS
+        + LEVEL.format(LEVELS[level])
+        + 'options.optimized_model_filepath = "network.onnx"\n'
+        + calls.opened("optimised", READER.inference_form)
+        + "---\n"
+        + OPTIONS
+        + LEVEL.format(LEVELS["disable"])
+        + calls.opened("net", "network")
+    )
+
+
 EXPORTS = Modes(since="1.0")
 for level in ("basic", "extended"):
     EXPORTS.export(
         f"export.{level}",
         "inference",
         OPTIMISED,
-        OPTIONS
-        + LEVEL.format(LEVELS[level])
-        + 'options.optimized_model_filepath = "network.onnx"\n'
-        + CALLS.opened("optimised", READER.inference_form)
-        + "---\n"
-        + OPTIONS
-        + LEVEL.format(LEVELS["disable"])
-        + OPEN.replace("$net", "net").replace("$file", "network.onnx"),
+        export(level, CALLS),
+        editions=(Edition("1.0", export(level, NO_PROVIDERS)),),
         form=READER.inference_form,
         file=True,
         default=True,

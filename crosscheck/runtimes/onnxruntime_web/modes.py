@@ -2,6 +2,6 @@
 
 from crosscheck.runtimes.family import onnxruntime_js
 
-READER = onnxruntime_js.reader('readFileSync("$file")')
+READER = onnxruntime_js.reader('fs.readFileSync("$file")')
 
 MODES = onnxruntime_js.modes(READER)

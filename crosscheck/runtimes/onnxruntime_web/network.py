@@ -8,7 +8,7 @@ from crosscheck.runtimes.source import Request, Source
 
 SHOWS_LAYERS = True
 
-IMPORTS = 'import { readFileSync } from "node:fs";\nimport ort from "onnxruntime-web";\n\n'
+IMPORTS = 'import fs from "node:fs";\nimport ort from "onnxruntime-web";\n\n'
 #: Releases before 1.14 fetch their .wasm file, by a path, where there is a `fetch`; without one they read it.
 #: `node --no-experimental-fetch` does the same: https://github.com/microsoft/onnxruntime/issues/17274
 READS_SINCE = Version("1.14")

@@ -1,6 +1,6 @@
 """What TensorFlow's documentation says about the moving statistics, for each way of asking; in our words."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 API = "https://www.tensorflow.org/api_docs/python/tf/"
 V1 = "https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/"

@@ -10,11 +10,11 @@ class TensorFlowJS extends TextAdapter {
     const shown = new Set(
       model.names.net.layers.flatMap(({ trainableWeights }) => trainableWeights.map((weight) => weight.read())),
     );
-    const names = [];
-    for (const [name, [expression]] of Object.entries(model.source.tensors)) {
-      if (shown.has(await model.evaluate(expression))) names.push(name);
+    const tensors = [];
+    for (const [name, [expression, axes]] of Object.entries(model.source.tensors)) {
+      if (shown.has(await model.evaluate(expression))) tensors.push([name, [expression, axes]]);
     }
-    return this.read(model, names);
+    return this.read(model, tensors);
   }
 }
 

@@ -1,6 +1,6 @@
 """What Theano's documentation says about shared variables and moving statistics; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://theano-pymc.readthedocs.io/en/latest/"
 BATCH_NORM_PAGE = SITE + "library/tensor/nnet/bn.html"

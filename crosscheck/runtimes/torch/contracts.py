@@ -1,6 +1,6 @@
 """What torch's documentation says about the running statistics, for each way of asking; in our words, with the page."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://docs.pytorch.org/docs/stable/"
 BATCH_NORM_PAGE = SITE + "generated/torch.nn.BatchNorm2d.html"

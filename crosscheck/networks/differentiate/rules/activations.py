@@ -30,19 +30,19 @@ def _thresholded_relu(writer: Writer, call: Call, cotangents: Cotangents) -> Gra
 
 
 def _leaky_relu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given = only(cotangents)
-    below = writer.times(given, float(call.get("alpha", 0.01)))
-    return [writer.node("Where", _above(writer, call.inputs[0], 0.0), given, below)]
+    cotangent = only(cotangents)
+    below = writer.times(cotangent, float(call.get("alpha", 0.01)))
+    return [writer.node("Where", _above(writer, call.inputs[0], 0.0), cotangent, below)]
 
 
 def _prelu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given, (x, slope) = only(cotangents), call.inputs
+    cotangent, (x, slope) = only(cotangents), call.inputs
     above = _above(writer, x, 0.0)
     gradients: Gradients = [None, None]
     if call.wanted[0]:
-        gradients[0] = writer.node("Where", above, given, writer.node("Mul", given, slope))
+        gradients[0] = writer.node("Where", above, cotangent, writer.node("Mul", cotangent, slope))
     if call.wanted[1]:
-        below = writer.node("Where", above, writer.constant(0.0), writer.node("Mul", given, x))
+        below = writer.node("Where", above, writer.constant(0.0), writer.node("Mul", cotangent, x))
         gradients[1] = unbroadcast(writer, call, below, 1)
     return gradients
 
@@ -50,7 +50,7 @@ def _prelu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 def _clip(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """One from the lower to the upper bound, these included, zero outside; attributes until opset 10, then inputs."""
     call.only_first("a bound")
-    x, given = call.inputs[0], only(cotangents)
+    x, cotangent = call.inputs[0], only(cotangents)
     for index, (key, outside) in enumerate((("min", "Less"), ("max", "Greater")), 1):
         if call.has(index):
             bound = call.inputs[index]
@@ -58,8 +58,8 @@ def _clip(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
             bound = writer.constant(float(call.get(key, 0.0)))
         else:
             continue
-        given = writer.node("Where", writer.node(outside, x, bound), writer.constant(0.0), given)
-    return [given, *[None] * (len(call.inputs) - 1)]
+        cotangent = writer.node("Where", writer.node(outside, x, bound), writer.constant(0.0), cotangent)
+    return [cotangent, *[None] * (len(call.inputs) - 1)]
 
 
 def _sigmoid(writer: Writer, call: Call) -> str:
@@ -167,16 +167,16 @@ def _gelu_by_tanh(writer: Writer, x: str) -> str:
 
 def _softmax(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The gradient is y * (dy - sum(dy * y))."""
-    given, y = only(cotangents), call.outputs[0]
-    total = _total(writer, call, writer.node("Mul", given, y))
-    return [writer.node("Mul", y, writer.node("Sub", given, total))]
+    cotangent, y = only(cotangents), call.outputs[0]
+    total = _total(writer, call, writer.node("Mul", cotangent, y))
+    return [writer.node("Mul", y, writer.node("Sub", cotangent, total))]
 
 
 def _log_softmax(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The gradient is dy - exp(y) * sum(dy)."""
-    given = only(cotangents)
-    spread = writer.node("Mul", writer.node("Exp", call.outputs[0]), _total(writer, call, given))
-    return [writer.node("Sub", given, spread)]
+    cotangent = only(cotangents)
+    spread = writer.node("Mul", writer.node("Exp", call.outputs[0]), _total(writer, call, cotangent))
+    return [writer.node("Sub", cotangent, spread)]
 
 
 def _total(writer: Writer, call: Call, x: str) -> str:

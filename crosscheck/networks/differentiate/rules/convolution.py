@@ -22,7 +22,7 @@ def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     which most runtimes execute several times as fast. Where groups meet strides, the cotangent is set apart by zeros
     and convolved likewise: transposed convolutions in groups are missing or wrong in several runtimes.
     """
-    given = only(cotangents)
+    cotangent = only(cotangents)
     call.only_first("its weight or bias")
     kernel, group = call.sizes(1)[2:], int(call.get("group", 1))
     windows = windows_of(call, kernel, call.sizes(0, 2), call.output_sizes(2))
@@ -33,12 +33,12 @@ def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     # Of the convolution that goes back; behind the last window, whose end may lie before the input's, are more zeros.
     pads = [reach - 1 - pad for reach, pad in zip(reaches, (*windows.begin, *windows.end), strict=True)]
     if weight is None or min(pads) < 0 or (stepped and group == 1):
-        return [spread(writer, given, call.inputs[1], windows, group), *rest]
+        return [spread(writer, cotangent, call.inputs[1], windows, group), *rest]
     if stepped:
-        given = _set_apart(writer, given, windows)
+        cotangent = _set_apart(writer, cotangent, windows)
     y = writer.node(
         "Conv",
-        given,
+        cotangent,
         writer.constant(_reversed(weight, group)),
         kernel_shape=kernel,
         dilations=windows.dilations,
@@ -50,16 +50,16 @@ def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The convolution with the same weight."""
-    given = only(cotangents)
+    cotangent = only(cotangents)
     call.only_first("its weight or bias")
     windows = _transposed_windows(call)
     # Where the output reaches beyond the last window, its entries are the bias alone.
     seen = [size + min(0, end) for size, end in zip(windows.sizes, windows.end, strict=True)]
     if any(-end >= stride for end, stride in zip(windows.end, windows.strides, strict=True)):
-        given = writer.slice(given, [0] * len(seen), seen, list(range(2, 2 + len(seen))))
+        cotangent = writer.slice(cotangent, [0] * len(seen), seen, list(range(2, 2 + len(seen))))
     y = writer.node(
         "Conv",
-        given,
+        cotangent,
         call.inputs[1],
         kernel_shape=windows.kernel,
         strides=windows.strides,
@@ -83,10 +83,10 @@ def _transposed_windows(call: Call) -> Windows:
     return dataclasses.replace(flush, begin=tuple(width // 2 if upper else width - width // 2 for width in total))
 
 
-def _set_apart(writer: Writer, given: str, windows: Windows) -> str:
+def _set_apart(writer: Writer, cotangent: str, windows: Windows) -> str:
     """Insert stride - 1 zeros between neighbours: (N, channels, *positions) -> (.., (positions - 1) * stride + 1)."""
     axes = len(windows.kernel)
-    single = writer.unsqueeze(given, [3 + 2 * axis for axis in range(axes)])
+    single = writer.unsqueeze(cotangent, [3 + 2 * axis for axis in range(axes)])
     behind = [0, 0] + [width for stride in windows.strides for width in (0, stride - 1)]
     wide = writer.pad(single, [0] * (2 + 2 * axes) + behind)
     full = [count * stride for count, stride in zip(windows.positions, windows.strides, strict=True)]

@@ -41,22 +41,22 @@ def _mean(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     return _spread(writer, call, writer.times(only(cotangents), 1 / len(call.inputs)))
 
 
-def _spread(writer: Writer, call: Call, given: str) -> Gradients:
-    return [unbroadcast(writer, call, given, index) if wanted else None for index, wanted in enumerate(call.wanted)]
+def _spread(writer: Writer, call: Call, cotangent: str) -> Gradients:
+    return [unbroadcast(writer, call, cotangent, index) if wanted else None for index, wanted in enumerate(call.wanted)]
 
 
 def _sub(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given = only(cotangents)
+    cotangent = only(cotangents)
     return [
-        unbroadcast(writer, call, given, 0) if call.wanted[0] else None,
-        writer.node("Neg", unbroadcast(writer, call, given, 1)) if call.wanted[1] else None,
+        unbroadcast(writer, call, cotangent, 0) if call.wanted[0] else None,
+        writer.node("Neg", unbroadcast(writer, call, cotangent, 1)) if call.wanted[1] else None,
     ]
 
 
 def _mul(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given = only(cotangents)
+    cotangent = only(cotangents)
     return [
-        unbroadcast(writer, call, writer.node("Mul", given, other), index) if call.wanted[index] else None
+        unbroadcast(writer, call, writer.node("Mul", cotangent, other), index) if call.wanted[index] else None
         for index, other in enumerate(reversed(call.inputs))
     ]
 
@@ -75,26 +75,26 @@ def _div(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 def _mod(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The output is a - n * b, n the whole number of times that b goes into a."""
-    given, (a, b) = only(cotangents), call.inputs
+    cotangent, (a, b) = only(cotangents), call.inputs
     gradients: Gradients = [None, None]
     if call.wanted[0]:
-        gradients[0] = unbroadcast(writer, call, given, 0)
+        gradients[0] = unbroadcast(writer, call, cotangent, 0)
     if call.wanted[1]:
         times = writer.node("Div", writer.node("Sub", call.outputs[0], a), b)
-        gradients[1] = unbroadcast(writer, call, writer.node("Mul", given, times), 1)
+        gradients[1] = unbroadcast(writer, call, writer.node("Mul", cotangent, times), 1)
     return gradients
 
 
 def _pow(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """d(x ** e) = e * x ** (e - 1) * dx + x ** e * log(x) * de; 0 for dx where e = 0, and for de where x = 0."""
-    given, x = only(cotangents), call.inputs[0]
+    cotangent, x = only(cotangents), call.inputs[0]
     gradients: Gradients = [None, None]
     if call.wanted[0]:
-        gradients[0] = unbroadcast(writer, call, writer.node("Mul", given, _power_slope(writer, call)), 0)
+        gradients[0] = unbroadcast(writer, call, writer.node("Mul", cotangent, _power_slope(writer, call)), 0)
     if call.wanted[1]:
         positive = writer.node("Where", writer.equal(x, writer.constant(0.0)), writer.constant(1.0), x)
         slope = writer.node("Mul", call.outputs[0], writer.node("Log", positive))
-        by_exponent = unbroadcast(writer, call, writer.node("Mul", given, slope), 1)
+        by_exponent = unbroadcast(writer, call, writer.node("Mul", cotangent, slope), 1)
         same = call.dtype(1) == call.dtype(0)
         gradients[1] = by_exponent if same else writer.cast(by_exponent, call.dtype(1))
     return gradients
@@ -115,11 +115,11 @@ def _power_slope(writer: Writer, call: Call) -> str:
 
 def _extreme(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Max, Min: to the arguments that are equal to the result, each an equal share."""
-    given = only(cotangents)
+    cotangent = only(cotangents)
     if len(call.inputs) == 1:
-        return [given]
+        return [cotangent]
     chosen = [writer.cast(writer.equal(name, call.outputs[0]), writer.dtype) for name in call.inputs]
-    share = writer.node("Div", given, writer.node("Sum", *chosen))
+    share = writer.node("Div", cotangent, writer.node("Sum", *chosen))
     return [
         unbroadcast(writer, call, writer.node("Mul", share, part), index) if call.wanted[index] else None
         for index, part in enumerate(chosen)
@@ -127,12 +127,12 @@ def _extreme(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _where(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given, condition = only(cotangents), call.inputs[0]
+    cotangent, condition = only(cotangents), call.inputs[0]
     gradients: Gradients = [None, None, None]
     if call.wanted[1]:
-        gradients[1] = unbroadcast(writer, call, writer.masked(given, condition), 1)
+        gradients[1] = unbroadcast(writer, call, writer.masked(cotangent, condition), 1)
     if call.wanted[2]:
-        rest = writer.node("Where", condition, writer.constant(0.0), given)
+        rest = writer.node("Where", condition, writer.constant(0.0), cotangent)
         gradients[2] = unbroadcast(writer, call, rest, 2)
     return gradients
 

@@ -16,24 +16,24 @@ GEMM_WITHOUT_ADDEND = 11
 
 def _gemm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """For Y = alpha * A' B' + beta * C, ' a transposition or none: dA' = alpha * dY B'^T, dB' = alpha * A'^T dY."""
-    given, (a, b) = only(cotangents), call.inputs[:2]
+    cotangent, (a, b) = only(cotangents), call.inputs[:2]
     first, second = bool(call.get("transA", 0)), bool(call.get("transB", 0))
     alpha, beta = float(call.get("alpha", 1.0)), float(call.get("beta", 1.0))
     gradients: Gradients = [None] * len(call.inputs)
     if call.wanted[0]:
         gradients[0] = (
-            _product(writer, b, given, alpha, transA=second, transB=True)
+            _product(writer, b, cotangent, alpha, transA=second, transB=True)
             if first
-            else _product(writer, given, b, alpha, transA=False, transB=not second)
+            else _product(writer, cotangent, b, alpha, transA=False, transB=not second)
         )
     if call.wanted[1]:
         gradients[1] = (
-            _product(writer, given, a, alpha, transA=True, transB=first)
+            _product(writer, cotangent, a, alpha, transA=True, transB=first)
             if second
-            else _product(writer, a, given, alpha, transA=not first, transB=False)
+            else _product(writer, a, cotangent, alpha, transA=not first, transB=False)
         )
     if len(call.inputs) > 2 and call.wanted[2]:
-        added = unbroadcast(writer, call, given, 2)
+        added = unbroadcast(writer, call, cotangent, 2)
         gradients[2] = added if beta == 1 else writer.node("Mul", added, writer.constant(beta))
     return gradients
 
@@ -52,7 +52,7 @@ def _matmul(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
     A vector is a row on the left and a column on the right, and the product lacks that axis.
     """
-    given, (a, b) = only(cotangents), call.inputs
+    cotangent, (a, b) = only(cotangents), call.inputs
     row, column = call.rank(0) == 1, call.rank(1) == 1
     batch = max(call.rank(0), call.rank(1), 2) - 2
     if row:
@@ -60,14 +60,14 @@ def _matmul(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     if column:
         b = writer.unsqueeze(b, [1])
     if row or column:
-        given = writer.unsqueeze(given, [batch + axis for axis, here in enumerate((row, column)) if here])
+        cotangent = writer.unsqueeze(cotangent, [batch + axis for axis, here in enumerate((row, column)) if here])
     gradients: Gradients = [None, None]
     if call.wanted[0]:
-        product = writer.node("MatMul", given, _transposed(writer, b, max(call.rank(1), 2)))
+        product = writer.node("MatMul", cotangent, _transposed(writer, b, max(call.rank(1), 2)))
         product = _without_batch(writer, call, product, 0)
         gradients[0] = writer.squeeze(product, [0]) if row else product
     if call.wanted[1]:
-        product = writer.node("MatMul", _transposed(writer, a, max(call.rank(0), 2)), given)
+        product = writer.node("MatMul", _transposed(writer, a, max(call.rank(0), 2)), cotangent)
         product = _without_batch(writer, call, product, 1)
         gradients[1] = writer.squeeze(product, [1]) if column else product
     return gradients

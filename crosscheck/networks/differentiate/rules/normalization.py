@@ -46,11 +46,11 @@ def batch_statistics(writer: Writer, call: Call) -> list[onnx.ValueInfoProto]:
 
 def _batch_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """By moving statistics: dx = dy * scale / sqrt(variance + epsilon). By the batch's: `_through_moments`."""
-    given = _of_first(call, cotangents)
+    cotangent = _of_first(call, cotangents)
     call.only_first("a parameter or statistic")
     scale, variance = call.inputs[1], call.inputs[4]
     if _by_batch(call):
-        scaled = writer.node("Mul", given, _broadcast(writer, call, scale))
+        scaled = writer.node("Mul", cotangent, _broadcast(writer, call, scale))
         return [_through_moments(writer, call, scaled, _reduced(call)), None, None, None, None]
     numbers = [call.facts.value(scale), call.facts.value(variance)]
     if numbers[0] is not None and numbers[1] is not None:
@@ -59,7 +59,7 @@ def _batch_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
     else:
         spread = writer.node("Sqrt", writer.node("Add", variance, writer.constant(_epsilon(call))))
         slope = _broadcast(writer, call, writer.node("Div", scale, spread))
-    return [writer.node("Mul", given, slope), None, None, None, None]
+    return [writer.node("Mul", cotangent, slope), None, None, None, None]
 
 
 def _instance_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
@@ -70,10 +70,10 @@ def _instance_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradie
 
 def _layer_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """In the input's own type; `stash_type` would have a runtime compute a float64 layer's statistics in float32."""
-    given = _of_first(call, cotangents)
+    cotangent = _of_first(call, cotangents)
     call.only_first("a parameter")
     axes = list(range(int(call.get("axis", -1)) % call.rank(0), call.rank(0)))
-    scaled = writer.node("Mul", given, call.inputs[1])
+    scaled = writer.node("Mul", cotangent, call.inputs[1])
     return [_through_moments(writer, call, scaled, axes), *[None] * (len(call.inputs) - 1)]
 
 
@@ -89,11 +89,11 @@ def _local_response(writer: Writer, call: Call, cotangents: Cotangents) -> Gradi
     before, after = (size - 1) // 2, size // 2
     near = (where >= where[:, None] - before) & (where <= where[:, None] + after)
     window = near.astype(call.dtype(0))
-    x, given = (writer.reshape(name, [0, channels, -1]) for name in (call.inputs[0], only(cotangents)))
+    x, cotangent = (writer.reshape(name, [0, channels, -1]) for name in (call.inputs[0], only(cotangents)))
     total = writer.node("MatMul", writer.constant(window), writer.node("Mul", x, x))
     base = writer.node("Mul", total, writer.constant(share))
     base = writer.node("Add", base, writer.constant(float(call.get("bias", 1.0))))
-    direct = writer.node("Mul", given, writer.node("Pow", base, writer.constant(-beta)))
+    direct = writer.node("Mul", cotangent, writer.node("Pow", base, writer.constant(-beta)))
     spread = writer.node("MatMul", writer.constant(window.T), writer.node("Div", writer.node("Mul", direct, x), base))
     through = writer.node("Mul", writer.node("Mul", x, spread), writer.constant(2 * beta * share))
     return [as_input(writer, call, writer.node("Sub", direct, through))]
@@ -111,7 +111,7 @@ def _moments(writer: Writer, call: Call, axes: list[int]) -> tuple[str, str, str
     return mean, centred, variance, writer.node("Reciprocal", spread)
 
 
-def _through_moments(writer: Writer, call: Call, given: str, axes: list[int]) -> str:
+def _through_moments(writer: Writer, call: Call, cotangent: str, axes: list[int]) -> str:
     """Hand a cotangent through n = (x - mean) * r with r = 1 / sqrt(variance + epsilon).
 
     Both statistics are x's own over `axes`. With g the cotangent of n, the gradient is
@@ -119,8 +119,8 @@ def _through_moments(writer: Writer, call: Call, given: str, axes: list[int]) ->
     """
     _, centred, _, inverse = _moments(writer, call, axes)
     normal = writer.node("Mul", centred, inverse)
-    along = writer.node("Mul", normal, writer.reduce("ReduceMean", writer.node("Mul", given, normal), axes))
-    rest = writer.node("Sub", given, writer.reduce("ReduceMean", given, axes))
+    along = writer.node("Mul", normal, writer.reduce("ReduceMean", writer.node("Mul", cotangent, normal), axes))
+    rest = writer.node("Sub", cotangent, writer.reduce("ReduceMean", cotangent, axes))
     return writer.node("Mul", inverse, writer.node("Sub", rest, along))
 
 
@@ -132,8 +132,8 @@ def _by_batch(call: Call) -> bool:
 
 def _of_first(call: Call, cotangents: Cotangents) -> str:
     """The cotangent of the first output. Raises NetworkError where the gradient comes through statistics put out."""
-    for name, given in list(zip(call.outputs, cotangents, strict=True))[1:]:
-        if given is not None:
+    for name, other in list(zip(call.outputs, cotangents, strict=True))[1:]:
+        if other is not None:
             raise call.refusal(f"hands {name!r} on to the differentiated output; only its first output has a gradient")
     return only(cotangents)
 

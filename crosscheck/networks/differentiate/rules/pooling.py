@@ -31,7 +31,7 @@ def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
     Comparing needs no arithmetic, so it holds in runtimes that round, too.
     """
-    given = only(cotangents)
+    cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
     if any(cotangents[1:]):
         raise call.refusal("hands its indices on to the differentiated output; they have no gradient")
@@ -39,7 +39,7 @@ def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     count = len(entries)
     largest = writer.node("ArgMax", writer.node("Concat", *entries, axis=1), axis=1, keepdims=1)
     numbers = writer.constant(np.arange(count, dtype=np.int64).reshape(1, count, *[1] * len(windows.kernel)))
-    chosen = writer.masked(apart(writer, given, windows.positions), writer.node("Equal", largest, numbers))
+    chosen = writer.masked(apart(writer, cotangent, windows.positions), writer.node("Equal", largest, numbers))
     one_hot = np.eye(count, dtype=call.dtype(0)).reshape(count, 1, *windows.kernel)
     return [together(writer, spread(writer, chosen, writer.constant(one_hot), windows), channels, windows.sizes)]
 
@@ -71,16 +71,16 @@ def _stepped(writer: Writer, x: str, starts: list[int], stops: list[int], steps:
 
 def _average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Every entry of a window gets the cotangent over the number of entries that were counted."""
-    given = only(cotangents)
+    cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
     counts = _counts(call, windows).astype(call.dtype(0))
-    given = apart(writer, given, windows.positions)
+    cotangent = apart(writer, cotangent, windows.positions)
     ones = np.ones((1, 1, *windows.kernel), call.dtype(0))
     if counts.min() == counts.max():
         weight = writer.constant(ones / counts.flat[0])
     else:
-        weight, given = writer.constant(ones), writer.node("Div", given, writer.constant(counts[None, None]))
-    return [together(writer, spread(writer, given, weight, windows), channels, windows.sizes)]
+        weight, cotangent = writer.constant(ones), writer.node("Div", cotangent, writer.constant(counts[None, None]))
+    return [together(writer, spread(writer, cotangent, weight, windows), channels, windows.sizes)]
 
 
 def _counts(call: Call, windows: Windows) -> Array:
@@ -112,10 +112,10 @@ def _global_average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> 
 
 def _global_max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     channels, count = call.sizes(0, 1)[0], math.prod(call.sizes(0, 2))
-    given, x = (writer.reshape(name, [0, channels, -1]) for name in (only(cotangents), call.inputs[0]))
+    cotangent, x = (writer.reshape(name, [0, channels, -1]) for name in (only(cotangents), call.inputs[0]))
     largest = writer.node("ArgMax", x, axis=2, keepdims=1)
     chosen = writer.node("Equal", largest, writer.constant(np.arange(count, dtype=np.int64).reshape(1, 1, count)))
-    return [as_input(writer, call, writer.masked(given, chosen))]
+    return [as_input(writer, call, writer.masked(cotangent, chosen))]
 
 
 def _windows(call: Call) -> Windows:

@@ -25,10 +25,10 @@ def _reduction(formula: Formula) -> Rule:
 
     def rule(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
         axes = _axes(call)
-        given, y = only(cotangents), call.outputs[0]
+        cotangent, y = only(cotangents), call.outputs[0]
         if axes and not call.get("keepdims", 1):
-            given, y = (writer.unsqueeze(tensor, axes) for tensor in (given, y))
-        return [formula(writer, call, axes, given, y), *[None] * (len(call.inputs) - 1)]
+            cotangent, y = (writer.unsqueeze(tensor, axes) for tensor in (cotangent, y))
+        return [formula(writer, call, axes, cotangent, y), *[None] * (len(call.inputs) - 1)]
 
     return rule
 
@@ -42,52 +42,52 @@ def _axes(call: Call) -> list[int]:
     return sorted(int(axis) % rank for axis in named)
 
 
-def _sum(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
+def _sum(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
     sizes = [size if axis in axes else 1 for axis, size in enumerate(call.shape(0))]
     if all(isinstance(size, int) for size in sizes):
-        return writer.expand(given, [int(size) for size in sizes if isinstance(size, int)])
-    return writer.expand_like(given, call.inputs[0])
+        return writer.expand(cotangent, [int(size) for size in sizes if isinstance(size, int)])
+    return writer.expand_like(cotangent, call.inputs[0])
 
 
-def _mean(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
+def _mean(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
     sizes = [call.shape(0)[axis] for axis in axes]
     if all(isinstance(size, int) for size in sizes):
         count = writer.constant(float(np.prod([size for size in sizes if isinstance(size, int)])))
     else:
         sizes_of_all = (writer.node("Size", name) for name in (call.inputs[0], y))
         count = writer.cast(writer.node("Div", *sizes_of_all), writer.dtype)
-    return _sum(writer, call, axes, writer.node("Div", given, count), y)
+    return _sum(writer, call, axes, writer.node("Div", cotangent, count), y)
 
 
-def _l1(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
-    return writer.node("Mul", given, writer.node("Sign", call.inputs[0]))
+def _l1(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
+    return writer.node("Mul", cotangent, writer.node("Sign", call.inputs[0]))
 
 
-def _l2(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
+def _l2(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
     """The slope is x / y, zero where y is zero."""
     divisor = _without_zeros(writer, y)
-    return writer.node("Mul", given, writer.node("Div", call.inputs[0], divisor))
+    return writer.node("Mul", cotangent, writer.node("Div", call.inputs[0], divisor))
 
 
-def _sum_square(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
-    return writer.node("Mul", given, writer.times(call.inputs[0], 2.0))
+def _sum_square(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
+    return writer.node("Mul", cotangent, writer.times(call.inputs[0], 2.0))
 
 
-def _log_sum(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
-    return _sum(writer, call, axes, writer.node("Div", given, writer.node("Exp", y)), y)
+def _log_sum(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
+    return _sum(writer, call, axes, writer.node("Div", cotangent, writer.node("Exp", y)), y)
 
 
-def _log_sum_exp(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
-    return writer.node("Mul", given, writer.node("Exp", writer.node("Sub", call.inputs[0], y)))
+def _log_sum_exp(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
+    return writer.node("Mul", cotangent, writer.node("Exp", writer.node("Sub", call.inputs[0], y)))
 
 
-def _extreme(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
+def _extreme(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
     chosen = writer.cast(writer.equal(call.inputs[0], y), writer.dtype)
-    share = writer.node("Div", given, _total(writer, chosen, axes))
+    share = writer.node("Div", cotangent, _total(writer, chosen, axes))
     return writer.node("Mul", share, chosen)
 
 
-def _prod(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> str:
+def _prod(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
     """The product of the others, which is not y / x where x is zero: zeros are counted, and left out of the product."""
     x = call.inputs[0]
     zero = writer.cast(writer.equal(x, writer.constant(0.0)), writer.dtype)
@@ -95,7 +95,7 @@ def _prod(writer: Writer, call: Call, axes: list[int], given: str, y: str) -> st
     product = writer.reduce("ReduceProd", divisor, axes) if axes else divisor
     others = writer.node("Sub", _total(writer, zero, axes), zero)  # how many zeros the other elements have
     slope = writer.masked(writer.node("Div", product, divisor), writer.equal(others, writer.constant(0.0)))
-    return writer.node("Mul", given, slope)
+    return writer.node("Mul", cotangent, slope)
 
 
 def _without_zeros(writer: Writer, x: str) -> str:

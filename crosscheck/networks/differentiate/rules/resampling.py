@@ -33,14 +33,14 @@ class _Axis:
 
 
 def _resize(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given = only(cotangents)
+    cotangent = only(cotangents)
     call.only_first("a scale or size")
     if call.get("antialias", 0):
         raise call.refusal("has antialias = 1, for which there is no rule; export it with antialias = 0")
     for axis, resized in enumerate(_axes(call)):
         if resized is not None:
-            given = _along(writer, given, axis, call.rank(0), _matrix(call, resized).astype(call.dtype(0)))
-    return [given, *[None] * (len(call.inputs) - 1)]
+            cotangent = _along(writer, cotangent, axis, call.rank(0), _matrix(call, resized).astype(call.dtype(0)))
+    return [cotangent, *[None] * (len(call.inputs) - 1)]
 
 
 def _axes(call: Call) -> list[_Axis | None]:
@@ -85,15 +85,15 @@ def _scales(call: Call, named: list[int]) -> tuple[Any, Any]:
     return np.full(len(named), scale), np.floor(scale * before + 0.5)
 
 
-def _along(writer: Writer, given: str, axis: int, rank: int, matrix: Array) -> str:
+def _along(writer: Writer, cotangent: str, axis: int, rank: int, matrix: Array) -> str:
     """Multiply by the matrix's transpose, (before, after), along an axis of `after` entries."""
     if axis == rank - 2:
-        return writer.node("MatMul", writer.constant(matrix.T), given)
+        return writer.node("MatMul", writer.constant(matrix.T), cotangent)
     if axis == rank - 1:
-        return writer.node("MatMul", given, writer.constant(matrix))
+        return writer.node("MatMul", cotangent, writer.constant(matrix))
     swap = list(range(rank))
     swap[axis], swap[-1] = rank - 1, axis
-    last = writer.node("MatMul", writer.node("Transpose", given, perm=swap), writer.constant(matrix))
+    last = writer.node("MatMul", writer.node("Transpose", cotangent, perm=swap), writer.constant(matrix))
     return writer.node("Transpose", last, perm=swap)
 
 

@@ -1,4 +1,4 @@
-"""The type of a rule, and what many rules need: sums over the axes along which an input was broadcast, and reshapes."""
+"""The type of a rule, and shared steps: sums over broadcast axes, and reshapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crosscheck.networks.differentiate.writer import Writer
 
 __all__ = ["Cotangents", "Gradients", "Rule", "as_input", "chained", "only", "summed", "unbroadcast"]
 
-#: ReduceSum takes its axes as an input from then on.
+#: ReduceSum takes its axes as an input since this opset.
 AXES_COMPUTED = 13
 
 Cotangents = Sequence[str | None]
@@ -19,10 +19,10 @@ Rule = Callable[[Writer, Call, Cotangents], Gradients]
 
 
 def only(cotangents: Cotangents) -> str:
-    """The cotangent of an operator's first output, for operators that have but one."""
-    given = cotangents[0]
-    assert given is not None
-    return given
+    """The cotangent of an operator's first output, for operators with one output."""
+    cotangent = cotangents[0]
+    assert cotangent is not None
+    return cotangent
 
 
 def chained(slope: Callable[[Writer, Call], str]) -> Rule:
@@ -45,14 +45,14 @@ def unbroadcast(writer: Writer, call: Call, gradient: str, index: int) -> str:
     return summed(writer, call, gradient, output, index, call.shape(index))
 
 
-def summed(writer: Writer, call: Call, gradient: str, given: Shape, index: int, wanted: Shape) -> str:
-    """Sum `gradient`, whose first axes are `given`, to those that are `wanted`, which broadcast to them as in NumPy.
+def summed(writer: Writer, call: Call, gradient: str, shape: Shape, index: int, wanted: Shape) -> str:
+    """Sum `gradient`, whose first axes are `shape`, to the axes `wanted`, which broadcast to `shape` as in NumPy.
 
     index: of the input that messages name. Raises NetworkError where the sizes do not tell along which axes to sum.
     """
-    missing = len(given) - len(wanted)
+    missing = len(shape) - len(wanted)
     axes = list(range(missing))
-    for axis, (size, broadcast) in enumerate(zip(wanted, given[missing:], strict=True)):
+    for axis, (size, broadcast) in enumerate(zip(wanted, shape[missing:], strict=True)):
         if size == broadcast and size is not None:
             continue
         if size != 1:
@@ -68,10 +68,10 @@ def summed(writer: Writer, call: Call, gradient: str, given: Shape, index: int, 
 
 def _summed_like(writer: Writer, gradient: str, x: str, missing: int) -> str:
     """Sum over the axes along which x was broadcast, which its shape tells when the model runs."""
-    shape, given = writer.node("Shape", x), writer.node("Shape", gradient)
+    shape, gradient_shape = writer.node("Shape", x), writer.node("Shape", gradient)
     if missing:
         shape = writer.node("Concat", writer.integers([1] * missing), shape, axis=0)
-    differ = writer.node("Not", writer.node("Equal", shape, given))
+    differ = writer.node("Not", writer.node("Equal", shape, gradient_shape))
     axes = writer.reshape(writer.node("NonZero", differ), [-1])
     total = writer.node("ReduceSum", gradient, axes, noop_with_empty_axes=1)
     return writer.reshape_like(total, x)

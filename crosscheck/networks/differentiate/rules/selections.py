@@ -21,18 +21,18 @@ END = 2**31 - 1
 
 
 def _slice(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    given, rest = only(cotangents), [None] * (len(call.inputs) - 1)
+    cotangent, rest = only(cotangents), [None] * (len(call.inputs) - 1)
     cuts = _cuts(writer, call)
     shape = call.shape(0)
     if cuts is None or not all(isinstance(shape[axis], int) for axis in cuts):
-        return [_put_back(writer, call, given), *rest]
+        return [_put_back(writer, call, cotangent), *rest]
     sizes = {axis: size for axis in cuts if isinstance(size := shape[axis], int)}
     sources = {axis: np.arange(size)[cuts[axis]] for axis, size in sizes.items()}
     if not all(map(len, sources.values())):
         return [writer.zeros_like(call.inputs[0]), *rest]
     for axis, size in sizes.items():
-        given = _returned(writer, given, len(shape), axis, sources[axis], size)
-    return [given, *rest]
+        cotangent = _returned(writer, cotangent, len(shape), axis, sources[axis], size)
+    return [cotangent, *rest]
 
 
 def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
@@ -42,9 +42,9 @@ def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
         starts, ends = call.get("starts", []), call.get("ends", [])
         axes, steps = call.get("axes", list(range(len(starts)))), [1] * len(starts)
     else:
-        given = {index: call.facts.value(call.inputs[index]) for index in range(1, 5) if call.has(index)}
-        values = {index: value.tolist() for index, value in given.items() if value is not None}
-        if len(values) < len(given):
+        inputs = {index: call.facts.value(call.inputs[index]) for index in range(1, 5) if call.has(index)}
+        values = {index: value.tolist() for index, value in inputs.items() if value is not None}
+        if len(values) < len(inputs):
             return None
         starts, ends = values[1], values[2]
         axes, steps = values.get(3, list(range(len(starts)))), values.get(4, [1] * len(starts))
@@ -56,16 +56,16 @@ def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
 
 def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Elements that were taken several times get the sum."""
-    given, shape = only(cotangents), call.shape(0)
+    cotangent, shape = only(cotangents), call.shape(0)
     axis = int(call.get("axis", 0)) % len(shape)
     size, indices = shape[axis], call.facts.value(call.inputs[1])
     if indices is None or not isinstance(size, int):
-        return [_put_back(writer, call, given, repeated=True), None]
+        return [_put_back(writer, call, cotangent, repeated=True), None]
     if indices.ndim == 0:
-        given = writer.unsqueeze(given, [axis])
+        cotangent = writer.unsqueeze(cotangent, [axis])
     elif indices.ndim > 1:
-        given = writer.reshape(given, _joined(call, shape, axis, indices))
-    return [_returned(writer, given, len(shape), axis, indices.reshape(-1) % size, size), None]
+        cotangent = writer.reshape(cotangent, _joined(call, shape, axis, indices))
+    return [_returned(writer, cotangent, len(shape), axis, indices.reshape(-1) % size, size), None]
 
 
 def _joined(call: Call, shape: Shape, axis: int, indices: Array) -> list[int]:
@@ -83,10 +83,10 @@ def _gather_elements(writer: Writer, call: Call, cotangents: Cotangents) -> Grad
 def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """A border of a constant goes, one of copies (reflect, edge, wrap) is added to what it copies."""
     call.only_first("a number to pad with")
-    given, rank = only(cotangents), call.rank(0)
+    cotangent, rank = only(cotangents), call.rank(0)
     mode, pads = str(call.get("mode", "constant")), _pads(writer, call)
     if mode == "constant":
-        given = _cropped(writer, given, rank, pads)
+        cotangent = _cropped(writer, cotangent, rank, pads)
     else:
         for axis, (before, after) in pads.items():
             size = call.sizes(0, axis)[0] if isinstance(call.shape(0)[axis], int) else None
@@ -94,8 +94,8 @@ def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
                 raise call.refusal(f"has mode {mode!r} on axis {axis}, of unknown size; export it with a fixed one")
             kept = np.arange(size)[max(0, -before) : size - max(0, -after)]
             sources = np.pad(kept, (max(0, before), max(0, after)), mode=mode)  # type: ignore[call-overload]
-            given = _returned(writer, given, rank, axis, sources, size)
-    return [given, *[None] * (len(call.inputs) - 1)]
+            cotangent = _returned(writer, cotangent, rank, axis, sources, size)
+    return [cotangent, *[None] * (len(call.inputs) - 1)]
 
 
 def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
@@ -108,38 +108,38 @@ def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
     return {axis: pair for axis, pair in pairs if pair != (0, 0)}
 
 
-def _cropped(writer: Writer, given: str, rank: int, pads: dict[int, tuple[int, int]]) -> str:
+def _cropped(writer: Writer, cotangent: str, rank: int, pads: dict[int, tuple[int, int]]) -> str:
     """Without what was added; zeros for what a negative pad took away."""
     added = {axis: (max(0, before), max(0, after)) for axis, (before, after) in pads.items()}
     if any(pair != (0, 0) for pair in added.values()):
         ends = [-after if after else END for _, after in added.values()]
-        given = writer.slice(given, [before for before, _ in added.values()], ends, list(added))
+        cotangent = writer.slice(cotangent, [before for before, _ in added.values()], ends, list(added))
     lost = {axis: (max(0, -before), max(0, -after)) for axis, (before, after) in pads.items()}
-    return _bordered(writer, given, rank, lost)
+    return _bordered(writer, cotangent, rank, lost)
 
 
-def _bordered(writer: Writer, given: str, rank: int, zeros: dict[int, tuple[int, int]]) -> str:
+def _bordered(writer: Writer, cotangent: str, rank: int, zeros: dict[int, tuple[int, int]]) -> str:
     """Zeros around; axis -> how many before and after it."""
     if all(pair == (0, 0) for pair in zeros.values()):
-        return given
+        return cotangent
     sides = [[zeros.get(axis, (0, 0))[side] for axis in range(rank)] for side in range(2)]
-    return writer.pad(given, sides[0] + sides[1])
+    return writer.pad(cotangent, sides[0] + sides[1])
 
 
-def _returned(writer: Writer, given: str, rank: int, axis: int, sources: Array, size: int) -> str:
+def _returned(writer: Writer, cotangent: str, rank: int, axis: int, sources: Array, size: int) -> str:
     """Undo an operator whose output has, along `axis`, the input's elements at `sources`: (n,) numbers from 0 to size.
 
-    given: the cotangent, n > 0 along `axis`. Returns a tensor with `size` along it: each element's sum over its copies.
+    cotangent: n > 0 along `axis`. Returns a tensor with `size` along it: each element's sum over its copies.
     """
     if np.array_equal(sources, np.arange(sources[0], sources[0] + len(sources))):
-        return _bordered(writer, given, rank, {axis: (int(sources[0]), size - int(sources[-1]) - 1)})
+        return _bordered(writer, cotangent, rank, {axis: (int(sources[0]), size - int(sources[-1]) - 1)})
     # Every element gathers its copies; those that have fewer than others gather zeros, from one behind the end.
     table = _copies(sources, size)
     if np.any(table == len(sources)):
-        given = _bordered(writer, given, rank, {axis: (0, 1)})
+        cotangent = _bordered(writer, cotangent, rank, {axis: (0, 1)})
     if table.shape[1] == 1:
-        return writer.node("Gather", given, writer.constant(table[:, 0]), axis=axis)
-    gathered = writer.node("Gather", given, writer.constant(table), axis=axis)
+        return writer.node("Gather", cotangent, writer.constant(table[:, 0]), axis=axis)
+    gathered = writer.node("Gather", cotangent, writer.constant(table), axis=axis)
     return writer.reduce("ReduceSum", gathered, [axis + 1], keepdims=False)
 
 
@@ -153,7 +153,7 @@ def _copies(sources: Array, size: int) -> Array:
     return table
 
 
-def _put_back(writer: Writer, call: Call, given: str, repeated: bool = False) -> str:
+def _put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False) -> str:
     """Undo an operator that picks elements by places that are known only when the model runs.
 
     It is let loose on the elements' numbers, and then the cotangent is scattered to these. With `repeated` an element
@@ -172,7 +172,7 @@ def _put_back(writer: Writer, call: Call, given: str, repeated: bool = False) ->
     zeros = writer.zeros_like(every)
     how = {"reduction": "add"} if repeated else {}
     flat = writer.node(
-        "ScatterElements", zeros, writer.reshape(picked, [-1]), writer.reshape(given, [-1]), axis=0, **how
+        "ScatterElements", zeros, writer.reshape(picked, [-1]), writer.reshape(cotangent, [-1]), axis=0, **how
     )
     return as_input(writer, call, flat)
 

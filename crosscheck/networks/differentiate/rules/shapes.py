@@ -29,18 +29,18 @@ def _expand(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 def _concat(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Every input's part of the cotangent."""
-    given, axis = only(cotangents), int(call.get("axis", 0)) % call.rank(0)
+    cotangent, axis = only(cotangents), int(call.get("axis", 0)) % call.rank(0)
     sizes = [call.shape(index)[axis] for index in range(len(call.inputs))]
     if not all(isinstance(size, int) for size in sizes):
-        return _concat_computed(writer, call, given, axis)
+        return _concat_computed(writer, call, cotangent, axis)
     ends = np.cumsum([size for size in sizes if isinstance(size, int)]).tolist()
     return [
-        writer.slice(given, [start], [end], [axis]) if wanted else None
+        writer.slice(cotangent, [start], [end], [axis]) if wanted else None
         for start, end, wanted in zip([0, *ends[:-1]], ends, call.wanted, strict=True)
     ]
 
 
-def _concat_computed(writer: Writer, call: Call, given: str, axis: int) -> Gradients:
+def _concat_computed(writer: Writer, call: Call, cotangent: str, axis: int) -> Gradients:
     """The parts, by the sizes that the inputs have when the model runs."""
     if writer.opset < SLICE_BY_INPUT:
         raise call.refusal(f"joins unknown sizes along axis {axis}; export it with fixed ones, or in a newer opset")
@@ -48,7 +48,7 @@ def _concat_computed(writer: Writer, call: Call, given: str, axis: int) -> Gradi
     start = writer.integers([0])
     for name, wanted in zip(call.inputs, call.wanted, strict=True):
         end = writer.node("Add", start, writer.slice(writer.node("Shape", name), [axis], [axis + 1], [0]))
-        gradients.append(writer.node("Slice", given, start, end, writer.integers([axis])) if wanted else None)
+        gradients.append(writer.node("Slice", cotangent, start, end, writer.integers([axis])) if wanted else None)
         start = end
     return gradients
 
@@ -56,8 +56,8 @@ def _concat_computed(writer: Writer, call: Call, given: str, axis: int) -> Gradi
 def _split(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The parts' cotangents side by side, zeros for those that nothing came back for."""
     parts = [
-        given if given is not None else writer.zeros_like(name)
-        for name, given in zip(call.outputs, cotangents, strict=True)
+        cotangent if cotangent is not None else writer.zeros_like(name)
+        for name, cotangent in zip(call.outputs, cotangents, strict=True)
     ]
     joined = writer.node("Concat", *parts, axis=int(call.get("axis", 0)))
     return [joined, *[None] * (len(call.inputs) - 1)]

@@ -1,4 +1,4 @@
-"""Where the windows of a convolution or a pool lie, and how to add what comes back from them to where it came from."""
+"""Window geometry of convolutions and pools, and its transpose (scatter-add)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Windows:
-    """One number for every spatial axis in each.
+    """One number per spatial axis in each field.
 
     sizes: of the input. positions: how many windows, the size of the output. kernel: entries of a window.
     strides: from one window to the next. dilations: from one entry to the next. begin: how far the first window starts
@@ -60,20 +60,20 @@ def windows_of(call: Call, kernel: Sequence[int], sizes: Sizes, positions: Sizes
     flush = Windows(sizes, positions, tuple(kernel), strides, dilations, (0,) * axes)
     if auto == "VALID":
         return flush
-    # What the last window lacks is padded; of an odd number, UPPER puts the larger half at the end.
+    # Pads complete the last window; for an odd total, UPPER puts the larger half at the end.
     total = [max(0, missing) for missing in flush.end]
     begin = tuple(width // 2 if auto == "SAME_UPPER" else width - width // 2 for width in total)
     return Windows(sizes, positions, tuple(kernel), strides, dilations, begin)
 
 
-def spread(writer: Writer, given: str, weight: str, windows: Windows, group: int = 1) -> str:
-    """Every window's entries, weighted, added to where in the input they came from: a transposed convolution.
+def spread(writer: Writer, cotangent: str, weight: str, windows: Windows, group: int = 1) -> str:
+    """Adds each weighted window entry to its position in the input: a transposed convolution.
 
-    given: (N, outputs, *positions). weight: (outputs, inputs / group, *kernel). Returns (N, inputs, *sizes).
+    cotangent: (N, outputs, *positions). weight: (outputs, inputs / group, *kernel). Returns (N, inputs, *sizes).
     """
     return writer.node(
         "ConvTranspose",
-        given,
+        cotangent,
         weight,
         kernel_shape=windows.kernel,
         strides=windows.strides,

@@ -1,0 +1,89 @@
+"""Stores exported ONNX files under `files/` and fills the `exported` field of the cells that wrote or read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crosscheck.cells import Array, Asks, Intent, Observation
+from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported
+from crosscheck.matrix.exchange import Exchange
+from crosscheck.matrix.plan import Planned
+
+__all__ = ["ExportedFiles"]
+
+FOLDER = "files"
+
+
+class ExportedFiles:
+    """The files of one run, written to `out/files`, and the float64 reference of every network of its plan."""
+
+    def __init__(self, out: Path, plan: Sequence[Planned], exchange: Exchange) -> None:
+        self.out, self.exchange = out, exchange
+        self.truths: dict[str, Truth] = {
+            planned.network.name: Truth.of(planned.network) for planned in plan if planned.network.file is None
+        }
+        self._files = {network.name: FileTruth(network) for network in exchange.files.values()}
+        self.truths |= self._files
+        self._keep()
+
+    def exported(self, planned: Planned, observations: Sequence[Observation], judgement: Judgement) -> Exported | None:
+        """The `exported` field of a cell; None for a cell that neither writes nor reads a file."""
+        if Asks(planned.mode.asks) is Asks.EXPORT:
+            network, unreadable = (
+                self.exchange.files.get(planned.cell.id),
+                self.exchange.unreadable.get(planned.cell.id),
+            )
+            if network is not None:
+                return exported(self._files[network.name], self._place(network.name))
+            return Exported(None, refusal=unreadable) if planned.mode.file or unreadable else None
+        if planned.network.file is None:
+            return None
+        name = planned.network.name
+        return exported(
+            self._files[name],
+            self._place(name),
+            Asks(planned.mode.asks),
+            next(iter(observations), None),
+            judgement.first_layer,
+            [_origin(exporter) for exporter in self.exchange.exporters[name]],
+        )
+
+    def words(self, planned: Planned) -> list[str]:
+        """The arguments of `crosscheck run` that measure a reader's cell, through the first export of its file.
+
+        Empty for cells of the first stage.
+        """
+        if planned.network.file is None:
+            return []
+        exporter, cell = self.exchange.exporters[planned.network.name][0], planned.cell
+        targets = dict.fromkeys((exporter.target.id, planned.target.id))
+        options = ["--mode", exporter.cell.mode, "--mode", cell.mode, "--network", exporter.cell.network]
+        return [*targets, *options, "--scenario", exporter.cell.scenario.value, "--scenario", cell.scenario.value]
+
+    def _place(self, name: str) -> str:
+        return f"{FOLDER}/{name}.onnx"
+
+    def _keep(self) -> None:
+        """Write the files, and delete those of an earlier run."""
+        folder = self.out / FOLDER
+        stale = set(folder.glob("*.onnx"))
+        for name, truth in self._files.items():
+            folder.mkdir(exist_ok=True)
+            assert truth.network.file is not None
+            path = self.out / self._place(name)
+            path.write_bytes(truth.network.file.content)
+            stale.discard(path)
+        for path in stale:
+            path.unlink()
+
+
+def _origin(exporter: Planned) -> Origin:
+    network = exporter.network
+    scales = {norm.scale for norm in network.batch_norms} if exporter.mode.unit_scale else set()
+    weights: Mapping[str, Array] = {
+        name: np.ones_like(value) if name in scales else value for name, value in network.weights.items()
+    }
+    return Origin(exporter.cell.id, network, weights, Intent(exporter.mode.intent) is Intent.TRAINING)

@@ -1,0 +1,168 @@
+"""Attributes the error of an imported file to the exporter, the importer or both.
+
+Errors are largest absolute differences, relative to the largest entry of the oracle's answer for the network that was
+exported; `inf` for answers of another shape.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from crosscheck import oracle
+from crosscheck.cells import Array, Asks, Observation, Status
+from crosscheck.judge.compare import relative_error
+from crosscheck.judge.evidence import FirstLayer
+from crosscheck.judge.file_reference import FileTruth
+from crosscheck.judge.thresholds import CLOSED_FORM
+from crosscheck.networks import Network
+from crosscheck.networks.exported_models import foreign_operators, opset_of
+
+__all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
+
+Fault = Literal["none", "exporter", "importer", "both", "unknown"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An export: the cell, the network's tensors as its mode counts them, and whether it is one for training."""
+
+    cell: str
+    network: Network
+    weights: Mapping[str, Array]
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Trip:
+    """One export and one reader.
+
+    cell: the export's. error: of the reader's answer, against the oracle of the network that was exported. file_error:
+    of the file's own oracle, against that; None where there is none. fault: which of the two errors, the file's or the
+    reader's own, is above the threshold; "none" where the answer is right. side, first_layer: where they part: the
+    first node that the reader has otherwise than the file, or else that the file has otherwise than the network.
+    """
+
+    cell: str
+    error: float | None
+    file_error: float | None
+    fault: Fault | None
+    side: Literal["exporter", "importer"] | None = None
+    first_layer: FirstLayer | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a line says of an exported file, in an export's cell (then without trips) and in its readers' cells.
+
+    network: what crosscheck calls the network in the file; None where it is none. file: its place in the output folder.
+    foreign: its operators that are not ONNX's. refusal: why crosscheck's own checks or its lowering refuse it.
+    importer_error: of the reader's answer against the file's own oracle.
+    """
+
+    network: str | None
+    file: str | None = None
+    opset: int | None = None
+    foreign: Sequence[str] = ()
+    refusal: str | None = None
+    importer_error: float | None = None
+    trips: Sequence[Trip] = ()
+
+
+def exported(
+    truth: FileTruth,
+    file: str,
+    asks: Asks = Asks.EXPORT,
+    observation: Observation | None = None,
+    layer: FirstLayer | None = None,
+    origins: Sequence[Origin] = (),
+) -> Exported:
+    """Build the `exported` field of a line; for a reader, with its first trial `observation` and one trip per origin.
+
+    layer: the first node that the reader has otherwise than the file, as far as it shows its nodes.
+    """
+    answer = None if observation is None else _answer(observation, asks)
+    importer_error = None
+    if answer is not None and truth.known(asks):
+        importer_error = _error(answer, truth.answer(asks, training=False))
+    return Exported(
+        network=truth.network.name,
+        file=file,
+        opset=opset_of(truth.network.model),
+        foreign=foreign_operators(truth.network.model),
+        refusal=truth.refusal,
+        importer_error=importer_error,
+        trips=[trip(truth, asks, origin, answer, importer_error, layer) for origin in origins],
+    )
+
+
+def trip(
+    truth: FileTruth,
+    asks: Asks,
+    origin: Origin,
+    answer: Array | None,
+    importer_error: float | None,
+    layer: FirstLayer | None,
+) -> Trip:
+    """One export and one reader; `answer` is None where the reader gave none."""
+    expected = truth.source.answer(asks, origin.training, origin.weights)
+    file_error = _error(truth.answer(asks, training=False), expected) if truth.known(asks) else None
+    if answer is None:
+        return Trip(origin.cell, None, file_error, None)
+    error = _error(answer, expected)
+    fault = _fault(error, file_error, importer_error)
+    if fault == "none":
+        return Trip(origin.cell, error, file_error, fault)
+    if layer is not None:
+        return Trip(origin.cell, error, file_error, fault, "importer", layer)
+    layer = _parted(truth, origin) if fault in ("exporter", "both") else None
+    return Trip(origin.cell, error, file_error, fault, None if layer is None else "exporter", layer)
+
+
+def _answer(observation: Observation, asks: Asks) -> Array | None:
+    key = "gradient/first" if asks is Asks.GRADIENT else "forward/first"
+    return observation.arrays.get(key) if observation.status in (Status.OK, Status.CRASHED) else None
+
+
+def _error(value: Array, expected: Array) -> float:
+    return relative_error(value, expected, np.zeros(1))
+
+
+def _fault(error: float, file_error: float | None, importer_error: float | None) -> Fault:
+    if error <= CLOSED_FORM.value:
+        return "none"
+    if file_error is None or importer_error is None:
+        return "unknown"
+    exporter, importer = file_error > CLOSED_FORM.value, importer_error > CLOSED_FORM.value
+    if exporter and importer:
+        return "both"
+    # Two errors just below the threshold can add up to one above it.
+    return "exporter" if exporter or (not importer and file_error >= importer_error) else "importer"
+
+
+def _parted(truth: FileTruth, origin: Origin) -> FirstLayer | None:
+    """The first node of the file whose value is not that of the network's node of the same operator and number.
+
+    Operators of which file and network have different numbers are passed over: nodes were merged or split there.
+    """
+    with np.errstate(all="ignore"):
+        values = oracle.layers(origin.network.graph, origin.weights, origin.network.x, origin.training)
+    sources = [(node["op"], values[node["outputs"][0]]) for node in origin.network.graph["nodes"]]
+    nodes = truth.network.graph["nodes"]
+    there, here = Counter(op for op, _ in sources), Counter(node["op"] for node in nodes)
+    seen: Counter[str] = Counter()
+    found = truth.layers(training=False)
+    for node in nodes:
+        op, name = node["op"], node["outputs"][0]
+        if there[op] != here[op] or name not in found:
+            continue
+        expected = [value for kind, value in sources if kind == op][seen[op]]
+        seen[op] += 1
+        error = _error(found[name], expected)
+        if error > CLOSED_FORM.value:
+            return FirstLayer(node=node["name"], op=op, tensor=name, error=error)
+    return None

@@ -1,0 +1,93 @@
+"""Extra evidence for `leak` and `state-moved`: the update law, observer effects, stale reads."""
+
+from __future__ import annotations
+
+from crosscheck.cells import Finding, Scenario
+from crosscheck.judge.case import STEPWISE, Case, tensors
+from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
+from crosscheck.judge.update import solve_update
+from crosscheck.repeatability import distance, same
+
+__all__ = ["change_evidence"]
+
+#: Averages other than the exponential one, in words.
+AVERAGES = {
+    "cumulative": "a cumulative average",
+    "debiased": "a debiased average",
+    "first-replaces": "an average whose first batch replaces what was there",
+    "debiased-mean": "a debiased average of the mean, so that the batch's replaces it, and a plain one of the variance",
+    "overcorrected": "a debiased average that did not begin with zeros",
+    "renormalized": "batch renormalization, which averages the standard deviation in place of the variance",
+    "renormalized-twice": "batch renormalization, whose own averages (0.99) are averaged once more",
+    "replaced": "the batch's statistics replace the old ones",
+}
+#: Variances of the batch, in words.
+VARIANCES = {
+    "unbiased-epsilon": "variance plus epsilon, times n / (n - 1)",
+    "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
+    "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
+    "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), as Keras 2 takes it from Theano",
+    "mixed": "a variance that is not the same one in every layer",
+}
+TOLD = 4  # tensors that a sentence names
+
+
+def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
+    """More evidence of `finding`, which is that something moved: `leak` or `state-moved`."""
+    return _law(case, finding) + _disturbed(case, finding) + _stale(case, finding)
+
+
+def _law(case: Case, finding: Finding) -> list[Evidence]:
+    """The update law, where there is one; that there is none is `corrupted`."""
+    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
+        return []
+    for row in (*case.of("timed"), *case.measured):
+        solved = solve_update(case, *case.around(row))
+        if solved is not None and solved.law is not None:
+            law = solved.law
+            times = "once" if law.count == 1 else f"{law.count} times"
+            variance = VARIANCES.get(law.variance, f"{law.variance} variance")
+            detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {variance}"
+            if law.average != "exponential":
+                detail = f"{AVERAGES[law.average]}: {detail}"
+            if law.convention == "other" and 1 - law.momentum <= LAW.value:
+                detail = "they were written with what they held already, up to rounding"
+            detail += f"; {solved.note}" if solved.note else ""
+            what = f"{row.reading}: misfit of the moving statistics against their update law"
+            return [Evidence(finding, what, law.residual, LAW.value, LAW.why, detail)]
+    return []
+
+
+def _disturbed(case: Case, finding: Finding) -> list[Evidence]:
+    """Reading on the way changes the outcome: the timed and the undisturbed reading leave other statistics behind."""
+    timed, undisturbed = next(iter(case.of("timed")), None), next(iter(case.of("undisturbed")), None)
+    if timed is None or undisturbed is None or case.predicting_moves:
+        return []
+    looked, left_alone = tensors(timed, "after"), tensors(undisturbed, "after")
+    names = sorted(case.statistics & looked.keys() & left_alone.keys())
+    apart = {name: distance(looked[name], left_alone[name]) for name in names}
+    other = [name for name in names if not same(looked[name], left_alone[name])]
+    if not other:
+        return []
+    what = "difference of what is left behind when tensors are read between forward and backward, and when they are not"
+    told = ", ".join(other[:TOLD]) + (" ..." if len(other) > TOLD else "")
+    why = f"looking must not matter; {REPEATABLE.why}"
+    return [Evidence(finding, what, max(apart[name] for name in other), NEVER.value, why, f"reading changes {told}")]
+
+
+def _stale(case: Case, finding: Finding) -> list[Evidence]:
+    """Tensors that, read right after the call, still had the value that they lost by it."""
+    for row in case.of("unsettled"):
+        before, after = case.around(row)
+        at_once = tensors(row, "at-once")
+        stale = [
+            name
+            for name in sorted(before.keys() & after.keys() & at_once.keys())
+            if distance(before[name], after[name]) > 0 and distance(before[name], at_once[name]) == 0
+        ]
+        if stale:
+            what = "unsettled: tensors that still have their old value when read at once, and change later"
+            why = "a reading that does not wait may come too early"
+            return [Evidence(finding, what, len(stale), NEVER.value, why, ", ".join(stale[:TOLD]))]
+    return []

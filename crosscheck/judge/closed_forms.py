@@ -1,0 +1,233 @@
+"""Compares what a call returned with both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
+from crosscheck.judge.case import CLOSED, Case
+from crosscheck.judge.compare import relative_error
+from crosscheck.judge.evidence import Errors, Evidence, across_readings
+from crosscheck.judge.predictions import numbers
+from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.repeatability import distance, same, size
+
+__all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
+
+
+@dataclass(frozen=True)
+class FormErrors:
+    """The errors of one array relative to the two closed forms."""
+
+    inference: float
+    training: float
+
+    def of(self, intent: Intent) -> float:
+        """The error relative to the form of that mode."""
+        return self.inference if intent is Intent.INFERENCE else self.training
+
+    @property
+    def matches(self) -> frozenset[Intent]:
+        """The modes whose closed form it is."""
+        return frozenset(intent for intent in Intent if self.of(intent) <= CLOSED_FORM.value)
+
+    @property
+    def line(self) -> Errors:
+        """As a line of cells.jsonl has it."""
+        return {"inference": self.inference, "training": self.training}
+
+
+def errors_of(case: Case, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
+    """How far an answer is from the inference-mode and from the training-mode closed form, at `weights` if given."""
+    inference, training = (case.truth.answer(asks, mode, weights) for mode in (False, True))
+    return FormErrors(relative_error(value, inference, training), relative_error(value, training, inference))
+
+
+def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
+    """What the call under test returned where nothing ran before it that could have changed it."""
+    if case.cell.scenario not in CLOSED:
+        return []
+    return [
+        (row, row.arrays[case.answer], errors_of(case, row.arrays[case.answer], case.asks))
+        for row in case.measured
+        if case.answer in row.arrays and row.reading not in ("after-other", "after-same")
+    ]
+
+
+def wrong_answer(case: Case) -> list[Evidence]:
+    """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form.
+
+    Where chance decides, the closed form of the other mode was not computed but hit: there only the mode's own counts.
+    """
+    finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
+    found: dict[str, Evidence] = {}
+    for row, value, errors in _answers(case):
+        right = Intent(case.mode.intent) in errors.matches if case.left_to_chance else bool(errors.matches)
+        if right or row.reading in found:
+            continue
+        nearest = Intent(case.mode.intent) if errors.matches else min(Intent, key=errors.of)
+        found[row.reading] = Evidence(
+            finding,
+            f"relative error of {case.answer} against {'the' if errors.matches else 'the nearer'} closed form, "
+            f"that of {nearest} mode",
+            errors.of(nearest),
+            CLOSED_FORM.value,
+            CLOSED_FORM.why,
+            f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
+            + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
+        )
+    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
+
+
+def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
+    """Whether the answer is a closed form after all, at statistics that the call itself had moved."""
+    for when in ("between", "asked", "after"):
+        if not any(key.startswith(f"state/{when}/") for key in row.arrays):
+            continue
+        weights = case.weights_at(row, when)
+        if weights is None:
+            continue
+        matches = errors_of(case, value, case.asks, weights).matches
+        if Intent.INFERENCE in matches:
+            return f"; it is the inference-mode form at the statistics read at state/{when}, which the call had moved"
+    return ""
+
+
+def _renormalized(case: Case, value: Array) -> str:
+    """Whether it is the training-mode gradient of another kind of layer."""
+    if case.asks is not Asks.GRADIENT or not case.network.batch_norms:
+        return ""
+    expected = case.truth.renormalized_gradient
+    if relative_error(value, expected, case.truth.gradient()) > CLOSED_FORM.value:
+        return ""
+    return "; it is the closed form of batch renormalization in training, whose corrections r and d are constants"
+
+
+def mode_ignored(case: Case) -> list[Evidence]:
+    """The answer is the closed form of the other mode, and not that of the mode asked for."""
+    if case.left_to_chance:
+        return []
+    found: dict[str, Evidence] = {}
+    intent = Intent(case.mode.intent)
+    for row, _, errors in _answers(case):
+        if not errors.matches or intent in errors.matches or row.reading in found:
+            continue
+        (other,) = errors.matches
+        found[row.reading] = Evidence(
+            Finding.MODE_IGNORED,
+            f"relative error of {case.answer} against the closed form of {intent} mode",
+            errors.of(intent),
+            CLOSED_FORM.value,
+            CLOSED_FORM.why,
+            f"it is that of {other} mode, with an error of {errors.of(other):.3g}",
+        )
+    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
+
+
+def order_dependent(case: Case) -> list[Evidence]:
+    """A correct call is wrong after another mode, or itself, ran in the same process.
+
+    Where trials of one reading disagree, chance alone can make the later call wrong.
+    """
+    if case.left_to_chance:
+        return []
+    if case.cell.scenario is Scenario.ORDER:
+        return _order(case)
+    if case.cell.scenario in (Scenario.GRADIENT, Scenario.PREDICT_ONLY):
+        return _again(case) + _inference_afterwards(case)
+    return []
+
+
+def _order(case: Case) -> list[Evidence]:
+    alone = _answers(case)
+    # Only a call that is right by itself, whenever it was tried, can be wrong because of what ran before it.
+    if not alone or any(not errors.matches or not same(value, alone[0][1]) for _, value, errors in alone):
+        return []
+    _, reference, right = alone[0]
+    found: dict[str, Evidence] = {}
+    for row in case.of("after-other"):
+        if (value := row.arrays.get(case.answer)) is None:
+            continue
+        apart, threshold = distance(value, reference), REPEATABLE.value * size(reference)
+        if apart > threshold:
+            what = f"after a training-mode gradient of another network: change of {case.answer}"
+            detail = f"{numbers(value)} instead of {numbers(reference)}"
+            found["other"] = Evidence(Finding.ORDER_DEPENDENT, what, apart, threshold, REPEATABLE.why, detail)
+    for row in case.of("after-same"):
+        value, weights = row.arrays.get(case.answer), case.weights_at(row, "before")
+        if value is None or weights is None or Intent.INFERENCE not in right.matches:
+            continue
+        errors = errors_of(case, value, case.asks, weights)
+        if Intent.INFERENCE not in errors.matches:
+            what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
+            found["same"] = _dependent(f"{what} inference-mode form at the statistics of that moment", errors)
+    return list(found.values())
+
+
+def _again(case: Case) -> list[Evidence]:
+    """The same call a second time, against the form that the first answer had, at the statistics of that moment."""
+    key = case.answer.replace("first", "second")
+    for row, _, first in _answers(case):
+        value, weights = row.arrays.get(key), case.weights_at(row, "after")
+        if value is None or weights is None or not first.matches:
+            continue
+        errors = errors_of(case, value, case.asks, weights)
+        if not first.matches & errors.matches:
+            form = min(first.matches)
+            what = f"{row.reading}: relative error of {key} against the {form} form, which {case.answer} matched"
+            return [_dependent(what, errors, form)]
+    return []
+
+
+def _inference_afterwards(case: Case) -> list[Evidence]:
+    """The inference-mode gradient after this mode, where it is known that it is right by itself.
+
+    Without the observations of that mode by itself nothing is said: it may be wrong whatever ran before.
+    """
+    if case.mode.inference in (None, case.mode.name) or not _right_alone(case, case.inference):
+        return []
+    for row in case.of(case.primary):
+        value, weights = row.arrays.get("gradient/inference"), case.weights_at(row, "before-inference")
+        if value is None or weights is None:
+            continue
+        errors = errors_of(case, value, Asks.GRADIENT, weights)
+        if Intent.INFERENCE not in errors.matches:
+            what = (
+                f"after this mode: relative error of the gradient by {case.mode.inference}, which is right by itself,"
+            )
+            return [_dependent(f"{what} against the inference-mode form at the statistics of that moment", errors)]
+    return []
+
+
+def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
+    values = [row.arrays["gradient/first"] for row in inference if "gradient/first" in row.arrays]
+    return bool(values) and all(Intent.INFERENCE in errors_of(case, value, Asks.GRADIENT).matches for value in values)
+
+
+def _dependent(what: str, errors: FormErrors, form: Intent = Intent.INFERENCE) -> Evidence:
+    detail = f"inference {errors.inference:.3g}, training {errors.training:.3g}"
+    return Evidence(Finding.ORDER_DEPENDENT, what, errors.of(form), CLOSED_FORM.value, CLOSED_FORM.why, detail)
+
+
+def gradient_error(case: Case) -> Errors | None:
+    """The errors of the primary reading's gradient, relative to the largest entry of either closed form."""
+    rows = _answers(case) if case.asks is Asks.GRADIENT else []
+    return next((errors.line for row, _, errors in rows if row.reading == case.primary), None)
+
+
+def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
+    """The errors of the gradients after the call under test, at the statistics of that moment."""
+    keys = {
+        "gradient_again": ("gradient/second", "after"),
+        "inference_gradient": ("gradient/inference", "before-inference"),
+    }
+    for row in case.of(case.primary):
+        found: dict[str, Errors | None] = {}
+        for name, (key, when) in keys.items():
+            value, weights = row.arrays.get(key), case.weights_at(row, when)
+            known = value is not None and weights is not None
+            found[name] = errors_of(case, value, Asks.GRADIENT, weights).line if known else None  # type: ignore[arg-type]
+        if any(found.values()):
+            return found
+    return None

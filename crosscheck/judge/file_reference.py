@@ -1,0 +1,156 @@
+"""Reference answers for an exported ONNX file: the oracle where the file can be lowered, else onnx's evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from crosscheck import oracle
+from crosscheck.cells import Array, Asks
+from crosscheck.errors import NetworkError
+from crosscheck.judge.reference import Truth
+from crosscheck.networks import Network
+from crosscheck.networks.exported_models import file_forms, file_gradient
+from crosscheck.networks.graph import Graph
+from crosscheck.networks.load import check_onnx
+from crosscheck.networks.lower import lower
+from crosscheck.oracle.operators import batch_mean_and_variance, normalize
+
+__all__ = ["BATCH_NORM_DEFAULTS", "FileTruth", "evaluate"]
+
+#: The specification's, for attributes that a file does not say.
+BATCH_NORM_DEFAULTS = {"epsilon": 1e-5, "momentum": 0.9, "spatial": 1, "training_mode": 0}
+
+
+class FileTruth(Truth):
+    """What a file says, on the probe input and the cotangent of the network that it was made of.
+
+    By the float64 oracle, at the file's own weights, whatever became of them. What cannot be lowered is evaluated in
+    float32 by onnx's evaluator, its batch normalizations by the oracle and its gradient by crosscheck's pass: then
+    both modes are what the file says. Where that fails, too, `known` is false and the network it was made of stands in.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        assert network.file is not None, "a file's truth is that of a file"
+        self.source = Truth.of(network.file.source)
+        self._own: dict[Asks, Array | None] = {}
+
+    @cached_property
+    def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
+        """The file as the oracle reads it, `spatial` left out of account; None where it cannot be lowered."""
+        try:
+            return self._lower(_without_spatial(self.network.model))
+        except NetworkError:
+            return None
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """Why crosscheck's own checks or its lowering refuse the file as it stands; None where they do not."""
+        try:
+            self._lower(self.network.model)
+        except NetworkError as problem:
+            return str(problem)
+        return None
+
+    def _lower(self, model: onnx.ModelProto) -> tuple[Graph, Mapping[str, Array]]:
+        check_onnx(model, self.network.name)
+        return lower(model, self.network.name, self.network.name)
+
+    def known(self, asks: Asks) -> bool:
+        """Whether the answer is the file's own."""
+        return self.lowered is not None or self._evaluated(asks) is not None
+
+    def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
+        """The closed form of what a mode asks for, at the file's weights."""
+        key = (asks, training, b"")
+        if key not in self._answers:
+            self._answers[key] = self._answer(asks, training)
+        return self._answers[key]
+
+    def _answer(self, asks: Asks, training: bool) -> Array:
+        network = self.network
+        if self.lowered is None:
+            value = self._evaluated(asks)
+            return self.source.answer(asks, training) if value is None else value
+        with np.errstate(all="ignore"):
+            if asks is Asks.GRADIENT:
+                return oracle.gradient(*self.lowered, network.x, network.cotangent, training)
+            return oracle.predict(*self.lowered, network.x, training)
+
+    def _evaluated(self, asks: Asks) -> Array | None:
+        if asks not in self._own:
+            self._own[asks] = self._evaluate(asks)
+        return self._own[asks]
+
+    def _evaluate(self, asks: Asks) -> Array | None:
+        x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
+        try:
+            if asks is Asks.GRADIENT:
+                feeds = {x: self.network.x, f"{y}.cotangent": self.network.cotangent}
+                return evaluate(file_gradient(self.network), feeds)[1]
+            return evaluate(self.network.model, {x: self.network.x})[0]
+        except Exception:  # whatever an evaluator raises, of a file that anything may stand in
+            return None
+
+    def layers(self, training: bool) -> Mapping[str, Array]:
+        """What every node puts out, float32, by the file's own names, in the order of execution; empty if unknown."""
+        if training not in self._layers:
+            graph = self.network.graph
+            *inner, last = [node["outputs"][0] for node in graph["nodes"]]
+            try:
+                outputs = evaluate(
+                    file_forms(self.network)["file-exposed"], {graph["inputs"][0]["name"]: self.network.x}
+                )
+            except Exception:  # as above
+                self._layers[training] = {}
+            else:
+                shown = outputs[len(outputs) - len(inner) :]
+                self._layers[training] = dict(zip((*inner, last), (*shown, outputs[0]), strict=True))
+        return self._layers[training]
+
+
+def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+    """All outputs by onnx's evaluator, batch normalizations by the oracle. Raises whatever the evaluator raises."""
+    evaluator = ReferenceEvaluator(model, new_ops=[BatchNormalization])
+    with np.errstate(all="ignore"):
+        outputs: Any = evaluator.run(None, dict(feeds))
+    return [np.asarray(value) for value in outputs]
+
+
+def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which layers with statistics for channels do not say that they have them for entries."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    axes = {tensor.name: len(tensor.dims) for tensor in copy.graph.initializer}
+    for node in copy.graph.node:
+        if node.op_type == "BatchNormalization" and all(axes.get(name) == 1 for name in node.input[1:]):
+            for item in [item for item in node.attribute if item.name == "spatial"]:
+                node.attribute.remove(item)
+    return copy
+
+
+class BatchNormalization(OpRun):
+    """The operator by the oracle; onnx's evaluator has it in training mode from opset 9 to 13.
+
+    `spatial` is left out of account, which is held against the file on its own: readers that heed it refuse the file.
+    """
+
+    op_domain = ""
+
+    def _run(self, x: Array, *parameters: Array, **attributes: Any) -> tuple[Array, ...]:
+        given = BATCH_NORM_DEFAULTS | attributes
+        if not given["training_mode"]:
+            return (np.asarray(normalize(given, x, *parameters), x.dtype),)
+        batch = batch_mean_and_variance(x)
+        scale, bias = parameters[:2]
+        y = normalize(given, x, scale, bias, *batch)
+        kept, taken = given["momentum"], 1 - given["momentum"]
+        updated = [kept * old + taken * new for old, new in zip(parameters[2:], batch, strict=True)]
+        return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])

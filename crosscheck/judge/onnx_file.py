@@ -1,0 +1,146 @@
+"""Finds `export-changed` in an exported ONNX file by the checker, the attributes, the tensors and the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import helper, numpy_helper
+
+from crosscheck.cells import Array, Asks, Finding, Intent
+from crosscheck.judge.case import Case
+from crosscheck.judge.compare import relative_error
+from crosscheck.judge.evidence import Evidence
+from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
+from crosscheck.judge.predictions import numbers
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
+from crosscheck.networks import BatchNorm
+from crosscheck.networks.exported_models import foreign_operators
+from crosscheck.repeatability import distance
+
+__all__ = ["file_changed"]
+
+PREFIX = "file/"
+VALID = "an exported file is ONNX as its specification has it"
+
+
+def file_changed(case: Case) -> list[Evidence]:
+    """What an exported ONNX file says otherwise than the network that was exported."""
+    files = {
+        key: value for row in case.measured for key, value in row.arrays.items() if key.startswith(PREFIX)
+    }  # trials write the same file; where they do not, `unrepeatable` says so
+    if case.asks is not Asks.EXPORT:
+        return []
+    return [item for key, value in files.items() for item in _file(case, key.removeprefix(PREFIX), value.tobytes())]
+
+
+def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
+    try:
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model, full_check=True)
+    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+        yield _event(f"{name}: onnx's checker refuses it", str(problem).strip().splitlines()[0])
+        if isinstance(problem, DecodeError):
+            return
+    nodes = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+    norms = case.network.batch_norms
+    if len(nodes) == len(norms):
+        tensors = _constants(model)
+        for node, norm in zip(nodes, norms, strict=True):
+            yield from _layer(case, name, node, norm, tensors)
+    elif len(nodes) > len(norms):
+        yield _event(f"{name}: {len(nodes)} BatchNormalization nodes", f"the network has {len(norms)}")
+    # Fewer nodes are no fault by themselves: exporters fold them into convolutions, which only the numbers can judge.
+    if not foreign_operators(model):  # what those do, ONNX does not say
+        yield from _prediction(case, name, model)
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, Array]:
+    """Tensor name -> its initialiser, or what stands for one.
+
+    Some exporters write weights as Constant nodes, some let equal initialisers share one through Identity nodes.
+    """
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Identity" and node.input[0] in tensors:
+            tensors[node.output[0]] = tensors[node.input[0]]
+        if node.op_type == "Constant":
+            for item in node.attribute:
+                if item.name == "value":
+                    tensors[node.output[0]] = numpy_helper.to_array(item.t)
+    return tensors
+
+
+def _layer(
+    case: Case, name: str, node: onnx.NodeProto, norm: BatchNorm, tensors: Mapping[str, Array]
+) -> Iterator[Evidence]:
+    """One node against the layer that it was: attribute by attribute, and its four tensors."""
+    given = BATCH_NORM_DEFAULTS | {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    where = f"of {norm.node} in {name}"
+    # Statistics that the file computes may be the batch's: the training form in other words, which the numbers judge.
+    computed = _training(case) and not {*node.input[3:5]} & tensors.keys()
+    for attribute in ("epsilon",) if computed else ("epsilon", "momentum"):
+        expected, found = np.float32(getattr(norm, attribute)), np.float32(given[attribute])
+        if found != expected:
+            said = "" if any(item.name == attribute for item in node.attribute) else ", the default of what is not said"
+            yield _evidence(
+                f"{attribute} {where}: difference",
+                abs(float(found - expected)),
+                f"{found:.6g}{said}, not {expected:.6g}",
+            )
+    if not computed and bool(given["training_mode"]) != _training(case):
+        yield _event(f"training_mode {where}", f"it is {given['training_mode']}")
+    if not given["spatial"]:
+        yield _event(
+            f"spatial {where}",
+            "it is 0: by the specification of opset 7 and 8 each entry of a row then has statistics of its own, "
+            "where the layer had one for each channel",
+        )
+    weights = case.weights
+    for tensor, source in zip(node.input[1:], (norm.scale, norm.bias, norm.mean, norm.variance), strict=True):
+        if computed and source in (norm.mean, norm.variance):
+            continue
+        if tensor not in tensors:
+            yield _event(f"{source} {where}", "it is no initialiser")
+        elif (apart := distance(tensors[tensor], weights[source])) > 0:
+            yield _evidence(
+                f"{source} {where}: largest difference",
+                apart,
+                f"{numbers(tensors[tensor])}, not {numbers(weights[source])}",
+            )
+
+
+def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evidence]:
+    """What the file predicts, its batch normalizations by the oracle, the other operators by onnx's own evaluator."""
+    expected = case.truth.prediction(_training(case), case.weights)
+    initialisers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [item.name for item in model.graph.input if item.name not in initialisers]
+    try:
+        y = evaluate(model, dict.fromkeys(inputs, case.network.x))[0]
+    except Exception as problem:  # whatever an evaluator raises, of a file that anything may stand in
+        yield _event(f"{name}: cannot be evaluated", f"{type(problem).__name__}: {problem}")
+        return
+    error = relative_error(y, expected, np.zeros(1))
+    if error > CLOSED_FORM.value:
+        yield Evidence(
+            Finding.EXPORT_CHANGED,
+            f"relative error of what {name} predicts against the oracle",
+            error,
+            CLOSED_FORM.value,
+            CLOSED_FORM.why,
+            f"{numbers(y)} instead of {numbers(expected)}",
+        )
+
+
+def _training(case: Case) -> bool:
+    return Intent(case.mode.intent) is Intent.TRAINING
+
+
+def _event(what: str, detail: str) -> Evidence:
+    return Evidence(Finding.EXPORT_CHANGED, what, None, None, VALID, detail)
+
+
+def _evidence(what: str, value: float, detail: str) -> Evidence:
+    return Evidence(Finding.EXPORT_CHANGED, what, value, EXACT.value, "an exporter copies numbers", detail)

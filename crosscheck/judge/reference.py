@@ -1,0 +1,117 @@
+"""Reference answers for one network, float64, computed on first use: closed forms and batch statistics."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from crosscheck import oracle
+from crosscheck.cells import Array, Asks
+from crosscheck.networks import BatchNorm, Network
+from crosscheck.oracle import Law, Statistics
+from crosscheck.oracle.evaluation import BatchStatistics
+from crosscheck.oracle.operators import batch_mean_and_variance
+
+__all__ = ["Truth"]
+
+
+class Truth:
+    """What a network's predictions, gradients and batch statistics are, on its probe input and cotangent."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
+        self._layers: dict[bool, Mapping[str, Array]] = {}
+        self._laws: dict[tuple[str, int | None, bytes], Law | None] = {}
+
+    @classmethod
+    def of(cls, network: Network) -> Truth:
+        """The truth about `network`. Costs nothing until it is asked."""
+        return cls(network)
+
+    def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
+        """The output for the probe input, float64 (rows, ...); with `weights`, at those, not the network's own."""
+        return self.answer(Asks.PREDICTION, training, weights)
+
+    def gradient(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
+        """The input gradient, d sum(output * cotangent) / d x, float64 and shaped like x; with `weights`, at those."""
+        return self.answer(Asks.GRADIENT, training, weights)
+
+    @cached_property
+    def renormalized_gradient(self) -> Array:
+        """The input gradient in training with batch renormalization: neither of the other two."""
+        network = self.network
+        return oracle.renormalized_gradient(network.graph, network.weights, network.x, network.cotangent)
+
+    def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
+        """The closed form of what a mode asks for. Weights that are not finite give an answer that is not either."""
+        at = self.network.weights if weights is None else weights
+        key = (asks, training, b"" if weights is None else _fingerprint(weights))
+        if key not in self._answers:
+            graph, x = self.network.graph, self.network.x
+            with np.errstate(all="ignore"):
+                if asks is Asks.GRADIENT:
+                    value = oracle.gradient(graph, at, x, self.network.cotangent, training)
+                else:
+                    value = oracle.predict(graph, at, x, training)
+            self._answers[key] = value
+        return self._answers[key]
+
+    def layers(self, training: bool) -> Mapping[str, Array]:
+        """What every node puts out for the probe input, float64, in the order of execution."""
+        if training not in self._layers:
+            with np.errstate(all="ignore"):
+                self._layers[training] = oracle.layers(
+                    self.network.graph, self.network.weights, self.network.x, training
+                )
+        return self._layers[training]
+
+    def law(
+        self, norm: BatchNorm, before: Statistics, after: Statistics, batch: BatchStatistics, counted: int | None = None
+    ) -> Law | None:
+        """The law by which one layer's statistics moved, with the batch that it saw; None where none explains it.
+
+        counted: how many updates the layer says that it had seen before, if it does.
+
+        Kept, since modes and releases that update alike ask for the same law again and again.
+        """
+        numbers = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
+        key = (norm.node, counted, b"".join(values.tobytes() for values in numbers))
+        if key not in self._laws:
+            self._laws[key] = oracle.solve(before, after, batch, norm.momentum, counted=counted, epsilon=norm.epsilon)
+        return self._laws[key]
+
+    @cached_property
+    def batch_statistics(self) -> Mapping[str, BatchStatistics]:
+        """What every batch normalization sees when the probe input goes through in training mode, by node name."""
+        return oracle.batch_statistics(self.network.graph, self.network.weights, self.network.x)
+
+    @cached_property
+    def inference_batch_statistics(self) -> Mapping[str, BatchStatistics]:
+        """The same when every batch normalization before it normalizes by its moving statistics."""
+        return self.batch_statistics_by(self.network.weights)
+
+    def batch_statistics_by(self, weights: Mapping[str, Array]) -> Mapping[str, BatchStatistics]:
+        """The same by the moving statistics among `weights`; where those have no root, what follows is not finite."""
+        graph, found = self.network.graph, {}
+        for index, node in enumerate(graph["nodes"]):
+            if node["op"] != "BatchNormalization":
+                continue
+            source = node["inputs"][0]
+            cut = {**graph, "nodes": graph["nodes"][:index], "outputs": [{"name": source, "shape": []}]}
+            with np.errstate(all="ignore"):
+                data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
+                mean, variance = batch_mean_and_variance(data)
+            found[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
+        return found
+
+
+def _fingerprint(weights: Mapping[str, Array]) -> bytes:
+    sums = hashlib.sha256()
+    for name in sorted(weights):
+        sums.update(name.encode())
+        sums.update(np.ascontiguousarray(weights[name]).tobytes())
+    return sums.digest()

@@ -1,0 +1,121 @@
+"""A table of the tensors of an ONNX model while it is lowered: constants, shapes, and names in the plain graph."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import onnx
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.graph import Array
+
+__all__ = ["Shape", "TensorTable"]
+
+Shape = list[int | str]
+
+
+class TensorTable:
+    """Looks tensors up by the model's own names and gives them the graph's.
+
+    source: the model's name in messages.
+    constants: initialisers and, once the pass reaches them, the values of Constant nodes.
+    aliases: outputs of removed nodes -> their inputs.
+    weights: the graph's name -> array, of every parameter that a node took.
+    """
+
+    def __init__(self, model: onnx.ModelProto, source: str) -> None:
+        self.source = source
+        self.opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+        self.constants = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+        self.aliases: dict[str, str] = {}
+        self.weights: dict[str, Array] = {}
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self.input = self._only_input(model)
+        self._shapes = self._infer_shapes(model)
+
+    def resolve(self, tensor: str) -> str:
+        """The tensor that the alias `tensor` stands for."""
+        while tensor in self.aliases:
+            tensor = self.aliases[tensor]
+        return tensor
+
+    def shape(self, tensor: str) -> Shape:
+        """The shape of a computed tensor, "N" first."""
+        return self._shapes[self.resolve(tensor)]
+
+    def name(self, text: str, fallback: str) -> str:
+        """`text` in letters, digits, "_" and ".", and unique."""
+        base = re.sub(r"[^A-Za-z0-9_.]", "_", text).strip("_") or fallback
+        base = base if base[0].isalpha() else f"t{base}"
+        name, number = base, 2
+        while name in self._taken:
+            name, number = f"{base}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def data(self, where: str, tensor: str) -> str:
+        """The graph's name of a computed tensor. Raises NetworkError for a constant; `where` names the node."""
+        tensor = self.resolve(tensor)
+        if tensor in self.constants:
+            raise NetworkError(f"{where} computes with constants only; fold them before the export.")
+        if tensor not in self._names:
+            self._names[tensor] = self.name(tensor, "tensor")
+        return self._names[tensor]
+
+    def constant(self, where: str, tensor: str) -> Array:
+        """The numbers of a parameter. Raises NetworkError if they are computed or not float32."""
+        tensor = self.resolve(tensor)
+        if tensor not in self.constants:
+            raise NetworkError(f"{where} takes {tensor!r} as a parameter, which is computed; make it an initialiser.")
+        value = self.constants[tensor]
+        if value.dtype != np.float32:
+            raise NetworkError(f"{where} has the parameter {tensor!r} in {value.dtype}; export the model in float32.")
+        return value
+
+    def parameter(self, tensor: str, value: Array) -> str:
+        """Store a parameter under its own name, and return that; the same numbers of one tensor are stored once."""
+        tensor = self.resolve(tensor)
+        stored_name = self._names.get(tensor)
+        if stored_name is not None and np.array_equal(self.weights[stored_name], value):
+            return stored_name
+        name = self.name(tensor, "weight")
+        self._names.setdefault(tensor, name)
+        self.weights[name] = np.array(value, np.float32, order="C")
+        return name
+
+    def _only_input(self, model: onnx.ModelProto) -> str:
+        inputs = [item for item in model.graph.input if item.name not in self.constants]
+        if len(inputs) != 1:
+            names = ", ".join(item.name for item in inputs) or "none"
+            raise NetworkError(f"{self.source}: needs exactly one input besides its weights, has {names}.")
+        data = inputs[0].type.tensor_type
+        if data.elem_type != onnx.TensorProto.FLOAT:
+            raise NetworkError(f"{self.source}: input {inputs[0].name!r} is not float32; export the model in float32.")
+        sizes = data.shape.dim
+        if len(sizes) < 2 or any(size.dim_value < 1 for size in sizes[1:]):
+            raise NetworkError(
+                f"{self.source}: input {inputs[0].name!r} needs a batch axis and a fixed size for every other axis; "
+                "export the model with only its first axis dynamic."
+            )
+        return str(inputs[0].name)
+
+    def _infer_shapes(self, model: onnx.ModelProto) -> dict[str, Shape]:
+        """Every tensor's shape with a free batch axis, whatever the file says about the number of rows."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        batch = next(item for item in copy.graph.input if item.name == self.input)
+        batch.type.tensor_type.shape.dim[0].dim_param = "N"
+        for output in copy.graph.output:
+            output.type.tensor_type.ClearField("shape")
+        del copy.graph.value_info[:]
+        try:
+            copy = onnx.shape_inference.infer_shapes(copy, strict_mode=True)
+        except onnx.shape_inference.InferenceError as problem:
+            raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
+        shapes: dict[str, Shape] = {}
+        for item in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output):
+            if item.name not in self.constants:
+                shapes[item.name] = ["N", *(size.dim_value for size in item.type.tensor_type.shape.dim[1:])]
+        return shapes

@@ -1,0 +1,97 @@
+"""Evaluates a plain graph in float64: predictions, input gradients and batch statistics, in either mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from autograd import make_vjp  # type: ignore[import-untyped]
+
+from crosscheck.networks.graph import Array, Graph
+from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, by_batch, renormalize
+
+__all__ = [
+    "BatchStatistics",
+    "batch_statistics",
+    "evaluate",
+    "gradient",
+    "layers",
+    "predict",
+    "renormalized_gradient",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchStatistics:
+    """Batch statistics of one batch normalization: float64 (channels,) each, and the elements per channel."""
+
+    mean: Array
+    variance: Array  # biased: the sum of squares divided by `count`
+    count: int
+
+
+def predict(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> Array:
+    """The output for x, float64 (rows, ...); with `training`, batch normalization uses the batch's own statistics."""
+    return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
+
+
+def gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array, training: bool = False) -> Array:
+    """The gradient d sum(output · cotangent) / d x, float64; with `training`, through the batch's own statistics."""
+    numbers = _float64(weights)
+    pull_back, _ = make_vjp(lambda traced: evaluate(graph, numbers, traced, training)[0])(np.asarray(x, np.float64))
+    result: Array = pull_back(np.asarray(cotangent, np.float64))
+    return result
+
+
+def renormalized_gradient(graph: Graph, weights: Mapping[str, Array], x: Array, cotangent: Array) -> Array:
+    """The training-mode gradient of batch renormalization whose averages equal the moving statistics."""
+    numbers, output = _float64(weights), graph["outputs"][0]["name"]
+    pull_back, _ = make_vjp(
+        lambda traced: _values(graph, numbers, traced, training=True, batch_norm=renormalize)[0][output]
+    )(np.asarray(x, np.float64))
+    result: Array = pull_back(np.asarray(cotangent, np.float64))
+    return result
+
+
+def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> dict[str, BatchStatistics]:
+    """The batch statistics of every batch normalization for x in training mode, by node name."""
+    return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training=True)[1]
+
+
+def layers(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> dict[str, Array]:
+    """The output of every node for x, float64, by tensor name, in execution order."""
+    values = _values(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
+    return {node["outputs"][0]: values[node["outputs"][0]] for node in graph["nodes"]}
+
+
+def evaluate(
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool
+) -> tuple[Array, dict[str, BatchStatistics]]:
+    """The output, and with `training` the batch statistics by node name; differentiable by autograd in x and weights.
+
+    Arrays have to be float64 already. Raises KeyError for an operator that `crosscheck.networks.graph` does not list.
+    """
+    values, statistics = _values(graph, weights, x, training)
+    return values[graph["outputs"][0]["name"]], statistics
+
+
+def _values(
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool, batch_norm: Callable[..., Array] = by_batch
+) -> tuple[dict[str, Array], dict[str, BatchStatistics]]:
+    values = {**weights, graph["inputs"][0]["name"]: x}
+    statistics: dict[str, BatchStatistics] = {}
+    for node in graph["nodes"]:
+        inputs = [values[name] for name in node["inputs"]]
+        if training and node["op"] == "BatchNormalization":
+            data = inputs[0]
+            statistics[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
+            y = batch_norm(node["attributes"], *inputs)
+        else:
+            y = OPERATORS[node["op"]](node["attributes"], *inputs)
+        values[node["outputs"][0]] = y
+    return values, statistics
+
+
+def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.asarray(value, np.float64) for name, value in weights.items()}

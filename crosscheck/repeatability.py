@@ -1,0 +1,149 @@
+"""The one rule by which two arrays, and two trials, count as equal: the matrix repeats by it, the judge compares by it.
+
+`NOT_WAITING` readings read or predict right after the call. All others wait for the call before they read anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from crosscheck.cells import Array, Observation
+
+__all__ = [
+    "ABSOLUTE",
+    "NOT_WAITING",
+    "RELATIVE",
+    "agree",
+    "differing",
+    "distance",
+    "outcomes",
+    "predicting_moves",
+    "same",
+    "size",
+    "unlike_waiting",
+    "waiting_disagree",
+]
+
+#: Relative to the largest entry of the two arrays: two runs of one float32 program on one machine differ by rounding
+#: at most, a leak by more.
+RELATIVE = 1e-4
+#: Below this, numbers are equal whatever their scale: statistics that begin at zero have none.
+ABSOLUTE = 1e-6
+
+#: The readings that do not wait for the call under test. They have everything but their first read in common with the
+#: readings that wait.
+NOT_WAITING = ("unsettled", "immediate")
+
+#: The key that shows that a second mode, the inference-mode gradient, ran in the trial.
+SECOND_MODE = "gradient/inference"
+#: Recorded after a second mode ran; excluded, since its variation is that mode's.
+AFTERWARDS = (SECOND_MODE, "input/inference", "prediction/last", "state/last/")
+#: The public view of tensors that `state/last/` records already.
+REPEATED = "parameters/last/"
+
+
+def distance(one: Array, other: Array) -> float:
+    """The largest absolute difference of two arrays, float64.
+
+    NaN is at no distance from NaN, nor an infinity from itself; from everything else they are infinitely far, and so
+    are arrays of another shape.
+    """
+    if one.shape != other.shape:
+        return math.inf
+    # Most arrays that are compared are the same to the last bit, and there are many of them.
+    if one is other or (one.dtype == other.dtype and one.tobytes() == other.tobytes()):
+        return 0.0
+    here, there = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    alike = (here == there) | (np.isnan(here) & np.isnan(there))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(alike, 0.0, np.abs(here - there))
+    return float(np.max(np.where(np.isnan(apart), math.inf, apart), initial=0.0))
+
+
+def size(values: Array) -> float:
+    """The largest absolute value among the finite entries; 0 where there is none."""
+    numbers = np.asarray(values, np.float64)
+    return float(np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers)))
+
+
+def same(one: Array, other: Array) -> bool:
+    """Whether two trials measured the same array, up to rounding (`RELATIVE`, `ABSOLUTE`). Symmetric."""
+    apart = distance(one, other)
+    return apart <= ABSOLUTE or apart <= ABSOLUTE + RELATIVE * max(size(one), size(other))
+
+
+def differing(one: Observation, other: Observation) -> list[str]:
+    """The keys whose arrays differ or that only one of two trials of a reading recorded, in the order of the steps."""
+    excluded = (REPEATED, *AFTERWARDS) if SECOND_MODE in one.arrays or SECOND_MODE in other.arrays else (REPEATED,)
+    return [
+        key
+        for key in dict.fromkeys((*one.arrays, *other.arrays))
+        if not key.startswith(excluded)
+        and not (key in one.arrays and key in other.arrays and same(one.arrays[key], other.arrays[key]))
+    ]
+
+
+def agree(one: Observation, other: Observation) -> bool:
+    """Whether two trials of one reading ended with the same status and recorded the same arrays."""
+    return one.status == other.status and not differing(one, other)
+
+
+def outcomes(rows: Sequence[Observation]) -> list[list[Observation]]:
+    """Trials of one reading, grouped by agreement with the first of each group; the largest group first."""
+    groups: list[list[Observation]] = []
+    for row in rows:
+        group = next((group for group in groups if agree(group[0], row)), None)
+        if group is None:
+            groups.append([row])
+        else:
+            group.append(row)
+    return sorted(groups, key=len, reverse=True)
+
+
+def waiting_disagree(rows: Sequence[Observation]) -> bool:
+    """Whether trials of one reading that waits disagree among themselves."""
+    readings = dict.fromkeys(row.reading for row in rows if row.reading not in NOT_WAITING)
+    return any(len(outcomes([row for row in rows if row.reading == reading])) > 1 for reading in readings)
+
+
+def predicting_moves(timed: Observation) -> bool:
+    """Whether the documented prediction, which a timed trial takes first, moved a persistent tensor by itself."""
+    before, after = _tensors(timed, "built"), _tensors(timed, "predicted")
+    return any(distance(before[name], after[name]) > 0 for name in before.keys() & after.keys())
+
+
+def unlike_waiting(
+    row: Observation, undisturbed: Observation | None, timed: Observation | None
+) -> list[tuple[str, Array, Array]]:
+    """What a trial that did not wait has otherwise than one that did: (key, its array, the waiting trial's).
+
+    Waiting must change neither the next prediction, nor the answer, nor the state once everything is settled. The
+    undisturbed trial predicts once more before the call than the others: where predicting moves tensors, the timed one
+    is compared, whose state before the next prediction is recorded as `asked`.
+    """
+    moves = timed is not None and predicting_moves(timed)
+    reference = timed if moves else undisturbed
+    if reference is None:
+        return []
+    settled = "asked" if moves and row.reading == "unsettled" else "after"
+    expected = _settled(reference, settled)
+    return [
+        (key, value, expected[key])
+        for key, value in _settled(row, "after").items()
+        if key in expected and not same(value, expected[key])
+    ]
+
+
+def _settled(row: Observation, when: str) -> dict[str, Array]:
+    keys = [key for key in ("prediction/after", "gradient/first", "forward/first") if key in row.arrays]
+    return {key: row.arrays[key] for key in keys} | {
+        f"state/after/{name}": value for name, value in _tensors(row, when).items()
+    }
+
+
+def _tensors(row: Observation, when: str) -> Mapping[str, Array]:
+    prefix = f"state/{when}/"
+    return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}

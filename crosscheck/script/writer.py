@@ -1,0 +1,350 @@
+"""One judged cell as one Python file: a template, filled with the texts that were executed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from crosscheck import __version__, oracle, standalone
+from crosscheck.cells import Asks, Scenario
+from crosscheck.errors import CrosscheckError
+from crosscheck.networks import Network, load, names, readout
+from crosscheck.networks.dialects import DIALECTS, build_dialect
+from crosscheck.networks.forms import FORMS, build_model
+from crosscheck.networks.graph import Array
+from crosscheck.networks.prepare import noise
+from crosscheck.report.records import JudgedCell
+from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
+from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.program import Subject, compose, fingerprint
+from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
+from crosscheck.script import metadata
+from crosscheck.script.languages import Beside, JavaScript, Language
+from crosscheck.script.packed import WIDTH, tiny
+from crosscheck.script.statements import Statements
+
+__all__ = ["NoScript", "composed", "example", "pieces", "program"]
+
+#: A cell with another status measured nothing that a script could show.
+SHOWN = ("ok", "crashed", "refused")
+
+
+#: One blank line is enough.
+BLANK = re.compile(r"\n{3,}")
+
+
+class NoScript(CrosscheckError):
+    """There is no script of a cell; the message says why."""
+
+
+def pieces(cell: JudgedCell) -> tuple[str, ...] | None:
+    """The pieces of text that make up a cell's script, for the report; None where there is none.
+
+    Pieces that several cells have in common are equal strings.
+    """
+    try:
+        return composed(cell)
+    except (NoScript, standalone.NoScript):
+        return None
+
+
+def composed(
+    cell: JudgedCell, network: Network | None = None, runtimes: Mapping[str, Runtime] | None = None
+) -> tuple[str, ...]:
+    """The pieces of text that make up a cell's script.
+
+    network: what stands in for the cell's, which otherwise has to be one that ships. runtimes: what stands in for the
+    catalog. Raises NoScript, which says why there is none.
+    """
+    if cell["status"] not in SHOWN:
+        raise NoScript(f"{cell['id']} is {cell['status']}: nothing was measured that a script could show.")
+    runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
+    if runtime.write is None:
+        from crosscheck.standalone import script
+
+        return script.composed(cell, network, runtimes)
+    modes = {mode.name: mode for mode in runtime.modes}
+    if cell["mode"] not in modes:
+        raise NoScript(f"this crosscheck's {runtime.name} has no mode '{cell['mode']}'.")
+    mode = modes[cell["mode"]]
+    if mode.file and mode.asks != "export":
+        raise NoScript(
+            f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
+        )
+    if runtime.registry == "npm" and cell["scenario"] in ("sibling", "ascent", "order"):
+        raise NoScript(f"{cell['scenario']} needs two networks, whose constants one module of JavaScript cannot hold.")
+    roles = {"tested": mode, **({"training": modes[mode.training]} if mode.training else {})}
+    return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
+
+
+def _target(cell: JudgedCell, known: Mapping[str, Runtime]) -> tuple[Runtime, Release, Variant]:
+    """What the cell was measured with, as the catalog has it."""
+    runtime = known.get(cell["runtime"])
+    if runtime is None:
+        raise NoScript(f"this crosscheck has no runtime '{cell['runtime']}'.")
+    for release in runtime.releases:
+        for variant in release.variants:
+            if (release.version, variant.name) == (cell["release"], cell["variant"]):
+                return runtime, release, variant
+    raise NoScript(f"this crosscheck has no {runtime.name} {cell['release']} in the variant {cell['variant']}.")
+
+
+@functools.cache
+def _shipped(name: str) -> Network:
+    return load(name)
+
+
+def _network(name: str) -> Network:
+    if name not in names():
+        raise NoScript(
+            f"'{name}' is no network that ships, and a run keeps no copy of others. "
+            "`crosscheck script CELL --network FILE.onnx` takes the file that it was."
+        )
+    return _shipped(name)
+
+
+def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> str | None:
+    """The complete program of a cell's mode, for a recipe. None where this crosscheck has none."""
+    try:
+        runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
+    except NoScript:
+        return None
+    mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
+    return None if mode is None or runtime.write is None else program(runtime, release, variant, mode)
+
+
+def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) -> str:
+    """A mode on the network `seed`: imports, the network, the call, and a line that prints what it returns.
+
+    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
+    """
+    network = _shipped("seed")
+    steps = _EXPORTING if mode.asks == "export" else EXAMPLE
+    subject = Subject(network.graph, network.weights, len(network.x))
+    composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
+    source = composed["sources"]["network/tested"]
+    named = {"tested": {"name": mode.name, "asks": mode.asks}}
+    inputs = {"x": network.x, "cotangent": network.cotangent}
+    language = Language(inputs) if runtime.registry == "pypi" else JavaScript(inputs)
+    lines = Statements(language, composed, named, {}, ()).of(steps)
+    weights = dict(network.weights) if _names(source["text"], "weights") else {}
+    data = language.literals(weights)
+    made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
+    if runtime.registry == "npm":
+        return f"{made}{source['imports']}let net, x, cotangent, y, dx;\n{data}{BLANK.sub(chr(10) * 2, lines)}"
+    imports = _imports([source["imports"]], lines, [])
+    return f"{made}{_preparation(release, variant)}{imports}\n{data}{BLANK.sub(chr(10) * 2, lines)}".strip("\n") + "\n"
+
+
+#: The steps of an export's program.
+_EXPORTING: tuple[Step, ...] = (EXAMPLE[0], *SCRIPT[Scenario.EXPORT][3:4], SCRIPT[Scenario.EXPORT][-1])
+
+
+class _Script:
+    """The script of one cell. `roles`: the mode under test, and for `order` the one before it."""
+
+    def __init__(
+        self,
+        cell: JudgedCell,
+        roles: Mapping[str, Mode],
+        runtime: Runtime,
+        release: Release,
+        variant: Variant,
+        network: Network,
+    ) -> None:
+        self.cell, self.roles = cell, roles
+        self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
+        self.mode = roles["tested"]
+        self.scenario = Scenario(cell["scenario"])
+        self.steps = SCRIPT[self.scenario]
+        subjects = {"network": Subject(network.graph, network.weights, len(network.x))}
+        self.second = None
+        if self.scenario is Scenario.ASCENT and network.target is not None:
+            self.second = readout(network, network.target)
+            subjects["readout"] = Subject(self.second.graph, self.second.weights, len(network.x))
+        self.program = compose(runtime, release, variant, roles, subjects, self.steps)
+        self.sources = list(self.program["sources"].values())
+        arrays, held = self._arrays(), (self.second or network).weights
+        self.tiny = tiny({**arrays, **held}) and not self._files()
+        literals = arrays if self.tiny else {}
+        self.language = Language(literals) if runtime.registry == "pypi" else JavaScript(literals)
+
+    def pieces(self) -> tuple[str, ...]:
+        """The script's pieces, in their order."""
+        named = {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()}
+        statistics = [name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)]
+        statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
+        lines = statements.of(self.steps)
+        data, block = self._data(lines)
+        parts = (*self._beginning(lines, block), data, lines)
+        return (*(BLANK.sub("\n\n", part) for part in parts), block)
+
+    def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
+        """Everything before the data."""
+        imports = [source["imports"] for source in self.sources]
+        head = "".join(f"{self.language.comment} {line}\n" for line in self._head())
+        if self.runtime.registry == "npm":
+            install = [self.variant.package, *self.release.beside]
+            packages = " ".join(f"{name}@{self.release.version}" for name in install)
+            variables = "".join(
+                f"process.env[{json.dumps(name)}] = {json.dumps(value)};\n"
+                for name, value in self.variant.environment.items()
+            )
+            reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
+            return (
+                f"// npm install {packages} && node leak.mjs\n{head}",
+                variables + reading + imports[0] + "let net, x, cotangent, y, dx;\n",
+            )
+        own = ["import base64", "import io"] if block else []
+        python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
+        return (
+            metadata.block(self.variant, self.runtime.lock(self.release, self.variant), python),
+            head + metadata.builds(self.variant),
+            _preparation(self.release, self.variant),
+            _imports(imports, lines, own),
+            self._functions(lines),
+        )
+
+    def _head(self) -> list[str]:
+        """What was found, and how to measure it again."""
+        cell = self.cell
+        shows = ", ".join(cell["findings"]) or cell["status"]
+        variant = "" if cell["variant"] == "plain" else f" ({cell['variant']})"
+        told = (
+            f"{self.runtime.title} {cell['release']}{variant}, {cell['mode']}, network `{cell['network']}`, scenario "
+            f"`{cell['scenario']}`: {shows}."
+        )
+        contract = cell["contract"]
+        documented = {"stay": "statistics stay", "move": "statistics move"}.get(contract["statistics"], "nothing said")
+        lines = [*textwrap.wrap(told, WIDTH), f"Documented: {documented} ({contract['link']})."]
+        if cell["status"] != "ok" and cell["reason"]:
+            lines += textwrap.wrap(" ".join(str(cell["reason"]).split())[:200], WIDTH)
+        measured = cell["environment"].get("sources", "")
+        network = Subject(self.network.graph, self.network.weights, len(self.network.x))
+        if measured not in ("", fingerprint(self.runtime, self.release, self.variant, self.mode, network)):
+            lines.append("These texts have changed since the cell was measured; the command below measures them.")
+        if not _repeatable(cell):
+            lines.append("Trials did not agree with each other: numbers may differ from run to run.")
+        return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell['reproduce']}"]
+
+    def _functions(self, lines: str) -> str:
+        language = self.language
+        carried = json.dumps(list(self.sources[0]["carried"]))  # what both networks have in common
+        parts = [f"carried = {carried}\n{language.switch}"] if "switch(" in lines else []
+        parts += [language.rescale] if "rescale(" in lines else []
+        return "\n".join(parts)
+
+    def _arrays(self) -> dict[str, Array]:
+        """The inputs that the steps read, by name."""
+        network, scenario = self.network, self.scenario
+        arrays: dict[str, Array] = {"x": network.x}
+        if Asks.GRADIENT in {mode.asks for mode in self.roles.values()} and scenario is not Scenario.ASCENT:
+            arrays["cotangent"] = network.cotangent
+        if scenario is Scenario.ASCENT:
+            arrays["ones"] = np.ones((len(network.x), 1), np.float32)
+        if scenario in (Scenario.TWENTY, Scenario.ASCENT):
+            assert network.images is not None, "the plan pairs these scenarios only with classifiers"
+            assert network.labels is not None, "likewise"
+            arrays |= {"images": network.images, "labels": network.labels}
+        if scenario is Scenario.TWENTY:
+            arrays["noise"] = noise(network)
+        return arrays
+
+    def _files(self) -> dict[str, bytes]:
+        """The ONNX files that the texts open, by name."""
+        written = {}
+        for source in self.sources:
+            for name, form in source["files"].items():
+                if form in DIALECTS:
+                    model = build_dialect(self.network.graph, self.network.weights, DIALECTS[form])
+                else:
+                    model = build_model(self.network.graph, self.network.weights, FORMS[form])
+                written[name] = model.SerializeToString()
+        return written
+
+    def _data(self, lines: str) -> tuple[str, str]:
+        """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
+        texts = lines + "".join(source["text"] for source in self.sources)
+        held = (self.second or self.network).weights
+        weights = dict(held) if _names(texts, "weights") else {}
+        if self.tiny:
+            return self.language.literals(weights), ""
+        return self.language.unpacked(self._arrays(), weights, self._files())
+
+    def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
+        """What stands beside each number: the report's, and the float64 truth."""
+        cell, network = self.cell, self.network
+        prediction = oracle.predict(network.graph, network.weights, network.x)
+        beside = {
+            "prediction before": Beside(cell["prediction_before"], prediction),
+            "prediction after": Beside(cell["prediction_after"], prediction),
+            "prediction exported": Beside(None, prediction),
+            "prediction sibling-before": Beside(None, prediction),
+            "prediction sibling-after": Beside(None, prediction),
+        }
+        training = self.mode.intent == "training"
+        if self.mode.asks == "gradient":
+            with np.errstate(all="ignore"):
+                truth = oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
+            beside["gradient first"] = Beside(cell["gradient"], truth)
+        else:
+            truth = oracle.predict(network.graph, network.weights, network.x, training)
+            beside["forward first"] = Beside(cell["gradient"], truth)
+        tensors = cell["tensors"] or {}
+        beside |= {name: Beside(tensors[name]["after"]) for name in statistics if name in tensors}
+        if cell["curve"] is not None:
+            beside["accuracy"] = Beside(cell["curve"]["accuracy"])
+        return beside
+
+
+def _repeatable(cell: JudgedCell) -> bool:
+    """Whether trials of one reading agreed with each other."""
+    return all(len({outcome["what"] for outcome in reading["outcomes"]}) <= 1 for reading in cell["trials"])
+
+
+def _preparation(release: Release, variant: Variant) -> str:
+    """What has to be so before anything else is imported."""
+    needs = metadata.needs(release, variant, variant.package)
+    imports = [
+        *(["import ctypes"] if "ctypes." in needs else []),
+        *(["import os"] if variant.environment else []),
+        *(["import sys"] if "sys." in needs else []),
+    ]
+    variables = [f"os.environ[{json.dumps(name)}] = {json.dumps(value)}" for name, value in variant.environment.items()]
+    parts = ["\n".join(imports), needs.strip("\n"), "\n".join(variables)]
+    return "".join(f"{part}\n" for part in parts if part)
+
+
+def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:
+    """The runtime's usual imports that the lines use, and those of the script's own lines."""
+    imports = dict.fromkeys(line for text in texts for line in text.splitlines() if _used(line, lines))
+    numpy = [] if "import numpy as np" in imports else ["import numpy as np"]
+    return "".join(f"{line}\n" for line in (*own, *numpy, *imports))
+
+
+def _made(name: str, form: str) -> str:
+    """A comment that says how a file is made of the user's own model."""
+    if "gradient" not in form:
+        return f"# {name}: your model\n"
+    switch = " --training" if "-batch" in form else ""
+    return f"# {name}: crosscheck gradient model.onnx -o {name}{switch}\n"
+
+
+def _used(line: str, text: str) -> bool:
+    """Whether a text uses a name that this line of imports binds; a line that is not a plain import counts as used."""
+    statement = ast.parse(line).body if line.strip() else []
+    if len(statement) != 1 or not isinstance(statement[0], ast.Import | ast.ImportFrom):
+        return bool(line.strip())
+    bound = [(alias.asname or alias.name).partition(".")[0] for alias in statement[0].names]
+    return any(_names(text, name) for name in bound)
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a word."""
+    return re.search(rf"\b{name}\b", text) is not None

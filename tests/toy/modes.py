@@ -1,0 +1,88 @@
+"""The toy's modes, each named after what it does wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crosscheck.runtimes.mode import Contract, Modes
+
+STAYS = Contract("stay", "the toy's manual promises that statistics stay", "https://example.org/toy/manual")
+MOVES = Contract("move", "the toy's manual says that training moves statistics", "https://example.org/toy/manual")
+
+MODES = Modes(inference="inference")
+
+
+def gradient(name: str, contract: Contract = STAYS, intent: str = "training", **more: Any) -> None:
+    """Two calls, told in which way to misbehave."""
+    text = f'net.forward(x, "{name}")\n---\ndx = net.backward(cotangent, "{name}")\n'
+    MODES.gradient(name, intent, contract, text, default=True, **{"training": None, **more})
+
+
+gradient("inference", intent="inference", training="training")
+gradient("training")
+MODES.prediction("predict", "inference", STAYS, "y = net.predict(x)\n", default=True, inference="inference")
+gradient("leak-backward", MOVES)
+gradient("leak-forward")
+gradient("leak-both")
+gradient("leak-on-read", norm={"habit": "leak-on-read"})
+gradient("leak-unbiased-take")
+gradient("state-moved")
+gradient("corrupted")
+gradient("nan")
+gradient("poisoned")
+gradient("wrong-gradient", intent="inference")
+MODES.gradient(
+    "mode-ignored",
+    "inference",
+    STAYS,
+    """\
+net.forward(x, "mode-ignored")
+---
+dx = net.backward(cotangent, "mode-ignored")
+""",
+    default=True,
+    training=None,
+)
+gradient("wrong-prediction", intent="inference", norm={"habit": "wrong-prediction"})
+gradient("order-dependent", intent="inference", training="training")
+gradient("racy")
+gradient("unrepeatable")
+gradient("parameters-written")
+gradient("input-written")
+gradient("mode-left-changed")
+MODES.prediction(
+    "forward-leak",
+    "training",
+    STAYS,
+    "y = net.leaking_forward(x)\n",
+    default=True,
+    inference="inference",
+    norm={"habit": "forward-leak"},
+)
+MODES.prediction("forward-ignored", "training", STAYS, "y = net(x)\n", default=True, inference="inference")
+READ = '---\nnet = toylib.load(net, "toy.npz")\n'
+SAVE = 'toylib.save(net, "toy.npz")\n'
+FIRST_NORM = 'net.norms[0]["inputs"]'
+MODES.export("export", "inference", STAYS, SAVE + READ, default=True, inference="inference")
+MODES.export(
+    "export-changes-source",
+    "inference",
+    STAYS,
+    SAVE + f"net.tensors[{FIRST_NORM}[3]] += np.float32(1)\n" + READ,
+    default=True,
+    inference="inference",
+)
+MODES.export(
+    "export-changes-copy",
+    "inference",
+    STAYS,
+    SAVE + READ + f"net.tensors[{FIRST_NORM}[1]][...] = 3\n",
+    default=True,
+    inference="inference",
+)
+gradient("refused")
+gradient("crash")
+gradient("crash-later")
+gradient("hang")
+gradient("eats-memory")
+gradient("from-1.8", since="1.8.0")
