@@ -80,59 +80,45 @@ def builds(variant: Variant) -> str:
 
 
 @functools.cache
-def needs(release: Release, variant: Variant, package: str) -> str:
-    """Python text that stops with the remedy where something is missing that PyPI does not bring; "" for most."""
-    what = f"{package} {release.version}"
-    libraries = [_library(native, what) for native in release.native]
-    return _old_python(variant) + "".join([*libraries, *(_system(needed, what) for needed in release.system)])
+def needs(release: Release, variant: Variant) -> str:
+    """Comments on what PyPI does not bring, and how to get it; "" for most."""
+    what = f"{variant.package} {release.version}"
+    lines = [*_old_python(variant)]
+    for native in release.native:
+        lines += _library(native, what)
+    for needed in release.system:
+        lines += _system(needed, what)
+    return "".join(f"# {line}\n" for line in lines)
 
 
-def _old_python(variant: Variant) -> str:
-    minors = sorted(_minor(text) for text in variant.python)
-    if minors[-1] >= FETCHED:
-        return ""
-    told = " or ".join(f"3.{minor}" for _, minor in minors)
-    newest = f"3.{minors[-1][1]}"
-    remedy = (
-        f"This needs CPython {told}, which uv does not fetch. With pyenv:\n"
-        f"    pyenv install {newest}\n"
-        f'    uv run --python "$(PYENV_VERSION=$(pyenv latest {newest}) pyenv which python)" '
-    )
-    return _stop(remedy, f"if sys.version_info[:2] not in {list(minors)}:")
+def _old_python(variant: Variant) -> list[str]:
+    newest = max(_minor(text) for text in variant.python)
+    if newest >= FETCHED:
+        return []
+    version = f"3.{newest[1]}"
+    return [
+        f"CPython {version} is none that uv fetches: `pyenv install {version}`, then",
+        f"uv run --python $(pyenv prefix {version})/bin/python leak.py",
+    ]
 
 
-def _library(native: Native, what: str) -> str:
-    folder = f"{native.name}-carrier"
+def _library(native: Native, what: str) -> list[str]:
     inside = Path(native.file)
-    remedy = (
-        f"{what} links {native.link}, which it does not bring and few systems have.\n"
-        f"The wheel of {native.requires} for CPython {native.python} carries it:\n"
-        f"    uv pip install --target {folder} --python-version {native.python} "
-        "--python-platform x86_64-manylinux2014 \\\n"
-        f"        --only-binary :all: --no-deps {native.requires}\n"
-        f"    (cd {folder}/{inside.parent} && ln -s {inside.name} {native.link})\n"
-        f"    LD_LIBRARY_PATH=$PWD/{folder}/{inside.parent} uv run "
-    )
-    return _stop(remedy, f'try:\n    ctypes.CDLL("{native.link}")\nexcept OSError:')
+    return [
+        f"{what} links {native.link}; the wheel of {native.requires} for CPython {native.python} carries it:",
+        f"uv pip install --target carrier --python-version {native.python} --python-platform x86_64-manylinux2014 "
+        f"--only-binary :all: --no-deps {native.requires}",
+        f"(cd carrier/{inside.parent} && ln -s {inside.name} {native.link})",
+        f"LD_LIBRARY_PATH=$PWD/carrier/{inside.parent} uv run leak.py",
+    ]
 
 
-def _system(needed: System, what: str) -> str:
-    """What the machine must have: programs are missed by those who call them, libraries here."""
+def _system(needed: System, what: str) -> list[str]:
+    """Libraries that the machine must have; programs are missed by those who call them."""
     if not needed.libraries:
-        return ""
-    folder = f"{needed.name}-links"
-    links = "".join(f"    ln -s WHERE-IT-LIES/{file} {folder}/{link}\n" for link, file in needed.libraries)
-    wanted = ", ".join(link for link, _ in needed.libraries)
-    remedy = (
-        f"{what} links {wanted}, which few systems have. {needed.about} does under those names;\n"
-        f"get it by {needed.remedy}. `ldconfig -p` tells where it lies:\n"
-        f"    mkdir {folder}\n{links}"
-        f"    LD_LIBRARY_PATH=$PWD/{folder} uv run "
-    )
-    loaded = "".join(f'    ctypes.CDLL("{link}")\n' for link, _ in needed.libraries)
-    return _stop(remedy, f"try:\n{loaded}except OSError:")
-
-
-def _stop(remedy: str, condition: str) -> str:
-    """Python text that ends with the remedy, whose last word is to be the script's own name, on a condition."""
-    return f'{condition}\n    sys.exit(r"""{remedy}""" + sys.argv[0])\n'
+        return []
+    links = ", ".join(f"{link} -> {file}" for link, file in needed.libraries)
+    return [
+        f"{what} links what {needed.about} has under other names: links {links}",
+        f"in a folder on LD_LIBRARY_PATH. To get it: {needed.remedy}.",
+    ]

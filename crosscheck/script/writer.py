@@ -310,15 +310,10 @@ def _repeatable(cell: JudgedCell) -> bool:
 
 def _preparation(release: Release, variant: Variant) -> str:
     """What has to be so before anything else is imported."""
-    needs = metadata.needs(release, variant, variant.package)
-    imports = [
-        *(["import ctypes"] if "ctypes." in needs else []),
-        *(["import os"] if variant.environment else []),
-        *(["import sys"] if "sys." in needs else []),
+    variables = [
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in variant.environment.items()
     ]
-    variables = [f"os.environ[{json.dumps(name)}] = {json.dumps(value)}" for name, value in variant.environment.items()]
-    parts = ["\n".join(imports), needs.strip("\n"), "\n".join(variables)]
-    return "".join(f"{part}\n" for part in parts if part)
+    return metadata.needs(release, variant) + ("import os\n" if variables else "") + "".join(variables)
 
 
 def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:

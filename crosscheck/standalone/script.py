@@ -268,7 +268,7 @@ def _flat(value: Any) -> list[float]:
 
 def _preparation(cell: JudgedCell, release: Release, variant: Variant) -> str:
     """What has to be so before anything else is imported."""
-    needs = metadata.needs(release, variant, variant.package)
+    needs = metadata.needs(release, variant)
     imports = [*(["import ctypes"] if "ctypes." in needs else []), *PREPARED]
     variables = {**ONE_THREAD, **cell["environment"]["variables"]}
     lines = "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in variables.items())
