@@ -37,8 +37,10 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
 
 
 def _code(runtime: Runtime) -> str:
-    """Digest of what the runtime's environment reads of its folder: the adapter's file, or all where modes are code."""
-    return folder_digest(runtime.folder) if runtime.write is None else _file(runtime.adapter)
+    """Digest of what the runtime's environment reads: the adapter's files, or the folder where modes are code."""
+    if runtime.write is None:
+        return folder_digest(runtime.folder)
+    return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
 
 
 @functools.cache

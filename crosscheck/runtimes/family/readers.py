@@ -60,7 +60,7 @@ class Calls:
     layers: statements that set `layers` to the outputs of `$net` by name; "" where nothing shows them.
     statistics: statements that define the statistics which are fed; `$entries` is a literal of all of them by name.
     statistic: the expression for one of them, called `$name`.
-    spread: what puts the entries of one literal into another.
+    spread: what puts the entries of one literal into another; declare: what a new variable's statement begins with.
 
     Holes of `predict`, `gradient` and `layers`: `$feeds`, a literal of the inputs by name; `$inputs`, the inputs in the
     file's order; `$input` and `$output`, the names of the network's own. Of `layers`, too: `$names`, a literal of the
@@ -75,10 +75,12 @@ class Calls:
     statistics: str = "statistics = $entries\n"
     statistic: str = 'weights["$name"].copy()'
     spread: str = "**"
+    declare: str = ""
 
     def opened(self, net: str, form: str) -> str:
         """The statements that make `net` of the form's file."""
-        return Template(self.open).safe_substitute(net=net, file=_file(form))
+        new = net if net == "net" else self.declare + net
+        return Template(self.open).safe_substitute(net=new, file=_file(form))
 
     def run(self, template: str, net: str, fed: bool, **holes: str) -> str:
         """The statements of `predict`, `gradient` or `layers`."""
