@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from crosscheck.cells import Array, Observation
+from crosscheck.probe import recorded
 
 __all__ = [
     "ABSOLUTE",
@@ -38,11 +39,16 @@ ABSOLUTE = 1e-6
 NOT_WAITING = ("unsettled", "immediate")
 
 #: The key that shows that a second mode, the inference-mode gradient, ran in the trial.
-SECOND_MODE = "gradient/inference"
+SECOND_MODE = recorded.GRADIENT_INFERENCE
 #: Recorded after a second mode ran; excluded, since its variation is that mode's.
-AFTERWARDS = (SECOND_MODE, "input/inference", "prediction/last", "state/last/")
+AFTERWARDS = (
+    SECOND_MODE,
+    recorded.INPUT_INFERENCE,
+    recorded.PREDICTION_LAST,
+    recorded.tensor(recorded.STATE, recorded.LAST),
+)
 #: The public view of tensors that `state/last/` records already.
-REPEATED = "parameters/last/"
+REPEATED = recorded.tensor(recorded.PARAMETERS, recorded.LAST)
 
 
 def distance(one: Array, other: Array) -> float:
@@ -138,12 +144,20 @@ def unlike_waiting(
 
 
 def _settled(row: Observation, when: str) -> dict[str, Array]:
-    keys = [key for key in ("prediction/after", "gradient/first", "forward/first") if key in row.arrays]
+    keys = [
+        key
+        for key in (
+            recorded.PREDICTION_AFTER,
+            recorded.GRADIENT_FIRST,
+            recorded.FORWARD_FIRST,
+        )
+        if key in row.arrays
+    ]
     return {key: row.arrays[key] for key in keys} | {
-        f"state/after/{name}": value for name, value in _tensors(row, when).items()
+        recorded.tensor(recorded.STATE, recorded.AFTER, name): value for name, value in _tensors(row, when).items()
     }
 
 
 def _tensors(row: Observation, when: str) -> Mapping[str, Array]:
-    prefix = f"state/{when}/"
+    prefix = recorded.tensor(recorded.STATE, when)
     return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}

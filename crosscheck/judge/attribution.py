@@ -21,6 +21,7 @@ from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
 from crosscheck.networks.exported_models import foreign_operators, opset_of
+from crosscheck.probe import recorded
 
 __all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
 
@@ -124,7 +125,7 @@ def trip(
 
 
 def _answer(observation: Observation, asks: Asks) -> Array | None:
-    key = "gradient/first" if asks is Asks.GRADIENT else "forward/first"
+    key = recorded.GRADIENT_FIRST if asks is Asks.GRADIENT else recorded.FORWARD_FIRST
     return observation.arrays.get(key) if observation.status in (Status.OK, Status.CRASHED) else None
 
 

@@ -12,6 +12,7 @@ from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.networks import Network
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
@@ -30,7 +31,7 @@ CLOSED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIB
 
 
 #: The second of two predictions before the call: what it differs by from the first is noise, or a leak.
-AGAIN = "prediction/before-again"
+AGAIN = recorded.PREDICTION_BEFORE_AGAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ class Case:
     @property
     def first(self) -> str:
         """Under which key the network's first prediction is recorded."""
-        return "prediction/0" if self.cell.scenario in STEPWISE else "prediction/before"
+        return recorded.PREDICTION_START if self.cell.scenario in STEPWISE else recorded.PREDICTION_BEFORE
 
     @cached_property
     def statistics(self) -> frozenset[str]:
@@ -142,11 +143,11 @@ class Case:
 
     def _later(self, row: Observation) -> list[str]:
         if self.cell.scenario in STEPWISE:
-            return [key for key in row.arrays if key.startswith("prediction/") and key != self.first]
-        keys = ["prediction/after", "prediction/after-again"]
+            return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key != self.first]
+        keys = [recorded.PREDICTION_AFTER, recorded.PREDICTION_AFTER_AGAIN]
         # The last prediction tells of this mode only where no other mode was asked before it.
         if row.reading == "immediate" or self.mode.inference in (None, self.mode.name):
-            keys.append("prediction/last")
+            keys.append(recorded.PREDICTION_LAST)
         return [key for key in keys if key in row.arrays]
 
     @cached_property

@@ -11,6 +11,7 @@ from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
 __all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
@@ -83,7 +84,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
 def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
     """Whether the answer is a closed form after all, at statistics that the call itself had moved."""
     for when in ("between", "asked", "after"):
-        if not any(key.startswith(f"state/{when}/") for key in row.arrays):
+        if not any(key.startswith(recorded.tensor(recorded.STATE, when)) for key in row.arrays):
             continue
         weights = case.weights_at(row, when)
         if weights is None:
@@ -188,7 +189,10 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
     if case.mode.inference in (None, case.mode.name) or not _right_alone(case, case.inference):
         return []
     for row in case.of(case.primary):
-        value, weights = row.arrays.get("gradient/inference"), case.weights_at(row, "before-inference")
+        value, weights = (
+            row.arrays.get(recorded.GRADIENT_INFERENCE),
+            case.weights_at(row, recorded.BEFORE_INFERENCE),
+        )
         if value is None or weights is None:
             continue
         errors = errors_of(case, value, Asks.GRADIENT, weights)
@@ -201,7 +205,7 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
-    values = [row.arrays["gradient/first"] for row in inference if "gradient/first" in row.arrays]
+    values = [row.arrays[recorded.GRADIENT_FIRST] for row in inference if recorded.GRADIENT_FIRST in row.arrays]
     return bool(values) and all(Intent.INFERENCE in errors_of(case, value, Asks.GRADIENT).matches for value in values)
 
 
@@ -219,8 +223,8 @@ def gradient_error(case: Case) -> Errors | None:
 def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
     """The errors of the gradients after the call under test, at the statistics of that moment."""
     keys = {
-        "gradient_again": ("gradient/second", "after"),
-        "inference_gradient": ("gradient/inference", "before-inference"),
+        "gradient_again": (recorded.GRADIENT_SECOND, "after"),
+        "inference_gradient": (recorded.GRADIENT_INFERENCE, recorded.BEFORE_INFERENCE),
     }
     for row in case.of(case.primary):
         found: dict[str, Errors | None] = {}

@@ -7,6 +7,7 @@ import numpy as np
 from crosscheck.cells import Array
 from crosscheck.judge.case import STEPWISE, Case
 from crosscheck.judge.evidence import Curve, Flip
+from crosscheck.probe import recorded
 
 __all__ = ["curve"]
 
@@ -23,7 +24,10 @@ def curve(case: Case) -> Curve | None:
     accuracy, top1 = [], []
     seen: list[Array] = []
     for step in range(21):
-        classes, prediction = row.arrays.get(f"classes/{step}"), row.arrays.get(f"prediction/{step}")
+        classes, prediction = (
+            row.arrays.get(recorded.CLASSES + str(step)),
+            row.arrays.get(recorded.PREDICTION + str(step)),
+        )
         if classes is None or prediction is None:
             break
         accuracy.append(float(np.mean(classes == labels)))

@@ -8,6 +8,7 @@ from crosscheck.cells import Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
 from crosscheck.judge.evidence import Evidence, Outcome, Reading
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
+from crosscheck.probe import recorded
 from crosscheck.repeatability import ABSOLUTE, NOT_WAITING, differing, distance, outcomes, same, size, unlike_waiting
 
 __all__ = ["distribution", "racy", "unrepeatable"]
@@ -49,7 +50,7 @@ def _without_waiting(case: Case) -> list[Evidence]:
                 apart[key] = max(distance(value, expected), apart.get(key, 0.0))
                 scale[key] = max(size(value), size(expected))
         # All tensors of the state make one piece of evidence: the one that is furthest off stands for them.
-        others = sorted((key for key in apart if key.startswith("state/")), key=lambda key: -apart[key])
+        others = sorted((key for key in apart if key.startswith(recorded.STATE)), key=lambda key: -apart[key])
         for key in [key for key in apart if key not in others] + others[:1]:
             threshold = ABSOLUTE + AGREEMENT.value * scale[key]
             what = f"{reading} against {waiting}: largest difference of {key}"

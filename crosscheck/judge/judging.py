@@ -18,6 +18,7 @@ from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
+from crosscheck.probe import recorded
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["FINDERS", "judge"]
@@ -167,9 +168,9 @@ def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
     row = next(iter(case.of(case.primary)), None)
     if row is None or case.cell.scenario is Scenario.ORDER:
         return None, None
-    after = ["prediction/after"]
+    after = [recorded.PREDICTION_AFTER]
     if case.cell.scenario in STEPWISE:
-        after = [key for step in range(20, 0, -1) if (key := f"prediction/{step}") in row.arrays]
+        after = [key for step in range(20, 0, -1) if (key := recorded.PREDICTION + str(step)) in row.arrays]
     return row.arrays.get(case.first), row.arrays.get(after[0]) if after else None
 
 

@@ -7,6 +7,7 @@ from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.thresholds import CLOSED_FORM
+from crosscheck.probe import recorded
 
 __all__ = ["first_layer"]
 
@@ -24,7 +25,7 @@ def first_layer(case: Case) -> FirstLayer | None:
     expected, others = case.truth.layers(training), case.truth.layers(not training)
     for node in case.network.graph["nodes"]:
         name = node["outputs"][0]
-        value = row.arrays.get(f"layer/{name}")
+        value = row.arrays.get(recorded.LAYER + name)
         if value is None or name not in expected:
             continue
         error = relative_error(value, expected[name], others[name])

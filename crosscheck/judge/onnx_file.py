@@ -18,11 +18,12 @@ from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
 from crosscheck.networks.exported_models import foreign_operators
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 
 __all__ = ["file_changed"]
 
-PREFIX = "file/"
+PREFIX = recorded.FILE
 VALID = "an exported file is ONNX as its specification has it"
 
 

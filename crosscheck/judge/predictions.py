@@ -11,11 +11,11 @@ from crosscheck.judge.case import AGAIN, Case, Pair
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Evidence, across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, size
 
 __all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]
 
-AFTER = "prediction/after"
 SHOWN = 4  # numbers of an array that a sentence can hold
 
 
@@ -34,7 +34,8 @@ def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = ""
     found: dict[str, Pair] = {}
     for pair in pairs:
         known = found.get(pair.reading)
-        if pair.change > pair.threshold and (known is None or (known.key != AFTER and pair.change > known.change)):
+        larger = known is None or (known.key != recorded.PREDICTION_AFTER and pair.change > known.change)
+        if pair.change > pair.threshold and larger:
             found[pair.reading] = pair
     return across_readings(
         {
@@ -56,7 +57,7 @@ def _changed_answers(case: Case) -> list[Evidence]:
     """A prediction mode whose second answer to the same input is not its first: something was kept between them."""
     found = {}
     for row in case.measured if case.asks is Asks.PREDICTION else ():
-        first, second = (row.arrays.get(f"forward/{key}") for key in ("first", "second"))
+        first, second = (row.arrays.get(recorded.FORWARD + key) for key in ("first", "second"))
         if (
             first is not None
             and second is not None
@@ -70,16 +71,20 @@ def _changed_answers(case: Case) -> list[Evidence]:
                 ROUNDING.why,
                 f"{numbers(first)} became {numbers(second)}",
             )
-    return across_readings(found, [row.reading for row in case.measured if "forward/second" in row.arrays])
+    return across_readings(found, [row.reading for row in case.measured if recorded.FORWARD_SECOND in row.arrays])
 
 
 def _changed_classes(case: Case) -> list[Evidence]:
     """Held-out images that get another class; classes are whole numbers, so any change counts."""
     most, where, images = 0, "", 0
     for row in case.measured:
-        first = row.arrays.get("classes/0")
+        first = row.arrays.get(recorded.CLASSES_START)
         for key, classes in row.arrays.items():
-            if first is not None and key.startswith("classes/") and (other := int(np.sum(classes != first))) > most:
+            if (
+                first is not None
+                and key.startswith(recorded.CLASSES)
+                and (other := int(np.sum(classes != first))) > most
+            ):
                 most, where, images = other, f"{row.reading}: held-out images whose class at {key} is not", len(first)
     if not most:
         return []
@@ -115,7 +120,7 @@ def export_changed(case: Case) -> list[Evidence]:
             what = f"change of {pair.key} by the export"
             found.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, EXACT.value, EXACT.why))
     for row in case.measured:
-        before, exported = row.arrays.get(case.first), row.arrays.get("prediction/exported")
+        before, exported = row.arrays.get(case.first), row.arrays.get(recorded.PREDICTION_EXPORTED)
         if before is not None and exported is not None:
             forms = [np.asarray(before, np.float64)]
             if case.mode.intent == Intent.TRAINING:

@@ -6,6 +6,7 @@ from crosscheck.cells import Finding
 from crosscheck.judge.case import Case
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 
 __all__ = ["input_written", "mode_left_changed", "poisoned"]
@@ -27,11 +28,11 @@ def poisoned(case: Case) -> list[Evidence]:
 
 def input_written(case: Case) -> list[Evidence]:
     """The runtime wrote into the array that it was given. The probe records that array only where it changed."""
-    given = {f"input/{when}": case.network.x for when in ("first", "second", "inference")}
+    given = {recorded.INPUT + when: case.network.x for when in ("first", "second", "inference")}
     found: dict[str, Evidence] = {}
     for row in case.measured:
         for key, value in row.arrays.items():
-            if key.startswith("input/") and key not in found:
+            if key.startswith(recorded.INPUT) and key not in found:
                 known = given.get(key)
                 change = None if known is None else distance(value, known)
                 what = f"{row.reading}: largest change of the input array during {key.removeprefix('input/')}"
@@ -45,7 +46,7 @@ def mode_left_changed(case: Case) -> list[Evidence]:
     found: dict[str, Evidence] = {}
     for row in case.measured:
         flags = {step.label: step.flags for step in row.steps if step.flags is not None}
-        before, after = flags.get(f"flags/before-{when}"), flags.get(f"flags/after-{when}")
+        before, after = flags.get(recorded.FLAGS_BEFORE + when), flags.get(recorded.FLAGS_AFTER + when)
         if before is None or after is None:
             continue
         for name in sorted(before.keys() | after.keys()):

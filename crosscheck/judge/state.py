@@ -14,6 +14,7 @@ from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import EXACT, LAW, NEVER
 from crosscheck.judge.update import solve_update
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
@@ -116,7 +117,9 @@ def _end(row: Observation) -> dict[str, Array]:
     """The state and the predictions that a trial left behind."""
     last = {f"last/{name}": value for name, value in tensors(row, "last").items()}
     return last | {
-        key: value for key, value in row.arrays.items() if key.startswith(("state/after/", "prediction/after"))
+        key: value
+        for key, value in row.arrays.items()
+        if key.startswith((recorded.tensor(recorded.STATE, recorded.AFTER), recorded.PREDICTION_AFTER))
     }
 
 

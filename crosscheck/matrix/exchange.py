@@ -21,6 +21,7 @@ from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, r
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
 from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
 __all__ = ["Exchange", "exchange"]
@@ -28,7 +29,7 @@ __all__ = ["Exchange", "exchange"]
 #: In a file's name, between the network that was exported and the runtime that wrote it.
 FROM = ".from."
 #: Under which keys a trial records files.
-PREFIX = "file/"
+PREFIX = recorded.FILE
 #: The scenario in which a reader is asked for what its mode asks for.
 SCENARIOS = {Asks.PREDICTION: Scenario.PREDICT_ONLY, Asks.GRADIENT: Scenario.GRADIENT}
 #: What is read then: whether statistics move, and when, other cells ask about the same readers.
