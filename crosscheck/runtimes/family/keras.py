@@ -21,7 +21,18 @@ from crosscheck.runtimes.family.graph import (
 )
 from crosscheck.runtimes.source import Request, Stored
 
-__all__ = ["FREEZE", "FREEZE_BATCH_NORMS", "FROZEN", "KEYS", "Dialect", "functional", "layout", "renormalized", "value"]
+__all__ = [
+    "FREEZE",
+    "FREEZE_BATCH_NORMS",
+    "FROZEN",
+    "KEYS",
+    "Dialect",
+    "functional",
+    "layout",
+    "renormalized",
+    "targets",
+    "value",
+]
 
 #: Operator -> what its layer calls its weights.
 KEYS = {
@@ -82,6 +93,12 @@ def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Store
         return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, layout(node, number)
 
     return text, stored(graph, place)
+
+
+def targets(request: Request) -> str:
+    """What methods that train or evaluate compare the output with."""
+    shape = (request.batch, *request.graph["outputs"][0]["shape"][1:])
+    return f'ones = np.ones({shape}, "float32")\n'
 
 
 def named(node: Node) -> Node:

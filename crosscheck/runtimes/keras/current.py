@@ -142,8 +142,6 @@ EVERY.prediction("model.predict", "inference", contracts.PREDICT, PREDICT, defau
 EVERY.prediction("model.predict-on-batch", "inference", contracts.PREDICT, f"y = net.predict_on_batch({NUMBERS})\n")
 #: A learning rate of 0, and a metric that keeps what it is shown.
 COMPILE = """\
-ones = np.ones((len(x),) + net.output_shape[1:], "float32")
-
 class Seen(keras.metrics.Metric):
     def __init__(self):
         super().__init__(name="seen")
@@ -171,6 +169,7 @@ for name, method, intent, contract in (
         contract,
         f"net.{method}({NUMBERS}, ones)\ny = keras.ops.convert_to_numpy(seen.output)\n",
         once=COMPILE,
+        kind="trained",
         default=True,
     )
 SAVE = 'net.save("network.keras")\n---\nnet = keras.saving.load_model("network.keras")\n'

@@ -35,7 +35,6 @@ PREDICT = "y = net.predict(x)\n"
 FUNCTIONS.prediction("session.predict", "inference", contracts.PREDICT, PREDICT, default=True)
 #: A learning rate of 0, and a loss that keeps what it is shown.
 COMPILE = """\
-ones = np.ones((len(x),) + net.output_shape[1:], "float32")
 seen = K.zeros(ones.shape)
 
 def loss(target, y):
@@ -54,7 +53,7 @@ for name, method, intent, contract in (
         contract,
         f"net.{method}(x, ones)\ny = K.get_value(seen)\n",
         once=COMPILE,
-        kind="kept",
+        kind="trained",
         norm={FROZEN: "network"} if name.startswith("trainable-false") else {},
         default=True,
     )

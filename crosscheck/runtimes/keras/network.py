@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.keras import Dialect, functional
+from crosscheck.runtimes.family.keras import Dialect, functional, targets
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["source"]
@@ -22,7 +22,7 @@ def pad(x, pads, value):
     return T.set_subtensor(T.alloc(np.float32(value), *shape)[inside], x)
 
 """
-#: For modes of kind "kept": the value of y, which is left in a variable.
+#: For modes of kind "trained": the value of y, which is left in a variable.
 KEEP = {
     "tensorflow": """\
 def keep(variable, y):
@@ -50,6 +50,8 @@ def source(request: Request) -> Source:
 def current(request: Request, backend: str) -> Source:
     """Keras 3, whose variables are written at once."""
     text, tensors = functional(request, CURRENT)
+    if request.kind == "trained":
+        text += targets(request)
     module = "import tensorflow as tf" if backend == "tensorflow" else f"import {backend}"
     modules = sorted(["import keras", "import numpy as np", module])
     return Source(
@@ -68,7 +70,10 @@ def graph(request: Request, backend: str) -> Source:
     theano = backend == "theano"
     text, tensors = functional(request, THEANO if theano else TENSORFLOW)
     before = RECURSION if theano and request.first is None else ""
-    before += (PAD if theano and "pad(x, (" in text else "") + (KEEP[backend] if request.kind == "kept" else "")
+    before += PAD if theano and "pad(x, (" in text else ""
+    if request.kind == "trained":
+        before += KEEP[backend]
+        text += targets(request)
     rank = len(request.graph["outputs"][0]["shape"])
     text += f"cotangents = K.placeholder(ndim={rank})\n"
     text += "predicting = K.function([net.input, K.learning_phase()], [net.output])\n"

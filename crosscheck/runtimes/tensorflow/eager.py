@@ -71,8 +71,8 @@ halves("function-forward", FORWARD, "forward = tf.function(lambda x: {})\n", TO_
 halves("jit", APPLY, COMPILED, TO_TRACED, since="2.5")
 halves(
     "concrete",
-    FORWARD,
-    "forward = tf.function(lambda x: {}).get_concrete_function(tf.TensorSpec(x.shape, x.dtype))\n",
+    "forward = function.get_concrete_function(tf.TensorSpec(x.shape, x.dtype))\n" + FORWARD,
+    "function = tf.function(lambda x: {})\n",
     TO_TRACED,
 )
 halves(
@@ -94,8 +94,8 @@ TAPES.gradient(
     "function-then-trainable-false.train",
     "inference",
     contracts.TRACED_FROZEN,
-    APPLY,
-    once=TRAIN_TRACED + "\ninput_gradient.get_concrete_function(x, cotangent)\nnet.trainable = False\n",
+    "input_gradient.get_concrete_function(x, cotangent)\nnet.trainable = False\n" + APPLY,
+    once=TRAIN_TRACED,
     leaves="frozen",
 )
 TAPES.gradient(
@@ -125,7 +125,6 @@ METHODS.prediction("predict-on-batch", "inference", contracts.PREDICT, "y = net.
 
 #: A learning rate of 0, and a loss that keeps what it is shown.
 COMPILE = """\
-ones = np.ones((len(x),) + net.output_shape[1:], "float32")
 seen = tf.Variable(tf.zeros(ones.shape))
 
 def loss(target, y):
@@ -147,6 +146,7 @@ for name, call, intent, contract in (
         contract,
         f"net.{call}\ny = seen.numpy()\n",
         once=COMPILE.format(", run_eagerly=True" if name.endswith(".eager") else ""),
+        kind="trained",
         default=name in ("evaluate", "train-on-batch.learning-rate-0"),
     )
 

@@ -7,7 +7,7 @@ from textwrap import indent
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.keras import Dialect, functional
+from crosscheck.runtimes.family.keras import Dialect, functional, targets
 from crosscheck.runtimes.source import Request, Source
 from crosscheck.runtimes.tensorflow import layers
 
@@ -24,9 +24,9 @@ session = tf.Session(graph=graph, config=threads)
 
 def source(request: Request) -> Source:
     """The network in the API that the mode is of."""
-    if request.kind == "eager":
+    if request.kind in ("eager", "trained"):
         return eager(request)
-    found = session(request) if request.kind == "session" else layers.source(request)
+    found = session(request) if request.kind in ("session", "trained-session") else layers.source(request)
     name = "tensorflow" if request.release < Version("2") else "tensorflow.compat.v1"
     imports = found.imports.replace("import tensorflow as", f"import {name} as")
     return dataclasses.replace(found, imports=imports, text=(SESSION if request.first is None else "") + found.text)
@@ -35,6 +35,8 @@ def source(request: Request) -> Source:
 def eager(request: Request) -> Source:
     """A functional model, whose variables are written at once."""
     text, tensors = functional(request, KERAS)
+    if request.kind == "trained":
+        text += targets(request)
     return Source(
         imports="import numpy as np\nimport tensorflow as tf\n\nlayers = tf.keras.layers\n",
         text=text,
@@ -52,6 +54,8 @@ def session(request: Request) -> Source:
     output = (None, *request.graph["outputs"][0]["shape"][1:])
     text += f"cotangents = tf.placeholder(tf.float32, {output})\n"
     text += "predicting = K.function([net.input, K.learning_phase()], [net.output])\n"
+    if request.kind == "trained-session":
+        text += targets(request)
     return Source(
         imports="import numpy as np\nimport tensorflow as tf\n\nlayers, K = tf.keras.layers, tf.keras.backend\n",
         text=layers.BLOCK + indent(text, "    "),

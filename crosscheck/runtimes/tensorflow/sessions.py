@@ -45,7 +45,6 @@ for half, phase in (("train", 1), ("eval", 0)):
 SESSIONS.prediction("keras-session.predict", "inference", contracts.PREDICT, inside(BLOCK, "y = net.predict(x)\n"))
 #: A learning rate of 0, and a loss that keeps what it is shown.
 COMPILE = """\
-ones = np.ones((len(x),) + net.output_shape[1:], "float32")
 seen = tf.Variable(tf.zeros(ones.shape), trainable=False)
 session.run(seen.initializer)
 
@@ -66,6 +65,7 @@ for name, method, intent, contract in (
         contract,
         inside(BLOCK, f"net.{method}(x, ones)\ny = session.run(seen)\n"),
         once=inside(BLOCK, COMPILE),
+        kind="trained-session",
         norm={FROZEN: "network"} if name.startswith("trainable-false") else {},
         default=name.startswith("train-on"),
     )
