@@ -56,6 +56,15 @@ class Planned:
 
     def work(self, reading: str) -> Mapping[str, Any]:
         """What a trial of the cell does, as the probe reads it: steps, modes by role, and the program."""
+        if reading not in self._work:
+            self._work[reading] = self._of(reading)
+        return self._work[reading]
+
+    @functools.cached_property
+    def _work(self) -> dict[str, Mapping[str, Any]]:
+        return {}
+
+    def _of(self, reading: str) -> Mapping[str, Any]:
         todo = steps(self.cell.scenario, reading, list(self.roles))
         return {
             "scenario": self.cell.scenario.value,
@@ -82,8 +91,8 @@ class Planned:
         if target.runtime.write is None:
             return None
         networks = {"network": _subject(self.network)}
-        if self.network.target is not None:
-            networks["readout"] = _subject(readout(self.network, self.network.target))
+        if any(step.get("network") == "readout" for step in todo):
+            networks["readout"] = _readout(self.network)
         return compose(target.runtime, target.release, target.variant, self.roles, networks, todo)
 
 
@@ -215,6 +224,12 @@ def planned_cell(
     shown = target.runtime.shows_layers
     taken = [reading for reading in readings if shown or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials)))
+
+
+@functools.cache
+def _readout(network: Network) -> Subject:
+    assert network.target is not None, "the plan pairs `ascent` only with classifiers"
+    return _subject(readout(network, network.target))
 
 
 @functools.cache

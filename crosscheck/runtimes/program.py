@@ -52,7 +52,7 @@ def compose(
             first = networks["network"] if shared else None
             source = source_of(runtime, release, variant, modes[role], networks[step["network"]], first)
             used = source if shows_layers else dataclasses.replace(source, layers="")
-            sources[use] = {**dataclasses.asdict(used), "files": _files(used, modes.values())}
+            sources[use] = {**vars(used), "files": _files(used, modes.values())}
             asked = networks[step["network"]].graph  # that of the network which is built last
     texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
@@ -79,7 +79,7 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
 
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
     """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
-    source = dataclasses.asdict(source_of(runtime, release, variant, mode, network))
+    source = vars(source_of(runtime, release, variant, mode, network))
     texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
     return hashlib.sha256(texts.encode()).hexdigest()
 
