@@ -1,6 +1,6 @@
 """What tinygrad's documentation says about the running statistics, for each way of asking; in our words, with links."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 LAYERS_PAGE = "https://docs.tinygrad.org/nn/"
 QUICKSTART_PAGE = "https://docs.tinygrad.org/quickstart/"
