@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
@@ -27,6 +29,19 @@ class Contract(NamedTuple):
     statistics: str
     says: str
     link: str
+
+
+class Contracts:
+    """The contracts of a runtime, one a table of the `contracts.toml` beside the module at `path`, as attributes."""
+
+    def __init__(self, path: str) -> None:
+        self._file = Path(path).with_name("contracts.toml")
+        self._tables = tomllib.loads(self._file.read_text(encoding="utf-8"))
+
+    def __getattr__(self, name: str) -> Contract:
+        if name not in self._tables:
+            raise AttributeError(f"{self._file} has no table [{name}]")
+        return Contract(**self._tables[name])
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ Names begin with what the configuration's `train` is in the forward pass: `defau
 from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.runtimes.chainer import contracts
 from crosscheck.runtimes.family.graph import indented
 from crosscheck.runtimes.family.scopes import within
-from crosscheck.runtimes.mode import CUT, Contract, Modes
+from crosscheck.runtimes.mode import CUT, Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 TABLE = Modes(inference="eval.grad", training="default.grad")
 

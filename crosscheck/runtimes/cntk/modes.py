@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from crosscheck.runtimes.cntk import contracts
-from crosscheck.runtimes.mode import Modes
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: No mode gives the inference-mode gradient.
 MODES = Modes()

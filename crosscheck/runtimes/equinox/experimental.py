@@ -1,7 +1,8 @@
 """Until 0.10: `equinox.experimental.BatchNorm`, whose statistics a callback writes to a cache outside of the model."""
 
-from crosscheck.runtimes.equinox import contracts
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 TABLE = Modes("experimental.inference.grad", "experimental.train.grad", "experimental", until="0.10.2")
 FRESH = Modes("experimental.fresh.inference.grad", "experimental.fresh.train.grad", "experimental", until="0.10.2")

@@ -7,10 +7,11 @@ yet; others have long been trained. `adopted` or `dropped` is what the user does
 
 from typing import Any
 
-from crosscheck.runtimes.equinox import contracts
 from crosscheck.runtimes.equinox.experimental import EXPERIMENTAL
 from crosscheck.runtimes.family.jax import write_onnx
-from crosscheck.runtimes.mode import Contract, Mode, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Mode, Modes
+
+contracts = Contracts(__file__)
 
 BATCHED = 'jax.vmap({}, axis_name="batch", in_axes=(0, None), out_axes=(0, None))(x, state)'
 

@@ -7,8 +7,9 @@ mode is about what happens without.
 """
 
 from crosscheck.runtimes.family.jax import write_onnx
-from crosscheck.runtimes.flax import contracts
-from crosscheck.runtimes.mode import Contract, Edition, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Edition, Modes
+
+contracts = Contracts(__file__)
 
 LINEN = Modes(inference="linen.eval.grad", training="linen.train.grad.adopted", kind="linen")
 NNX = Modes(inference="nnx.eval.grad", training="nnx.train.grad", kind="nnx")

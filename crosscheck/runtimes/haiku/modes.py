@@ -5,8 +5,9 @@ know of no batch yet. `adopted` or `dropped` is what the user does with the stat
 """
 
 from crosscheck.runtimes.family.jax import write_onnx
-from crosscheck.runtimes.haiku import contracts
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 TABLE = Modes(inference="eval.grad", training="train.grad.adopted")
 OF_FRESH = Modes(inference="fresh.eval.grad", training="fresh.train.grad.adopted")

@@ -10,8 +10,9 @@ from typing import Any
 
 from crosscheck.runtimes.family.keras import FROZEN
 from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, TAPE, WEIGHTS
-from crosscheck.runtimes.keras import contracts
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: Batch renormalization: Keras 3.0 had none; when between these it came was not looked for.
 SINCE, SINCE_RENORMALIZED = "3.0", "3.15.1"

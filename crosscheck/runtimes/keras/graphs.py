@@ -2,8 +2,9 @@
 
 from crosscheck.runtimes.family.keras import FROZEN
 from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function
-from crosscheck.runtimes.keras import contracts
-from crosscheck.runtimes.mode import Modes
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 FUNCTIONS = Modes("k-function.eval", "k-function.train", until="2.3.1")
 

@@ -4,8 +4,9 @@ Names begin with the module's mode in the forward pass, `train` or `eval`, or wi
 `compiled` ones go on with what the compiler is told of the module's state.
 """
 
-from crosscheck.runtimes.mlx import contracts
-from crosscheck.runtimes.mode import Modes
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 TABLE = Modes(inference="eval.grad", training="train.grad")
 INTENT = {"train": "training", "eval": "inference"}

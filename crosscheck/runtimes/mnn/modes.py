@@ -4,8 +4,9 @@ nn: the network is written in layers; module: it is imported from a file that wa
 """
 
 from crosscheck.runtimes.family.readers import Calls, Reader
-from crosscheck.runtimes.mnn import contracts
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: `load` and `run` are functions of the source.
 READER = Reader(

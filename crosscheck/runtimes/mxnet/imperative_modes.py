@@ -2,10 +2,11 @@
 
 from packaging.version import Version
 
-from crosscheck.runtimes.mode import Edition, Modes
-from crosscheck.runtimes.mxnet import contracts
+from crosscheck.runtimes.mode import Contracts, Edition, Modes
 from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FROZEN, INTENT
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
+
+contracts = Contracts(__file__)
 
 __all__ = ["CONTRIB", "IMPERATIVE", "record"]
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.runtimes.mode import Edition, Modes
-from crosscheck.runtimes.mxnet import contracts
+from crosscheck.runtimes.mode import Contracts, Edition, Modes
 from crosscheck.runtimes.mxnet.imperative_modes import record
 from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FROZEN, executor_forward, executor_gradient
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
+
+contracts = Contracts(__file__)
 
 __all__ = ["EXPORT", "IMPORT", "IMPORT_GLUON"]
 

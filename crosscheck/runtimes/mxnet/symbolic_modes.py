@@ -5,9 +5,10 @@ The intent is that of the forward pass, whatever backward then does by default. 
 inference.
 """
 
-from crosscheck.runtimes.mode import Modes
-from crosscheck.runtimes.mxnet import contracts
+from crosscheck.runtimes.mode import Contracts, Modes
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
+
+contracts = Contracts(__file__)
 
 __all__ = ["BOUND", "EXECUTOR", "FROZEN", "INTENT", "MODULE", "executor_forward", "executor_gradient"]
 

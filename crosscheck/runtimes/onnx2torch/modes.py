@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from crosscheck.runtimes.family.readers import Calls, Reader
 from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
-from crosscheck.runtimes.mode import Modes
-from crosscheck.runtimes.onnx2torch import contracts
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: Forms are read in evaluation mode. A module returns a list where its file has several outputs.
 CALLS = Calls(

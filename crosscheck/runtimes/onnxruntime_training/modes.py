@@ -1,9 +1,10 @@
 """ONNX Runtime's training packages: modules of their training API, a gradient graph, and sessions of ONNX forms."""
 
 from crosscheck.runtimes.family.readers import Reader
-from crosscheck.runtimes.mode import Modes
+from crosscheck.runtimes.mode import Contracts, Modes
 from crosscheck.runtimes.onnxruntime.modes import CALLS, OPEN
-from crosscheck.runtimes.onnxruntime_training import contracts
+
+contracts = Contracts(__file__)
 
 READER = Reader(CALLS, inference_form="opset-9")
 

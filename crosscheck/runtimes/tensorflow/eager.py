@@ -7,8 +7,9 @@ from typing import Any
 
 from crosscheck.runtimes.family.keras import FROZEN
 from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, taped
-from crosscheck.runtimes.mode import Contract, Modes
-from crosscheck.runtimes.tensorflow import contracts
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: The last release before TensorFlow took Keras 3 for its Keras.
 BEFORE_KERAS_3 = "2.15.1"

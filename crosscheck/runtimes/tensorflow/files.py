@@ -3,9 +3,10 @@
 from typing import Any
 
 from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, WEIGHTS, taped
-from crosscheck.runtimes.mode import Contract
-from crosscheck.runtimes.tensorflow import contracts
+from crosscheck.runtimes.mode import Contract, Contracts
 from crosscheck.runtimes.tensorflow.eager import BEFORE_KERAS_3, eager_modes
+
+contracts = Contracts(__file__)
 
 FILES = eager_modes()
 

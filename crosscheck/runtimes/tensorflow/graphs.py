@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crosscheck.runtimes.mode import Contract, Modes
-from crosscheck.runtimes.tensorflow import contracts
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 #: The last release whose `tf.compat.v1.layers` work; Keras 3 has none. And the last with `tf.contrib`.
 LAST, LAST_CONTRIB = "2.15.1", "1.15.5"

@@ -2,10 +2,11 @@
 
 from crosscheck.runtimes.family.keras import FROZEN
 from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function, inside
-from crosscheck.runtimes.mode import Modes
-from crosscheck.runtimes.tensorflow import contracts
+from crosscheck.runtimes.mode import Contracts, Modes
 from crosscheck.runtimes.tensorflow.graphs import LAST
 from crosscheck.runtimes.tensorflow.layers import BLOCK
+
+contracts = Contracts(__file__)
 
 SESSIONS = Modes(inference="k-function.eval", training="k-function.train", kind="session", until=LAST)
 UPDATES = "net.get_updates_for(net.inputs)"

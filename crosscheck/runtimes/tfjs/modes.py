@@ -1,7 +1,8 @@
 """Each way of asking, as users of TensorFlow.js write it: a call of the model, and a gradient function around it."""
 
-from crosscheck.runtimes.mode import Contract, Modes
-from crosscheck.runtimes.tfjs import contracts
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 TFJS = Modes(inference="apply.eval.grad", training="apply.train.grad")
 

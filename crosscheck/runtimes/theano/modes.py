@@ -6,8 +6,9 @@ its own, of the same types. Forward and backward are one function.
 
 from __future__ import annotations
 
-from crosscheck.runtimes.mode import Modes
-from crosscheck.runtimes.theano import contracts
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 MODES = Modes(inference="eval.grad", training="train.updates")
 

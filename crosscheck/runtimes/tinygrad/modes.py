@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from crosscheck.runtimes.family.scopes import within
-from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
-from crosscheck.runtimes.tinygrad import contracts
+from crosscheck.runtimes.mode import CUT, Contract, Contracts, Edition, Modes
 from crosscheck.runtimes.tinygrad.network import CONTEXT, TRAINING
+
+contracts = Contracts(__file__)
 
 TABLE = Modes(inference="eval.gradient", training="train.gradient")
 INTENT = {"train": "training", "eval": "inference"}

@@ -1,8 +1,10 @@
 """Autograd over a module: each way of asking for a gradient, in training and in evaluation, and the ways in between."""
 
 from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
-from crosscheck.runtimes.torch import contracts
+from crosscheck.runtimes.mode import Contracts
 from crosscheck.runtimes.torch.halves import HALVES, Halves
+
+contracts = Contracts(__file__)
 
 AUTOGRAD = Halves()
 BOTH = ("train", "eval")

@@ -1,8 +1,10 @@
 """Ways around the module's own call: recomputation, compilers, tracers, and what they return."""
 
 from crosscheck.runtimes.family.torch import BACKWARD, GRAD
-from crosscheck.runtimes.torch import contracts
+from crosscheck.runtimes.mode import Contracts
 from crosscheck.runtimes.torch.halves import Halves
+
+contracts = Contracts(__file__)
 
 COMPILED = Halves()
 

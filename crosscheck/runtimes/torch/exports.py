@@ -1,9 +1,10 @@
 """Files: ONNX by both exporters, TorchScript, exported programs, and parameters."""
 
 from crosscheck.runtimes.family.torch import PREDICT
-from crosscheck.runtimes.mode import Edition, Modes
-from crosscheck.runtimes.torch import contracts
+from crosscheck.runtimes.mode import Contracts, Edition, Modes
 from crosscheck.runtimes.torch.halves import HALVES
+
+contracts = Contracts(__file__)
 
 EXPORTS = Modes()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from crosscheck.runtimes.mode import Contract, Modes
-from crosscheck.runtimes.torch import contracts
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 __all__ = ["HALVES", "Halves"]
 

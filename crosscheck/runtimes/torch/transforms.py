@@ -1,9 +1,10 @@
 """Function transforms: `torch.func`, and `functional_call` with buffers that are shared, dropped or adopted."""
 
 from crosscheck.runtimes.family.torch import GRAD
-from crosscheck.runtimes.mode import Edition
-from crosscheck.runtimes.torch import contracts
+from crosscheck.runtimes.mode import Contracts, Edition
 from crosscheck.runtimes.torch.halves import HALVES, Halves
+
+contracts = Contracts(__file__)
 
 TRANSFORMS = Halves()
 
