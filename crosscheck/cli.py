@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
 
-    script = commands.add_parser("script", help="a cell as one Python file that needs its runtime and numpy alone")
+    script = commands.add_parser("script", help="a cell as one short program that needs its runtime alone")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     script.add_argument(
         "--out",
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder of the run (default crosscheck-out)",
     )
     script.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
-    script.add_argument("-o", "--output", type=Path, metavar="FILE.py", help="write it there instead of printing it")
+    script.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there instead of printing it")
     script.set_defaults(command=_script)
 
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
@@ -286,7 +286,8 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
         sys.stdout.write(text)
         return OK
     write(text, parsed.output)
-    console.print(f"script: {parsed.output}, for `uv run`", markup=False, highlight=False, soft_wrap=True)
+    how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
+    console.print(f"script: {parsed.output}, for {how}", markup=False, highlight=False, soft_wrap=True)
     return OK
 
 
