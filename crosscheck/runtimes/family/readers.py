@@ -163,7 +163,7 @@ class Reader:
         calls, form = self.in_release(request.release), self._predicted(request)
         statistics = _statistics(request) if request.fed else []
         entries = (f"{json.dumps(name)}: {Template(calls.statistic).substitute(name=name)}," for name in statistics)
-        fed = Template(calls.statistics).substitute(entries=_lines("{", entries, "}")) if statistics else ""
+        fed = Template(calls.statistics).substitute(entries=_lines("{", entries, "}")) if request.fed else ""
         exposed = f"{request.form}-exposed" if calls.layers and request.asks == "prediction" else ""
         return Source(
             imports=imports,
