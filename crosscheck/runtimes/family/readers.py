@@ -6,9 +6,10 @@ forms there are, what the operator's page says of them, which file is `net`, and
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from string import Template
 
 from packaging.version import Version
@@ -42,6 +43,9 @@ WRITTEN = (
     "A file that another runtime exported for inference. Without training_mode the given mean and variance normalise "
     "the input, and are only read."
 )
+#: The opsets that forms are written in, and those that have a BatchNormalization of their own.
+OPSETS = range(7, 22)
+VERSIONS = (7, 9, 14, 15)
 #: The opset since which BatchNormalization has `training_mode`.
 TRAINING_MODE = 14
 #: `layers` of a runtime whose outputs have no names: of `values`, all that the file puts out.
@@ -106,6 +110,26 @@ class Reader:
     older: tuple[tuple[str, Calls], ...] = ()
     suffix: str = ""
     since: str | None = None
+
+    def modes(self, forms: str, default: str = "") -> tuple[Mode, ...]:
+        """The modes of these forms, in this order; those in `default` are part of the default matrix.
+
+        Both are names of forms with white space between them.
+        """
+        known = {mode.form: mode for mode in (*self._written(), *self.files())}
+        usual = set(default.split())
+        return tuple(replace(known[form], default=form in usual) for form in forms.split())
+
+    def _written(self) -> Iterator[Mode]:
+        """Every form that a network can be written in."""
+        for opset in OPSETS:
+            version = max(version for version in VERSIONS if version <= opset)
+            for momentum, fed in itertools.product((True, False), repeat=2):
+                yield self.inference(opset, version, momentum, fed)
+                for read in (True, False):
+                    yield self.training(opset, version, momentum, read, fed)
+            for statistics, fed in itertools.product(("", "batch", "training"), (False, True)):
+                yield self.gradient(opset, statistics, fed)
 
     def inference(
         self, opset: int, version: int, momentum: bool = True, fed: bool = False, default: bool = True

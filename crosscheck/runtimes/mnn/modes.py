@@ -52,27 +52,13 @@ MODULE.prediction(
     "module.train.forward", "training", contracts.IMPORTED, TRAIN + MODULE_FORWARD, default=True, form="opset-15"
 )
 
-MODES = (
-    READER.inference(7, 7, default=False),
-    READER.inference(9, 9),
-    READER.inference(9, 9, momentum=False, default=False),
-    READER.inference(14, 14, default=False),
-    READER.inference(15, 15, default=False),
-    READER.inference(15, 15, momentum=False, default=False),
-    READER.inference(9, 9, fed=True, default=False),
-    READER.inference(15, 15, fed=True),
-    READER.training(14, 14, default=False),
-    READER.training(15, 15, default=False),
-    READER.training(14, 14, read=False, default=False),
-    READER.training(15, 15, read=False),
-    READER.training(15, 15, momentum=False, default=False),
-    READER.training(15, 15, read=False, fed=True, default=False),
-    READER.gradient(9, default=False),
-    READER.gradient(9, "batch", default=False),
-    READER.gradient(15),
-    READER.gradient(15, "batch"),
-    READER.gradient(15, "training", default=False),
-    *READER.files(),
-    *NN,
-    *MODULE,
-)
+FORMS = """
+    opset-7 opset-9 opset-9-no-momentum opset-14 opset-15 opset-15-no-momentum opset-9-fed opset-15-fed
+    opset-14-training opset-15-training opset-14-training-unread opset-15-training-unread
+    opset-15-training-no-momentum opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient
+    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient
+"""
+DEFAULT = """
+    opset-9 opset-15-fed opset-15-training-unread opset-15-gradient opset-15-batch-gradient file file-gradient
+"""
+MODES = (*READER.modes(FORMS, DEFAULT), *NN, *MODULE)

@@ -34,36 +34,17 @@ onnx.save(onnx.version_converter.convert_version(model, {target}), "network.onnx
         default=True,
     )
 
-MODES = (
-    READER.inference(7, 7, default=False),
-    READER.inference(7, 7, momentum=False, default=False),
-    READER.inference(9, 9),
-    READER.inference(9, 9, momentum=False),
-    READER.inference(13, 9, default=False),
-    READER.inference(14, 14, default=False),
-    READER.inference(14, 14, momentum=False, default=False),
-    READER.inference(15, 15),
-    READER.inference(15, 15, momentum=False, default=False),
-    READER.inference(18, 15, default=False),
-    READER.inference(21, 15, default=False),
-    READER.training(14, 14),
-    READER.training(14, 14, momentum=False, default=False),
-    READER.training(15, 15),
-    READER.training(14, 14, read=False, default=False),
-    READER.training(15, 15, read=False),
-    READER.training(15, 15, momentum=False),
-    READER.training(21, 15, default=False),
-    READER.inference(15, 15, fed=True, default=False),
-    READER.training(15, 15, fed=True, default=False),
-    READER.training(15, 15, read=False, fed=True),
-    READER.gradient(9, default=False),
-    READER.gradient(9, "batch", default=False),
-    READER.gradient(15),
-    READER.gradient(15, "batch"),
-    READER.gradient(15, "training", default=False),
-    READER.gradient(15, fed=True, default=False),
-    READER.gradient(15, "batch", fed=True, default=False),
-    READER.gradient(15, "training", fed=True, default=False),
-    *READER.files(),
-    *CONVERSIONS,
-)
+FORMS = """
+    opset-7 opset-7-no-momentum opset-9 opset-9-no-momentum opset-13 opset-14 opset-14-no-momentum opset-15
+    opset-15-no-momentum opset-18 opset-21 opset-14-training opset-14-training-no-momentum opset-15-training
+    opset-14-training-unread opset-15-training-unread opset-15-training-no-momentum opset-21-training opset-15-fed
+    opset-15-training-fed opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient opset-15-gradient
+    opset-15-batch-gradient opset-15-training-gradient opset-15-fed-gradient opset-15-batch-fed-gradient
+    opset-15-training-fed-gradient file file-gradient
+"""
+DEFAULT = """
+    opset-9 opset-9-no-momentum opset-15 opset-14-training opset-15-training opset-15-training-unread
+    opset-15-training-no-momentum opset-15-training-unread-fed opset-15-gradient opset-15-batch-gradient file
+    file-gradient
+"""
+MODES = (*READER.modes(FORMS, DEFAULT), *CONVERSIONS)

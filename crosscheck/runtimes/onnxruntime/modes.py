@@ -73,38 +73,21 @@ for level in ("basic", "extended"):
         default=True,
     )
 
-MODES = (
-    READER.inference(7, 7),
-    READER.inference(9, 9),
-    READER.inference(9, 9, momentum=False, default=False),
-    READER.inference(14, 14, default=False),
-    READER.inference(15, 15),
-    READER.inference(15, 15, momentum=False, default=False),
-    READER.training(14, 14),
-    READER.training(14, 14, momentum=False, default=False),
-    READER.training(15, 15),
-    READER.training(14, 14, read=False, default=False),
-    READER.training(15, 15, read=False),
-    READER.training(15, 15, momentum=False),
-    READER.inference(9, 9, fed=True, default=False),
-    READER.inference(15, 15, fed=True, default=False),
-    READER.training(14, 14, read=False, fed=True, default=False),
-    READER.training(15, 15, fed=True, default=False),
-    READER.training(15, 15, read=False, fed=True),
-    READER.gradient(9, default=False),
-    READER.gradient(9, "batch", default=False),
-    READER.gradient(15),
-    READER.gradient(15, "batch"),
-    READER.gradient(15, "training", default=False),
-    READER.gradient(15, fed=True, default=False),
-    READER.gradient(15, "batch", fed=True, default=False),
-    READER.gradient(15, "training", fed=True, default=False),
-    *READER.files(),
-    *EXPORTS,
-    BOUND.inference(15, 15, default=False),
-    BOUND.inference(15, 15, fed=True, default=False),
-    BOUND.training(15, 15, read=False, default=False),
-    BOUND.training(15, 15, read=False, fed=True, default=False),
-    BOUND.gradient(15, default=False),
-    BOUND.gradient(15, "batch", default=False),
-)
+FORMS = """
+    opset-7 opset-9 opset-9-no-momentum opset-14 opset-15 opset-15-no-momentum opset-14-training
+    opset-14-training-no-momentum opset-15-training opset-14-training-unread opset-15-training-unread
+    opset-15-training-no-momentum opset-9-fed opset-15-fed opset-14-training-unread-fed opset-15-training-fed
+    opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient opset-15-gradient opset-15-batch-gradient
+    opset-15-training-gradient opset-15-fed-gradient opset-15-batch-fed-gradient opset-15-training-fed-gradient
+    file file-gradient
+"""
+DEFAULT = """
+    opset-7 opset-9 opset-15 opset-14-training opset-15-training opset-15-training-unread
+    opset-15-training-no-momentum opset-15-training-unread-fed opset-15-gradient opset-15-batch-gradient file
+    file-gradient
+"""
+BOUND_FORMS = """
+    opset-15 opset-15-fed opset-15-training-unread opset-15-training-unread-fed opset-15-gradient
+    opset-15-batch-gradient
+"""
+MODES = (*READER.modes(FORMS, DEFAULT), *EXPORTS, *BOUND.modes(BOUND_FORMS))

@@ -82,17 +82,11 @@ EXPORTS.export(
     default=True,
 )
 
-MODES = (
-    *MODULES,
-    READER.inference(9, 9, default=False),
-    READER.inference(15, 15),
-    READER.training(15, 15),
-    READER.training(15, 15, read=False, default=False),
-    READER.inference(9, 9, fed=True, default=False),
-    READER.training(15, 15, read=False, fed=True, default=False),
-    READER.gradient(15, default=False),
-    READER.gradient(15, "batch", default=False),
-    READER.gradient(15, "training", default=False),
-    *READER.files(),
-    *EXPORTS,
-)
+FORMS = """
+    opset-9 opset-15 opset-15-training opset-15-training-unread opset-9-fed opset-15-training-unread-fed
+    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient
+"""
+DEFAULT = """
+    opset-15 opset-15-training file file-gradient
+"""
+MODES = (*MODULES, *READER.modes(FORMS, DEFAULT), *EXPORTS)

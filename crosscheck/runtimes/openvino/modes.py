@@ -31,24 +31,16 @@ TRAINING = Contract(
     "https://github.com/openvinotoolkit/openvino/pull/37170",
 )
 
-MODES = (
-    READER.inference(7, 7, default=False),
-    READER.inference(9, 9, default=False),
-    READER.inference(9, 9, momentum=False, default=False),
-    READER.inference(9, 9, fed=True, default=False),
-    READER.inference(15, 15),
-    READER.inference(15, 15, fed=True),
-    READER.training(14, 14, default=False, contract=TRAINING),
-    READER.training(15, 15, contract=TRAINING),
-    READER.training(15, 15, momentum=False, default=False, contract=TRAINING),
-    READER.training(15, 15, read=False, default=False, contract=TRAINING),
-    READER.training(15, 15, fed=True, default=False, contract=TRAINING),
-    READER.gradient(9, default=False),
-    READER.gradient(15),
-    READER.gradient(15, fed=True, default=False),
-    READER.gradient(9, "batch", default=False),
-    READER.gradient(15, "batch"),
-    READER.gradient(15, "batch", fed=True, default=False),
-    READER.gradient(15, "training", default=False),
-    *READER.files(),
-)
+FORMS = """
+    opset-7 opset-9 opset-9-no-momentum opset-9-fed opset-15 opset-15-fed opset-14-training opset-15-training
+    opset-15-training-no-momentum opset-15-training-unread opset-15-training-fed opset-9-gradient
+    opset-15-gradient opset-15-fed-gradient opset-9-batch-gradient opset-15-batch-gradient
+    opset-15-batch-fed-gradient opset-15-training-gradient file file-gradient
+"""
+DEFAULT = """
+    opset-15 opset-15-fed opset-15-training opset-15-gradient opset-15-batch-gradient file file-gradient
+"""
+MODES = [
+    replace(mode, contract=TRAINING) if (mode.intent, mode.asks) == ("training", "prediction") else mode
+    for mode in READER.modes(FORMS, DEFAULT)
+]

@@ -15,23 +15,13 @@ OPTIMIZED = replace(CALLS, open='$net = tract.onnx().model_for_path("$file").int
 
 READER = Reader(CALLS, inference_form="opset-9", older=(("0.22.4", OPTIMIZED),))
 
-MODES = (
-    READER.inference(7, 7, default=False),
-    READER.inference(9, 9, default=False),
-    READER.inference(9, 9, momentum=False, default=False),
-    READER.inference(9, 9, fed=True, default=False),
-    READER.inference(15, 15),
-    READER.inference(15, 15, fed=True, default=False),
-    READER.training(14, 14, default=False),
-    READER.training(15, 15),
-    READER.training(15, 15, read=False, default=False),
-    READER.training(15, 15, fed=True, default=False),
-    READER.gradient(9, default=False),
-    READER.gradient(15),
-    READER.gradient(15, fed=True, default=False),
-    READER.gradient(9, "batch", default=False),
-    READER.gradient(15, "batch"),
-    READER.gradient(15, "batch", fed=True, default=False),
-    READER.gradient(15, "training", default=False),
-    *READER.files(),
-)
+FORMS = """
+    opset-7 opset-9 opset-9-no-momentum opset-9-fed opset-15 opset-15-fed opset-14-training opset-15-training
+    opset-15-training-unread opset-15-training-fed opset-9-gradient opset-15-gradient opset-15-fed-gradient
+    opset-9-batch-gradient opset-15-batch-gradient opset-15-batch-fed-gradient opset-15-training-gradient file
+    file-gradient
+"""
+DEFAULT = """
+    opset-15 opset-15-training opset-15-gradient opset-15-batch-gradient file file-gradient
+"""
+MODES = READER.modes(FORMS, DEFAULT)
