@@ -155,21 +155,19 @@ def layer(node: Node, norm: Norm) -> str:
 
 
 def convolution(node: Node) -> str:
-    """The arguments of a convolution."""
-    shape, attributes = node.weight_shapes[0], node.attributes
-    said = [f"{shape[1] * attributes['group']}, {shape[0]}, {tuple(attributes['kernel_shape'])}"]
-    for word, values, usual in (
-        ("stride", attributes["strides"], 1),
-        ("padding", padding(attributes["pads"]), 0),
-        ("dilation", attributes["dilations"], 1),
-    ):
-        if any(value != usual for value in values):
-            said.append(f"{word}={tuple(values)}")
-    if attributes["group"] != 1:
-        said.append(f"groups={attributes['group']}")
-    if len(node.weights) == 1:
-        said.append("bias=False")
-    return ", ".join(said)
+    """The arguments of a convolution, without keywords that have their usual values."""
+    shape, attributes, axes = node.weight_shapes[0], node.attributes, node.rank - 2
+    ones, zeros = (1,) * axes, (0,) * axes
+    keywords: dict[str, tuple[Any, Any]] = {
+        "stride": (tuple(attributes["strides"]), ones),
+        "padding": (tuple(padding(attributes["pads"])), zeros),
+        "dilation": (tuple(attributes["dilations"]), ones),
+        "groups": (attributes["group"], 1),
+        "bias": (len(node.weights) > 1, True),
+    }
+    said = [f"{word}={value}" for word, (value, usual) in keywords.items() if value != usual]
+    sizes = shape[1] * attributes["group"], shape[0], tuple(attributes["kernel_shape"])
+    return ", ".join([*map(str, sizes), *said])
 
 
 def expression(node: Node, inputs: list[str], layer: str) -> str:
