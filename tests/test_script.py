@@ -20,6 +20,8 @@ from tests.conftest import Cells, SilentProgress, read_cells
 RUNTIMES = [runtime for runtime in catalog().values() if runtime.write is not None]
 #: A block of base64 lines at the end, and what begins it.
 BLOCK = re.compile(r"\n(#|//) data:\n.*", re.DOTALL)
+#: Runtimes whose users convert a file by another program, or build artifacts of it, before they can ask anything.
+LONGER = {"ncnn": 112, "onnxruntime-training": 87}
 TARGETS = ["mxnet@1.9.1", "mxnet@0.9.5.post2", "onnxruntime@1.32.0", "onnx@1.23.2"]
 
 
@@ -56,7 +58,7 @@ def judged(runtime: Runtime, network: str, **facts: Any) -> JudgedCell:
 @pytest.mark.parametrize(("network", "most"), [("seed", 60), ("conv", 120)])
 def test_a_script_of_the_default_call_is_short(runtime: Runtime, network: str, most: int) -> None:
     text = BLOCK.sub("", "".join(composed(judged(runtime, network))))
-    assert len(text.splitlines()) <= most, text
+    assert len(text.splitlines()) <= max(most, LONGER.get(runtime.name, 0)), text
 
 
 @pytest.mark.parametrize("status", ["unavailable", "install-failed", "not-in-release"])
@@ -90,11 +92,10 @@ def printed(text: str) -> list[tuple[str, list[float], list[float]]]:
     """What a script prints: a name, its own numbers, and those of the report."""
     found = []
     for line in text.splitlines():
-        match = re.fullmatch(r"([a-z][\w. -]*?) (\[.*?\]) \| report (.*?)(?: \| float64 .*)?", line)
+        match = re.fullmatch(r"(.*?[a-z]) ((?:[-+\dena][-+.\deinfa]*\s)+)\| report (.*?)(?: \| float64 .*)?", line)
         if match:
             name, own, report = match.groups()
-            numbers = [float(word) for word in own.strip("[]").replace(",", " ").split()]
-            found.append((name, numbers, [float(word) for word in report.split()]))
+            found.append((name, [float(word) for word in own.split()], [float(word) for word in report.split()]))
     return found
 
 

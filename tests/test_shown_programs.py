@@ -46,11 +46,6 @@ for name, text in programs.items():
 """
 
 
-def numbers(line: str) -> list[float]:
-    """The numbers in the brackets of a printed array."""
-    return [float(word) for word in line.partition("[")[2].rstrip().rstrip("]").split()]
-
-
 @pytest.mark.parametrize("target", [*SMALL, *(pytest.param(target, marks=pytest.mark.large) for target in LARGE)])
 def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, tmp_path: Path) -> None:
     name, _, version = target.partition("@")
@@ -75,8 +70,12 @@ def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, t
     subprocess.run(command, cwd=folder, env=libraries, check=True, timeout=600)
     for cell in cells:
         printed = (folder / f"{cell['mode']}.1").read_text()
-        shown = re.search(r"^(gradient|forward) first (\[.*?\])", printed, re.MULTILINE | re.DOTALL)
+        shown = re.search(r"^(gradient|forward) first (.*)$", printed, re.MULTILINE)
         assert shown, (cell["id"], printed, (folder / f"{cell['mode']}.2").read_text())
         with np.load(tmp_path / cell["arrays"]) as arrays:
             measured = np.ravel(arrays[f"{shown[1]}/first"])[:8]
-        assert np.allclose(numbers(shown[2]), measured, rtol=1e-5, atol=1e-7), (cell["id"], shown[0], measured)
+        assert np.allclose(list(map(float, shown[2].split())), measured, rtol=1e-5, atol=1e-7), (
+            cell["id"],
+            shown[0],
+            measured,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -37,7 +38,8 @@ def ids(runtime: Runtime) -> str:
 def test_no_text_leaves_anything_out(runtime: Runtime) -> None:
     for mode in runtime.modes:
         for text in (mode.call, mode.predict, *(edition.once + edition.text for edition in mode.editions)):
-            assert "..." not in text.replace("[...]", ""), mode.name
+            spread = re.sub(r"\.\.\.(?=\w)", "", text) if runtime.registry == "npm" else text  # JavaScript's own dots
+            assert "..." not in spread.replace("[...]", ""), mode.name
 
 
 @pytest.mark.parametrize("runtime", PYTHON, ids=ids)

@@ -71,12 +71,12 @@ class Language:
 
     def shown(self, what: str, expression: str, beside: Beside) -> str:
         """A statement that prints a tensor's first numbers beside others."""
-        first = f"np.ravel({expression})" + ("" if beside.few else f"[:{PRINTED}]")
+        first = f"*np.ravel({expression})" + ("" if beside.few else f"[:{PRINTED}]")
         return f"print({', '.join([json.dumps(what), first, *beside.texts()])})\n"
 
     def listed(self, name: str, beside: Beside) -> str:
         """A statement that prints a list's first numbers."""
-        return f"print({', '.join([json.dumps(name), f'{name}[:{PRINTED}]', *beside.texts()])})\n"
+        return f"print({', '.join([json.dumps(name), f'*{name}[:{PRINTED}]', *beside.texts()])})\n"
 
     def begun(self, name: str) -> str:
         """An empty list."""

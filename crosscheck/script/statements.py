@@ -86,10 +86,10 @@ class Statements:
     def _ask(self, step: Step) -> str:
         mode = self.roles[step["mode"]]
         texts, gradient = self.program["texts"][mode["name"]], mode["asks"] == "gradient"
-        lines: str = self._to(step["model"])
+        lines: str = self._to(step["model"]) + self._input(step["input"])
         if step["as"] != "#" and mode["name"] not in self._once and texts["once"]:
-            lines += texts["once"] + "\n"
-        lines += self._input(step["input"])
+            block = texts["once"].rstrip().rpartition("\n")[2].startswith(" ")
+            lines += f"\n{texts['once']}" + "\n" * block
         if gradient:
             cotangent = "ones" if step["cotangent"] == "ones" else "cotangent"
             lines += self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(cotangent)))

@@ -318,7 +318,9 @@ def _preparation(release: Release, variant: Variant) -> str:
 
 def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:
     """The runtime's usual imports that the lines use, and those of the script's own lines."""
-    imports = dict.fromkeys(line for text in texts for line in text.splitlines() if _used(line, lines))
+    every = dict.fromkeys(line for text in texts for line in text.splitlines())
+    used = lines + "\n".join(line for line in every if not line.startswith(("import ", "from ")))
+    imports = [line for line in every if _used(line, used)]
     numpy = [] if "import numpy as np" in imports else ["import numpy as np"]
     return "".join(f"{line}\n" for line in (*own, *numpy, *imports))
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from packaging.version import Version
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.graph import (
+    LAYERS,
+    Node,
+    indented,
+    nodes,
+    pairs,
+    returned,
+    shared_layers,
+    statements,
+    stored,
+)
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -71,7 +81,7 @@ def module(request: Request, graph: list[Node], passed: bool) -> str:
         + indented([f"self.{node.id} = {layer(request, node)}" for node in layers] or ["pass"], 2)
         + "\n"
         + indented([f"def __call__(self, x{', state' if passed else ''}, inference=None):"])
-        + indented([*body, f"return {result}"], 2)
+        + indented(returned(body, result), 2)
         + "\n\n"
     )
 
