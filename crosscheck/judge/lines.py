@@ -1,4 +1,4 @@
-"""Writes a cell and its judgement as a line of `cells.jsonl`: strict JSON that keeps to `cell.schema.json`."""
+"""Writes a cell and its judgement as a line of `cells.jsonl`: strict JSON that conforms to `cell.schema.json`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def line(
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
-    released: the release's date or "". default_call: whether users get the mode who say nothing about modes.
-    environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell.
-    call: the mode's text as shown; the mode's own, if not said. arrays: the .npz
-    with the cell's arrays, relative to the output folder. exported: of the file that it wrote or read, if any.
+    released: the release's date or "". default_call: whether the mode is the runtime's default.
+    environment: {"python", "packages", "variables"}. reproduce: the command that runs only this cell.
+    call: the displayed text of the mode, by default the mode's own. arrays: the .npz
+    with the cell's arrays, relative to the output folder. exported: facts of the file it wrote or read, if any.
     """
     about = {
         "schema": SCHEMA,
@@ -62,7 +62,7 @@ def line(
 
 
 def _json(value: Any) -> Any:
-    """JSON types all the way down."""
+    """Convert to JSON types recursively."""
     match value:
         case Mapping():
             return {str(key): _json(item) for key, item in value.items()}
