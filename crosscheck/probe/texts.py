@@ -156,7 +156,7 @@ class TextAdapter(Adapter):
         """The source's text for what every node puts out, which sets `layers`."""
         model.names["x"] = x
         model.run(model.source["layers"], "layers")
-        return dict(model.names["layers"])
+        return dict(model.names.get("layers", {}))
 
 
 def provide(network: Network) -> None:

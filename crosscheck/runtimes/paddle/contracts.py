@@ -1,6 +1,6 @@
 """What Paddle's documentation says about the moving statistics, for each way of asking; in our words, with links."""
 
-from crosscheck.probe.adapter import Contract
+from crosscheck.runtimes.mode import Contract
 
 SITE = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/"
 BATCH_NORM_PAGE = SITE + "nn/functional/batch_norm_en.html"
