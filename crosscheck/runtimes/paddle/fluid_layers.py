@@ -1,0 +1,128 @@
+"""Dynamic graphs before 2.0, as `fluid.dygraph` has them: a `Layer` under a guard, with tensors made by `to_variable`.
+
+There `eval()` of any layer also switches off, for the whole process, that operations are recorded, and `train()` on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
+
+FLUID = Modes(inference="fluid.set-global-stats.grad", training="fluid.train.grad", kind="fluid")
+LAST = "1.8.5"
+
+INTENT = {"train": "training", "eval": "inference"}
+INPUT = "x.stop_gradient = False\n"
+GRAD = INPUT + "y = net(x)\n---\ndx, = fluid.dygraph.grad([y], [x], [cotangent])\n"
+BACKWARD = INPUT + "loss = fluid.layers.reduce_sum(net(x) * cotangent)\n---\nloss.backward()\ndx = x.gradient()\n"
+DOUBLE = (
+    INPUT + "y = net(x)\n---\ndx, = fluid.dygraph.grad([y], [x], [cotangent], create_graph=True)\n"
+    "fluid.dygraph.grad([dx * dx], [x], allow_unused=True)\n"
+)
+NO_GRAD = "with fluid.dygraph.no_grad():\n    y = net(x)\n"
+
+for name, text in (("backward", BACKWARD), ("grad", GRAD), ("double-grad", DOUBLE)):
+    for half in ("train", "eval"):
+        words: dict[str, Any] = {"training": f"fluid.train.{name}"} if half == "eval" else {}
+        FLUID.gradient(
+            f"fluid.{half}.{name}",
+            INTENT[half],
+            contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
+            f"net.{half}()\n{text}",
+            default=name != "double-grad",
+            until=LAST,
+            **words,
+        )
+
+FLUID.gradient(
+    "fluid.train-then-eval.grad",
+    "training",
+    contracts.FLUID_TRAINING,
+    f"net.train()\n{INPUT}y = net(x)\nnet.eval()\n---\ndx, = fluid.dygraph.grad([y], [x], [cotangent])\n",
+    until=LAST,
+)
+EACH = """\
+net.train()
+for layer in net.sublayers():
+    if isinstance(layer, fluid.dygraph.BatchNorm):
+        {}
+"""
+FROZEN = EACH.format("layer.training = False  # its eval() would stop the record")
+GLOBAL = EACH.format("layer._use_global_stats = True")
+FLUID.gradient("fluid.frozen.grad", "inference", contracts.FLUID_EVALUATION, FROZEN + GRAD, until=LAST)
+FLUID.gradient(
+    "fluid.set-global-stats.grad", "inference", contracts.FLUID_GLOBAL, GLOBAL + GRAD, default=True, until=LAST
+)
+FLUID.gradient(
+    "fluid.set-global-stats.then-eval",
+    "inference",
+    contracts.FLUID_GLOBAL,
+    f"{GLOBAL}{GRAD}net.eval()\n",
+    default=True,
+    until=LAST,
+)
+
+for half in ("train", "eval"):
+    FLUID.prediction(
+        f"fluid.{half}.no-grad",
+        INTENT[half],
+        contracts.FLUID_NO_GRAD if half == "train" else contracts.FLUID_EVALUATION,
+        f"net.{half}()\n{NO_GRAD}",
+        default=True,
+        until=LAST,
+    )
+    FLUID.prediction(
+        f"fluid.{half}.forward",
+        INTENT[half],
+        contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
+        f"net.{half}()\n{INPUT}y = net(x)\n",
+        until=LAST,
+    )
+
+
+def told(name: str, norm: dict[str, bool], intent: dict[str, str], train: Contract, evaluation: Contract) -> None:
+    """The plain gradient in training and prediction in evaluation, of batch normalizations that are told more."""
+    words: dict[str, Any] = {"norm": norm, "default": name == "global-stats", "until": LAST}
+    FLUID.gradient(f"fluid.{name}.train", intent["train"], train, "net.train()\n" + GRAD, **words)
+    FLUID.prediction(f"fluid.{name}.eval", intent["eval"], evaluation, "net.eval()\n" + NO_GRAD, **words)
+
+
+INFERENCE = {"train": "inference", "eval": "inference"}
+TRAINING = {"train": "training", "eval": "training"}
+told("global-stats", {"use_global_stats": True}, INFERENCE, contracts.FLUID_GLOBAL, contracts.FLUID_EVALUATION)
+told("is-test", {"is_test": True}, INFERENCE, contracts.FLUID_IS_TEST, contracts.FLUID_EVALUATION)
+told(
+    "trainable-statistics",
+    {"trainable_statistics": True},
+    TRAINING,
+    contracts.FLUID_TRAINING,
+    contracts.FLUID_TRAINABLE,
+)
+
+for half in ("train", "eval"):
+    FLUID.prediction(
+        f"fluid.traced.{half}",
+        INTENT[half],
+        contracts.FLUID_TRACED,
+        f"net.{half}()\ny, traced = fluid.dygraph.TracedLayer.trace(net, [x])\ny, = traced([x])\n",
+        kind="fluid.traced",
+        until=LAST,
+    )
+
+FLUID.export(
+    "export.save-dygraph",
+    "inference",
+    contracts.FLUID_SAVED,
+    """\
+fluid.save_dygraph(net.state_dict(), "network")
+---
+net = Net()
+parameters, _ = fluid.load_dygraph("network")
+net.set_dict(parameters)
+""",
+    default=True,
+    until=LAST,
+)

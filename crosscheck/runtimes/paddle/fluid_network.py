@@ -1,0 +1,217 @@
+"""A network as source text for releases before 2.0: `fluid.dygraph`'s layers, or `fluid.layers` in a program."""
+
+from __future__ import annotations
+
+from crosscheck.runtimes.family.graph import LAYERS, Node, even, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.layers import shown
+from crosscheck.runtimes.family.modules import adopted, folded, module_class
+from crosscheck.runtimes.source import Request, Source, Stored
+
+__all__ = ["dynamic", "program"]
+
+#: Operator -> what its layer calls its weights.
+KEYS = {
+    "BatchNormalization": ("weight", "bias", "_mean", "_variance"),
+    "Conv": ("weight", "bias"),
+    "Gemm": ("weight", "bias"),
+}
+#: What `Layer` has under these names is its own.
+TAKEN = ("add", "backward", "eval", "forward", "parameters", "sublayers", "train", "training")
+
+IMPORTS = "import numpy as np\nfrom paddle import fluid\n"
+
+
+def dynamic(request: Request) -> Source:
+    """A layer that is executed as it is called; the guard stays open."""
+    graph = nodes(request, TAKEN)
+    shared = shared_layers(graph, request)
+    body, variables = statements(graph, request.input, lambda node, inputs: called(node, inputs, "self"))
+    made = [f"self.{node.id} = {layer(node, request)}" for node in graph if node.op in LAYERS]
+    text = "" if request.first is not None else "fluid.enable_dygraph(fluid.CPUPlace())\n\n\n"
+    text += module_class("fluid.dygraph.Layer", made, body, variables[request.output])
+    text += ("" if request.first is None else "first = net\n") + "net = Net()\n" + adopted(shared)
+    for node in graph:
+        if node.op in LAYERS and node not in shared:
+            for key, name in zip(KEYS[node.op], node.weights, strict=False):
+                turned = ".T" if dense_weight(node, key) else ""
+                text += f'net.{node.id}.{key}.set_value(weights["{name}"]{turned})\n'
+
+    def place(node: Node, number: int) -> Stored:
+        key = KEYS[node.op][number]
+        return f"net.{node.id}.{key}", (1, 0) if dense_weight(node, key) else None
+
+    half = "train" if request.intent == "training" and not request.norm else "eval"
+    looking = shown(graph, request.input, lambda node, inputs: called(node, inputs, "net"))
+    return Source(
+        imports=IMPORTS,
+        text=text,
+        predict="net.eval()\nwith fluid.dygraph.no_grad():\n    y = net(x)\n",
+        tensor="fluid.dygraph.to_variable({})",
+        array="{}.numpy()",
+        layers="" if request.kind == "fluid.traced" else "\n".join([f"net.{half}()", *looking, ""]),
+        tensors=stored(graph, place),
+    )
+
+
+def program(request: Request) -> Source:
+    """A program that is run by an executor; a function adds the network's operators to it, for any program alike."""
+    graph = nodes(request)
+    shared = shared_layers(graph, request)
+    body, variables = statements(graph, request.input, added)
+    own = [node for node in graph if node.op in LAYERS and node not in shared]
+    names = [
+        (name, ".T" if dense_weight(node, key) else "")
+        for node in own
+        for key, name in zip(KEYS[node.op], node.weights, strict=False)
+    ]
+    text = (
+        "def network(x, is_test=False, use_global_stats=False):\n"
+        + folded([*body, f"return {variables[request.output]}"], 1)
+        + "\n\nmain, startup = fluid.Program(), fluid.Program()\n"
+        "with fluid.program_guard(main, startup):\n"
+        f'    image = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")\n'
+        "    output = network(image, is_test=True)\n"
+        "scope = fluid.global_scope()\n"
+    )
+    if request.first is None:  # the variables of shared layers are there, and must stay as they are
+        text += "exe = fluid.Executor(fluid.CPUPlace())\nexe.run(startup)\n"
+    find = "find_var" if request.first is None else "var"
+    for name, turned in names:
+        value = f'weights["{name}"]'
+        value = f"np.ascontiguousarray({value}.T)" if turned else value
+        text += f'scope.{find}("{name}").get_tensor().set({value}, fluid.CPUPlace())\n'
+
+    def place(node: Node, number: int) -> Stored:
+        turned = dense_weight(node, KEYS[node.op][number])
+        return f'np.array(scope.find_var("{node.weights[number]}").get_tensor())', (1, 0) if turned else None
+
+    return Source(
+        imports=IMPORTS,
+        text=text,
+        predict='y, = exe.run(main, feed={"x": x}, fetch_list=[output])\n',
+        tensor="{}",
+        array="{}",
+        layers=program_layers(graph, request),
+        tensors=stored(graph, place),
+        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights),
+    )
+
+
+def program_layers(graph: list[Node], request: Request) -> str:
+    """A program like that of the mode, all of whose variables are fetched."""
+    told = bool(request.norm.get("use_global_stats"))
+    test = request.intent == "inference" and not told and request.kind != "fluid.program.clone"
+    lines = [
+        f"is_test, use_global_stats = {test}, {told}",
+        f'x = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")',
+        *shown(graph, request.input, added),
+    ]
+    text = "image = x\nwatched = fluid.Program()\nwith fluid.program_guard(watched):\n" + folded(lines, 1)
+    if request.kind == "fluid.program.clone":
+        text += (
+            "watched = watched.clone(for_test=True)\n"
+            "layers = {name: watched.global_block().var(value.name) for name, value in layers.items()}\n"
+        )
+    text += 'values = exe.run(watched, feed={"x": image}, fetch_list=list(layers.values()))\n'
+    return text + "layers = dict(zip(layers, values))\n"
+
+
+def dense_weight(node: Node, key: str) -> bool:
+    """Whether Paddle has the transpose of a weight: matrices of dense layers are (in, out)."""
+    return (node.op, key) == ("Gemm", "weight")
+
+
+def layer(node: Node, request: Request) -> str:
+    """A layer of `fluid.dygraph`; like ONNX, Paddle calls the part that is kept momentum.
+
+    With use_global_stats a BatchNorm fails unless both of its attributes are given.
+    """
+    shape, attributes = node.weight_shapes[0], node.attributes
+    match node.op:
+        case "BatchNormalization":
+            words = [f"{shape[0]}", f"momentum={attributes['momentum']}", f"epsilon={attributes['epsilon']}"]
+            if "use_global_stats" in request.norm:
+                words += ["param_attr=fluid.ParamAttr()", "bias_attr=fluid.ParamAttr()"]
+            words += [f"{key}={value}" for key, value in request.norm.items()]
+            return f"fluid.dygraph.BatchNorm({', '.join(words)})"
+        case "Conv":
+            pads = attributes["pads"]
+            padding = pads[: len(pads) // 2] if even(pads) else 0
+            bias = [] if len(node.weights) > 1 else ["bias_attr=False"]
+            words = [f"{shape[1] * attributes['group']}", f"{shape[0]}", *window(node), f"padding={padding}", *bias]
+            return f"fluid.dygraph.Conv2D({', '.join(words)})"
+    return f"fluid.dygraph.Linear({shape[1]}, {shape[0]})"
+
+
+def called(node: Node, inputs: list[str], net: str) -> str:
+    """A call of a layer, which is an attribute of `net`, or a function; dygraph's Conv2D pads both ends alike."""
+    if node.op not in LAYERS:
+        return function(node, inputs)
+    x = inputs[0]
+    if node.op == "Conv" and not even(node.attributes["pads"]):
+        x = f"fluid.layers.pad2d({x}, {padding(node)})"
+    return f"{net}.{node.id}({x})"
+
+
+def added(node: Node, inputs: list[str]) -> str:
+    """A call that adds an operator and its variables, which have the graph's names, to a program."""
+    if node.op not in LAYERS:
+        return function(node, inputs)
+    names, attributes, size = node.weights, node.attributes, node.weight_shapes[0][0]
+    bias = f'fluid.ParamAttr(name="{names[1]}")' if len(names) > 1 else "False"
+    words = [f'param_attr=fluid.ParamAttr(name="{names[0]}"), bias_attr={bias}']
+    match node.op:
+        case "BatchNormalization":
+            words = [
+                f"is_test=is_test, momentum={attributes['momentum']}, epsilon={attributes['epsilon']}",
+                *words,
+                f'moving_mean_name="{names[2]}", moving_variance_name="{names[3]}"',
+                "use_global_stats=use_global_stats",
+            ]
+            return f"fluid.layers.batch_norm({', '.join([inputs[0], *words])})"
+        case "Conv":
+            moving = [*window(node), f"padding={padding(node)}"]
+            return f"fluid.layers.conv2d({', '.join([inputs[0], str(size), *moving, *words])})"
+    return f"fluid.layers.fc({', '.join([inputs[0], str(size), *words])})"
+
+
+def window(node: Node) -> list[str]:
+    """How a convolution moves, beside its padding."""
+    attributes = node.attributes
+    return [
+        f"filter_size={attributes['kernel_shape']}",
+        *([f"stride={attributes['strides']}"] if any(step != 1 for step in attributes["strides"]) else []),
+        *([f"dilation={attributes['dilations']}"] if any(step != 1 for step in attributes["dilations"]) else []),
+        *([f"groups={attributes['group']}"] if attributes["group"] != 1 else []),
+    ]
+
+
+def padding(node: Node) -> list[int]:
+    """ONNX's pads as Paddle takes them: beginning and end, axis by axis."""
+    return [width for pair in pairs(node.attributes["pads"]) for width in pair]
+
+
+def function(node: Node, inputs: list[str]) -> str:
+    """An operator without weights, in a program and outside."""
+    attributes, x = node.attributes, inputs[0]
+    match node.op:
+        case "Add":
+            return " + ".join(inputs)
+        case "Concat":
+            return f"fluid.layers.concat([{', '.join(inputs)}], axis={attributes['axis']})"
+        case "Flatten":
+            return f"fluid.layers.flatten({x}, axis=1)"
+        case "GlobalAveragePool":
+            return f'fluid.layers.pool2d({x}, pool_type="avg", global_pooling=True)'
+        case "AveragePool" | "MaxPool":
+            words = [
+                f"pool_size={attributes['kernel_shape']}",
+                f'pool_type="{"max" if node.op == "MaxPool" else "avg"}"',
+                f"pool_stride={attributes['strides']}",
+                f"pool_padding={padding(node)}",
+                *(["exclusive=False"] if attributes.get("count_include_pad") else []),
+            ]
+            return f"fluid.layers.pool2d({', '.join([x, *words])})"
+        case "Softmax":
+            return f"fluid.layers.softmax({x}, axis={attributes['axis']})"
+    return f"fluid.layers.relu({x})"
