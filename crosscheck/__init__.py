@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`crosscheck.gradient`, imported when it is asked for: onnx takes longer to import than most commands run."""
+    """Import `crosscheck.gradient` on first use: importing onnx takes longer than most commands."""
     if name == "gradient":
         from crosscheck.networks.gradient import gradient
 

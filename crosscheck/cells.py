@@ -1,4 +1,4 @@
-"""The nouns: mode, cell, trial, observation, status, finding. Frozen data, no behaviour of their own."""
+"""Core data types: cell, trial, observation, status, finding. Frozen, without behaviour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Status(StrEnum):
-    """How the measuring went. Only `ok` and `crashed` cells have findings."""
+    """The outcome of a measurement. Only `ok` and `crashed` cells have findings."""
 
     OK = "ok"
     UNAVAILABLE = "unavailable"
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class Finding(StrEnum):
-    """What the observations of a cell show."""
+    """A result derived from a cell's observations."""
 
     CLEAN = "clean"
     LEAK = "leak"
@@ -49,14 +49,14 @@ class Finding(StrEnum):
 
 
 class Intent(StrEnum):
-    """Which statistics the author of the call wants: the moving ones, or the batch's own."""
+    """The statistics a call is meant to use: the moving ones, or the batch's own."""
 
     INFERENCE = "inference"
     TRAINING = "training"
 
 
 class Asks(StrEnum):
-    """What a mode asks the runtime for."""
+    """What a mode requests from the runtime."""
 
     GRADIENT = "gradient"
     PREDICTION = "prediction"
@@ -64,7 +64,7 @@ class Asks(StrEnum):
 
 
 class Scenario(StrEnum):
-    """A fixed sequence of steps; `crosscheck.scenarios.facts` says what each is for."""
+    """A fixed sequence of steps; `crosscheck.scenarios.facts` has the purpose of each."""
 
     GRADIENT = "gradient"
     PREDICT_ONLY = "predict-only"
@@ -88,7 +88,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Stable and typable: `mxnet@1.9.1/executor.train.train/seed/gradient`, `mxnet@1.9.1+naive-engine/...`."""
+        """Stable and easy to type: `mxnet@1.9.1/executor.train.train/seed/gradient`, `mxnet@1.9.1+naive-engine/...`."""
         variant = "" if self.variant == "plain" else f"+{self.variant}"
         return f"{self.runtime}@{self.release}{variant}/{self.mode}/{self.network}/{self.scenario}"
 
@@ -104,7 +104,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing a trial did: its label, how long it took (s), and the runtime's message if it raised."""
+    """One step of a trial: label, duration (s), and the runtime's message if it raised."""
 
     label: str
     seconds: float
@@ -114,9 +114,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one trial measured. Arrays are keyed by what was read and when: `prediction/after`, `state/between/bn.mean`.
+    """One trial's measurements. Arrays are keyed by quantity and time: `prediction/after`, `state/between/bn.mean`.
 
-    A trial that ended badly keeps what it had recorded until then; `status` and `reason` say how it ended.
+    A failed trial keeps the arrays recorded so far; `status` and `reason` describe the failure.
     """
 
     reading: str

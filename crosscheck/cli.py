@@ -18,7 +18,7 @@ __all__ = ["main"]
 PIPE_WIDTH = 160
 OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-#: What `crosscheck diff --help` says; `crosscheck.report.cell_diff` decides.
+#: Text of `crosscheck diff --help`; `crosscheck.report.cell_diff` has the rules.
 DIFF = """\
 What became of each cell in RUN since OTHER: RUN is the newer of the two, as in `crosscheck report RUN --against OTHER`.
 
@@ -34,10 +34,10 @@ as the report lists them under "How to read". Exit codes: 1 if any cell got wors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command and return its exit code.
+    """Run one command and return its exit code.
 
     0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
-    could not be measured although they should have been; 130 interrupted.
+    could not be measured because of a failure; 130 interrupted.
     """
     errors = Console(stderr=True)
     try:
@@ -53,19 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print("crosscheck: interrupted; the same command goes on from here.", markup=False)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as `| head` does; Python would complain at exit
+        sys.stderr.close()  # the reader of standard output has exited (`| head`); prevents Python's error at exit
         return OK
     return code
 
 
 def _console() -> Console:
-    """Standard output; where it is no terminal, tables have room for their longest rows."""
+    """Standard output; outside a terminal, wide enough for the longest table rows."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
+    """A parser with one-line errors."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}. `{self.prog} --help` shows the words.")
@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
 
-    script = commands.add_parser("script", help="a cell as one Python file that needs its runtime and numpy alone")
+    script = commands.add_parser("script", help="a cell as one short program that needs its runtime alone")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     script.add_argument(
         "--out",
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder of the run (default crosscheck-out)",
     )
     script.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
-    script.add_argument("-o", "--output", type=Path, metavar="FILE.py", help="write it there instead of printing it")
+    script.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there instead of printing it")
     script.set_defaults(command=_script)
 
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
@@ -247,8 +247,8 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     with progress_for(console) as progress:
         result = run(job, progress)
     total = sum(result.statuses.values())
-    found = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
-    console.print(f"{total} cells in {result.seconds:.1f} s: {found or 'no findings'}", highlight=False)
+    summary = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
+    console.print(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}", highlight=False)
     others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
     if others:
         console.print(f"without findings: {others}", highlight=False)
@@ -286,7 +286,8 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
         sys.stdout.write(text)
         return OK
     write(text, parsed.output)
-    console.print(f"script: {parsed.output}, for `uv run`", markup=False, highlight=False, soft_wrap=True)
+    how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
+    console.print(f"script: {parsed.output}, for {how}", markup=False, highlight=False, soft_wrap=True)
     return OK
 
 

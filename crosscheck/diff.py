@@ -1,4 +1,4 @@
-"""`crosscheck diff`: what became of each cell since another run, as a table, from two files `cells.jsonl`."""
+"""`crosscheck diff`: prints the changes between two `cells.jsonl` as a table."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from crosscheck.report.run_diff import Comparison, Line, compare
 
 __all__ = ["diff"]
 
-#: As many names as a line of new or gone cells spells out; the others name every one.
+#: Maximum names in a line of new or gone cells; other lines name all.
 NAMED = 3
 _STYLES = {Kind.WORSE: "bold red", Kind.FIXED: "green", Kind.CHANGED: "yellow", Kind.NEW: "dim", Kind.GONE: "dim"}
 
 
 def diff(console: Console, run: Path, other: Path) -> bool:
-    """Print what changed in `run` since `other`, and return whether anything got worse.
+    """Print the changes in `run` since `other`; return whether any cell is worse.
 
-    Both are folders of runs or their `cells.jsonl`. `crosscheck.report.cell_diff.difference` says what worse means.
-    Raises UsageError where there is no such run.
+    Both are folders of runs or their `cells.jsonl`. `crosscheck.report.cell_diff.difference` defines "worse".
+    Raises UsageError if a run does not exist.
     """
     comparison = compare(report.read_cells(run), report.read_cells(other), str(other))
     if comparison.lines:
@@ -63,5 +63,5 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _printable(text: str) -> Text:
-    """A name as it is, but what would steer a terminal, or cannot be encoded, as its escape."""
+    """A name with control characters, and characters that cannot be encoded, escaped."""
     return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))

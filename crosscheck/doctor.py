@@ -1,4 +1,4 @@
-"""`crosscheck doctor`: lists what this machine lacks and how to install it."""
+"""`crosscheck doctor`: lists missing requirements of this machine and how to install them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from crosscheck.runtimes.catalog import Runtime, System, catalog
 
 __all__ = ["examine"]
 
-#: What the environments of the default matrix take, with some room (bytes).
+#: Disk space of the default matrix's environments, with a margin (bytes).
 ROOM = 3 * 10**9
 
 
 def examine(console: Console) -> bool:
-    """Print what is there and what is not, with the remedy; return whether every release can be had."""
+    """Print present and missing requirements, with remedies; return whether every release is available."""
     runtimes = list(catalog().values())
     checks = [_platform(), _uv(), _disk(), _node(runtimes), *map(_interpreters, runtimes), *_systems(runtimes)]
     for good, text in checks:
@@ -81,7 +81,7 @@ def _interpreters(runtime: Runtime) -> tuple[bool, str]:
 
 
 def _systems(runtimes: Sequence[Runtime]) -> Iterator[tuple[bool, str]]:
-    """What releases need of the machine besides an interpreter: for each, whether it is there, and who needs it."""
+    """System dependencies of releases besides interpreters: presence, and the releases that need each."""
     needing: dict[tuple[Runtime, System], list[str]] = defaultdict(list)
     for runtime in runtimes:
         for release in runtime.releases:

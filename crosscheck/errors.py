@@ -1,15 +1,15 @@
-"""crosscheck's own failures, as one tree; what a runtime does is never one of them.
+"""The exception hierarchy: crosscheck's own failures, never a runtime's.
 
-    CrosscheckError             something is wrong, and the message says what to do
-    ├── UsageError              the words of a command (exit code 2)
+    CrosscheckError             base class; the message contains the remedy
+    ├── UsageError              invalid arguments of a command (exit code 2)
     │   └── NetworkError        a network file that cannot be used (exit code 2)
     ├── CatalogError            a runtime's folder (releases.toml, locks, adapter) is broken (3)
     ├── EnvironmentFailure      an environment could not be made; becomes a status of its cells
     │   ├── Unavailable         no interpreter, no wheel for this platform
-    │   └── InstallFailed       the installer said no
+    │   └── InstallFailed       the installer failed
     └── ProbeError              the probe server broke its protocol (3)
 
-Every message is one or two sentences: what is wrong, where, and the remedy.
+Every message is one or two sentences: the problem, its location, and the remedy.
 """
 
 __all__ = [
@@ -25,15 +25,15 @@ __all__ = [
 
 
 class CrosscheckError(Exception):
-    """Something is wrong on crosscheck's side of the fence; the message carries the remedy."""
+    """A failure of crosscheck; the message contains the remedy."""
 
 
 class UsageError(CrosscheckError):
-    """The words of a command cannot be carried out."""
+    """The arguments of a command are invalid."""
 
 
 class NetworkError(UsageError):
-    """A network file cannot be used: it is missing, broken, or outside what crosscheck lowers."""
+    """A network file is missing, invalid or unsupported."""
 
 
 class CatalogError(CrosscheckError):
@@ -41,16 +41,16 @@ class CatalogError(CrosscheckError):
 
 
 class EnvironmentFailure(CrosscheckError):
-    """An environment could not be made. The cells that need it carry the message as their reason."""
+    """An environment could not be built. The message becomes the reason of its cells."""
 
 
 class Unavailable(EnvironmentFailure):
-    """This machine lacks what the release needs (an interpreter, a wheel for the platform)."""
+    """This machine lacks a requirement of the release (an interpreter, a wheel for the platform)."""
 
 
 class InstallFailed(EnvironmentFailure):
-    """Everything seemed to be there, and the installer failed."""
+    """The installer failed although all requirements seem present."""
 
 
 class ProbeError(CrosscheckError):
-    """The probe server did not speak its protocol."""
+    """The probe server violated its protocol."""

@@ -1,4 +1,4 @@
-"""`crosscheck explain`: one judged cell in words and numbers, from `cells.jsonl`."""
+"""`crosscheck explain`: prints one judged cell of `cells.jsonl`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["explain"]
 def explain(console: Console, folder: Path, cell_id: str) -> None:
     """Print a cell's findings, and for each the number, the threshold, its reason, the contract and its link.
 
-    Raises UsageError for a cell that the run in `folder` does not have, with the nearest ids.
+    Raises UsageError, with the nearest ids, if the run in `folder` lacks the cell.
     """
     cells = report.read_cells(folder / "cells.jsonl")
     cell = report.pick(cells, cell_id, folder)
@@ -60,9 +60,9 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
 
 
 def _releases(cell: JudgedCell, finding: str, cells: Iterable[JudgedCell]) -> str:
-    """The releases of this run in which the same question has that finding, neighbours as ranges."""
-    asked = ("runtime", "variant", "mode", "network", "scenario")
-    alike = [other for other in cells if all(other[key] == cell[key] for key in asked)]  # type: ignore[literal-required]
+    """The releases of this run with the finding in otherwise equal cells, consecutive ones as ranges."""
+    fields = ("runtime", "variant", "mode", "network", "scenario")
+    alike = [other for other in cells if all(other[key] == cell[key] for key in fields)]  # type: ignore[literal-required]
     measured = sorted((other for other in alike if other["findings"]), key=lambda other: Version(other["release"]))
     ranges = []
     for shows, group in itertools.groupby(measured, key=lambda other: finding in other["findings"]):

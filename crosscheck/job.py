@@ -1,4 +1,4 @@
-"""One matrix job: plan, run, judge, report. What a Python user calls, and the command line too."""
+"""Runs one matrix job: plan, measure, judge, report. The Python entry point, also used by the command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
-#: Statuses that say: this should have been measured, and was not. The others are the runtime's own answer.
+#: Statuses of failures to measure; the others are the runtime's own answer.
 SHOULD_HAVE_BEEN = frozenset(
     {Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
 )
@@ -49,7 +49,7 @@ SHOULD_HAVE_BEEN = frozenset(
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, and how. The fields are the options of `crosscheck run`."""
+    """The options of `crosscheck run`."""
 
     what: Sequence[str] = ()
     everything: bool = False
@@ -63,7 +63,7 @@ class Job:
     isolation: str = "fork"
 
     def command(self, what: Sequence[str]) -> list[str]:
-        """The command line of this job, with other words for WHAT."""
+        """The command line of this job, with `WHAT` replaced."""
         words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
         for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
             words += [word for value in values for word in (option, value)]
@@ -72,7 +72,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job left: its folder, how many cells have which status, and the seconds it took."""
+    """The result of a job: its folder, counts of statuses and findings, and its duration (s)."""
 
     folder: Path
     statuses: dict[str, int]
@@ -82,25 +82,25 @@ class Result:
 
     @property
     def incomplete(self) -> int:
-        """How many cells could not be measured although they should have been."""
+        """The number of cells with a failure to measure."""
         return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
 
 
 def run(
     job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None, limits: Limits | None = None
 ) -> Result:
-    """Measure what is not measured yet, judge it all, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
+    """Measure missing cells, judge all cells, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` stands in for the catalog, `limits` for those of a trial.
-    Raises UsageError for words that cannot be carried out, CrosscheckError when
-    crosscheck itself fails; what was measured until then is kept.
+    `runtimes` replaces the catalog, `limits` the limits of a trial.
+    Raises UsageError for invalid arguments, CrosscheckError for a failure of crosscheck; the journal keeps finished
+    trials.
     """
     if job.trials < 1 or job.jobs < 1:
         raise UsageError("--trials and --jobs take whole numbers from 1 on.")
     start = time.monotonic()
-    known = catalog() if runtimes is None else runtimes
+    available = catalog() if runtimes is None else runtimes
     settings = Settings(job.jobs, job.isolation, limits or Limits())
-    selected = targets(job.what, known, job.everything)
+    selected = targets(job.what, available, job.everything)
     if not job.what and not job.everything:
         selected, lacking = present(selected)
         for target, lack in lacking.items():
@@ -131,8 +131,8 @@ def _run(
     start: float,
 ) -> Result:
     measured = measure(plan, journal, settings, progress)
-    found = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
-    plan = [*plan, *found.plan]
+    exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
+    plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
     mark = _fingerprint(plan, measured)
     before = _read_json(job.out / "run.json")
@@ -140,7 +140,7 @@ def _run(
     if unchanged:
         statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
     else:
-        statuses, findings = _judge(job, plan, measured, journal, found)
+        statuses, findings = _judge(job, plan, measured, journal, exchanged)
     facts = _facts(job, plan, selected, measured)
     facts["fingerprint"] = mark
     facts["counts"] |= {"statuses": statuses, "findings": findings}
@@ -157,7 +157,7 @@ def _run(
 
 
 def _networks(patterns: Sequence[str]) -> list[Network]:
-    """The networks that ship and match a glob, or all of them; and users' own `.onnx` files."""
+    """The shipped networks that match a glob, by default all; and users' `.onnx` files."""
     files = [pattern for pattern in patterns if pattern.endswith(".onnx")]
     globs = [pattern for pattern in patterns if not pattern.endswith(".onnx")]
     shipped = matching(globs, names(), "network") if globs or not files else []
@@ -169,12 +169,12 @@ def _wanted(job: Job) -> Wanted:
 
 
 def _judge(
-    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, found: Exchange
+    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, exchanged: Exchange
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
     statuses: dict[str, int] = {}
     findings: dict[str, int] = {}
-    handover = ExportedFiles(job.out, plan, found)
+    exported_files = ExportedFiles(job.out, plan, exchanged)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))
@@ -189,22 +189,23 @@ def _judge(
         else:
             observations = _observations(journal, measured, cell.id)
             inference = _observations(journal, measured, _inference(planned))
-            truth = handover.truths[cell.network]
+            truth = exported_files.truths[cell.network]
             judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
             kept = _keep(arrays, planned, observations[0])
             stale.discard(kept)
-        told = line(
+        record = line(
             cell,
             planned.mode,
             judgement,
             released=planned.target.release.released,
             default_call=planned.mode.name == planned.target.runtime.default_call,
             environment=_environment(planned, measured.environments.get(planned.target.id)),
-            reproduce=shlex.join(["crosscheck", "run", *(handover.words(planned) or _words(planned))]),
+            reproduce=shlex.join(["crosscheck", "run", *(exported_files.words(planned) or _words(planned))]),
+            call=planned.call,
             arrays=None if kept is None else str(kept.relative_to(job.out)),
-            exported=handover.exported(planned, observations, judgement),
+            exported=exported_files.exported(planned, observations, judgement),
         )
-        lines.append(json.dumps(told) + "\n")
+        lines.append(json.dumps(record) + "\n")
         statuses[judgement.status] = statuses.get(judgement.status, 0) + 1
         for finding in judgement.findings:
             findings[finding] = findings.get(finding, 0) + 1
@@ -215,24 +216,24 @@ def _judge(
 
 
 def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
-    """A cell's observations. Trials that left the same bytes share their arrays: to compare them takes no time."""
-    seen: dict[tuple[str, bytes], Observation] = {}
-    found = []
+    """A cell's observations. Trials with equal bytes share arrays, for fast comparison."""
+    cached: dict[tuple[str, bytes], Observation] = {}
+    observations = []
     for record in journal.records(measured.keys.get(cell, ())):
-        same = seen.get((record.keys, record.arrays))
-        found.append(record.observation(None if same is None else same.arrays))
-        seen.setdefault((record.keys, record.arrays), found[-1])
-    return found
+        same = cached.get((record.keys, record.arrays))
+        observations.append(record.observation(None if same is None else same.arrays))
+        cached.setdefault((record.keys, record.arrays), observations[-1])
+    return observations
 
 
 def _inference(planned: Planned) -> str:
-    """The cell that asks for the inference-mode gradient in the same way, if the mode names one."""
+    """The cell of the mode's inference-mode counterpart, if the mode names one."""
     other = planned.mode.inference
     return dataclasses.replace(planned.cell, mode=other).id if other else ""
 
 
 def _environment(planned: Planned, environment: Environment | None) -> dict[str, Any]:
-    """What a cell was measured with; an environment that could not be described has no interpreter."""
+    """A cell's environment; without an interpreter if it could not be described."""
     target = planned.target
     lock = target.runtime.lock(target.release, target.variant)
     texts = target.runtime.write is not None
@@ -245,13 +246,13 @@ def _environment(planned: Planned, environment: Environment | None) -> dict[str,
 
 
 def _words(planned: Planned) -> list[str]:
-    """The words of `crosscheck run` that lead to a cell."""
+    """The arguments of `crosscheck run` that select a cell."""
     cell = planned.cell
     return [planned.target.id, "--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
 
 
 def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
-    """The first trial's arrays, for readers who want the numbers themselves."""
+    """Write the first trial's arrays."""
     cell = planned.cell
     path = folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -260,10 +261,10 @@ def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
 
 
 def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:
-    """What stands in `run.json` beside the counts and the seconds that are known at the end."""
+    """The contents of `run.json` except counts and seconds."""
     runtimes = {target.runtime.name: target.runtime for target in selected}
     networks = {planned.network.name: planned.network for planned in plan}
-    asked = {planned.mode.name for planned in plan}
+    planned_modes = {planned.mode.name for planned in plan}
     return {
         "schema": 1,
         "crosscheck": crosscheck.__version__,
@@ -281,10 +282,10 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
                 "link": runtime.link,
                 "releases": [
                     release.version
-                    for release in runtime.releases  # the oldest first
+                    for release in runtime.releases  # oldest first
                     if any(target.release is release for target in selected)
                 ],
-                "modes": [mode.record() for mode in runtime.modes if mode.name in asked],
+                "modes": [mode.record() for mode in runtime.modes if mode.name in planned_modes],
             }
             for name, runtime in runtimes.items()
         },
@@ -326,10 +327,10 @@ def _cpuinfo() -> Iterable[str]:
 
 
 def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
-    """Equal where the same cells were measured by the same trials and would be judged and written alike.
+    """A digest of all inputs of the report: cells, trials, and code.
 
-    Lines and page depend on nearly every module, on tables and on templates: all files of the package count, and those
-    of the runtimes, which may lie elsewhere. A report too many costs less than an old one that is taken for new.
+    Includes all files of the package and of the runtimes, which may lie elsewhere, since lines and page depend on
+    nearly every module, table and template. An unnecessary report costs less than an outdated one.
     """
     sums = hashlib.sha256()
     runtimes = {planned.target.runtime.folder for planned in plan}
@@ -346,14 +347,14 @@ def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return found
+    return content
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file atomically."""
     beside = path.with_name(path.name + ".new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)

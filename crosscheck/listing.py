@@ -1,4 +1,4 @@
-"""`crosscheck list`: what there is, as tables."""
+"""`crosscheck list`: prints runtimes, releases, modes, networks and scenarios as tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        # Names are for copying: they are never broken, whatever becomes of the rest.
+        # Names are never wrapped, so that they can be copied.
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return table
 
@@ -102,7 +102,7 @@ def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
     table = _table("scenario", "modes that ask", "networks", *columns, "question and steps")
     for scenario, facts in SCENARIOS.items():
         suiting = "with held-out images" if facts.needs_labels else "all"
-        asks = " or ".join(sorted(asked.value for asked in facts.asks))
+        asks = " or ".join(sorted(kind.value for kind in facts.asks))
         table.add_row(
             scenario.value,
             f"{asks} ({facts.intent} intent)" if facts.intent else asks,

@@ -15,7 +15,7 @@ LEFT_OUT = "left out of the default matrix: {}, since there is {}"
 
 
 class RichProgress:
-    """Two bars, environments and cells, with what is running and an estimate of what is left."""
+    """Two bars, environments and cells, with running releases and the estimated time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -42,16 +42,16 @@ class RichProgress:
         self.bars.stop()
 
     def left_out(self, target: str, lack: str) -> None:
-        """Say what is not measured here, and why."""
+        """Report a skipped target and the reason."""
         self.console.print(LEFT_OUT.format(target, lack), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
-        """Set the lengths of the bars; without environments to make, their bar goes."""
+        """Set the lengths of the bars; hide the environments' bar if none are needed."""
         self.bars.update(self.environments, total=environments, visible=bool(environments))
         self.bars.update(self.cells, total=cells, completed=reused)
 
     def environment(self, target: str, state: str) -> None:
-        """Show which environments are being made; a failure stays on the screen."""
+        """Show environments in progress; failures stay on the screen."""
         if state == "making":
             self.making.append(target)
         else:
@@ -62,16 +62,16 @@ class RichProgress:
         self.bars.update(self.environments, now=", ".join(self.making))
 
     def cell(self, cell: str) -> None:
-        """One more cell is done."""
+        """Advance by one cell."""
         self.bars.advance(self.cells)
 
     def running(self, targets: Sequence[str]) -> None:
-        """Show the releases under way."""
+        """Show the running releases."""
         self.bars.update(self.cells, now=", ".join(targets))
 
 
 class LineProgress:
-    """The same as lines, at most one every few seconds, for logs."""
+    """Progress as lines for logs, at most one every few seconds."""
 
     EVERY_SECONDS = 10.0
 
@@ -90,21 +90,21 @@ class LineProgress:
         return None
 
     def left_out(self, target: str, lack: str) -> None:
-        """Say what is not measured here, and why."""
+        """Report a skipped target and the reason."""
         self._say(LEFT_OUT.format(target, lack))
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
-        """Say how much there is to do."""
+        """Print the number of cells."""
         self.total, self.done = cells, reused
         self._say(f"{environments} environments to make, {cells} cells, {reused} of them measured already")
 
     def environment(self, target: str, state: str) -> None:
-        """Say that an environment is there, or why not."""
+        """Print that an environment is ready, or its failure."""
         if state != "making":
             self._say(f"environment {target}: {state}")
 
     def cell(self, cell: str) -> None:
-        """Say now and then how far the run is."""
+        """Print the progress from time to time."""
         self.done += 1
         now = time.monotonic()
         if now - self.last >= self.EVERY_SECONDS or self.done == self.total:
@@ -112,7 +112,7 @@ class LineProgress:
             self._say(f"{self.done} of {self.total} cells after {now - self.start:.0f} s ({', '.join(self.targets)})")
 
     def running(self, targets: Sequence[str]) -> None:
-        """Remember the releases under way."""
+        """Store the running releases."""
         self.targets = targets
 
     def _say(self, text: str) -> None:

@@ -19,17 +19,16 @@ from crosscheck.script.writer import example
 
 __all__ = ["recipe"]
 
-#: Other ways that are named beside a recipe.
+#: Maximum alternatives named with a recipe.
 _NAMED = 4
-#: Control characters: texts of runtimes must not steer the terminal.
+#: Control characters, removed from runtimes' texts.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
-    """Print the recipes of the named runtimes, or of all, as measured by the run in `folder`.
+    """Print the recipes of the named runtimes, by default all, from the run in `folder`.
 
-    Raises UsageError without a finished run there, for a runtime that there is not, and for one of which that run has
-    measured no gradient.
+    Raises UsageError without a finished run there, for an unknown runtime, and for one without a measured gradient.
     """
     if not (folder / "cells.jsonl").exists():
         raise UsageError(
@@ -50,8 +49,8 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
         _print(console, books[name])
 
 
-def _missing(name: str, folder: Path, asked: set[str]) -> str:
-    if name in asked:
+def _missing(name: str, folder: Path, requested: set[str]) -> str:
+    if name in requested:
         return f"the run in {folder} could measure no gradient of {name}; its report says why."
     if name in catalog():
         return f"the run in {folder} asked {name} for no gradient. `crosscheck run {name} --out {folder}` does."
@@ -64,50 +63,50 @@ def _print(console: Console, book: Cookbook) -> None:
         _line(console, f"gradient in {of.intent} mode", 2, "underline")
         if not of.ranges:
             _line(console, "not measured in this run", 4)
-        for found in of.ranges:
-            _line(console, _headline(found), 4)
-            for line in found.code.splitlines():
-                _line(console, line, 8, "bold green" if found.safe else "")
-            _line(console, _measured(found), 6, "dim")
+        for recipe in of.ranges:
+            _line(console, _headline(recipe), 4)
+            for line in recipe.code.splitlines():
+                _line(console, line, 8, "bold green" if recipe.safe else "")
+            _line(console, _measured(recipe), 6, "dim")
 
 
 def _line(console: Console, text: str, indent: int, style: str = "") -> None:
-    # Code is there to be copied: no line is broken or filled up, whatever the width.
+    # Code lines are neither wrapped nor padded, so that they can be copied.
     console.print(
         " " * indent, Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style), sep="", soft_wrap=True
     )
 
 
-def _headline(found: Recipe) -> str:
-    first, last = found.releases[0], found.releases[-1]
-    releases = first if first == last else f"{first} to {last} ({len(found.releases)} releases measured)"
-    if found.safe:
-        return f"{releases}: {found.mode} is clean"
-    ways = f"the {found.ways} ways measured" if found.ways > 1 else "the one way measured"
-    harm = f"the least harmful, {found.mode}, shows" if found.ways > 1 else f"{found.mode} shows"
-    return f"{releases}: no recipe among {ways}; {harm} {', '.join(found.shows)}"
+def _headline(recipe: Recipe) -> str:
+    first, last = recipe.releases[0], recipe.releases[-1]
+    releases = first if first == last else f"{first} to {last} ({len(recipe.releases)} releases measured)"
+    if recipe.safe:
+        return f"{releases}: {recipe.mode} is clean"
+    ways = f"the {recipe.ways} ways measured" if recipe.ways > 1 else "the one way measured"
+    harm = f"the least harmful, {recipe.mode}, shows" if recipe.ways > 1 else f"{recipe.mode} shows"
+    return f"{releases}: no recipe among {ways}; {harm} {', '.join(recipe.shows)}"
 
 
-def _measured(found: Recipe) -> str:
-    facts = [f"measured on {', '.join(found.networks)}, in {', '.join(found.scenarios)}"]
-    if found.unmeasured:
-        facts.append(f"not measurable on {', '.join(found.unmeasured)}")
-    statistics = found.statistics
+def _measured(recipe: Recipe) -> str:
+    facts = [f"measured on {', '.join(recipe.networks)}, in {', '.join(recipe.scenarios)}"]
+    if recipe.unmeasured:
+        facts.append(f"not measurable on {', '.join(recipe.unmeasured)}")
+    statistics = recipe.statistics
     facts.append("undocumented" if statistics == "undocumented" else f"documented: statistics {statistics}")
-    if found.safe:
-        facts.insert(1, _unchanged(found))
-    if found.also:
-        more = len(found.also) - _NAMED
-        facts.append(f"clean there, too: {', '.join(found.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
+    if recipe.safe:
+        facts.insert(1, _unchanged(recipe))
+    if recipe.also:
+        more = len(recipe.also) - _NAMED
+        facts.append(f"clean there, too: {', '.join(recipe.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
     return "; ".join(facts)
 
 
-def _unchanged(found: Recipe) -> str:
-    """What `clean` was measured by."""
+def _unchanged(recipe: Recipe) -> str:
+    """The evidence of `clean`."""
     read = "every persistent tensor is exactly what it was"
-    if not found.unread:
+    if not recipe.unread:
         return read
     unread = "no persistent tensor can be read, and no later prediction changed"
-    if set(found.unread) == set(found.networks):
+    if set(recipe.unread) == set(recipe.networks):
         return unread
-    return f"{read}; on {', '.join(found.unread)} {unread}"
+    return f"{read}; on {', '.join(recipe.unread)} {unread}"

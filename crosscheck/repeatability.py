@@ -1,6 +1,6 @@
-"""The one rule by which two arrays, and two trials, count as equal: the matrix repeats by it, the judge compares by it.
+"""Defines equality of arrays and of trials, for the matrix (repetition) and the judge (comparison).
 
-`NOT_WAITING` readings read or predict right after the call. All others wait for the call before they read anything.
+`NOT_WAITING` readings read or predict directly after the call. All others wait for the call first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from crosscheck.cells import Array, Observation
+from crosscheck.probe import recorded
 
 __all__ = [
     "ABSOLUTE",
@@ -30,30 +31,33 @@ __all__ = [
 #: Relative to the largest entry of the two arrays: two runs of one float32 program on one machine differ by rounding
 #: at most, a leak by more.
 RELATIVE = 1e-4
-#: Below this, numbers are equal whatever their scale: statistics that begin at zero have none.
+#: Absolute tolerance, for statistics that start at zero and have no scale.
 ABSOLUTE = 1e-6
 
-#: The readings that do not wait for the call under test. They have everything but their first read in common with the
-#: readings that wait.
+#: The readings that do not wait for the call under test. Only their first read differs from waiting readings.
 NOT_WAITING = ("unsettled", "immediate")
 
 #: The key that shows that a second mode, the inference-mode gradient, ran in the trial.
-SECOND_MODE = "gradient/inference"
+SECOND_MODE = recorded.GRADIENT_INFERENCE
 #: Recorded after a second mode ran; excluded, since its variation is that mode's.
-AFTERWARDS = (SECOND_MODE, "input/inference", "prediction/last", "state/last/")
+AFTERWARDS = (
+    SECOND_MODE,
+    recorded.INPUT_INFERENCE,
+    recorded.PREDICTION_LAST,
+    recorded.tensor(recorded.STATE, recorded.LAST),
+)
 #: The public view of tensors that `state/last/` records already.
-REPEATED = "parameters/last/"
+REPEATED = recorded.tensor(recorded.PARAMETERS, recorded.LAST)
 
 
 def distance(one: Array, other: Array) -> float:
     """The largest absolute difference of two arrays, float64.
 
-    NaN is at no distance from NaN, nor an infinity from itself; from everything else they are infinitely far, and so
-    are arrays of another shape.
+    Equal NaNs and infinities have distance 0. Other non-finite pairs, and different shapes, have distance inf.
     """
     if one.shape != other.shape:
         return math.inf
-    # Most arrays that are compared are the same to the last bit, and there are many of them.
+    # Fast path: most arrays are equal bit by bit.
     if one is other or (one.dtype == other.dtype and one.tobytes() == other.tobytes()):
         return 0.0
     here, there = np.asarray(one, np.float64), np.asarray(other, np.float64)
@@ -64,7 +68,7 @@ def distance(one: Array, other: Array) -> float:
 
 
 def size(values: Array) -> float:
-    """The largest absolute value among the finite entries; 0 where there is none."""
+    """The largest absolute value of the finite entries; 0 without any."""
     numbers = np.asarray(values, np.float64)
     return float(np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers)))
 
@@ -104,7 +108,7 @@ def outcomes(rows: Sequence[Observation]) -> list[list[Observation]]:
 
 
 def waiting_disagree(rows: Sequence[Observation]) -> bool:
-    """Whether trials of one reading that waits disagree among themselves."""
+    """Whether trials of one waiting reading disagree."""
     readings = dict.fromkeys(row.reading for row in rows if row.reading not in NOT_WAITING)
     return any(len(outcomes([row for row in rows if row.reading == reading])) > 1 for reading in readings)
 
@@ -118,11 +122,11 @@ def predicting_moves(timed: Observation) -> bool:
 def unlike_waiting(
     row: Observation, undisturbed: Observation | None, timed: Observation | None
 ) -> list[tuple[str, Array, Array]]:
-    """What a trial that did not wait has otherwise than one that did: (key, its array, the waiting trial's).
+    """Differences of a non-waiting trial from a waiting one: (key, its array, the waiting trial's).
 
-    Waiting must change neither the next prediction, nor the answer, nor the state once everything is settled. The
-    undisturbed trial predicts once more before the call than the others: where predicting moves tensors, the timed one
-    is compared, whose state before the next prediction is recorded as `asked`.
+    Waiting must change neither the next prediction, nor the answer, nor the settled state. The undisturbed trial has
+    one prediction more before the call than the others: if predicting moves tensors, the timed trial is compared
+    instead, whose state before the next prediction is recorded as `asked`.
     """
     moves = timed is not None and predicting_moves(timed)
     reference = timed if moves else undisturbed
@@ -138,12 +142,20 @@ def unlike_waiting(
 
 
 def _settled(row: Observation, when: str) -> dict[str, Array]:
-    keys = [key for key in ("prediction/after", "gradient/first", "forward/first") if key in row.arrays]
+    keys = [
+        key
+        for key in (
+            recorded.PREDICTION_AFTER,
+            recorded.GRADIENT_FIRST,
+            recorded.FORWARD_FIRST,
+        )
+        if key in row.arrays
+    ]
     return {key: row.arrays[key] for key in keys} | {
-        f"state/after/{name}": value for name, value in _tensors(row, when).items()
+        recorded.tensor(recorded.STATE, recorded.AFTER, name): value for name, value in _tensors(row, when).items()
     }
 
 
 def _tensors(row: Observation, when: str) -> Mapping[str, Array]:
-    prefix = f"state/{when}/"
+    prefix = recorded.tensor(recorded.STATE, when)
     return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}

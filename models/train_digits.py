@@ -69,11 +69,11 @@ def train(graph: Graph, weights: dict[str, Array], images: Array, labels: Array)
     second = {name: np.zeros_like(value) for name, value in trained.items()}
     random = np.random.default_rng(SEED)
     steps, step = EPOCHS * (len(images) // ROWS), 0
-    seen: dict[str, BatchStatistics] = {}
+    batch_statistics: dict[str, BatchStatistics] = {}
 
     def loss(values: dict[str, Array], x: Array, y: Array) -> Array:
-        logits, found = evaluate(graph, {**values, **statistics}, x, training=True)
-        seen.update(found)
+        logits, batch = evaluate(graph, {**values, **statistics}, x, training=True)
+        batch_statistics.update(batch)
         shifted = logits - anp.max(logits, axis=1, keepdims=True)
         entropy = anp.log(anp.sum(anp.exp(shifted), axis=1)) - shifted[np.arange(len(y)), y]
         penalty = sum(anp.sum(value**2) for value in values.values() if value.ndim > 1)
@@ -88,15 +88,15 @@ def train(graph: Graph, weights: dict[str, Array], images: Array, labels: Array)
             value, change = slope(trained, images[batch], labels[batch])
             step += 1
             rate = RATE * (1 + np.cos(np.pi * step / steps)) / 2
-            for name, given in change.items():
-                first[name] = 0.9 * first[name] + 0.1 * given
-                second[name] = 0.999 * second[name] + 0.001 * given**2
+            for name, derivative in change.items():
+                first[name] = 0.9 * first[name] + 0.1 * derivative
+                second[name] = 0.999 * second[name] + 0.001 * derivative**2
                 mean, square = first[name] / (1 - 0.9**step), second[name] / (1 - 0.999**step)
                 trained[name] = trained[name] - rate * mean / (np.sqrt(square) + 1e-8)
             for name, node in norms.items():
                 kept = node["attributes"]["momentum"]
-                found = seen[name]
-                for key, batch_value in zip(node["inputs"][3:], (found.mean, found.variance), strict=True):
+                after = batch_statistics[name]
+                for key, batch_value in zip(node["inputs"][3:], (after.mean, after.variance), strict=True):
                     statistics[key] = kept * statistics[key] + (1 - kept) * _number(batch_value)
         print(f"{graph['name']}: epoch {epoch + 1}, loss {value:.4f}", flush=True)
     return {name: np.asarray(value, np.float32) for name, value in {**trained, **statistics}.items()}

@@ -111,9 +111,9 @@ def test_a_name_that_crosscheck_lacks() -> None:
         (relu(8), "from 9 to"),
         (model([helper.make_node("Add", ["x", "z"], ["y"])], inputs=("x", "z")), "2 inputs (x, z)"),
         (model([helper.make_node("RandomNormal", [], ["y"], shape=[1, 3])], inputs=()), "no input"),
-        (model([helper.make_node("TopK", ["x", "k"], ["y", "i"])], inputs=("x",)), "refuses"),
+        (model([helper.make_node("TopK", ["x", "k"], ["y", "i"])], inputs=("x",)), "rejects"),
         (model([helper.make_node("Hardmax", ["x"], ["y"], name="h7")]), "node 'h7' (Hardmax) has no rule"),
-        (model([helper.make_node("Mine", ["x"], ["y"], domain="")]), "refuses"),
+        (model([helper.make_node("Mine", ["x"], ["y"], domain="")]), "rejects"),
     ],
     ids=["missing", "text", "empty", "opset-8", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
 )

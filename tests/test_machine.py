@@ -150,7 +150,7 @@ def test_doctor_sends_to_pyenv_for_interpreters_that_uv_has_not(
     releases = tuple(dataclasses.replace(release, python=("3.6",)) for release in toy.releases)
     good, said = examined(dataclasses.replace(toy, releases=releases))
     assert not good
-    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none so old)" in said
+    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in said
 
 
 def test_cntk_asks_for_open_mpi_under_the_names_of_its_day() -> None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck import networks
+from crosscheck.runtimes.catalog import Runtime, catalog, variant_has
 from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.program import Subject, source_of
 
 
 @pytest.fixture(name="mxnet")
@@ -54,3 +56,52 @@ def test_an_inference_gradient_can_be_compared_with_a_training_one(mxnet: Runtim
         for mode in mxnet.modes
         if mode.asks == "gradient" and mode.intent == "inference" and mode.training is None and not mode.file
     ] == []
+
+
+def programs(mxnet: Runtime, version: str, variant: str = "plain") -> dict[str, str]:
+    """Mode name -> what it shows: imports, the seed's source, and the mode's text."""
+    release = next(release for release in mxnet.releases if release.version == version)
+    with_it = next(one for one in release.variants if one.name == variant)
+    seed = networks.load("seed")
+    subject = Subject(seed.graph, seed.weights, 1)
+    shown = {}
+    for mode in modes_of(mxnet, version):
+        if variant_has(with_it, mode):
+            source = source_of(mxnet, release, with_it, mode, subject)
+            shown[mode.name] = source.imports + source.text + source.predict + mode.in_release(version).call
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("version", "variant"),
+    [("0.9.5.post2", "plain"), ("0.11.0", "plain"), ("1.2.0", "imported-6"), ("1.3.1", "onnx"), ("1.9.1", "plain")],
+)
+def test_no_two_modes_show_the_same_program(mxnet: Runtime, version: str, variant: str) -> None:
+    shown = programs(mxnet, version, variant)
+    assert len(shown) == len(set(shown.values()))
+    for name, program in shown.items():
+        compile(program, name, "exec")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("executor.train.default", "net.forward(is_train=True)\nnet.backward([cotangent])\n"),
+        ("executor.eval.eval", "net.forward(is_train=False)\nnet.backward([cotangent], is_train=False)\n"),
+        ("executor.global-stats", "fix_gamma=False, use_global_stats=True"),
+        ("gluon.eval.eval", "y.backward(cotangent, train_mode=False)\n"),
+        ("gluon.global-stats", "scale=True, use_global_stats=True"),
+        ("hybrid.predict", "net.hybridize()\n"),
+        ("static.predict", "net.hybridize(static_alloc=True, static_shape=True)\n"),
+    ],
+)
+def test_what_a_layer_or_a_pass_is_told_is_part_of_the_program(mxnet: Runtime, mode: str, words: str) -> None:
+    assert words in programs(mxnet, "1.9.1")[mode]
+
+
+def test_a_text_has_the_calls_of_its_release(mxnet: Runtime) -> None:
+    assert "y = net(x)[0]\n" in programs(mxnet, "0.11.0")["symbolblock.predict"]
+    assert "y = net(x)\n" in programs(mxnet, "1.9.1")["symbolblock.predict"]
+    assert "onnx_mxnet.export_model(" in programs(mxnet, "1.8.0.post0", "onnx")["export.onnx"]
+    assert "mx.onnx.export_model(" in programs(mxnet, "1.9.0", "onnx")["export.onnx"]
+    assert 'onnx_mxnet.import_model("opset-7.onnx")' in programs(mxnet, "1.3.0", "imported")["module.train"]

@@ -91,7 +91,7 @@ def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> Non
     ("mode", "status", "says"),
     [
         ("refused", "refused", "gradient/first: TypeError: the toy does not do that"),
-        ("lacks-something", "not-in-release", "this release has no toy.something"),
+        ("of-a-later-release", "not-in-release", "2.0.0"),
         ("crash", "crashed", "SIGABRT"),
     ],
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosscheck.job import Job, run
 from crosscheck.networks import names
-from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASE = "tfjs@4.22.0"
@@ -82,14 +80,3 @@ def test_channels_in_the_first_place_are_normalized_by_one_anothers_statistics(c
 @pytest.mark.large
 def test_what_was_saved_predicts_as_before(cells: Cells) -> None:
     assert ["clean"] == cell(cells, "save", "conv", "export")["findings"]
-
-
-def test_every_mode_that_is_declared_is_carried_out() -> None:
-    runtime = catalog()["tfjs"]
-    source = Path(runtime.folder, "adapter.js").read_text()
-    missing = [
-        mode.name
-        for mode in runtime.modes
-        if mode.asks != "export" and f'"{mode.name}"' not in source and f"\n  {mode.name}:" not in source
-    ]
-    assert missing == []

@@ -15,25 +15,28 @@ from crosscheck.environments.sources import sources
 from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.torch.network import IMPORTS
 from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]
 
-#: Carries out calls as they are shown, each on a network of its own; prints by how much a gradient differs from that of
-#: a twin in the mode that is intended, or what was raised.
+#: Carries out calls as they are shown, each on a network of its own, after the imports of a network's source; prints by
+#: how much a gradient differs from that of a twin in the mode that is intended, or what was raised.
 AS_SHOWN = """
 import json, sys, warnings
 import torch
 
 warnings.simplefilter("ignore")
 found = {}
-for name, intent, call in json.load(sys.stdin):
+imports, calls = json.load(sys.stdin)
+for name, intent, call in calls:
     net, twin = (torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3), torch.nn.ReLU()) for _ in "ab")
     twin.load_state_dict(net.state_dict())
     x, cotangent = torch.randn(4, 2, 3, 3), torch.randn(4, 3, 3, 3)
     x_twin = x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(twin.train(intent == "training")(x_twin), x_twin, cotangent)
-    space = dict(torch=torch, net=net, x=x, cotangent=cotangent)
+    space = dict(net=net, x=x, cotangent=cotangent)
+    exec(imports, space)
     try:
         exec(call, space)
         found[name] = float((space["dx"] - expected).abs().max())
@@ -123,7 +126,7 @@ def test_calls_run_as_they_are_shown(torch: Runtime, cells: Cells) -> None:
     asked = [mode for mode in modes_of(torch, newest.version) if mode.asks == "gradient"]
     asked = [mode for mode in asked if not mode.name.startswith((*layers_of_their_own, "compile-inductor"))]
     python = describe(torch, newest, newest.variants[0]).python  # made for `cells`
-    given = json.dumps([(mode.name, mode.intent, mode.call) for mode in asked])
+    given = json.dumps((IMPORTS, [(mode.name, mode.intent, mode.call) for mode in asked]))
     done = subprocess.run([python, "-c", AS_SHOWN], input=given, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     refused = {name: told for name, told in found.items() if isinstance(told, str)}

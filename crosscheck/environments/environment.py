@@ -1,4 +1,4 @@
-"""Makes and finds environments: one folder per hash of lock, interpreter and platform, made once behind a file lock."""
+"""Locates and builds environments: a folder per hash of lock, interpreter and platform, built under a file lock."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Varian
 __all__ = ["Environment", "cache_folder", "describe", "make"]
 
 
-#: From this size on (MB) an environment keeps the bytecode of what was imported, a few hundredths of its size.
-#: Importing torch 2.13 again takes 1.7 seconds then, not 3.7, TensorFlow 2.21 3.1, not 8. In small environments it is
-#: less than a second for a tenth of their size. Compiling all of torch at its installation takes 20 seconds and 166 MB.
+#: Minimum size (MB) of an environment that caches the bytecode of imported modules, a few percent of its size.
+#: A second import of torch 2.13 then takes 1.7 seconds instead of 3.7, of TensorFlow 2.21 3.1 instead of 8. Small
+#: environments save less than a second for 10% of their size. Compiling all of torch on installation: 20 s, 166 MB.
 LARGE = 400
-#: The first CPython that writes bytecode to a folder of its own.
+#: The first CPython with a separate bytecode folder (`PYTHONPYCACHEPREFIX`).
 PREFIXED = (3, 8)
 
 
@@ -36,9 +36,9 @@ PREFIXED = (3, 8)
 class Environment:
     """A folder with an interpreter and the packages of one lock.
 
-    `key` is the hash of what is in it: results are reused only under an equal key.
-    `bytecode`: where imports leave it for later ones, if they do.
-    `links`: names under which the release looks for libraries -> the machine's files, which are linked there.
+    `key` is the hash of the contents: results are reused only under an equal key.
+    `bytecode`: folder of cached bytecode, or None.
+    `links`: library paths that the release searches -> the machine's files to link there.
     """
 
     key: str
@@ -56,20 +56,19 @@ class Environment:
 
     @property
     def exists(self) -> bool:
-        """Whether it has been made to the end."""
+        """Whether the environment is complete."""
         return (self.folder / "complete.json").exists()
 
 
 def cache_folder() -> Path:
-    """Where environments live: `CROSSCHECK_CACHE`, or the user's cache folder."""
+    """The folder of all environments: `CROSSCHECK_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("CROSSCHECK_CACHE") or platformdirs.user_cache_dir("crosscheck"))
 
 
 def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool = True) -> Environment:
-    """The environment that a release needs on this machine, made or not; `fetch` lets uv download its interpreter.
+    """The environment of a release on this machine, built or not; `fetch` lets uv download its interpreter.
 
-    Raises Unavailable without an interpreter or what else the release needs of the machine, InstallFailed when the
-    lock is missing.
+    Raises Unavailable if the machine lacks an interpreter, library or program, InstallFailed if the lock is missing.
     """
     lock = runtime.lock(release, variant)
     folder_of_npm = runtime.npm_lock(release)
@@ -81,20 +80,24 @@ def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool =
                 f"{path.name} is missing from {path.parent}. Make it with `crosscheck lock {runtime.name}`."
             )
     interpreter = interpreters.find(variant.python, fetch)
-    found = {needed: machine.find(needed) for needed in release.system if not needed.modes}
+    libraries_of = {system: machine.find(system) for system in release.system if not system.modes}
     parts = [path.read_bytes() for path in locks]
     parts.append(f"{interpreter.version} {platform.system()} {platform.machine()}".encode())
     parts += [repr(native).encode() for native in release.native]
     # Links are resolved: another version of the machine's library is another environment.
-    parts += [f"{name} {path.resolve()}".encode() for paths in found.values() for name, path in paths.items()]
+    parts += [f"{name} {path.resolve()}".encode() for paths in libraries_of.values() for name, path in paths.items()]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
     folder = cache_folder() / "environments" / f"{runtime.name}-{release.version}-{key}"
     libraries = [
         path for native in release.native for path in (_links(folder, native), _carrier(folder, native).parent)
     ]
-    links = {_links(folder, needed) / link: found[needed][link] for needed in found for link, _ in needed.libraries}
+    links = {
+        _links(folder, system) / link: paths[link]
+        for system, paths in libraries_of.items()
+        for link, _ in system.libraries
+    }
     libraries += [link.parent for link in links]
-    # What a library needs in its turn lies beside it; in a folder that the loader knows, it finds that by itself.
+    # Dependencies of a library lie beside it; the loader searches its own folders without LD_LIBRARY_PATH.
     libraries += [target.parent for target in links.values() if not machine.loader_knows(target.parent)]
     keeps = (release.disk_mb or 0) >= LARGE and tuple(map(int, interpreter.minor.split("."))) >= PREFIXED
     bytecode = folder / "bytecode" if keeps else None
@@ -102,9 +105,9 @@ def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool =
 
 
 def make(runtime: Runtime, release: Release, environment: Environment) -> None:
-    """Make the environment unless it is there. Safe against other processes that want the same one, and against a kill.
+    """Build the environment unless it exists. Safe under concurrent builds and after a kill.
 
-    Raises InstallFailed with what the installer said.
+    Raises InstallFailed with the installer's message.
     """
     if environment.exists:
         return
@@ -113,7 +116,7 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
     with FileLock(folder.with_name(folder.name + ".lock")):
         if environment.exists:
             return
-        # A folder without complete.json is what a killed run left behind.
+        # A folder without complete.json is left over from a killed run.
         shutil.rmtree(folder, ignore_errors=True)
         _run(
             runtime,
@@ -142,12 +145,12 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
             ]
             _install(runtime, release, runtime.native_lock(native), target + foreign)
             _links(folder, native).mkdir(parents=True)
-            found = sorted(carrier.glob(native.file))
-            if not found:
+            files = sorted(carrier.glob(native.file))
+            if not files:
                 raise InstallFailed(
-                    f"{native.requires} carries no {native.file}; mend releases.toml of {runtime.name}."
+                    f"{native.requires} contains no {native.file}; correct releases.toml of {runtime.name}."
                 )
-            (_links(folder, native) / native.link).symlink_to(found[0])
+            (_links(folder, native) / native.link).symlink_to(files[0])
         for link, library in environment.links.items():
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(library)
@@ -177,7 +180,7 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
         "--require-hashes",
         "--requirement",
         str(lock),
-        "--build-constraints",  # what comes as source is built by the setuptools of its day, where the lock has one
+        "--build-constraints",  # pins the setuptools that builds source distributions
         str(lock),
         *sources(lock.read_text()),
         *options,
@@ -187,23 +190,23 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
 
 def _run(runtime: Runtime, release: Release, command: Sequence[str], installer: str = "uv") -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        process = subprocess.run(command, capture_output=True, text=True)
     except OSError as problem:
         raise InstallFailed(
             f"uv cannot be started ({problem}). Install it with `python3 -m pip install uv`."
         ) from problem
-    if done.returncode:
-        said = done.stderr.strip()[-2000:]
+    if process.returncode:
+        stderr = process.stderr.strip()[-2000:]
         raise InstallFailed(
-            f"{runtime.name} {release.version} could not be installed. {_remedy(said)} {installer} said: {said}"
+            f"{runtime.name} {release.version} could not be installed. {_remedy(stderr)} {installer} said: {stderr}"
         )
 
 
-#: Where the installer said one of these, this is what to do.
+#: Part of an installer's message -> remedy.
 REMEDIES = {
     "no space left": "The disk is full: free some space, or name another folder in CROSSCHECK_CACHE.",
-    "hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock it anew.",
-    "eintegrity": "The lock does not fit what the registry serves: fetch crosscheck again, or lock it anew.",
+    "hash mismatch": "The lock does not fit what the index serves: fetch crosscheck again, or lock it again.",
+    "eintegrity": "The lock does not fit what the registry serves: fetch crosscheck again, or lock it again.",
     "error sending request": "The package index cannot be reached: check the network and run again.",
     "dns error": "The package index cannot be reached: check the network and run again.",
     "network request": "The npm registry cannot be reached: check the network and run again.",
@@ -212,7 +215,7 @@ REMEDIES = {
 }
 
 
-def _remedy(said: str) -> str:
-    """What to do, by what the installer said."""
-    remedies = (remedy for sign, remedy in REMEDIES.items() if sign in said.lower())
+def _remedy(stderr: str) -> str:
+    """The remedy for an installer's message."""
+    remedies = (remedy for sign, remedy in REMEDIES.items() if sign in stderr.lower())
     return next(remedies, "Run again; if it persists, report it.")

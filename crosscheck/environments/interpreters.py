@@ -21,7 +21,7 @@ FETCHED = (3, 8)
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython that runs: its path, its minor version ("3.11") and its full one ("3.11.7")."""
+    """A working CPython: its path, minor version ("3.11") and full version ("3.11.7")."""
 
     path: Path
     minor: str
@@ -29,47 +29,49 @@ class Interpreter:
 
 
 def uv(*arguments: str) -> list[str]:
-    """The command line of the uv that crosscheck depends on."""
+    """A command line of uv, preferring the one installed with crosscheck."""
     beside = Path(sys.executable).parent / "uv"
     return [str(beside) if beside.exists() else "uv", *arguments]
 
 
-def find(wanted: Sequence[str], fetch: bool = True) -> Interpreter:
-    """The first of the wanted minor versions that this machine has.
+def find(minors: Sequence[str], fetch: bool = True) -> Interpreter:
+    """The first of these minor versions on this machine.
 
-    Where it has none, `fetch` lets uv download the first one that it can. Raises Unavailable with the remedy.
+    If there is none, `fetch` lets uv download the first available one. Raises Unavailable with the remedy.
     """
-    for minor in wanted:
-        found = _have(minor)
-        if found is not None:
-            return found
-    for minor in wanted if fetch else ():
-        found = _fetched(minor)
-        if found is not None:
-            return found
+    for minor in minors:
+        interpreter = _have(minor)
+        if interpreter is not None:
+            return interpreter
+    for minor in minors if fetch else ():
+        interpreter = _fetched(minor)
+        if interpreter is not None:
+            return interpreter
     raise Unavailable(
-        f"no CPython {' or '.join(wanted)} on this machine{', and uv could not fetch one' if fetch else ''}. "
-        f"Install one ({remedy(wanted)}) and run again."
+        f"no CPython {' or '.join(minors)} on this machine{', and uv could not fetch one' if fetch else ''}. "
+        f"Install one ({remedy(minors)}) and run again."
     )
 
 
-def remedy(wanted: Sequence[str]) -> str:
-    """How to get one of the wanted minor versions: by uv, and by pyenv where uv has none so old."""
-    fetched = [minor for minor in wanted if tuple(map(int, minor.split("."))) >= FETCHED]
-    if fetched:
-        return f"`uv python install {fetched[0]}`, or pyenv"
-    return f"`pyenv install {wanted[0]}`; uv has none so old"
+def remedy(minors: Sequence[str]) -> str:
+    """How to install one of these minor versions: with uv, or with pyenv if all are too old for uv."""
+    fetchable = [minor for minor in minors if tuple(map(int, minor.split("."))) >= FETCHED]
+    if fetchable:
+        return f"`uv python install {fetchable[0]}`, or pyenv"
+    return f"`pyenv install {minors[0]}`; uv has none this old"
 
 
 @functools.cache
 def _have(minor: str) -> Interpreter | None:
-    return next((found for path in _candidates(minor) if (found := _ask(path)) and found.minor == minor), None)
+    return next(
+        (interpreter for path in _candidates(minor) if (interpreter := _ask(path)) and interpreter.minor == minor), None
+    )
 
 
 def _candidates(minor: str) -> Iterator[Path]:
     yield Path(getattr(sys, "_base_executable", sys.executable))
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    # pyenv's own folder goes before the PATH, where a shim of its may stand for no interpreter at all.
+    # pyenv's folder precedes the PATH: a pyenv shim on the PATH may have no interpreter.
     for folder in sorted(root.glob(f"versions/{minor}.*"), reverse=True):
         yield folder / "bin" / "python"
     on_path = shutil.which(f"python{minor}")

@@ -1,4 +1,4 @@
-"""Makes the locks: hash-pinned requirements, resolved once by a maintainer, committed, and never resolved again."""
+"""Writes the locks: hash-pinned requirements that a maintainer resolves once and commits."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[Path] = ()) -> Path | None:
-    """Resolve a release and all that it needs, for every interpreter it names; write its lock, unless it is `done`.
+    """Resolve a release and its dependencies for all of its interpreters; write the lock, unless it is in `done`.
 
-    `requires` overrides what the release's own metadata asks for: metadata of years ago excludes what works today.
+    `requires` overrides the release's own metadata: old metadata excludes versions that work today.
     """
     path = runtime.lock(release, variant)
     if path in done:
         return None
     npm_lock = runtime.npm_lock(release)
     if npm_lock is None:
-        wanted = [f"{variant.package}=={release.version}", *variant.requires]
+        requirements = [f"{variant.package}=={release.version}", *variant.requires]
     else:
         npm.lock([runtime.package, *release.beside], release.version, variant.requires, npm_lock)
-        wanted = [*variant.requires]
+        requirements = [*variant.requires]
     lowest = min(variant.python, key=lambda minor: tuple(map(int, minor.split("."))))
-    text = _compile(wanted, overrides=variant.requires, options=["--universal", "--python-version", lowest])
+    text = _compile(requirements, overrides=variant.requires, options=["--universal", "--python-version", lowest])
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 
 
 def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) -> Path | None:
-    """Pin the one wheel that carries a shared library, unless it is `done`."""
+    """Pin the wheel that contains a shared library, unless its lock is in `done`."""
     path = runtime.native_lock(native)
     if path in done:
         return None
@@ -56,14 +56,14 @@ def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) ->
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Distribution -> version, as a lock pins them; where markers choose between several, all of them, with `|`.
+    """Distribution -> pinned version; alternatives selected by markers are joined by `|`.
 
-    Packages of npm, which a lock in the folder of the same name pins, are among them.
+    Includes the npm packages of the lock in the folder of the same name.
     """
-    found: dict[str, list[str]] = {}
+    versions_of: dict[str, list[str]] = {}
     for name, version in PIN.findall(path.read_text()):
-        found.setdefault(name, []).append(version)
-    pinned = {name: "|".join(versions) for name, versions in found.items()}
+        versions_of.setdefault(name, []).append(version)
+    pinned = {name: "|".join(versions) for name, versions in versions_of.items()}
     beside = path.with_suffix("")
     return pinned | (npm.pins(beside) if beside.is_dir() else {})
 
@@ -77,7 +77,7 @@ def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[
             "pip", "compile", "--quiet", "--no-config", "--generate-hashes", "--no-header", "--no-annotate",
             "--override", str(overriding), *sources("\n".join(wanted)), *options, str(requirements),
         )  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise CatalogError(f"uv cannot lock {wanted[0]}: {done.stderr.strip()}")
-    return done.stdout
+        process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        raise CatalogError(f"uv cannot lock {wanted[0]}: {process.stderr.strip()}")
+    return process.stdout

@@ -1,4 +1,4 @@
-"""What a release needs of the machine itself, since no package index has it: shared libraries, and programs."""
+"""Locates system dependencies that no package index provides: shared libraries and programs."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from crosscheck.runtimes.catalog import System
 
 __all__ = ["Found", "find", "loader_knows"]
 
-#: Where a library lies that needs no LD_LIBRARY_PATH, on machines whose loader has no cache that can be read.
+#: The loader's default folders, for machines without a readable loader cache.
 USUAL = ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib")
-#: A line of `ldconfig -p` on a library for this machine: libmpi.so.40 (libc6,x86-64) => /lib/.../libmpi.so.40
+#: A line of `ldconfig -p` for an x86-64 library: libmpi.so.40 (libc6,x86-64) => /lib/.../libmpi.so.40
 CACHED = re.compile(r"^\s*(\S+) \(libc6,x86-64[^)]*\) => (.+)$", re.MULTILINE)
 
-#: Name under which a release looks for a library -> the machine's file; for a program, its name -> where it is.
+#: Library name that a release loads -> the machine's file; program name -> its path.
 Found = Mapping[str, Path]
 
 
-def find(needed: System) -> Found:
-    """Where the machine has it. Raises Unavailable, with the remedy, where it has not, or only a part."""
-    found = {}
-    for link, name in needed.libraries:
-        path = _library(name, needed.folders)
+def find(system: System) -> Found:
+    """Paths of all libraries and the program. Raises Unavailable, with the remedy, if any is missing."""
+    paths = {}
+    for link, name in system.libraries:
+        path = _library(name, system.folders)
         if path is None:
-            raise Unavailable(f"no {name} on this machine, which belongs to {needed.about}. {_remedy(needed)}")
-        found[link] = path
-    if needed.program:
-        command = shutil.which(needed.program)
+            raise Unavailable(f"no {name} on this machine (part of {system.about}). {_remedy(system)}")
+        paths[link] = path
+    if system.program:
+        command = shutil.which(system.program)
         if command is None:
-            raise Unavailable(f"no {needed.program} on this machine ({needed.about}). {_remedy(needed)}")
-        found[needed.program] = Path(command)
-    return found
+            raise Unavailable(f"no {system.program} on this machine ({system.about}). {_remedy(system)}")
+        paths[system.program] = Path(command)
+    return paths
 
 
 def loader_knows(folder: Path) -> bool:
-    """Whether libraries in that folder are found by programs that were told of no folder."""
+    """Whether the loader searches the folder without LD_LIBRARY_PATH."""
     return str(folder) in USUAL or folder in {path.parent for path in _cache().values()}
 
 
-def _remedy(needed: System) -> str:
-    return f"Get it by {needed.remedy}, and run again."
+def _remedy(system: System) -> str:
+    return f"Install it with {system.remedy} and run again."
 
 
 def _library(name: str, folders: tuple[str, ...]) -> Path | None:
-    """As the loader would find it; then in the folders that only some releases know of."""
+    """Search the loader's cache, LD_LIBRARY_PATH, the default folders, then the release's own `folders`."""
     places = [_cache().get(name), *(Path(folder, name) for folder in (*_named(), *USUAL))]
     places += [Path(folder, name).expanduser() for folder in folders]
     return next((place for place in places if place is not None and place.exists()), None)
 
 
 def _named() -> Iterator[str]:
-    """The folders that the user has named to the loader; probe servers are not told of them."""
+    """The folders of the user's LD_LIBRARY_PATH; probe servers do not inherit it."""
     yield from filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
 
 
@@ -67,8 +67,8 @@ def _cache() -> Mapping[str, Path]:
     ldconfig = shutil.which("ldconfig", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
     if ldconfig is None:
         return {}
-    told = subprocess.run([ldconfig, "-p"], capture_output=True, text=True).stdout
+    listing = subprocess.run([ldconfig, "-p"], capture_output=True, text=True).stdout
     cache: dict[str, Path] = {}
-    for name, path in CACHED.findall(told):
-        cache.setdefault(name, Path(path))  # the first is the one that the loader takes
+    for name, path in CACHED.findall(listing):
+        cache.setdefault(name, Path(path))  # the loader uses the first
     return cache

@@ -1,4 +1,4 @@
-"""Where uv finds wheels that PyPI does not have: builds for CPUs alone, such as torch 2.13.0+cpu."""
+"""Options of uv for wheels that PyPI lacks: CPU-only builds, such as torch 2.13.0+cpu."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 __all__ = ["sources"]
 
-#: A pin of such a build. Its local version, the part after the plus sign, is on no package index that others share.
+#: A pin of a CPU-only build. PyPI accepts no local versions (the part after the plus sign).
 CPU_BUILD = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+\+cpu)", re.MULTILINE)
-#: Where pip and uv are told of folders with wheels, several of them with spaces or (uv) commas between.
+#: Variables that list folders of wheels for pip and uv, separated by spaces or (uv) commas.
 VARIABLES = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 
 def sources(requirements: str, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Options of `uv pip` with which it finds everything that `requirements` (a lock's text, or its source) pins.
+    """Options of `uv pip` that resolve all pins of `requirements` (the text of a lock or of its source).
 
-    Without a build for CPUs in it, none. With one, the folders of wheels that this machine names, where they have it;
-    else torch's own index, which uv knows.
+    None without a CPU-only build. Otherwise the folders of `VARIABLES` if they hold all of these builds, else torch's
+    own index, which uv selects by `--torch-backend cpu`.
     """
     builds = CPU_BUILD.findall(requirements)
     if not builds:

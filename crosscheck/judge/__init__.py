@@ -1,4 +1,4 @@
-"""Observations and oracle in, findings out; pure. Every finding comes with its numbers and their threshold."""
+"""Derives findings from observations and the oracle. Pure; every finding has its numbers and threshold."""
 
 from crosscheck.judge.attribution import Exported, Origin, exported
 from crosscheck.judge.evidence import Curve, Evidence, Judgement, Outcome, Reading, Update

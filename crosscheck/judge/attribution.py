@@ -1,7 +1,7 @@
 """Attributes the error of an imported file to the exporter, the importer or both.
 
-Errors are largest absolute differences, relative to the largest entry of the oracle's answer for the network that was
-exported; `inf` for answers of another shape.
+Errors are largest absolute differences, relative to the largest entry of the oracle's answer for the exported network;
+`inf` for answers of another shape.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
 from crosscheck.networks.exported_models import foreign_operators, opset_of
+from crosscheck.probe import recorded
 
 __all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
 
@@ -29,7 +30,7 @@ Fault = Literal["none", "exporter", "importer", "both", "unknown"]
 
 @dataclass(frozen=True)
 class Origin:
-    """An export: the cell, the network's tensors as its mode counts them, and whether it is one for training."""
+    """An export: the cell, the network's tensors in its mode, and whether it is a training export."""
 
     cell: str
     network: Network
@@ -41,10 +42,10 @@ class Origin:
 class Trip:
     """One export and one reader.
 
-    cell: the export's. error: of the reader's answer, against the oracle of the network that was exported. file_error:
-    of the file's own oracle, against that; None where there is none. fault: which of the two errors, the file's or the
-    reader's own, is above the threshold; "none" where the answer is right. side, first_layer: where they part: the
-    first node that the reader has otherwise than the file, or else that the file has otherwise than the network.
+    cell: the export's. error: of the reader's answer, against the exported network's oracle. file_error: of the file's
+    own oracle, against the same; None without one. fault: the side (file, reader) whose error is above the threshold;
+    "none" for a right answer. side, first_layer: the first node that differs between reader and file, or else between
+    file and network.
     """
 
     cell: str
@@ -57,10 +58,10 @@ class Trip:
 
 @dataclass(frozen=True)
 class Exported:
-    """What a line says of an exported file, in an export's cell (then without trips) and in its readers' cells.
+    """The `exported` field of a line, for export cells (without trips) and readers' cells.
 
-    network: what crosscheck calls the network in the file; None where it is none. file: its place in the output folder.
-    foreign: its operators that are not ONNX's. refusal: why crosscheck's own checks or its lowering refuse it.
+    network: the name of the network in the file; None for an invalid file. file: its path in the output folder.
+    foreign: operators outside ONNX. refusal: the reason why crosscheck's checks or lowering reject it.
     importer_error: of the reader's answer against the file's own oracle.
     """
 
@@ -83,7 +84,7 @@ def exported(
 ) -> Exported:
     """Build the `exported` field of a line; for a reader, with its first trial `observation` and one trip per origin.
 
-    layer: the first node that the reader has otherwise than the file, as far as it shows its nodes.
+    layer: the first node that differs between reader and file, if the reader exposes nodes.
     """
     answer = None if observation is None else _answer(observation, asks)
     importer_error = None
@@ -108,7 +109,7 @@ def trip(
     importer_error: float | None,
     layer: FirstLayer | None,
 ) -> Trip:
-    """One export and one reader; `answer` is None where the reader gave none."""
+    """The trip of one export and one reader; `answer` is None if the reader gave none."""
     expected = truth.source.answer(asks, origin.training, origin.weights)
     file_error = _error(truth.answer(asks, training=False), expected) if truth.known(asks) else None
     if answer is None:
@@ -119,12 +120,12 @@ def trip(
         return Trip(origin.cell, error, file_error, fault)
     if layer is not None:
         return Trip(origin.cell, error, file_error, fault, "importer", layer)
-    layer = _parted(truth, origin) if fault in ("exporter", "both") else None
+    layer = _first_difference(truth, origin) if fault in ("exporter", "both") else None
     return Trip(origin.cell, error, file_error, fault, None if layer is None else "exporter", layer)
 
 
 def _answer(observation: Observation, asks: Asks) -> Array | None:
-    key = "gradient/first" if asks is Asks.GRADIENT else "forward/first"
+    key = recorded.GRADIENT_FIRST if asks is Asks.GRADIENT else recorded.FORWARD_FIRST
     return observation.arrays.get(key) if observation.status in (Status.OK, Status.CRASHED) else None
 
 
@@ -144,25 +145,25 @@ def _fault(error: float, file_error: float | None, importer_error: float | None)
     return "exporter" if exporter or (not importer and file_error >= importer_error) else "importer"
 
 
-def _parted(truth: FileTruth, origin: Origin) -> FirstLayer | None:
-    """The first node of the file whose value is not that of the network's node of the same operator and number.
+def _first_difference(truth: FileTruth, origin: Origin) -> FirstLayer | None:
+    """The first node of the file whose value differs from that of the network's n-th node of the same operator.
 
-    Operators of which file and network have different numbers are passed over: nodes were merged or split there.
+    Skips operators whose counts differ between file and network: nodes were merged or split.
     """
     with np.errstate(all="ignore"):
         values = oracle.layers(origin.network.graph, origin.weights, origin.network.x, origin.training)
     sources = [(node["op"], values[node["outputs"][0]]) for node in origin.network.graph["nodes"]]
     nodes = truth.network.graph["nodes"]
     there, here = Counter(op for op, _ in sources), Counter(node["op"] for node in nodes)
-    seen: Counter[str] = Counter()
-    found = truth.layers(training=False)
+    occurrences: Counter[str] = Counter()
+    expected_layers = truth.layers(training=False)
     for node in nodes:
         op, name = node["op"], node["outputs"][0]
-        if there[op] != here[op] or name not in found:
+        if there[op] != here[op] or name not in expected_layers:
             continue
-        expected = [value for kind, value in sources if kind == op][seen[op]]
-        seen[op] += 1
-        error = _error(found[name], expected)
+        expected = [value for kind, value in sources if kind == op][occurrences[op]]
+        occurrences[op] += 1
+        error = _error(expected_layers[name], expected)
         if error > CLOSED_FORM.value:
             return FirstLayer(node=node["name"], op=op, tensor=name, error=error)
     return None

@@ -12,6 +12,7 @@ from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.networks import Network
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
@@ -19,23 +20,23 @@ __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair",
 
 Tensors = Mapping[str, Array]
 
-#: Only these observations are judged: the others say how the measuring failed.
+#: Statuses of judged observations; the others are failures to measure.
 MEASURED = (Status.OK, Status.CRASHED)
-#: The reading that answers a scenario's question; its status is the cell's.
+#: The primary reading of each scenario; its status is the cell's.
 PRIMARY = {scenario: "alone" if scenario is Scenario.ORDER else "undisturbed" for scenario in Scenario}
-#: Scenarios that call twenty times, each time on another input.
+#: Scenarios with twenty calls on different inputs.
 STEPWISE = (Scenario.TWENTY, Scenario.ASCENT)
-#: Scenarios that ask about the probe input first of all, so that the closed form is known.
+#: Scenarios whose first call uses the probe input, with a known closed form.
 CLOSED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIBLING)
 
 
-#: The second of two predictions before the call: what it differs by from the first is noise, or a leak.
-AGAIN = "prediction/before-again"
+#: The second of two predictions before the call; its difference from the first is noise, or a leak.
+AGAIN = recorded.PREDICTION_BEFORE_AGAIN
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """The same thing read before and after the call, in one observation. `threshold` is absolute."""
+    """One value before and after the call, in one observation. `threshold` is absolute."""
 
     reading: str
     key: str
@@ -47,10 +48,10 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One cell, and all that was measured of it.
+    """One cell and all of its observations.
 
-    inference: observations of the cell that asks the mode's `inference` mode by itself (same scenario and network),
-        where there are any: the measure of whether that mode is right when nothing else ran before it.
+    inference: observations of the cell of the mode's `inference` mode (same scenario and network), if any: they show
+        whether that mode is right when nothing else ran before it.
     """
 
     cell: Cell
@@ -62,21 +63,21 @@ class Case:
 
     @property
     def primary(self) -> str:
-        """The reading that answers the scenario's question."""
+        """The primary reading of the scenario."""
         return PRIMARY[self.cell.scenario]
 
     @cached_property
     def measured(self) -> tuple[Observation, ...]:
-        """The observations that can be judged."""
+        """The judgeable observations."""
         return tuple(row for row in self.observations if row.status in MEASURED)
 
     def of(self, reading: str) -> tuple[Observation, ...]:
-        """The observations of a reading that can be judged."""
+        """The judgeable observations of a reading."""
         return tuple(row for row in self.measured if row.reading == reading)
 
     @cached_property
-    def left_to_chance(self) -> bool:
-        """Whether trials that wait disagree among themselves: then one trial's answer tells nothing of the cause."""
+    def nondeterministic(self) -> bool:
+        """Whether waiting trials disagree: one trial's answer then does not identify the cause."""
         return waiting_disagree(self.measured)
 
     @property
@@ -86,20 +87,20 @@ class Case:
 
     @property
     def answer(self) -> str:
-        """The key under which the answer of the call under test is recorded: `gradient/first`, `forward/first`."""
+        """The key of the answer of the call under test: `gradient/first`, `forward/first`."""
         return f"{'gradient' if self.asks is Asks.GRADIENT else 'forward'}/first"
 
     @property
     def call(self) -> str:
-        """The label of the first step that carries out the mode under test."""
+        """The label of the first step that runs the mode under test."""
         if self.asks is Asks.EXPORT:
             return "export"
         return self.answer.replace("first", "1") if self.cell.scenario in STEPWISE else self.answer
 
     @property
     def first(self) -> str:
-        """Under which key the network's first prediction is recorded."""
-        return "prediction/0" if self.cell.scenario in STEPWISE else "prediction/before"
+        """The key of the network's first prediction."""
+        return recorded.PREDICTION_START if self.cell.scenario in STEPWISE else recorded.PREDICTION_BEFORE
 
     @cached_property
     def statistics(self) -> frozenset[str]:
@@ -108,19 +109,19 @@ class Case:
 
     @cached_property
     def weights(self) -> Tensors:
-        """The network's tensors as the mode counts them: where its layers take 1 for their scale, that is its scale."""
+        """The network's tensors in the mode: scales are 1 if its layers ignore them."""
         scales = {norm.scale for norm in self.network.batch_norms} if self.mode.unit_scale else set()
         return {name: np.ones_like(value) if name in scales else value for name, value in self.network.weights.items()}
 
     @cached_property
     def initial(self) -> Tensors:
-        """The network's tensors before anything ran: as the runtime holds them where that was read, else as given."""
+        """The network's tensors before the first step: the runtime's if recorded, else the network's."""
         built: Tensors = next((tensors(row, "built") for row in self.of("timed")), {})
         return {name: built.get(name, value) for name, value in self.network.weights.items()}
 
     @cached_property
     def predictions(self) -> tuple[Pair, ...]:
-        """Every prediction after the call against the one before it, with what rounding and noise explain of it."""
+        """Every prediction after the call paired with the one before it; the threshold covers rounding and noise."""
         return tuple(pair for row in self.measured for pair in self._predictions(row))
 
     def _predictions(self, row: Observation) -> Iterator[Pair]:
@@ -132,7 +133,7 @@ class Case:
         again = row.arrays.get(AGAIN)
         if again is not None:
             noise = distance(before, again)
-            # Noise is what rounding can do. More than that is no noise: predicting itself changes predictions.
+            # Noise is bounded by rounding; a larger difference means that predicting changes predictions.
             if noise <= CLOSED_FORM.value * scale:
                 threshold = max(threshold, NOISE_FACTOR * noise)
             else:
@@ -142,18 +143,18 @@ class Case:
 
     def _later(self, row: Observation) -> list[str]:
         if self.cell.scenario in STEPWISE:
-            return [key for key in row.arrays if key.startswith("prediction/") and key != self.first]
-        keys = ["prediction/after", "prediction/after-again"]
-        # The last prediction tells of this mode only where no other mode was asked before it.
+            return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key != self.first]
+        keys = [recorded.PREDICTION_AFTER, recorded.PREDICTION_AFTER_AGAIN]
+        # The last prediction belongs to this mode only if no other mode ran before it.
         if row.reading == "immediate" or self.mode.inference in (None, self.mode.name):
-            keys.append("prediction/last")
+            keys.append(recorded.PREDICTION_LAST)
         return [key for key in keys if key in row.arrays]
 
     @cached_property
     def changes(self) -> tuple[Pair, ...]:
-        """Every persistent tensor after the call against what it was before; `change` is zero where it is the same.
+        """Every persistent tensor after the call paired with its earlier value; `change` is zero if equal.
 
-        Where predicting moves tensors, too, only from readings that read them right before the call and right after.
+        If predicting also moves tensors, only from readings with snapshots directly before and after the call.
         """
         close = (
             [row for row in self.measured if row.reading in ("timed", "after-same")] if self.predicting_moves else []
@@ -168,11 +169,11 @@ class Case:
     def around(self, row: Observation) -> tuple[Tensors, Tensors]:
         """The persistent tensors before the call under test and after it.
 
-        Only a reading that takes both in one process tells of hidden tensors, which the network does not name: another
-        process may have begun with others.
+        Hidden tensors, which the network does not name, need both snapshots in one process: initial values may differ
+        between processes.
         """
         if row.reading == "timed":
-            # What a lazy runtime puts off shows after the next prediction; a prediction's own doing is not the call's.
+            # Deferred updates of a lazy runtime appear after the next prediction; exclude the prediction's own changes.
             whens = ("read", "asked") if self.predicting_moves else ("after", "read", "asked")
             return tensors(row, "predicted"), next(filter(None, (tensors(row, when) for when in whens)), {})
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
@@ -186,9 +187,9 @@ class Case:
         return any(predicting_moves(row) for row in self.of("timed"))
 
     def weights_at(self, row: Observation, when: str) -> Tensors | None:
-        """The network's weights as they were at a snapshot; None where the statistics of that moment are not known.
+        """The network's weights at a snapshot; None if the statistics are unknown then.
 
-        A runtime that does not show its statistics still has the initial ones as far as its predictions did not change.
+        Unreadable statistics count as the initial ones as long as predictions stay unchanged.
         """
         read = tensors(row, when)
         if not self.statistics <= read.keys():
@@ -202,6 +203,6 @@ class Case:
 
 
 def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:
-    """The tensors of one snapshot, by name; empty where it was not taken."""
+    """The tensors of one snapshot, by name; empty if it was not taken."""
     prefix = f"{kind}/{when}/"
     return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}

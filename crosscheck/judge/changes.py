@@ -11,7 +11,7 @@ from crosscheck.repeatability import distance, same
 
 __all__ = ["change_evidence"]
 
-#: Averages other than the exponential one, in words.
+#: Averages besides the exponential one -> description.
 AVERAGES = {
     "cumulative": "a cumulative average",
     "debiased": "a debiased average",
@@ -22,7 +22,7 @@ AVERAGES = {
     "renormalized-twice": "batch renormalization, whose own averages (0.99) are averaged once more",
     "replaced": "the batch's statistics replace the old ones",
 }
-#: Variances of the batch, in words.
+#: Batch variances -> description.
 VARIANCES = {
     "unbiased-epsilon": "variance plus epsilon, times n / (n - 1)",
     "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
@@ -30,16 +30,16 @@ VARIANCES = {
     "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), as Keras 2 takes it from Theano",
     "mixed": "a variance that is not the same one in every layer",
 }
-TOLD = 4  # tensors that a sentence names
+TOLD = 4  # maximum tensors named in a sentence
 
 
 def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
-    """More evidence of `finding`, which is that something moved: `leak` or `state-moved`."""
+    """Extra evidence for `finding`, `leak` or `state-moved`."""
     return _law(case, finding) + _disturbed(case, finding) + _stale(case, finding)
 
 
 def _law(case: Case, finding: Finding) -> list[Evidence]:
-    """The update law, where there is one; that there is none is `corrupted`."""
+    """The update law, if one fits; without one the finding is `corrupted`."""
     if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
         return []
     for row in (*case.of("timed"), *case.measured):
@@ -60,7 +60,7 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
 
 
 def _disturbed(case: Case, finding: Finding) -> list[Evidence]:
-    """Reading on the way changes the outcome: the timed and the undisturbed reading leave other statistics behind."""
+    """Observer effect: the timed and the undisturbed reading end with different statistics."""
     timed, undisturbed = next(iter(case.of("timed")), None), next(iter(case.of("undisturbed")), None)
     if timed is None or undisturbed is None or case.predicting_moves:
         return []
@@ -71,13 +71,13 @@ def _disturbed(case: Case, finding: Finding) -> list[Evidence]:
     if not other:
         return []
     what = "difference of what is left behind when tensors are read between forward and backward, and when they are not"
-    told = ", ".join(other[:TOLD]) + (" ..." if len(other) > TOLD else "")
+    listed = ", ".join(other[:TOLD]) + (" ..." if len(other) > TOLD else "")
     why = f"looking must not matter; {REPEATABLE.why}"
-    return [Evidence(finding, what, max(apart[name] for name in other), NEVER.value, why, f"reading changes {told}")]
+    return [Evidence(finding, what, max(apart[name] for name in other), NEVER.value, why, f"reading changes {listed}")]
 
 
 def _stale(case: Case, finding: Finding) -> list[Evidence]:
-    """Tensors that, read right after the call, still had the value that they lost by it."""
+    """Tensors that still have their old value directly after the call, and change later."""
     for row in case.of("unsettled"):
         before, after = case.around(row)
         at_once = tensors(row, "at-once")

@@ -1,4 +1,4 @@
-"""Compares what a call returned with both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
+"""Compares the answer of a call with both closed forms: `wrong-gradient`, `mode-ignored`, `order-dependent`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
 __all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
@@ -29,23 +30,23 @@ class FormErrors:
 
     @property
     def matches(self) -> frozenset[Intent]:
-        """The modes whose closed form it is."""
+        """The modes whose closed form matches."""
         return frozenset(intent for intent in Intent if self.of(intent) <= CLOSED_FORM.value)
 
     @property
     def line(self) -> Errors:
-        """As a line of cells.jsonl has it."""
+        """The value in cells.jsonl."""
         return {"inference": self.inference, "training": self.training}
 
 
 def errors_of(case: Case, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
-    """How far an answer is from the inference-mode and from the training-mode closed form, at `weights` if given."""
+    """The errors of an answer against the inference-mode and training-mode closed forms, at `weights` if not None."""
     inference, training = (case.truth.answer(asks, mode, weights) for mode in (False, True))
     return FormErrors(relative_error(value, inference, training), relative_error(value, training, inference))
 
 
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
-    """What the call under test returned where nothing ran before it that could have changed it."""
+    """The answers of the call under test without earlier calls that could affect them."""
     if case.cell.scenario not in CLOSED:
         return []
     return [
@@ -58,16 +59,16 @@ def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
 def wrong_answer(case: Case) -> list[Evidence]:
     """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form.
 
-    Where chance decides, the closed form of the other mode was not computed but hit: there only the mode's own counts.
+    For nondeterministic cells only the mode's own closed form counts; a match with the other's is random.
     """
     finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
-    found: dict[str, Evidence] = {}
+    evidence: dict[str, Evidence] = {}
     for row, value, errors in _answers(case):
-        right = Intent(case.mode.intent) in errors.matches if case.left_to_chance else bool(errors.matches)
-        if right or row.reading in found:
+        right = Intent(case.mode.intent) in errors.matches if case.nondeterministic else bool(errors.matches)
+        if right or row.reading in evidence:
             continue
         nearest = Intent(case.mode.intent) if errors.matches else min(Intent, key=errors.of)
-        found[row.reading] = Evidence(
+        evidence[row.reading] = Evidence(
             finding,
             f"relative error of {case.answer} against {'the' if errors.matches else 'the nearer'} closed form, "
             f"that of {nearest} mode",
@@ -77,13 +78,13 @@ def wrong_answer(case: Case) -> list[Evidence]:
             f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
             + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
         )
-    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
+    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
 
 
 def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
-    """Whether the answer is a closed form after all, at statistics that the call itself had moved."""
+    """Whether the answer matches a closed form at statistics moved by the call itself."""
     for when in ("between", "asked", "after"):
-        if not any(key.startswith(f"state/{when}/") for key in row.arrays):
+        if not any(key.startswith(recorded.tensor(recorded.STATE, when)) for key in row.arrays):
             continue
         weights = case.weights_at(row, when)
         if weights is None:
@@ -95,7 +96,7 @@ def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
 
 
 def _renormalized(case: Case, value: Array) -> str:
-    """Whether it is the training-mode gradient of another kind of layer."""
+    """Whether the answer is the training-mode gradient of batch renormalization."""
     if case.asks is not Asks.GRADIENT or not case.network.batch_norms:
         return ""
     expected = case.truth.renormalized_gradient
@@ -105,16 +106,16 @@ def _renormalized(case: Case, value: Array) -> str:
 
 
 def mode_ignored(case: Case) -> list[Evidence]:
-    """The answer is the closed form of the other mode, and not that of the mode asked for."""
-    if case.left_to_chance:
+    """The answer matches the other mode's closed form and not the requested mode's."""
+    if case.nondeterministic:
         return []
-    found: dict[str, Evidence] = {}
+    evidence: dict[str, Evidence] = {}
     intent = Intent(case.mode.intent)
     for row, _, errors in _answers(case):
-        if not errors.matches or intent in errors.matches or row.reading in found:
+        if not errors.matches or intent in errors.matches or row.reading in evidence:
             continue
         (other,) = errors.matches
-        found[row.reading] = Evidence(
+        evidence[row.reading] = Evidence(
             Finding.MODE_IGNORED,
             f"relative error of {case.answer} against the closed form of {intent} mode",
             errors.of(intent),
@@ -122,15 +123,15 @@ def mode_ignored(case: Case) -> list[Evidence]:
             CLOSED_FORM.why,
             f"it is that of {other} mode, with an error of {errors.of(other):.3g}",
         )
-    return across_readings(found, (row.reading for row, _, _ in _answers(case)))
+    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
 
 
 def order_dependent(case: Case) -> list[Evidence]:
     """A correct call is wrong after another mode, or itself, ran in the same process.
 
-    Where trials of one reading disagree, chance alone can make the later call wrong.
+    Excluded if trials of one reading disagree: the later call can then be wrong at random.
     """
-    if case.left_to_chance:
+    if case.nondeterministic:
         return []
     if case.cell.scenario is Scenario.ORDER:
         return _order(case)
@@ -141,11 +142,11 @@ def order_dependent(case: Case) -> list[Evidence]:
 
 def _order(case: Case) -> list[Evidence]:
     alone = _answers(case)
-    # Only a call that is right by itself, whenever it was tried, can be wrong because of what ran before it.
+    # Only a call that is always right by itself can be wrong because of an earlier one.
     if not alone or any(not errors.matches or not same(value, alone[0][1]) for _, value, errors in alone):
         return []
     _, reference, right = alone[0]
-    found: dict[str, Evidence] = {}
+    evidence: dict[str, Evidence] = {}
     for row in case.of("after-other"):
         if (value := row.arrays.get(case.answer)) is None:
             continue
@@ -153,7 +154,7 @@ def _order(case: Case) -> list[Evidence]:
         if apart > threshold:
             what = f"after a training-mode gradient of another network: change of {case.answer}"
             detail = f"{numbers(value)} instead of {numbers(reference)}"
-            found["other"] = Evidence(Finding.ORDER_DEPENDENT, what, apart, threshold, REPEATABLE.why, detail)
+            evidence["other"] = Evidence(Finding.ORDER_DEPENDENT, what, apart, threshold, REPEATABLE.why, detail)
     for row in case.of("after-same"):
         value, weights = row.arrays.get(case.answer), case.weights_at(row, "before")
         if value is None or weights is None or Intent.INFERENCE not in right.matches:
@@ -161,12 +162,12 @@ def _order(case: Case) -> list[Evidence]:
         errors = errors_of(case, value, case.asks, weights)
         if Intent.INFERENCE not in errors.matches:
             what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
-            found["same"] = _dependent(f"{what} inference-mode form at the statistics of that moment", errors)
-    return list(found.values())
+            evidence["same"] = _dependent(f"{what} inference-mode form at the statistics of that moment", errors)
+    return list(evidence.values())
 
 
 def _again(case: Case) -> list[Evidence]:
-    """The same call a second time, against the form that the first answer had, at the statistics of that moment."""
+    """The second answer of the call, against the first answer's form, at the current statistics."""
     key = case.answer.replace("first", "second")
     for row, _, first in _answers(case):
         value, weights = row.arrays.get(key), case.weights_at(row, "after")
@@ -181,14 +182,17 @@ def _again(case: Case) -> list[Evidence]:
 
 
 def _inference_afterwards(case: Case) -> list[Evidence]:
-    """The inference-mode gradient after this mode, where it is known that it is right by itself.
+    """The inference-mode gradient after this mode, if it is right by itself.
 
-    Without the observations of that mode by itself nothing is said: it may be wrong whatever ran before.
+    Without observations of that mode by itself there is no evidence: it may be wrong in any order.
     """
     if case.mode.inference in (None, case.mode.name) or not _right_alone(case, case.inference):
         return []
     for row in case.of(case.primary):
-        value, weights = row.arrays.get("gradient/inference"), case.weights_at(row, "before-inference")
+        value, weights = (
+            row.arrays.get(recorded.GRADIENT_INFERENCE),
+            case.weights_at(row, recorded.BEFORE_INFERENCE),
+        )
         if value is None or weights is None:
             continue
         errors = errors_of(case, value, Asks.GRADIENT, weights)
@@ -201,7 +205,7 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
-    values = [row.arrays["gradient/first"] for row in inference if "gradient/first" in row.arrays]
+    values = [row.arrays[recorded.GRADIENT_FIRST] for row in inference if recorded.GRADIENT_FIRST in row.arrays]
     return bool(values) and all(Intent.INFERENCE in errors_of(case, value, Asks.GRADIENT).matches for value in values)
 
 
@@ -217,17 +221,17 @@ def gradient_error(case: Case) -> Errors | None:
 
 
 def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
-    """The errors of the gradients after the call under test, at the statistics of that moment."""
+    """The errors of the gradients after the call under test, at the current statistics."""
     keys = {
-        "gradient_again": ("gradient/second", "after"),
-        "inference_gradient": ("gradient/inference", "before-inference"),
+        "gradient_again": (recorded.GRADIENT_SECOND, "after"),
+        "inference_gradient": (recorded.GRADIENT_INFERENCE, recorded.BEFORE_INFERENCE),
     }
     for row in case.of(case.primary):
-        found: dict[str, Errors | None] = {}
+        errors: dict[str, Errors | None] = {}
         for name, (key, when) in keys.items():
             value, weights = row.arrays.get(key), case.weights_at(row, when)
-            known = value is not None and weights is not None
-            found[name] = errors_of(case, value, Asks.GRADIENT, weights).line if known else None  # type: ignore[arg-type]
-        if any(found.values()):
-            return found
+            comparable = value is not None and weights is not None
+            errors[name] = errors_of(case, value, Asks.GRADIENT, weights).line if comparable else None  # type: ignore[arg-type]
+        if any(errors.values()):
+            return errors
     return None

@@ -1,4 +1,4 @@
-"""Errors relative to a closed form, of arrays that may hold NaN and infinities."""
+"""Errors relative to a closed form, of arrays that may contain NaN and infinities."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["became_non_finite", "relative_error"]
 
 
 def relative_error(measured: Array, expected: Array, other: Array) -> float:
-    """How far `measured` is from the closed form `expected`, relative to its largest entry.
+    """The error of `measured` against the closed form `expected`, relative to its largest entry.
 
-    Where that entry is less than a tenth (`SCALE_FLOOR`) of the largest entry of `other`, the other mode's closed form,
-    that tenth is the scale. Infinite where both closed forms are zero and `measured` is not.
+    The scale is at least a tenth (`SCALE_FLOOR`) of the largest entry of `other`, the other mode's closed form.
+    Infinite if both closed forms are zero and `measured` is not.
     """
     apart = distance(measured, expected)
     scale = max(size(expected), SCALE_FLOOR * size(other))
@@ -27,5 +27,5 @@ def relative_error(measured: Array, expected: Array, other: Array) -> float:
 
 
 def became_non_finite(before: Array, after: Array) -> bool:
-    """Whether `after` holds NaN or an infinity although all of `before` is finite."""
+    """Whether `after` contains NaN or an infinity and `before` is finite."""
     return bool(np.isfinite(before).all() and not np.isfinite(after).all())

@@ -8,39 +8,39 @@ from crosscheck.cells import Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
 from crosscheck.judge.evidence import Evidence, Outcome, Reading
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
+from crosscheck.probe import recorded
 from crosscheck.repeatability import ABSOLUTE, NOT_WAITING, differing, distance, outcomes, same, size, unlike_waiting
 
 __all__ = ["distribution", "racy", "unrepeatable"]
 
-TOLD = 3  # tensors that an outcome names
+TOLD = 3  # maximum tensors named in an outcome
 
 
 def unrepeatable(case: Case) -> list[Evidence]:
-    """Trials of one reading that waits disagree among themselves: chance decides, or memory that nobody wrote."""
+    """Trials of one waiting reading disagree: nondeterminism, or uninitialised memory."""
     readings = dict.fromkeys(row.reading for row in case.measured if row.reading not in NOT_WAITING)
     return next(filter(None, (_repeats(case, Finding.UNREPEATABLE, reading) for reading in readings)), [])
 
 
 def racy(case: Case) -> list[Evidence]:
-    """Trials that do not wait disagree with those that do, or among themselves, while all that wait agree.
+    """Non-waiting trials disagree with waiting ones, or among themselves, and all waiting trials agree.
 
-    Where trials that wait disagree among themselves nothing can be said about a race: chance alone can make the others
-    differ.
+    If waiting trials disagree, there is no evidence of a race: the others can differ at random.
 
-    A tensor read at once that still has its old value is stale, not racy: a runtime that evaluates lazily gives that
-    value every time. It becomes a race when trials disagree about it, when it is neither the old nor the new value, or
-    when a later prediction, the answer or the settled state differs.
+    A tensor that still has its old value when read at once is stale, not racy: a lazy runtime returns it every time. It
+    is a race if trials disagree, if the value is neither old nor new, or if a later prediction, the answer or the
+    settled state differs.
     """
-    if case.left_to_chance:
+    if case.nondeterministic:
         return []
     repeats = next(filter(None, (_repeats(case, Finding.RACY, reading) for reading in NOT_WAITING)), [])
-    return _without_waiting(case) + _half_written(case) + repeats
+    return _without_waiting(case) + _partially_written(case) + repeats
 
 
 def _without_waiting(case: Case) -> list[Evidence]:
     undisturbed, timed = (next(iter(case.of(reading)), None) for reading in ("undisturbed", "timed"))
     waiting = "timed" if case.predicting_moves else "undisturbed"
-    found: list[Evidence] = []
+    evidence: list[Evidence] = []
     for reading in NOT_WAITING:
         apart: dict[str, float] = {}
         scale: dict[str, float] = {}
@@ -48,18 +48,18 @@ def _without_waiting(case: Case) -> list[Evidence]:
             for key, value, expected in unlike_waiting(row, undisturbed, timed):
                 apart[key] = max(distance(value, expected), apart.get(key, 0.0))
                 scale[key] = max(size(value), size(expected))
-        # All tensors of the state make one piece of evidence: the one that is furthest off stands for them.
-        others = sorted((key for key in apart if key.startswith("state/")), key=lambda key: -apart[key])
+        # One piece of evidence for all tensors of the state: the largest difference.
+        others = sorted((key for key in apart if key.startswith(recorded.STATE)), key=lambda key: -apart[key])
         for key in [key for key in apart if key not in others] + others[:1]:
             threshold = ABSOLUTE + AGREEMENT.value * scale[key]
             what = f"{reading} against {waiting}: largest difference of {key}"
             detail = f"and of {len(others) - 1} more tensors" if key in others[:1] and len(others) > 1 else ""
-            found.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
-    return found
+            evidence.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
+    return evidence
 
 
-def _half_written(case: Case) -> list[Evidence]:
-    """Tensors that were read at once and are neither what they had been nor what they became."""
+def _partially_written(case: Case) -> list[Evidence]:
+    """Tensors whose value, read at once, is neither the old nor the new one."""
     if case.predicting_moves:
         return []
     for row in case.of("unsettled"):
@@ -93,8 +93,8 @@ def _differences(one: Observation, other: Observation) -> str:
 
 
 def distribution(case: Case) -> tuple[Reading, ...]:
-    """Every reading's trials by status and by distinct outcome, in the order in which the readings were given."""
-    found = []
+    """Every reading's trials by status and by distinct outcome, in the order of the readings."""
+    evidence = []
     for reading in dict.fromkeys(row.reading for row in case.observations):
         rows = [row for row in case.observations if row.reading == reading]
         groups = outcomes(case.of(reading))
@@ -108,8 +108,8 @@ def distribution(case: Case) -> tuple[Reading, ...]:
         failures = Counter(f"{row.status}: {row.reason or ''}" for row in rows if row.status not in MEASURED)
         ends += [Outcome(count, what) for what, count in failures.most_common()]
         statuses = Counter(row.status.value for row in rows)
-        found.append(Reading(reading, len(rows), dict(statuses), tuple(ends)))
-    return tuple(found)
+        evidence.append(Reading(reading, len(rows), dict(statuses), tuple(ends)))
+    return tuple(evidence)
 
 
 def describe(case: Case, row: Observation) -> str:
@@ -123,8 +123,8 @@ def describe(case: Case, row: Observation) -> str:
     changes = {name: distance(before[name], after[name]) for name in before.keys() & after.keys()}
     moving = sorted((name for name, change in changes.items() if change), key=lambda name: -changes[name])
     if moving:
-        told = ", ".join(f"{name} by {changes[name]:.4g}" for name in moving[:TOLD])
-        parts.append(told + (f" and {len(moving) - TOLD} more" if len(moving) > TOLD else ""))
+        text = ", ".join(f"{name} by {changes[name]:.4g}" for name in moving[:TOLD])
+        parts.append(text + (f" and {len(moving) - TOLD} more" if len(moving) > TOLD else ""))
     elif changes:
         parts.append("tensors stay")
     parts += [f"{step.label} raised" for step in row.steps if step.error is not None][:1]

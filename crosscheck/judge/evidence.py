@@ -31,9 +31,9 @@ Errors = Mapping[str, float | None]  # "inference" and "training" -> relative er
 
 @dataclass(frozen=True)
 class Evidence:
-    """Why a finding was made: the number, the threshold that it exceeds (`clean`: does not), and that one's reason.
+    """The evidence of a finding: the number, the threshold it exceeds (`clean`: meets), and the threshold's reason.
 
-    value, threshold: None where the finding is an event, not a number (a runtime's exception).
+    value, threshold: None for an event without a number (a runtime's exception).
     """
 
     finding: Finding
@@ -44,16 +44,16 @@ class Evidence:
     detail: str = ""
 
 
-def across_readings(found: Mapping[str, Evidence], readings: Iterable[str]) -> list[Evidence]:
-    """One piece of evidence for the same thing seen in several readings: the first, and in which others it was seen.
+def across_readings(evidence: Mapping[str, Evidence], readings: Iterable[str]) -> list[Evidence]:
+    """Merge evidence of several readings: the first one, with the names of the others.
 
-    found: reading -> evidence. readings: those in which it could have been seen, or not.
+    evidence: reading -> evidence. readings: all readings that could show it.
     """
-    if not found:
+    if not evidence:
         return []
-    reading, first = next(iter(found.items()))
-    others = [name for name in found if name != reading]
-    missing = [name for name in dict.fromkeys(readings) if name not in found]
+    reading, first = next(iter(evidence.items()))
+    others = [name for name in evidence if name != reading]
+    missing = [name for name in dict.fromkeys(readings) if name not in evidence]
     notes = [
         first.detail,
         f"also {', '.join(others)}" if others else "",
@@ -64,15 +64,15 @@ def across_readings(found: Mapping[str, Evidence], readings: Iterable[str]) -> l
 
 @dataclass(frozen=True)
 class Update:
-    """By which law the moving statistics changed, and when.
+    """The law and the time of a change of moving statistics.
 
-    when: the step by which they had changed. `taken_apart` is false where the runtime does forward and backward in
-        one call, so that nothing can be read between: then `when` is "forward", since a law needs no more than the
-        forward's numbers, or "both" where there were two updates.
-    count: number of updates; None where no law fits. momentum: the part kept by one. convention: how the declared
-        momentum was read ("keep", "take", "other"). variance: what was done to the batch's
-        (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: what kind of
-        average it is (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None where no law fits.
+    when: the first step after the change. `taken_apart` is false if the runtime runs forward and backward in one call,
+        without a snapshot between: then `when` is "forward", since a law needs only the forward's numbers, or "both"
+        for two updates.
+    count: number of updates; None if no law fits. momentum: the fraction kept by one. convention: meaning of the
+        declared momentum ("keep", "take", "other"). variance: correction of the batch's
+        (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: kind of average
+        (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None if no law fits.
     """
 
     when: When
@@ -87,7 +87,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many trials of a reading ended in the same way, and what that was, in words."""
+    """The number of trials of a reading with the same outcome, and its description."""
 
     count: int
     what: str
@@ -105,9 +105,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Flip:
-    """A held-out image that was given its own class before the first call and another one after the last.
+    """A held-out image classified correctly before the first call and wrongly after the last.
 
-    index: its place among the held-out images. image: its values, (channels, height, width) or (height, width).
+    index: of the held-out image. image: its values, (channels, height, width) or (height, width).
     """
 
     index: int
@@ -118,9 +118,9 @@ class Flip:
 
 @dataclass(frozen=True)
 class Curve:
-    """Step by step, 0 (before) to 20: accuracy on the held-out images, the probe image's class; and the class it has.
+    """Held-out accuracy and predicted class of the probe image at steps 0 (before) to 20, and its true class.
 
-    Shorter where a step raised or the process died. `flips` are the first few images whose class flipped.
+    Shorter if a step raised or the process died. `flips` are the first few images whose class flipped.
     """
 
     accuracy: tuple[float, ...]
@@ -131,7 +131,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class TensorPair:
-    """A small persistent tensor before and after the call under test, flat; `after` is None where no bit changed."""
+    """A small persistent tensor before and after the call under test, flat; `after` is None if no bit changed."""
 
     before: list[float]
     after: list[float] | None
@@ -139,7 +139,7 @@ class TensorPair:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """The first node whose output is not the oracle's: its name, its operator, the tensor, and the relative error."""
+    """The first node whose output differs from the oracle's: name, operator, tensor, relative error."""
 
     node: str
     op: str
@@ -149,7 +149,7 @@ class FirstLayer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the observations of one cell show. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
+    """The judgement of one cell. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
 
     status: Status
     reason: str | None = None

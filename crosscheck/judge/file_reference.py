@@ -1,4 +1,4 @@
-"""Reference answers for an exported ONNX file: the oracle where the file can be lowered, else onnx's evaluator."""
+"""Reference answers for an exported ONNX file: the oracle if the file can be lowered, else onnx's evaluator."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from crosscheck.oracle.operators import batch_mean_and_variance, normalize
 
 __all__ = ["BATCH_NORM_DEFAULTS", "FileTruth", "evaluate"]
 
-#: The specification's, for attributes that a file does not say.
+#: The specification's defaults of absent attributes.
 BATCH_NORM_DEFAULTS = {"epsilon": 1e-5, "momentum": 0.9, "spatial": 1, "training_mode": 0}
 
 
 class FileTruth(Truth):
-    """What a file says, on the probe input and the cotangent of the network that it was made of.
+    """Answers of a file for the probe input and the cotangent of the exported network.
 
-    By the float64 oracle, at the file's own weights, whatever became of them. What cannot be lowered is evaluated in
-    float32 by onnx's evaluator, its batch normalizations by the oracle and its gradient by crosscheck's pass: then
-    both modes are what the file says. Where that fails, too, `known` is false and the network it was made of stands in.
+    Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float32 by
+    onnx's evaluator, batch normalizations by the oracle and the gradient by crosscheck's pass: both modes then have the
+    file's one answer. If that also fails, `known` is false and answers are those of the exported network.
     """
 
     def __init__(self, network: Network) -> None:
@@ -44,7 +44,7 @@ class FileTruth(Truth):
 
     @cached_property
     def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
-        """The file as the oracle reads it, `spatial` left out of account; None where it cannot be lowered."""
+        """The lowered file, ignoring `spatial`; None if it cannot be lowered."""
         try:
             return self._lower(_without_spatial(self.network.model))
         except NetworkError:
@@ -52,7 +52,7 @@ class FileTruth(Truth):
 
     @cached_property
     def refusal(self) -> str | None:
-        """Why crosscheck's own checks or its lowering refuse the file as it stands; None where they do not."""
+        """The reason why crosscheck's checks or lowering reject the file; None if they accept it."""
         try:
             self._lower(self.network.model)
         except NetworkError as problem:
@@ -68,7 +68,7 @@ class FileTruth(Truth):
         return self.lowered is not None or self._evaluated(asks) is not None
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
-        """The closed form of what a mode asks for, at the file's weights."""
+        """The closed form of a mode's answer, at the file's weights."""
         key = (asks, training, b"")
         if key not in self._answers:
             self._answers[key] = self._answer(asks, training)
@@ -96,11 +96,11 @@ class FileTruth(Truth):
                 feeds = {x: self.network.x, f"{y}.cotangent": self.network.cotangent}
                 return evaluate(file_gradient(self.network), feeds)[1]
             return evaluate(self.network.model, {x: self.network.x})[0]
-        except Exception:  # whatever an evaluator raises, of a file that anything may stand in
+        except Exception:  # evaluators raise any exception for arbitrary files
             return None
 
     def layers(self, training: bool) -> Mapping[str, Array]:
-        """What every node puts out, float32, by the file's own names, in the order of execution; empty if unknown."""
+        """The output of every node, float32, by the file's names, in order of execution; empty if unknown."""
         if training not in self._layers:
             graph = self.network.graph
             *inner, last = [node["outputs"][0] for node in graph["nodes"]]
@@ -111,8 +111,8 @@ class FileTruth(Truth):
             except Exception:  # as above
                 self._layers[training] = {}
             else:
-                shown = outputs[len(outputs) - len(inner) :]
-                self._layers[training] = dict(zip((*inner, last), (*shown, outputs[0]), strict=True))
+                layer_values = outputs[len(outputs) - len(inner) :]
+                self._layers[training] = dict(zip((*inner, last), (*layer_values, outputs[0]), strict=True))
         return self._layers[training]
 
 
@@ -125,7 +125,7 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
 
 
 def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which layers with statistics for channels do not say that they have them for entries."""
+    """A copy without `spatial = 0` in layers with per-channel statistics."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     axes = {tensor.name: len(tensor.dims) for tensor in copy.graph.initializer}
@@ -137,20 +137,20 @@ def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class BatchNormalization(OpRun):
-    """The operator by the oracle; onnx's evaluator has it in training mode from opset 9 to 13.
+    """The operator by the oracle; onnx's evaluator runs it in training mode from opset 9 to 13.
 
-    `spatial` is left out of account, which is held against the file on its own: readers that heed it refuse the file.
+    Ignores `spatial`, which is a finding of its own: readers that support it reject the file.
     """
 
     op_domain = ""
 
     def _run(self, x: Array, *parameters: Array, **attributes: Any) -> tuple[Array, ...]:
-        given = BATCH_NORM_DEFAULTS | attributes
-        if not given["training_mode"]:
-            return (np.asarray(normalize(given, x, *parameters), x.dtype),)
+        values = BATCH_NORM_DEFAULTS | attributes
+        if not values["training_mode"]:
+            return (np.asarray(normalize(values, x, *parameters), x.dtype),)
         batch = batch_mean_and_variance(x)
         scale, bias = parameters[:2]
-        y = normalize(given, x, scale, bias, *batch)
-        kept, taken = given["momentum"], 1 - given["momentum"]
+        y = normalize(values, x, scale, bias, *batch)
+        kept, taken = values["momentum"], 1 - values["momentum"]
         updated = [kept * old + taken * new for old, new in zip(parameters[2:], batch, strict=True)]
         return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])

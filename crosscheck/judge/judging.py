@@ -1,4 +1,4 @@
-"""Judges one cell by its observations: status, findings with their evidence, and the measured fields."""
+"""Judges one cell from its observations: status, findings with evidence, and the measured fields."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
+from crosscheck.probe import recorded
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["FINDERS", "judge"]
 
-#: Each takes a case and gives the evidence for one finding; none if the observations do not show it.
+#: Functions from a case to the evidence of one finding, empty without the finding.
 FINDERS = (
     predictions.leak,
     state.state_moved,
@@ -41,9 +42,9 @@ FINDERS = (
     onnx_file.file_changed,
 )
 
-#: Scenarios in which the network that is asked is the one that is watched: there a call that moves statistics shows.
+#: Scenarios that call and observe the same network, so that moved statistics are visible.
 CALLS = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.TWENTY)
-SMALL = 64  # entries of a gradient that a line of cells.jsonl holds
+SMALL = 64  # maximum entries of a gradient in a line of cells.jsonl
 
 
 def judge(
@@ -56,11 +57,10 @@ def judge(
 ) -> Judgement:
     """Judge a cell by all its trials.
 
-    inference: the observations of the cell that differs only in asking `mode.inference`, if that was measured. Without
-    them an inference-mode gradient that is wrong after this mode is not held against it: it may be wrong by itself.
+    inference: the observations of the same cell with mode `mode.inference`, if measured. Without them a wrong
+    inference-mode gradient after this mode is no finding: it may be wrong by itself.
 
-    Raises ValueError without observations of the reading that answers the scenario's question: such a cell was not
-    measured, and its status is known to whoever did not measure it.
+    Raises ValueError without observations of the primary reading: the caller has the status of unmeasured cells.
     """
     case = Case(cell, mode, network, truth, observations, inference)
     status = _status(case)
@@ -74,16 +74,16 @@ def judge(
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
     if moved is not None:
         evidence += change_evidence(case, moved)
-    # A crashed cell is not clean: nobody knows what the steps that it did not reach would have shown.
+    # A crashed cell is not clean: its remaining steps are unknown.
     if not evidence and status is Status.OK:
         evidence = _clean(case)
-    found = {item.finding for item in evidence}
+    findings = {item.finding for item in evidence}
     before, after = _prediction_pair(case)
     gradient = _small_gradient(case)
     return Judgement(
         status=status,
         reason=reason,
-        findings=tuple(finding for finding in Finding if finding in found),
+        findings=tuple(finding for finding in Finding if finding in findings),
         evidence=tuple(evidence),
         contradicts=_contradicts(case),
         trials=trials,
@@ -107,7 +107,7 @@ def judge(
 
 
 def _status(case: Case) -> Status:
-    """The first status of the primary reading that is not ok; else crashed where another reading crashed; else ok."""
+    """The first status of the primary reading that is not ok; else crashed if another reading crashed; else ok."""
     primary = [row.status for row in case.observations if row.reading == case.primary]
     if not primary:
         raise ValueError(f"{case.cell.id}: no trial read it {case.primary}, so there is nothing to judge")
@@ -118,40 +118,40 @@ def _status(case: Case) -> Status:
 
 
 def _reason(case: Case, status: Status) -> str | None:
-    """Why the status is not ok, or which readings could not be taken, each reason once."""
+    """The distinct reasons of a status that is not ok, or of failed readings."""
     if status not in MEASURED:
         rows = [row for row in case.observations if row.reading == case.primary and row.status is status]
         return rows[0].reason
-    told = [
+    messages = [
         f"{row.reading}: {row.status}{f' ({row.reason})' if row.reason else ''}"
         for row in case.observations
         if row.reason or row.status is not Status.OK
     ]
-    return "; ".join(dict.fromkeys(told)) or None
+    return "; ".join(dict.fromkeys(messages)) or None
 
 
 def _clean(case: Case) -> list[Evidence]:
-    """The largest numbers that were seen, and how far below the thresholds they lie; nothing if none could be seen."""
-    found = []
+    """The largest numbers and their thresholds; empty if nothing was recorded."""
+    evidence = []
     if pair := max(case.predictions, key=lambda pair: pair.change, default=None):
         what = f"{pair.reading}: largest change from {case.first} to {pair.key}"
-        found.append(Evidence(Finding.CLEAN, what, pair.change, pair.threshold, ROUNDING.why))
+        evidence.append(Evidence(Finding.CLEAN, what, pair.change, pair.threshold, ROUNDING.why))
     if change := max(case.changes, key=lambda pair: pair.change, default=None):
         names = len({pair.key for pair in case.changes})
         what, detail = "largest change of a persistent tensor", f"of {names} tensors"
-        found.append(Evidence(Finding.CLEAN, what, change.change, EXACT.value, EXACT.why, detail))
+        evidence.append(Evidence(Finding.CLEAN, what, change.change, EXACT.value, EXACT.why, detail))
     if error := closed_forms.gradient_error(case):
         form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
         what = f"relative error of {case.answer} against the {form} closed form"
-        found.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))
-    return found
+        evidence.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))
+    return evidence
 
 
 def _contradicts(case: Case) -> bool | None:
-    """Whether the contract is contradicted; None if neither statistics nor predictions were seen.
+    """Whether the contract is contradicted; None if neither statistics nor predictions were recorded.
 
-    It is where they changed although it says that statistics stay, and where none of them did although it says that a
-    call moves them.
+    True if they changed and the contract says that statistics stay, or if none changed and it says that a call moves
+    them.
     """
     statistics = [pair for pair in case.changes if pair.key in case.statistics]
     if not statistics and not case.predictions:
@@ -163,25 +163,25 @@ def _contradicts(case: Case) -> bool | None:
 
 
 def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
-    """The first prediction of the primary reading, and the one after the call (the last call that was reached)."""
+    """The first prediction of the primary reading, and the one after the last call reached."""
     row = next(iter(case.of(case.primary)), None)
     if row is None or case.cell.scenario is Scenario.ORDER:
         return None, None
-    after = ["prediction/after"]
+    after = [recorded.PREDICTION_AFTER]
     if case.cell.scenario in STEPWISE:
-        after = [key for step in range(20, 0, -1) if (key := f"prediction/{step}") in row.arrays]
+        after = [key for step in range(20, 0, -1) if (key := recorded.PREDICTION + str(step)) in row.arrays]
     return row.arrays.get(case.first), row.arrays.get(after[0]) if after else None
 
 
 def _top1(prediction: Array | None) -> list[int] | None:
-    """The class of each row, for outputs (rows, classes) of two classes or more."""
+    """The class of each row, for outputs (rows, classes) with at least two classes."""
     if prediction is None or prediction.ndim != 2 or prediction.shape[1] < 2:
         return None
     return [int(index) for index in np.argmax(prediction, axis=1)]
 
 
 def _closed_forms(case: Case) -> dict[str, list[Any]]:
-    """Both closed forms of the gradient at the network's own statistics, in float32, which is what runtimes answer."""
+    """Both closed forms of the gradient at the network's own statistics, in float32, the type of runtimes' answers."""
     return {
         intent.value: case.truth.gradient(intent is Intent.TRAINING, case.weights).astype(np.float32).tolist()
         for intent in Intent

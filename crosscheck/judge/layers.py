@@ -7,15 +7,16 @@ from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.thresholds import CLOSED_FORM
+from crosscheck.probe import recorded
 
 __all__ = ["first_layer"]
 
 
 def first_layer(case: Case) -> FirstLayer | None:
-    """The first node whose output is not the oracle's, by the reading `layers`; None where none is, or none was read.
+    """The first node whose output differs from the oracle's in the reading `layers`; None if none differs or was read.
 
-    Every intermediate tensor is an output of the graph in that reading, so a runtime cannot fuse nodes across them:
-    where all of them are right and the answer is not, it is the optimised graph that is wrong.
+    Every intermediate tensor is a graph output in that reading, so a runtime cannot fuse nodes across them: if all are
+    right and the answer is wrong, the optimised graph is wrong.
     """
     row = next(iter(case.of("layers")), None)
     if row is None:
@@ -24,7 +25,7 @@ def first_layer(case: Case) -> FirstLayer | None:
     expected, others = case.truth.layers(training), case.truth.layers(not training)
     for node in case.network.graph["nodes"]:
         name = node["outputs"][0]
-        value = row.arrays.get(f"layer/{name}")
+        value = row.arrays.get(recorded.LAYER + name)
         if value is None or name not in expected:
             continue
         error = relative_error(value, expected[name], others[name])

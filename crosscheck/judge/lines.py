@@ -1,4 +1,4 @@
-"""Writes a cell and its judgement as a line of `cells.jsonl`: strict JSON that keeps to `cell.schema.json`."""
+"""Writes a cell and its judgement as a line of `cells.jsonl`: strict JSON that conforms to `cell.schema.json`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ def line(
     default_call: bool = False,
     environment: Mapping[str, Any],
     reproduce: str,
+    call: str = "",
     arrays: str | None = None,
     exported: Exported | None = None,
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
-    released: the release's date or "". default_call: whether users get the mode who say nothing about modes.
-    environment: {"python", "packages", "variables"}. reproduce: the command that runs just this cell. arrays: the .npz
-    with the cell's arrays, relative to the output folder. exported: of the file that it wrote or read, if any.
+    released: the release's date or "". default_call: whether the mode is the runtime's default.
+    environment: {"python", "packages", "variables"}. reproduce: the command that runs only this cell.
+    call: the displayed text of the mode, by default the mode's own. arrays: the .npz
+    with the cell's arrays, relative to the output folder. exported: facts of the file it wrote or read, if any.
     """
     about = {
         "schema": SCHEMA,
@@ -49,7 +51,7 @@ def line(
         "asks": mode.asks,
         "network": cell.network,
         "scenario": cell.scenario,
-        "call": mode.in_release(cell.release).call,
+        "call": call or mode.in_release(cell.release).call,
         "default_call": default_call,
         "contract": mode.contract._asdict(),
     }
@@ -60,7 +62,7 @@ def line(
 
 
 def _json(value: Any) -> Any:
-    """JSON types all the way down."""
+    """Convert to JSON types recursively."""
     match value:
         case Mapping():
             return {str(key): _json(item) for key, item in value.items()}

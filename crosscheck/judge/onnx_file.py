@@ -18,19 +18,20 @@ from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
 from crosscheck.networks.exported_models import foreign_operators
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 
 __all__ = ["file_changed"]
 
-PREFIX = "file/"
+PREFIX = recorded.FILE
 VALID = "an exported file is ONNX as its specification has it"
 
 
 def file_changed(case: Case) -> list[Evidence]:
-    """What an exported ONNX file says otherwise than the network that was exported."""
+    """Differences between an exported ONNX file and the exported network."""
     files = {
         key: value for row in case.measured for key, value in row.arrays.items() if key.startswith(PREFIX)
-    }  # trials write the same file; where they do not, `unrepeatable` says so
+    }  # trials write equal files, or the cell is `unrepeatable`
     if case.asks is not Asks.EXPORT:
         return []
     return [item for key, value in files.items() for item in _file(case, key.removeprefix(PREFIX), value.tobytes())]
@@ -52,15 +53,15 @@ def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
             yield from _layer(case, name, node, norm, tensors)
     elif len(nodes) > len(norms):
         yield _event(f"{name}: {len(nodes)} BatchNormalization nodes", f"the network has {len(norms)}")
-    # Fewer nodes are no fault by themselves: exporters fold them into convolutions, which only the numbers can judge.
-    if not foreign_operators(model):  # what those do, ONNX does not say
+    # Fewer nodes are no error: exporters fold them into convolutions, which only the numbers can judge.
+    if not foreign_operators(model):  # ONNX does not define their behaviour
         yield from _prediction(case, name, model)
 
 
 def _constants(model: onnx.ModelProto) -> dict[str, Array]:
-    """Tensor name -> its initialiser, or what stands for one.
+    """Tensor name -> its initialiser or equivalent.
 
-    Some exporters write weights as Constant nodes, some let equal initialisers share one through Identity nodes.
+    Some exporters write weights as Constant nodes, some share equal initialisers through Identity nodes.
     """
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -76,23 +77,23 @@ def _constants(model: onnx.ModelProto) -> dict[str, Array]:
 def _layer(
     case: Case, name: str, node: onnx.NodeProto, norm: BatchNorm, tensors: Mapping[str, Array]
 ) -> Iterator[Evidence]:
-    """One node against the layer that it was: attribute by attribute, and its four tensors."""
-    given = BATCH_NORM_DEFAULTS | {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    """Compare one node with its original layer: attributes and the four tensors."""
+    attributes = BATCH_NORM_DEFAULTS | {item.name: helper.get_attribute_value(item) for item in node.attribute}
     where = f"of {norm.node} in {name}"
-    # Statistics that the file computes may be the batch's: the training form in other words, which the numbers judge.
+    # Computed statistics may be the batch's, an equivalent training form, which the numbers judge.
     computed = _training(case) and not {*node.input[3:5]} & tensors.keys()
     for attribute in ("epsilon",) if computed else ("epsilon", "momentum"):
-        expected, found = np.float32(getattr(norm, attribute)), np.float32(given[attribute])
-        if found != expected:
-            said = "" if any(item.name == attribute for item in node.attribute) else ", the default of what is not said"
+        expected, actual = np.float32(getattr(norm, attribute)), np.float32(attributes[attribute])
+        if actual != expected:
+            note = "" if any(item.name == attribute for item in node.attribute) else ", the default of what is not said"
             yield _evidence(
                 f"{attribute} {where}: difference",
-                abs(float(found - expected)),
-                f"{found:.6g}{said}, not {expected:.6g}",
+                abs(float(actual - expected)),
+                f"{actual:.6g}{note}, not {expected:.6g}",
             )
-    if not computed and bool(given["training_mode"]) != _training(case):
-        yield _event(f"training_mode {where}", f"it is {given['training_mode']}")
-    if not given["spatial"]:
+    if not computed and bool(attributes["training_mode"]) != _training(case):
+        yield _event(f"training_mode {where}", f"it is {attributes['training_mode']}")
+    if not attributes["spatial"]:
         yield _event(
             f"spatial {where}",
             "it is 0: by the specification of opset 7 and 8 each entry of a row then has statistics of its own, "
@@ -113,13 +114,13 @@ def _layer(
 
 
 def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evidence]:
-    """What the file predicts, its batch normalizations by the oracle, the other operators by onnx's own evaluator."""
+    """The file's prediction: batch normalizations by the oracle, other operators by onnx's evaluator."""
     expected = case.truth.prediction(_training(case), case.weights)
     initialisers = {tensor.name for tensor in model.graph.initializer}
     inputs = [item.name for item in model.graph.input if item.name not in initialisers]
     try:
         y = evaluate(model, dict.fromkeys(inputs, case.network.x))[0]
-    except Exception as problem:  # whatever an evaluator raises, of a file that anything may stand in
+    except Exception as problem:  # evaluators raise any exception for arbitrary files
         yield _event(f"{name}: cannot be evaluated", f"{type(problem).__name__}: {problem}")
         return
     error = relative_error(y, expected, np.zeros(1))

@@ -11,31 +11,34 @@ from crosscheck.judge.case import AGAIN, Case, Pair
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Evidence, across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, size
 
 __all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]
 
-AFTER = "prediction/after"
-SHOWN = 4  # numbers of an array that a sentence can hold
+SHOWN = 4  # maximum numbers of an array in a sentence
 
 
 def leak(case: Case) -> list[Evidence]:
-    """A prediction after the call differs from the one before it; or two before the call differ by more than noise."""
+    """A prediction after the call differs from the one before, or two before the call differ beyond noise."""
     if case.cell.scenario is Scenario.EXPORT:
         return []
     before = [pair for pair in case.predictions if pair.key == AGAIN]
     after = [pair for pair in case.predictions if pair.key != AGAIN]
-    found = _changed(case, Finding.LEAK, after) + _changed(case, Finding.LEAK, before, "; predicting itself changes it")
-    return found + _changed_answers(case) + _changed_classes(case)
+    evidence = _changed(case, Finding.LEAK, after) + _changed(
+        case, Finding.LEAK, before, "; predicting itself changes it"
+    )
+    return evidence + _changed_answers(case) + _changed_classes(case)
 
 
 def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = "") -> list[Evidence]:
-    """Evidence of changed predictions, one a reading: `prediction/after` where it changed, else the largest change."""
-    found: dict[str, Pair] = {}
+    """Evidence of changed predictions, one per reading: `prediction/after` if it changed, else the largest change."""
+    worst: dict[str, Pair] = {}
     for pair in pairs:
-        known = found.get(pair.reading)
-        if pair.change > pair.threshold and (known is None or (known.key != AFTER and pair.change > known.change)):
-            found[pair.reading] = pair
+        previous = worst.get(pair.reading)
+        larger = previous is None or (previous.key != recorded.PREDICTION_AFTER and pair.change > previous.change)
+        if pair.change > pair.threshold and larger:
+            worst[pair.reading] = pair
     return across_readings(
         {
             reading: Evidence(
@@ -46,23 +49,23 @@ def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = ""
                 ROUNDING.why,
                 f"{numbers(pair.before)} became {numbers(pair.after)}{note}",
             )
-            for reading, pair in found.items()
+            for reading, pair in worst.items()
         },
         [pair.reading for pair in pairs],
     )
 
 
 def _changed_answers(case: Case) -> list[Evidence]:
-    """A prediction mode whose second answer to the same input is not its first: something was kept between them."""
-    found = {}
+    """A prediction mode whose two answers for the same input differ, so that it keeps state between calls."""
+    evidence = {}
     for row in case.measured if case.asks is Asks.PREDICTION else ():
-        first, second = (row.arrays.get(f"forward/{key}") for key in ("first", "second"))
+        first, second = (row.arrays.get(recorded.FORWARD + key) for key in ("first", "second"))
         if (
             first is not None
             and second is not None
             and (change := distance(first, second)) > size(first) * ROUNDING.value
         ):
-            found[row.reading] = Evidence(
+            evidence[row.reading] = Evidence(
                 Finding.LEAK,
                 "largest change from forward/first to forward/second",
                 change,
@@ -70,16 +73,20 @@ def _changed_answers(case: Case) -> list[Evidence]:
                 ROUNDING.why,
                 f"{numbers(first)} became {numbers(second)}",
             )
-    return across_readings(found, [row.reading for row in case.measured if "forward/second" in row.arrays])
+    return across_readings(evidence, [row.reading for row in case.measured if recorded.FORWARD_SECOND in row.arrays])
 
 
 def _changed_classes(case: Case) -> list[Evidence]:
-    """Held-out images that get another class; classes are whole numbers, so any change counts."""
+    """Held-out images with a changed class; classes are integers, so any change counts."""
     most, where, images = 0, "", 0
     for row in case.measured:
-        first = row.arrays.get("classes/0")
+        first = row.arrays.get(recorded.CLASSES_START)
         for key, classes in row.arrays.items():
-            if first is not None and key.startswith("classes/") and (other := int(np.sum(classes != first))) > most:
+            if (
+                first is not None
+                and key.startswith(recorded.CLASSES)
+                and (other := int(np.sum(classes != first))) > most
+            ):
                 most, where, images = other, f"{row.reading}: held-out images whose class at {key} is not", len(first)
     if not most:
         return []
@@ -87,7 +94,7 @@ def _changed_classes(case: Case) -> list[Evidence]:
 
 
 def wrong_prediction(case: Case) -> list[Evidence]:
-    """The first prediction is not the oracle's."""
+    """The first prediction differs from the oracle's."""
     weights = case.weights if case.mode.unit_scale else None
     expected, training = (case.truth.prediction(training, weights) for training in (False, True))
     errors = [
@@ -106,31 +113,33 @@ def wrong_prediction(case: Case) -> list[Evidence]:
 
 
 def export_changed(case: Case) -> list[Evidence]:
-    """Exporting changed a prediction or a tensor of the network, or what was read back predicts something else."""
+    """Exporting changed a prediction or tensor of the network, or the exported network predicts differently."""
     if case.cell.scenario is not Scenario.EXPORT:
         return []
-    found = _changed(case, Finding.EXPORT_CHANGED, case.predictions)
+    evidence = _changed(case, Finding.EXPORT_CHANGED, case.predictions)
     for pair in case.changes:
         if pair.change > 0:
             what = f"change of {pair.key} by the export"
-            found.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, EXACT.value, EXACT.why))
+            evidence.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, EXACT.value, EXACT.why))
     for row in case.measured:
-        before, exported = row.arrays.get(case.first), row.arrays.get("prediction/exported")
+        before, exported = row.arrays.get(case.first), row.arrays.get(recorded.PREDICTION_EXPORTED)
         if before is not None and exported is not None:
             forms = [np.asarray(before, np.float64)]
             if case.mode.intent == Intent.TRAINING:
-                # What is exported in training form may normalize by the batch's statistics when it is read back.
+                # A network exported in training form may normalize by the batch's statistics.
                 forms.append(case.truth.prediction(True, case.weights))
             error = min(relative_error(exported, form, np.zeros(1)) for form in forms)
             if error > CLOSED_FORM.value:
                 what = "difference of the exported network's prediction, relative to the largest entry"
                 detail = f"{numbers(exported)} instead of {numbers(before)}"
-                found.append(Evidence(Finding.EXPORT_CHANGED, what, error, CLOSED_FORM.value, CLOSED_FORM.why, detail))
-    return list({(item.what): item for item in found}.values())
+                evidence.append(
+                    Evidence(Finding.EXPORT_CHANGED, what, error, CLOSED_FORM.value, CLOSED_FORM.why, detail)
+                )
+    return list({(item.what): item for item in evidence}.values())
 
 
 def numbers(values: Array) -> str:
-    """The first numbers of an array with six digits, and how many there are if that is not all of them."""
+    """The first numbers of an array with six digits, and the total count if there are more."""
     flat = np.ravel(values)
-    shown = " ".join(f"{float(value):.6g}" for value in flat[:SHOWN])
-    return shown if len(flat) <= SHOWN else f"{shown} ... ({len(flat)} numbers, the largest {size(flat):.6g})"
+    excerpt = " ".join(f"{float(value):.6g}" for value in flat[:SHOWN])
+    return excerpt if len(flat) <= SHOWN else f"{excerpt} ... ({len(flat)} numbers, the largest {size(flat):.6g})"

@@ -19,7 +19,7 @@ __all__ = ["Truth"]
 
 
 class Truth:
-    """What a network's predictions, gradients and batch statistics are, on its probe input and cotangent."""
+    """Reference predictions, gradients and batch statistics of a network, for its probe input and cotangent."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -29,25 +29,25 @@ class Truth:
 
     @classmethod
     def of(cls, network: Network) -> Truth:
-        """The truth about `network`. Costs nothing until it is asked."""
+        """The reference of `network`, computed lazily."""
         return cls(network)
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
-        """The output for the probe input, float64 (rows, ...); with `weights`, at those, not the network's own."""
+        """The output for the probe input, float64 (rows, ...); by default at the network's own weights."""
         return self.answer(Asks.PREDICTION, training, weights)
 
     def gradient(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
-        """The input gradient, d sum(output * cotangent) / d x, float64 and shaped like x; with `weights`, at those."""
+        """The input gradient, d sum(output * cotangent) / d x, float64, shaped like x; at `weights` if not None."""
         return self.answer(Asks.GRADIENT, training, weights)
 
     @cached_property
     def renormalized_gradient(self) -> Array:
-        """The input gradient in training with batch renormalization: neither of the other two."""
+        """The input gradient in training mode with batch renormalization."""
         network = self.network
         return oracle.renormalized_gradient(network.graph, network.weights, network.x, network.cotangent)
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
-        """The closed form of what a mode asks for. Weights that are not finite give an answer that is not either."""
+        """The closed form of a mode's answer. Non-finite weights give a non-finite answer."""
         at = self.network.weights if weights is None else weights
         key = (asks, training, b"" if weights is None else _fingerprint(weights))
         if key not in self._answers:
@@ -61,7 +61,7 @@ class Truth:
         return self._answers[key]
 
     def layers(self, training: bool) -> Mapping[str, Array]:
-        """What every node puts out for the probe input, float64, in the order of execution."""
+        """The output of every node for the probe input, float64, in order of execution."""
         if training not in self._layers:
             with np.errstate(all="ignore"):
                 self._layers[training] = oracle.layers(
@@ -72,11 +72,11 @@ class Truth:
     def law(
         self, norm: BatchNorm, before: Statistics, after: Statistics, batch: BatchStatistics, counted: int | None = None
     ) -> Law | None:
-        """The law by which one layer's statistics moved, with the batch that it saw; None where none explains it.
+        """The law of a change of one layer's statistics, given its batch; None if no law fits.
 
-        counted: how many updates the layer says that it had seen before, if it does.
+        counted: the layer's count of earlier updates, if it has one.
 
-        Kept, since modes and releases that update alike ask for the same law again and again.
+        Cached: many modes and releases have the same change.
         """
         numbers = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
         key = (norm.node, counted, b"".join(values.tobytes() for values in numbers))
@@ -86,17 +86,17 @@ class Truth:
 
     @cached_property
     def batch_statistics(self) -> Mapping[str, BatchStatistics]:
-        """What every batch normalization sees when the probe input goes through in training mode, by node name."""
+        """Batch statistics of the training-mode forward of the probe input, by node name."""
         return oracle.batch_statistics(self.network.graph, self.network.weights, self.network.x)
 
     @cached_property
     def inference_batch_statistics(self) -> Mapping[str, BatchStatistics]:
-        """The same when every batch normalization before it normalizes by its moving statistics."""
+        """Batch statistics of the inference-mode forward of the probe input, by node name."""
         return self.batch_statistics_by(self.network.weights)
 
     def batch_statistics_by(self, weights: Mapping[str, Array]) -> Mapping[str, BatchStatistics]:
-        """The same by the moving statistics among `weights`; where those have no root, what follows is not finite."""
-        graph, found = self.network.graph, {}
+        """The same with the moving statistics of `weights`; negative variances give non-finite results."""
+        graph, statistics = self.network.graph, {}
         for index, node in enumerate(graph["nodes"]):
             if node["op"] != "BatchNormalization":
                 continue
@@ -105,8 +105,8 @@ class Truth:
             with np.errstate(all="ignore"):
                 data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
                 mean, variance = batch_mean_and_variance(data)
-            found[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
-        return found
+            statistics[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
+        return statistics
 
 
 def _fingerprint(weights: Mapping[str, Array]) -> bytes:

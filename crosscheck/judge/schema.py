@@ -1,4 +1,4 @@
-"""The JSON Schema of a line of `cells.jsonl`, and checking a line against it."""
+"""Validates lines of `cells.jsonl` against their JSON Schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _validator() -> Any:
 
 
 def validate(line: dict[str, Any]) -> None:
-    """Check one line. Raises ValueError that says where the line breaks the schema, and how."""
+    """Validate one line. Raises ValueError with the location and the violation."""
     problem = jsonschema.exceptions.best_match(_validator().iter_errors(line))
     if problem is not None:
         where = "/".join(str(part) for part in problem.absolute_path) or "the line"

@@ -6,51 +6,52 @@ from crosscheck.cells import Finding
 from crosscheck.judge.case import Case
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 
 __all__ = ["input_written", "mode_left_changed", "poisoned"]
 
 
 def poisoned(case: Case) -> list[Evidence]:
-    """A step after the call under test had come back raised, or the process died in it."""
-    found: dict[tuple[str, str], Evidence] = {}
+    """A step after the call under test raised, or the process died in it."""
+    evidence: dict[tuple[str, str], Evidence] = {}
     for row in case.measured:
         came_back = False
         for step in row.steps:
             if came_back and step.error is not None:
                 what = f"{row.reading}: {step.label} raised after {case.call} had come back"
                 why = "what worked before the call works after it"
-                found[row.reading, step.label] = Evidence(Finding.POISONED, what, None, None, why, step.error)
+                evidence[row.reading, step.label] = Evidence(Finding.POISONED, what, None, None, why, step.error)
             came_back = came_back or (step.label == case.call and step.error is None)
-    return list(found.values())
+    return list(evidence.values())
 
 
 def input_written(case: Case) -> list[Evidence]:
-    """The runtime wrote into the array that it was given. The probe records that array only where it changed."""
-    given = {f"input/{when}": case.network.x for when in ("first", "second", "inference")}
-    found: dict[str, Evidence] = {}
+    """The runtime wrote to the input array. The probe records that array only if it changed."""
+    inputs = {recorded.INPUT + when: case.network.x for when in ("first", "second", "inference")}
+    evidence: dict[str, Evidence] = {}
     for row in case.measured:
         for key, value in row.arrays.items():
-            if key.startswith("input/") and key not in found:
-                known = given.get(key)
-                change = None if known is None else distance(value, known)
+            if key.startswith(recorded.INPUT) and key not in evidence:
+                expected = inputs.get(key)
+                change = None if expected is None else distance(value, expected)
                 what = f"{row.reading}: largest change of the input array during {key.removeprefix('input/')}"
-                found[key] = Evidence(Finding.INPUT_WRITTEN, what, change, NEVER.value, NEVER.why)
-    return list(found.values())
+                evidence[key] = Evidence(Finding.INPUT_WRITTEN, what, change, NEVER.value, NEVER.why)
+    return list(evidence.values())
 
 
 def mode_left_changed(case: Case) -> list[Evidence]:
-    """A global mode flag of the runtime is another one after the call than before it."""
+    """The call changed a global mode flag of the runtime."""
     when = case.call.rpartition("/")[2] if "/" in case.call else "first"
-    found: dict[str, Evidence] = {}
+    evidence: dict[str, Evidence] = {}
     for row in case.measured:
         flags = {step.label: step.flags for step in row.steps if step.flags is not None}
-        before, after = flags.get(f"flags/before-{when}"), flags.get(f"flags/after-{when}")
+        before, after = flags.get(recorded.FLAGS_BEFORE + when), flags.get(recorded.FLAGS_AFTER + when)
         if before is None or after is None:
             continue
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
                 detail = f"{before.get(name)} before, {after.get(name)} after"
                 what = f"{row.reading}: the flag {name!r}"
-                found.setdefault(name, Evidence(Finding.MODE_LEFT_CHANGED, what, None, None, NEVER.why, detail))
-    return list(found.values())
+                evidence.setdefault(name, Evidence(Finding.MODE_LEFT_CHANGED, what, None, None, NEVER.why, detail))
+    return list(evidence.values())

@@ -14,16 +14,17 @@ from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import EXACT, LAW, NEVER
 from crosscheck.judge.update import solve_update
+from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
 
-#: Entries of a tensor that a line of cells.jsonl holds.
+#: Maximum entries of a tensor in a line of cells.jsonl.
 SMALL = 64
 
 
 def state_moved(case: Case) -> list[Evidence]:
-    """A moving statistic or a hidden tensor changed although no probed prediction did."""
+    """A moving statistic or a hidden tensor changed, but no probed prediction."""
     if case.cell.scenario is Scenario.EXPORT or any(pair.change > pair.threshold for pair in case.predictions):
         return []
     detail = "no prediction was asked for" if not case.predictions else "no prediction after it changed"
@@ -38,7 +39,7 @@ def parameters_written(case: Case) -> list[Evidence]:
 
 
 def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> list[Evidence]:
-    """Evidence for each tensor of that kind that changed: the largest change in any reading."""
+    """Evidence for each changed tensor of that kind: the largest change in any reading."""
     worst: dict[str, Evidence] = {}
     written = case.network.weights.keys() - case.statistics
     for pair in case.changes:
@@ -51,12 +52,12 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
 
 
 def corrupted(case: Case) -> list[Evidence]:
-    """The change follows no update law, is not finite, or is not the same in every trial."""
-    return _non_finite(case) + _lawless(case) + _left_to_chance(case)
+    """The change follows no update law, is not finite, or differs between trials."""
+    return _non_finite(case) + _lawless(case) + _nondeterministic(case)
 
 
 def _non_finite(case: Case) -> list[Evidence]:
-    found = {
+    tensors = {
         pair.key: Evidence(
             Finding.CORRUPTED,
             f"{pair.reading}: NaN or infinite entries of {pair.key} after the call",
@@ -68,11 +69,11 @@ def _non_finite(case: Case) -> list[Evidence]:
         for pair in (*case.predictions, *case.changes)
         if became_non_finite(pair.before, pair.after)
     }
-    return list(found.values())
+    return list(tensors.values())
 
 
 def _lawless(case: Case) -> list[Evidence]:
-    """Not asked of scenarios that call with twenty inputs, nor of exports, which have no law."""
+    """No update law fits. Excludes scenarios with twenty inputs, and exports."""
     if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
         return []
     for row in case.measured:
@@ -94,8 +95,8 @@ def _short(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
     return " ".join(f"{float(value):.6g}" for value in flat[:2]) + (" ..." if len(flat) > 2 else "")
 
 
-def _left_to_chance(case: Case) -> list[Evidence]:
-    """Trials of one reading changed the network, and did not leave it in the same state."""
+def _nondeterministic(case: Case) -> list[Evidence]:
+    """Trials of one reading changed the network to different states."""
     for reading in dict.fromkeys(row.reading for row in case.measured):
         ends = [_end(row) for row in case.of(reading) if _changed(case, row)]
         if any(
@@ -113,41 +114,43 @@ def _changed(case: Case, row: Observation) -> bool:
 
 
 def _end(row: Observation) -> dict[str, Array]:
-    """The state and the predictions that a trial left behind."""
+    """The final state and predictions of a trial."""
     last = {f"last/{name}": value for name, value in tensors(row, "last").items()}
     return last | {
-        key: value for key, value in row.arrays.items() if key.startswith(("state/after/", "prediction/after"))
+        key: value
+        for key, value in row.arrays.items()
+        if key.startswith((recorded.tensor(recorded.STATE, recorded.AFTER), recorded.PREDICTION_AFTER))
     }
 
 
 def state_changes(case: Case) -> dict[str, float]:
-    """The largest change of each tensor in the primary reading, hidden ones from the timed reading; 0 for bits kept."""
-    found: dict[str, float] = {}
+    """The largest change of each tensor in the primary reading (hidden tensors: timed reading); 0 if no bit changed."""
+    changes: dict[str, float] = {}
     for reading in (case.primary, "timed"):
         here = [pair for pair in case.changes if pair.reading == reading]
         worst = {key: max(pair.change for pair in here if pair.key == key) for key in {pair.key for pair in here}}
-        found = {**worst, **found}
-    return dict(sorted(found.items()))
+        changes = {**worst, **changes}
+    return dict(sorted(changes.items()))
 
 
 def small_tensors(case: Case) -> dict[str, TensorPair]:
-    """The statistics, hidden tensors and changed parameters of one trial, the timed one if it has them; small ones."""
+    """Small statistics, hidden tensors and changed parameters of one trial, the timed one if possible."""
     for row in (*case.of("timed"), *case.of(case.primary)):
         before, after = case.around(row)
         pairs = {name: (before[name], after[name]) for name in sorted(before.keys() & after.keys())}
         written = case.network.weights.keys() - case.statistics
-        found = {
+        tensors = {
             name: TensorPair(old.ravel().tolist(), None if distance(old, new) == 0 else new.ravel().tolist())
             for name, (old, new) in pairs.items()
             if max(old.size, new.size) <= SMALL and (name not in written or distance(old, new) > 0)
         }
-        if found:
-            return found
+        if tensors:
+            return tensors
     return {}
 
 
 def public_view(case: Case) -> Literal["shows", "hides"] | None:
-    """Whether the runtime's own view of its parameters differs after a change; None if nothing changed or was read."""
+    """Whether the runtime's own view of its parameters differs after a change; None without a change or a view."""
     for row in (*case.of("timed"), *case.of(case.primary)):
         before_state, after_state = case.around(row)
         changed = any(
@@ -157,6 +160,6 @@ def public_view(case: Case) -> Literal["shows", "hides"] | None:
         if not changed or not after:
             continue
         before = tensors(row, "predicted", "parameters") or tensors(row, "before", "parameters") or case.initial
-        shown = any(distance(before[name], after[name]) > 0 for name in before.keys() & after.keys())
-        return "shows" if shown else "hides"
+        differs = any(distance(before[name], after[name]) > 0 for name in before.keys() & after.keys())
+        return "shows" if differs else "hides"
     return None

@@ -1,4 +1,4 @@
-"""Every threshold of the judge, each with its reason. Nothing else in `judge` holds a number that decides a finding."""
+"""Every threshold of the judge, with its reason. All numbers that decide findings are here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Threshold:
-    """A number that decides, and why it is what it is."""
+    """A threshold and its reason."""
 
     value: float
     why: str
@@ -38,7 +38,7 @@ ROUNDING = Threshold(
     "that sums in another order, or twice the difference of two predictions before the call where that is more",
 )
 
-#: How often the difference of two predictions before the call must be exceeded.
+#: Factor on the difference of two predictions before the call.
 NOISE_FACTOR = 2.0
 
 #: Relative to the largest entry of the closed form.
@@ -49,7 +49,7 @@ CLOSED_FORM = Threshold(
     "epsilon by 5e-4: 1e-4 lies between",
 )
 
-#: A closed form that is nearly zero is no scale: it counts at least as much as this part of the other mode's.
+#: Minimum scale of a closed form, as a fraction of the other mode's; a form near zero is no scale.
 #: The training-mode gradient of a one-row batch is exactly zero, made of terms that are 1/sqrt(epsilon) = 32 times as
 #: large as the inference-mode gradient and cancel to 2e-6 in float32; a tenth of the other gradient keeps
 #: that well below CLOSED_FORM, and still leaves the two gradients an error of 10 apart.

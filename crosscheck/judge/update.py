@@ -1,4 +1,4 @@
-"""Solves for the law by which the moving statistics changed, and for the step in which they did."""
+"""Solves for the law and the step of a change of moving statistics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crosscheck.repeatability import distance
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
-#: What runtimes call a layer's count of its updates: persistent tensors of one entry, named `<node>.<one of these>`.
+#: Names of a layer's update counter in runtimes: persistent tensors `<node>.<name>` with one entry.
 COUNTERS = ("num_batches_tracked", "counter", "updates")
 
 
@@ -27,9 +27,9 @@ FORWARD = "with the batch statistics of a forward that normalizes by"
 
 @dataclass(frozen=True)
 class Solved:
-    """The law of a change: `law` is the common one, its residual the worst, or None and `problem` says why.
+    """The law of a change: `law` is the common law with the worst residual, or None with a `problem`.
 
-    note: what the law needed to fit, beyond the batch statistics of training mode; empty where nothing.
+    note: condition of the fit besides training-mode batch statistics; usually empty.
     """
 
     law: Law | None
@@ -38,11 +38,11 @@ class Solved:
 
 
 def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Array]) -> Solved | None:
-    """The law by which all batch normalizations' statistics went from `before` to `after`; None where none moved.
+    """The common law of all batch normalizations from `before` to `after`; None if none moved.
 
-    The batch statistics are those of the training-mode forward of the probe input. They do not depend on the moving
-    ones, so they are the same in every call. Where they do not fit, those of a forward that normalizes by the moving
-    statistics are tried: a runtime may collect statistics while it predicts, or normalize by what it has just updated.
+    Uses the batch statistics of the training-mode forward of the probe input, which do not depend on the moving ones
+    and so are the same in every call. If they do not fit, uses those of a forward that normalizes by the moving
+    statistics: a runtime may collect statistics in prediction, or normalize by the updated ones.
     """
     moved = [
         norm
@@ -74,7 +74,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
 
     pairs = {norm: (_statistics(before, norm), _statistics(after, norm)) for norm in moved}
 
-    # Only a timed reading shows hidden tensors, counters among them, as they were before.
+    # Only a timed reading records earlier values of hidden tensors such as counters.
     built = next((tensors(row, "built") for row in case.of("timed")), {})
 
     def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
@@ -93,7 +93,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
         return replace(inference, note=f"{FORWARD} the moving ones")
     statistics = {name: after[name] for norm in moved for name in (norm.mean, norm.variance)}
     updated = attempt(case.truth.batch_statistics_by({**weights, **statistics}))
-    # After more than one update, each batch was another one.
+    # After several updates, the batches differ.
     if updated.law is not None and updated.law.count == 1:
         return replace(updated, note=f"{FORWARD} the ones that it has just updated")
     return training
@@ -104,21 +104,21 @@ def _statistics(values: Mapping[str, Array], norm: BatchNorm) -> Statistics:
 
 
 def _counted(values: Mapping[str, Array], norm: BatchNorm) -> int | None:
-    """How many updates the layer has counted; None where it does not count, or does not show it."""
+    """The layer's update counter; None if there is none or it is unreadable."""
     counters = (values.get(f"{norm.node}.{name}") for name in COUNTERS)
     return next((int(value.item()) for value in counters if value is not None and value.size == 1), None)
 
 
 def _common(laws: Mapping[str, Law | None]) -> Solved:
-    """The one law of all layers that moved, with the first layer's momentum and the variance that explains them all.
+    """The common law of all moved layers, with the first layer's momentum and the common variance.
 
-    Layers of which each takes its own variance follow one law nevertheless: it is called mixed.
+    Layers with different variances still follow one law, with variance "mixed".
     """
     lawless = [node for node, law in laws.items() if law is None]
     if lawless:
         return Solved(None, f"no update law explains the change of {', '.join(lawless)}")
-    known = [law for law in laws.values() if law is not None]
-    # The declared momentum may differ from layer to layer; a momentum of the runtime's own may not.
+    solved = [law for law in laws.values() if law is not None]
+    # The declared momentum may differ between layers; an undeclared one must not.
     kinds = {
         (
             law.average,
@@ -126,22 +126,21 @@ def _common(laws: Mapping[str, Law | None]) -> Solved:
             law.count,
             round(law.momentum, 3) if (law.average, law.convention) == ("exponential", "other") else None,
         )
-        for law in known
+        for law in solved
     }
-    corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in known))
+    corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in solved))
     if len(kinds) > 1:
-        told = "; ".join(
+        description = "; ".join(
             f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, law in laws.items() if law
         )
-        return Solved(None, f"the layers follow different laws: {told}")
-    return Solved(replace(known[0], corrections=corrections, residual=max(law.residual for law in known)))
+        return Solved(None, f"the layers follow different laws: {description}")
+    return Solved(replace(solved[0], corrections=corrections, residual=max(law.residual for law in solved)))
 
 
 def update(case: Case) -> Update | None:
-    """When and by which law the statistics moved, from the timed reading; None where it could not be taken.
+    """The time and law of the change, from the timed reading; None without it.
 
-    Where nothing is seen to move in it although it does in the undisturbed one, `when` is "none" and the law is that of
-    the undisturbed one.
+    If statistics move only in the undisturbed reading, `when` is "none" and the law is that reading's.
     """
     timed = next((row for row in case.of("timed") if tensors(row, "asked")), None)
     if timed is None or not case.statistics or case.cell.scenario not in (Scenario.GRADIENT, Scenario.PREDICT_ONLY):
@@ -159,7 +158,7 @@ def update(case: Case) -> Update | None:
 
 
 def _when(case: Case, timed: Observation, law: Law | None) -> When:
-    """The first snapshot by which the statistics had moved."""
+    """The first snapshot with moved statistics."""
     if tensors(timed, "between"):
         forward = _moved(case, timed, "predicted", "between")
         backward = _moved(case, timed, "between", "asked")

@@ -1,1 +1,1 @@
-"""From words to recorded observations: select, plan, schedule, record. Knows nothing of findings."""
+"""Selects, plans, schedules and records trials. Independent of findings."""

@@ -1,4 +1,4 @@
-"""Which trials of a cell are repeated: those that disagree, so that the report can show a distribution."""
+"""Decides which trials of a cell to repeat: disagreeing ones, for a distribution in the report."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from crosscheck.repeatability import NOT_WAITING, outcomes, unlike_waiting, wait
 
 __all__ = ["SERVERS", "doubtful", "undecided", "wanting"]
 
-#: Disagreeing trials are repeated in rounds, until there are so many of a reading. Most races show in the first round;
-#: what happens once in twenty trials shows in thirty (1 - 0.95**30 = 79 %).
+#: Numbers of trials per reading after each round of repetition. Most races appear in the first round; thirty trials
+#: show an outcome of probability 1/20 with probability 1 - 0.95**30 = 79 %.
 ROUNDS = (8, 16, 30)
-#: The distribution shows once so many trials of a reading deviate from its commonest outcome.
+#: Number of trials that deviate from the commonest outcome at which repetition stops.
 DEVIATING = 4
 
-#: From how many further probe servers a trial is taken before a cell of a doubtful mode counts as repeatable. Forks of
-#: one server share its heap, and with it the memory that nobody wrote. The commonest outcome of such a cell (MXNet
+#: Number of further probe servers, one trial each, before a cell of a doubtful mode counts as repeatable. Forks of one
+#: server share its heap, including uninitialised memory. The commonest outcome of such a cell (MXNet
 #: 0.9.5, `executor.eval.default`) was seen in 14 of 24 processes: that 16 of them agree has a chance of 3 in 10,000.
 SERVERS = 15
 
 
 def wanting(records: Sequence[Record]) -> dict[str, int]:
-    """How many trials of which readings are wanted: none of those that agree with themselves and with waiting ones.
+    """Reading -> number of trials to reach; readings that agree internally and with waiting ones are omitted.
 
-    A reading that disagrees only with those that wait is repeated, with the first one, for a single round.
+    A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round.
     """
     observed = _by_reading(records)
     wanted: dict[str, int] = {}
@@ -41,30 +41,30 @@ def wanting(records: Sequence[Record]) -> dict[str, int]:
 
 
 def doubtful(records: Sequence[Record]) -> bool:
-    """Whether trials disagree in any way: then every cell of the mode may have agreed by chance."""
+    """Whether any trials disagree: other cells of the mode may then agree by chance."""
     observed = _by_reading(records)
     return any(len(outcomes(rows)) > 1 for rows in observed.values()) or bool(_unlike_waiting(observed))
 
 
 def undecided(records: Sequence[Record]) -> bool:
-    """Whether the trials that wait agree so far: more of them may still show that the cell is left to chance."""
+    """Whether waiting trials agree so far: further ones may show nondeterminism."""
     return not waiting_disagree([row for rows in _by_reading(records).values() for row in rows])
 
 
 def _by_reading(records: Sequence[Record]) -> dict[str, list[Observation]]:
-    """The observations by reading. Trials that left the same bytes share their arrays: comparing them takes no time."""
+    """The observations by reading. Trials with equal bytes share arrays, for fast comparison."""
     arrays: dict[tuple[str, bytes], Observation] = {}
     observed: dict[str, list[Observation]] = {}
     for record in records:
-        known = arrays.get((record.keys, record.arrays))
-        row = record.observation(None if known is None else known.arrays)
+        cached = arrays.get((record.keys, record.arrays))
+        row = record.observation(None if cached is None else cached.arrays)
         arrays.setdefault((record.keys, record.arrays), row)
         observed.setdefault(record.reading, []).append(row)
     return observed
 
 
 def _unlike_waiting(observed: dict[str, list[Observation]]) -> list[str]:
-    """The readings that do not wait and whose first trial disagrees with the first one that waits."""
+    """The non-waiting readings whose first trial disagrees with the first waiting trial."""
     undisturbed, timed = (next(iter(observed.get(reading, ())), None) for reading in ("undisturbed", "timed"))
     return [
         reading

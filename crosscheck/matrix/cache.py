@@ -1,4 +1,4 @@
-"""When an observation may be used again: the hash of everything that it depends on."""
+"""Computes journal keys: hashes of all dependencies of an observation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
 
 def key(planned: Planned, trial: Trial, environment: Environment, isolation: str) -> str:
-    """Equal keys, equal observation: of cell, reading, runtime's code, probe, environment, network and switches."""
+    """The key of a trial, a hash of cell, reading, runtime's code, probe, environment, network and switches."""
     parts = [
         planned.cell.id,
         trial.reading,
@@ -37,8 +37,10 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
 
 
 def _code(runtime: Runtime) -> str:
-    """Digest of what the runtime's environment reads of its folder: the adapter's file, or all where modes are code."""
-    return folder_digest(runtime.folder) if runtime.write is None else _file(runtime.adapter)
+    """Digest of the adapter's files read in the environment, or of the folder if modes are code."""
+    if runtime.write is None:
+        return folder_digest(runtime.folder)
+    return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
 
 
 @functools.cache

@@ -30,9 +30,9 @@ from crosscheck.networks import Network, prepared
 
 __all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
 
-#: Bytes that the trials under way may need at once, exported files included.
+#: Bytes reserved for the running trials, exported files included.
 SCRATCH_ROOM = 500 * 10**6
-#: A target whose server dies again and again (not one of its trials: the server itself) is given up.
+#: Maximum deaths of a target's server (not of its trials) before the target is given up.
 SERVER_DEATHS = 3
 
 
@@ -40,10 +40,10 @@ class Progress(Protocol):
     """Receives the progress of a run."""
 
     def left_out(self, target: str, lack: str) -> None:
-        """A target of the default matrix is not measured here, for want of something on this machine."""
+        """A target of the default matrix is skipped: this machine lacks a requirement."""
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
-        """How much there is to do; `reused` cells are done already."""
+        """The run starts; `reused` cells are already done."""
 
     def environment(self, target: str, state: str) -> None:
         """An environment is `making`, `ready` or failed (then `state` is the reason)."""
@@ -52,12 +52,12 @@ class Progress(Protocol):
         """A cell is done."""
 
     def running(self, targets: Sequence[str]) -> None:
-        """The targets that have trials under way."""
+        """The targets with running trials."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: trials at once, isolation (`fork` or `new-interpreter`), limits a trial."""
+    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial."""
 
     jobs: int
     isolation: str = "fork"
@@ -65,21 +65,21 @@ class Settings:
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
+    """The number of cores available to this process."""
     return len(os.sched_getaffinity(0))
 
 
 def measure(plan: Sequence[Planned], journal: Journal, settings: Settings, progress: Progress) -> Measured:
-    """Run every trial that the journal does not have, and those that disagreeing ones call for.
+    """Run every trial missing from the journal, and repetitions of disagreeing ones.
 
-    Whatever kills this, the journal keeps all but the trials under way.
+    After a kill, the journal has all finished trials.
     """
     with tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch()) as scratch:
         return _Run(plan, journal, settings, progress, Path(scratch)).run()
 
 
 def _scratch() -> str | None:
-    """Return the folder for trial files: in memory where there is room, since a disk is slower than a trial."""
+    """The folder for trial files: in memory if there is room, since disks are slower than trials."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
     return str(memory) if roomy else None
@@ -106,11 +106,11 @@ class _Run:
         self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)
         woken, wake = os.pipe()
         self.selector.register(woken, selectors.EVENT_READ, None)
-        # Two at once: one unpacks while the other one's download waits for the network.
+        # Two in parallel: one unpacks while the other downloads.
         pool = ThreadPoolExecutor(2)
         futures = {pool.submit(self._make, target): target for target in making}
         for future in futures:
-            # Not at the end of the work itself: the future is not done before that has returned.
+            # A callback, because the future is not done before the work returns.
             future.add_done_callback(lambda done: os.write(wake, b"."))
         try:
             while futures or self.waiting or self.servers:
@@ -151,7 +151,7 @@ class _Run:
     def _fill(self) -> None:
         """Start servers, then send trials, until `jobs` places are taken: no core waits for an import at the end.
 
-        Every server has one trial more than it may run at once, so that none waits for us between two of them.
+        Every server has one queued trial, so that it never idles between two trials.
         """
         while self.waiting and len(self.servers) < self.settings.jobs:
             self._start(self.waiting.popleft())
@@ -177,7 +177,7 @@ class _Run:
         server.send(planned, trial.reading, network, isolation, at_once, trial)
 
     def _network(self, network: Network, target: Target) -> Path:
-        """The folder in which the probe finds the network, with the ONNX forms that modes are named after."""
+        """The folder of the network's files for the probe, with the ONNX forms of its modes."""
         extra = target.variant.extra
         place = (target.runtime.name, extra or "", network.name)
         if place not in self.folders:
@@ -207,7 +207,7 @@ class _Run:
         server.close()
 
     def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
-        """Queue the trials of a server that died for another one, up to `SERVER_DEATHS` times."""
+        """Queue the trials of a dead server for another one, up to `SERVER_DEATHS` times."""
         target = server.target
         for trial, _ in server.under_way.values():
             self.ledger.put_back(trial)

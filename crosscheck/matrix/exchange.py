@@ -1,7 +1,7 @@
-"""The job's second stage: ONNX files that export cells left become networks, which every reader of ONNX is asked about.
+"""Second stage of a job: measures exported ONNX files as networks in every runtime that reads ONNX.
 
-A file is called after the network and the runtime it came from, and its bytes: `conv.from.mxnet.1b2c3d4e`. Releases and
-modes that write the same bytes share that network, and so its readers' cells.
+A file is named after its network, runtime and digest: `conv.from.mxnet.1b2c3d4e`. Releases and modes that write equal
+bytes share that network and its readers' cells.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, r
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
 from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
 __all__ = ["Exchange", "exchange"]
 
-#: In a file's name, between the network that was exported and the runtime that wrote it.
+#: Separates network and runtime in a file's name.
 FROM = ".from."
-#: Under which keys a trial records files.
-PREFIX = "file/"
-#: The scenario in which a reader is asked for what its mode asks for.
+#: Keys of recorded files.
+PREFIX = recorded.FILE
+#: What a mode asks for -> scenario of a reader's cell.
 SCENARIOS = {Asks.PREDICTION: Scenario.PREDICT_ONLY, Asks.GRADIENT: Scenario.GRADIENT}
-#: What is read then: whether statistics move, and when, other cells ask about the same readers.
+#: Readings of a reader's cell; other cells of the same readers measure moved statistics.
 READINGS = {Asks.PREDICTION: ("undisturbed", LAYERS), Asks.GRADIENT: ("undisturbed",)}
-#: How an export may have ended that left a file.
+#: Statuses of exports with a file.
 LEFT = (Status.OK, Status.CRASHED)
 
 
 @dataclass
 class Exchange:
-    """What came of the second stage.
+    """The result of the second stage.
 
     plan: the readers' cells. files: id of an export cell -> the network in its file. unreadable: id of an export cell
-    -> why its file is none. exporters: name of such a network -> the cells that wrote it, in the plan's order.
+    -> the error of its file. exporters: name of a network -> the cells that wrote it, in the plan's order.
     """
 
     plan: list[Planned] = field(default_factory=list)
@@ -60,45 +61,45 @@ def exchange(
     settings: Settings,
     progress: Progress,
 ) -> Exchange:
-    """Hand the files of the first stage's exports to their readers, and enter in `measured` what these did with them.
+    """Run the readers of the first stage's exported files, and add their results to `measured`.
 
-    The readers are, of each `selected` runtime, the newest release that has modes for files. Modes, scenarios and, by
-    the networks that were exported, networks are those that are `wanted`.
+    The reader of each `selected` runtime is its newest release with modes for files. `wanted` selects modes, scenarios
+    and exported networks.
     """
-    found = Exchange()
+    result = Exchange()
     for planned in plan:
         if Asks(planned.mode.asks) is Asks.EXPORT:
-            _collect(found, planned, _content(journal, measured, planned.cell.id))
+            _collect(result, planned, _content(journal, measured, planned.cell.id))
     readers = _readers(selected)
-    for exporters in found.exporters.values():
-        network = found.files[exporters[0].cell.id]
+    for exporters in result.exporters.values():
+        network = result.files[exporters[0].cell.id]
         refusal = _refusal(network)
         for planned in (cell for target in readers for cell in _cells(target, network, wanted)):
-            found.plan.append(planned)
+            result.plan.append(planned)
             if refusal is not None and planned.mode.name == GRADIENT:
                 measured.statuses[planned.cell.id] = (Status.REFUSED, refusal, "")
-    asked = [planned for planned in found.plan if planned.cell.id not in measured.statuses]
-    if asked:
-        measured.add(measure(asked, journal, settings, progress))
-    return found
+    pending = [planned for planned in result.plan if planned.cell.id not in measured.statuses]
+    if pending:
+        measured.add(measure(pending, journal, settings, progress))
+    return result
 
 
-def _collect(found: Exchange, planned: Planned, content: bytes | None) -> None:
+def _collect(result: Exchange, planned: Planned, content: bytes | None) -> None:
     if content is None:
         return
     name = f"{planned.network.name}{FROM}{planned.cell.runtime}.{digest_of(content)}"
     try:
-        known = found.exporters.get(name)
-        network = found.files[known[0].cell.id] if known else written_network(content, name, planned.network)
+        exporters = result.exporters.get(name)
+        network = result.files[exporters[0].cell.id] if exporters else written_network(content, name, planned.network)
     except NetworkError as problem:
-        found.unreadable[planned.cell.id] = str(problem)
+        result.unreadable[planned.cell.id] = str(problem)
         return
-    found.files[planned.cell.id] = network
-    found.exporters.setdefault(name, []).append(planned)
+    result.files[planned.cell.id] = network
+    result.exporters.setdefault(name, []).append(planned)
 
 
 def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
-    """The first ONNX file that a trial of the cell left. Trials write the same, or the cell is `unrepeatable`."""
+    """The first ONNX file of a cell's trials. Trials write equal files, or the cell is `unrepeatable`."""
     for record in journal.records(measured.keys.get(cell, ())):
         if record.status in LEFT:
             for key, value in record.observation().arrays.items():
@@ -108,7 +109,7 @@ def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
 
 
 def _refusal(network: Network) -> str | None:
-    """Why crosscheck's pass gives no gradient of the file; None where it does."""
+    """The reason for a missing gradient by crosscheck's pass; None if there is one."""
     try:
         file_gradient(network)
     except NetworkError as problem:
@@ -117,7 +118,7 @@ def _refusal(network: Network) -> str | None:
 
 
 def _readers(targets: Sequence[Target]) -> list[Target]:
-    """The newest of each runtime's targets that has modes for files, as installed where that one has."""
+    """The newest target of each runtime with modes for files, as installed if possible."""
 
     def rank(target: Target) -> tuple[Version, bool]:
         return Version(target.release.version), target.variant.name == "plain"
@@ -125,14 +126,14 @@ def _readers(targets: Sequence[Target]) -> list[Target]:
     newest: dict[str, Target] = {}
     for target in targets:
         if any(mode_wanted(mode, target, Wanted()) for mode in target.runtime.modes if reads_files(mode)):
-            known = newest.get(target.runtime.name)
-            if known is None or rank(target) > rank(known):
+            current = newest.get(target.runtime.name)
+            if current is None or rank(target) > rank(current):
                 newest[target.runtime.name] = target
     return list(newest.values())
 
 
 def _cells(target: Target, network: Network, wanted: Wanted) -> Iterator[Planned]:
-    """One trial a reading: that trials agree is seen where the same release is asked about networks of crosscheck's."""
+    """The cells of a reader, one trial per reading; cells of shipped networks measure repeatability."""
     origin, _, _ = network.name.partition(FROM)
     if spared(target, origin, wanted):
         return

@@ -1,6 +1,6 @@
-"""Recorded observations, appended as they come: an SQLite file that survives a kill at any moment.
+"""Stores observations in an SQLite file that survives a kill at any moment.
 
-Holds observations only, never findings, so that a changed threshold judges old runs again without running them.
+Stores observations, not findings, so that old runs can be judged again after a change of thresholds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crosscheck.errors import CrosscheckError
 __all__ = ["Journal", "Record"]
 
 VERSION = 1
-#: The fastest of zlib's levels: snapshots repeat each other, and a matrix has a hundred thousand of them.
+#: zlib's fastest level: snapshots are repetitive, and a matrix has a hundred thousand of them.
 COMPRESSION = 1
 TABLE = """
 create table if not exists observation (
@@ -33,7 +33,7 @@ create table if not exists observation (
 ) without rowid
 """
 
-#: A trial that ran out of time may have been the machine's fault: it is measured again.
+#: Statuses to measure again: a timeout may be caused by the machine.
 NOT_REUSED = (Status.TIMED_OUT.value,)
 
 
@@ -53,7 +53,7 @@ class Record:
     stderr: str
 
     def observation(self, arrays: Mapping[str, Array] | None = None) -> Observation:
-        """The same with its steps and arrays read, unless the arrays were read already."""
+        """Decode steps and arrays; uses `arrays` if not None."""
         return Observation(
             reading=self.reading,
             status=self.status,
@@ -68,13 +68,13 @@ class Record:
 
 
 class Journal:
-    """The journal of one output folder. Used by one run at a time; the folder's lock sees to that."""
+    """The journal of one output folder. The folder's lock limits it to one run at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self.connection = sqlite3.connect(path, isolation_level=None)
-            # Write-ahead logging: a committed row is there whatever kills the process, and a commit costs no fsync.
+            # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
             self.connection.execute("pragma journal_mode = wal")
             self.connection.execute("pragma synchronous = normal")
             if self.connection.execute("pragma user_version").fetchone()[0] not in (0, VERSION):
@@ -95,7 +95,7 @@ class Journal:
         self.connection.close()
 
     def append(self, key: str, cell: str, repeat: int, record: Record) -> None:
-        """Keep one trial's observation. Raises CrosscheckError when the disk is full."""
+        """Append one trial's observation. Raises CrosscheckError if the disk is full."""
         row = (
             key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, record.keys,
             zlib.compress(record.arrays, COMPRESSION), record.seconds, record.cpu_seconds, record.peak_bytes,
@@ -110,15 +110,15 @@ class Journal:
             ) from problem
 
     def reusable(self) -> dict[str, Status]:
-        """The keys of all trials that need not be run again, and how those ended."""
+        """Key -> status of all reusable trials."""
         rows = self.connection.execute(
             f"select key, status from observation where status not in ({', '.join('?' * len(NOT_REUSED))})", NOT_REUSED
         )
         return {key: Status(status) for key, status in rows}
 
     def records(self, keys: Iterable[str]) -> list[Record]:
-        """The observations under the keys, in their order; keys that are not there are passed over."""
-        found = []
+        """The observations of the keys, in their order; missing keys are skipped."""
+        records = []
         for key in keys:
             row = self.connection.execute(
                 "select reading, status, reason, steps, keys, arrays, seconds, cpu_seconds, peak_bytes, stderr "
@@ -127,16 +127,16 @@ class Journal:
             ).fetchone()
             if row is not None:
                 record = Record(row[0], Status(row[1]), *row[2:])
-                found.append(replace(record, arrays=zlib.decompress(record.arrays)))
-        return found
+                records.append(replace(record, arrays=zlib.decompress(record.arrays)))
+        return records
 
     def forget(self) -> None:
-        """Begin afresh."""
+        """Delete all observations."""
         self.connection.execute("delete from observation")
 
 
 def _steps(text: str) -> tuple[Step, ...]:
-    """A step that began and never ended is the one in which the process died: it is kept, with NaN seconds."""
+    """Decode steps. The step in which the process died has NaN seconds."""
     steps: list[Step] = []
     begun: str | None = None
     for line in text.splitlines():
@@ -153,7 +153,7 @@ def _steps(text: str) -> tuple[Step, ...]:
 
 
 def _arrays(keys: str, data: bytes) -> dict[str, Array]:
-    """Read-only views of `data`, cut up as `keys` says (`crosscheck.probe.recorder.Recorder`)."""
+    """Read-only views of `data`, split by `keys` (`crosscheck.probe.recorder.Recorder`)."""
     arrays: dict[str, Array] = {}
     offset = 0
     for key, dtype, shape in json.loads(f"[{','.join(keys.splitlines())}]"):

@@ -19,21 +19,21 @@ from crosscheck.matrix.selection import Target
 
 __all__ = ["Ledger", "Measured", "status_of"]
 
-#: How a trial must have ended for the cell's other trials to be run.
+#: Statuses after which the cell's other trials run.
 WORTH_MORE = (Status.OK, Status.CRASHED)
-#: A fork itself may cause these: such a trial runs again in a new interpreter, and that run counts.
+#: Statuses that forking may cause: the trial is repeated in a new interpreter, whose result counts.
 SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 
 
 @dataclass
 class Measured:
-    """The result of a run: per cell the journal keys of its trials, or the status that kept it from being measured."""
+    """The result of a run: per cell the journal keys of its trials, or the status of the failure."""
 
     keys: dict[str, list[str]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     import_seconds: dict[str, float] = field(default_factory=dict)
-    #: Until the last environment was made, beside which cells were measured already.
+    #: Until the last environment is complete; cells are measured meanwhile.
     environment_seconds: float = 0.0
     ran: int = 0
     reused: int = 0
@@ -51,20 +51,20 @@ class Measured:
 
 @dataclass
 class _UnderWay:
-    """A cell that is not done: how many of its trials are missing, and the journal keys of all of them."""
+    """An unfinished cell: the number of missing trials, and the journal keys of all trials."""
 
     planned: Planned
     missing: int = 0
     keys: dict[Trial, str] = field(default_factory=dict)
-    #: How many further servers were asked for a trial, and whether another one can still change what the trials show.
+    #: Further servers that ran a trial, and whether another can still change the outcome.
     servers: int = 0
     open: bool = False
 
 
 class Ledger:
-    """Every trial that the journal does not have, and those that disagreeing ones call for, by target.
+    """All trials missing from the journal, and repetitions of disagreeing ones, by target.
 
-    `finished` is called with the id of each cell that is completed after the start.
+    `finished` is called with the id of each cell completed after the start.
     """
 
     def __init__(
@@ -86,30 +86,30 @@ class Ledger:
 
     @property
     def cells(self) -> int:
-        """The number of cells that can be measured."""
+        """The number of measurable cells."""
         return len(self._cells)
 
     @property
     def reused(self) -> int:
-        """How many of them need no trial."""
+        """The number of cells without missing trials."""
         return sum(not cell.missing or name in self.done.keys for name, cell in self._cells.items())
 
     def take(self, target: Target) -> tuple[Planned, Trial, str]:
-        """The next trial that the target has to run, its cell's plan, and its isolation."""
+        """The target's next trial, its cell's plan, and its isolation."""
         trial = self.queues[target].popleft()
         isolation = "new-interpreter" if trial in self._unconfirmed else self.isolation_of(target)
         return self._cells[trial.cell.id].planned, trial, isolation
 
     def isolation_of(self, target: Target) -> str:
-        """What the target's trials are run as: a runtime that cannot be forked has its own way."""
+        """The isolation of the target's trials; runtimes that cannot be forked have their own."""
         return self.isolation if target.runtime.forks else "new-interpreter"
 
     def put_back(self, trial: Trial) -> None:
-        """Queue a trial again that was taken and did not finish."""
+        """Queue an unfinished trial again."""
         self.queues[self._cells[trial.cell.id].planned.target].appendleft(trial)
 
     def record(self, trial: Trial, record: Record) -> None:
-        """Record a finished trial. A crash or timeout of a forked trial counts once a new interpreter repeats it."""
+        """Record a finished trial. A crash or timeout of a fork counts only after a new interpreter's trial."""
         cell = self._cells[trial.cell.id]
         if trial in self._unconfirmed:
             forked = self._unconfirmed.pop(trial)
@@ -135,10 +135,10 @@ class Ledger:
             self.finished(trial.cell.id)
 
     def ask_again(self, target: Target) -> bool:
-        """Queue trials for a new server of the target, whose other trials are done; False where none are wanted.
+        """Queue trials for a new server of the target after its other trials; False if none are needed.
 
-        Forks of one server share its memory, and all trials of a cell may agree because of it. Where trials of a mode
-        disagreed in one cell, its other cells are therefore asked again, one trial a server.
+        Forks of one server share its memory, which can make all trials of a cell agree. If trials of a mode disagree in
+        one cell, its other cells are therefore measured again, one trial per server.
         """
         while not self.queues.get(target):
             cells = [cell for cell in self._cells.values() if self._wants_server(cell, target)]
@@ -158,12 +158,12 @@ class Ledger:
         return doubtful and cell.open and not cell.missing and cell.servers < SERVERS
 
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
-        """Give the status to every cell of the target that still misses trials."""
+        """Set the status of every cell of the target with missing trials."""
         self.queues[target].clear()
         for name, cell in self._cells.items():
             if cell.planned.target != target or not cell.missing:
                 continue
-            # A cell that was only asked again keeps what it has.
+            # A cell with only repetitions missing keeps its trials.
             if name not in self.done.keys:
                 self.done.statuses[name] = (status, reason, stderr)
                 self.finished(name)
@@ -182,7 +182,7 @@ class Ledger:
         failed = False
         for trial in planned.trials:
             key = self._key(planned, trial)
-            # After one that failed no other is run; but one that was under way beside it was recorded, and counts.
+            # No trial starts after a failed one; trials that were already running are recorded and count.
             if not failed or key in self._have:
                 self._queue(cell, trial)
             failed = failed or self._have.get(key, Status.OK) not in WORTH_MORE
@@ -197,12 +197,12 @@ class Ledger:
         return self.done.environments[target.id]
 
     def _key(self, planned: Planned, trial: Trial) -> str:
-        """Under which the journal has the trial."""
+        """The trial's key in the journal."""
         target = planned.target
         return cache.key(planned, trial, self.done.environments[target.id], self.isolation_of(target))
 
     def _queue(self, cell: _UnderWay, trial: Trial) -> None:
-        """Have a trial run unless the journal has it."""
+        """Queue a trial unless the journal has it."""
         target = cell.planned.target
         key = cell.keys[trial] = self._key(cell.planned, trial)
         if key in self._have:
@@ -212,7 +212,7 @@ class Ledger:
         self.queues.setdefault(target, deque()).append(trial)
 
     def _settle(self, cell: _UnderWay) -> None:
-        """Once all trials are in: where they disagree more of them are wanted, until the distribution shows."""
+        """After the last trial, queue repetitions of disagreeing ones, or finish the cell."""
         while not cell.missing:
             records = self.journal.records(cell.keys.values())
             more = wanting(records)
@@ -233,7 +233,7 @@ class Ledger:
                 self._queue(cell, trial)
 
     def _drop(self, cell: _UnderWay) -> None:
-        """Remove the queued trials of a cell of which one trial failed."""
+        """Remove the queued trials of a cell with a failed trial."""
         queue = self.queues[cell.planned.target]
         for trial in [trial for trial in cell.keys if trial in queue]:
             queue.remove(trial)
@@ -242,7 +242,7 @@ class Ledger:
 
 
 def _lack(planned: Planned) -> Unavailable | None:
-    """Return what the cell's mode needs beyond the release and this machine lacks, None where it has all."""
+    """The missing system dependency of the cell's mode, or None."""
     for needed in planned.target.release.system:
         if needed.needed_for(planned.mode):
             try:
@@ -253,7 +253,7 @@ def _lack(planned: Planned) -> Unavailable | None:
 
 
 def _confirmed_record(record: Record, forked: Record) -> Record:
-    """Return the record of the new interpreter; its reason names the forked trial's status where that differs."""
+    """The new interpreter's record; its reason names the forked trial's status if different."""
     if record.status == forked.status:
         return record
     note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
@@ -261,7 +261,7 @@ def _confirmed_record(record: Record, forked: Record) -> Record:
 
 
 def status_of(failure: EnvironmentFailure) -> Status:
-    """Return the status of cells whose environment could not be made."""
+    """The status of cells whose environment failed."""
     match failure:
         case Unavailable():
             return Status.UNAVAILABLE

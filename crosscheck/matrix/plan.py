@@ -15,19 +15,19 @@ from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
 from crosscheck.networks.readout import readout
 from crosscheck.runtimes.catalog import variant_has
 from crosscheck.runtimes.mode import Mode
-from crosscheck.runtimes.program import Subject, compose, fingerprint
+from crosscheck.runtimes.program import Subject, compose, fingerprint, shown
 from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.scenarios.steps import Step, steps
 
 __all__ = ["Planned", "Wanted", "expand", "forms_for", "mode_wanted", "planned_cell", "reads_files", "spared"]
 
-#: Every form and dialect in which a network can be written as an ONNX file.
+#: Every ONNX form and dialect of a network.
 WRITTEN = FORMS.keys() | DIALECTS.keys()
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which part of the matrix: globs for modes, networks and scenarios, empty for the default ones."""
+    """Selection of the matrix: globs for modes, networks and scenarios; empty selects the defaults."""
 
     modes: Sequence[str] = ()
     scenarios: Sequence[str] = ()
@@ -38,7 +38,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell that is to be measured, and all that it needs. `lacking` says why it cannot be asked for at all."""
+    """A planned cell and its inputs. `lacking` is the reason if it cannot be measured."""
 
     cell: Cell
     target: Target = field(repr=False)
@@ -49,13 +49,22 @@ class Planned:
 
     @functools.cached_property
     def roles(self) -> Mapping[str, Mode]:
-        """The mode under test, and those that it names for comparison."""
+        """The mode under test, and its modes for comparison."""
         named = {"tested": self.mode.name, "inference": self.mode.inference, "training": self.mode.training}
         modes = {mode.name: mode for mode in self.target.runtime.modes}
         return {role: modes[name] for role, name in named.items() if name is not None}
 
     def work(self, reading: str) -> Mapping[str, Any]:
-        """What a trial of the cell does, as the probe reads it: steps, modes by role, and the program."""
+        """The probe's input for a trial: steps, modes by role, and the program."""
+        if reading not in self._work:
+            self._work[reading] = self._of(reading)
+        return self._work[reading]
+
+    @functools.cached_property
+    def _work(self) -> dict[str, Mapping[str, Any]]:
+        return {}
+
+    def _of(self, reading: str) -> Mapping[str, Any]:
         todo = steps(self.cell.scenario, reading, list(self.roles))
         return {
             "scenario": self.cell.scenario.value,
@@ -66,8 +75,14 @@ class Planned:
         }
 
     @property
+    def call(self) -> str:
+        """The displayed call: setup of the network, and the mode's text."""
+        target = self.target
+        return shown(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
+
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) of the texts that are measured."""
+        """SHA-256 (hexadecimal) of the measured texts."""
         target = self.target
         return fingerprint(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
 
@@ -76,15 +91,15 @@ class Planned:
         if target.runtime.write is None:
             return None
         networks = {"network": _subject(self.network)}
-        if self.network.target is not None:
-            networks["readout"] = _subject(readout(self.network, self.network.target))
+        if any(step.get("network") == "readout" for step in todo):
+            networks["readout"] = _readout(self.network)
         return compose(target.runtime, target.release, target.variant, self.roles, networks, todo)
 
 
 def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wanted) -> list[Planned]:
     """Every cell, in the order of runtime, release, variant, mode, network, scenario.
 
-    Raises UsageError where a glob matches nothing or nothing is left.
+    Raises UsageError if a glob matches nothing or the plan is empty.
     """
     scenarios = matching(wanted.scenarios or ["*"], list(SCENARIOS), "scenario")
     if wanted.modes:
@@ -110,32 +125,40 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 
 @functools.cache
 def forms_for(target: Target) -> tuple[str, ...]:
-    """The ONNX forms that the target's modes are named after, and those that show what every node puts out."""
+    """The ONNX forms read by the target's modes, and the exposed forms with every node's output."""
+    if target.runtime.write is not None:
+        read = [mode.form for mode in target.runtime.modes if not _among(target.variant.lacks, mode)]
+        read += [exposed_name(form) for form in read if exposed_name(form) in FORMS]
+        return tuple(dict.fromkeys(form for form in read if form in WRITTEN))
     modes = [mode.name for mode in target.runtime.modes]
     forms = [name for name in modes if name in FORMS]
     forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
-    # A runtime that can do without ONNX has modes for it in an extra, such as "import.opset-9".
+    # Runtimes with optional ONNX support have its modes in an extra, such as "import.opset-9".
     imports = (mode.partition(".")[2] for mode in modes if target.variant.extra)
     return (*forms, *(name for name in imports if name in WRITTEN))
 
 
+def _among(patterns: Iterable[str], mode: Mode) -> bool:
+    return any(fnmatchcase(mode.name, pattern) for pattern in patterns)
+
+
 def reads_files(mode: Mode) -> bool:
-    """Whether the mode is asked about files that runtimes wrote, and about nothing else."""
+    """Whether the mode reads only files written by runtimes."""
     return mode.file and Asks(mode.asks) is not Asks.EXPORT
 
 
 def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
-    """Whether the target is asked in that mode at all."""
+    """Whether the mode is selected for the target."""
     if not variant_has(target.variant, mode):
         return False
     if wanted.modes:
-        return any(fnmatchcase(mode.name, pattern) for pattern in wanted.modes)
-    # A variant asks whether a switch changes the answer: the default modes tell, unless it names modes of its own.
+        return _among(wanted.modes, mode)
+    # Variants test a switch with the default modes, unless they name modes of their own.
     return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
 
 
 def spared(target: Target, network: str, wanted: Wanted) -> bool:
-    """Whether the network takes too long in this runtime to be asked about, and nobody named networks or scenarios."""
+    """Whether the network is too slow in this runtime and neither networks nor scenarios are named."""
     return network in target.runtime.only_when_named and not (wanted.scenarios or wanted.networks)
 
 
@@ -164,10 +187,10 @@ def _usual(facts: ScenarioFacts, target: Target) -> frozenset[str]:
 
 
 def _networks_of_all(facts: ScenarioFacts, mode: Mode, target: Target) -> frozenset[str] | None:
-    """What `--all` asks about; None: every network.
+    """The networks of `--all`; None: every network.
 
-    Not the product of releases, modes and networks, which is many times as long and tells hardly more: it goes one step
-    from the default matrix along each of the three.
+    Varies releases, modes and networks one at a time from the default matrix; the full product is many times as long
+    with little further information.
     """
     usual, plain = _usual(facts, target), target.variant.name == "plain"
     if _newest(target):
@@ -182,9 +205,10 @@ def _newest(target: Target) -> bool:
 
 
 def _times(target: Target, wanted: Wanted) -> int:
-    """How often the first reading is taken. With `--all`, only the newest release and the default matrix repeat it.
+    """The number of trials of the first reading.
 
-    What does not agree with itself shows in the other readings too, and is repeated then.
+    With `--all`, more than one only in the newest release and the default matrix.
+    Nondeterminism also appears in the other readings and causes repetition.
     """
     return 1 if wanted.everything and not (_newest(target) or target.variant.default) else wanted.trials
 
@@ -192,15 +216,21 @@ def _times(target: Target, wanted: Wanted) -> int:
 def planned_cell(
     target: Target, mode: Mode, network: Network, scenario: Scenario, readings: Sequence[str], trials: int
 ) -> Planned:
-    """One cell with its trials: those of `readings` that its runtime takes, the first `trials` times."""
+    """One cell with its trials: the `readings` supported by its runtime, the first one `trials` times."""
     cell = Cell(target.runtime.name, target.release.version, target.variant.name, mode.name, network.name, scenario)
     if not target.release.has(mode):
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
         return Planned(cell, target, mode, network, lacking=lacking)
-    shown = target.runtime.shows_layers
-    taken = [reading for reading in readings if shown or reading != LAYERS]
+    shows_layers = target.runtime.shows_layers
+    taken = [reading for reading in readings if shows_layers or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials)))
+
+
+@functools.cache
+def _readout(network: Network) -> Subject:
+    assert network.target is not None, "the plan pairs `ascent` only with classifiers"
+    return _subject(readout(network, network.target))
 
 
 @functools.cache
@@ -209,7 +239,7 @@ def _subject(network: Network) -> Subject:
 
 
 def _trials(cell: Cell, readings: Sequence[str], trials: int) -> Iterable[Trial]:
-    """The first reading as often as asked for, the others once: trials that disagree are repeated later."""
+    """The first reading `times` times, the others once; disagreeing trials are repeated later."""
     for repeat in range(trials):
         yield Trial(cell, readings[0], repeat)
     for reading in readings[1:]:

@@ -1,4 +1,4 @@
-"""Words of the command line -> releases, modes, networks and scenarios. Every mistake names its nearest neighbours."""
+"""Parses arguments into releases, modes, networks and scenarios; errors name the nearest matches."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Target:
 
 
 def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bool) -> list[Target]:
-    """What `run WORDS` is about: `mxnet`, `mxnet@1.9.1`, `mxnet@0.9.5..1.3`, `mxnet@newest`, `mxnet@1.9.1+mkldnn-off`.
+    """The targets of `run WORDS`: `mxnet`, `mxnet@1.9.1`, `mxnet@0.9.5..1.3`, `mxnet@newest`, `mxnet@1.9.1+mkldnn-off`.
 
-    A version that is not a release stands for all that begin with it (`1.3`: 1.3.0, 1.3.0.post0, 1.3.1), also as an end
+    A version that is not a release selects all that start with it (`1.3`: 1.3.0, 1.3.0.post0, 1.3.1), also as an end
     of a range. Without a version, or words, the default matrix's releases and variants; with `everything`, all.
-    Raises UsageError for what does not exist.
+    Raises UsageError for unknown names.
     """
-    found: list[Target] = []
+    selected: list[Target] = []
     for word in words or list(catalog):
         name, at, rest = word.partition("@")
         version, plus, variant = rest.partition("+")
@@ -56,14 +56,14 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
         ]
         if words and not here:  # named, and too large for the default matrix: its newest release
             here += _variants(runtime, runtime.releases[-1], None, named=True, everything=everything)
-        found += here
-    return list(dict.fromkeys(found))
+        selected += here
+    return list(dict.fromkeys(selected))
 
 
 def present(selected: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:
-    """What stays of the default matrix on this machine; and for each target that is left out, what it lacks here.
+    """The targets of the default matrix available on this machine; and skipped target -> missing requirement.
 
-    Only releases that are part of it "if-available" are ever left out.
+    Only "if-available" releases are skipped.
     """
     lacking = {}
     for target in selected:
@@ -84,17 +84,17 @@ def _releases(runtime: Runtime, wanted: str) -> list[Release]:
         highest = max(_prefixed(runtime, high), default=None) if high else Version(runtime.releases[-1].version)
         lowest = lowest or _version(low, runtime)
         highest = highest or _version(high, runtime)
-        found = [release for release in runtime.releases if lowest <= Version(release.version) <= highest]
+        selected = [release for release in runtime.releases if lowest <= Version(release.version) <= highest]
     else:
         exact = [release for release in runtime.releases if release.version == wanted]
         prefixed = _prefixed(runtime, wanted)
-        found = exact or [release for release in runtime.releases if Version(release.version) in prefixed]
-    if not found:
+        selected = exact or [release for release in runtime.releases if Version(release.version) in prefixed]
+    if not selected:
         raise UsageError(
             f"{runtime.name} has no release '{wanted}'. {nearest(wanted, [row.version for row in runtime.releases])} "
             f"`crosscheck list releases {runtime.name}` shows all."
         )
-    return found
+    return selected
 
 
 def _prefixed(runtime: Runtime, prefix: str) -> list[Version]:
@@ -118,28 +118,30 @@ def _variants(
     runtime: Runtime, release: Release, wanted: str | None, named: bool, everything: bool
 ) -> Iterable[Target]:
     if wanted is not None:
-        found = [variant for variant in release.variants if variant.name == wanted]
-        if not found:
+        selected = [variant for variant in release.variants if variant.name == wanted]
+        if not selected:
             names = [variant.name for variant in release.variants]
             raise UsageError(f"{runtime.name} {release.version} has no variant '{wanted}'. {nearest(wanted, names)}")
     elif everything:
-        found = list(release.variants)
+        selected = list(release.variants)
     else:
-        found = [variant for variant in release.variants if variant.default or (named and variant.name == "plain")]
-    return [Target(runtime, release, variant) for variant in found]
+        selected = [variant for variant in release.variants if variant.default or (named and variant.name == "plain")]
+    return [Target(runtime, release, variant) for variant in selected]
 
 
 def matching(patterns: Sequence[str], names: Iterable[str], what: str) -> list[str]:
-    """The names that match one of the globs, in their own order. Raises UsageError for a glob that matches none."""
-    known = list(dict.fromkeys(names))
+    """The names that match any of the globs, in order. Raises UsageError for a glob without a match."""
+    candidates = list(dict.fromkeys(names))
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise UsageError(f"no {what} matches '{pattern}'. {nearest(pattern, known)}")
-    return [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        if not any(fnmatchcase(name, pattern) for name in candidates):
+            raise UsageError(f"no {what} matches '{pattern}'. {nearest(pattern, candidates)}")
+    return [name for name in candidates if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def nearest(wanted: str, names: Iterable[str]) -> str:
-    """A sentence with the names that look most like the wanted one, or with all of them where there are few."""
-    known = list(names)
-    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4) or (known if len(known) <= 8 else [])
-    return f"Did you mean {', '.join(close)}?" if close else f"There are {len(known)}."
+    """A sentence with the closest names, or with all if there are few."""
+    candidates = list(names)
+    close = difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.4) or (
+        candidates if len(candidates) <= 8 else []
+    )
+    return f"Did you mean {', '.join(close)}?" if close else f"There are {len(candidates)}."

@@ -1,4 +1,4 @@
-"""The host's end of a probe server: starts it in a release's environment, sends it trials, collects what they leave."""
+"""The host's end of a probe server: starts it in a release's environment, sends trials, collects results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from crosscheck.matrix.selection import Target
 
 __all__ = ["Limits", "ProbeServer"]
 
-STDERR_TAIL = 2000  # characters of standard error that are kept
+STDERR_TAIL = 2000  # characters of standard error to keep
 
-#: The folder that the package `crosscheck` lies in.
+#: The parent folder of the package `crosscheck`.
 SOURCES = Path(probe.__file__).parents[2]
-#: Variables of the user's that reach a runtime; all others could change what is measured.
+#: The user's variables passed to a runtime; others could change measurements.
 PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 #: One thread a process: trials run side by side, and an order of summation that depends on nothing.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
@@ -35,7 +35,7 @@ FOLDER = "{folder}"
 
 
 class Limits:
-    """What one trial may take: seconds of wall time, bytes of resident memory."""
+    """Limits of one trial: seconds of wall time, bytes of resident memory."""
 
     def __init__(self, seconds: float = 60.0, memory: int = 4 * 10**9) -> None:
         self.seconds = seconds
@@ -43,7 +43,7 @@ class Limits:
 
 
 class ProbeServer:
-    """A running probe server. `replies` is readable when it has something to say; `ready` says that it has imported."""
+    """A running probe server. `replies` is readable when a message is waiting; `ready` is set after the import."""
 
     def __init__(self, target: Target, environment: Environment, forks: bool, folder: Path, limits: Limits) -> None:
         self.target = target
@@ -75,13 +75,13 @@ class ProbeServer:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 pass_fds=(their_requests, their_replies),
-                start_new_session=True,  # an interrupt is the host's to handle
+                start_new_session=True,  # the host handles interrupts
             )
         os.close(their_requests)
         os.close(their_replies)
 
     def send(self, planned: Planned, reading: str, network: Path, isolation: str, at_once: int, tag: Any) -> None:
-        """Have a trial run once fewer than `at_once` of the server's are running; `tag` comes back with its record."""
+        """Run a trial once fewer than `at_once` are running; `tag` returns with its record."""
         self._count += 1
         out = self.folder / str(self._count)
         out.mkdir()
@@ -97,12 +97,12 @@ class ProbeServer:
         }
         self.under_way[self._count] = (tag, out)
         line = (json.dumps(request) + "\n").encode()
-        with contextlib.suppress(BrokenPipeError):  # a server that has died is told about by `receive`
+        with contextlib.suppress(BrokenPipeError):  # `receive` reports a dead server
             while line:  # a pipe may take less than a long program at once
                 line = line[os.write(self.requests, line) :]
 
     def receive(self) -> list[tuple[Any, Record]]:
-        """What has come in: finished trials with their tags. Raises ServerDied when the server is gone."""
+        """Finished trials with their tags. Raises ServerDied if the server has exited."""
         data = os.read(self.replies, 1 << 20)
         if not data:
             raise ServerDied(*self._death())
@@ -121,7 +121,7 @@ class ProbeServer:
         return finished
 
     def close(self) -> None:
-        """End the server and whatever trials are under way."""
+        """Stop the server and its running trials."""
         for pipe in (self.requests, self.replies):
             os.close(pipe)
         try:
@@ -143,7 +143,7 @@ class ProbeServer:
 
 
 class ServerDied(Exception):
-    """The server is gone: why, and the end of what it printed."""
+    """The server exited; has the reason and the end of its output."""
 
     def __init__(self, status: Status, reason: str, stderr: str) -> None:
         super().__init__(reason)
@@ -155,7 +155,7 @@ class ServerDied(Exception):
 def variables(target: Target, environment: Environment, folder: Path) -> Mapping[str, str]:
     """The environment variables of a probe server: a few of the user's, one thread, and the variant's switches.
 
-    `folder` is the server's own, which its trials share.
+    `folder` belongs to the server and is shared by its trials.
     """
     mine = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     mine |= ONE_THREAD | {"PYTHONNOUSERSITE": "1", "PYTHONHASHSEED": "0"}
@@ -173,7 +173,7 @@ def variables(target: Target, environment: Environment, folder: Path) -> Mapping
 
 
 def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
-    """What a trial left in its folder, and how it ended."""
+    """The files of a trial's folder and its status, as a record."""
     end_path = out / "end.json"
     end = json.loads(end_path.read_text()) if end_path.exists() else {}
     status, reason = _ending(end, reply)
@@ -208,7 +208,7 @@ def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, s
 
 
 def _text(path: Path) -> str:
-    """Whole lines only: a process that died may have left half of one."""
+    """Complete lines only: a killed process may leave a partial one."""
     text = path.read_text() if path.exists() else ""
     return text[: text.rfind("\n") + 1]
 

@@ -1,13 +1,13 @@
-"""Forms as older exporters wrote them: the same network with attributes and lists that some readers reject.
+"""ONNX forms of older exporters: the same network with attributes and lists that some readers reject.
 
 A dialect's name is that of a form followed by its differences, in this order:
 
-    opset-6...    BatchNormalization says `is_test`, Gemm says `broadcast`
-    -no-defaults  attributes that have the operator's default value are left out
-    -spatial      BatchNormalization says `spatial = 1`, the default of opset 6 to 8
-    -per-entry    BatchNormalization says `spatial = 0`: parameters and statistics for each entry of a row, here all
-                  entries of a channel alike, so that the network predicts what it always does
-    -listed       initialisers are graph inputs, too, as all were until IR version 3
+    opset-6...    BatchNormalization has `is_test`, Gemm has `broadcast`
+    -no-defaults  without attributes equal to the operator's default
+    -spatial      BatchNormalization has `spatial = 1`, the default of opset 6 to 8
+    -per-entry    BatchNormalization has `spatial = 0`: parameters and statistics per entry of a row, here equal within
+                  a channel, so that predictions stay the same
+    -listed       initialisers are also graph inputs, as required until IR version 3
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["DIALECTS", "Dialect", "build_dialect"]
 #: Changes a model in place.
 Rewrite = Callable[[onnx.ModelProto], None]
 
-#: BatchNormalization's statistics in training form until opset 13, beside the two that there are from 14 on.
+#: Further outputs of BatchNormalization in training form until opset 13.
 SAVED = ("saved_mean", "saved_variance")
 
 
@@ -49,14 +49,14 @@ def build_dialect(graph: Graph, weights: Mapping[str, Array], dialect: Dialect) 
 
 
 def opset_6(model: onnx.ModelProto) -> None:
-    """From opset 7 or, in training form, 14."""
+    """Convert from opset 7 or, in training form, 14."""
     model.opset_import[0].version, model.ir_version = 6, 3
     nodes = list(model.graph.node)
     del model.graph.node[:]
     for node in nodes:
         attributes = {item.name: item for item in node.attribute}
         if node.op_type == "AveragePool":
-            if attributes["count_include_pad"].i:  # there was no such attribute
+            if attributes["count_include_pad"].i:  # opset 6 lacks the attribute
                 model.graph.node.append(_pad(node, list(attributes["pads"].ints)))
                 node.attribute.remove(attributes["pads"])
             node.attribute.remove(attributes["count_include_pad"])
@@ -72,7 +72,7 @@ def opset_6(model: onnx.ModelProto) -> None:
 
 
 def _pad(pool: onnx.NodeProto, pads: list[int]) -> onnx.NodeProto:
-    """The pool's pads in a node of its own, whose output the pool then takes."""
+    """Move the pool's pads to a Pad node before it; returns that node."""
     half, padded = len(pads) // 2, f"{pool.name}.padded"
     node = helper.make_node(
         "Pad", [pool.input[0]], [padded], name=padded, pads=[0, 0, *pads[:half], 0, 0, *pads[half:]]
@@ -82,7 +82,7 @@ def _pad(pool: onnx.NodeProto, pads: list[int]) -> onnx.NodeProto:
 
 
 def listed(model: onnx.ModelProto) -> None:
-    """List the initialisers that are no graph inputs yet."""
+    """Add all initialisers to the graph inputs."""
     here = {item.name for item in model.graph.input}
     for tensor in model.graph.initializer:
         if tensor.name not in here:
@@ -90,7 +90,7 @@ def listed(model: onnx.ModelProto) -> None:
 
 
 def no_defaults(model: onnx.ModelProto) -> None:
-    """Leave out what a reader has to know: of BatchNormalization alone, whose defaults runtimes do not agree on."""
+    """Remove default attributes of BatchNormalization, whose defaults differ among runtimes."""
     opset = model.opset_import[0].version
     for node in _batch_norms(model):
         schema_attributes = onnx.defs.get_schema(node.op_type, opset).attributes
@@ -101,13 +101,13 @@ def no_defaults(model: onnx.ModelProto) -> None:
 
 
 def spatial(model: onnx.ModelProto) -> None:
-    """Say the default of opset 6 to 8."""
+    """Write the default of opset 6 to 8."""
     for node in _batch_norms(model):
         node.attribute.append(helper.make_attribute("spatial", 1))
 
 
 def per_entry(model: onnx.ModelProto) -> None:
-    """Give each entry of a row its channel's parameters and statistics, (channels, *spatial) each."""
+    """Expand parameters and statistics from (channels,) to (channels, *spatial)."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         item.name: [size.dim_value for size in item.type.tensor_type.shape.dim][1:]

@@ -34,10 +34,10 @@ ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 def written_network(content: bytes, name: str, source: Network) -> Network:
     """The network in a file exported from `source`, with the probe input and cotangent of `source`.
 
-    Its graph has the file's own names and operators, whatever they are, and no attributes: nothing is lowered. Only
-    nodes whose first output is known to be float32 are listed, the one that makes the network's output last.
+    Its graph has the file's own names and operators, without attributes: nothing is lowered. It lists only nodes whose
+    first output is known to be float32, the node of the network's output last.
     The first output is the network's; further ones are the new statistics of a training form.
-    Raises NetworkError for bytes that are no ONNX, and for a graph that has not one input.
+    Raises NetworkError for invalid ONNX, and for a graph without exactly one input.
     """
     try:
         model = onnx.load_from_string(content)
@@ -101,12 +101,12 @@ def file_gradient(network: Network) -> onnx.ModelProto:
 
 
 def digest_of(content: bytes) -> str:
-    """Eight hexadecimal digits that stand for the file's bytes."""
+    """Eight hexadecimal digits of the file's digest."""
     return hashlib.sha256(content).hexdigest()[:8]
 
 
 def opset_of(model: onnx.ModelProto) -> int | None:
-    """The opset that a file is written in; None where it does not say."""
+    """The opset of a file; None if it declares none."""
     return next((int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx")), None)
 
 
@@ -132,6 +132,6 @@ def _exposed(network: Network) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
     types = _floats(network.model)
-    for node in network.graph["nodes"][:-1]:  # the last node's output is the graph's already
+    for node in network.graph["nodes"][:-1]:  # the graph already outputs the last node
         model.graph.output.append(types[node["outputs"][0]])
     return model

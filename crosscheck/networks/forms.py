@@ -1,14 +1,14 @@
-"""Writes a network as ONNX in every opset and form: what exporters write, and the gradient pass makes of it.
+"""Writes a network as ONNX in every opset and form, as exporters and the gradient pass do.
 
-A form's name is `opset-9` and, in this order, whatever it has of:
+A form's name is the opset, such as `opset-9`, followed by its suffixes in this order:
 
     -training     every BatchNormalization has training_mode = 1, and its new statistics are graph outputs
     -batch        batch statistics by plain operators, as `crosscheck gradient --training` writes them
     -unread       the new statistics are outputs of the nodes, but not of the graph
-    -no-momentum  without the attribute
-    -fed          the moving statistics are graph inputs, which the user feeds with every call
+    -no-momentum  without the attribute `momentum`
+    -fed          the moving statistics are graph inputs, fed with every call
     -exposed      the output of every node is an output of the graph
-    -gradient     also computes the gradient, for a cotangent that is one more input
+    -gradient     also computes the gradient; the cotangent is a further input
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from crosscheck.networks.network import Network
 
 __all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "write"]
 
-#: The first whose BatchNormalization has no `is_test`.
+#: The first opset whose BatchNormalization has no `is_test`.
 FIRST_OPSET = 7
 #: BatchNormalization has had `training_mode` since this opset.
 TRAINING_OPSET = 14
-#: Until this IR version every initialiser must be a graph input, too.
+#: The last IR version that requires every initialiser to be a graph input.
 LAST_IR_WITH_WEIGHT_INPUTS = 3
 
 
@@ -40,12 +40,12 @@ class Form:
     """One way of writing a network as ONNX.
 
     training: every BatchNormalization has training_mode = 1, and its new running mean and variance are graph outputs.
-    momentum: whether the attribute is written; left out, readers have to assume ONNX's default, 0.9.
+    momentum: whether the attribute is written; without it, ONNX's default is 0.9.
     read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
     fed: whether the moving statistics are graph inputs instead of initialisers.
     gradient: whether the graph also computes the gradient (`crosscheck.networks.differentiate`).
     exposed: whether the output of every node is an output of the graph.
-    batch: whether it is the gradient with batch statistics, which plain operators compute.
+    batch: whether the gradient uses batch statistics, computed by plain operators.
     """
 
     opset: int
@@ -59,12 +59,12 @@ class Form:
 
     @property
     def ir(self) -> int:
-        """The lowest IR version that has the opset."""
+        """The lowest IR version with this opset."""
         return int(helper.find_min_ir_version_for([helper.make_opsetid("", self.opset)]))
 
     @property
     def name(self) -> str:
-        """The form's name, which is also its file's."""
+        """The name of the form and of its file."""
         parts = {
             "-training": self.training,
             "-batch": self.batch,
@@ -78,7 +78,7 @@ class Form:
 
     @property
     def possible(self) -> bool:
-        """Whether ONNX has such a form."""
+        """Whether the form is valid in ONNX."""
         if self.opset < (TRAINING_OPSET if self.training else GRADIENT_OPSET if self.gradient else FIRST_OPSET):
             return False
         if (self.batch and (self.training or not self.gradient)) or (self.exposed and self.gradient):
@@ -86,7 +86,7 @@ class Form:
         return self.read or (self.training and not self.gradient)
 
 
-#: Every form that the installed onnx can check, by name.
+#: Every form supported by the installed onnx, by name.
 FORMS: dict[str, Form] = {
     form.name: form
     for opset in range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)
@@ -99,19 +99,19 @@ FORMS: dict[str, Form] = {
 def write(network: Network, opset: int, training: bool = False, momentum: bool = True) -> onnx.ModelProto:
     """The network in one form, checked; the first output is the network's own. Batch axes are called "N".
 
-    In training form each batch normalization adds two outputs, called by `running_name` after its mean and variance.
-    Raises KeyError for a form that is not in `FORMS`.
+    In training form each batch normalization adds two outputs, named by `running_name`.
+    Raises KeyError for a form not in `FORMS`.
     """
     return build_model(network.graph, network.weights, FORMS[Form(opset, training, momentum).name])
 
 
 def exposed_name(form: str) -> str:
-    """What the form is called that puts out every node's output, too."""
+    """The name of the form that exposes every node's output."""
     return f"{form}-exposed"
 
 
 def running_name(statistic: str) -> str:
-    """What the training form calls the updated value of a moving mean or variance."""
+    """The name of an updated moving mean or variance in the training form."""
     return f"{statistic}.running"
 
 
@@ -130,7 +130,7 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
             helper.make_node(node["op"], node["inputs"], produced, name=node["name"], **_attributes(node, form))
         )
     fed = set(_statistics(graph)) if form.fed else set()
-    if form.exposed:  # the last node's output is the graph's already
+    if form.exposed:  # the graph already outputs the last node
         outputs += [onnx.ValueInfoProto(name=node["outputs"][0]) for node in graph["nodes"][:-1]]
     inputs = [_value(item["name"], list(item["shape"])) for item in graph["inputs"]]
     inputs += [
@@ -147,7 +147,7 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         opset_imports=[helper.make_opsetid("", form.opset)],
     )
     if form.exposed:
-        model = onnx.shape_inference.infer_shapes(model, strict_mode=True)  # what an output is has to be declared
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True)  # outputs need declared types
     onnx.checker.check_model(model, full_check=True)
     return differentiate(model, training=form.batch) if form.gradient else model
 

@@ -1,4 +1,4 @@
-"""The input gradient of a user's own model, as one more ONNX model."""
+"""Writes the input gradient of a user's model as an ONNX model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["gradient"]
 
 
 def gradient(model: onnx.ModelProto | str | os.PathLike[str], training: bool = False) -> onnx.ModelProto:
-    """A model that computes what `model`, or the one in this file, computes, and its input gradient.
+    """Extend a model, or a model file, to compute its input gradient as well.
 
-    After `model`'s own input x comes `<y>.cotangent`, after its first output y comes `<x>.gradient`, which is
-    d sum(y * cotangent) / d x: plain operators of the same opset, for any runtime. x and y, and with them the cotangent
-    and the gradient, keep their names, shapes and types, float32 or float64; an open batch axis stays open. With
-    `training`, batch normalizations use the batch's own mean and population variance, the gradient goes through them,
-    and the last outputs, `<statistic>.running`, are the moving statistics after one update.
+    Input `<y>.cotangent` follows the input x, and output `<x>.gradient`, d sum(y * cotangent) / d x, follows the first
+    output y, in plain operators of the same opset, for any runtime. x and y keep their names, shapes and types, float32
+    or float64; an open batch axis stays open. The cotangent has the shape and type of y, the gradient those of x. With
+    `training`, batch normalizations use the batch's own mean and population variance, the gradient includes them, and
+    the last outputs, `<statistic>.running`, are the moving statistics after one update.
 
-    Raises NetworkError, with the remedy, for a file that is missing or no ONNX, an opset below 9, several inputs, and
-    an operator without a rule.
+    Raises NetworkError, with the remedy, for a missing or invalid file, an opset below 9, several inputs, and operators
+    without a rule.
     """
     if isinstance(model, onnx.ModelProto):
         source = "model"
@@ -35,6 +35,8 @@ def gradient(model: onnx.ModelProto | str | os.PathLike[str], training: bool = F
     stored = {item.name for item in model.graph.initializer}
     inputs = [item.name for item in model.graph.input if item.name not in stored]
     if len(inputs) != 1:
-        told = f"{len(inputs)} inputs ({', '.join(inputs)})" if inputs else "no input"
-        raise NetworkError(f"{source}: has {told}; a gradient is taken by one: make the others initialisers.")
+        description = f"{len(inputs)} inputs ({', '.join(inputs)})" if inputs else "no input"
+        raise NetworkError(
+            f"{source}: has {description}; the gradient needs exactly one: make the others initialisers."
+        )
     return differentiate(model, training=training, source=source)

@@ -1,16 +1,16 @@
-"""The plain graph that every part of crosscheck reads: JSON types only, ONNX's operators, attributes and tensor names.
+"""The plain graph format: JSON types only, with ONNX's operators, attributes and tensor names.
 
-What a graph promises, so that adapters stay short:
+Invariants of a graph:
 
 - one input and one output, whose first axis is the batch axis, written "N"; all other sizes are numbers;
-- every operator is one of `OPERATORS`, every attribute of it is present, and no other is;
-- parameters are initialisers, float32, and no two batch normalizations share one;
-- Conv is 1-D or 2-D: inputs x, weight (out, in / group, *kernel) and, where the layer has one, bias (out,); pads are
-  explicit, first all beginnings, then all ends, as in ONNX;
+- every operator is one of `OPERATORS`, with exactly its attributes there;
+- parameters are float32 initialisers; batch normalizations do not share them;
+- Conv is 1-D or 2-D: inputs x, weight (out, in / group, *kernel) and optionally bias (out,); pads are explicit, first
+  all beginnings, then all ends, as in ONNX;
 - BatchNormalization is in inference form: inputs x, scale, bias, mean, variance;
 - Gemm is y = x · weightᵀ + bias, its attributes always `GEMM`: inputs x, weight (out, in), bias (out,);
 - Add adds two computed tensors of one shape; Concat joins computed tensors; Flatten keeps the batch axis;
-- pools leave out the last, incomplete window; Softmax runs over the last axis.
+- pools omit the last, incomplete window; Softmax runs over the last axis.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Node(TypedDict):
 
 
 class Graph(TypedDict):
-    """Nodes in an order in which they can be executed."""
+    """Nodes in order of execution."""
 
     name: str
     inputs: list[Value]

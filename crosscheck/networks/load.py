@@ -1,4 +1,4 @@
-"""Finds, reads and checks networks: the ones that ship, by name, and users' own ONNX files, by path."""
+"""Loads and checks networks: the shipped ones by name, users' ONNX files by path."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from crosscheck.networks.network import Network, fixed_cotangent
 
 __all__ = ["check_onnx", "load", "names", "read_onnx"]
 
-#: Rows of the random probe input of a user's own network: enough for a batch with a variance.
+#: Rows of the random probe input of a user's network, for a batch with a variance.
 ROWS = 4
 
 
 def _folder() -> Path:
-    """Where the networks that ship lie: inside an installed package, beside it in a checkout."""
+    """The folder of the shipped networks: inside an installed package, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "models"
     return installed if installed.is_dir() else package.parent / "models"
@@ -31,16 +31,16 @@ def _folder() -> Path:
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The networks that ship, in alphabetical order."""
+    """The shipped networks, in alphabetical order."""
     return tuple(sorted(path.parent.name for path in _folder().glob("*/network.onnx")))
 
 
 def load(name_or_path: str) -> Network:
-    """The network that ships under this name, or the one in this `.onnx` file.
+    """Load a shipped network by name, or an `.onnx` file by path.
 
-    A user's own network is probed with four rows of standard normal numbers (seed 0) and is called as its file is,
-    without the suffix; when a shipped network has that name, with the beginning of its digest.
-    Raises NetworkError with the remedy for what cannot be found, read or lowered.
+    A user's network is probed with four rows of standard normal numbers (seed 0). Its name is the file's stem, followed
+    by the start of its digest if a shipped network has that name.
+    Raises NetworkError with the remedy for a missing, unreadable or unsupported network.
     """
     if name_or_path in names():
         folder = _folder() / name_or_path
@@ -56,7 +56,7 @@ def load(name_or_path: str) -> Network:
 
 
 def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
-    """The model in `path`, checked by onnx itself, in an opset from `first_opset` on. Raises NetworkError."""
+    """Read and check the model in `path`; its opset must be `first_opset` or later. Raises NetworkError."""
     try:
         model = onnx.load(path)
     except FileNotFoundError as problem:
@@ -68,19 +68,19 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
 
 
 def check_onnx(model: onnx.ModelProto, source: str, first_opset: int = FIRST_OPSET) -> None:
-    """Raise NetworkError, which calls the model `source`, unless onnx finds it well-formed and knows its opset."""
+    """Raise NetworkError, naming `source`, unless onnx's checker accepts the model and supports its opset."""
     if not model.graph.node:
         raise NetworkError(f"{source}: has no ONNX graph in it; export the network again.")
     versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
     newest = onnx.defs.onnx_opset_version()
     if not versions or not first_opset <= versions[0] <= newest:
-        found = f"opset {versions[0]}" if versions else "no opset"
-        raise NetworkError(f"{source}: is written in {found}; export it in an opset from {first_opset} to {newest}.")
+        opset = f"opset {versions[0]}" if versions else "no opset"
+        raise NetworkError(f"{source}: is written in {opset}; export it in an opset from {first_opset} to {newest}.")
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as problem:
-        told = " ".join(str(problem).split())  # onnx speaks in several lines
-        raise NetworkError(f"{source}: onnx's checker refuses it ({told}); export the network again.") from problem
+        message = " ".join(str(problem).split())  # onnx's messages have several lines
+        raise NetworkError(f"{source}: onnx's checker rejects it ({message}); export the network again.") from problem
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""A network on the host: the plain graph, its weights, the probe input, and their names."""
+"""A network: the plain graph, its weights and its probe input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["BatchNorm", "Network", "Written", "fixed_cotangent"]
 class BatchNorm:
     """One batch normalization: the node's name, the names of its four parameters, and its two attributes.
 
-    `momentum` is ONNX's: the part of the moving statistics that an update keeps.
+    `momentum` is ONNX's: the fraction of the moving statistics kept by an update.
     """
 
     node: str
@@ -35,7 +35,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """An ONNX file that a runtime wrote, and the network that it was made of."""
+    """An ONNX file written by a runtime, and the exported network."""
 
     content: bytes = field(repr=False)
     source: Network
@@ -43,16 +43,16 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A checked network and what it is probed with. Arrays must not be written to.
+    """A checked network and its probe input. Arrays are read-only.
 
-    model: the ONNX model as it was loaded.
+    model: the ONNX model as loaded.
     graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array.
     x: the probe input, float32, (rows, ...).
-    cotangent: what the output is multiplied with before it is summed and differentiated; float32, (rows, ...).
+    cotangent: multiplied with the output before the sum is differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
-    target: the class that the read-out of scenario `ascent` climbs, or None: the runner-up on the probe input.
-    file: the bytes of an exported file (`crosscheck.networks.exported_models`): then nothing is lowered, there are
-        no weights, and runtimes read just these bytes.
+    target: the class of scenario `ascent`, the runner-up on the probe input, or None.
+    file: an exported file (`crosscheck.networks.exported_models`) or None; with it, nothing is lowered, there are no
+        weights, and runtimes read these bytes.
     """
 
     name: str
@@ -70,12 +70,12 @@ class Network:
 
     @property
     def classes(self) -> int | None:
-        """How many classes a classifier with held-out images tells apart; None for other networks."""
+        """The number of classes of a classifier with held-out images; None for other networks."""
         return None if self.labels is None else int(self.cotangent.shape[1])
 
     @cached_property
     def batch_norms(self) -> tuple[BatchNorm, ...]:
-        """Every batch normalization, in the order of execution; none of a file, whose layers are not taken apart."""
+        """Every batch normalization, in order of execution; empty for an exported file."""
         if self.file is not None:
             return ()
         return tuple(
@@ -87,7 +87,7 @@ class Network:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of everything that can change a measurement; the same in every process and platform."""
+        """SHA-256 (hexadecimal) of all inputs of a measurement; equal in every process and platform."""
         sums = hashlib.sha256(json.dumps(self.graph, sort_keys=True).encode())
         parts = {f"weight {name}": value for name, value in self.weights.items()}
         parts |= {"x": self.x, "cotangent": self.cotangent, "target": np.array(self.target or 0)}
@@ -102,11 +102,11 @@ class Network:
 
 
 def fixed_cotangent(shape: tuple[int, ...]) -> Array:
-    """A cotangent in which no two neighbours are alike: entry k is (2 floor(64 frac((k + 1) φ)) + 1) / 64 - 1, float32.
+    """A cotangent with distinct neighbours: entry k is (2 floor(64 frac((k + 1) φ)) + 1) / 64 - 1, float32.
 
-    k counts entries in C order and φ = (√5 - 1) / 2, so entries spread evenly over (-1, 1) and none is zero. A plain
-    sum would not do: its gradient through batch normalization in training mode is zero everywhere. Entries are odd
-    multiples of 1/64 and so exact in every float type.
+    k counts entries in C order and φ = (√5 - 1) / 2, so entries spread evenly over (-1, 1) and none is zero. A constant
+    cotangent does not suffice: its gradient through training-mode batch normalization is zero. Entries are odd
+    multiples of 1/64, exact in every float type.
     """
     golden = (math.sqrt(5) - 1) / 2
     steps = np.arange(1, math.prod(shape) + 1) * golden

@@ -1,4 +1,4 @@
-"""Writes a network into a folder as the files that the probe reads: JSON, .npz and ONNX, nothing pickled."""
+"""Writes a network to a folder as input of the probe: JSON, .npz and ONNX, nothing pickled."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from crosscheck.networks.readout import readout
 
 __all__ = ["noise", "prepared", "write_arrays"]
 
-#: How often scenario `twenty` asks.
+#: Calls of scenario `twenty`.
 STEPS = 20
 #: The seed of its noise.
 NOISE_SEED = 2017
 
 
 def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
-    """Write `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx` for each of `forms`; make `folder` if need be.
+    """Write `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx` for each of `forms`; make `folder` if missing.
 
-    `inputs.npz` holds `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
-    plus uniform noise in [0, 1). A classifier gets the folder `readout`, with the same files for the network of
-    scenario `ascent`. The same network gives the same bytes. A file that a runtime wrote comes in forms of its own.
+    `inputs.npz` has `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
+    plus uniform noise in [0, 1). A classifier also gets the folder `readout`, with the same files for the network
+    of scenario `ascent`. Equal networks give equal bytes. An exported file has separate forms (`file_forms`).
     Raises KeyError for an unknown form.
     """
     forms = tuple(forms)
@@ -66,7 +66,7 @@ def noise(network: Network) -> Array:
 
 
 def write_arrays(path: Path | IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write an .npz whose keys may be any file names, and whose bytes depend on the arrays alone."""
+    """Write an .npz with arbitrary file names as keys, whose bytes depend on the arrays only."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, value in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, unlike ZipFile.write's entries

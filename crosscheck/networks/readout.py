@@ -1,4 +1,4 @@
-"""The second network of scenario `ascent`: a network's own layers, then a linear layer that reads out one class."""
+"""Builds the second network of scenario `ascent`: a network followed by a linear layer that selects one class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["readout"]
 
 
 def readout(network: Network, target_class: int) -> Network:
-    """`network` followed by a Gemm whose one output is the score of `target_class`; same tensor names and probe.
+    """`network` followed by a Gemm with one output, the score of `target_class`; same tensor names and probe.
 
     The Gemm's weight is one-hot, (1, classes), its bias zero, and the cotangent ones, (rows, 1): the gradient is that
-    of the class's score. Raises NetworkError when the output is not (N, classes) or has no such class.
+    of the class's score. Raises NetworkError if the output is not (N, classes) or lacks the class.
     """
     (output,) = network.graph["outputs"]
     classes = output["shape"][1]

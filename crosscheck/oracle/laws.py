@@ -1,13 +1,12 @@
-"""Update laws of moving statistics: from a law to the statistics after n updates, and from the statistics to the law.
+"""Update laws of moving statistics: computes statistics after n updates of a law, and solves for the law of a change.
 
-One update keeps a part k of the old value and takes the rest from the batch: new = k · old + (1 - k) · batch. Runtimes
-call "momentum" either what is kept (ONNX, MXNet: k = momentum) or what is taken (torch: k = 1 - momentum), and take the
-batch's variance biased or corrected (`crosscheck.oracle.corrections`). The batch's own statistics do not depend on the
+An exponential average keeps a fraction k of the old value: new = k · old + (1 - k) · batch. "Momentum" is either the
+fraction kept (ONNX, MXNet: k = momentum) or the fraction of the batch (torch: k = 1 - momentum), and the batch's
+variance is biased or corrected (`crosscheck.oracle.corrections`). The batch's own statistics do not depend on the
 moving ones, so n updates with one batch keep k**n.
 
-That is the exponential average. `AVERAGES` are others, in which k depends on how many updates there were before: a
-layer of such a kind counts them, and without its count none of them can be told from an exponential one with another
-momentum. A new one is a new entry.
+In the other averages, `AVERAGES`, k depends on the number of earlier updates, counted by the layer. Without that count
+they are indistinguishable from an exponential average with another momentum.
 """
 
 from __future__ import annotations
@@ -50,24 +49,24 @@ Average = Literal[
 ]
 Convention = Literal["keep", "take", "other"]
 
-#: How far measured statistics may be from a law's, relative to the size of what was averaged. A float32 carries 6e-8;
-#: a sum of some thousand float32 products before the normalization and the sum over the batch in it each add up to
-#: some 1e-6. A tenth of the smallest difference that laws have to be told apart by is above this: one update with
-#: momentum 0.9 and the variances of a batch of 300 elements differ by 3e-4.
+#: Maximum error of measured statistics, relative to the size of the averaged values. float32 rounds to 6e-8; a sum of
+#: some thousand float32 products before the normalization and the sum over the batch in it each add about 1e-6. The
+#: smallest difference between laws is more than ten times as large: after one update with momentum 0.9, the two
+#: variances of a batch of 300 elements differ by 3e-4.
 TOLERANCE = 2e-5
-#: More updates than this by one call are looked for no further.
+#: Maximum number of updates per call that `solve` tries.
 MOST_UPDATES = 64
-#: Likewise of layers with batch renormalization: once, and once more when something is recomputed.
+#: The same for batch renormalization: one update, and another for recomputation.
 MOST_RENORMALIZED = 2
-#: When less than this is left of the old value, many updates and one that overwrites it look the same: take it as one.
+#: Below this fraction of the old value, many updates are indistinguishable from one overwrite and count as one.
 LEAST_KEPT = 1e-3
 
-#: Average -> the part k that the n-th update keeps, given the declared part and n, counted from 1.
+#: Average -> fraction k kept by the n-th update (n from 1), as a function of the declared fraction and n.
 #:
-#: cumulative: all batches count alike, k = (n - 1) / n; torch with momentum None.
-#: debiased: an exponential average that began with zeros, divided by the weight 1 - m**n that n batches have in it
+#: cumulative: equal weights of all batches, k = (n - 1) / n; torch with momentum None.
+#: debiased: an exponential average from zero, divided by the total weight 1 - m**n of n batches
 #:     (Kingma and Ba 2015, section 3): k = m (1 - m**(n - 1)) / (1 - m**n); haiku.
-#: first-replaces: the first batch takes the place of what was there, exponential from the second on; equinox.
+#: first-replaces: the first batch replaces the old value, exponential from the second on; equinox.
 AVERAGES: Mapping[Average, Callable[[float, int], float]] = {
     "cumulative": lambda momentum, n: (n - 1) / n,
     "debiased": lambda momentum, n: momentum * (1 - momentum ** (n - 1)) / (1 - momentum**n),
@@ -77,20 +76,19 @@ AVERAGES: Mapping[Average, Callable[[float, int], float]] = {
 
 @dataclass(frozen=True)
 class Law:
-    """How moving statistics went from one value to another.
+    """The law of a change of moving statistics.
 
-    convention: how the declared momentum was read: as the part kept, as the part taken, or as neither ("other").
-    momentum: the part kept by one update, whatever the convention; by the first of them where they differ.
-    count: how many updates; 0 when nothing moved.
-    corrections: of the batch's variance, those that explain what was measured alike: all of them when nothing moved or
-        the batch has one element a channel.
-    residual: the largest misfit of any channel, relative to the size of what was averaged.
-    average: "exponential", or one of `AVERAGES`; "overcorrected" where a debiased one did not start at zero
-        (`crosscheck.oracle.bias_correction`); "debiased-mean" where only the mean is debiased, at the first update
-        (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" where batch
-        renormalization averages in either way (`crosscheck.oracle.renormalized`); "replaced" where the batch's
-        statistics took the place of the old ones, as each of `AVERAGES` does to begin with, so that it cannot be told
-        which one it is.
+    convention: meaning of the declared momentum: the fraction kept, the batch's fraction, or neither ("other").
+    momentum: the fraction kept by one update, in every convention; by the first update if they differ.
+    count: the number of updates; 0 if nothing moved.
+    corrections: all corrections of the batch's variance that fit equally well: every one if nothing moved or the batch
+        has one element per channel.
+    residual: the largest misfit of any channel, relative to the size of the averaged values.
+    average: "exponential", or one of `AVERAGES`; "overcorrected" for a debiased one that did not start at zero
+        (`crosscheck.oracle.bias_correction`); "debiased-mean" if only the mean is debiased, at the first update
+        (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" for the
+        averages of batch renormalization (`crosscheck.oracle.renormalized`); "replaced" if the batch's statistics
+        replaced the old ones, as the first update of each of `AVERAGES` does.
     """
 
     convention: Convention
@@ -102,7 +100,7 @@ class Law:
 
     @property
     def variance(self) -> Variance:
-        """Which variance of the batch it was, in one word."""
+        """The name of the batch variance."""
         return named(self.corrections)
 
 
@@ -117,9 +115,9 @@ def updated(
 ) -> Statistics:
     """The moving statistics after `count` updates with one batch, float64.
 
-    epsilon: the layer's, for the corrections that it is part of.
+    epsilon: the layer's, for corrections that include it.
 
-    Raises ZeroDivisionError for the unbiased variance of a batch with one element a channel.
+    Raises ZeroDivisionError for the unbiased variance of a batch with one element per channel.
     """
     kept = (momentum if convention == "keep" else 1 - momentum) ** count
     return mixed(before, batch.mean, CORRECTIONS[variance](batch.variance, batch.count, epsilon), kept)
@@ -134,16 +132,15 @@ def solve(
     counted: int | None = None,
     epsilon: float = 0.0,
 ) -> Law | None:
-    """The law by which `before` became `after`, given the declared momentum; None when no law explains it.
+    """The law of the change from `before` to `after`, given the declared momentum; None if no law fits.
 
-    counted: how many updates the layer says that it had seen before; None where it does not say.
-    epsilon: the layer's; with 0, some of the corrections are one.
+    counted: the layer's count of earlier updates; None if it has none.
+    epsilon: the layer's; with 0, some of the corrections coincide.
 
-    The smallest count up to `MOST_UPDATES` that fits the declared momentum is reported, "keep" before "take";
-    corrections that epsilon is part of go with "keep" alone, as in the runtimes that have them. Failing that, the
-    average of `AVERAGES` that fits, where `counted` tells which update it was. Failing that, a debiased mean, then the
-    averages of batch renormalization. Failing that, one update with whatever part kept fits best (least squares over
-    all channels of both statistics).
+    Returns the smallest count up to `MOST_UPDATES` that fits the declared momentum, "keep" before "take"; corrections
+    with epsilon are tried with "keep" only, as in the runtimes that use them. Failing that, the average of `AVERAGES`
+    that fits the update number `counted`. Failing that, a debiased mean, then the averages of batch renormalization.
+    Failing that, one update with the best-fitting fraction (least squares over all channels of both statistics).
     """
     measured = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
     if not all(np.isfinite(values).all() for values in measured):
@@ -162,7 +159,7 @@ def solve(
 
 
 def _declared(change: Change, momentum: float) -> Law | None:
-    """Updates with the declared momentum, or none of the old values kept, if that explains the change."""
+    """Updates with the declared momentum, or full replacement, if either fits."""
     readings: tuple[tuple[Convention, float, tuple[Correction, ...]], ...] = (
         ("keep", momentum, (*USUAL, *WITH_EPSILON)),
         ("take", 1 - momentum, USUAL),
@@ -182,7 +179,7 @@ def _keeping(change: Change, kept: float) -> Callable[[Array], Statistics]:
 
 
 def _counted(change: Change, momentum: float, counted: int) -> Law | None:
-    """The average that explains the change, if it began with the update after `counted` others."""
+    """The average of `AVERAGES` that fits a change after `counted` earlier updates, if any."""
     for average, kept_by in AVERAGES.items():
         whole = 1.0
         for count in range(1, MOST_UPDATES + 1):
@@ -193,7 +190,7 @@ def _counted(change: Change, momentum: float, counted: int) -> Law | None:
 
 
 def _debiased_mean(change: Change, momentum: float) -> Law | None:
-    """The first update where the mean alone is debiased: the batch's takes its place, the variance is averaged."""
+    """The first update with a debiased mean: the batch's mean replaces it, the variance is averaged."""
 
     def law(variance: Array) -> Statistics:
         return Statistics(change.batch.mean, mixed(change.before, change.batch.mean, variance, momentum).variance)
@@ -202,7 +199,7 @@ def _debiased_mean(change: Change, momentum: float) -> Law | None:
 
 
 def _overcorrected(change: Change, momentum: float) -> Law | None:
-    """The first updates of a debiased average that did not begin with zeros, if they explain the change."""
+    """The first updates of a debiased average that did not start at zero, if they fit."""
     before, batch = change.before, change.batch
     for count in range(1, MOST_UPDATES + 1 if momentum < 1 else 1):
 
@@ -218,7 +215,7 @@ def _overcorrected(change: Change, momentum: float) -> Law | None:
 
 
 def _renormalized(change: Change, momentum: float) -> Law | None:
-    """Updates of a layer with batch renormalization, if they explain the change."""
+    """Updates of batch renormalization, if they fit."""
     before, mean, epsilon = change.before, change.batch.mean, change.epsilon
     laws: tuple[tuple[Average, Callable[..., Statistics]], ...] = (
         ("renormalized", renormalized),
@@ -236,7 +233,7 @@ def _renormalized(change: Change, momentum: float) -> Law | None:
 
 
 def _free(change: Change) -> Law | None:
-    """One update that keeps whatever part fits best, if it explains the change."""
+    """One update with the best-fitting fraction kept, if it fits."""
 
     def law(variance: Array) -> Statistics:
         return mixed(change.before, change.batch.mean, variance, change.best_kept(variance))

@@ -10,7 +10,7 @@ A runtime enters its modes by decorating the functions that carry them out:
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
-from crosscheck.probe.adapter import Adapter, Array, Contract, Mode, Model, Tensor
+from crosscheck.probe.adapter import Adapter, Contract, Mode, Model, Tensor
 
 #: What carries out a mode once the runtime and the model are given: (x, cotangent, between) -> dx, (x) -> y, or
 #: (folder) -> model. Which arguments come before is the runtime's affair.
@@ -162,18 +162,3 @@ class MakingAdapter(TableAdapter):
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What the API counts among the parameters."""
         return dict(model.parameters())
-
-
-class JaxAdapter(MakingAdapter):
-    """The same for libraries on JAX, which `load` leaves in `jax`."""
-
-    jax: Any = None
-
-    def tensor(self, x: Array) -> Tensor:
-        """`jax.numpy.array`, a copy."""
-        return self.jax.numpy.array(x)
-
-    def settle(self, model: Model) -> None:
-        """Wait for everything that was dispatched, with and without side effects."""
-        self.jax.block_until_ready(model.arrays())
-        self.jax.effects_barrier()

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
+from crosscheck.probe import recorded
 from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
 from crosscheck.probe.recorder import Recorder
 
@@ -76,22 +77,22 @@ class Trial:
         model = self.models[step["model"]]
         if model is not None:
             key = self._key(step)
-            self.recorder.array("prediction/" + key, self._predict(model, self.inputs["x"], "predict/" + key))
+            self.recorder.array(recorded.PREDICTION + key, self._predict(model, self.inputs["x"], "predict/" + key))
 
     def do_classify(self, step: Step) -> None:
         """The classes of all held-out images, predicted in one batch."""
         key = self._key(step)
         logits = self._predict(self.models[step["model"]], self.inputs["images"], "classify/" + key)
-        self.recorder.array("classes/" + key, np.argmax(logits, axis=1).astype(np.uint8))
+        self.recorder.array(recorded.CLASSES + key, np.argmax(logits, axis=1).astype(np.uint8))
 
     def do_ask(self, step: Step) -> None:
         """The mode of a role: a gradient or a prediction, read or left unread."""
         key, mode, model, read = self._key(step), self.modes[step["mode"]], self.models[step["model"]], step["read"]
         x = self._input(step["input"])
         given = self.adapter.tensor(x)
-        self.recorder.flags("flags/before-" + key, self.adapter.flags())
+        self.recorder.flags(recorded.FLAGS_BEFORE + key, self.adapter.flags())
         gradient = mode["asks"] == "gradient"
-        label = ("gradient/" if gradient else "forward/") + key
+        label = (recorded.GRADIENT if gradient else recorded.FORWARD) + key
         cotangent = self._cotangent(step, x) if gradient else None
 
         def answer() -> Tensor:
@@ -104,7 +105,7 @@ class Trial:
         value = self.recorder.step(label, answer)
         if mode["name"] == self.modes["tested"]["name"]:
             self.asked = True
-        self.recorder.flags("flags/after-" + key, self.adapter.flags())
+        self.recorder.flags(recorded.FLAGS_AFTER + key, self.adapter.flags())
         if not read:
             self.unread = value
             return
@@ -114,7 +115,7 @@ class Trial:
 
     def do_read(self, step: Step) -> None:
         """The result of the last `ask` that was not read."""
-        kind = "gradient/" if self.modes["tested"]["asks"] == "gradient" else "forward/"
+        kind = recorded.GRADIENT if self.modes["tested"]["asks"] == "gradient" else recorded.FORWARD
         key, value = self._key(step), self.unread
         self.recorder.array(kind + key, self.recorder.step("read/" + key, lambda: self.adapter.numpy(value)))
 
@@ -123,9 +124,9 @@ class Trial:
         key, model = self._key(step), self.models[step["model"]]
 
         def read() -> None:
-            for kind, view in (("state", self.adapter.state), ("parameters", self.adapter.parameters)):
+            for kind, view in ((recorded.STATE, self.adapter.state), (recorded.PARAMETERS, self.adapter.parameters)):
                 for name, value in sorted(view(model).items()):
-                    self.recorder.array("{}/{}/{}".format(kind, key, name), self.adapter.numpy(value))
+                    self.recorder.array(recorded.tensor(kind, key, name), self.adapter.numpy(value))
 
         self.recorder.step("state/" + key, read)
 
@@ -140,7 +141,7 @@ class Trial:
         def read() -> None:
             shown = self.adapter.layers(self.models[step["model"]], self.adapter.tensor(x), mode)
             for name, value in shown.items():
-                self.recorder.array("layer/" + name, self.adapter.numpy(value))
+                self.recorder.array(recorded.LAYER + name, self.adapter.numpy(value))
 
         self.recorder.step("layers", read)
         self.asked = True
@@ -151,21 +152,21 @@ class Trial:
 
     def do_image(self, step: Step) -> None:
         """The image that gradient ascent made."""
-        self.recorder.array("image/" + self._key(step), self.image)
+        self.recorder.array(recorded.IMAGE + self._key(step), self.image)
 
     def do_export(self, step: Step) -> None:
         """The export; ONNX files are recorded, and what is read back becomes a model."""
         model, mode = self.models[step["model"]], self.modes["tested"]["name"]
         folder = os.path.join(self.networks["network"].scratch, "files")
         os.makedirs(folder, exist_ok=True)
-        self.recorder.flags("flags/before-first", self.adapter.flags())
+        self.recorder.flags(recorded.FLAGS_BEFORE + recorded.FIRST, self.adapter.flags())
         self.models[step["as"]] = self.recorder.step("export", lambda: self.adapter.export(model, mode, folder))
         self.asked = True
-        self.recorder.flags("flags/after-first", self.adapter.flags())
+        self.recorder.flags(recorded.FLAGS_AFTER + recorded.FIRST, self.adapter.flags())
         for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
             if name.endswith(".onnx") and not os.path.islink(path):
-                self.recorder.array("file/" + name, np.fromfile(path, np.uint8))
+                self.recorder.array(recorded.FILE + name, np.fromfile(path, np.uint8))
 
     def _key(self, step: Step) -> str:
         return str(step["as"]).replace("#", str(self.repetition))
@@ -187,7 +188,7 @@ class Trial:
     def _check_input(self, given: Tensor, x: Array, key: str) -> None:
         now = np.asarray(self.adapter.numpy(given))
         if now.tobytes() != np.asarray(x, dtype=now.dtype).tobytes():
-            self.recorder.array("input/" + key, now)
+            self.recorder.array(recorded.INPUT + key, now)
 
 
 def rescale(image: Array) -> Array:

@@ -9,7 +9,7 @@ import linecache
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 
@@ -22,24 +22,32 @@ class Model:
     source: the fields of `crosscheck.runtimes.source.Source`.
     texts: mode name -> {"asks", "once", "forward", "backward", "predict", "leaves"}.
     once: the modes whose first part has been executed.
+    folder: where its texts are executed, and where the files lie that they name.
+    alike: the models on the same layers, this one among them, which have the variables `carried` in common.
     left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
     """
 
-    def __init__(self, network: Network, names: Dict[str, Any]) -> None:
+    def __init__(self, network: Network, names: Dict[str, Any], folder: str, shares: Optional["Model"] = None) -> None:
         self.network = network
+        self.folder = folder
         self.source: Mapping[str, Any] = network.source
         self.texts = network.texts
         self.names = names
         self.once: Set[str] = set()
         self.left: str = network.source["leaves"][0]
+        self.alike: List[Model] = [] if shares is None else shares.alike
+        self.alike.append(self)
 
     def run(self, text: str, part: str) -> None:
         """Execute one text; `part` names it in tracebacks."""
         if text:
+            os.chdir(self.folder)
             file = self.file(text, part)
             if part == "network":
                 self.names["__file__"] = file  # where `inspect` looks for the source of a class
             exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
+            for model in self.alike:
+                model.names.update((name, self.names[name]) for name in self.source["carried"] if name in self.names)
 
     def evaluate(self, expression: str, **names: Any) -> Any:
         """The value of an expression in the namespace."""
@@ -64,9 +72,10 @@ class TextAdapter(Adapter):
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """Execute the source; with `shares`, in a copy of that model's namespace, whose network is `net` until then."""
-        model = Model(network, self.namespace({} if shares is None else shares.names))
+        other = shares is not None and shares.network.graph is not network.graph
+        folder = provide(network, "readout" if other else "files")
+        model = Model(network, self.namespace({} if shares is None else shares.names), folder, shares)
         model.names["weights"] = network.weights
-        provide(network)
         if shares is None:
             model.run(network.source["imports"], "imports")
         self.expressions = {key: network.source[key] for key in ("tensor", "array")}
@@ -115,14 +124,20 @@ class TextAdapter(Adapter):
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """Execute the texts of a mode, the first part only once a model."""
         texts = model.texts[mode]
-        if mode not in model.once:
-            model.once.add(mode)
-            model.run(texts["once"], mode + "_once")
+        self.prepare(model, mode)
         model.run(texts["forward"], mode)
-        model.left = texts["leaves"] or model.left
+        left = texts["leaves"].split()
+        model.left = left[0] if left else model.left
         if texts["backward"]:
             between()
             model.run(texts["backward"], mode + "_backward")
+            model.left = left[-1] if left else model.left
+
+    def prepare(self, model: Model, mode: str) -> None:
+        """Execute the first part of a mode's texts, if it has not been executed for this model."""
+        if mode not in model.once:
+            model.once.add(mode)
+            model.run(model.texts[mode]["once"], mode + "_once")
 
     def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """Execute an export's texts: what writes files, then what reads them back, in a copy of the namespace."""
@@ -130,11 +145,13 @@ class TextAdapter(Adapter):
         model.names["x"] = self.tensor(example(model.network))
         model.run(texts["once"], mode + "_once")
         model.run(texts["forward"], mode)
+        model.left = texts["leaves"] or model.left
         if not texts["backward"]:
             return None
         names = self.namespace(model.names)
         source = dict(model.source, predict=texts["predict"] or model.source["predict"], classify="")
-        copy = Model(model.network._replace(source=source), names)
+        copy = Model(model.network._replace(source=source), names, model.folder)
+        copy.left = ""  # a file may bring flags of its own
         copy.run(texts["backward"], mode + "_read_back")
         return copy
 
@@ -144,8 +161,9 @@ class TextAdapter(Adapter):
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """Those that the runtime's public view of parameters shows, by the source."""
-        tensors = model.source["tensors"]
-        return {name: self.read(model, *tensors[name]) for name in model.source["public"]}
+        tensors, view = model.source["tensors"], model.source["view"]
+        shown = dict({name: tensors[name] for name in model.source["public"]}, **view)
+        return {name: self.read(model, *where) for name, where in shown.items()}
 
     def read(self, model: Model, expression: str, axes: Any) -> Tensor:
         """One tensor; one in another layout than the graph's is read, and its axes are permuted."""
@@ -153,20 +171,21 @@ class TextAdapter(Adapter):
         return value if axes is None else np.transpose(self.numpy(value), axes)
 
     def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
-        """The source's text for what every node puts out, which sets `layers`."""
-        model.names["x"] = x
+        """The source's text for what every node puts out, which sets `layers`; nothing where it has none."""
+        model.names.update(x=x, layers={})
         model.run(model.source["layers"], "layers")
-        return dict(model.names.get("layers", {}))
+        return dict(model.names["layers"])
 
 
-def provide(network: Network) -> None:
-    """Work in a folder of the trial's own, where the files that the texts read lie under the names that they use."""
-    folder = os.path.join(network.scratch, "files")
+def provide(network: Network, name: str) -> str:
+    """Make a folder of the trial's own, where the files that the texts read lie under the names that they use."""
+    folder = os.path.join(network.scratch, name)
     os.makedirs(folder, exist_ok=True)
-    os.chdir(folder)
-    for name, form in network.source["files"].items():
-        if not os.path.lexists(name):
-            os.symlink(network.onnx[form], name)
+    for file, form in network.source["files"].items():
+        path = os.path.join(folder, file)
+        if not os.path.lexists(path):
+            os.symlink(network.onnx[form], path)
+    return folder
 
 
 def example(network: Network) -> Array:

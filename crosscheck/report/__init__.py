@@ -1,4 +1,4 @@
-"""The report: judged cells and the run's facts in, one HTML file out. It knows no runtime, probe or judge."""
+"""Renders judged cells and the facts of a run as one HTML file. Imports no runtime, probe or judge."""
 
 from crosscheck.report.page import write
 from crosscheck.report.reading import pick, read_cells

@@ -14,16 +14,16 @@ from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["MEANINGS", "TOLERANCE", "Change", "Kind", "Shown", "difference"]
 
-#: Numbers of two runs that differ by no more are the same. It is relative to the largest entry of a prediction, to the
-#: change of a tensor, and, for errors of gradients, to the oracle's largest entry, to which they are relative already.
-#: The judge lets the trials of one run differ by as much: one program repeats itself up to the rounding of float32.
+#: Largest difference of equal numbers of two runs, relative to the largest entry of a prediction or to the change of
+#: a tensor; gradient errors are already relative to the oracle's largest entry. The judge allows the same difference
+#: between trials of one run: one program repeats itself up to float32 rounding.
 TOLERANCE = 1e-4
-#: Numbers below this have no scale of their own: statistics begin at zero, and may differ by TOLERANCE of this, 1e-6.
+#: Smallest scale of a comparison: statistics start at zero and may differ by TOLERANCE times this, 1e-6.
 SMALLEST = 0.01
 
 
 class Kind(StrEnum):
-    """What became of a cell; first what a reader has to look at first."""
+    """The change of a cell between two runs, the most important first."""
 
     WORSE = "worse"
     FIXED = "fixed"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
     GONE = "gone"
 
 
-#: Each kind in the words that readers get; `difference` is more exact.
+#: Kind -> description in the report; `difference` has the exact definitions.
 MEANINGS: Mapping[Kind, str] = {
     Kind.WORSE: "a finding or a crash that was not there, or measured before and not any more",
     Kind.FIXED: "a finding or a crash that is gone, or clean where nothing could be measured before",
@@ -45,25 +45,25 @@ MEANINGS: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a cell showed in one run: its status, and its findings, the worst first."""
+    """The status and findings of a cell in one run, the worst finding first."""
 
     status: str
     findings: tuple[str, ...]
 
     def __str__(self) -> str:
         """Write `leak, racy`, `crashed: leak` or `refused`."""
-        found = ", ".join(self.findings)
+        findings = ", ".join(self.findings)
         if self.status == Status.OK:
-            return found or "no finding"
-        return f"{self.status}: {found}" if found else self.status
+            return findings or "no finding"
+        return f"{self.status}: {findings}" if findings else self.status
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one cell.
+    """The change of one cell between two runs.
 
-    `before` and `now` are what it showed in the other run and in this one, None where the run has no such cell.
-    `because` is the finding or status that decided, "" where none did; `differs` names the numbers that differ.
+    `before` and `now` are its status and findings in the other run and in this one, None if the run lacks the cell.
+    `because` is the deciding finding or status, or ""; `differs` names the numbers that differ.
     """
 
     kind: Kind
@@ -80,31 +80,29 @@ class Change:
 
 
 def difference(cells: Iterable[JudgedCell], other: Iterable[JudgedCell]) -> Mapping[str, Change]:
-    """Map the id of every cell that changed from `other` to `cells` to its change; the others are the same.
+    """Cell id -> change from `other` to `cells`, for every changed cell.
 
-    A cell of one run only is `new` or `gone`: another selection is no regression. For a cell of both runs:
+    A cell of one run only is `new` or `gone`, not a regression. For a cell of both runs:
 
-    - It was measured (`vocabulary.MEASURED`) and is not any more: `worse`. It was not and now is: `fixed` if it has no
-      finding but `clean`, else `changed`, for nobody knew what it would have shown before.
-    - It was and is measured: of the findings that only one run has, the most severe in the order of
-      `vocabulary.FINDINGS` decides, and a crash before all of them. If it is the new run's, `worse`, else `fixed`.
-      So `state-moved` that became `leak` is worse, and `leak` that became `state-moved` is fixed. But where both
-      runs say `corrupted`, or saw trials that disagree, it is chance which further findings they have: `changed`.
-    - Otherwise `changed`, if the status differs or one of `_NUMBERS` by more than `TOLERANCE`. What only one run
-      recorded is no difference, and numbers that are chance in either run are not compared.
-      Reasons, seconds, packages and standard error are circumstances; nobody compares them.
+    - Measured (`vocabulary.MEASURED`) in the other run only: `worse`. Measured in this run only: `fixed` if `clean`
+      is the only finding, else `changed`, since the earlier findings are unknown.
+    - Measured in both: the most severe finding of only one run decides, in the order of `vocabulary.FINDINGS`, a crash
+      first: `worse` if it is this run's, else `fixed`. From `state-moved` to `leak` is worse, the reverse is fixed.
+      If both runs have `corrupted` or disagreeing trials, further findings are random: `changed`.
+    - Otherwise `changed`, if the status differs or one of `_NUMBERS` by more than `TOLERANCE`. Numbers recorded in
+      one run only, or random in either run, are not compared, nor are reasons, seconds, packages and stderr.
     """
     now = {cell["id"]: cell for cell in cells}
     before = {cell["id"]: cell for cell in other}
-    found = {name: _change(before.get(name), now.get(name)) for name in dict.fromkeys([*now, *before])}
-    return {name: change for name, change in found.items() if change is not None}
+    changes = {name: _change(before.get(name), now.get(name)) for name in dict.fromkeys([*now, *before])}
+    return {name: change for name, change in changes.items() if change is not None}
 
 
 def _change(before: JudgedCell | None, now: JudgedCell | None) -> Change | None:
-    """Decide about one cell, which at least one of the runs has; None if it is the same."""
+    """The change of one cell, present in at least one run; None if it is the same."""
     cell = now or before
     if cell is None:
-        raise ValueError("a cell of neither run")
+        raise ValueError("the cell is in neither run")
     kind, because, differs = _verdict(before, now)
     if kind is None:
         return None
@@ -124,7 +122,7 @@ def _change(before: JudgedCell | None, now: JudgedCell | None) -> Change | None:
 
 
 def _verdict(before: JudgedCell | None, now: JudgedCell | None) -> tuple[Kind | None, str, tuple[str, ...]]:
-    """The kind (None: the same), the finding or status that decided, and the numbers that differ."""
+    """The kind (None: the same), the deciding finding or status, and the numbers that differ."""
     if before is None:
         return Kind.NEW, "", ()
     if now is None:
@@ -145,13 +143,13 @@ def _verdict(before: JudgedCell | None, now: JudgedCell | None) -> tuple[Kind | 
 
 
 def _troubles(cell: JudgedCell) -> set[str]:
-    """The findings that are not `clean`, and the status if the process died."""
+    """The findings except `clean`, and the status `crashed`."""
     crash = {Status.CRASHED.value} if cell["status"] == Status.CRASHED else set()
     return {finding for finding in cell["findings"] if finding != Finding.CLEAN} | crash
 
 
-#: What is compared of cells with the same findings: its name for readers, the key of `cells.jsonl`, and the scale that
-#: numbers have at least. Errors and accuracies are parts of one already.
+#: Numbers compared between cells with equal findings: display name, key of `cells.jsonl`, smallest scale. Errors and
+#: accuracies are relative already.
 _NUMBERS: tuple[tuple[str, str, float], ...] = (
     ("prediction before", "prediction_before", SMALLEST),
     ("prediction after", "prediction_after", SMALLEST),
@@ -178,14 +176,14 @@ def _different_numbers(before: JudgedCell, now: JudgedCell) -> tuple[str, ...]:
 
 
 def _by_chance(cell: JudgedCell) -> bool:
-    """Whether the next run can be expected to see something else: no law holds, or trials of one reading disagree."""
+    """Whether the numbers are random: the cell is `corrupted`, or trials of one reading disagree."""
     return Finding.CORRUPTED in cell["findings"] or any(len(reading["outcomes"]) > 1 for reading in cell["trials"])
 
 
 def _alike(old: Any, new: Any, scale: float) -> bool:
-    """Whether two JSON values are the same up to `TOLERANCE` of their largest number, or of `scale` if that is more.
+    """Whether two JSON values are equal up to `TOLERANCE` times their largest number, or `scale` if larger.
 
-    Of objects the keys that both have are compared, but for the residual of an update law, which is nothing but noise.
+    Objects are compared on common keys, except the residual of an update law, which is noise.
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return all(_alike(old[key], new[key], scale) for key in (old.keys() & new.keys()) - {"residual"})

@@ -1,4 +1,4 @@
-"""The curves of `twenty` and `ascent`: equal ones grouped, and drawn as one SVG of accuracy against calls."""
+"""Groups equal curves of `twenty` and `ascent`, and draws them as one SVG of accuracy against calls."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from crosscheck.report.records import Flip, JudgedCell, Run, anchor
 
 __all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]
 
-#: The drawing's size and its plot's edges, in SVG user units.
+#: Size of the drawing and edges of the plot, in SVG user units.
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 40, 590, 12, 255
-#: Height of a line's number, and how many colours the style sheet has for lines.
+#: Height of a line's label; number of line colours in the style sheet.
 LABEL, COLOURS = 14, 6
-#: Lines of one drawing; the table beside it has all.
+#: Maximum lines of a drawing; the table lists all.
 DRAWN = 12
 
 
 @dataclass(frozen=True)
 class Asking:
-    """A way of asking, whether it is a control (asks for predictions only), and the HTML id of its first cell."""
+    """A mode, whether it is a control (predictions only), and the HTML id of its first cell."""
 
     mode: str
     control: bool
@@ -34,7 +34,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Members:
-    """Ways of asking whose curve is the group's in the same (release, variant) pairs of a runtime."""
+    """Modes of a runtime with the group's curve in the same (release, variant) pairs."""
 
     runtime: str
     modes: tuple[Asking, ...]
@@ -45,7 +45,7 @@ class Members:
 class CurveGroup:
     """Equal curves: accuracies (0 to 1) and the probe image's classes before the first call and after each.
 
-    `flips` are held-out images that lost their class, of the first cell that tells of any.
+    `flips` are the held-out images with a changed class, from the first cell that records any.
     """
 
     accuracy: tuple[float, ...]
@@ -61,28 +61,28 @@ class CurveGroup:
 
     @property
     def flat(self) -> bool:
-        """Neither the accuracy nor the image's class ever differs from where it began."""
+        """Whether accuracy and class stay constant."""
         return len(set(self.accuracy)) == 1 and len(set(self.top1)) == 1
 
     @property
     def modes(self) -> tuple[tuple[str, Asking], ...]:
-        """Its ways of asking, each with its runtime."""
+        """(runtime, mode) pairs."""
         return tuple((members.runtime, asking) for members in self.members for asking in members.modes)
 
     @property
     def lowest(self) -> float:
-        """The lowest accuracy on the way."""
+        """The lowest accuracy."""
         return min(self.accuracy)
 
     @property
     def first_other_class(self) -> int | None:
-        """The number of the call after which the image's class first differed from the class before the first call."""
+        """The number of the first call after which the image's class differs from the initial one."""
         return next((call for call, top1 in enumerate(self.top1) if top1 != self.top1[0]), None)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """All curves of one network under one scenario, those that fall most first."""
+    """All curves of one network under one scenario, the largest drop in accuracy first."""
 
     network: str
     scenario: str
@@ -90,18 +90,18 @@ class Panel:
 
     @property
     def drawn(self) -> tuple[CurveGroup, ...]:
-        """The groups that the drawing has room for: those that fall most, and a flat one if there is any."""
+        """Up to `DRAWN` groups: the largest drops, and a flat group if there is one."""
         flat = [group for group in self.groups[DRAWN:] if group.flat][:1]
         return (*self.groups[: DRAWN - len(flat)], *flat)
 
     @property
     def flipped(self) -> CurveGroup | None:
-        """The group that falls most among those with images that lost their class."""
+        """The group with the largest drop among groups with flipped images."""
         return next((group for group in self.groups if group.flips), None)
 
 
 def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
-    """Collect every (scenario, network) with curves, in the order of `run.json`."""
+    """A panel for each (scenario, network) with curves, in the order of `run.json`."""
     drawn = [cell for cell in cells if cell["curve"] is not None and cell["curve"]["accuracy"]]
     scenarios, networks = list(run["scenarios"]), list(run["networks"])
 
@@ -126,9 +126,9 @@ def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
 
 
 def chart(groups: Sequence[CurveGroup], description: str) -> Markup:
-    """Draw every group's accuracy from 0 to 1 against the number of calls, each with its number at its end.
+    """Draw accuracy (0 to 1) against the number of calls, one line per group, labelled with its number.
 
-    `description` becomes the drawing's accessible name. Not-a-number leaves a gap in a line. Flat groups are dashed.
+    `description` is the accessible name. NaN leaves a gap in a line. Flat groups are dashed.
     """
     last = max((len(group.accuracy) - 1 for group in groups), default=0) or 1
 
@@ -172,12 +172,12 @@ def _last_finite(values: Sequence[float]) -> float:
 
 
 def _spread(heights: Sequence[float]) -> list[float]:
-    """Heights at which labels do not overlap: each as near to its own as those above it allow."""
+    """Label heights without overlap, each close to its line's own height."""
     placed = [0.0] * len(heights)
     free: float = TOP - LABEL
     for at in sorted(range(len(heights)), key=lambda at: heights[at]):
         free = placed[at] = max(heights[at], free + LABEL)
-    # What ran over the bottom is pushed up again, from below.
+    # Labels beyond the bottom move up, from the lowest.
     limit: float = BOTTOM + LABEL
     for at in sorted(range(len(heights)), key=lambda at: -placed[at]):
         limit = placed[at] = min(placed[at], limit - LABEL)
@@ -185,17 +185,17 @@ def _spread(heights: Sequence[float]) -> list[float]:
 
 
 def _groups(cells: Sequence[JudgedCell]) -> tuple[CurveGroup, ...]:
-    found: dict[tuple[tuple[str, ...], tuple[int, ...], int | None], list[JudgedCell]] = {}
+    by_curve: dict[tuple[tuple[str, ...], tuple[int, ...], int | None], list[JudgedCell]] = {}
     for cell in cells:
         curve = cell["curve"]
         if curve is None:
             continue
-        # As texts, so that equal NaNs are equal.
+        # As text, so that NaNs compare equal.
         key = (tuple(significant(value) for value in curve["accuracy"]), tuple(curve["top1"]), curve["label"])
-        found.setdefault(key, []).append(cell)
+        by_curve.setdefault(key, []).append(cell)
     groups = [
         CurveGroup(tuple(float(value) for value in accuracy), top1, label, _members(equal), _flips(equal))
-        for (accuracy, top1, label), equal in found.items()
+        for (accuracy, top1, label), equal in by_curve.items()
     ]
     return tuple(
         sorted(groups, key=lambda group: (group.flat, -math.inf if math.isnan(group.change) else group.change))
@@ -212,9 +212,9 @@ def _members(cells: Sequence[JudgedCell]) -> tuple[Members, ...]:
     for cell in cells:
         by_mode.setdefault((cell["runtime"], cell["mode"]), []).append(cell)
     alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Asking]] = {}
-    for (runtime, mode), found in by_mode.items():
-        releases = tuple((cell["release"], cell["variant"]) for cell in found)
-        asking = Asking(mode, found[0]["asks"] == Asks.PREDICTION, anchor(found[0]))
+    for (runtime, mode), mode_cells in by_mode.items():
+        releases = tuple((cell["release"], cell["variant"]) for cell in mode_cells)
+        asking = Asking(mode, mode_cells[0]["asks"] == Asks.PREDICTION, anchor(mode_cells[0]))
         alike.setdefault((runtime, releases), []).append(asking)
     return tuple(Members(runtime, tuple(modes), releases) for (runtime, releases), modes in alike.items())
 

@@ -1,4 +1,4 @@
-"""Packs the cells' full numbers into the page, for its JavaScript to search and show on demand."""
+"""Packs the cells' full numbers into the page for its JavaScript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosscheck.report.records import JudgedCell
 
 __all__ = ["EVIDENCE_FIELDS", "FIELDS", "Scripts", "embedded"]
 
-#: The fields of an embedded cell, in this order. Values that several cells share are kept once.
+#: The fields of an embedded cell, in this order. Values shared by several cells are stored once.
 FIELDS = (
     "id",
     "runtime",
@@ -54,20 +54,20 @@ FIELDS = (
     "arrays",
     "reproduce",
 )
-#: An embedded piece of evidence is a list with one index into `values` for each of these: many cells share their texts.
+#: The fields of embedded evidence, each an index into `values`: many cells share their texts.
 EVIDENCE_FIELDS = ("finding", "what", "value", "threshold", "why", "detail")
-#: Numbers of a prediction or a gradient that the page keeps; `cells.jsonl` and the arrays have all.
+#: Maximum numbers of a prediction or gradient in the page; `cells.jsonl` and the arrays have all.
 NUMBERS_KEPT = 256
 
-#: Makes a cell's standalone script as the pieces that it is joined from, or None where there is none.
+#: Returns the pieces of a cell's standalone script, or None without a script.
 Scripts = Callable[[JudgedCell], tuple[str, ...] | None]
 
 
 def embedded(cells: Sequence[JudgedCell], changes: Mapping[str, str], scripts: Scripts | None = None) -> str:
-    """Pack `{"fields", "evidence", "values", "cells"}` as base64 of gzip: a cell is one index into `values` a field.
+    """Pack `{"fields", "evidence", "values", "cells"}` as base64 of gzip: a cell is one index into `values` per field.
 
-    After the fields come two more: its change against another run ("" if none), and its script, a list of indices of
-    the pieces that it is joined from (empty if there is none). Pieces are texts that many scripts share.
+    Two entries follow the fields: the change against another run ("" if none), and the script as a list of indices of
+    its pieces (empty if none). Many scripts share pieces.
     """
     places: dict[str, int] = {}
 
@@ -97,7 +97,7 @@ def _value(cell: JudgedCell, field: str) -> Any:
         return f"{_count(value)} numbers: too many to show"
     if field == "curve" and value is not None:
         return {key: _rounded(item) for key, item in value.items() if key != "flips"}  # the page draws them
-    # Differences of tensors are shown: float32 has all its digits in nine.
+    # The page shows differences of tensors: nine digits are exact for float32.
     return _rounded(value, digits=9 if field == "tensors" else 7)
 
 
@@ -106,7 +106,7 @@ def _count(value: Any) -> int:
 
 
 def _rounded(value: Any, digits: int = 7) -> Any:
-    """Significant digits, of which float32 has seven to nine; JSON has no infinities, so they travel as words."""
+    """Round to significant digits (float32 has seven to nine); non-finite numbers become text for JSON."""
     if isinstance(value, float):
         if math.isnan(value):
             return "NaN"

@@ -15,7 +15,7 @@ from crosscheck.report.vocabulary import MEASURED, status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
 
-#: Whose doing a wrong answer is, as it is told.
+#: `fault` of a trip -> text of the table.
 FAULTS = {
     "none": "right",
     "exporter": "wrong: the exporter",
@@ -23,17 +23,17 @@ FAULTS = {
     "both": "wrong: both",
     "unknown": "wrong: not known who",
 }
-#: What stands where a reader was not asked.
+#: Text of a square without a measurement.
 NOT_ASKED = "not asked"
-#: Characters of a reason that the table shows; the whole stands with the cell.
+#: Maximum characters of a reason in the table; the cell has the full text.
 REASON_LENGTH = 300
-#: From bad to good, what of two parts makes the square's word.
+#: Tones from worst to best; the worst part determines the square.
 _TONES = ("wrong", "unmeasured", "clean")
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A column: the runtime and the release that read the files."""
+    """A column: the importing runtime and release."""
 
     runtime: str
     title: str
@@ -42,7 +42,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """What one cell says: its prediction or its gradient, and by which of several modes.
+    """The result of one cell: prediction or gradient, with the mode if there are several.
 
     `target` is an HTML id; `error` is text, a dash for none.
     """
@@ -58,7 +58,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Square:
-    """One export in one reader: the worse of its parts' words, and the parts; none where the reader was not asked."""
+    """One export in one reader: its parts (none if not measured) and the worst part's word."""
 
     word: str
     tone: str
@@ -67,10 +67,10 @@ class Square:
 
 @dataclass(frozen=True)
 class Row:
-    """Exports of one runtime and network that left the same file, and fared alike in every reader.
+    """Exports of one runtime and network with the same file and equal results in every reader.
 
-    writers: (mode, its HTML id, releases as text). name, file: of the network in the file, and where it lies; "" where
-    there is none. `without` says why there is no file, or why readers were not asked.
+    writers: (mode, its HTML id, releases as text). name, file: of the network in the file, and its path, or "".
+    `without` is the reason for a missing file or for missing measurements.
     """
 
     network: str
@@ -87,7 +87,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ExchangeTable:
-    """Every exporter's rows by every reader; `reasons` are those of readers that gave no answer, each once."""
+    """Exporters by readers; `reasons` are the distinct reasons of readers without an answer."""
 
     readers: tuple[Reader, ...]
     rows: tuple[Row, ...]
@@ -95,7 +95,7 @@ class ExchangeTable:
 
 
 def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
-    """Make the table; None for a run that exported no ONNX file, or had none read."""
+    """Build the table; None for a run without exported or imported ONNX files."""
     exports = [cell for cell in cells if cell["exported"] and cell["asks"] == Asks.EXPORT]
     reads = [cell for cell in cells if cell["exported"] and cell["asks"] != Asks.EXPORT]
     if not exports or not reads:
@@ -109,16 +109,16 @@ def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
     squares: dict[tuple[str, str, str], list[JudgedCell]] = {}
     for cell in reads:
         squares.setdefault((cell["network"], cell["runtime"], cell["release"]), []).append(cell)
-    found: dict[Row, list[JudgedCell]] = {}
+    exports_by_row: dict[Row, list[JudgedCell]] = {}
     for export in sorted(exports, key=lambda cell: order.index(cell["runtime"])):
         file = export["exported"]
-        assert file is not None, "only cells with a file, or without the one they owe, are here"
+        assert file is not None, "only cells with `exported` are here"
         here = tuple(
             _square(export, squares.get((file["network"] or "", reader.runtime, reader.release), []))
             for reader in readers
         )
-        found.setdefault(_row(run, export, file, here), []).append(export)
-    rows = tuple(_named(run, row, concerned) for row, concerned in found.items())
+        exports_by_row.setdefault(_row(run, export, file, here), []).append(export)
+    rows = tuple(_named(run, row, concerned) for row, concerned in exports_by_row.items())
     reasons = {
         (f"{reader.title} {reader.release}, {part.what}", part.reason)
         for row in rows
@@ -150,7 +150,7 @@ def _row(run: Run, export: JudgedCell, file: ExportedFile, squares: tuple[Square
 
 
 def _named(run: Run, row: Row, exports: Sequence[JudgedCell]) -> Row:
-    """The row with its writers: modes, and in which releases each."""
+    """The row with its writers: modes and their releases."""
     runtime = exports[0]["runtime"]
     releases = release_order(run, exports, runtime)
     writers = []
@@ -161,9 +161,9 @@ def _named(run: Run, row: Row, exports: Sequence[JudgedCell]) -> Row:
 
 
 def _square(export: JudgedCell, reads: Sequence[JudgedCell]) -> Square:
-    asked = Counter(cell["asks"] for cell in reads)
+    counts = Counter(cell["asks"] for cell in reads)
     parts = tuple(
-        _part(export, cell, cell["asks"] if asked[cell["asks"]] == 1 else f"{cell['asks']}, {cell['mode']}")
+        _part(export, cell, cell["asks"] if counts[cell["asks"]] == 1 else f"{cell['asks']}, {cell['mode']}")
         for cell in sorted(reads, key=lambda cell: cell["asks"] != Asks.PREDICTION)
     )
     if not parts:
@@ -182,8 +182,8 @@ def _part(export: JudgedCell, read: JudgedCell, what: str) -> Part:
     )
     if trip is None or trip["error"] is None or trip["fault"] is None:
         word = status_word(read["status"])
-        said = word.name if read["status"] != Status.OK else "no answer"
-        return Part(what, said, "unmeasured", scientific(None), target, _short(read["reason"] or word.meaning))
+        label = word.name if read["status"] != Status.OK else "no answer"
+        return Part(what, label, "unmeasured", scientific(None), target, _short(read["reason"] or word.meaning))
     layer = trip["first_layer"]
     return Part(
         what=what,

@@ -1,4 +1,4 @@
-"""Public reports about the runtimes, held against a run: what it confirms, what it refutes, what it could not try."""
+"""Compares public bug reports about the runtimes with a run: confirmed, refuted, or not tried."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Case", "Seen", "Verdict", "Word", "announced", "known_cases", "verdicts"]
 
-#: As many cells as a verdict links to, of as many releases.
+#: Maximum cells (of distinct releases) linked from a verdict.
 LINKS = 3
 
 
 class Word(StrEnum):
-    """What a run says about a report."""
+    """The outcome of a report in a run."""
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
@@ -37,16 +37,16 @@ class Word(StrEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """One public report: somebody saw something in certain releases of a runtime, asked in certain ways.
+    """One public report of a behaviour, in certain releases and modes of a runtime.
 
-    releases: those that the report speaks of, as a PEP 440 specifier (">=1.5,<1.8"; "": all).
-    mode, variant, network, scenario: globs, of which one must match.
-    expects: the findings, or the statuses `refused` and `crashed`, one of which a cell shows where the report is right.
-        `clean` is for reports that something works: then every measured cell must show it.
-    updates: how many updates of the statistics the cell must show besides, if the report counts them.
-    title: what the report says, in our words.
-    date: when it was opened, or of its earliest words that were read.
-    needs: what no run of crosscheck has and the report is about, such as a GPU.
+    releases: of the report, as a PEP 440 specifier (">=1.5,<1.8"; "": all).
+    mode, variant, network, scenario: globs; one of each must match.
+    expects: findings, or the statuses `refused` and `crashed`; a cell with any of them confirms the report.
+        `clean` reports that something works: every measured cell must have it.
+    updates: the number of statistics updates that the cell must also show, if the report counts them.
+    title: a summary of the report.
+    date: when it was opened, or its earliest known date.
+    needs: a requirement that no run of crosscheck meets, such as a GPU.
     """
 
     runtime: str
@@ -65,7 +65,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Seen:
-    """A cell that shows what a report says: its release (with `+variant`), mode and network, and its HTML id."""
+    """A confirming cell: its release (with `+variant`), mode and network, and its HTML id."""
 
     release: str
     mode: str
@@ -75,7 +75,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A report, what the run says about it, why (a sentence), and up to three cells that show what it says."""
+    """A report, its outcome in the run, the reason (a sentence), and up to three confirming cells."""
 
     case: Case
     word: Word
@@ -85,12 +85,12 @@ class Verdict:
 
 @functools.cache
 def known_cases() -> tuple[Case, ...]:
-    """Read the table that ships: `known_cases.toml`."""
+    """The cases of `known_cases.toml`."""
     return tuple(_case(row) for row in _table()["case"])
 
 
 def announced() -> tuple[str, ...]:
-    """The runtimes that cases may be about although crosscheck has no folder for them yet."""
+    """Runtimes of cases without a folder in crosscheck yet."""
     return tuple(_table()["announced"])
 
 
@@ -105,16 +105,16 @@ def _table() -> dict[str, Any]:
 
 
 def verdicts(run: Run, cells: Sequence[JudgedCell], cases: Iterable[Case]) -> tuple[Verdict, ...]:
-    """Hold each report against the run: what it confirms first, then what it refutes, each in the table's order.
+    """Compare each report with the run: confirmed first, then refuted, in the table's order.
 
-    Confirmed: a measured cell that the report is about shows what it says. Refuted: such cells were measured, and none
-    does. Neither changes anything about the cells.
+    Confirmed: a matching measured cell shows the reported behaviour. Refuted: matching cells were measured, none shows
+    it. The cells stay unchanged.
     """
     by_runtime: dict[str, list[JudgedCell]] = {}
     for cell in cells:
         by_runtime.setdefault(cell["runtime"], []).append(cell)
-    found = [_verdict(run, by_runtime.get(case.runtime, []), case) for case in cases]
-    return tuple(sorted(found, key=lambda verdict: list(Word).index(verdict.word)))
+    judged = [_verdict(run, by_runtime.get(case.runtime, []), case) for case in cases]
+    return tuple(sorted(judged, key=lambda verdict: list(Word).index(verdict.word)))
 
 
 def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
@@ -124,26 +124,26 @@ def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
     here = [cell for cell in cells if cell["release"] in releases]
     if not here:
         return Verdict(case, Word.NOT_TRIED, f"none of these releases is in this run ({case.releases})")
-    asked = _matching(here, case)
-    if not asked:
+    candidates = _matching(here, case)
+    if not candidates:
         return Verdict(case, Word.NOT_TRIED, "these releases were not asked in this way in this run")
-    answered = [cell for cell in asked if _answered(cell, case)]
-    if not answered:
-        return Verdict(case, Word.NOT_TRIED, _failures(asked))
-    shown = [cell for cell in answered if _shows(cell, case)]
-    span = _span(run, answered, case.runtime)
-    found = _found(answered, case)
+    measurable = [cell for cell in candidates if _answered(cell, case)]
+    if not measurable:
+        return Verdict(case, Word.NOT_TRIED, _failures(candidates))
+    confirming = [cell for cell in measurable if _shows(cell, case)]
+    span = _span(run, measurable, case.runtime)
+    observed = _found(measurable, case)
     if case.needs:
-        return Verdict(case, Word.NOT_TRIED, f"needs {case.needs}; without it, {found} was found in {span}")
-    confirmed = len(shown) == len(answered) if Finding.CLEAN in case.expects else bool(shown)
+        return Verdict(case, Word.NOT_TRIED, f"needs {case.needs}; without it, {observed} was found in {span}")
+    confirmed = len(confirming) == len(measurable) if Finding.CLEAN in case.expects else bool(confirming)
     if not confirmed:
-        return Verdict(case, Word.REFUTED, f"{found} was found in {_count(answered)} of {span}")
-    where = f"in {len(shown)} of {_count(answered)} measured, of {_span(run, shown, case.runtime)}"
-    return Verdict(case, Word.CONFIRMED, where, _seen(run, shown))
+        return Verdict(case, Word.REFUTED, f"{observed} was found in {_count(measurable)} of {span}")
+    where = f"in {len(confirming)} of {_count(measurable)} measured, of {_span(run, confirming, case.runtime)}"
+    return Verdict(case, Word.CONFIRMED, where, _seen(run, confirming))
 
 
 def _releases(cells: Iterable[JudgedCell], specifier: str) -> set[str]:
-    """The releases that a PEP 440 specifier contains; what is no version is contained in the empty one only."""
+    """The releases that a PEP 440 specifier contains; only the empty one contains names that are no versions."""
     names = {cell["release"] for cell in cells}
     return names if not specifier else {name for name in names if _contains(SpecifierSet(specifier), name)}
 
@@ -156,11 +156,11 @@ def _contains(specifier: SpecifierSet, release: str) -> bool:
 
 
 def _matching(cells: Iterable[JudgedCell], case: Case) -> list[JudgedCell]:
-    wanted = {"mode": case.mode, "variant": case.variant, "network": case.network, "scenario": case.scenario}
+    patterns = {"mode": case.mode, "variant": case.variant, "network": case.network, "scenario": case.scenario}
 
     @functools.cache
     def matches(key: str, value: str) -> bool:
-        return any(fnmatchcase(value, pattern) for pattern in wanted[key])
+        return any(fnmatchcase(value, pattern) for pattern in patterns[key])
 
     return [
         cell
@@ -173,7 +173,7 @@ def _matching(cells: Iterable[JudgedCell], case: Case) -> list[JudgedCell]:
 
 
 def _answered(cell: JudgedCell, case: Case) -> bool:
-    """Whether the cell can speak about the report: it was measured, or ended as the report says that it does."""
+    """Whether the cell can decide the report: it was measured, or has the expected status."""
     return bool(measured([cell])) or cell["status"] in case.expects
 
 
@@ -193,9 +193,11 @@ def _failures(cells: Iterable[JudgedCell]) -> str:
 def _found(cells: Iterable[JudgedCell], case: Case) -> str:
     names = {finding for cell in cells for finding in cell["findings"]}
     names |= {cell["status"] for cell in cells if cell["status"] != Status.OK}
-    found = ", ".join(worst_first(names)) or "nothing"
+    findings = ", ".join(worst_first(names)) or "nothing"
     counts = {cell["update"]["count"] for cell in cells if cell["update"] and cell["update"]["count"] is not None}
-    return found if case.updates is None else f"{found} (updates: {', '.join(map(str, sorted(counts))) or 'none'})"
+    return (
+        findings if case.updates is None else f"{findings} (updates: {', '.join(map(str, sorted(counts))) or 'none'})"
+    )
 
 
 def _count(cells: Sequence[JudgedCell]) -> str:
@@ -208,7 +210,7 @@ def _span(run: Run, cells: Sequence[JudgedCell], runtime: str) -> str:
 
 
 def _seen(run: Run, cells: Sequence[JudgedCell]) -> tuple[Seen, ...]:
-    """One cell of each of the newest releases that show it, the newest first, as installed if possible."""
+    """One confirming cell of each of the newest releases, the newest first, as installed if possible."""
     newest_first = reversed(release_order(run, cells, cells[0]["runtime"]))
     picked = []
     for release in list(newest_first)[:LINKS]:

@@ -1,4 +1,4 @@
-"""The tables of modes x releases: cells in, squares with letters, colours and footnotes out."""
+"""Builds tables of modes x releases, whose squares have letters, colours and footnotes."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, wo
 
 __all__ = ["DOCUMENTATION", "Group", "Row", "Square", "Table", "mode_anchor", "tables"]
 
-#: As many letters as a square shows; the rest stands in its title.
+#: Maximum letters of a square; its title has the rest.
 LETTERS = 3
-#: Characters of a reason that a footnote shows; the whole stands with the cell.
+#: Maximum characters of a footnote's reason; the cell has the full text.
 NOTE_LENGTH = 300
 
-#: What a square's title says of what the documentation says.
+#: `Square.documentation` -> text of the square's title.
 DOCUMENTATION = {
     "": "",
     "against": "; contradicts the documentation",
     "silent": "; the documentation leaves open what happens to the statistics",
     "documented": "; the documentation says that statistics move",
 }
-#: Findings that say: something is not as it was before the call.
+#: Findings of a changed network.
 _CHANGES = frozenset({Finding.LEAK, Finding.STATE_MOVED})
 
-#: (asks, intent) -> what a group of rows is called.
+#: (asks, intent) -> heading of a group of rows.
 _GROUPS = {
     (Asks.GRADIENT, Intent.TRAINING): "Gradients, training mode intended",
     (Asks.GRADIENT, Intent.INFERENCE): "Gradients, inference mode intended",
@@ -44,12 +44,12 @@ _GROUPS = {
 class Square:
     """One mode in one release, over all networks and scenarios.
 
-    `letters` are those of its findings, then those of what kept other cells from being measured.
+    `letters` are those of its findings, then those of the statuses of unmeasured cells.
     `kind` is "finding" (something was measured), "status" (nothing could be), "absent" (not in this release) or
     "blank" (not asked in this run); `name` is the worst finding or status. `notes` are numbers of the table's
     footnotes; `target` is an HTML id, of the cell that shows the worst finding or of the mode's section.
-    `documentation` says of what changed whether it should have: "against" the documentation, "silent" where that leaves
-    it open, "documented" where it says that statistics move, "" where nothing changed.
+    `documentation` relates changes to the documentation: "against", "silent" (undocumented), "documented" (statistics
+    move), "" (no change).
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Square:
 
     @property
     def tone(self) -> str:
-        """Its colours: a leak that the documentation announces looks different from one that it does not."""
+        """The colours; a documented leak differs from an undocumented one."""
         if self.kind != "finding":
             return "unmeasured"
         if self.name == Finding.CLEAN and len(self.letters) > 1:
@@ -73,7 +73,7 @@ class Square:
 
 @dataclass(frozen=True)
 class Row:
-    """A mode and its squares, one a release of the table."""
+    """A mode and its squares, one per release of the table."""
 
     mode: str
     target: str
@@ -82,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of modes that ask for the same with the same intent."""
+    """Rows of modes with equal `asks` and intent."""
 
     title: str
     rows: tuple[Row, ...]
@@ -90,7 +90,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Table:
-    """One runtime in one variant; `notes` are the footnotes, the first has number 1."""
+    """One runtime in one variant; `notes` are the footnotes, numbered from 1."""
 
     runtime: str
     variant: str
@@ -100,12 +100,12 @@ class Table:
 
 
 def tables(run: Run, cells: Sequence[JudgedCell], runtime: str) -> tuple[Table, ...]:
-    """Make the runtime's tables: as installed first, then one for each variant that has cells."""
+    """The runtime's tables: as installed first, then one per variant with cells."""
     by_variant: dict[str, list[JudgedCell]] = {PLAIN: []}
     for cell in cells:
         if cell["runtime"] == runtime:
             by_variant.setdefault(cell["variant"], []).append(cell)
-    return tuple(_table(run, found, runtime, variant) for variant, found in by_variant.items() if found)
+    return tuple(_table(run, members, runtime, variant) for variant, members in by_variant.items() if members)
 
 
 def mode_anchor(runtime: str, mode: str) -> str:
@@ -126,8 +126,8 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
     groups: dict[str, list[Row]] = {}
     for mode in mode_order(run, cells, runtime):
         here = [squares[mode, release] for release in releases]
-        first = next(found[0] for found in here if found)
-        row = Row(mode, mode_anchor(runtime, mode), tuple(_square(found, number) for found in here))
+        first = next(square_cells[0] for square_cells in here if square_cells)
+        row = Row(mode, mode_anchor(runtime, mode), tuple(_square(square_cells, number) for square_cells in here))
         groups.setdefault(_group(first), []).append(row)
     ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
     return Table(
@@ -143,15 +143,15 @@ def _group(cell: JudgedCell) -> str:
 def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square:
     if not cells:
         return Square("blank", "", (), "not asked in this run")
-    asked = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
-    if not asked:
+    available = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
+    if not available:
         reason = next((cell["reason"] for cell in cells if cell["reason"]), "")
         return Square("absent", Status.NOT_IN_RELEASE, (DASH,), f"not in this release{': ' if reason else ''}{reason}")
-    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in asked if cell["reason"] or _failed(cell)))
-    counts = Counter(finding for cell in asked for finding in cell["findings"])
-    statuses = Counter(cell["status"] for cell in asked if _failed(cell))
-    measured = [cell for cell in asked if cell["status"] in MEASURED]
-    title = _title(counts, statuses, len(asked), len(measured))
+    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in available if cell["reason"] or _failed(cell)))
+    counts = Counter(finding for cell in available for finding in cell["findings"])
+    statuses = Counter(cell["status"] for cell in available if _failed(cell))
+    measured = [cell for cell in available if cell["status"] in MEASURED]
+    title = _title(counts, statuses, len(available), len(measured))
     if counts:
         names = [name for name in worst_first(counts) if name != Finding.CLEAN] or [str(Finding.CLEAN)]
         worst = next(cell for cell in measured if names[0] in cell["findings"])
@@ -166,8 +166,8 @@ def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square
             documentation,
             anchor(worst),
         )
-    name = worst_first(statuses)[0] if statuses else asked[0]["status"]
-    target = mode_anchor(asked[0]["runtime"], asked[0]["mode"])
+    name = worst_first(statuses)[0] if statuses else available[0]["status"]
+    target = mode_anchor(available[0]["runtime"], available[0]["mode"])
     return Square("status", name, (status_word(name).letter,), title, notes, target=target)
 
 
@@ -177,8 +177,8 @@ def _documentation(cells: Sequence[JudgedCell]) -> str:
     changed = [cell for cell in cells if _CHANGES.intersection(cell["findings"])]
     if not changed:
         return ""
-    said = {cell["contract"]["statistics"] for cell in changed}
-    return "documented" if said == {"move"} else "silent"
+    statistics = {cell["contract"]["statistics"] for cell in changed}
+    return "documented" if statistics == {"move"} else "silent"
 
 
 def _failed(cell: JudgedCell) -> bool:
@@ -191,7 +191,7 @@ def _note(cell: JudgedCell) -> str:
     return text if cell["status"] == Status.OK else f"{cell['status']}: {text}"
 
 
-def _title(counts: Counter[str], statuses: Counter[str], asked: int, measured: int) -> str:
-    found = [f"{name} in {counts[name]} of {measured} measured cells" for name in worst_first(counts)]
-    failed = [f"{name}: {statuses[name]} of {asked} cells" for name in worst_first(statuses)]
-    return "; ".join(found + failed) or "no finding was recorded"
+def _title(counts: Counter[str], statuses: Counter[str], total: int, measured: int) -> str:
+    phrases = [f"{name} in {counts[name]} of {measured} measured cells" for name in worst_first(counts)]
+    failed = [f"{name}: {statuses[name]} of {total} cells" for name in worst_first(statuses)]
+    return "; ".join(phrases + failed) or "no finding was recorded"

@@ -20,27 +20,27 @@ __all__ = [
     "update_text",
 ]
 
-#: What stands where there is no number.
+#: Text of a missing number.
 DASH = "\N{EN DASH}"
 
-#: As many numbers of a prediction as fit into a table's column.
+#: Maximum numbers of a prediction in a table's column.
 SHOWN_WHOLE = 8
 
 
 def significant(value: float) -> str:
-    """Write six significant digits, as the design document's example has them: 0.29985, 0.379263."""
+    """Format with six significant digits: 0.29985, 0.379263."""
     return _non_finite(value) or f"{value:.6g}"
 
 
 def scientific(value: float | None) -> str:
-    """Write two digits and an exponent, for errors; a true zero stays "0", a missing one is a dash."""
+    """Format an error with two digits and an exponent; zero is "0", a missing error a dash."""
     if value is None:
         return DASH
     return _non_finite(value) or ("0" if value == 0 else f"{value:.1e}")
 
 
 def duration(seconds: float) -> str:
-    """Say seconds as a reader would: `0.4 s`, `74 s`, `12 min 5 s`, `2 h 3 min`."""
+    """Format seconds: `0.4 s`, `74 s`, `12 min 5 s`, `2 h 3 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -52,12 +52,12 @@ def duration(seconds: float) -> str:
 
 
 def prediction_text(prediction: Sequence[Sequence[float]]) -> str:
-    """Write the numbers of a prediction [rows][classes]; rows are parted by a slash."""
+    """Write the numbers of a prediction [rows][classes]; a slash separates rows."""
     return " / ".join(" ".join(significant(value) for value in row) for row in prediction)
 
 
 def before_and_after(cell: JudgedCell) -> tuple[str, str]:
-    """Write a cell's prediction before and after, whole if small, else the entry that changed most and the classes.
+    """Format a prediction before and after: whole if small, else the entry with the largest change and the classes.
 
     Cells with a curve show the accuracy and the probe image's class instead.
     """
@@ -83,7 +83,7 @@ def before_and_after(cell: JudgedCell) -> tuple[str, str]:
 
 
 def largest_change(cell: JudgedCell) -> str:
-    """Name the persistent tensor that moved most, and by how much (absolute)."""
+    """The persistent tensor with the largest change, and that change (absolute)."""
     moved = {name: change for name, change in cell["state_changes"].items() if change != 0}
     if not moved:
         return "none" if cell["state_changes"] else DASH
@@ -99,7 +99,7 @@ def gradient_error_text(errors: ModeGradientErrors | None) -> str:
     return f"{scientific(errors['inference'])} / {scientific(errors['training'])}"
 
 
-#: What kinds of average there are besides the exponential one.
+#: Kinds of average besides the exponential one -> text.
 AVERAGES = {
     "cumulative": "cumulative average",
     "debiased": "debiased average",
@@ -112,7 +112,7 @@ AVERAGES = {
 }
 
 
-#: The variances of a batch whose names do not speak for themselves; `variance` in panel.js.
+#: Kinds of batch variance -> formula; `variance` in panel.js.
 VARIANCES = {
     "unbiased-epsilon": "(biased + epsilon) x n/(n - 1)",
     "keras-2": "biased x n/(n - 1 - epsilon)",
@@ -122,7 +122,7 @@ VARIANCES = {
 
 
 def update_text(update: Update | None) -> str:
-    """Put the update law in words."""
+    """Describe the update law."""
     if update is None or update["when"] == "none":
         return DASH if update is None else "none"
     count, momentum = update["count"], update["momentum"]
@@ -135,7 +135,7 @@ def update_text(update: Update | None) -> str:
 
 
 def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> str:
-    """Write (release, variant) pairs; three or more that follow each other in `order` become "1.2.0 to 1.4.1 (5)"."""
+    """Format (release, variant) pairs; three or more consecutive ones in `order` become "1.2.0 to 1.4.1 (5)"."""
     texts: list[str] = []
     for variant in dict.fromkeys(variant for _, variant in members):
         named = {release for release, of in members if of == variant}
@@ -162,7 +162,7 @@ def _excerpt(prediction: Sequence[Sequence[float]], row: int, column: int) -> st
 
 
 def _largest_change_at(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> tuple[int, int]:
-    # A runtime that answers with another shape than before must not break the report: what both have is compared.
+    # The shapes may differ between the two calls; only common entries are compared.
     def changes() -> Iterator[tuple[float, int, int]]:
         for row, pair in enumerate(zip(before, after, strict=False)):
             for column, (old, new) in enumerate(zip(*pair, strict=False)):

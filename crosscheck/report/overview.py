@@ -1,4 +1,4 @@
-"""The overview: each runtime's newest release on one screen, and what a user would want of it."""
+"""Builds the overview: one row for each runtime's newest release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
 
-#: The columns: the heading, and what it means.
+#: The columns: heading and meaning.
 COLUMNS = (
     ("Inference-mode gradient", "ways of asking for a gradient that should use the moving statistics"),
     ("Training-mode gradient", "ways of asking for a gradient that should use the batch's own statistics"),
@@ -33,10 +33,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Answered:
-    """One square: of `asked` ways of asking, how many were `measured` at all, and how many are `clean` everywhere.
+    """One square: of `asked` modes, how many were `measured`, and how many are `clean` in every cell.
 
-    `findings` are what the ones that are not clean show, the worst first; `statuses` what kept cells from being clean.
-    `target` is the HTML id of a cell with the worst finding, else of the first cell; None where nothing was asked.
+    `findings` are those of the other modes, the worst first; `statuses` all statuses except `ok`.
+    `target` is the HTML id of a cell with the worst finding, else of the first cell; None without cells.
     """
 
     asked: int
@@ -49,7 +49,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class OverviewRow:
-    """A runtime's newest release of this run, as installed: one square for each of `COLUMNS`."""
+    """A runtime's newest release of this run, as installed: one square per column of `COLUMNS`."""
 
     runtime: str
     title: str
@@ -58,7 +58,7 @@ class OverviewRow:
 
 
 def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
-    """One row a runtime that has cells. The newest release is the newest with a measured cell, if any has one."""
+    """One row per runtime with cells, for its newest release with a measured cell, if any has one."""
     rows = []
     for runtime in runtime_order(run, cells):
         here = [cell for cell in own(as_installed(cells)) if cell["runtime"] == runtime]
@@ -86,12 +86,12 @@ def _answered(cells: Sequence[JudgedCell]) -> Answered:
     clean = [mode for mode in measured if all_clean(by_mode[mode])]
     findings = worst_first(findings_of(cell for cell in cells if cell["mode"] not in clean) - {Finding.CLEAN})
     worst = [cell for cell in cells if findings and findings[0] in cell["findings"]]
-    shown = next(iter(worst or cells), None)
+    linked = next(iter(worst or cells), None)
     return Answered(
         asked=len(modes),
         measured=len(measured),
         clean=len(clean),
         findings=findings,
         statuses=worst_first(cell["status"] for cell in cells if cell["status"] != Status.OK),
-        target=None if shown is None else anchor(shown),
+        target=None if linked is None else anchor(linked),
     )

@@ -1,4 +1,4 @@
-"""The page: the run's files in, `report.html` out. All text is escaped, and nothing is fetched from anywhere."""
+"""Renders a run's files as `report.html`. All text is escaped; the page makes no request."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from crosscheck.report.run_diff import Comparison, compare
 
 __all__ = ["render", "write"]
 
-#: The page's JavaScript, in the order in which it is put together: later ones use what earlier ones define.
+#: The page's JavaScript, in order of concatenation: later files use definitions of earlier ones.
 SCRIPTS = ("archive.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
 
 
 def write(
     folder: Path, against: Path | None = None, scripts: Scripts | None = None, examples: Examples | None = None
 ) -> Path:
-    """Read `cells.jsonl` and, if it is there, `run.json` in `folder`, write `report.html` beside them, return its path.
+    """Read `cells.jsonl` and, if present, `run.json` in `folder`; write `report.html` there and return its path.
 
-    `against` is the folder, or the `cells.jsonl`, of another run: the page tells what changed since that one.
-    `scripts` makes the standalone script of a cell, `examples` the program that a recipe shows.
-    Raises CrosscheckError where a file cannot be read as what it should be.
+    `against` is the folder, or the `cells.jsonl`, of another run: the page lists the changes since then.
+    `scripts` makes the standalone script of a cell, `examples` the program of a recipe.
+    Raises CrosscheckError for an invalid file.
     """
     cells = read_cells(folder / "cells.jsonl")
     comparison = None if against is None else compare(cells, read_cells(against), str(against))
     page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples)
     path = folder / "report.html"
     part = folder / "report.html.part"
-    # Runtimes' messages can hold lone surrogates, which UTF-8 cannot.
+    # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
     part.write_text(page, encoding="utf-8", errors="replace")
     part.replace(path)
     return path
@@ -68,7 +68,7 @@ def render(
     scripts: Scripts | None = None,
     examples: Examples | None = None,
 ) -> str:
-    """Return the page as text; with a comparison it tells what changed."""
+    """The page as text; `comparison` adds the changes since another run."""
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
     indices = {cell["id"]: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
@@ -146,18 +146,18 @@ def _asset(name: str) -> Markup:
 
 
 def _words() -> Markup:
-    """Findings and statuses as JSON for the page's JavaScript, so that letters and ranks stand in one place."""
-    found = {
+    """Findings and statuses as JSON for the page's JavaScript: letters and ranks are defined once."""
+    words = {
         "findings": [[word.name, word.letter, word.tone] for word in vocabulary.FINDINGS],
         "statuses": [[word.name, word.letter] for word in vocabulary.STATUSES],
         "documentation": matrix.DOCUMENTATION,
         "letters": matrix.LETTERS,
     }
-    return Markup(json.dumps(found, ensure_ascii=True))  # noqa: S704 - our own words, none of which has a "<"
+    return Markup(json.dumps(words, ensure_ascii=True))  # noqa: S704 - our own words, none of which has a "<"
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a content security policy that allows exactly the page's own style and script, and no request at all."""
+    """A content security policy that allows the page's own style and script, and no request."""
     style_hash, script_hash = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
     )
@@ -168,7 +168,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def _is_web_address(text: str) -> bool:
-    """Whether a text from a runtime's folder may become a link: `javascript:` and its like may not."""
+    """Whether a text of a runtime's folder may become a link: http and https only."""
     try:
         parts = urlsplit(text)
     except ValueError:

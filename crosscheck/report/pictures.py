@@ -1,4 +1,4 @@
-"""Small images as SVG: a held-out image whose class flipped."""
+"""Draws small images as SVG: held-out images whose class flipped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from markupsafe import Markup
 
 __all__ = ["picture"]
 
-#: Shades of grey; one path each.
+#: Shades of grey, one path per shade.
 LEVELS = 16
 
 
 def picture(image: Sequence[Any], description: str) -> Markup:
     """Draw an image (height, width) or (channels, height, width), of any range, in shades of the text's colour.
 
-    Channels are averaged. Its smallest value is left out, the largest drawn solid. `description` is its accessible
-    name. Raises ValueError for other axes.
+    Channels are averaged. The smallest value is transparent, the largest opaque. `description` is the accessible name.
+    Raises ValueError for other ranks.
     """
     values = np.asarray(image, np.float64)
     if values.ndim == 3:

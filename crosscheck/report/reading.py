@@ -1,4 +1,4 @@
-"""Reads `cells.jsonl` and `run.json`, and checks them."""
+"""Reads and validates `cells.jsonl` and `run.json`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["derived_run", "pick", "read_cells", "read_run"]
 
 SCHEMA = 1
 
-#: What stands where only `run.json` would tell.
+#: Text of facts that only `run.json` contains.
 UNKNOWN = "not known without run.json"
 
-#: How JSON, which has no such numbers, carries them.
+#: Non-finite numbers as text in JSON.
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
-#: The keys that a line may leave out or leave null, and what is read then.
+#: Optional keys of a line (absent or null) -> default.
 DEFAULTS: Mapping[str, Any] = {
     "released": "",
     "reason": None,
@@ -54,7 +54,7 @@ DEFAULTS: Mapping[str, Any] = {
     "reproduce": "",
 }
 _REQUIRED = tuple(key for key in JudgedCell.__annotations__ if key not in DEFAULTS)
-#: Where "NaN" and its kin stand for numbers; elsewhere they are words.
+#: Keys in which "NaN" and "Infinity" are numbers; elsewhere they are text.
 _NUMERIC = (
     "prediction_before",
     "prediction_after",
@@ -72,9 +72,9 @@ _NUMERIC = (
 
 
 def read_cells(path: Path) -> list[JudgedCell]:
-    """Read `cells.jsonl`, or that of a folder, one judged cell a line; the words "NaN" and "Infinity" become numbers.
+    """Read a `cells.jsonl`, or the one of a folder, one judged cell per line; "NaN" and "Infinity" become numbers.
 
-    Raises UsageError without such a file, CrosscheckError, naming the line, where a line is not strict JSON, lacks a
+    Raises UsageError if the file is missing, CrosscheckError, naming the line, if a line is not strict JSON, lacks a
     key or has another schema.
     """
     file = path if path.is_file() or path.suffix == ".jsonl" else path / "cells.jsonl"
@@ -83,7 +83,7 @@ def read_cells(path: Path) -> list[JudgedCell]:
 
 
 def pick(cells: Sequence[JudgedCell], cell_id: str, folder: Path) -> JudgedCell:
-    """Find a cell of the run in `folder`. Raises UsageError, with the nearest ids, where it has none of that id."""
+    """The cell with this id of the run in `folder`. Raises UsageError, with the nearest ids, if there is none."""
     by_id = {cell["id"]: cell for cell in cells}
     if cell_id not in by_id:
         close = difflib.get_close_matches(cell_id, by_id, n=3, cutoff=0.0)
@@ -92,7 +92,7 @@ def pick(cells: Sequence[JudgedCell], cell_id: str, folder: Path) -> JudgedCell:
 
 
 def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:
-    """Read `run.json`; without such a file, say of the run what its cells tell.
+    """Read `run.json`; without it, derive the facts from the cells.
 
     Raises CrosscheckError if it is not JSON with all keys.
     """
@@ -101,15 +101,15 @@ def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:
     record = _record(_text(path), str(path))
     _require(record, tuple(Run.__annotations__), str(path))
     for facts in record["environments"].values():
-        facts.setdefault("packages", {})  # the first runs did not record them
+        facts.setdefault("packages", {})  # early runs lack them
     return cast(Run, record)
 
 
 def derived_run(cells: Sequence[JudgedCell]) -> Run:
-    """Gather the facts of a run of which only the cells are left.
+    """Derive the facts of a run from its cells.
 
-    Releases come by version, all else as it first occurs. What cells do not tell (machine, command, times, titles, what
-    a scenario asks) is empty or says that it is not known.
+    Releases are sorted by version, the rest by first occurrence. Missing facts (machine, command, times, titles,
+    questions of scenarios) are empty or `UNKNOWN`.
     """
     runtimes = distinct(cell["runtime"] for cell in cells)
     return {
@@ -164,7 +164,7 @@ def _modes(cells: Iterable[JudgedCell]) -> list[ModeFacts]:
 
 
 def _target(cell: JudgedCell) -> str:
-    """What `run.json` calls the environment that a cell was measured in."""
+    """The key of a cell's environment in `run.json`."""
     return f"{cell['runtime']}@{cell['release']}" + ("" if cell["variant"] == PLAIN else f"+{cell['variant']}")
 
 
@@ -222,7 +222,7 @@ def _refuse(constant: str) -> None:
 
 
 def _flat(row: Any) -> list[float]:
-    """All numbers of one row of the batch: outputs may have more axes than rows and classes."""
+    """All numbers of one row of the batch; outputs may have more than two axes."""
     return [number for item in row for number in _flat(item)] if isinstance(row, list) else [row]
 
 

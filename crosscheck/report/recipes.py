@@ -1,7 +1,7 @@
-"""Per runtime: the shortest call that was measured to give a gradient and to leave the network as it was.
+"""Selects, per runtime, the shortest call measured to give a gradient and to leave the network unchanged.
 
-`clean` has no tolerance for persistent tensors: every one that can be read is exactly what it was. (The sign of a zero
-and the payload of a NaN are not looked at.)
+`clean` has no tolerance for persistent tensors: every readable one is unchanged, except the sign of a zero and the
+payload of a NaN.
 """
 
 from __future__ import annotations
@@ -29,34 +29,35 @@ from crosscheck.report.vocabulary import FINDINGS, worst_first
 
 __all__ = ["Cookbook", "Examples", "Recipe", "Recipes", "recipes"]
 
-#: Makes the complete program of a cell's mode, or None where there is none.
+#: Returns the complete program of a cell's mode, or None.
 Examples = Callable[[JudgedCell], str | None]
 
-#: With these a call has not answered the question, whatever else it did or left.
+#: Findings of a call without a right answer.
 _NO_ANSWER = frozenset({Finding.WRONG_GRADIENT, Finding.MODE_IGNORED, Finding.WRONG_PREDICTION})
-#: How little harm a finding does: the larger, the less.
+#: Finding -> mildness: the larger, the less harm.
 _MILDNESS = {word.name: rank for rank, word in enumerate(FINDINGS)}
 
-#: A file that a call reads and that has a gradient in it, by the name of its form (`crosscheck.networks.forms`).
+#: The gradient file that a call reads, named after its form (`crosscheck.networks.forms`).
 _GRADIENT_FILE = re.compile(r"\b(?P<form>[\w-]*?(?P<batch>-batch)?)-gradient\.onnx\b")
-#: The forms that `crosscheck gradient` writes of a user's model.
+#: The forms written by `crosscheck gradient`.
 _WRITTEN_FORM = re.compile(r"opset-\d+(-batch)?")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to ask for a gradient in releases that follow each other, as they are installed.
+    """A gradient call for consecutive releases, as installed.
 
-    releases: all that were measured between the first and the last of them, oldest first.
+    releases: all measured ones between the first and the last, oldest first.
     safe: whether `mode` is a recipe: clean in every measured cell of these releases, measured on more than half of the
-        networks it was asked about, and the shortest of its kind. Where no way of asking is that in any of the
-        releases, it is one that most of them have, with the right gradient if possible, and the least harm.
-    code: a complete program, or its call, after the command that writes the file which the call reads, if that is one with a gradient in it.
-    shows: its findings; `clean` stands alone.
-    networks, scenarios: what it was measured with; `unmeasured` are networks that it was asked about in vain, `unread`
-        those on which the runtime shows no persistent tensor, so that predictions alone tell that nothing moved.
-    ways: how many ways of asking were measured in these releases.
-    also: other ways that are safe in every one of these releases, on as many networks.
+        planned networks, and the shortest such mode. If no release has one, `mode` is available in most releases, with
+        the right gradient if possible, and the least harm.
+    code: a complete program if examples are made; else the call, preceded by the command that writes its gradient file,
+        if it reads one.
+    shows: its findings; `clean` only as a single finding.
+    networks, scenarios: of its measured cells; `unmeasured` are networks without a measurement, `unread` those without
+        readable persistent tensors, whose predictions alone show that nothing moved.
+    ways: the number of modes measured in these releases.
+    also: other modes that are safe in all of these releases, on as many networks.
     """
 
     releases: tuple[str, ...]
@@ -76,7 +77,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Recipes:
-    """The gradient in one mode, over all measured releases, the newest first; none where nothing was measured."""
+    """Recipes of one intent over all measured releases, the newest first."""
 
     intent: str
     ranges: tuple[Recipe, ...]
@@ -84,7 +85,7 @@ class Recipes:
 
 @dataclass(frozen=True)
 class Cookbook:
-    """One runtime's recipes, for the inference-mode and the training-mode gradient."""
+    """One runtime's recipes for the inference-mode and the training-mode gradient."""
 
     runtime: str
     title: str
@@ -92,27 +93,27 @@ class Cookbook:
 
 
 def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
-    """Find the recipes of every runtime of which a gradient was measured as installed, in the order of the run."""
-    asked = as_installed(gradients(cells))
+    """The recipes of every runtime with a gradient measured as installed, in the order of the run."""
+    gradient_cells = as_installed(gradients(cells))
     return tuple(
         Cookbook(
             runtime,
             title_of(run, runtime),
-            tuple(Recipes(str(intent), _ranges(run, asked, runtime, intent, examples)) for intent in Intent),
+            tuple(Recipes(str(intent), _ranges(run, gradient_cells, runtime, intent, examples)) for intent in Intent),
         )
-        for runtime in runtime_order(run, measured(asked))
-        if any(cell["runtime"] == runtime for cell in measured(asked))
+        for runtime in runtime_order(run, measured(gradient_cells))
+        if any(cell["runtime"] == runtime for cell in measured(gradient_cells))
     )
 
 
 def _ranges(
-    run: Run, asked: Iterable[JudgedCell], runtime: str, intent: Intent, examples: Examples | None
+    run: Run, gradient_cells: Iterable[JudgedCell], runtime: str, intent: Intent, examples: Examples | None
 ) -> tuple[Recipe, ...]:
-    """Cover the releases by as few ranges as there can be: each reaches back from the newest as far as any way does."""
-    wanted = [cell for cell in asked if cell["runtime"] == runtime and cell["intent"] == intent]
-    found = measured(wanted)
-    releases = release_order(run, found, runtime)
-    modes = mode_order(run, found, runtime)
+    """Cover the releases by as few ranges as possible, each as long as any mode allows, from the newest back."""
+    wanted = [cell for cell in gradient_cells if cell["runtime"] == runtime and cell["intent"] == intent]
+    measured_cells = measured(wanted)
+    releases = release_order(run, measured_cells, runtime)
+    modes = mode_order(run, measured_cells, runtime)
     cells_of: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in wanted:
         cells_of[cell["release"], cell["mode"]].append(cell)
@@ -135,7 +136,7 @@ def _ranges(
 
 
 def _safe(ways: Mapping[str, Sequence[JudgedCell]]) -> frozenset[str]:
-    """The modes of one release that may be recipes, measured on as many networks as any of them; see `Recipe.safe`."""
+    """The safe modes of one release, measured on as many networks as any of them; see `Recipe.safe`."""
     clean = {
         mode: len(_networks(measured(cells)))
         for mode, cells in ways.items()
@@ -145,7 +146,7 @@ def _safe(ways: Mapping[str, Sequence[JudgedCell]]) -> frozenset[str]:
 
 
 def _widely_measured(cells: Sequence[JudgedCell]) -> bool:
-    # What is refused wherever there is a batch normalization must not pass for safe by its controls.
+    # A mode refused for every batch normalization must not count as safe by its controls.
     return 2 * len(_networks(measured(cells))) > len(_networks(cells))
 
 
@@ -164,19 +165,19 @@ def _start_of_none(clean: Sequence[frozenset[str]], end: int) -> int:
 
 
 def _length(cells: Sequence[JudgedCell]) -> int:
-    """Characters of the code, white space aside: what "shortest" means here."""
+    """Characters of the code except white space, which defines "shortest"."""
     return len("".join((_code(cells[0]) or cells[0]["call"]).split()))
 
 
 def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
-    """The mode that most releases have, then one that was widely measured, answers, harms least, and is short."""
+    """The mode by: releases that have it, networks measured, right answer, least harm, short code."""
 
     def harm(mode: str) -> tuple[int, bool, bool, int, int]:
         cells = measured(ways[mode])
-        found = findings_of(cells)
-        mildness = min((_MILDNESS.get(finding, -1) for finding in found), default=-1)
+        findings = findings_of(cells)
+        mildness = min((_MILDNESS.get(finding, -1) for finding in findings), default=-1)
         releases = {cell["release"] for cell in cells}
-        unanswered = not _NO_ANSWER.isdisjoint(found)
+        unanswered = not _NO_ANSWER.isdisjoint(findings)
         return -len(releases), not _widely_measured(ways[mode]), unanswered, -mildness, _length(ways[mode])
 
     return min((mode for mode in ways if measured(ways[mode])), key=harm)
@@ -187,13 +188,18 @@ def _networks(cells: Iterable[JudgedCell]) -> set[str]:
 
 
 def _recipe(
-    run: Run, releases: tuple[str, ...], asked: Sequence[JudgedCell], also: tuple[str, ...], ways: int, safe: bool
+    run: Run,
+    releases: tuple[str, ...],
+    gradient_cells: Sequence[JudgedCell],
+    also: tuple[str, ...],
+    ways: int,
+    safe: bool,
 ) -> Recipe:
-    cells = measured(asked)
+    cells = measured(gradient_cells)
     unread = [cell for cell in cells if not cell["state_changes"]]
     newest = cells[-1]
-    networks = distinct([*run["networks"], *(cell["network"] for cell in asked)])
-    found = findings_of(cells)
+    networks = distinct([*run["networks"], *(cell["network"] for cell in gradient_cells)])
+    findings = findings_of(cells)
     return Recipe(
         releases=releases,
         safe=safe,
@@ -201,10 +207,10 @@ def _recipe(
         code=_code(newest) or newest["call"],
         statistics=newest["contract"]["statistics"],
         link=newest["contract"]["link"],
-        shows=worst_first(found - {Finding.CLEAN} or found),
+        shows=worst_first(findings - {Finding.CLEAN} or findings),
         networks=tuple(network for network in networks if network in _networks(cells)),
         scenarios=tuple(distinct(cell["scenario"] for cell in cells)),
-        unmeasured=tuple(network for network in networks if network in _networks(asked) - _networks(cells)),
+        unmeasured=tuple(network for network in networks if network in _networks(gradient_cells) - _networks(cells)),
         unread=tuple(network for network in networks if network in _networks(unread)),
         ways=ways,
         also=also,
@@ -212,13 +218,13 @@ def _recipe(
 
 
 def _complete(recipe: Recipe, cells: Sequence[JudgedCell], examples: Examples) -> Recipe:
-    """The recipe with a complete program in place of the call, where there is one."""
+    """The recipe with a complete program in place of the call, if there is one."""
     program = examples(measured(cells)[-1])
     return recipe if program is None else replace(recipe, code=program)
 
 
 def _code(cell: JudgedCell) -> str | None:
-    """The call, after the command that writes its gradient file; None where there is no command for such a file."""
+    """The call, preceded by the command that writes its gradient file; None if no command writes it."""
     file = _GRADIENT_FILE.search(cell["call"])
     if file is None:
         return cell["call"]

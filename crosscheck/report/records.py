@@ -1,4 +1,4 @@
-"""What the report reads, typed: a line of `cells.jsonl`, and the facts of `run.json`."""
+"""Types of the report's input: a line of `cells.jsonl`, and `run.json`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Contract(TypedDict):
 
 
 class Evidence(TypedDict):
-    """One number behind a finding, the threshold it was held against, and why that threshold."""
+    """One number behind a finding, its threshold, and the reason for the threshold."""
 
     finding: str
     what: str
@@ -51,14 +51,14 @@ class Evidence(TypedDict):
 
 
 class Outcome(TypedDict):
-    """One distinct outcome of a reading's trials, and how many trials ended in it."""
+    """One distinct outcome of a reading's trials, and its number of trials."""
 
     count: int
     what: str
 
 
 class ReadingTrials(TypedDict):
-    """The trials of one reading: how many, how they ended, and what they saw."""
+    """The trials of one reading: their number, statuses and outcomes."""
 
     reading: str
     count: int
@@ -67,14 +67,14 @@ class ReadingTrials(TypedDict):
 
 
 class ModeGradientErrors(TypedDict):
-    """Errors of a gradient against either mode's closed form, relative to the oracle's largest entry."""
+    """Errors of a gradient against each mode's closed form, relative to the oracle's largest entry."""
 
     inference: float | None
     training: float | None
 
 
 class Later(TypedDict):
-    """Errors of the gradients that were taken after the call under test, at the statistics of that moment."""
+    """Errors of gradients computed after the call under test, at the current statistics."""
 
     gradient_again: ModeGradientErrors | None
     inference_gradient: ModeGradientErrors | None
@@ -92,7 +92,7 @@ class Update(TypedDict):
 
 
 class Flip(TypedDict):
-    """A held-out image that lost its class: its place, its class before and after, its values (axes as the input's)."""
+    """A held-out image with a changed class: index, class before and after, values (axes as the input's)."""
 
     index: int
     before: int
@@ -117,7 +117,7 @@ class Curve(TypedDict):
 
 
 class FirstLayer(TypedDict):
-    """The first node whose output is not the oracle's, and by how much."""
+    """The first node whose output differs from the oracle's, and its error."""
 
     node: str
     op: str
@@ -126,10 +126,10 @@ class FirstLayer(TypedDict):
 
 
 class Trip(TypedDict):
-    """One export and one reader: errors against the oracle of the network that was exported, and where they part.
+    """One export in one reader: errors against the exported network's oracle, and the first wrong layer.
 
-    fault: "none" where the answer is right, else "exporter", "importer", "both" or "unknown"; None without an answer.
-    side: whose first node is `first_layer`, "exporter" or "importer".
+    fault: "none" for a right answer, else "exporter", "importer", "both" or "unknown"; None without an answer.
+    side: the side of `first_layer`, "exporter" or "importer".
     """
 
     cell: str
@@ -141,7 +141,7 @@ class Trip(TypedDict):
 
 
 class ExportedFile(TypedDict):
-    """The ONNX file that a cell wrote (then without trips) or read; `network` is None where there is none."""
+    """The ONNX file that a cell wrote (without trips) or read; `network` is None without a file."""
 
     network: str | None
     file: str | None
@@ -153,7 +153,7 @@ class ExportedFile(TypedDict):
 
 
 class CellEnvironment(TypedDict):
-    """What the trials ran in; `sources`: the digest of the runtime's folder and the probe, which older runs lack."""
+    """The trials' environment; `sources`: the digest of the runtime's folder and the probe, absent in older runs."""
 
     python: str
     packages: dict[str, str]
@@ -164,9 +164,8 @@ class CellEnvironment(TypedDict):
 class JudgedCell(TypedDict):
     """One line of `cells.jsonl`.
 
-    A line may leave out the keys of `reading.DEFAULTS` (a cell that could not be measured has nothing to say there) and
-    then reads as that default; every other key has to be there. Predictions are [rows][numbers], whatever axes they
-    had.
+    The keys of `reading.DEFAULTS` are optional and read as that default; unmeasured cells lack them. All other keys are
+    required. Predictions are flattened to [rows][numbers].
     """
 
     schema: int
@@ -212,7 +211,7 @@ class JudgedCell(TypedDict):
 
 
 class ModeFacts(TypedDict):
-    """One way of asking, as the runtime's adapter describes it."""
+    """One mode, as described by the runtime's adapter."""
 
     name: str
     intent: str
@@ -231,7 +230,7 @@ class RuntimeFacts(TypedDict):
 
 
 class EnvironmentFacts(TypedDict):
-    """An environment that the run made or found: the lock it came from and what is in it."""
+    """An environment of the run: its lock and contents."""
 
     lock: str
     python: str
@@ -239,7 +238,7 @@ class EnvironmentFacts(TypedDict):
 
 
 class Run(TypedDict):
-    """`run.json`: the machine, the command, the timings (seconds), and what runtimes, networks and scenarios are."""
+    """`run.json`: machine, command, timings (seconds), runtimes, networks and scenarios."""
 
     schema: int
     crosscheck: str
@@ -257,5 +256,5 @@ class Run(TypedDict):
 
 
 def anchor(cell: JudgedCell) -> str:
-    """Return the cell's id as an HTML id: the same text wherever it has no white space, which HTML ids cannot have."""
+    """The cell's id as an HTML id: white space, which HTML ids cannot contain, becomes `_`."""
     return "_".join(cell["id"].split())

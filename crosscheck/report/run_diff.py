@@ -16,20 +16,20 @@ from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Comparison", "Line", "compare", "lines"]
 
-#: The fields of a line over which equal changes are gathered, in this order.
+#: The fields over which equal changes are grouped, in this order.
 AXES = ("members", "networks", "scenarios", "modes")
 _OF_ONE_RUN = frozenset({Kind.NEW, Kind.GONE})
 
 
 @dataclass(frozen=True)
 class Line:
-    """Cells that changed alike.
+    """Cells with the same change.
 
     A line of `worse`, `fixed` or `changed` cells stands for every combination of its modes, scenarios, networks and
     members, and `before`, `now`, `because` and `differs` are those of each cell's change. A line of `new` or `gone`
-    cells gathers those of a runtime with the same worst finding, and names what occurs among them. `members` are pairs
-    (release, variant), `releases` the same as text; `count` is the number of cells, and `target` the HTML id of the
-    first of them that the report shows.
+    cells groups those of a runtime with the same worst finding; its fields list all values among them. `members` are
+    pairs (release, variant), `releases` the same as text; `count` is the number of cells, and `target` the HTML id of
+    the first cell in the report.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run against another, which readers call `other`; `same` is how many cells both have and did not change."""
+    """A run compared with another, labelled `other`; `same` is the number of unchanged common cells."""
 
     other: str
     changes: Mapping[str, Change]
@@ -58,27 +58,27 @@ class Comparison:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Each changed cell's id and kind, which is what the page's search knows of it."""
+        """Changed cell's id -> kind, for the page's search."""
         return {name: change.kind.value for name, change in self.changes.items()}
 
     @property
     def counts(self) -> dict[Kind, int]:
-        """How many cells are of each kind that occurs, in the order of `Kind`."""
-        found = Counter(change.kind for change in self.changes.values())
-        return {kind: found[kind] for kind in Kind if found[kind]}
+        """The number of cells of each kind that occurs, in the order of `Kind`."""
+        counts = Counter(change.kind for change in self.changes.values())
+        return {kind: counts[kind] for kind in Kind if counts[kind]}
 
 
 def compare(cells: Sequence[JudgedCell], other: Sequence[JudgedCell], name: str) -> Comparison:
-    """Hold a run's cells against those of another run, which readers call `name`."""
+    """Compare a run's cells with those of another run, labelled `name`."""
     changes = difference(cells, other)
     shared = {cell["id"] for cell in cells} & {cell["id"] for cell in other}
     return Comparison(name, changes, lines(changes, cells), len(shared - changes.keys()))
 
 
 def lines(changes: Mapping[str, Change], cells: Iterable[JudgedCell]) -> tuple[Line, ...]:
-    """Gather equal changes, over releases, then networks, scenarios and modes; the worst come first.
+    """Group equal changes over releases, then networks, scenarios and modes; the worst come first.
 
-    `cells` are the run's own, from which the lines have their HTML ids.
+    `cells` are the run's own, for HTML ids.
     """
     targets = {cell["id"]: anchor(cell) for cell in embeddable([cell for cell in cells if cell["id"] in changes])}
     orders = {
@@ -90,14 +90,14 @@ def lines(changes: Mapping[str, Change], cells: Iterable[JudgedCell]) -> tuple[L
         _single(changes[name], targets.get(name))
         for name in sorted(changes, key=lambda name: ranks[changes[name].runtime, changes[name].release])
     ]
-    found = [line for line in single if line.kind not in _OF_ONE_RUN]
+    grouped = [line for line in single if line.kind not in _OF_ONE_RUN]
     for axis in AXES:
-        found = _merged(found, (axis,))
-    found += _merged([line for line in single if line.kind in _OF_ONE_RUN], AXES)
+        grouped = _merged(grouped, (axis,))
+    grouped += _merged([line for line in single if line.kind in _OF_ONE_RUN], AXES)
     kinds = {kind: rank for rank, kind in enumerate(Kind)}
-    severity = {name: rank for rank, name in enumerate(worst_first(_worst(line) for line in found))}
-    found.sort(key=lambda line: (kinds[line.kind], severity[_worst(line)]))
-    return tuple(replace(line, releases=release_spans(line.members, orders[line.runtime])) for line in found)
+    severity = {name: rank for rank, name in enumerate(worst_first(_worst(line) for line in grouped))}
+    grouped.sort(key=lambda line: (kinds[line.kind], severity[_worst(line)]))
+    return tuple(replace(line, releases=release_spans(line.members, orders[line.runtime])) for line in grouped)
 
 
 def _single(change: Change, target: str | None) -> Line:
@@ -118,14 +118,14 @@ def _single(change: Change, target: str | None) -> Line:
     )
 
 
-def _worst_of(shown: Shown | None) -> Shown | None:
-    return None if shown is None else replace(shown, findings=shown.findings[:1])
+def _worst_of(outcome: Shown | None) -> Shown | None:
+    return None if outcome is None else replace(outcome, findings=outcome.findings[:1])
 
 
-def _merged(found: Iterable[Line], axes: Sequence[str]) -> list[Line]:
-    """Join lines that differ in these axes only; the target is that of the first which has one."""
+def _merged(ungrouped: Iterable[Line], axes: Sequence[str]) -> list[Line]:
+    """Merge lines that differ in these axes only; the target is the first one present."""
     groups: dict[Line, list[Line]] = {}
-    for line in found:
+    for line in ungrouped:
         alone: dict[str, Any] = dict.fromkeys(axes, ())
         groups.setdefault(replace(line, **alone, count=0, target=None), []).append(line)
     joined = []
@@ -139,8 +139,8 @@ def _merged(found: Iterable[Line], axes: Sequence[str]) -> list[Line]:
 
 
 def _worst(line: Line) -> str:
-    """The finding or status by which a line is ranked among those of its kind."""
-    shown = line.now or line.before
-    if line.because or shown is None:
+    """The finding or status that ranks a line within its kind."""
+    outcome = line.now or line.before
+    if line.because or outcome is None:
         return line.because
-    return shown.findings[0] if shown.findings else shown.status
+    return outcome.findings[0] if outcome.findings else outcome.status

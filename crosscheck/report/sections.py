@@ -1,4 +1,4 @@
-"""Each way of asking: its cells with their main numbers, equal ones in one line; and what could not be measured."""
+"""Builds a section per mode: cells with their main numbers, equal cells in one line; and the unmeasured cells."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Line", "Member", "ModeSection", "Unmeasured", "embeddable", "sections", "unmeasured"]
 
-#: Statuses that concern a release as a whole: told once for a release, not once for each of its cells.
+#: Statuses of a whole release, listed once per release instead of once per cell.
 _OF_RELEASE = frozenset({Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.NOT_IN_RELEASE})
 
 
 @dataclass(frozen=True)
 class Member:
-    """One cell of a line: the release (with `+variant`), its HTML id, and its place in the embedded data."""
+    """One cell of a line: the release (with `+variant`), HTML id, and index in the embedded data."""
 
     name: str
     anchor: str
@@ -29,7 +29,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Line:
-    """Cells of one network and scenario that show the same: every number is text, as it is printed."""
+    """Cells of one network and scenario with equal contents; every number is text."""
 
     network: str
     scenario: str
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """Releases in which something could not be measured for the same reason, and how many cells that concerns."""
+    """Releases with unmeasured cells for the same reason, and the number of those cells."""
 
     runtime: str
     status: str
@@ -59,7 +59,7 @@ class Unmeasured:
 
 @dataclass(frozen=True)
 class ModeSection:
-    """One way of asking: its facts, its lines, and the releases that have none."""
+    """One mode: its facts, its lines, and the releases without lines."""
 
     runtime: str
     mode: str
@@ -76,14 +76,14 @@ class ModeSection:
 
 
 def embeddable(cells: Sequence[JudgedCell]) -> list[JudgedCell]:
-    """Pick the cells that stand in a line of their own: there is more to say of them than of their release."""
+    """The cells with lines of their own: their status is not that of the whole release."""
     return [cell for cell in cells if cell["status"] not in _OF_RELEASE]
 
 
 def sections(
     run: Run, cells: Sequence[JudgedCell], runtime: str, indices: Mapping[str, int]
 ) -> tuple[ModeSection, ...]:
-    """Make one section a mode, in the adapter's order. `indices`: cell id -> place in the embedded data."""
+    """One section per mode, in the adapter's order. `indices`: cell id -> index in the embedded data."""
     here = [cell for cell in cells if cell["runtime"] == runtime]
     by_mode: dict[str, list[JudgedCell]] = {}
     for cell in here:
@@ -92,7 +92,7 @@ def sections(
 
 
 def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
-    """Gather what could not be measured, by runtime, status and reason. A mode that a release lacks is no failure."""
+    """Group unmeasured cells by runtime, status and reason, without modes that the release lacks."""
     failed = [cell for cell in cells if cell["status"] not in (Status.OK, Status.NOT_IN_RELEASE)]
     return _by_reason(run, failed)
 
@@ -124,14 +124,14 @@ def _lines(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) ->
 
     def rank(cell: JudgedCell) -> tuple[int, int, bool, str, int]:
         keys = (cell["scenario"], cell["network"], cell["release"])
-        scenario, network, release = (known.get(key, len(known)) for known, key in zip(ranks, keys, strict=True))
+        scenario, network, release = (order.get(key, len(order)) for order, key in zip(ranks, keys, strict=True))
         return scenario, network, cell["variant"] != PLAIN, cell["variant"], release
 
-    found: dict[Line, list[Member]] = {}
+    members_by_line: dict[Line, list[Member]] = {}
     for cell in sorted(cells, key=rank):
         name = cell["release"] + ("" if cell["variant"] == PLAIN else f"+{cell['variant']}")
-        found.setdefault(_line(cell), []).append(Member(name, anchor(cell), indices[cell["id"]]))
-    return tuple(replace(line, members=tuple(members)) for line, members in found.items())
+        members_by_line.setdefault(_line(cell), []).append(Member(name, anchor(cell), indices[cell["id"]]))
+    return tuple(replace(line, members=tuple(members)) for line, members in members_by_line.items())
 
 
 def _line(cell: JudgedCell) -> Line:
@@ -153,10 +153,10 @@ def _line(cell: JudgedCell) -> Line:
 
 
 def _by_reason(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
-    found: dict[tuple[str, str, str], list[JudgedCell]] = {}
+    by_reason: dict[tuple[str, str, str], list[JudgedCell]] = {}
     for cell in cells:
         key = (cell["runtime"], cell["status"], cell["reason"] or "no reason was recorded")
-        found.setdefault(key, []).append(cell)
+        by_reason.setdefault(key, []).append(cell)
     return tuple(
         Unmeasured(
             runtime=runtime,
@@ -166,5 +166,5 @@ def _by_reason(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
             modes=mode_order(run, concerned, runtime),
             cells=len(concerned),
         )
-        for (runtime, status, reason), concerned in found.items()
+        for (runtime, status, reason), concerned in by_reason.items()
     )

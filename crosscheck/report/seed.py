@@ -1,4 +1,4 @@
-"""The question in numbers: what the network `seed` predicts before and after one gradient, release by release."""
+"""Builds the first table: predictions of the network `seed` before and after one gradient, per release."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SeedNumbers", "SeedRow", "seed_rows"]
 
 @dataclass(frozen=True)
 class SeedNumbers:
-    """One call on the network `seed`: the prediction before and after it, as text, and what was found."""
+    """One call on the network `seed`: the prediction before and after, as text, and the findings."""
 
     mode: str
     before: str
@@ -27,9 +27,9 @@ class SeedNumbers:
 
 @dataclass(frozen=True)
 class SeedRow:
-    """A release's line of the first table: a training-intent gradient, and an inference-intent one, where measured.
+    """A release's row: a training-intent and an inference-intent gradient, None if not measured.
 
-    Where neither was, `status` and `reason` say how the measuring went.
+    `status` and `reason` explain the absence of both.
     """
 
     runtime: str
@@ -41,10 +41,10 @@ class SeedRow:
 
 
 def seed_rows(run: Run, cells: Sequence[JudgedCell]) -> tuple[SeedRow, ...]:
-    """Put the question in numbers: `seed` under `gradient`, each release as installed.
+    """Rows of `seed` under `gradient`, each release as installed.
 
-    Of the training-intent modes, a release shows the first that leaks there, else the first that was measured; of the
-    inference-intent ones the first clean one, else the first. Modes come in the adapter's order.
+    Training: the first leaking mode, else the first measured one. Inference: the first clean mode, else the first
+    measured one. Modes are in the adapter's order.
     """
     chosen = [
         cell

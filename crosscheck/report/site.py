@@ -1,4 +1,4 @@
-"""The report as a folder for a static host: the page, the cells, and a badge for each runtime as SVG and as JSON."""
+"""Exports the report for a static host: the page, the cells, and a badge per runtime as SVG and JSON."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from crosscheck.report.summary import Answer, answer
 
 __all__ = ["Badge", "badges", "write_site"]
 
-#: Backgrounds on which white text has a contrast of 4.5 or more (WCAG 2.2, AA). The words say the same.
+#: Backgrounds with a contrast of at least 4.5 to white text (WCAG 2.2, AA); the text has the same meaning.
 SAFE, WAY_OUT, NO_WAY_OUT, UNKNOWN = "#17643a", "#0b5394", "#8a4b00", "#565d66"
-#: Pixels that a sign takes in 11 px Verdana and what stands in for it; the text is fitted to the sum.
+#: Width of a character in 11 px Verdana or its substitutes, in pixels; the text is fitted to the sum.
 SIGN, WIDE_SIGN, MARGIN = 6.6, 11.0, 6
-#: As many signs of a text as a badge shows.
+#: Maximum characters of a badge's text.
 LONGEST = 90
-#: What XML 1.0 cannot hold, however it is escaped (https://www.w3.org/TR/xml/#charsets).
+#: Characters that XML 1.0 cannot contain, even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Badge:
-    """What a badge says of one runtime: the subject, the statement, its background, and how to understand it."""
+    """A runtime's badge: label, message, background colour, and explanation."""
 
     runtime: str
     label: str
@@ -44,17 +44,17 @@ class Badge:
 
 
 def write_site(page: Path, into: Path) -> Path:
-    """Put the report `page` and what stands beside it into the folder `into`; return the path of its `index.html`.
+    """Copy the report `page` and its data into the folder `into`; return the path of its `index.html`.
 
-    There will be `index.html`, `cells.jsonl`, `run.json` if the run has one, `badge/<runtime>.svg` and `.json`, and no
-    arrays. What else lies in the folder stays, badges of earlier runs' runtimes too.
-    Raises UsageError for the run's own folder, CrosscheckError where nothing can be written.
+    Writes `index.html`, `cells.jsonl`, `run.json` if the run has one, `badge/<runtime>.svg` and `.json`, but no arrays.
+    Keeps other files of the folder, including badges of earlier runs.
+    Raises UsageError for the run's own folder, CrosscheckError if the folder is not writable.
     """
     folder = page.parent
     if into.resolve() == folder.resolve():
         raise UsageError(f"--site {into}: that is the folder of the run. Name another one.")
     cells = read_cells(folder)
-    found = badges(read_run(folder / "run.json", cells), cells)
+    site_badges = badges(read_run(folder / "run.json", cells), cells)
     loader = PackageLoader("crosscheck.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.get_template("badge.svg")
@@ -66,7 +66,7 @@ def write_site(page: Path, into: Path) -> Path:
             shutil.copyfile(folder / "run.json", into / "run.json")
         else:
             (into / "run.json").unlink(missing_ok=True)  # another run's
-        for badge in found:
+        for badge in site_badges:
             name = quote(badge.runtime, safe="", errors="replace")
             widths = [round(_width(text) + 2 * MARGIN) for text in (badge.label, badge.message)]
             svg = template.render(badge=badge, widths=widths, margin=MARGIN)
@@ -80,39 +80,38 @@ def write_site(page: Path, into: Path) -> Path:
 
 
 def badges(run: Run, cells: Sequence[JudgedCell]) -> tuple[Badge, ...]:
-    """Make a badge for each runtime of the run.
+    """A badge per runtime.
 
-    It says in how many of the releases that were measured some way of asking for an input gradient leaks, and since
-    which release there is a way with the intent `inference` that is clean, in all that was measured as installed, up to
-    the newest. It compares no runtime with another.
+    States the number of measured releases with a leaking input gradient, and the first release with an
+    inference-intent mode that is clean, as installed, up to the newest release. Badges do not compare runtimes.
     """
-    told = answer(run, cells)
-    return tuple(_badge(run, told, runtime) for runtime in runtime_order(run, cells))
+    summary = answer(run, cells)
+    return tuple(_badge(run, summary, runtime) for runtime in runtime_order(run, cells))
 
 
 def endpoint(badge: Badge) -> dict[str, int | str]:
-    """Return what shields.io's endpoint badge reads: https://shields.io/badges/endpoint-badge.
+    """The JSON of shields.io's endpoint badge: https://shields.io/badges/endpoint-badge.
 
-    There `schemaVersion` is always 1, `label` and `message` are the texts on the left and on the right, and `color` is
-    the right side's background, for one as a hexadecimal number.
+    `schemaVersion` is always 1, `label` and `message` are the left and right texts, and `color` is the right side's
+    background, here in hexadecimal.
     """
     return {"schemaVersion": 1, "label": badge.label, "message": badge.message, "color": badge.color}
 
 
-def _badge(run: Run, told: Answer, runtime: str) -> Badge:
+def _badge(run: Run, summary: Answer, runtime: str) -> Badge:
     label = _text(f"{runtime} input gradients")
-    measured = [release for name, release in told.measured if name == runtime]
-    unmeasured = sum(name == runtime for name, _ in told.unmeasured)
+    measured = [release for name, release in summary.measured if name == runtime]
+    unmeasured = sum(name == runtime for name, _ in summary.unmeasured)
     date = f", {run['started'][:10]}" if run["started"] else ""
     if not measured:
         return Badge(runtime, label, "not measured", UNKNOWN, _text(f"crosscheck{date}: no gradient was measured"))
-    leaking = sum(name == runtime for name, _ in told.leaking)
+    leaking = sum(name == runtime for name, _ in summary.leaking)
     several = len(measured) > 1
     if several:
         leak = f"leak in {leaking} of {len(measured)} releases" if leaking else f"no leak in {len(measured)} releases"
     else:
         leak = f"{'leak' if leaking else 'no leak'} in {measured[0]}"
-    way, way_out = _clean_way(told, runtime, measured)
+    way, way_out = _clean_way(summary, runtime, measured)
     message = ", ".join(filter(None, (leak, way)))
     color = SAFE if way_out is not False and not leaking else WAY_OUT if way_out else NO_WAY_OUT
     meaning = (
@@ -123,20 +122,20 @@ def _badge(run: Run, told: Answer, runtime: str) -> Badge:
     return Badge(runtime, label, _text(message), color, _text(meaning, longest=1000))
 
 
-def _clean_way(told: Answer, runtime: str, measured: Sequence[str]) -> tuple[str, bool | None]:
-    """Say since when there is one, and whether there is one in the newest release; None where nobody asked."""
-    asked = [mode for mode in told.asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
-    here = [release for release in measured if any(release in mode.as_installed for mode in asked)]
+def _clean_way(summary: Answer, runtime: str, measured: Sequence[str]) -> tuple[str, bool | None]:
+    """The first release with a clean mode, as text, and whether the newest has one; None if not measured."""
+    modes = [mode for mode in summary.asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
+    here = [release for release in measured if any(release in mode.as_installed for mode in modes)]
     if not here:
         return "", None
-    starts = [mode.clean_from for mode in asked if mode.clean_from and here[-1] in mode.as_installed]
+    starts = [mode.clean_from for mode in modes if mode.clean_from and here[-1] in mode.as_installed]
     if not starts:
         return ("no clean way" if len(measured) == 1 else f"no clean way in {here[-1]}"), False
     return ("clean way" if len(measured) == 1 else f"clean way since {min(starts, key=measured.index)}"), True
 
 
 def _text(text: str, longest: int = LONGEST) -> str:
-    """A text that XML can hold, cut where it is too long to be a name."""
+    """A text valid in XML, truncated to `longest` characters."""
     whole = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     return whole if len(whole) <= longest else whole[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 

@@ -36,14 +36,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Asked:
-    """One way of asking for a gradient, over every measured release that has it (oldest first).
+    """One gradient mode over all measured releases that have it (oldest first).
 
     `measured`, `clean` and `leaking` name releases, `as_installed` those measured in the variant `plain`. A release is
-    clean where every measured cell of it, in every variant, network and scenario, is clean, and leaking where any cell
-    of it leaks. `clean_from` is the first release from which on every later measured one is clean, as installed;
-    `before` is the measured release before that one, and `before_shows` what the mode showed there (None: it was not
-    measured there). `newest` is what it shows in the newest measured release. `spoilt_variants` are those in which the
-    mode is not clean from `clean_from` on.
+    clean if all of its measured cells are clean, and leaking if any of them leaks. `clean_from` is the first release
+    that is clean, with all later ones, as installed; `before` is the measured release before it, and `before_shows` the
+    mode's findings there (None: not measured). `newest` are the findings in the newest measured release.
+    `spoilt_variants` are the variants in which the mode is not clean from `clean_from` on.
     """
 
     runtime: str
@@ -64,16 +63,16 @@ class Asked:
 
     @property
     def safe(self) -> bool:
-        """Clean in every cell of every measured release that has it."""
+        """Whether every cell of every measured release is clean."""
         return bool(self.measured) and self.clean == self.measured
 
 
 @dataclass(frozen=True)
 class CleanSpan:
-    """The releases, as installed, in which an inference-intent way of asking was clean, where later ones are not.
+    """The releases, as installed, in which an inference-intent mode was clean, before it stopped being so.
 
-    Clean first in `release`, and in every measured one up to `until`. After that it shows `shows`, on `networks`; on
-    `others` it is clean in every measured release from `release` on. `modes`: all ways that are clean in `release`.
+    Clean in every measured release from `release` to `until`. Later it has the findings `shows`, on `networks`; on
+    `others` it stays clean. `modes`: all modes clean in `release`.
     """
 
     release: str
@@ -86,12 +85,12 @@ class CleanSpan:
 
 @dataclass(frozen=True)
 class FirstClean:
-    """Since which release a runtime has inference-mode gradients that are clean then and in every later release.
+    """The first release of a runtime with inference-mode gradients that stay clean in every later release.
 
-    `release` is None where no inference-intent way of asking is; `asked` is how many such ways were measured, and
-    `modes` those that are clean from `release` on.
-    `span`: of the ways that are not clean in the newest, the first that was clean for a while.
-    `obstacles`: what the inference-intent ways of asking show in the newest release that each was measured in.
+    `release` is None if there is none; `asked` is the number of measured inference-intent modes, and `modes` are those
+    clean from `release` on.
+    `span`: the earliest clean span of the modes that are not clean in the newest release.
+    `obstacles`: findings of the inference-intent modes, each in its newest measured release.
     """
 
     runtime: str
@@ -107,8 +106,8 @@ class FirstClean:
 class Answer:
     """The numbers of the first paragraph. Releases are pairs (runtime, release).
 
-    `contradicting` are releases with a leak that their documentation rules out, `silent` those with one of which it
-    says nothing. `unmeasured` are releases that were to be asked for a gradient and could not be.
+    `contradicting` are releases with a leak against their documentation, `silent` those with an undocumented leak.
+    `unmeasured` are releases whose gradients could not be measured.
     """
 
     unmeasured: tuple[tuple[str, str], ...]
@@ -121,43 +120,43 @@ class Answer:
 
     @property
     def leaking_modes(self) -> tuple[Asked, ...]:
-        """The ways of asking that leak anywhere, those that leak in most releases first."""
+        """The modes that leak, those with most leaking releases first."""
         return tuple(sorted((mode for mode in self.asked if mode.leaking), key=lambda mode: -len(mode.leaking)))
 
     @property
     def safe_modes(self) -> tuple[Asked, ...]:
-        """The ways of asking that are clean wherever they were measured, those measured in most releases first."""
+        """The modes that are clean in all measured releases, those with most releases first."""
         return tuple(sorted((mode for mode in self.asked if mode.safe), key=lambda mode: -len(mode.measured)))
 
 
 def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
-    """Gather the answer's facts. Only cells that ask for a gradient and were measured count."""
-    wanted = gradients(cells)
-    found = measured(wanted)
+    """The answer from all measured gradient cells."""
+    gradient_cells = gradients(cells)
+    measured_cells = measured(gradient_cells)
     by_mode: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
-    for cell in found:
+    for cell in measured_cells:
         by_mode[cell["runtime"], cell["mode"]].append(cell)
-    runtimes = runtime_order(run, found)
-    releases = {runtime: release_order(run, found, runtime) for runtime in runtimes}
-    asked = tuple(
+    runtimes = runtime_order(run, measured_cells)
+    releases = {runtime: release_order(run, measured_cells, runtime) for runtime in runtimes}
+    modes = tuple(
         _asked(by_mode[runtime, mode], releases[runtime])
         for runtime in runtimes
-        for mode in mode_order(run, found, runtime)
+        for mode in mode_order(run, measured_cells, runtime)
     )
-    answered = releases_of(run, found)
-    leaks = [cell for cell in found if Finding.LEAK in cell["findings"]]
+    measured_releases = releases_of(run, measured_cells)
+    leaks = [cell for cell in measured_cells if Finding.LEAK in cell["findings"]]
     leaking = {(cell["runtime"], cell["release"]) for cell in leaks}
     against = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contradicts"]}
     silent = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contract"]["statistics"] == "undocumented"}
     return Answer(
-        unmeasured=tuple(pair for pair in releases_of(run, wanted) if pair not in answered),
-        measured=answered,
-        leaking=tuple(pair for pair in answered if pair in leaking),
-        contradicting=tuple(pair for pair in answered if pair in against),
-        silent=tuple(pair for pair in answered if pair in silent),
-        asked=asked,
+        unmeasured=tuple(pair for pair in releases_of(run, gradient_cells) if pair not in measured_releases),
+        measured=measured_releases,
+        leaking=tuple(pair for pair in measured_releases if pair in leaking),
+        contradicting=tuple(pair for pair in measured_releases if pair in against),
+        silent=tuple(pair for pair in measured_releases if pair in silent),
+        asked=modes,
         first_clean=tuple(
-            _first_clean(runtime, title_of(run, runtime), releases[runtime], asked, by_mode)
+            _first_clean(runtime, title_of(run, runtime), releases[runtime], modes, by_mode)
             for runtime in runtimes
             if releases[runtime]
         ),
@@ -168,7 +167,7 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
     first = cells[0]
     everything = by_release(cells)
     plain = by_release(as_installed(cells))
-    answered = tuple(release for release in order if release in everything)
+    measured_releases = tuple(release for release in order if release in everything)
     clean_from = _clean_from([(release, all_clean(plain[release])) for release in order if release in plain])
     before = order[order.index(clean_from) - 1] if clean_from and order.index(clean_from) > 0 else None
     later = order[order.index(clean_from) :] if clean_from else ()
@@ -177,15 +176,15 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
         mode=first["mode"],
         intent=first["intent"],
         statistics=first["contract"]["statistics"],
-        measured=answered,
+        measured=measured_releases,
         as_installed=tuple(release for release in order if release in plain),
-        clean=tuple(release for release in answered if all_clean(everything[release])),
-        leaking=tuple(release for release in answered if Finding.LEAK in findings_of(everything[release])),
+        clean=tuple(release for release in measured_releases if all_clean(everything[release])),
+        leaking=tuple(release for release in measured_releases if Finding.LEAK in findings_of(everything[release])),
         contradicting=tuple(
-            release for release in answered if any(cell["contradicts"] for cell in everything[release])
+            release for release in measured_releases if any(cell["contradicts"] for cell in everything[release])
         ),
         findings=worst_first(finding for finding in findings_of(cells) if finding != Finding.CLEAN),
-        newest=worst_first(findings_of(everything[answered[-1]])),
+        newest=worst_first(findings_of(everything[measured_releases[-1]])),
         clean_from=clean_from,
         before=before,
         before_shows=worst_first(findings_of(plain[before])) if before is not None and before in plain else None,
@@ -208,10 +207,10 @@ def _first_clean(
     runtime: str,
     title: str,
     order: Sequence[str],
-    asked: Iterable[Asked],
+    modes_asked: Iterable[Asked],
     by_mode: Mapping[tuple[str, str], Sequence[JudgedCell]],
 ) -> FirstClean:
-    inference = [mode for mode in asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
+    inference = [mode for mode in modes_asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
     starts = [mode.clean_from for mode in inference if mode.clean_from is not None]
     release = min(starts, key=order.index) if starts else None
     modes = tuple(mode for mode in inference if release is not None and mode.clean_from == release)
@@ -222,12 +221,12 @@ def _first_clean(
         modes,
         asked=len(inference),
         span=_clean_span(order, [by_mode[runtime, mode.mode] for mode in inference if mode.clean_from is None]),
-        obstacles=worst_first(found for mode in inference for found in mode.newest if found != Finding.CLEAN),
+        obstacles=worst_first(finding for mode in inference for finding in mode.newest if finding != Finding.CLEAN),
     )
 
 
 def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> CleanSpan | None:
-    """The earliest span of clean releases over all modes, each given by its cells; of equal ones the first mode's."""
+    """The earliest clean span over all modes (cells per mode); ties go to the first mode."""
     plain = [by_release(as_installed(cells)) for cells in modes]
     first = next(
         (release for release in order if any(all_clean(row[release]) for row in plain if release in row)), None

@@ -1,4 +1,4 @@
-"""What findings and statuses mean in the report: letter, meaning, remedy, and which of several is shown first."""
+"""Findings and statuses in the report: letter, meaning, remedy and order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from crosscheck.cells import Finding, Status
 
 __all__ = ["FINDINGS", "MEASURED", "STATUSES", "Word", "finding_word", "status_word", "worst_first"]
 
-#: The statuses under which something was measured: only these cells have findings.
+#: The statuses of measured cells; only they have findings.
 MEASURED = frozenset({Status.OK, Status.CRASHED})
 
 
 @dataclass(frozen=True)
 class Word:
-    """A finding or a status: what it means, its letter and colours in the tables, and what a reader can do about it."""
+    """A finding or a status: meaning, letter and colours in the tables, and remedy."""
 
     name: str
     letter: str
@@ -24,8 +24,7 @@ class Word:
     remedy: str = ""
 
 
-#: The first of them that a square has is the one it shows largest: what spoils later work comes before what is
-#: confined to the call itself.
+#: In order of severity: effects on later work precede effects on the call itself. Squares emphasise the first.
 FINDINGS: tuple[Word, ...] = (
     Word(Finding.POISONED, "P", "later predictions or reads raise", "broken"),
     Word(
@@ -93,16 +92,16 @@ _STATUS = {word.name: (rank, word) for rank, word in enumerate(STATUSES)}
 
 
 def finding_word(name: str) -> Word:
-    """Look a finding up; one that this report does not know shows as a question mark."""
+    """The word of a finding; unknown findings have a question mark."""
     return _FINDING[name][1] if name in _FINDING else Word(name, "?", "a finding that this report does not know")
 
 
 def status_word(name: str) -> Word:
-    """Look a status up; one that this report does not know shows as a question mark."""
+    """The word of a status; unknown statuses have a question mark."""
     return _STATUS[name][1] if name in _STATUS else Word(name, "?", "a status that this report does not know")
 
 
 def worst_first(names: Iterable[str]) -> tuple[str, ...]:
-    """Put distinct findings or statuses in the order in which they are shown, unknown ones first."""
+    """Distinct findings or statuses in order of severity, unknown ones first."""
     ranks = {**_FINDING, **_STATUS}
     return tuple(sorted(set(names), key=lambda name: (ranks[name][0] if name in ranks else -1, name)))

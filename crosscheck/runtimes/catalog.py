@@ -57,6 +57,7 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     [[variant]]                          # the release under other switches
     name = "naive-engine"
     environment = {MXNET_ENGINE_TYPE = "NaiveEngine"}
+    serving = {NAME = "value"}           # further variables of the probe server
     told = {optimisation = "disable"}    # what the source text says differently (`Request.told`)
     package = "mxnet-mkl"                # where the variant is another distribution; then also:
     extra = "onnx"                       # installed beside the release; then also `releases` follow from it
@@ -350,7 +351,7 @@ def _variant(
     return Variant(
         name=table["name"],
         environment={**release["environment"], **table.get("environment", {})},
-        serving=dict(release["serving"]),
+        serving={**release["serving"], **table.get("serving", {})},
         told=table.get("told", {}),
         package=table.get("package", about["package"]),
         default=release["version"] in table.get("default", []),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-__all__ = ["Contract", "Edition", "Mode", "Modes"]
+__all__ = ["CUT", "Contract", "Edition", "Mode", "Modes"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
@@ -26,6 +29,19 @@ class Contract(NamedTuple):
     statistics: str
     says: str
     link: str
+
+
+class Contracts:
+    """The contracts of a runtime, one a table of the `contracts.toml` beside the module at `path`, as attributes."""
+
+    def __init__(self, path: str) -> None:
+        self._file = Path(path).with_name("contracts.toml")
+        self._tables = tomllib.loads(self._file.read_text(encoding="utf-8"))
+
+    def __getattr__(self, name: str) -> Contract:
+        if name not in self._tables:
+            raise AttributeError(f"{self._file} has no table [{name}]")
+        return Contract(**self._tables[name])
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,8 @@ class Mode:
     inference: the mode that asks for the inference-mode gradient of a network built for this mode, if there is one.
     training: for a gradient with inference intent, the training-intent mode that `order` executes before it.
     leaves: what the text itself puts the layers' mode flags into: "train", "eval", "frozen" (train, but for the batch
-        normalizations), or "" where it does not touch them. Adapters compare, so that only the runtime's doing shows.
+        normalizations), or "" where it does not touch them. Two such words, "train eval", where the flags at `---` are
+        others than at the end. Adapters compare, so that only the runtime's doing shows.
     default: whether the default matrix asks in this way.
     kind: which of the runtime's APIs the network is written in; the runtime's `source` knows the kinds.
     norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
@@ -88,7 +105,11 @@ class Mode:
     @property
     def call(self) -> str:
         """The text as a reader gets it: all parts, one after the other."""
-        return (self.once + self.text.replace(CUT, "")).rstrip("\n")
+        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"))
+
+    def named(self, text: str, input: str = "x", output: str = "y") -> str:
+        """A text with a network's own names for `$input` and `$output`, which modes that read ONNX files use."""
+        return Template(text).safe_substitute(input=input, output=output) if self.form else text
 
     @property
     def parts(self) -> tuple[str, str]:
@@ -116,9 +137,14 @@ class Modes:
     """
 
     def __init__(
-        self, inference: str | None = None, training: str | None = None, kind: str = "", since: str | None = None
+        self,
+        inference: str | None = None,
+        training: str | None = None,
+        kind: str = "",
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
-        self.inference, self.training, self.kind, self.since = inference, training, kind, since
+        self.inference, self.training, self.kind, self.since, self.until = inference, training, kind, since, until
         self.modes: list[Mode] = []
 
     def __iter__(self) -> Iterator[Mode]:
@@ -138,5 +164,5 @@ class Modes:
         self._add(name, intent, "export", contract, text, more)
 
     def _add(self, name: str, intent: str, asks: str, contract: Contract, text: str, more: Mapping[str, Any]) -> None:
-        given = {"kind": self.kind, "since": self.since, **more}
+        given = {"kind": self.kind, "since": self.since, "until": self.until, **more}
         self.modes.append(Mode(name, intent, asks, text, contract, **given))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from string import Template
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from packaging.version import Version
@@ -16,7 +17,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Array, Graph, Request, Source
 
-__all__ = ["Subject", "compose", "fingerprint", "source_of"]
+__all__ = ["Subject", "compose", "fingerprint", "shown", "source_of"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,23 +40,46 @@ def compose(
     """The program of a cell: {"sources": use -> source, "texts": mode name -> texts}, JSON types only.
 
     modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
-    "network/tested", or, for a network on the layers of "network", "readout/tested/shared".
+    "network/tested", or, for a network on the layers of "network", "readout/tested/shared". What only the reading
+    `layers` needs is left out of the others.
     """
     sources = {}
+    shows_layers = any(step["do"] == "layers" for step in steps)
     for step in steps:
         if step["do"] == "build":
             role, shared = step["mode"], step["shares"] is not None
             use = "/".join([step["network"], role, *(["shared"] if shared else [])])
             first = networks["network"] if shared else None
             source = source_of(runtime, release, variant, modes[role], networks[step["network"]], first)
-            sources[use] = dataclasses.asdict(source)
-    texts = {mode.name: _texts(mode, release, networks["network"].graph) for mode in modes.values()}
+            used = source if shows_layers else dataclasses.replace(source, layers="")
+            sources[use] = {**vars(used), "files": _files(used, modes.values())}
+            asked = networks[step["network"]].graph  # that of the network which is built last
+    texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}
     return {"sources": sources, "texts": texts}
+
+
+def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
+    """The mode's text, after those lines of the network's source that the mode asks for.
+
+    These are the lines that the source of a plain network lacks: of the first mode with the same text, or of the same
+    mode without what it tells the layers.
+    """
+    here = mode.in_release(release.version)
+    if runtime.write is None:
+        return here.call
+    others = [other for other in runtime.modes if other.asks == mode.asks and release.has(other)]
+    same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
+    plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
+    before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
+    added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
+    lines = textwrap.dedent("\n".join(added)).strip("\n")
+    text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
+    return f"{lines}\n{text}" if lines else text
 
 
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
     """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
-    source = dataclasses.asdict(source_of(runtime, release, variant, mode, network))
+    source = vars(source_of(runtime, release, variant, mode, network))
     texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
     return hashlib.sha256(texts.encode()).hexdigest()
 
@@ -97,20 +121,20 @@ def _source(
     return runtime.write(request)
 
 
+def _files(source: Source, modes: Iterable[Mode]) -> dict[str, str]:
+    """File name -> form of all that the source and the modes open."""
+    opened = source.text + source.predict + source.classify + source.layers
+    files = {name: form for name, form in source.files.items() if name in opened}
+    return files | {f"{mode.form}.onnx": mode.form for mode in modes if mode.form}
+
+
 def _texts(mode: Mode, release: Release, graph: Graph) -> dict[str, str]:
     here = mode.in_release(release.version)
     forward, backward = here.parts
     parts = {"once": here.once, "forward": forward, "backward": backward, "predict": here.predict}
+    names = graph["inputs"][0]["name"], graph["outputs"][0]["name"]
     return {
         "asks": here.asks,
         "leaves": here.leaves,
-        **{part: _named(text, mode, graph) for part, text in parts.items()},
+        **{part: mode.named(text, *names) for part, text in parts.items()},
     }
-
-
-def _named(text: str, mode: Mode, graph: Graph) -> str:
-    """A text with the network's own names for `$input` and `$output`, which modes that read ONNX files use."""
-    if not mode.form:
-        return text
-    names = {"input": graph["inputs"][0]["name"], "output": graph["outputs"][0]["name"]}
-    return Template(text).safe_substitute(names)

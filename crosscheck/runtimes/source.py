@@ -75,7 +75,10 @@ class Source:
     layers: sets `layers`, {tensor of the graph: value}: what every node puts out for `x`; "" where nothing shows that.
     tensors: name of a weight in the graph -> where it is stored; further persistent tensors under names of their own.
     public: those that the runtime's public view of parameters shows.
+    view: where that view is a call of its own, which may show another value: name -> expression, as in `tensors`.
     leaves: what `text` and `predict` put the layers' mode flags into, as in `Mode.leaves`.
+    carried: names of what a user keeps beside `net`, which a text may bind anew: a network on shared layers has these
+        variables in common with the first one, as in one script.
     files: file name -> form of the network (`crosscheck.networks.forms`) that the texts read under that name.
     """
 
@@ -88,5 +91,7 @@ class Source:
     layers: str = ""
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()
+    view: Mapping[str, Stored] = field(default_factory=dict)
     leaves: tuple[str, str] = ("", "")
+    carried: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crosscheck.cells import Scenario
+from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
 __all__ = ["CALLS", "EXAMPLE", "SCRIPT", "STEPS", "Step", "steps"]
@@ -92,58 +93,58 @@ def _repeat(*steps: Step) -> Step:
 #: Nothing is read but what a user reads, until the question is answered.
 _UNDISTURBED = (
     _build(),
-    _predict("before"),
-    _predict("before-again"),
-    _ask("first"),
-    _predict("after"),
-    _predict("after-again"),
-    _settle("after"),
-    _snapshot("after"),
-    _ask("second"),
-    _snapshot("before-inference", needs="inference"),
-    _ask("inference", mode="inference", needs="inference"),
-    _predict("last"),
-    _snapshot("last"),
+    _predict(recorded.BEFORE),
+    _predict(recorded.BEFORE_AGAIN),
+    _ask(recorded.FIRST),
+    _predict(recorded.AFTER),
+    _predict(recorded.AFTER_AGAIN),
+    _settle(recorded.AFTER),
+    _snapshot(recorded.AFTER),
+    _ask(recorded.SECOND),
+    _snapshot(recorded.BEFORE_INFERENCE, needs="inference"),
+    _ask(recorded.INFERENCE, mode="inference", needs="inference"),
+    _predict(recorded.LAST),
+    _snapshot(recorded.LAST),
 )
 #: Every persistent tensor is read after every step, and between forward and backward where those are two calls.
 _TIMED = (
     _build(),
-    _snapshot("built"),
-    _predict("before"),
-    _snapshot("predicted"),
-    _ask("first", between=[_settle("between"), _snapshot("between")]),
-    _settle("asked"),
-    _snapshot("asked"),
-    _snapshot("read"),
-    _predict("after"),
-    _snapshot("after"),
-    _ask("second"),
-    _settle("second"),
-    _snapshot("second"),
+    _snapshot(recorded.BUILT),
+    _predict(recorded.BEFORE),
+    _snapshot(recorded.PREDICTED),
+    _ask(recorded.FIRST, between=[_settle(recorded.BETWEEN), _snapshot(recorded.BETWEEN)]),
+    _settle(recorded.ASKED),
+    _snapshot(recorded.ASKED),
+    _snapshot(recorded.READ),
+    _predict(recorded.AFTER),
+    _snapshot(recorded.AFTER),
+    _ask(recorded.SECOND),
+    _settle(recorded.SECOND),
+    _snapshot(recorded.SECOND),
 )
 #: The tensors are read right after the call, its result unread and nothing waited for.
 _UNSETTLED = (
     _build(),
-    _predict("before"),
-    _ask("first", read=False),
-    _snapshot("at-once"),
-    _read("first"),
-    _settle("after"),
-    _snapshot("after"),
-    _predict("after"),
+    _predict(recorded.BEFORE),
+    _ask(recorded.FIRST, read=False),
+    _snapshot(recorded.AT_ONCE),
+    _read(recorded.FIRST),
+    _settle(recorded.AFTER),
+    _snapshot(recorded.AFTER),
+    _predict(recorded.AFTER),
 )
 #: The next prediction is asked for right after the call, its result unread and nothing waited for.
 _IMMEDIATE = (
     _build(),
-    _predict("before"),
-    _ask("first", read=False),
-    _predict("after"),
-    _read("first"),
-    _settle("after"),
-    _snapshot("after"),
-    _predict("last"),
+    _predict(recorded.BEFORE),
+    _ask(recorded.FIRST, read=False),
+    _predict(recorded.AFTER),
+    _read(recorded.FIRST),
+    _settle(recorded.AFTER),
+    _snapshot(recorded.AFTER),
+    _predict(recorded.LAST),
 )
-_FIRST_ALONE = (_ask("first"), _settle("after"), _snapshot("after"))
+_FIRST_ALONE = (_ask(recorded.FIRST), _settle(recorded.AFTER), _snapshot(recorded.AFTER))
 
 #: (scenario, reading) -> steps.
 STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
@@ -160,72 +161,84 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
     # A model built separately: only the process is shared.
     (Scenario.ORDER, "after-other"): (
         _build("other", mode="training"),
-        _ask("other", "other", mode="training"),
-        _settle("other", "other"),
+        _ask(recorded.OTHER, "other", mode="training"),
+        _settle(recorded.OTHER, "other"),
         _build(),
         *_FIRST_ALONE,
     ),
     # The same model, whose statistics may have moved by the first call.
     (Scenario.ORDER, "after-same"): (
         _build(),
-        _ask("other", mode="training"),
-        _settle("other"),
-        _snapshot("before"),
+        _ask(recorded.OTHER, mode="training"),
+        _settle(recorded.OTHER),
+        _snapshot(recorded.BEFORE),
         *_FIRST_ALONE,
     ),
     (Scenario.TWENTY, "undisturbed"): (
         _build(),
-        _predict("0"),
-        _classify("0"),
+        _predict(recorded.START),
+        _classify(recorded.START),
         _repeat(_ask("#", source="noise"), _predict("#"), _classify("#")),
-        _settle("last"),
-        _snapshot("last"),
+        _settle(recorded.LAST),
+        _snapshot(recorded.LAST),
     ),
     # As in the thread of 2017: gradient ascent on one class, through layers shared with the network that is watched.
     (Scenario.ASCENT, "undisturbed"): (
         _build(),
         _build("readout", network="readout", shares="model"),
-        _predict("0"),
-        _classify("0"),
+        _predict(recorded.START),
+        _classify(recorded.START),
         _repeat(
             _ask("#", "readout", source="image", cotangent="ones"), {"do": "ascend"}, _predict("#"), _classify("#")
         ),
-        {"do": "image", "as": "last"},
-        _settle("last"),
-        _snapshot("last"),
+        {"do": "image", "as": recorded.LAST},
+        _settle(recorded.LAST),
+        _snapshot(recorded.LAST),
     ),
     (Scenario.SIBLING, "undisturbed"): (
         _build("first"),
         _build("second", shares="first"),
-        _predict("before", "first"),
-        _predict("sibling-before", "second"),
-        _ask("first", "second"),
-        _predict("after", "first"),
-        _predict("sibling-after", "second"),
-        _settle("after", "first"),
-        _snapshot("after", "first"),
+        _predict(recorded.BEFORE, "first"),
+        _predict(recorded.SIBLING_BEFORE, "second"),
+        _ask(recorded.FIRST, "second"),
+        _predict(recorded.AFTER, "first"),
+        _predict(recorded.SIBLING_AFTER, "second"),
+        _settle(recorded.AFTER, "first"),
+        _snapshot(recorded.AFTER, "first"),
     ),
     (Scenario.EXPORT, "undisturbed"): (
         _build(),
-        _predict("before"),
-        _snapshot("before"),
-        {"do": "export", "model": "model", "as": "exported"},
-        _predict("after"),
-        _snapshot("after"),
-        _predict("exported", "exported"),
+        _predict(recorded.BEFORE),
+        _snapshot(recorded.BEFORE),
+        {"do": "export", "model": "model", "as": recorded.EXPORTED},
+        _predict(recorded.AFTER),
+        _snapshot(recorded.AFTER),
+        _predict(recorded.EXPORTED, recorded.EXPORTED),
     ),
 }
 
 
 #: The steps of a scenario as a script shows them: what a user would do to see it.
 SCRIPT: dict[Scenario, tuple[Step, ...]] = {
-    Scenario.GRADIENT: (_build(), _predict("before"), _ask("first"), _predict("after"), _snapshot("after")),
-    Scenario.PREDICT_ONLY: (_build(), _predict("before"), _ask("first"), _predict("after"), _snapshot("after")),
+    Scenario.GRADIENT: (
+        _build(),
+        _predict(recorded.BEFORE),
+        _ask(recorded.FIRST),
+        _predict(recorded.AFTER),
+        _snapshot(recorded.AFTER),
+    ),
+    Scenario.PREDICT_ONLY: (
+        _build(),
+        _predict(recorded.BEFORE),
+        _ask(recorded.FIRST),
+        _predict(recorded.AFTER),
+        _snapshot(recorded.AFTER),
+    ),
     Scenario.ORDER: (
         _build("other", mode="training"),
-        _ask("other", "other", mode="training"),
+        _ask(recorded.OTHER, "other", mode="training"),
         _build(),
-        _ask("first"),
+        _ask(recorded.FIRST),
     ),
     Scenario.TWENTY: STEPS[Scenario.TWENTY, "undisturbed"],
     Scenario.ASCENT: STEPS[Scenario.ASCENT, "undisturbed"],
@@ -235,7 +248,7 @@ SCRIPT: dict[Scenario, tuple[Step, ...]] = {
 
 
 #: The steps of a recipe's program.
-EXAMPLE: tuple[Step, ...] = (_build(), _ask("first"))
+EXAMPLE: tuple[Step, ...] = (_build(), _ask(recorded.FIRST))
 
 
 def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:

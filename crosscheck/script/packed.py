@@ -12,7 +12,7 @@ import numpy as np
 from crosscheck.networks.graph import Array
 from crosscheck.networks.prepare import write_arrays
 
-__all__ = ["WIDTH", "literal", "packed", "tiny", "wrapped"]
+__all__ = ["WIDTH", "archive", "commented", "literal", "tiny", "wrapped"]
 
 #: Up to so many numbers, all arrays of a script together, they are literals.
 TINY = 64
@@ -29,7 +29,7 @@ def tiny(arrays: Mapping[str, Array]) -> bool:
 
 def literal(value: Array) -> str:
     """Nested lists of the shortest decimals that mean these float32 numbers."""
-    return str(value[()]) if value.ndim == 0 else f"[{', '.join(literal(item) for item in value)}]"
+    return str(value[()]).removesuffix(".0") if value.ndim == 0 else f"[{', '.join(literal(item) for item in value)}]"
 
 
 def wrapped(items: Sequence[str]) -> list[str]:
@@ -42,9 +42,14 @@ def wrapped(items: Sequence[str]) -> list[str]:
     return lines
 
 
-def packed(arrays: Mapping[str, Array], comment: str) -> str:
-    """An .npz of the arrays as lines of base64, each behind the language's sign for a comment."""
+def archive(arrays: Mapping[str, Array]) -> bytes:
+    """An .npz of the arrays."""
     content = io.BytesIO()
     write_arrays(content, arrays)
-    lines = textwrap.wrap(base64.b64encode(content.getvalue()).decode(), WIDTH)
+    return content.getvalue()
+
+
+def commented(content: bytes, comment: str) -> str:
+    """Bytes as lines of base64, each behind the language's sign for a comment."""
+    lines = textwrap.wrap(base64.b64encode(content).decode(), WIDTH)
     return "".join(f"{comment} {line}\n" for line in lines)

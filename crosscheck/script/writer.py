@@ -25,13 +25,18 @@ from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
 from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
-from crosscheck.script.packed import WIDTH, literal, packed, tiny, wrapped
-from crosscheck.script.program import Beside, Language, Printing, Statements
+from crosscheck.script.languages import Beside, JavaScript, Language
+from crosscheck.script.packed import WIDTH, tiny
+from crosscheck.script.statements import Statements
 
-__all__ = ["NoScript", "composed", "example", "pieces"]
+__all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
+
+
+#: One blank line is enough.
+BLANK = re.compile(r"\n{3,}")
 
 
 class NoScript(CrosscheckError):
@@ -72,6 +77,8 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
+    if runtime.registry == "npm" and cell["scenario"] in ("sibling", "ascent", "order"):
+        raise NoScript(f"{cell['scenario']} needs two networks, whose constants one module of JavaScript cannot hold.")
     roles = {"tested": mode, **({"training": modes[mode.training]} if mode.training else {})}
     return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
 
@@ -103,18 +110,40 @@ def _network(name: str) -> Network:
 
 
 def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> str | None:
-    """The cell's mode as a complete program for the network `seed`: what a recipe shows. None where there is none.
-
-    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
-    """
+    """The complete program of a cell's mode, for a recipe. None where this crosscheck has none."""
     try:
         runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
     except NoScript:
         return None
     mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
-    if mode is None or runtime.write is None:
-        return None
-    return _Script(cell, {"tested": mode}, runtime, release, variant, _shipped("seed"), EXAMPLE).example()
+    return None if mode is None or runtime.write is None else program(runtime, release, variant, mode)
+
+
+def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) -> str:
+    """A mode on the network `seed`: imports, the network, the call, and a line that prints what it returns.
+
+    A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
+    """
+    network = _shipped("seed")
+    steps = _EXPORTING if mode.asks == "export" else EXAMPLE
+    subject = Subject(network.graph, network.weights, len(network.x))
+    composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
+    source = composed["sources"]["network/tested"]
+    named = {"tested": {"name": mode.name, "asks": mode.asks}}
+    inputs = {"x": network.x, "cotangent": network.cotangent}
+    language = Language(inputs) if runtime.registry == "pypi" else JavaScript(inputs)
+    lines = Statements(language, composed, named, {}, ()).of(steps)
+    weights = dict(network.weights) if _names(source["text"], "weights") else {}
+    data = language.literals(weights)
+    made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
+    if runtime.registry == "npm":
+        return f"{made}{source['imports']}let net, x, cotangent, y, dx;\n{data}{BLANK.sub(chr(10) * 2, lines)}"
+    imports = _imports([source["imports"]], lines, [])
+    return f"{made}{_preparation(release, variant)}{imports}\n{data}{BLANK.sub(chr(10) * 2, lines)}".strip("\n") + "\n"
+
+
+#: The steps of an export's program.
+_EXPORTING: tuple[Step, ...] = (EXAMPLE[0], *SCRIPT[Scenario.EXPORT][3:4], SCRIPT[Scenario.EXPORT][-1])
 
 
 class _Script:
@@ -128,13 +157,12 @@ class _Script:
         release: Release,
         variant: Variant,
         network: Network,
-        steps: Sequence[Step] = (),
     ) -> None:
         self.cell, self.roles = cell, roles
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell["scenario"])
-        self.steps = steps or SCRIPT[self.scenario]
+        self.steps = SCRIPT[self.scenario]
         subjects = {"network": Subject(network.graph, network.weights, len(network.x))}
         self.second = None
         if self.scenario is Scenario.ASCENT and network.target is not None:
@@ -142,7 +170,10 @@ class _Script:
             subjects["readout"] = Subject(self.second.graph, self.second.weights, len(network.x))
         self.program = compose(runtime, release, variant, roles, subjects, self.steps)
         self.sources = list(self.program["sources"].values())
-        self.language = Language()
+        arrays, held = self._arrays(), (self.second or network).weights
+        self.tiny = tiny({**arrays, **held}) and not self._files()
+        literals = arrays if self.tiny else {}
+        self.language = Language(literals) if runtime.registry == "pypi" else JavaScript(literals)
 
     def pieces(self) -> tuple[str, ...]:
         """The script's pieces, in their order."""
@@ -151,25 +182,34 @@ class _Script:
         statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
         lines = statements.of(self.steps)
         data, block = self._data(lines)
-        return (
-            metadata.block(self.release, self.variant, self.runtime.lock(self.release, self.variant)),
-            "".join(f"# {line}\n" for line in self._head()) + metadata.builds(self.variant),
-            self._preparation(),
-            self._imports(data, lines),
-            self._functions(lines),
-            data,
-            lines,
-            block,
-        )
+        parts = (*self._beginning(lines, block), data, lines)
+        return (*(BLANK.sub("\n\n", part) for part in parts), block)
 
-    def example(self) -> str:
-        """Imports, the network, the call, and a line that prints what it returns."""
-        named = {"tested": {"name": self.mode.name, "asks": self.mode.asks}}
-        lines = Statements(Printing(), self.program, named, {}, ()).of(self.steps)
-        data, _ = self._data(lines, files=False)
-        files = {name: form for source in self.sources for name, form in source["files"].items()}
-        made = "".join(_made(name, form) for name, form in files.items() if f'"{name}"' in lines)
-        return f"{made}{self._preparation()}{self._imports(data, lines)}\n{data}{lines}".strip("\n")
+    def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
+        """Everything before the data."""
+        imports = [source["imports"] for source in self.sources]
+        head = "".join(f"{self.language.comment} {line}\n" for line in self._head())
+        if self.runtime.registry == "npm":
+            install = [self.variant.package, *self.release.beside]
+            packages = " ".join(f"{name}@{self.release.version}" for name in install)
+            variables = "".join(
+                f"process.env[{json.dumps(name)}] = {json.dumps(value)};\n"
+                for name, value in self.variant.environment.items()
+            )
+            reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
+            return (
+                f"// npm install {packages} && node leak.mjs\n{head}",
+                variables + reading + imports[0] + "let net, x, cotangent, y, dx;\n",
+            )
+        own = ["import base64", "import io"] if block else []
+        python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
+        return (
+            metadata.block(self.variant, self.runtime.lock(self.release, self.variant), python),
+            head + metadata.builds(self.variant),
+            _preparation(self.release, self.variant),
+            _imports(imports, lines, own),
+            self._functions(lines),
+        )
 
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
@@ -193,35 +233,12 @@ class _Script:
             lines.append("Trials did not agree with each other: numbers may differ from run to run.")
         return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell['reproduce']}"]
 
-    def _preparation(self) -> str:
-        """What has to be so before anything else is imported."""
-        needs = metadata.needs(self.release, self.variant, self.variant.package)
-        imports = [
-            *(["import ctypes"] if "ctypes." in needs else []),
-            *(["import os"] if self.variant.environment else []),
-            *(["import sys"] if "sys." in needs else []),
-        ]
-        variables = "".join(
-            f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n"
-            for name, value in self.variant.environment.items()
-        )
-        parts = ["\n".join(imports), needs.strip("\n"), variables.strip("\n")]
-        return "".join(f"{part}\n" for part in parts if part) + "\n"
-
-    def _imports(self, data: str, lines: str) -> str:
-        """The runtime's usual imports, and those of this script's own lines."""
-        imports = [line for line in self.sources[0]["imports"].splitlines() if _used(line, lines)]
-        own = ["import base64", "import io"] if "base64." in data else []
-        if "import numpy as np" not in imports:
-            own.append("import numpy as np")
-        return "".join(f"{line}\n" for line in (*own, *imports))
-
     def _functions(self, lines: str) -> str:
         language = self.language
-        parts = [language.show]
-        parts += [language.switch] if "switch(" in lines else []
+        carried = json.dumps(list(self.sources[0]["carried"]))  # what both networks have in common
+        parts = [f"carried = {carried}\n{language.switch}"] if "switch(" in lines else []
         parts += [language.rescale] if "rescale(" in lines else []
-        return "\n".join(parts) + "\n\n"
+        return "\n".join(parts)
 
     def _arrays(self) -> dict[str, Array]:
         """The inputs that the steps read, by name."""
@@ -251,25 +268,14 @@ class _Script:
                 written[name] = model.SerializeToString()
         return written
 
-    def _data(self, lines: str, files: bool = True) -> tuple[str, str]:
+    def _data(self, lines: str) -> tuple[str, str]:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
-        arrays, written = self._arrays(), self._files() if files else {}
         texts = lines + "".join(source["text"] for source in self.sources)
-        weights = dict(self.second.weights if self.second else self.network.weights) if "weights[" in texts else {}
-        if tiny({**arrays, **weights}) and not written:
-            return _literals("data", arrays) + _literals("weights", weights), ""
-        block = {**arrays, **{f"weights/{name}": value for name, value in weights.items()}}
-        block |= {name: np.frombuffer(content, np.uint8) for name, content in written.items()}
-        text = (
-            "# Inputs and weights are an .npz in base64, in the comment at the end of this file.\n"
-            'block = open(__file__).read().rpartition("\\n# data:\\n")[2].replace("# ", "")\n'
-            "data = dict(np.load(io.BytesIO(base64.b64decode(block))))\n"
-        )
-        if weights:
-            text += 'weights = {name[8:]: value for name, value in data.items() if name.startswith("weights/")}\n'
-        if written:
-            text += f"for name in {json.dumps(list(written))}:\n    data[name].tofile(name)\n"
-        return text, "\n# data:\n" + packed(block, "#")
+        held = (self.second or self.network).weights
+        weights = dict(held) if _names(texts, "weights") else {}
+        if self.tiny:
+            return self.language.literals(weights), ""
+        return self.language.unpacked(self._arrays(), weights, self._files())
 
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
@@ -302,6 +308,23 @@ def _repeatable(cell: JudgedCell) -> bool:
     return all(len({outcome["what"] for outcome in reading["outcomes"]}) <= 1 for reading in cell["trials"])
 
 
+def _preparation(release: Release, variant: Variant) -> str:
+    """What has to be so before anything else is imported."""
+    variables = [
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in variant.environment.items()
+    ]
+    return metadata.needs(release, variant) + ("import os\n" if variables else "") + "".join(variables)
+
+
+def _imports(texts: Sequence[str], lines: str, own: Sequence[str]) -> str:
+    """The runtime's usual imports that the lines use, and those of the script's own lines."""
+    every = dict.fromkeys(line for text in texts for line in text.splitlines())
+    used = lines + "\n".join(line for line in every if not line.startswith(("import ", "from ")))
+    imports = [line for line in every if _used(line, used)]
+    numpy = [] if "import numpy as np" in imports else ["import numpy as np"]
+    return "".join(f"{line}\n" for line in (*own, *numpy, *imports))
+
+
 def _made(name: str, form: str) -> str:
     """A comment that says how a file is made of the user's own model."""
     if "gradient" not in form:
@@ -316,13 +339,9 @@ def _used(line: str, text: str) -> bool:
     if len(statement) != 1 or not isinstance(statement[0], ast.Import | ast.ImportFrom):
         return bool(line.strip())
     bound = [(alias.asname or alias.name).partition(".")[0] for alias in statement[0].names]
-    return any(re.search(rf"\b{name}\b", text) for name in bound)
+    return any(_names(text, name) for name in bound)
 
 
-def _literals(name: str, arrays: Mapping[str, Array]) -> str:
-    """A dictionary of small arrays."""
-    if not arrays:
-        return ""
-    items = [f'"{key}": np.float32({literal(value)})' for key, value in arrays.items()]
-    one = f"{name} = {{{', '.join(items)}}}\n"
-    return one if len(one) <= WIDTH else f"{name} = {{\n" + "".join(f"    {line}\n" for line in wrapped(items)) + "}\n"
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a word."""
+    return re.search(rf"\b{name}\b", text) is not None

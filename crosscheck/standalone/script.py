@@ -163,7 +163,7 @@ def _pieces(
     helpers |= {"stderr_to_file"} if prints else set()
     linked, adapter = _linked(runtime, wanted, tuple(sorted({*steps, *helpers})))
 
-    yield metadata.block(release, variant, runtime.lock(release, variant))
+    yield metadata.block(variant, runtime.lock(release, variant), variant.python[0])
     changed = cell["environment"].get("sources", "") not in ("", sources_digest(runtime))
     yield _head(cell, runtime, changed) + metadata.builds(variant)
     yield _preparation(cell, release, variant)
@@ -268,7 +268,7 @@ def _flat(value: Any) -> list[float]:
 
 def _preparation(cell: JudgedCell, release: Release, variant: Variant) -> str:
     """What has to be so before anything else is imported."""
-    needs = metadata.needs(release, variant, variant.package)
+    needs = metadata.needs(release, variant)
     imports = [*(["import ctypes"] if "ctypes." in needs else []), *PREPARED]
     variables = {**ONE_THREAD, **cell["environment"]["variables"]}
     lines = "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in variables.items())

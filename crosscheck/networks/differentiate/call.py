@@ -34,7 +34,7 @@ class Call:
         self.where = f"{facts.source}: node {node.name or index!r} ({node.op_type})"
 
     def has(self, index: int) -> bool:
-        """Whether the optional input is there."""
+        """Whether the optional input is present."""
         return index < len(self.inputs) and bool(self.inputs[index])
 
     def get(self, name: str, default: Any) -> Any:
@@ -43,7 +43,7 @@ class Call:
         return value.decode() if isinstance(value, bytes) else value
 
     def shape(self, index: int) -> Shape:
-        """The shape of the i-th input. Raises NetworkError where even the rank is unknown."""
+        """The shape of the i-th input. Raises NetworkError if the rank is unknown."""
         shape = self.facts.shape(self.inputs[index])
         if shape is None:
             raise self.refusal(f"takes {self.inputs[index]!r}, whose rank is unknown; export the model with shapes")
@@ -54,11 +54,11 @@ class Call:
         return len(self.shape(index))
 
     def sizes(self, index: int, start: int = 0) -> tuple[int, ...]:
-        """The i-th input's sizes from axis `start` on, all of which must be numbers. Raises NetworkError."""
+        """The i-th input's sizes from axis `start` on. Raises NetworkError unless all are numbers."""
         return self._fixed(f"takes {self.inputs[index]!r}", self.shape(index), start)
 
     def output_sizes(self, start: int = 0) -> tuple[int, ...]:
-        """The first output's sizes from axis `start` on, all of which must be numbers. Raises NetworkError."""
+        """The first output's sizes from axis `start` on. Raises NetworkError unless all are numbers."""
         shape = self.facts.shape(self.outputs[0])
         if shape is None:
             raise self.refusal("has an output whose rank is unknown; export the model with shapes")
@@ -72,7 +72,7 @@ class Call:
         return value
 
     def only_first(self, what: str) -> None:
-        """Raise NetworkError if another input than the first depends on the differentiated input; `what` names it."""
+        """Raise NetworkError if an input besides the first depends on the differentiated input; `what` names it."""
         for name, wanted in list(zip(self.inputs, self.wanted, strict=True))[1:]:
             if wanted:
                 raise self.refusal(

@@ -13,10 +13,10 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["Facts", "Shape", "without_weights"]
 
-#: A size is a number, a name for one that is only known when the model runs, or None where even that is unknown.
+#: A size is a number, the name of a dynamic size, or None if unknown.
 Shape = tuple[int | str | None, ...]
 
-#: Initialisers of more elements cannot be a shape, axes or the like; they are withheld from shape inference.
+#: Maximum elements of an initialiser passed to shape inference: larger ones are no shapes or axes.
 LARGEST_SHAPE = 64
 
 
@@ -37,13 +37,13 @@ class Facts:
                 self._values[node.output[0]] = _literal(node)
 
     def value(self, tensor: str) -> Array | None:
-        """The numbers of a constant tensor; None for one that is computed or fed."""
-        if tensor in self._initialisers:  # not kept: all of them would be another copy of the weights
+        """The numbers of a constant tensor; None for a computed tensor or an input."""
+        if tensor in self._initialisers:  # not cached: it would duplicate the weights
             return onnx.numpy_helper.to_array(self._initialisers[tensor])
         return self._values.get(tensor)
 
     def shape(self, tensor: str) -> Shape | None:
-        """The shape, partly known; None where the rank is unknown."""
+        """The shape, possibly with unknown sizes; None for an unknown rank."""
         if tensor in self._initialisers:
             return tuple(self._initialisers[tensor].dims)
         if tensor not in self._types or not self._types[tensor].HasField("shape"):
@@ -54,7 +54,7 @@ class Facts:
         )
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
-        """The element type. Raises NetworkError where shape inference could not tell."""
+        """The element type. Raises NetworkError if shape inference finds none."""
         if tensor in self._initialisers:
             number = self._initialisers[tensor].data_type
         else:
@@ -72,7 +72,7 @@ class Facts:
         return True
 
     def names(self) -> Iterable[str]:
-        """Every tensor that has a type."""
+        """Every tensor with a type."""
         return (*self._initialisers, *self._types)
 
     def _infer(self, model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
@@ -92,7 +92,7 @@ class Facts:
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model with large initialisers as inputs, for checks that read types and not values."""
+    """The same model with large initialisers as inputs, for checks of types only."""
     bare = onnx.ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
     bare.graph.name = model.graph.name
     bare.graph.node.extend(model.graph.node)
@@ -109,9 +109,9 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _name_sizes(graph: onnx.GraphProto) -> None:
-    """Name unknown input sizes, so that inference recognises equal ones, and clear names that no input has.
+    """Name unknown input sizes, so that inference recognises equal ones; clear names that no input has.
 
-    Exporters give an output's batch axis another name, which hides that it is the input's.
+    Exporters name the batch axes of inputs and outputs differently.
     """
     size_names = set()
     for item in graph.input:
@@ -128,7 +128,7 @@ def _name_sizes(graph: onnx.GraphProto) -> None:
 def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) -> bool:
     """Add the ranks of tensors reshaped to a computed shape of known length; True if any was new.
 
-    Before opset 13 inference resolves few shapes that are concatenated from others.
+    Before opset 13 inference resolves few concatenated shapes.
     """
     typed = {item.name: item for item in (*graph.value_info, *graph.output)}
     news = False

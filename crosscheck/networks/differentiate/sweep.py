@@ -24,12 +24,12 @@ def differentiate(model: onnx.ModelProto, *, training: bool = False, source: str
     One input comes last, `<output>.cotangent`, of the output's shape and type. The second output is
     `<input>.gradient`, of the input's: d(sum(output * cotangent)) / d(input), written in plain operators of the
     model's own opset. With `training`, every BatchNormalization is written with the batch's own mean and population
-    variance instead of the moving ones, and further outputs are what ONNX's training form would make of those:
+    variance instead of the moving ones, and further outputs are the updated statistics of ONNX's training form:
     `<statistic>.running` = statistic * momentum + batch's * (1 - momentum).
 
-    The model has one input besides its weights and statistics, the first of its inputs that is no initialiser, float32
-    or float64, and its first output is differentiated. `source` is the model's name in messages.
-    Raises NetworkError for what no rule covers, naming the node, its operator and what is supported.
+    The model has one input besides its weights and statistics (the first that is no initialiser), float32 or float64.
+    Its first output is differentiated. `source` is the model's name in messages.
+    Raises NetworkError for unsupported nodes, naming the node, its operator and the supported ones.
     """
     facts = Facts(model, source)
     _check(model, facts)
@@ -88,7 +88,7 @@ def _calls(model: onnx.ModelProto, facts: Facts, x: str, training: bool) -> list
 
 
 def _backward(writer: Writer, calls: list[Call], y: str, seed: str) -> dict[str, str]:
-    """The gradient of every tensor that the sweep reached: tensor -> name of its gradient."""
+    """The gradient of every tensor reached by the sweep: tensor -> name of its gradient."""
     cotangents = {y: seed}
     for call in reversed(calls):
         output_cotangents = [cotangents.get(name) if name else None for name in call.outputs]
@@ -114,7 +114,7 @@ def _model(
     updates: list[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
     """The finished model, checked."""
-    # Until IR 3 initialisers must also be inputs; a later version lifts that and has the same operators.
+    # Until IR 3 initialisers must also be inputs; later versions have the same operators without that rule.
     result = onnx.ModelProto(ir_version=max(model.ir_version, 4), producer_name="crosscheck")
     result.opset_import.extend(model.opset_import)
     graph = result.graph

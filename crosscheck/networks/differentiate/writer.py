@@ -1,4 +1,4 @@
-"""Adds plain operators to a graph, spelt as its opset wants them."""
+"""Adds plain operators to a graph, in the syntax of its opset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["Writer"]
 
-#: From these opsets on, an operator takes its axes (and the like) as inputs instead of attributes.
+#: From these opsets on, operators take axes and similar arguments as inputs instead of attributes.
 AXES_AS_INPUT = {
     "ReduceSum": 13,
     "Squeeze": 13,
@@ -21,16 +21,16 @@ AXES_AS_INPUT = {
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
 }
 SLICE_BY_INPUT, PAD_BY_INPUT, FLOATS_COMPARE_EQUAL = 10, 11, 11
-#: Constants of more elements are not compared with each other: it would take another copy of a network's weights.
+#: Maximum elements of deduplicated constants; comparing larger ones would copy a network's weights.
 LARGEST_SHARED = 4096
 
 
 class Writer:
-    """Collects nodes and initialisers under names that nothing else has. Methods return the name of their result.
+    """Collects nodes and initialisers under unique names. Methods return the name of their result.
 
-    What is asked for again is not written again: the same operator with the same inputs and attributes has one result.
+    The same operator with the same inputs and attributes is written once.
 
-    opset: of the default domain. dtype: of numbers that are written as Python's.
+    opset: of the default domain. dtype: of Python numbers.
     """
 
     def __init__(self, opset: int, dtype: np.dtype[Any], taken: set[str]) -> None:
@@ -44,7 +44,7 @@ class Writer:
         self._counter = itertools.count()
 
     def fresh(self, base: str) -> str:
-        """A name that no tensor has yet, beginning with `base`."""
+        """A new tensor name that starts with `base`."""
         name = base
         while name in self._taken:
             name = f"{base}.{next(self._counter)}"
@@ -67,7 +67,7 @@ class Writer:
         return list(self._written[key])
 
     def constant(self, value: Array | float | Sequence[float], dtype: Any = None) -> str:
-        """An initialiser; Python's numbers get the network's float type. The same few numbers are stored once."""
+        """An initialiser; Python numbers get the network's float type. Equal small constants are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype if dtype is not None else None))
         if dtype is None and not isinstance(value, np.ndarray):
             array = array.astype(self.dtype)
@@ -114,29 +114,29 @@ class Writer:
         return self.node("Pad", x, self.integers(list(pads)), self.constant(value))
 
     def equal(self, x: str, y: str) -> str:
-        """Tell where x == y, for floats, which Equal takes from opset 11 on."""
+        """x == y for floats, which Equal accepts from opset 11 on."""
         if self.opset >= FLOATS_COMPARE_EQUAL:
             return self.node("Equal", x, y)
         return self.node("Not", self.node("Or", self.node("Less", x, y), self.node("Greater", x, y)))
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
-        """Static reshape; 0 keeps a size, -1 is worked out."""
+        """Static reshape; 0 keeps a size, -1 is inferred."""
         return self.node("Reshape", x, self.integers(list(shape)))
 
     def reshape_like(self, x: str, other: str) -> str:
-        """Reshape to the shape that `other` has when the model runs."""
+        """Reshape to the runtime shape of `other`."""
         return self.node("Reshape", x, self.node("Shape", other))
 
     def expand(self, x: str, shape: Sequence[int]) -> str:
-        """Repeat x along its axes of size one; where `shape` says 1, a size stays."""
+        """Repeat x along its axes of size one; a 1 in `shape` keeps the size."""
         return self.node("Expand", x, self.integers(list(shape)))
 
     def expand_like(self, x: str, other: str) -> str:
-        """Repeat x along its axes of size one, to the shape that `other` has when the model runs."""
+        """Repeat x along its axes of size one, to the runtime shape of `other`."""
         return self.node("Expand", x, self.node("Shape", other))
 
     def zeros_like(self, x: str) -> str:
-        """Zeros in the shape that x has when the model runs."""
+        """Zeros in the runtime shape of x."""
         zero = onnx.numpy_helper.from_array(np.zeros(1, self.dtype))
         return self.node("ConstantOfShape", self.node("Shape", x), value=zero)
 

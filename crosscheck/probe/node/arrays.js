@@ -1,4 +1,5 @@
-// Reads .npz files as numpy writes them (zip, stored or deflated; .npy 1.0), nothing pickled.
+// Arrays: reads .npz files as numpy writes them (zip, stored or deflated; .npy 1.0), nothing pickled, and does what the
+// steps of a scenario do with numbers.
 //
 // An array is {dtype, shape, data}: dtype as numpy spells it ("<f4"), data a typed array in C order.
 // Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -72,9 +73,62 @@ function row(array, index) {
   return { dtype: array.dtype, shape, data: array.data.slice(index * size, (index + 1) * size) };
 }
 
+/** The array with numbers of its own. */
+function copied(array) {
+  return { ...array, data: array.data.slice() };
+}
+
+/** How numpy spells the type of a typed array. */
+function dtypeOf(data) {
+  return Object.keys(TYPES).find((dtype) => data instanceof TYPES[dtype]);
+}
+
+/** A float32 array of one number. */
+function full(shape, value) {
+  const size = shape.reduce((product, length) => product * length, 1);
+  return { dtype: "<f4", shape, data: new Float32Array(size).fill(value) };
+}
+
+/** The array with its axes in another order, as `numpy.transpose`. */
+function transposed({ dtype, shape, data }, axes) {
+  const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, length) => product * length, 1));
+  const [lengths, strides] = [axes.map((axis) => shape[axis]), axes.map((axis) => steps[axis])];
+  const moved = new data.constructor(data.length);
+  for (let at = 0; at < data.length; at++) {
+    let [rest, from] = [at, 0];
+    for (let axis = lengths.length - 1; axis >= 0; axis--) {
+      from += (rest % lengths[axis]) * strides[axis];
+      rest = Math.floor(rest / lengths[axis]);
+    }
+    moved[at] = data[from];
+  }
+  return { dtype, shape: lengths, data: moved };
+}
+
+/** The index of each row's largest entry; as with numpy, the first of several, and NaN is the largest of all. */
+function classes({ shape, data }) {
+  const [rows, columns] = shape;
+  const found = new Uint8Array(rows);
+  for (let index = 0; index < rows; index++) {
+    const logits = data.subarray(index * columns, (index + 1) * columns);
+    const nan = logits.findIndex(Number.isNaN);
+    found[index] = nan >= 0 ? nan : logits.indexOf(logits.reduce((most, value) => (value > most ? value : most)));
+  }
+  return { dtype: "|u1", shape: [rows], data: found };
+}
+
+/** Map the smallest entry to 0 and the largest to 1; a constant array becomes zero. Each operation rounds to float32. */
+function rescaled(image) {
+  const low = image.data.reduce((least, value) => (value < least ? value : least));
+  const high = image.data.reduce((most, value) => (value > most ? value : most));
+  const flat = !(high > low) || image.data.some(Number.isNaN);
+  const range = Math.fround(high - low);
+  return { ...image, data: image.data.map((value) => (flat ? 0 : Math.fround(value - low) / range)) };
+}
+
 /** The array's numbers as they lie in memory. */
 function bytesOf({ data }) {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-module.exports = { bytesOf, readArrays, row };
+module.exports = { bytesOf, classes, copied, dtypeOf, full, readArrays, rescaled, row, transposed };

@@ -1,7 +1,6 @@
 // Runs one trial in this process and leaves its observation in a folder: crosscheck/probe/trial.py for Node.
 //
-// node trial.js ADAPTER REQUEST: the file that exports the adapter's class, and a request with the adapter's modes, as
-// JSON.
+// node trial.js ADAPTER REQUEST: the file that exports the adapter's class, and the request, a JSON file.
 
 "use strict";
 
@@ -9,12 +8,11 @@ const fs = require("fs");
 const path = require("path");
 
 const { readArrays } = require("./arrays");
-const { NotInRelease } = require("./adapter");
 const { Recorder, StepFailed, message } = require("./recorder");
-const { STEPS, Trial } = require("./scenarios");
+const { Trial } = require("./steps");
 
-/** The network in `folder`; its scratch folder is the trial's. */
-function loadNetwork(folder, scratch) {
+/** The network in `folder`, with the program and the trial's own folder for files. */
+function loadNetwork(folder, { sources, texts }, scratch) {
   const onnx = {};
   for (const name of fs.readdirSync(folder)) {
     if (name.endsWith(".onnx")) onnx[name.slice(0, -".onnx".length)] = path.join(folder, name);
@@ -25,6 +23,8 @@ function loadNetwork(folder, scratch) {
     onnx,
     batch: readArrays(path.join(folder, "inputs.npz")).x.shape[0],
     scratch,
+    sources,
+    texts,
   };
 }
 
@@ -40,27 +40,21 @@ function failed({ label, problem }, asked) {
   if (problem instanceof RangeError && /allocat|memory/i.test(problem.message)) {
     return { status: "out-of-memory", reason };
   }
-  if (!asked && problem instanceof NotInRelease) return { status: "not-in-release", reason: problem.message };
   return { status: asked ? "ok" : "refused", reason };
 }
 
 async function run(adapter, request) {
-  const { out, network: folder } = request;
+  const { out, network: folder, modes, steps, program } = request;
+  const networks = { network: loadNetwork(folder, program, out) };
   const readout = path.join(folder, "readout");
-  const trial = new Trial({
-    adapter,
-    recorder: new Recorder(out),
-    modes: request.modes,
-    mode: request.modes.find(({ name }) => name === request.mode),
-    network: loadNetwork(folder, out),
-    inputs: readArrays(path.join(folder, "inputs.npz")),
-    readout: fs.existsSync(readout) ? loadNetwork(readout, out) : null,
-  });
+  if (fs.existsSync(readout)) networks.readout = loadNetwork(readout, program, out);
+  const inputs = readArrays(path.join(folder, "inputs.npz"));
+  const trial = new Trial({ adapter, recorder: new Recorder(out), modes, networks, inputs });
   const start = performance.now();
   const cpu = process.cpuUsage();
   let end = { status: "ok", reason: null };
   try {
-    await STEPS[`${request.scenario}/${request.reading}`](trial);
+    await trial.run(steps);
   } catch (failure) {
     if (!(failure instanceof StepFailed)) throw failure;
     end = failed(failure, trial.asked);
@@ -73,8 +67,8 @@ async function main(script, request) {
   let adapter;
   try {
     const Adapter = require(script);
-    adapter = new Adapter(request.modes);
-    await adapter.load();
+    adapter = new Adapter();
+    await adapter.load(request.program);
   } catch (problem) {
     writeEnd(request.out, { status: "import-failed", reason: message(problem) });
     return;
@@ -82,7 +76,7 @@ async function main(script, request) {
   await run(adapter, request);
 }
 
-main(process.argv[2], JSON.parse(process.argv[3])).then(
+main(process.argv[2], JSON.parse(fs.readFileSync(process.argv[3], "utf8"))).then(
   () => process.reallyExit(0), // exit handlers of a runtime are not what is measured
   (problem) => {
     fs.writeSync(2, `${(problem && problem.stack) || problem}\n`);

@@ -1,25 +1,18 @@
-"""Chainer under the verbs that every runtime has. Its modes stand in `modes.py`."""
+"""Chainer: what only code can do. Networks and modes are texts (`network.py`, `modes.py`)."""
 
-import functools
 import warnings
-from typing import Any, Dict, Optional
+from typing import Callable, Dict
 
 import numpy as np
 
-from crosscheck.probe.adapter import Array, Network, NotInRelease, Tensor
-from crosscheck.probe.modes import Call, TableAdapter
-from crosscheck.runtimes.chainer import modes, networks
-from crosscheck.runtimes.chainer.networks import Model, array_of
-
-ASKED = modes.TABLE
+from crosscheck.probe.adapter import Tensor
+from crosscheck.probe.texts import Model, TextAdapter
 
 
-class Chainer(TableAdapter):
+class Chainer(TextAdapter):
     """Releases of the `chainer` package, on the CPU."""
 
     name = "chainer"
-    modes = tuple(asked.mode for asked in ASKED.values())
-    shows_layers = True
 
     def load(self) -> str:
         """Import Chainer."""
@@ -29,55 +22,29 @@ class Chainer(TableAdapter):
         self.chainer = chainer
         return str(chainer.__version__)
 
-    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network as a chain of links."""
-        return networks.build(self.chainer, network, shares, ASKED[mode].norm)
-
-    def tensor(self, x: Array) -> Tensor:
-        """A `Variable` around a copy of the array."""
-        return self.chainer.Variable(np.array(x))
-
-    def numpy(self, value: Tensor) -> Array:
-        """The array in a `Variable`, copied."""
-        return np.array(value.array if isinstance(value, self.chainer.Variable) else value)
-
-    def predict(self, model: Model, x: Tensor) -> Tensor:
-        """In evaluation, without a graph."""
-        return modes.predict(self.chainer, model.chain, x)
-
-    def call(self, model: Model, mode: str) -> Call:
-        """What carries out a mode: of the chain; of exports, of all that is known of it."""
-        asked = ASKED[mode]
-        return functools.partial(asked.call, self.chainer, model if asked.mode.asks == "export" else model.chain)
+    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        """A mode that asks for a gradient; `backward` without a graph leaves None, and no error."""
+        dx = TextAdapter.gradient(self, model, x, cotangent, mode, between)
+        if dx is None:
+            raise RuntimeError("backward left no gradient on x")
+        return dx
 
     def state(self, model: Model) -> Dict[str, Tensor]:
-        """Parameters and persistent values, and what else a call may leave behind.
+        """The source's tensors, and the gradients that `backward` left on parameters.
 
-        `<node>.updates` is the link's `N`, how many batches fine-tuning has seen; `<parameter>.grad` is what `backward`
-        left there, and zeros where Chainer has None, or the NaN that says that no gradient came yet.
+        A gradient is zeros where Chainer has None, or the NaN that says that no gradient came yet.
         """
-        found: Dict[str, Any] = {name: array_of(model.chain, place) for name, place in model.places.items()}
-        for name, place in model.places.items():
-            value = getattr(model.chain[place.link], place.attribute)
+        found = TextAdapter.state(self, model)
+        for name, value in list(found.items()):
             if isinstance(value, self.chainer.Variable):
                 missing = value.grad is None or np.isnan(value.grad).all()
                 found[name + ".grad"] = np.zeros_like(value.array) if missing else value.grad
-            elif place.attribute == "avg_mean":
-                found[place.link + ".updates"] = np.array(model.chain[place.link].N, np.int64)
         return found
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `namedparams` of the chain shows: no statistics."""
-        names = {"/{}/{}".format(*place): name for name, place in model.places.items()}
-        return {names[path]: parameter for path, parameter in model.chain.namedparams()}
-
-    def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
-        """What every node puts out."""
-        if ASKED[mode].norm.get("static"):
-            raise NotInRelease("a static graph shows its output alone")
-        watched = Watched(model.chain)
-        ASKED[mode].call(self.chainer, watched, x)
-        return watched.found
+        names = {id(value): name for name, value in TextAdapter.state(self, model).items()}
+        return {names[id(parameter)]: parameter for _, parameter in model.names["net"].namedparams()}
 
     def flags(self) -> Dict[str, bool]:
         """The two keys of the configuration that decide about statistics and graphs."""
@@ -85,18 +52,3 @@ class Chainer(TableAdapter):
             "train": bool(self.chainer.config.train),
             "enable_backprop": bool(self.chainer.config.enable_backprop),
         }
-
-
-class Watched:
-    """A chain that keeps what its nodes put out."""
-
-    def __init__(self, chain: Any) -> None:
-        self.chain = chain
-        self.found: Dict[str, Any] = {}
-
-    def __call__(self, x: Any) -> Any:
-        """The network's output."""
-        values = self.chain.values(x)
-        *_, last = values.values()
-        self.found = {name: value for name, value in values.items() if value is not x}
-        return last

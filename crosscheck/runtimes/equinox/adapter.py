@@ -1,23 +1,14 @@
-"""Equinox under the verbs that every runtime has.
-
-Its modes stand in `passing.py` and `exchange.py`; until 0.10, in `experimental.py`.
-"""
+"""Equinox: what only code can do. Networks and modes are texts (`network.py`, `modes.py`)."""
 
 import warnings
-from typing import Optional
 
-from crosscheck.probe.adapter import Model, Network
-from crosscheck.probe.modes import Call, JaxAdapter
-from crosscheck.runtimes.equinox import exchange, experimental, passing, stateful
-
-ASKED = dict(passing.TABLE, **dict(exchange.TABLE, **experimental.TABLE))
+from crosscheck.probe.jax import JaxAdapter
 
 
 class Equinox(JaxAdapter):
     """Every release of the `equinox` package on PyPI that has batch normalization."""
 
     name = "equinox"
-    modes = tuple(asked.mode for asked in ASKED.values())
 
     def load(self) -> str:
         """Import Equinox and JAX, which starts no backend: that comes with the first array."""
@@ -26,19 +17,5 @@ class Equinox(JaxAdapter):
             import equinox
             import jax
 
-            if hasattr(equinox, "experimental"):
-                import equinox.experimental
-
-        self.eqx, self.jax = equinox, jax
+        self.jax = jax
         return str(equinox.__version__)
-
-    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network with the mode's kind of batch normalization."""
-        norm, fresh = ASKED[mode].kind, ".fresh." in mode
-        if norm == "experimental":
-            return experimental.Hidden(self.eqx, self.jax, network, fresh, shares)
-        return stateful.Passed(self.eqx, self.jax, network, norm, fresh, shares)
-
-    def make(self, model: Model, mode: str) -> Call:
-        """What carries out a mode."""
-        return ASKED[mode].call(self.eqx, self.jax, model)  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ __all__ = [
     "last_axis",
     "nodes",
     "pairs",
+    "returned",
     "shared_layers",
     "statements",
     "stored",
@@ -149,6 +150,12 @@ def statements(
     return lines, variables
 
 
+def returned(lines: Sequence[str], variable: str) -> list[str]:
+    """The lines of `statements`, with a `return` of the variable; of its value where the last line assigns that."""
+    target, equals, value = lines[-1].partition(" = ")
+    return [*lines[:-1], f"return {value}"] if equals and target == variable else [*lines, f"return {variable}"]
+
+
 def shared_layers(graph: Sequence[Node], request: Request) -> list[Node]:
     """The nodes with weights that `request.first` has as well; none without it."""
     if request.first is None:
@@ -195,4 +202,4 @@ def kernel_from_last(rank: int) -> tuple[int, ...]:
 
 def indented(lines: Iterable[str], depth: int = 1) -> str:
     """The lines with four spaces a level, each ended."""
-    return "".join(f"{'    ' * depth}{line}\n" for line in lines)
+    return "".join(f"{'    ' * depth}{line}".rstrip() + "\n" for line in lines)

@@ -6,8 +6,10 @@ a mode flag in each layer. Functions are compiled by `jit`, as in Flax's guides,
 mode is about what happens without.
 """
 
-from crosscheck.runtimes.flax import contracts
-from crosscheck.runtimes.mode import Contract, Edition, Modes
+from crosscheck.runtimes.family.jax import write_onnx
+from crosscheck.runtimes.mode import Contract, Contracts, Edition, Modes
+
+contracts = Contracts(__file__)
 
 LINEN = Modes(inference="linen.eval.grad", training="linen.train.grad.adopted", kind="linen")
 NNX = Modes(inference="nnx.eval.grad", training="nnx.train.grad", kind="nnx")
@@ -306,21 +308,15 @@ nnx.update(net, state)
     since="0.10",
 )
 
-#: "web" is jax2onnx's word for a file that has all within; "B" stands for any number of rows.
-WRITE = """\
-import jax2onnx
-jax2onnx.to_onnx(
-    {}, [("B", *x.shape[1:])], return_mode="file", output_path="network.onnx", export_mode="web"
-)
-"""
 for half, contract, applied in (
     ("eval", contracts.ONNX, "net.apply(variables, x, train=False)"),
     ("train", contracts.ONNX_TRAINING, 'net.apply(variables, x, train=True, mutable=["batch_stats"])[0]'),
 ):
     intent = "training" if half == "train" else "inference"
     function = f"def forward(x):\n    return {applied}\n\n"
-    LINEN.export(f"linen.export.onnx.{half}", intent, contract, function + WRITE.format("forward"), file=True)
-    setting = f"net.{half}()\n"
-    NNX.export(f"nnx.export.onnx.{half}", intent, contract, setting + WRITE.format("net"), leaves=half, file=True)
+    LINEN.export(f"linen.export.onnx.{half}", intent, contract, function + write_onnx("forward"), file=True)
+    NNX.export(
+        f"nnx.export.onnx.{half}", intent, contract, f"net.{half}()\n" + write_onnx("net"), leaves=half, file=True
+    )
 
 MODES = (*LINEN, *NNX)

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import (
-    Node,
-    indented,
-    kernel_from_last,
-    kernel_to_last,
-    last_axis,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
+from crosscheck.runtimes.family import numpy_like
+from crosscheck.runtimes.family.graph import Node, indented, nodes, pairs, returned, shared_layers, statements, stored
+from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.numpy_like import entry, leaving
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["source"]
@@ -48,8 +40,7 @@ def linen(request: Request) -> Source:
         "class Net(nn.Module):\n"
         + indented([*frozen, "@nn.compact", "def __call__(self, x, train):"])
         + indented(entry(request), 2)
-        + indented(body, 2)
-        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + indented(returned(body, leaving(graph, variables[request.output])), 2)
         + f"\n\nnet = Net({'frozen=True' if request.norm.get('frozen') else ''})\n"
     )
     if request.first is None:
@@ -122,8 +113,7 @@ def nnx(request: Request) -> Source:
         + "\n"
         + indented([f"def __call__(self, x{', use_running_average=None' if asked else ', **unused'}):"])
         + indented(entry(request), 2)
-        + indented(body, 2)
-        + indented([f"return {leaving(request, graph, variables[request.output])}"], 2)
+        + indented(returned(body, leaving(graph, variables[request.output])), 2)
         + "\n\n"
     )
     if request.first is not None:
@@ -185,15 +175,13 @@ def parameters(graph: list[Node]) -> tuple[str, ...]:
 
 
 def value(node: Node, number: int) -> str:
-    """A weight as Flax has it: kernels are (*window, in / group, out), (in, out) for a dense layer."""
-    name, shape = node.weights[number], node.weight_shapes[number]
-    moved = f".transpose{kernel_to_last(len(shape))}" if KEYS[node.op][number] == "kernel" else ""
-    return f'weights["{name}"]{moved}'
+    """A weight as Flax has it."""
+    return numpy_like.to_last(node, number, KEYS[node.op][number] == "kernel")
 
 
 def layout(node: Node, number: int) -> tuple[int, ...] | None:
     """The order of axes that makes ONNX's layout of a weight."""
-    return kernel_from_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else None
+    return numpy_like.from_last(node, number, KEYS[node.op][number] == "kernel")
 
 
 def convolution(node: Node) -> str:
@@ -203,13 +191,7 @@ def convolution(node: Node) -> str:
     if any(step != 1 for step in attributes["strides"]):
         words.append(f"strides={tuple(attributes['strides'])}")
     words.append(f"padding={pairs(attributes['pads'])}")
-    if any(step != 1 for step in attributes["dilations"]):
-        words.append(f"kernel_dilation={tuple(attributes['dilations'])}")
-    if attributes["group"] != 1:
-        words.append(f"feature_group_count={attributes['group']}")
-    if len(node.weights) == 1:
-        words.append("use_bias=False")
-    return ", ".join(words)
+    return ", ".join(words + options(node, "kernel_dilation", "feature_group_count", "use_bias=False"))
 
 
 def normalization(node: Node) -> str:
@@ -217,37 +199,15 @@ def normalization(node: Node) -> str:
     return f"momentum={node.attributes['momentum']}, epsilon={node.attributes['epsilon']}"
 
 
-def entry(request: Request) -> list[str]:
-    """Flax has channels last, the probe input has them first."""
-    return ["x = jnp.moveaxis(x, 1, -1)"] if len(request.input_shape) > 2 else []
-
-
-def leaving(request: Request, graph: list[Node], variable: str) -> str:
-    """The output in ONNX's layout."""
-    return f"jnp.moveaxis({variable}, -1, 1)" if len(graph[-1].output_shape) > 2 else variable
-
-
 def function(node: Node, inputs: list[str], module: str) -> str:
     """An operator without weights; nnx takes these functions from linen."""
-    attributes, x = node.attributes, inputs[0]
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
-        case "Concat":
-            return f"jnp.concatenate([{', '.join(inputs)}], axis={last_axis(attributes['axis'], node.rank)})"
-        case "Flatten":
-            first = f"jnp.moveaxis({x}, -1, 1)" if node.rank > 2 else x
-            return f"{first}.reshape({x}.shape[0], -1)"
-        case "GlobalAveragePool":
-            return f"{x}.mean(axis={tuple(range(1, node.rank - 1))}, keepdims=True)"
         case "AveragePool":
-            counted = bool(attributes["count_include_pad"])
-            return f"{module}.avg_pool({x}, {window(node)}, count_include_pad={counted})"
+            counted = bool(node.attributes["count_include_pad"])
+            return f"{module}.avg_pool({inputs[0]}, {window(node)}, count_include_pad={counted})"
         case "MaxPool":
-            return f"{module}.max_pool({x}, {window(node)})"
-        case "Softmax":
-            return f"{module}.softmax({x}, axis={last_axis(attributes['axis'], node.rank)})"
-    return f"{module}.relu({x})"
+            return f"{module}.max_pool({inputs[0]}, {window(node)})"
+    return numpy_like.function(node, inputs, module)
 
 
 def window(node: Node) -> str:

@@ -1,56 +1,28 @@
-"""Keras under the verbs that every runtime has.
+"""Keras: what only code can do. Networks and modes are texts (`network.py`, `modes.py`)."""
 
-Its modes stand in `current.py` and `renormalization.py` (Keras 3, on whichever backend KERAS_BACKEND names) and
-`graphs.py` (Keras 2).
-"""
+import os
+import tempfile
+from typing import Any
 
-from typing import Any, Optional
-
-import numpy as np
-
-from crosscheck.probe.adapter import Array, Model, Network, Tensor
-from crosscheck.probe.modes import Call, MakingAdapter
-from crosscheck.runtimes.keras import current, graphs, renormalization
-
-TABLES = (*current.TABLES, renormalization.TENSORFLOW, renormalization.JAX, renormalization.TORCH, graphs.TABLE)
-ASKED = {name: asked for table in TABLES for name, asked in table.items()}
+from crosscheck.probe.keras import KerasAdapter
+from crosscheck.probe.texts import Model
 
 
-class Keras(MakingAdapter):
+class Keras(KerasAdapter):
     """Releases of the `keras` package, on the CPU."""
 
     name = "keras"
-    modes = tuple(asked.mode for asked in ASKED.values())
+    keras: Any = None
 
     def load(self) -> str:
         """Import Keras with its backend; no operation is executed yet."""
-        if graphs.backend_is("theano"):
-            graphs.set_up_theano()
+        if os.environ["KERAS_BACKEND"] == "theano":  # whose folder for compiled code is else the user's
+            os.environ["THEANO_FLAGS"] += ",base_compiledir=" + tempfile.mkdtemp(dir=os.getcwd())
         import keras
 
         self.keras = keras
-        self.current = hasattr(keras, "ops")
         return str(keras.__version__)
 
-    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """A functional model."""
-        asked = ASKED[mode]
-        kind: Any = current.Functional if self.current else graphs.Functional
-        model = kind(self.keras, network, shares, asked.norm)
-        if asked.prepare is not None:
-            asked.prepare(model)
-        return model
-
-    def make(self, model: Model, mode: str) -> Call:
-        """What carries out a mode."""
-        return ASKED[mode].call(model)  # type: ignore[no-any-return]
-
-    def tensor(self, x: Array) -> Tensor:
-        """The backend's tensor; Keras 2 is given numpy's own arrays."""
-        return self.keras.ops.convert_to_tensor(np.array(x)) if self.current else np.array(x)
-
-    def numpy(self, value: Tensor) -> Array:
-        """The numbers, once they are there."""
-        if self.current and not isinstance(value, np.ndarray):
-            value = self.keras.ops.convert_to_numpy(value)
-        return np.array(value)
+    def executes_at_once(self, model: Model) -> bool:
+        """Keras 2 has a graph."""
+        return hasattr(self.keras, "ops")

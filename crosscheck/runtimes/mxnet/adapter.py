@@ -1,22 +1,16 @@
-"""Apache MXNet under the verbs that every runtime has.
+"""Apache MXNet: what only code can do. Networks and modes are texts (`network.py`, `modes.py`)."""
 
-Its modes stand in `symbolic.py` and `imperative.py`, those for ONNX files in `exchange.py`.
-"""
-
-import functools
 import importlib.util
 import os
 import sys
 import types
 import warnings
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict
 
 import numpy as np
 
-from crosscheck.probe.adapter import Array, Model, Network, NotInRelease, Tensor
-from crosscheck.probe.modes import Call, TableAdapter
-from crosscheck.runtimes.mxnet import exchange, imperative, models, symbolic
-from crosscheck.runtimes.mxnet.sources import FORM_VARIABLE, Source
+from crosscheck.probe.adapter import Tensor
+from crosscheck.probe.texts import Model, TextAdapter
 
 #: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
 DROPPED_BY_NUMPY: Dict[str, Any] = {
@@ -44,29 +38,11 @@ DROPPED_BY_NUMPY: Dict[str, Any] = {
 #: The same, for functions that MXNet only passes on to its users.
 ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 
-ASKED = dict(dict(symbolic.TABLE, **imperative.TABLE), **exchange.TABLE)
 
-#: API -> how a network is written in it.
-BUILDERS: Dict[str, Callable[..., Any]] = {
-    "contrib": models.Imperative,
-    "executor": models.executor,
-    "export": exchange.load,
-    "gluon": models.gluon,
-    "hybrid": models.hybrid,
-    "import": models.executor,
-    "import.gluon": exchange.to_gluon,
-    "module": models.module,
-    "nd": models.Imperative,
-    "static": models.static,
-    "symbolblock": models.symbol_block,
-}
-
-
-class MXNet(TableAdapter):
+class MXNet(TextAdapter):
     """Every release of the `mxnet` package on PyPI."""
 
     name = "mxnet"
-    modes = tuple(asked.mode for asked in ASKED.values())
 
     def load(self) -> str:
         """Import MXNet, with what it needs of the numpy and the Python of its day."""
@@ -83,38 +59,18 @@ class MXNet(TableAdapter):
             self.mx = import_mxnet()
         return str(self.mx.__version__)
 
-    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network in the API that the mode's name begins with."""
-        api = "import.gluon" if mode.startswith(exchange.GLUON) else mode.split(".")[0]
-        if api in ("gluon", "hybrid", "static", "symbolblock") and not hasattr(self.mx, "gluon"):
-            raise NotInRelease("Gluon came with MXNet 0.11.0")
-        asked = ASKED[mode]
-        source = Source(asked.norm, os.environ.get(FORM_VARIABLE, asked.kind) or None)
-        return BUILDERS[api](self.mx, network, shares, source)
-
-    def tensor(self, x: Array) -> Tensor:
-        """`mx.nd.array`."""
-        return self.mx.nd.array(x)
-
-    def numpy(self, value: Tensor) -> Array:
-        """`asnumpy`, which waits for the array."""
-        return value.asnumpy()
-
-    def predict(self, model: Model, x: Tensor) -> Tensor:
-        """The documented prediction of the model's API."""
-        return model.predict(x)
-
-    def call(self, model: Model, mode: str) -> Call:
-        """What carries out a mode."""
-        return functools.partial(ASKED[mode].call, self.mx, model)
-
     def state(self, model: Model) -> Dict[str, Tensor]:
-        """Parameters and moving statistics where the model keeps them."""
-        return dict(model.state())
+        """The tensors that the source names; of another runtime's file, whose tensors it does not know, all."""
+        if model.source["tensors"]:
+            return TextAdapter.state(self, model)
+        net = model.names["net"]
+        if hasattr(net, "collect_params"):
+            return {name: parameter.data() for name, parameter in net.collect_params().items()}
+        return dict(model.names.get("arg_params", {}), **model.names.get("aux_params", {}))
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
-        """The same as the API shows them."""
-        return dict(model.parameters())
+        """The public view that the source names; of such a file, all as well."""
+        return TextAdapter.parameters(self, model) if model.source["tensors"] else self.state(model)
 
     def settle(self, model: Model) -> None:
         """`waitall`, MXNet's only full fence."""

@@ -1,17 +1,9 @@
-"""ONNX Runtime for Node.js, on the CPU: a network is an ONNX file, a mode is the form in which that is written."""
+"""ONNX Runtime for Node.js: sessions and modes are texts (`network.py`, `modes.py`), and there is nothing else."""
 
-from crosscheck.probe.node import NodeAdapter, form_modes
-from crosscheck.probe.onnx_forms import Forms
-
-FORMS = Forms(
-    'session = await ort.InferenceSession.create("{}.onnx"); (await session.run({x})).y',
-    'session = await ort.InferenceSession.create("{}.onnx"); (await session.run({x, [cotangent]: c}))[gradient]',
-)
+from crosscheck.probe.node import NodeAdapter
 
 
 class ONNXRuntimeNode(NodeAdapter):
-    """`adapter.js` beside this file has the verbs."""
+    """Releases of the `onnxruntime-node` package of npm."""
 
     name = "onnxruntime-node"
-    shows_layers = True
-    modes = form_modes(FORMS)

@@ -1,18 +1,9 @@
-"""ONNX Runtime Web, its WebAssembly backend on Node.js: a network is an ONNX file, a mode its form."""
+"""ONNX Runtime Web on Node.js: sessions and modes are texts (`network.py`, `modes.py`), and there is nothing else."""
 
-from crosscheck.probe.node import NodeAdapter, form_modes
-from crosscheck.probe.onnx_forms import Forms
-
-FORMS = Forms(
-    'session = await ort.InferenceSession.create(readFileSync("{}.onnx")); (await session.run({x})).y',
-    'session = await ort.InferenceSession.create(readFileSync("{}.onnx")); '
-    "(await session.run({x, [cotangent]: c}))[gradient]",
-)
+from crosscheck.probe.node import NodeAdapter
 
 
 class ONNXRuntimeWeb(NodeAdapter):
-    """`adapter.js` beside this file has the verbs."""
+    """Releases of the `onnxruntime-web` package of npm."""
 
     name = "onnxruntime-web"
-    shows_layers = True
-    modes = form_modes(FORMS)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosscheck.runtimes.mode import Contract, Modes
-from crosscheck.runtimes.paddle import contracts
+from crosscheck.runtimes.mode import Contract, Contracts, Modes
+
+contracts = Contracts(__file__)
 
 LAYERS = Modes(inference="eval.grad", training="train.grad", since="2.0.0")
 EXPORTS = Modes(since="2.0.0")

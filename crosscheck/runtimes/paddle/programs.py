@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosscheck.runtimes.mode import Modes
-from crosscheck.runtimes.paddle import contracts
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
 
 PROGRAMS = Modes(inference="static.eval.gradients", training="static.train.gradients", kind="static", since="2.0.0")
 

@@ -1,196 +1,123 @@
-"""Each way of asking tinygrad: by the training flag, eagerly and under TinyJit.
+"""Each way of asking, as tinygrad's users write it: by the training flag, eagerly and under TinyJit.
 
 Names begin with the training flag in the forward pass, `train` or `eval`, or with what carries the call out: `jit` is a
 `TinyJit` that is called once, `jit-warm` one that is called three times, so that it was run, captured and replayed.
 """
 
-import os
-from typing import Any, ContextManager, List
+from collections.abc import Callable
+from typing import Any
 
-from crosscheck.probe.modes import INTENT, Between, Call, Table
-from crosscheck.runtimes.tinygrad import contracts
-from crosscheck.runtimes.tinygrad.networks import Model
+from crosscheck.runtimes.family.scopes import within
+from crosscheck.runtimes.mode import CUT, Contract, Contracts, Edition, Modes
+from crosscheck.runtimes.tinygrad.network import CONTEXT, TRAINING
 
-TABLE = Table(inference="eval.gradient", training="train.gradient")
+contracts = Contracts(__file__)
 
-SCOPE = {"train": "with Tensor.train():  # from 0.14 on: with Context(TRAINING=1):\n    ", "eval": ""}
+TABLE = Modes(inference="eval.gradient", training="train.gradient")
+INTENT = {"train": "training", "eval": "inference"}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
-GRADIENT = "dx, = (net(x) * cotangent).sum().gradient(x)"
+#: The last releases in which an input asks for the gradient that `backward` leaves, and that have `Tensor.train()`.
+ASKING, OLD = "0.12", "0.13"
+
+LOSS = "loss = (net(x) * cotangent).sum()\n"
+GRADIENT = LOSS + CUT + "dx, = loss.gradient(x)\n"
+BACKWARD = LOSS + CUT + "loss.backward()\ndx = x.grad\n"
+REALIZED = GRADIENT.replace("sum()", "sum().realize()")
+OUTPUT_GRADIENT = "y = net(x)\n" + CUT + "dx, = y.gradient(x, gradient=cotangent)\n"
 
 
-def training(tinygrad: Any) -> ContextManager[Any]:
-    """The release's scope for training: `Tensor.train()`, from 0.14 on `Context(TRAINING=1)`."""
-    if hasattr(tinygrad.Tensor, "train"):
-        return tinygrad.Tensor.train()  # type: ignore[no-any-return]
-    return tinygrad.Context(TRAINING=1)  # type: ignore[no-any-return]
-
-
-def under(half: str, ask: Call) -> Call:
-    """The call in the scope for training, or outside."""
-
-    def call(tinygrad: Any, *arguments: Any) -> Any:
-        if half == "eval":
-            return ask(tinygrad, *arguments)
-        with training(tinygrad):
-            return ask(tinygrad, *arguments)
-
-    return call
-
-
-def watched(x: Any) -> Any:
-    """The input, told that it needs a gradient by releases that want to be told."""
-    return x.requires_grad_() if hasattr(x, "requires_grad_") else x
-
-
-def gradient(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """`gradient`, for the input alone."""
-    loss = (net(x) * cotangent).sum()
-    between()
-    (dx,) = loss.gradient(x)
-    return dx
-
-
-def realized(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """The same, with the output computed before the gradient is asked for."""
-    loss = (net(x) * cotangent).sum().realize()
-    between()
-    (dx,) = loss.gradient(x)
-    return dx
-
-
-def backward(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """`backward`, which leaves gradients on the parameters, too."""
-    loss = (net(watched(x)) * cotangent).sum()
-    between()
-    loss.backward()
-    return x.grad
-
-
-def output_gradient(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """`gradient` of the output, given its cotangent."""
-    y = net(x)
-    between()
-    (dx,) = y.gradient(x, gradient=cotangent)
-    return dx
+def entered(
+    add: Callable[..., None], name: str, intent: str, contract: Contract, half: str, text: str, **more: Any
+) -> None:
+    """Add a mode, in the release's scope for training if its half is `train`; `more` are fields of `Mode`."""
+    asking = text.replace("net(x)", "net(x.requires_grad_())") if "backward()" in text else text
+    old = text
+    if half == "train":
+        asking, old, text = within(TRAINING, asking), within(TRAINING, old), within(CONTEXT, text)
+    editions = []
+    if asking != old:
+        editions.append(Edition(ASKING, asking, more.get("once", "")))
+    if old != text:
+        editions.append(Edition(OLD, old, more.get("once", "")))
+    add(name, intent, contract, text, editions=tuple(editions), **more)
 
 
 for half in ("train", "eval"):
-    for name, text, ask, default in (
-        ("gradient", GRADIENT, gradient, True),
-        ("backward", "(net(x) * cotangent).sum().backward()\nx.grad", backward, True),
-        ("output-gradient", "dx, = net(x).gradient(x, gradient=cotangent)", output_gradient, False),
-        ("realized", "loss = (net(x) * cotangent).sum().realize()\ndx, = loss.gradient(x)", realized, False),
+    for name, text, default in (
+        ("gradient", GRADIENT, True),
+        ("backward", BACKWARD, True),
+        ("output-gradient", OUTPUT_GRADIENT, False),
+        ("realized", REALIZED, False),
     ):
-        TABLE.mode(
-            "{}.{}".format(half, name),
+        entered(
+            TABLE.gradient,
+            f"{half}.{name}",
             INTENT[half],
-            SCOPE[half] + text.replace("\n", "\n    " if half == "train" else "\n"),
             CONTRACT[half],
-            training="train." + name,
+            half,
+            text,
+            training=f"train.{name}" if half == "eval" else None,
             default=default,
-        )(under(half, ask))
-
-
-@TABLE.mode(
+        )
+TABLE.gradient(
     "old-flag.gradient",
     "training",
-    "Tensor.training = True\n" + GRADIENT + "\nTensor.training = False",
     contracts.FLAG,
+    "Tensor.training = True\n" + GRADIENT + "Tensor.training = False\n",
 )
-def old_flag(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """The flag as an attribute, written as for releases up to 0.13."""
-    tinygrad.Tensor.training = True
-    try:
-        return gradient(tinygrad, net, x, cotangent, between)
-    finally:
-        tinygrad.Tensor.training = False
 
-
-def jitted(tinygrad: Any, net: Model, statistics: bool) -> Any:
-    """The gradient as a jitted function of the user's; with `statistics` it has these computed, too."""
-    key = "statistics" if statistics else "gradient"
-
-    def step(x: Any, cotangent: Any) -> Any:
-        (dx,) = (net(x) * cotangent).sum().gradient(x)
-        also: List[Any] = tinygrad.nn.state.get_parameters(list(net.layers.values())) if statistics else []
-        return dx.realize(*also)
-
-    if key not in net.jitted:
-        net.jitted[key] = tinygrad.TinyJit(step)
-    return net.jitted[key]
-
-
-def jit(calls: int, statistics: bool = False) -> Call:
-    """As many calls of the jitted function; the first one runs it, the second captures it, all others replay that."""
-
-    def ask(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-        function = jitted(tinygrad, net, statistics)
-        x, cotangent = x.contiguous().realize(), cotangent.contiguous().realize()
-        for _ in range(calls):
-            dx = function(x, cotangent)
-        return dx.clone()
-
-    return ask
-
-
-def jit_captured(tinygrad: Any, net: Model, x: Any, cotangent: Any, between: Between) -> Any:
-    """Captured in training, called outside of it."""
-    with training(tinygrad):
-        jit(3)(tinygrad, net, x, cotangent, between)
-    return jit(1)(tinygrad, net, x, cotangent, between)
-
-
-STEP = (
-    "@TinyJit\ndef step(x, cotangent):\n    dx, = (net(x) * cotangent).sum().gradient(x)\n    return dx.realize({})\n"
-)
-ALSO = "*nn.state.get_parameters(net)"
+STEP = """\
+@TinyJit
+def step(x, cotangent):
+    dx, = (net(x) * cotangent).sum().gradient(x)
+    return dx.realize({})
+"""
+ALSO = "*get_parameters(net)"
+INPUTS = "inputs = x.contiguous().realize(), cotangent.contiguous().realize()\n"
+#: A copy, since the next call writes to the same memory.
+CALL = "dx = step(*inputs).clone()\n"
+CALLS = "for _ in range(3):\n    dx = step(*inputs)\ndx = dx.clone()\n"
 for half in ("train", "eval"):
-    for name, calls, statistics in (("jit", 1, False), ("jit-warm", 3, False), ("jit-warm-statistics", 3, True)):
-        if half == "eval" and statistics:
+    for name, calls, also in (
+        ("jit", CALL, ""),
+        ("jit-warm", CALLS, ""),
+        ("jit-warm-statistics", CALLS, ALSO),
+    ):
+        if half == "eval" and also:
             continue
-        TABLE.mode(
-            "{}.{}".format(name, half),
+        entered(
+            TABLE.gradient,
+            f"{name}.{half}",
             INTENT[half],
-            STEP.format(ALSO if statistics else "")
-            + SCOPE[half]
-            + ("dx = step(x, cotangent)" if calls == 1 else "for _ in range(3): dx = step(x, cotangent)"),
             contracts.JIT,
-        )(under(half, jit(calls, statistics)))
-TABLE.mode(
+            half,
+            INPUTS + calls,
+            once=STEP.format(also),
+        )
+CAPTURED = INPUTS + "{}" + CALL
+CAPTURE = "for _ in range(3):\n    step(*inputs)\n"
+TABLE.gradient(
     "jit-captured-in-train.eval",
     "inference",
-    STEP.format("") + "# called three times in training, then outside of it:\ndx = step(x, cotangent)",
     contracts.JIT,
-)(jit_captured)
-
-
-def forward(tinygrad: Any, net: Model, x: Any) -> Any:
-    """A forward pass."""
-    return net(x)
-
-
-TABLE.mode("predict", "inference", "net(x)", contracts.EVALUATION, "prediction", default=True)(forward)
-TABLE.mode("train.forward", "training", SCOPE["train"] + "net(x)", contracts.TRAINING, "prediction")(
-    under("train", forward)
+    CAPTURED.format(within(CONTEXT, CAPTURE)),
+    once=STEP.format(""),
+    editions=(Edition(OLD, CAPTURED.format(within(TRAINING, CAPTURE)), STEP.format("")),),
 )
 
-
-@TABLE.mode(
+TABLE.prediction("predict", "inference", contracts.EVALUATION, "y = net(x)\n", default=True)
+entered(TABLE.prediction, "train.forward", "training", contracts.TRAINING, "train", "y = net(x)\n")
+TABLE.export(
     "safetensors",
     "inference",
-    "nn.state.safe_save(nn.state.get_state_dict(net), path)\nnn.state.load_state_dict(other, nn.state.safe_load(path))",
     contracts.SAVED,
-    "export",
+    """\
+safe_save(get_state_dict(net), "network.safetensors")
+---
+net = Net()
+load_state_dict(net, safe_load("network.safetensors"), verbose=False)
+""",
     default=True,
 )
-def safetensors(tinygrad: Any, model: Model, folder: str) -> Model:
-    """All tensors to a file, and back into layers of a network built anew, with zeros in them."""
-    from crosscheck.runtimes.tinygrad import networks
 
-    state = tinygrad.nn.state
-    path = os.path.join(folder, "network.safetensors")
-    state.safe_save(state.get_state_dict(model.layers), path)
-    zeros = {name: value * 0 for name, value in model.network.weights.items()}
-    other = networks.build(tinygrad, model.network._replace(weights=zeros), None, {})
-    state.load_state_dict(other.layers, state.safe_load(path), verbose=False)
-    return other
+MODES = tuple(TABLE)

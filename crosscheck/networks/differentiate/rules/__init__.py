@@ -1,8 +1,8 @@
-"""The rules: how each operator hands a cotangent from its outputs to its inputs.
+"""The rules: each operator's map from cotangents of outputs to gradients of inputs.
 
 A rule is a function (writer, call, cotangents) -> gradients: `cotangents` has the name of d sum / d output for every
-output of the node, None where nothing came back; the result has a name for every input, None where `call.wanted` says
-that nobody asks or where the operator does not depend on it. Gradients have the shape of their input.
+output of the node, None for an unused one; the result has a name for every input, None where `call.wanted` is false or
+the operator does not depend on it. Gradients have the shape of their input.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from crosscheck.networks.differentiate.rules.rule import Rule
 
 __all__ = ["INDIFFERENT", "RULES", "batch_statistics"]
 
-#: Operators whose outputs are constants, integers or truth values, or do not change with the input.
+#: Operators whose outputs are constants, integers or booleans, or do not depend on the input.
 INDIFFERENT = (
     "And",
     "ArgMax",

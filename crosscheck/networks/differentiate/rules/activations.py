@@ -1,8 +1,8 @@
 """Activations, softmax included.
 
 At a kink the slope is that of the flatter side, as in torch: zero for Relu, ThresholdedRelu and HardSigmoid, alpha for
-LeakyRelu (from 0 to 1) and PRelu, and what these make of HardSwish (0 at -3, 1 at 3). Clip differs, as it does there:
-at its bounds the slope is one.
+LeakyRelu (from 0 to 1) and PRelu, and accordingly for HardSwish (0 at -3, 1 at 3). The slope of Clip at its bounds is
+one, also as in torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from crosscheck.networks.differentiate.writer import Writer
 
 __all__ = ["RULES"]
 
-#: Until then softmax ran over all axes from `axis` on, and `axis` was 1 where it was left out.
+#: Before this opset softmax ran over all axes from `axis` on, and the default of `axis` was 1.
 SOFTMAX_OVER_ONE_AXIS = 13
-#: The defaults of Selu, which the specification gives as these float32 numbers.
+#: The defaults of Selu, float32 numbers of the specification.
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
 
@@ -48,7 +48,7 @@ def _prelu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _clip(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """One from the lower to the upper bound, these included, zero outside; attributes until opset 10, then inputs."""
+    """Slope one between the bounds, inclusive, zero outside. Bounds are attributes until opset 10, then inputs."""
     call.only_first("a bound")
     x, cotangent = call.inputs[0], only(cotangents)
     for index, (key, outside) in enumerate((("min", "Less"), ("max", "Greater")), 1):
@@ -180,7 +180,7 @@ def _log_softmax(writer: Writer, call: Call, cotangents: Cotangents) -> Gradient
 
 
 def _total(writer: Writer, call: Call, x: str) -> str:
-    """The sum over the axes that a softmax runs over, which stay with size one."""
+    """The sum over the axes of a softmax, kept with size one."""
     rank = call.rank(0)
     if writer.opset >= SOFTMAX_OVER_ONE_AXIS:
         return writer.reduce("ReduceSum", x, [int(call.get("axis", -1)) % rank])

@@ -1,4 +1,4 @@
-"""Convolutions. The gradient of one is a transposed convolution, and the other way round."""
+"""Convolutions and transposed convolutions; each is the gradient of the other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The transposed convolution with the same weight.
 
     With stride 1 that is a convolution with the weight's entries in reverse order and its two channel axes exchanged,
-    which most runtimes execute several times as fast. Where groups meet strides, the cotangent is set apart by zeros
-    and convolved likewise: transposed convolutions in groups are missing or wrong in several runtimes.
+    which most runtimes execute several times as fast. With groups and strides, zeros are inserted into the cotangent
+    before that convolution: grouped transposed convolutions are missing or wrong in several runtimes.
     """
     cotangent = only(cotangents)
     call.only_first("its weight or bias")
@@ -30,7 +30,7 @@ def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     rest: Gradients = [None] * (len(call.inputs) - 1)
     stepped = any(stride > 1 for stride in windows.strides)
     reaches = (*windows.reach, *windows.reach)
-    # Of the convolution that goes back; behind the last window, whose end may lie before the input's, are more zeros.
+    # Pads of the backward convolution, with more zeros after the last window, which may end before the input.
     pads = [reach - 1 - pad for reach, pad in zip(reaches, (*windows.begin, *windows.end), strict=True)]
     if weight is None or min(pads) < 0 or (stepped and group == 1):
         return [spread(writer, cotangent, call.inputs[1], windows, group), *rest]
@@ -53,10 +53,10 @@ def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
     cotangent = only(cotangents)
     call.only_first("its weight or bias")
     windows = _transposed_windows(call)
-    # Where the output reaches beyond the last window, its entries are the bias alone.
-    seen = [size + min(0, end) for size, end in zip(windows.sizes, windows.end, strict=True)]
+    # Output entries beyond the last window are the bias alone.
+    covered = [size + min(0, end) for size, end in zip(windows.sizes, windows.end, strict=True)]
     if any(-end >= stride for end, stride in zip(windows.end, windows.strides, strict=True)):
-        cotangent = writer.slice(cotangent, [0] * len(seen), seen, list(range(2, 2 + len(seen))))
+        cotangent = writer.slice(cotangent, [0] * len(covered), covered, list(range(2, 2 + len(covered))))
     y = writer.node(
         "Conv",
         cotangent,
@@ -71,7 +71,7 @@ def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
 
 
 def _transposed_windows(call: Call) -> Windows:
-    """The windows in the output of a ConvTranspose, one for every position of its input."""
+    """The windows in the output of a ConvTranspose, one per position of its input."""
     windows = windows_of(call, call.sizes(1)[2:], call.output_sizes(2), call.sizes(0, 2))
     if "output_shape" not in call.attributes:
         return windows

@@ -12,7 +12,7 @@ RATIO, TRAINING_MODE = 1, 2
 
 
 def _dropout(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """The identity. Raises NetworkError where the third input, which there is since opset 12, switches it on."""
+    """The identity. Raises NetworkError if the third input (since opset 12) enables dropout."""
     if call.has(TRAINING_MODE) and call.constant(TRAINING_MODE, "its training_mode").any():
         ratio = call.constant(RATIO, "its ratio") if call.has(RATIO) else None
         if ratio is None or ratio.any():

@@ -1,7 +1,7 @@
-"""Operators that work on each element by itself.
+"""Elementwise operators.
 
-Where several arguments of Max or Min are equal, each gets an equal share. At their kinks and steps Abs, Sign, Floor,
-Ceil and Round have slope zero, as they have in torch.
+Equal arguments of Max or Min share the cotangent equally. At kinks and steps Abs, Sign, Floor, Ceil and Round have
+slope zero, as in torch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def _identity(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _flat(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Zero, of the input's shape: steps, whose slope is zero wherever they have one."""
+    """Zero, of the input's shape: the slope of step functions."""
     return [writer.zeros_like(call.inputs[0])]
 
 
 def _cast(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """The same in the input's type; a second input only has the type."""
+    """The cotangent in the input's type; a second input only gives a type."""
     if not np.issubdtype(call.facts.dtype(call.outputs[0]), np.floating):
         raise call.refusal(f"turns numbers into {call.facts.dtype(call.outputs[0])}, which has no gradient")
     return [writer.cast(only(cotangents), call.dtype(0)), *[None] * (len(call.inputs) - 1)]
@@ -74,7 +74,7 @@ def _div(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _mod(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """The output is a - n * b, n the whole number of times that b goes into a."""
+    """The output is a - n * b, n the quotient rounded to an integer."""
     cotangent, (a, b) = only(cotangents), call.inputs
     gradients: Gradients = [None, None]
     if call.wanted[0]:
@@ -102,19 +102,19 @@ def _pow(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 def _power_slope(writer: Writer, call: Call) -> str:
     x, exponent = call.inputs
-    known = call.facts.value(exponent)
-    if known is not None and known.size == 1 and known.item() == 2:
+    constant = call.facts.value(exponent)
+    if constant is not None and constant.size == 1 and constant.item() == 2:
         return writer.times(x, 2.0)
     if call.dtype(1) != call.dtype(0):
         exponent = writer.cast(exponent, call.dtype(0))
     lowered = exponent
-    if known is None or not known.all():  # 0 * x ** -1 would not be zero where x is
+    if constant is None or not constant.all():  # 0 * x ** -1 would not be zero where x is
         lowered = writer.node("Where", writer.equal(exponent, writer.constant(0.0)), writer.constant(1.0), exponent)
     return writer.node("Mul", exponent, writer.node("Pow", x, writer.plus(lowered, -1.0)))
 
 
 def _extreme(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Max, Min: to the arguments that are equal to the result, each an equal share."""
+    """Max, Min: arguments equal to the result share the cotangent equally."""
     cotangent = only(cotangents)
     if len(call.inputs) == 1:
         return [cotangent]

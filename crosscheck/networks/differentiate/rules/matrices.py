@@ -10,7 +10,7 @@ from crosscheck.networks.differentiate.writer import Writer
 
 __all__ = ["RULES"]
 
-#: From then on Gemm can do without its third input.
+#: Since this opset Gemm's third input is optional.
 GEMM_WITHOUT_ADDEND = 11
 
 
@@ -50,7 +50,7 @@ def _product(writer: Writer, a: str, b: str, alpha: float, **transposed: bool) -
 def _matmul(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """For Y = A B: dA = dY B^T, dB = A^T dY, summed over the batch axes along which a factor was broadcast.
 
-    A vector is a row on the left and a column on the right, and the product lacks that axis.
+    A vector is a row on the left and a column on the right; the product drops that axis.
     """
     cotangent, (a, b) = only(cotangents), call.inputs
     row, column = call.rank(0) == 1, call.rank(1) == 1

@@ -1,4 +1,4 @@
-"""Normalizations: by moving statistics, by the batch's, an instance's or a layer's own, and by channels nearby."""
+"""Normalizations: batch (moving or batch statistics), instance, layer and local response."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from crosscheck.networks.differentiate.writer import Writer
 
 __all__ = ["RULES", "batch_statistics"]
 
-#: Since then an attribute tells whether the batch's own statistics are used; before, the number of outputs did.
+#: Since this opset an attribute selects the batch's own statistics; before, the number of outputs did.
 TRAINING_BY_ATTRIBUTE = 14
-#: Outputs of the training form until then: y, running mean and variance, and the two that were saved for the gradient.
+#: Outputs of the earlier training form: y, running mean and variance, saved mean and variance.
 SAVED = 3
 
 
@@ -21,7 +21,7 @@ def batch_statistics(writer: Writer, call: Call) -> list[onnx.ValueInfoProto]:
     """Write a BatchNormalization with the batch's own statistics; the would-be updates, (channels,), are outputs.
 
     Statistics and updates are ONNX's: population variance, running = old * momentum + batch's * (1 - momentum). A node
-    that is in training form already keeps the names of its outputs.
+    already in training form keeps the names of its outputs.
     """
     if any(call.outputs[SAVED:]):
         raise call.refusal("hands out the statistics saved for the gradient; export it with three outputs or one")
@@ -69,7 +69,7 @@ def _instance_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradie
 
 
 def _layer_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """In the input's own type; `stash_type` would have a runtime compute a float64 layer's statistics in float32."""
+    """Computed in the input's type; `stash_type` would reduce a float64 layer's statistics to float32."""
     cotangent = _of_first(call, cotangents)
     call.only_first("a parameter")
     axes = list(range(int(call.get("axis", -1)) % call.rank(0), call.rank(0)))
@@ -102,7 +102,7 @@ def _local_response(writer: Writer, call: Call, cotangents: Cotangents) -> Gradi
 def _moments(writer: Writer, call: Call, axes: list[int]) -> tuple[str, str, str, str]:
     """The mean over `axes`, x - mean, population variance and 1 / sqrt(variance + epsilon); axes stay, of size one.
 
-    What the forward pass wrote, if it did, is not written again.
+    Operators of the forward pass are reused.
     """
     mean = writer.reduce("ReduceMean", call.inputs[0], axes)
     centred = writer.node("Sub", call.inputs[0], mean)
@@ -112,10 +112,10 @@ def _moments(writer: Writer, call: Call, axes: list[int]) -> tuple[str, str, str
 
 
 def _through_moments(writer: Writer, call: Call, cotangent: str, axes: list[int]) -> str:
-    """Hand a cotangent through n = (x - mean) * r with r = 1 / sqrt(variance + epsilon).
+    """Propagate a cotangent through n = (x - mean) * r with r = 1 / sqrt(variance + epsilon).
 
     Both statistics are x's own over `axes`. With g the cotangent of n, the gradient is
-    r * (g - mean(g) - n * mean(g * n)): the formulas of Ioffe and Szegedy 2015, section 3, put together.
+    r * (g - mean(g) - n * mean(g * n)): the formulas of Ioffe and Szegedy 2015, section 3, combined.
     """
     _, centred, _, inverse = _moments(writer, call, axes)
     normal = writer.node("Mul", centred, inverse)
@@ -131,7 +131,7 @@ def _by_batch(call: Call) -> bool:
 
 
 def _of_first(call: Call, cotangents: Cotangents) -> str:
-    """The cotangent of the first output. Raises NetworkError where the gradient comes through statistics put out."""
+    """The cotangent of the first output. Raises NetworkError if another output has one."""
     for name, other in list(zip(call.outputs, cotangents, strict=True))[1:]:
         if other is not None:
             raise call.refusal(f"hands {name!r} on to the differentiated output; only its first output has a gradient")
@@ -148,7 +148,7 @@ def _reduced(call: Call) -> list[int]:
 
 
 def _per_channel(call: Call) -> list[int]:
-    """The shape under which a tensor of one number a channel broadcasts over the input."""
+    """The shape that broadcasts a (channels,) tensor over the input."""
     return [-1 if axis == 1 else 1 for axis in range(call.rank(0))]
 
 

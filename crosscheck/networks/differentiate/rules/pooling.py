@@ -1,7 +1,6 @@
-"""Pools. Where several entries of a window are equally large, the first in C order gets the whole cotangent.
+"""Pools. Of several largest entries of a window, the first in C order gets the whole cotangent.
 
-That is what ONNX's own `Indices` output says, and what torch and TensorFlow do; a gradient shared among equals would be
-another subgradient of the same function.
+ONNX's `Indices` output, torch and TensorFlow do the same; sharing the cotangent is another valid subgradient.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["RULES"]
 
-#: What pads hold, so that they never win; float64 networks, too, since Pad takes its value as a float32 until opset 11.
+#: Value of max-pool pads, also in float64 networks: until opset 11 Pad takes a float32 value.
 LOWEST = float(np.finfo(np.float32).min)
-#: Since then Slice has steps.
+#: The first opset whose Slice has steps.
 SLICE_STEPS = 10
 
 
 def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Take every window apart, see which entry is the largest, and add the cotangent there.
+    """Select the largest entry of every window by comparison, and add the cotangent there.
 
-    Comparing needs no arithmetic, so it holds in runtimes that round, too.
+    Comparisons are exact in any runtime.
     """
     cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
@@ -45,7 +44,7 @@ def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _entries(writer: Writer, x: str, windows: Windows) -> list[str]:
-    """The first entries of all windows, the second ones ...: (N * channels, 1, *positions) each, in C order."""
+    """The first entries of all windows, then the second ones, etc.: (N * channels, 1, *positions) each, in C order."""
     ends = [max(0, width) for width in windows.end]
     if any((*windows.begin, *ends)):
         x = writer.pad(x, [0, 0, *windows.begin, 0, 0, *ends], LOWEST)
@@ -61,7 +60,7 @@ def _entries(writer: Writer, x: str, windows: Windows) -> list[str]:
 
 
 def _stepped(writer: Writer, x: str, starts: list[int], stops: list[int], steps: Sequence[int]) -> str:
-    """x[:, :, start:stop:step, ...]; where Slice has no steps, a pool of single entries has strides."""
+    """x[:, :, start:stop:step, ...]; without steps in Slice, a strided pool of 1-entry windows."""
     axes = list(range(2, 2 + len(starts)))
     if writer.opset >= SLICE_STEPS or all(step == 1 for step in steps):
         return writer.slice(x, starts, stops, axes, [] if all(step == 1 for step in steps) else steps)
@@ -70,7 +69,7 @@ def _stepped(writer: Writer, x: str, starts: list[int], stops: list[int], steps:
 
 
 def _average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Every entry of a window gets the cotangent over the number of entries that were counted."""
+    """Every entry of a window gets the cotangent divided by the number of counted entries."""
     cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
     counts = _counts(call, windows).astype(call.dtype(0))
@@ -84,7 +83,7 @@ def _average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradien
 
 
 def _counts(call: Call, windows: Windows) -> Array:
-    """How many entries of each window count: those in the input and, with count_include_pad, those in pads."""
+    """The number of counted entries of each window: the input's and, with count_include_pad, those in pads."""
     axes = len(windows.kernel)
     padded = call.get("pads", [0] * 2 * axes) if call.get("auto_pad", "NOTSET") == "NOTSET" else None
     along = []
@@ -94,7 +93,7 @@ def _counts(call: Call, windows: Windows) -> Array:
         places = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
         first, last = 0, size
         if call.get("count_include_pad", 0):
-            # With ceil_mode the last window may go beyond the pads: what lies there never counts.
+            # With ceil_mode the last window may extend beyond the pads; entries there never count.
             end = padded[axes + axis] if padded is not None else max(0, windows.end[axis])
             first, last = -begin, size + end
         along.append(((places >= first) & (places < last)).sum(axis=1))

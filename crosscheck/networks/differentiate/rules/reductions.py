@@ -1,7 +1,7 @@
-"""Reductions, whose axes are an attribute at first and an input later, and cumulative sums.
+"""Reductions, with axes as an attribute or (later opsets) an input, and cumulative sums.
 
-Where several elements are the largest or the smallest, each gets an equal share. ReduceL1 and ReduceL2 have slope zero
-where the element, or all elements, are zero.
+Several largest or smallest elements share the cotangent equally. ReduceL1 and ReduceL2 have slope zero where the
+element, or all elements, are zero.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _reduction(formula: Formula) -> Rule:
 
 
 def _axes(call: Call) -> list[int]:
-    """The axes that go, in ascending order; without any named all, or none with `noop_with_empty_axes`."""
+    """The reduced axes, in ascending order; without named axes all, or none with `noop_with_empty_axes`."""
     rank = call.rank(0)
     named = call.constant(1, "its axes").reshape(-1).tolist() if call.has(1) else call.get("axes", [])
     if not named and not call.get("noop_with_empty_axes", 0):
@@ -88,12 +88,12 @@ def _extreme(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str
 
 
 def _prod(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -> str:
-    """The product of the others, which is not y / x where x is zero: zeros are counted, and left out of the product."""
+    """The product of the other elements; zeros are counted separately, since y / x fails for them."""
     x = call.inputs[0]
     zero = writer.cast(writer.equal(x, writer.constant(0.0)), writer.dtype)
     divisor = _without_zeros(writer, x)
     product = writer.reduce("ReduceProd", divisor, axes) if axes else divisor
-    others = writer.node("Sub", _total(writer, zero, axes), zero)  # how many zeros the other elements have
+    others = writer.node("Sub", _total(writer, zero, axes), zero)  # the number of zeros among the other elements
     slope = writer.masked(writer.node("Div", product, divisor), writer.equal(others, writer.constant(0.0)))
     return writer.node("Mul", cotangent, slope)
 
@@ -108,7 +108,7 @@ def _total(writer: Writer, x: str, axes: list[int]) -> str:
 
 
 def _cumulative_sum(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """The same in the other direction."""
+    """A cumulative sum in the opposite direction."""
     exclusive, reverse = int(call.get("exclusive", 0)), 1 - int(call.get("reverse", 0))
     return [writer.node("CumSum", only(cotangents), call.inputs[1], exclusive=exclusive, reverse=reverse), None]
 

@@ -1,7 +1,7 @@
-"""Resize and Upsample. They are linear, one axis after the other, so each axis's gradient is a product with a matrix.
+"""Resize and Upsample. Both are linear and separable, so each axis's gradient is a product with a matrix.
 
-Row i of an axis's matrix says how the i-th entry of the output is made of the input's entries along that axis, by the
-formulas of the ONNX specification; the gradient is the product with its transpose.
+Row i of an axis's matrix has the weights of the input's entries in the i-th output entry, by the formulas of the ONNX
+specification; the gradient is the product with its transpose.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["RULES"]
 
-#: Resize has had its attributes, and the inputs x, roi, scales and sizes, since this opset.
+#: The first opset whose Resize has attributes and the inputs x, roi, scales and sizes.
 COORDINATE_MODES = 11
 
 
@@ -44,7 +44,7 @@ def _resize(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _axes(call: Call) -> list[_Axis | None]:
-    """What happens to every axis; None where nothing does."""
+    """The resampling of every axis; None for an unchanged axis."""
     shape, rank = call.shape(0), call.rank(0)
     named = [axis % rank for axis in call.get("axes", range(rank))]
     scales, sizes = _scales(call, named)
@@ -56,7 +56,7 @@ def _axes(call: Call) -> list[_Axis | None]:
         ends = float(roi[index]), float(roi[index + len(named)])
         size = shape[axis]
         if not isinstance(size, int):
-            # A free batch axis can only stay as it is.
+            # A dynamic batch axis must stay unchanged.
             if scales is None or scales[index] != 1 or ends != (0, 1):
                 call.sizes(0, axis)
             continue
@@ -70,7 +70,7 @@ def _axes(call: Call) -> list[_Axis | None]:
 
 
 def _scales(call: Call, named: list[int]) -> tuple[Any, Any]:
-    """The scales and the sizes of the named axes; None for what the sizes, or the scales, leave to be worked out."""
+    """The scales and sizes of the named axes; None if computed from the other."""
     first = 2 if call.node.op_type == "Resize" and call.facts.opset >= COORDINATE_MODES else 1
     if call.has(first):
         scales = call.constant(first, "its scales")
@@ -98,10 +98,10 @@ def _along(writer: Writer, cotangent: str, axis: int, rank: int, matrix: Array) 
 
 
 def _matrix(call: Call, axis: _Axis) -> Array:
-    """How the output's entries are made of the input's: (after, before), float64."""
+    """The weights of the input's entries in the output's: (after, before), float64."""
     mode = call.get("mode", "nearest")
     matrix = np.zeros((axis.after, axis.before))
-    # What is nearest may hang on the last bit, and ONNX Runtime and others compute where it lies in float32.
+    # The nearest entry may depend on the last bit; ONNX Runtime and others compute coordinates in float32.
     places = _places(call, axis, np.float32 if mode == "nearest" else np.float64)
     for row, place in enumerate(places):
         outside = place < 0 or place > axis.before - 1
@@ -113,7 +113,7 @@ def _matrix(call: Call, axis: _Axis) -> Array:
 
 
 def _places(call: Call, axis: _Axis, dtype: Any) -> Array:
-    """Where each entry of the output lies in the input, in entries."""
+    """The coordinate in the input of each output entry."""
     where: Array = np.arange(axis.after, dtype=dtype)
     scale, before, after, half, one = map(dtype, (axis.scale, axis.before, axis.after, 0.5, 1))
     mode = "asymmetric"
@@ -139,7 +139,7 @@ def _places(call: Call, axis: _Axis, dtype: Any) -> Array:
 
 
 def _entries(call: Call, mode: str, place: Any, axis: _Axis) -> list[tuple[int, float]]:
-    """Which entries of the input, and how much of each; entries outside stand for the outermost one."""
+    """Indices and weights of the input's entries; indices outside are clamped to the outermost entry."""
     if mode == "nearest":
         return [(_nearest(call, place, axis), 1.0)]
     left, over = int(np.floor(place)), float(place - np.floor(place))
@@ -159,7 +159,7 @@ def _entries(call: Call, mode: str, place: Any, axis: _Axis) -> list[tuple[int, 
 
 def _nearest(call: Call, place: Any, axis: _Axis) -> int:
     if call.node.op_type == "Upsample" or call.facts.opset < COORDINATE_MODES:
-        # There is no nearest_mode yet: to the left, but to the right where the axis shrinks, as ONNX Runtime has it.
+        # Without nearest_mode: round down, or up for a shrinking axis, as ONNX Runtime does.
         return int(np.ceil(place) if axis.scale < 1 else np.floor(place))
     rounding = call.get("nearest_mode", "round_prefer_floor")
     if rounding == "round_prefer_floor":

@@ -26,7 +26,7 @@ def only(cotangents: Cotangents) -> str:
 
 
 def chained(slope: Callable[[Writer, Call], str]) -> Rule:
-    """The rule of an operator that works on each element of one input: cotangent * slope, elementwise."""
+    """The rule of an elementwise operator with one input: cotangent * slope."""
 
     def rule(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
         return [writer.node("Mul", only(cotangents), slope(writer, call))]
@@ -37,7 +37,7 @@ def chained(slope: Callable[[Writer, Call], str]) -> Rule:
 def unbroadcast(writer: Writer, call: Call, gradient: str, index: int) -> str:
     """Sum `gradient`, of the first output's shape, over the axes along which the i-th input was broadcast.
 
-    Raises NetworkError where the sizes do not tell along which.
+    Raises NetworkError if unknown sizes leave the axes ambiguous.
     """
     output = call.facts.shape(call.outputs[0])
     if output is None:
@@ -48,7 +48,7 @@ def unbroadcast(writer: Writer, call: Call, gradient: str, index: int) -> str:
 def summed(writer: Writer, call: Call, gradient: str, shape: Shape, index: int, wanted: Shape) -> str:
     """Sum `gradient`, whose first axes are `shape`, to the axes `wanted`, which broadcast to `shape` as in NumPy.
 
-    index: of the input that messages name. Raises NetworkError where the sizes do not tell along which axes to sum.
+    index: of the input that messages name. Raises NetworkError if unknown sizes leave the axes ambiguous.
     """
     missing = len(shape) - len(wanted)
     axes = list(range(missing))
@@ -67,7 +67,7 @@ def summed(writer: Writer, call: Call, gradient: str, shape: Shape, index: int, 
 
 
 def _summed_like(writer: Writer, gradient: str, x: str, missing: int) -> str:
-    """Sum over the axes along which x was broadcast, which its shape tells when the model runs."""
+    """Sum over the axes along which x was broadcast, determined from its shape at run time."""
     shape, gradient_shape = writer.node("Shape", x), writer.node("Shape", gradient)
     if missing:
         shape = writer.node("Concat", writer.integers([1] * missing), shape, axis=0)
@@ -80,7 +80,7 @@ def _summed_like(writer: Writer, gradient: str, x: str, missing: int) -> str:
 def as_input(writer: Writer, call: Call, gradient: str, index: int = 0) -> str:
     """Reshape `gradient`, which has as many elements as the i-th input, to that input's shape."""
     shape = call.facts.shape(call.inputs[index])
-    # Some runtimes want numbers for a shape; an axis of no length could not be told from ONNX's 0, "as it was".
+    # Some runtimes need a static shape; an axis of size 0 would mean "keep the size" in Reshape.
     if shape is not None and 0 not in shape and sum(not isinstance(size, int) for size in shape) <= 1:
         return writer.reshape(gradient, [size if isinstance(size, int) else -1 for size in shape])
     return writer.reshape_like(gradient, call.inputs[index])

@@ -1,4 +1,4 @@
-"""Operators that pick, repeat or border elements: the cotangent goes back to where each element came from."""
+"""Operators that select, repeat or pad elements: the cotangent returns to each element's source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["RULES"]
 
-#: The first opsets with what puts elements back whose places are known only when the model runs.
+#: The first opsets with operators that scatter elements to dynamic indices.
 RANGE, SCATTER_ADD = 11, 16
-#: From then on Pad takes its axes as an input.
+#: The first opset whose Pad takes its axes as an input.
 PAD_SOME_AXES = 18
 #: The end of every axis.
 END = 2**31 - 1
@@ -36,7 +36,7 @@ def _slice(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
-    """Axis -> what is taken of it, by the same rules as Python's; None where that is computed."""
+    """Axis -> slice, with Python's semantics; None for a computed slice."""
     rank = call.rank(0)
     if writer.opset < SLICE_BY_INPUT:
         starts, ends = call.get("starts", []), call.get("ends", [])
@@ -55,7 +55,7 @@ def _cuts(writer: Writer, call: Call) -> dict[int, slice] | None:
 
 
 def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Elements that were taken several times get the sum."""
+    """Elements selected several times get the sum."""
     cotangent, shape = only(cotangents), call.shape(0)
     axis = int(call.get("axis", 0)) % len(shape)
     size, indices = shape[axis], call.facts.value(call.inputs[1])
@@ -81,7 +81,7 @@ def _gather_elements(writer: Writer, call: Call, cotangents: Cotangents) -> Grad
 
 
 def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """A border of a constant goes, one of copies (reflect, edge, wrap) is added to what it copies."""
+    """A constant border is dropped; copies (reflect, edge, wrap) are added to their sources."""
     call.only_first("a number to pad with")
     cotangent, rank = only(cotangents), call.rank(0)
     mode, pads = str(call.get("mode", "constant")), _pads(writer, call)
@@ -99,7 +99,7 @@ def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
-    """Axis -> how much is added before and after it; axes to which nothing is added are left out."""
+    """Axis -> entries added before and after it; unpadded axes are omitted."""
     pads = [int(pad) for pad in (call.constant(1, "pads") if call.has(1) else call.get("pads", []))]
     axes = list(range(call.rank(0)))
     if writer.opset >= PAD_SOME_AXES and call.has(3):
@@ -109,7 +109,7 @@ def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
 
 
 def _cropped(writer: Writer, cotangent: str, rank: int, pads: dict[int, tuple[int, int]]) -> str:
-    """Without what was added; zeros for what a negative pad took away."""
+    """Remove added entries; insert zeros for entries that a negative pad removed."""
     added = {axis: (max(0, before), max(0, after)) for axis, (before, after) in pads.items()}
     if any(pair != (0, 0) for pair in added.values()):
         ends = [-after if after else END for _, after in added.values()]
@@ -119,7 +119,7 @@ def _cropped(writer: Writer, cotangent: str, rank: int, pads: dict[int, tuple[in
 
 
 def _bordered(writer: Writer, cotangent: str, rank: int, zeros: dict[int, tuple[int, int]]) -> str:
-    """Zeros around; axis -> how many before and after it."""
+    """Pad with zeros; axis -> entries before and after it."""
     if all(pair == (0, 0) for pair in zeros.values()):
         return cotangent
     sides = [[zeros.get(axis, (0, 0))[side] for axis in range(rank)] for side in range(2)]
@@ -133,7 +133,7 @@ def _returned(writer: Writer, cotangent: str, rank: int, axis: int, sources: Arr
     """
     if np.array_equal(sources, np.arange(sources[0], sources[0] + len(sources))):
         return _bordered(writer, cotangent, rank, {axis: (int(sources[0]), size - int(sources[-1]) - 1)})
-    # Every element gathers its copies; those that have fewer than others gather zeros, from one behind the end.
+    # Every element gathers its copies; elements with fewer copies gather zeros from an entry past the end.
     table = _copies(sources, size)
     if np.any(table == len(sources)):
         cotangent = _bordered(writer, cotangent, rank, {axis: (0, 1)})
@@ -144,7 +144,7 @@ def _returned(writer: Writer, cotangent: str, rank: int, axis: int, sources: Arr
 
 
 def _copies(sources: Array, size: int) -> Array:
-    """Where in `sources` each number from 0 to `size` stands: (size, most copies), filled up with len(sources)."""
+    """The positions in `sources` of each number from 0 to `size`: (size, most copies), filled up with len(sources)."""
     order = np.argsort(sources, kind="stable")
     counts = np.bincount(sources, minlength=size)
     table = np.full((size, counts.max()), len(sources), np.int64)
@@ -154,10 +154,10 @@ def _copies(sources: Array, size: int) -> Array:
 
 
 def _put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False) -> str:
-    """Undo an operator that picks elements by places that are known only when the model runs.
+    """Undo an operator that selects elements by dynamic indices.
 
-    It is let loose on the elements' numbers, and then the cotangent is scattered to these. With `repeated` an element
-    may have been picked several times.
+    The operator is applied to the elements' indices, to which the cotangent is then scattered. With `repeated` an
+    element may be selected several times.
     """
     first = SCATTER_ADD if repeated else RANGE
     if writer.opset < first:

@@ -1,0 +1,63 @@
+"""The names of what a trial records: a kind and a moment, as in `prediction/after`. `probe/steps.py` says what each is.
+
+Everything that writes or reads a recorded name takes it from here; JavaScript gets moments with the steps, as data.
+"""
+
+PREDICTION = "prediction/"
+CLASSES = "classes/"
+GRADIENT = "gradient/"
+FORWARD = "forward/"
+STATE = "state/"
+PARAMETERS = "parameters/"
+LAYER = "layer/"
+INPUT = "input/"
+IMAGE = "image/"
+FILE = "file/"
+FLAGS_BEFORE = "flags/before-"
+FLAGS_AFTER = "flags/after-"
+
+#: Moments: predictions around the call under test, that call, the same call again, an inference-mode gradient.
+BEFORE = "before"
+BEFORE_AGAIN = "before-again"
+FIRST = "first"
+SECOND = "second"
+AFTER = "after"
+AFTER_AGAIN = "after-again"
+BEFORE_INFERENCE = "before-inference"
+INFERENCE = "inference"
+LAST = "last"
+#: Moments of the readings that read tensors early.
+BUILT = "built"
+PREDICTED = "predicted"
+BETWEEN = "between"
+ASKED = "asked"
+READ = "read"
+AT_ONCE = "at-once"
+#: The call before the one under test; the second of two networks; what was read back.
+OTHER = "other"
+SIBLING_BEFORE = "sibling-before"
+SIBLING_AFTER = "sibling-after"
+EXPORTED = "exported"
+#: Before the first of many calls.
+START = "0"
+
+
+PREDICTION_START = PREDICTION + START
+PREDICTION_BEFORE = PREDICTION + BEFORE
+PREDICTION_BEFORE_AGAIN = PREDICTION + BEFORE_AGAIN
+PREDICTION_AFTER = PREDICTION + AFTER
+PREDICTION_AFTER_AGAIN = PREDICTION + AFTER_AGAIN
+PREDICTION_LAST = PREDICTION + LAST
+PREDICTION_EXPORTED = PREDICTION + EXPORTED
+GRADIENT_FIRST = GRADIENT + FIRST
+GRADIENT_SECOND = GRADIENT + SECOND
+GRADIENT_INFERENCE = GRADIENT + INFERENCE
+FORWARD_FIRST = FORWARD + FIRST
+FORWARD_SECOND = FORWARD + SECOND
+CLASSES_START = CLASSES + START
+INPUT_INFERENCE = INPUT + INFERENCE
+
+
+def tensor(kind: str, when: str, name: str = "") -> str:
+    """The name of one tensor in a snapshot, or what all begin with; `kind` is STATE or PARAMETERS."""
+    return kind + when + "/" + name

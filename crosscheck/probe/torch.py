@@ -1,0 +1,46 @@
+"""Networks that are torch modules: their tensors by the names of the graph, and torch's flags."""
+
+from typing import Any, Dict
+
+from crosscheck.probe.adapter import Tensor
+from crosscheck.probe.texts import Model, TextAdapter
+
+
+class TorchAdapter(TextAdapter):
+    """The verbs of runtimes whose networks are torch modules; `load` leaves torch in `torch`.
+
+    The source says of each tensor of the module that it is `<layer>.<attribute>`.
+    """
+
+    torch: Any = None
+
+    def module(self, model: Model) -> Any:
+        """The module whose tensors are looked at."""
+        return model.names["net"]
+
+    def keys(self, model: Model) -> Dict[str, str]:
+        """What the graph calls a tensor, by its key in the module's state dict."""
+        layers = {id(layer): name for name, layer in model.names["net"].named_modules()}
+        found = {}
+        for name, (expression, _) in model.source["tensors"].items():
+            layer, _, attribute = expression.rpartition(".")
+            if attribute.isidentifier():
+                found["{}.{}".format(layers.get(id(model.evaluate(layer))), attribute)] = name
+        return found
+
+    def state(self, model: Model) -> Dict[str, Tensor]:
+        """Parameters and buffers: those that the module has by now, for a call may have removed some."""
+        names = self.keys(model)
+        return {names.get(key, key): value for key, value in self.module(model).state_dict().items()}
+
+    def parameters(self, model: Model) -> Dict[str, Tensor]:
+        """What `named_parameters()` of the module shows: no statistics."""
+        names = self.keys(model)
+        return {names.get(key, key): value for key, value in self.module(model).named_parameters()}
+
+    def flags(self) -> Dict[str, bool]:
+        """Whether autograd records, and from 1.9 on whether inference mode is on."""
+        found = {"grad": bool(self.torch.is_grad_enabled())}
+        if hasattr(self.torch, "is_inference_mode_enabled"):
+            found["inference"] = bool(self.torch.is_inference_mode_enabled())
+        return found

@@ -1,0 +1,179 @@
+"""A network as source text: a chain with links where there are weights, functions elsewhere. The layout is ONNX's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crosscheck.runtimes.family.graph import (
+    LAYERS,
+    Node,
+    even,
+    indented,
+    nodes,
+    pairs,
+    shared_layers,
+    statements,
+    stored,
+)
+from crosscheck.runtimes.family.layers import class_with_layers, constructed, options, shown
+from crosscheck.runtimes.family.pools import average
+from crosscheck.runtimes.source import Request, Source, Stored
+
+__all__ = ["SHOWS_LAYERS", "source"]
+
+SHOWS_LAYERS = True
+#: Operator -> what its link calls its weights.
+KEYS = {
+    "BatchNormalization": ("gamma", "beta", "avg_mean", "avg_var"),
+    "Conv": ("W", "b"),
+    "Gemm": ("W", "b"),
+}
+#: Names of a chain's own.
+TAKEN = ("children", "copy", "device", "first", "forward", "links", "name", "params", "repeat", "serialize", "xp")
+#: Batch normalizations that the network calls by a function: what `norm` tells -> its text.
+FUNCTIONS = {
+    "frozen": """\
+def frozen(link, x):
+    with chainer.using_config("train", False):
+        return link(x)
+
+
+""",
+    "batch": """\
+def normalized(link, x):
+    if chainer.config.train:
+        return F.batch_normalization(x, link.gamma, link.beta, eps=link.eps)
+    return F.fixed_batch_normalization(x, link.gamma, link.beta, link.avg_mean, link.avg_var, eps=link.eps)
+
+
+""",
+}
+
+
+def source(request: Request) -> Source:
+    """The network with batch normalizations as the mode has them."""
+    norm = request.norm
+    graph = nodes(request, taken=TAKEN)
+    shared = shared_layers(graph, request)
+    layers = [node for node in graph if node.op in LAYERS]
+    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self", norm))
+    links = constructed(graph, shared, lambda node: link(node, norm))
+    text = (
+        FUNCTIONS.get("frozen" if norm.get("frozen") else norm.get("function", ""), "")
+        + class_with_layers(
+            "Net(chainer.Chain)",
+            ["super().__init__()", "with self.init_scope():", *(f"    {line}" for line in links or ["pass"])],
+            [*body, f"return {variables[request.output]}"],
+            decorated="@chainer.static_graph" if norm.get("static") else "",
+        )
+        + ("" if request.first is None else "first = net\n")
+        + "net = Net()\n"
+    )
+    tensors = stored(graph, place)
+    for node in layers:
+        if node.op != "BatchNormalization":
+            continue
+        tensors[f"{node.name}.updates"] = f"np.array(net.{node.id}.N)", None
+        if node not in shared:
+            text += f'net.{node.id}.avg_mean[...] = weights["{node.weights[2]}"]\n'
+            text += f'net.{node.id}.avg_var[...] = weights["{node.weights[3]}"]\n'
+        if norm.get("counted"):
+            text += f"net.{node.id}.N = {norm['counted']}  # as after so many batches\n"
+    looked = shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net", norm))
+    train = request.intent == "training"
+    return Source(
+        imports="import chainer\nimport chainer.functions as F\nimport chainer.links as L\nimport numpy as np\n",
+        text=text,
+        predict='with chainer.using_config("train", False), chainer.no_backprop_mode():\n    y = net(x)\n',
+        tensor="chainer.Variable({})",
+        array="{}.array",
+        layers=f'with chainer.using_config("train", {train}):\n' + indented(looked),
+        tensors=tensors,
+    )
+
+
+def expression(node: Node, inputs: list[str], owner: str, norm: Mapping[str, Any]) -> str:
+    """A call of a link, or a function."""
+    x, attributes = inputs[0], node.attributes
+    link = f"{owner}.{node.id}"
+    match node.op:
+        case "BatchNormalization":
+            return normalization(link, x, norm)
+        case "Conv":
+            return f"{link}({padded(node, x, '0')})"
+        case "Gemm":
+            return f"{link}({x})"
+        case "Add":
+            return " + ".join(inputs)
+        case "AveragePool":
+            return average(
+                node,
+                x,
+                lambda x: f"F.average_pooling_nd({padded(node, x, '0')}, {window(node)})",
+                "np.ones({}.shape, np.float32)",
+            )
+        case "Concat":
+            return f"F.concat([{', '.join(inputs)}], axis={attributes['axis']})"
+        case "Flatten":
+            return f"F.reshape({x}, (len({x}), -1))"
+        case "GlobalAveragePool":
+            return f"F.average_pooling_nd({x}, {x}.shape[2:])"
+        case "MaxPool":  # `cover_all` would keep the last, incomplete window
+            return f"F.max_pooling_nd({padded(node, x, '-np.inf')}, {window(node)}, cover_all=False)"
+        case "Softmax":
+            return f"F.softmax({x}, axis={attributes['axis']})"
+    return f"F.relu({x})"
+
+
+def normalization(link: str, x: str, norm: Mapping[str, Any]) -> str:
+    """A call of batch normalization."""
+    if norm.get("frozen"):
+        return f"frozen({link}, {x})"
+    if norm.get("finetune"):
+        return f"{link}({x}, finetune=True)"
+    if norm.get("function") == "batch":
+        return f"normalized({link}, {x})"
+    if norm.get("function") == "fixed":
+        arrays = ", ".join(f"{link}.{key}" for key in KEYS["BatchNormalization"])
+        return f"F.fixed_batch_normalization({x}, {arrays}, eps={link}.eps)"
+    return f"{link}({x})"
+
+
+def link(node: Node, norm: Mapping[str, Any]) -> str:
+    """The constructor of a link, which takes the initial values of its parameters."""
+    attributes, shape = node.attributes, node.weight_shapes[0]
+    values = [f'weights["{name}"]' for name in node.weights]
+    match node.op:
+        case "BatchNormalization":
+            decay = norm.get("decay", attributes["momentum"])
+            initial = f"initial_gamma={values[0]}, initial_beta={values[1]}"
+            return f"L.BatchNormalization({shape[0]}, decay={decay}, eps={attributes['epsilon']}, {initial})"
+        case "Conv":
+            # Release 3 knows neither groups nor dilation here: it is told of them only where there are any.
+            words = [window(node), *options(node, "dilate", "groups", "nobias=True"), f"initialW={values[0]}"]
+            words += [f"initial_bias={value}" for value in values[1:]]
+            channels = f"{shape[1] * attributes['group']}, {shape[0]}, {', '.join(words)}"
+            return f"L.Convolution2D({channels})" if len(shape) == 4 else f"L.ConvolutionND(1, {channels})"
+    return f"L.Linear({shape[1]}, {shape[0]}, initialW={values[0]}, initial_bias={values[1]})"
+
+
+def window(node: Node) -> str:
+    """How the window of a convolution or a pool moves; `padded` sees to uneven pads."""
+    attributes = node.attributes
+    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes["strides"])
+    pads = tuple(low for low, _ in pairs(attributes["pads"])) if even(attributes["pads"]) else 0
+    return f"{kernel}, stride={strides}, pad={pads}"
+
+
+def padded(node: Node, x: str, value: str) -> str:
+    """`x` with the pads that one number an axis cannot say."""
+    pads = node.attributes["pads"]
+    if even(pads):
+        return x
+    return f'F.pad({x}, {((0, 0), (0, 0), *pairs(pads))}, "constant", constant_values={value})'
+
+
+def place(node: Node, number: int) -> Stored:
+    """Where a weight lies: a parameter is a variable, a statistic an array."""
+    return f"net.{node.id}.{KEYS[node.op][number]}", None

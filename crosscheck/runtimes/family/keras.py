@@ -1,0 +1,214 @@
+"""A network as source text in Keras's layers: a model of the functional API, channels last."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crosscheck.runtimes.family.graph import (
+    LAYERS,
+    Node,
+    kernel_from_last,
+    kernel_to_last,
+    nodes,
+    pairs,
+    shared_layers,
+    statements,
+    stored,
+)
+from crosscheck.runtimes.source import Request, Stored
+
+__all__ = [
+    "FREEZE",
+    "FREEZE_BATCH_NORMS",
+    "FROZEN",
+    "KEYS",
+    "Dialect",
+    "functional",
+    "layout",
+    "renormalized",
+    "targets",
+    "value",
+]
+
+#: Operator -> what its layer calls its weights.
+KEYS = {
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "Conv": ("kernel", "bias"),
+    "Gemm": ("kernel", "bias"),
+}
+#: The key of a mode's `norm` that is no keyword of the layer: what of the network is frozen, "network" or "layers".
+FROZEN = "frozen"
+FREEZE = "net.trainable = False\n"
+FREEZE_BATCH_NORMS = """\
+for layer in net.layers:
+    if isinstance(layer, layers.BatchNormalization):
+        layer.trainable = False
+"""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What differs between the Kerases; `layers` is always the module of layers.
+
+    model: the class of functional models.
+    pad: `x` padded with a number other than 0: an expression with `{pads}` and `{value}`.
+    kernel: an expression with `{}` for the kernel of a convolution, for a backend that keeps another one; it is its
+        own inverse.
+    read: an expression with `{}` for a variable, for a backend whose variables are no tensors.
+    """
+
+    model: str
+    pad: str
+    kernel: str = "{}"
+    read: str = "{}"
+
+
+def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Stored]]:
+    """The text that makes `net`, and where its tensors are."""
+    graph = [named(node) for node in nodes(request)]
+    shared = shared_layers(graph, request)
+    rank = len(request.input_shape)
+    lines, variables = statements(
+        graph, request.input, lambda node, inputs: called(node, inputs, shared, request, dialect)
+    )
+    text = "first = net\n" if shared else ""
+    text += f"inputs = x = layers.Input({request.input_shape[1:]})\n"
+    if rank > 2:
+        text += f"x = layers.Permute({(*range(2, rank), 1)})(x)\n"
+    text += "".join(f"{line}\n" for line in lines)
+    text += f"net = {dialect.model}(inputs, {channels_first(variables[request.output], len(graph[-1].output_shape))})\n"
+    for node in graph:
+        if node.op in LAYERS and node not in shared:
+            text += f'net.get_layer("{node.id}").set_weights([{", ".join(values(node, request, dialect))}])\n'
+    frozen = request.norm.get(FROZEN)
+    text += FREEZE if frozen == "network" else FREEZE_BATCH_NORMS if frozen == "layers" else ""
+
+    def place(node: Node, number: int) -> Stored:
+        key = KEYS[node.op][number]
+        variable = dialect.read.format(f'net.get_layer("{node.id}").{key}')
+        return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, layout(node, number)
+
+    return text, stored(graph, place)
+
+
+def targets(request: Request) -> str:
+    """What methods that train or evaluate compare the output with."""
+    shape = (request.batch, *request.graph["outputs"][0]["shape"][1:])
+    return f'ones = np.ones({shape}, "float32")\n'
+
+
+def named(node: Node) -> Node:
+    """The node under a name that Keras accepts for a layer: it begins with a letter."""
+    return node if node.id[0] != "_" else dataclasses.replace(node, id="layer" + node.id)
+
+
+def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
+    """What the layer's variables are set to, in Keras's order."""
+    found = [value(node, number) for number in range(len(node.weights))]
+    if node.op == "Conv":
+        found[0] = dialect.kernel.format(found[0])
+    if node.op == "BatchNormalization" and request.norm.get("renorm"):
+        found += [renormalized(node)[key] for key in ("moving_stddev", "renorm_mean", "renorm_stddev")]
+    return found
+
+
+def renormalized(node: Node) -> dict[str, str]:
+    """What the further variables of a batch renormalization hold after long training."""
+    _, _, mean, variance = (value(node, number) for number in range(4))
+    spread = f"np.sqrt({variance} + {node.attributes['epsilon']})"
+    return {
+        "moving_stddev": spread,
+        "renorm_mean": mean,
+        "renorm_mean_weight": "1.0",
+        "renorm_stddev": spread,
+        "renorm_stddev_weight": "1.0",
+    }
+
+
+def value(node: Node, number: int) -> str:
+    """A weight as Keras has it: kernels are (*window, in, out), those of a dense layer (in, out)."""
+    moved = kernel_to_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else ""
+    return f'weights["{node.weights[number]}"]' + (f".transpose{moved}" if moved else "")
+
+
+def layout(node: Node, number: int) -> tuple[int, ...] | None:
+    """The order of axes that makes ONNX's layout of a weight."""
+    return kernel_from_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else None
+
+
+def called(node: Node, inputs: list[str], shared: list[Node], request: Request, dialect: Dialect) -> str:
+    """A layer, new or of the first network, called with its inputs."""
+    x = inputs[0]
+    match node.op:
+        case "BatchNormalization" | "Conv" | "Gemm":
+            layer = f'first.get_layer("{node.id}")' if node in shared else new_layer(node, request.norm)
+            return f"{layer}({padded(node, x, dialect) if node.op == 'Conv' else x})"
+        case "Add":
+            return f"layers.Add()([{', '.join(inputs)}])"
+        case "Concat":
+            axis = node.attributes["axis"]
+            return f"layers.Concatenate(axis={-1 if axis == 1 else axis - 1})([{', '.join(inputs)}])"
+        case "Flatten":
+            return f"layers.Flatten()({channels_first(x, node.rank)})"
+        case "GlobalAveragePool":
+            axes = node.rank - 2
+            kept = (*[1] * axes, node.channels)
+            return f"layers.Reshape({kept})(layers.GlobalAveragePooling{axes}D()({x}))"
+        case "MaxPool":
+            return f"{pool(node, 'Max')}({padded(node, x, dialect, -math.inf)})"
+        case "AveragePool":
+            mean = f"{pool(node, 'Average')}({padded(node, x, dialect)})"
+            if node.attributes["count_include_pad"] or not any(node.attributes["pads"]):
+                return mean
+            ones = padded(node, f"layers.Lambda(lambda x: x * 0 + 1)({x})", dialect)
+            share = f"{pool(node, 'Average')}({ones})"
+            return f"layers.Lambda(lambda pair: pair[0] / pair[1])([{mean}, {share}])"
+        case "Softmax":
+            # ONNX's axis is the last, which with images is not Keras's.
+            return f'layers.Activation("softmax")({x})' if node.rank == 2 else f"layers.Softmax(axis=-2)({x})"
+    return f'layers.Activation("relu")({x})'
+
+
+def new_layer(node: Node, norm: Mapping[str, Any]) -> str:
+    """A layer with weights; like ONNX, Keras calls the part that is kept momentum."""
+    attributes, name = node.attributes, f'name="{node.id}"'
+    match node.op:
+        case "BatchNormalization":
+            told = "".join(f"{key}={given!r}, " for key, given in norm.items() if key != FROZEN)
+            momentum, epsilon = attributes["momentum"], attributes["epsilon"]
+            return f"layers.BatchNormalization(momentum={momentum}, epsilon={epsilon}, {told}{name})"
+        case "Gemm":
+            return f"layers.Dense({node.weight_shapes[0][0]}, {name})"
+    words = [str(node.weight_shapes[0][0]), str(tuple(attributes["kernel_shape"]))]
+    words += [f"strides={tuple(attributes['strides'])}"] * any(step != 1 for step in attributes["strides"])
+    words += [f"dilation_rate={tuple(attributes['dilations'])}"] * any(step != 1 for step in attributes["dilations"])
+    words += [f"groups={attributes['group']}"] * (attributes["group"] != 1)
+    words += ["use_bias=False"] * (len(node.weights) == 1)
+    return f"layers.Conv{node.rank - 2}D({', '.join([*words, name])})"
+
+
+def pool(node: Node, kind: str) -> str:
+    """A pool without a border."""
+    kernel, strides = tuple(node.attributes["kernel_shape"]), tuple(node.attributes["strides"])
+    return f"layers.{kind}Pooling{node.rank - 2}D({kernel}, strides={strides})"
+
+
+def padded(node: Node, x: str, dialect: Dialect, border: float = 0.0) -> str:
+    """`x` with a border, if the node has one."""
+    pads = pairs(node.attributes["pads"])
+    if not any(node.attributes["pads"]):
+        return x
+    if border == 0.0:
+        return f"layers.ZeroPadding{len(pads)}D({pads if len(pads) > 1 else pads[0]})({x})"
+    everywhere = ((0, 0), *pads, (0, 0))
+    value = f'float("{border}")'
+    return f"layers.Lambda(lambda x: {dialect.pad.format(pads=everywhere, value=value)})({x})"
+
+
+def channels_first(x: str, rank: int) -> str:
+    """ONNX's layout of a tensor of that rank."""
+    return f"layers.Permute({(rank - 1, *range(1, rank - 1))})({x})" if rank > 2 else x

@@ -1,0 +1,77 @@
+"""What users of several Kerases write alike: calls of a model, TensorFlow's tape, functions of the backend."""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+__all__ = [
+    "CALLS",
+    "INTENT",
+    "OUTER",
+    "TAPE",
+    "WEIGHTS",
+    "backend_function",
+    "called_function",
+    "inside",
+    "taped",
+]
+
+#: The last word of a mode's name -> how the model is called, and what for.
+CALLS = {"train": "net(x, training=True)", "eval": "net(x, training=False)", "unset": "net(x)"}
+INTENT = {"train": "training", "eval": "inference", "unset": "inference"}
+TAPE = """\
+with tf.GradientTape() as tape:
+    tape.watch(x)
+    {}
+---
+dx = tape.gradient(y, x, output_gradients=cotangent)
+"""
+#: A model around the network, which it calls in inference mode.
+OUTER = """\
+inputs = {keras}.Input(net.input_shape[1:])
+outer = {keras}.Model(inputs, net(inputs, training=False))
+"""
+#: The weights alone, into a clone of the model.
+WEIGHTS = """\
+net.save_weights("network.weights.h5")
+---
+net = {keras}.models.clone_model(net)
+net.load_weights("network.weights.h5")
+"""
+
+
+def taped(call: str) -> str:
+    """The gradient of a call by a tape."""
+    return TAPE.format(f"y = {call}")
+
+
+def inside(block: str, text: str) -> str:
+    """The text in a `with` block, if there is one."""
+    return block + indent(text, "    ") if block else text
+
+
+def backend_function(phase: int | None, updates: str = "", block: str = "") -> tuple[str, str]:
+    """The text and its first part: the gradient as a function of the backend.
+
+    phase: what is fed as learning phase, if anything is. updates: which updates the function runs. block: a `with`.
+    """
+    return inside(block, _run(phase)), inside(block, _function("net.output", phase is not None, updates))
+
+
+def called_function(call: str, phase: int | None, before: str = "", block: str = "") -> tuple[str, str]:
+    """The same of another call of the model, after `before`."""
+    return inside(block, _run(phase)), inside(
+        block, f"{before}outputs = {call}\n{_function('outputs', phase is not None)}"
+    )
+
+
+def _function(outputs: str, fed: bool, updates: str = "") -> str:
+    inputs = "net.input, cotangents" + (", K.learning_phase()" if fed else "")
+    return (
+        f"gradient, = K.gradients(K.sum({outputs} * cotangents), [net.input])\n"
+        f"function = K.function([{inputs}], [gradient]{updates and f', updates={updates}'})\n"
+    )
+
+
+def _run(phase: int | None) -> str:
+    return f"dx, = function([x, cotangent{'' if phase is None else f', {phase}'}])\n"

@@ -1,0 +1,62 @@
+"""Libraries whose arrays have numpy's functions (JAX, MLX): operators that need no layer, and channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosscheck.runtimes.family.graph import Node, kernel_from_last, kernel_to_last, last_axis
+from crosscheck.runtimes.source import Request
+
+__all__ = ["entry", "from_last", "function", "leaving", "to_last"]
+
+
+def function(
+    node: Node, inputs: Sequence[str], module: str = "jax.nn", arrays: str = "jnp", example: bool = False
+) -> str:
+    """An operator without weights or window.
+
+    module: what has `relu` and `softmax`. arrays: what has numpy's functions. example: whether the tensors are those of
+    one example, channels first, around which `vmap` puts the batch axis; else channels are last.
+    """
+    x, rank = inputs[0], node.rank
+    match node.op:
+        case "Add":
+            return " + ".join(inputs)
+        case "Concat":
+            return f"{arrays}.concatenate([{', '.join(inputs)}], axis={_axis(node, example)})"
+        case "Flatten":
+            if example:
+                return f"{x}.reshape(-1)"
+            first = f"{arrays}.moveaxis({x}, -1, 1)" if rank > 2 else x
+            return f"{first}.reshape({x}.shape[0], -1)"
+        case "GlobalAveragePool":
+            return f"{x}.mean(axis={tuple(range(1, rank - 1))}, keepdims=True)"
+        case "Softmax":
+            return f"{module}.softmax({x}, axis={_axis(node, example)})"
+    return f"{module}.relu({x})"
+
+
+def _axis(node: Node, example: bool) -> int:
+    axis = int(node.attributes["axis"])
+    return axis - 1 if example else last_axis(axis, node.rank)
+
+
+def entry(request: Request, arrays: str = "jnp") -> list[str]:
+    """The library has channels last, the probe input has them first."""
+    return [f"x = {arrays}.moveaxis(x, 1, -1)"] if len(request.input_shape) > 2 else []
+
+
+def leaving(graph: Sequence[Node], variable: str, arrays: str = "jnp") -> str:
+    """The output in ONNX's layout."""
+    return f"{arrays}.moveaxis({variable}, -1, 1)" if len(graph[-1].output_shape) > 2 else variable
+
+
+def to_last(node: Node, number: int, kernel: bool) -> str:
+    """A weight with a kernel as (*window, in / group, out), which is (in, out) for a dense layer."""
+    name, shape = node.weights[number], node.weight_shapes[number]
+    return f'weights["{name}"]' + (f".transpose{kernel_to_last(len(shape))}" if kernel else "")
+
+
+def from_last(node: Node, number: int, kernel: bool) -> tuple[int, ...] | None:
+    """The order of axes that makes ONNX's layout of such a weight."""
+    return kernel_from_last(len(node.weight_shapes[number])) if kernel else None

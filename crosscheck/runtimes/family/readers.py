@@ -1,0 +1,311 @@
+"""Readers of ONNX: modes made of the forms in which a network is written, and sources that open their files.
+
+A runtime says in a few templates how its users open a file and run it (`Calls`). The rest is the same for all: which
+forms there are, what the operator's page says of them, which file is `net`, and what is fed with every call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from string import Template
+
+from packaging.version import Version
+
+from crosscheck.runtimes.mode import Contract, Edition, Mode
+from crosscheck.runtimes.source import Request, Source
+
+__all__ = ["BY_PLACE", "Calls", "Reader"]
+
+OPERATOR_PAGE = "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html#l-onnx-op-batchnormalization-"
+IR_PAGE = "https://github.com/onnx/onnx/blob/main/docs/IR.md#graphs"
+
+TEST_MODE = (
+    "One output is the operator's test mode: the given mean and variance normalise the input, and are only read. "
+    "Momentum belongs to the running statistics of the training mode."
+)
+INFERENCE = (
+    "training_mode is 0 by default: the given mean and variance, taken as estimated before, normalise the input, and "
+    "are only read; there are no statistics among the outputs."
+)
+TRAINING = (
+    "training_mode = 1: the batch's own mean and population variance normalise the input. The updated statistics, "
+    "input * momentum + batch * (1 - momentum), are further outputs; nothing is said to happen to the inputs, so who "
+    "drops the outputs has changed nothing."
+)
+GRADIENT = (
+    "The file holds the network and, in plain operators, its gradient. Initialisers are constants of the graph, inputs "
+    "belong to the caller, and no operator of the file writes to either: who runs it has changed nothing."
+)
+WRITTEN = (
+    "A file that another runtime exported for inference. Without training_mode the given mean and variance normalise "
+    "the input, and are only read."
+)
+#: The opsets that forms are written in, and those that have a BatchNormalization of their own.
+OPSETS = range(7, 22)
+VERSIONS = (7, 9, 14, 15)
+#: The opset since which BatchNormalization has `training_mode`.
+TRAINING_MODE = 14
+#: `layers` of a runtime whose outputs have no names: of `values`, all that the file puts out.
+BY_PLACE = "names = $names\nlayers = dict(zip(names, values[:1] + values[len(values) - $inner :]))\n"
+#: Characters of a line of source text.
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How a runtime opens an ONNX file and runs it, as templates (`string.Template`) of texts.
+
+    open: statements that make `$net` of the file named `$file`.
+    predict: statements that set `y` to the first output of `$net`.
+    gradient: statements that set `dx` to the second output of `$net`, a file with the gradient in it.
+    layers: statements that set `layers` to the outputs of `$net` by name; "" where nothing shows them.
+    statistics: statements that define the statistics which are fed; `$entries` is a literal of all of them by name.
+    statistic: the expression for one of them, called `$name`.
+    spread: what puts the entries of one literal into another; declare: what a new variable's statement begins with.
+
+    Holes of `predict`, `gradient` and `layers`: `$feeds`, a literal of the inputs by name; `$inputs`, the inputs in the
+    file's order; `$input` and `$output`, the names of the network's own. Of `layers`, too: `$names`, a literal of the
+    names of the nodes' outputs, the network's own first; `$inner`, how many there are besides that one. In the file
+    they are the first output and the last ones; new statistics may lie between.
+    """
+
+    open: str
+    predict: str
+    gradient: str
+    layers: str = ""
+    statistics: str = "statistics = $entries\n"
+    statistic: str = 'weights["$name"].copy()'
+    spread: str = "**"
+    declare: str = ""
+
+    def opened(self, net: str, form: str) -> str:
+        """The statements that make `net` of the form's file."""
+        new = net if net == "net" else self.declare + net
+        return Template(self.open).safe_substitute(net=new, file=_file(form))
+
+    def run(self, template: str, net: str, fed: bool, **holes: str) -> str:
+        """The statements of `predict`, `gradient` or `layers`."""
+        gradient = template == self.gradient
+        feeds = ['"$input": x', *([f"{self.spread}statistics"] * fed), *(['"$output.cotangent": cotangent'] * gradient)]
+        inputs = ["x", *(["*statistics.values()"] * fed), *(["cotangent"] * gradient)]
+        return Template(template).safe_substitute(
+            net=net, feeds=f"{{{', '.join(feeds)}}}", inputs=", ".join(inputs), **holes
+        )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes modes of forms, and sources for them.
+
+    calls: those of the newest releases; older: those of releases up to and including one, the oldest first.
+    inference_form: the form that is the documented prediction where the form under test is none.
+    suffix: what the names of the modes have after the form's; since: their first release.
+    """
+
+    calls: Calls
+    inference_form: str
+    older: tuple[tuple[str, Calls], ...] = ()
+    suffix: str = ""
+    since: str | None = None
+
+    def modes(self, forms: str, default: str = "") -> tuple[Mode, ...]:
+        """The modes of these forms, in this order; those in `default` are part of the default matrix.
+
+        Both are names of forms with white space between them.
+        """
+        known = {mode.form: mode for mode in (*self._written(), *self.files())}
+        usual = set(default.split())
+        return tuple(replace(known[form], default=form in usual) for form in forms.split())
+
+    def _written(self) -> Iterator[Mode]:
+        """Every form that a network can be written in."""
+        for opset in OPSETS:
+            version = max(version for version in VERSIONS if version <= opset)
+            for momentum, fed in itertools.product((True, False), repeat=2):
+                yield self.inference(opset, version, momentum, fed)
+                for read in (True, False):
+                    yield self.training(opset, version, momentum, read, fed)
+            for statistics, fed in itertools.product(("", "batch", "training"), (False, True)):
+                yield self.gradient(opset, statistics, fed)
+
+    def inference(
+        self, opset: int, version: int, momentum: bool = True, fed: bool = False, default: bool = True
+    ) -> Mode:
+        """The network as exported for inference in `opset`, whose BatchNormalization is the one since `version`."""
+        form = f"opset-{opset}{'' if momentum else '-no-momentum'}{'-fed' * fed}"
+        says = TEST_MODE if version < TRAINING_MODE else INFERENCE
+        return self._prediction(form, "inference", Contract("stay", says, f"{OPERATOR_PAGE}{version}"), fed, default)
+
+    def training(
+        self,
+        opset: int,
+        version: int,
+        momentum: bool = True,
+        read: bool = True,
+        fed: bool = False,
+        default: bool = True,
+        contract: Contract | None = None,
+    ) -> Mode:
+        """The network with training_mode = 1; the new statistics are graph outputs (`read`), or end in the graph."""
+        unread, without = "" if read else "-unread", "" if momentum else "-no-momentum"
+        form = f"opset-{opset}-training{unread}{without}{'-fed' * fed}"
+        says = contract or Contract("stay", TRAINING, f"{OPERATOR_PAGE}{version}")
+        return self._prediction(form, "training", says, fed, default)
+
+    def gradient(self, opset: int, statistics: str = "", fed: bool = False, default: bool = True) -> Mode:
+        """The network with its gradient, as crosscheck's pass writes it.
+
+        `statistics`: "" for the moving ones, "batch" for the batch's by plain operators, "training" for training_mode.
+        """
+        kind, end = f"-{statistics}" if statistics else "", f"{'-fed' * fed}-gradient"
+        return self._gradient(
+            f"opset-{opset}{kind}{end}",
+            "training" if statistics else "inference",
+            fed=fed,
+            default=default,
+            inference=f"opset-{opset}{end}{self.suffix}",
+            training=None if statistics else f"opset-{opset}-batch{end}{self.suffix}",
+        )
+
+    def files(self, default: bool = True) -> tuple[Mode, Mode]:
+        """A file that another runtime wrote, as it stands; and the same with its gradient, by crosscheck's pass."""
+        says = Contract("stay", WRITTEN, f"{OPERATOR_PAGE}15")
+        gradient = "file-gradient"
+        return (
+            self._prediction("file", "inference", says, fed=False, default=default, file=True),
+            self._gradient(gradient, "inference", inference=gradient, default=default, file=True),
+        )
+
+    def source(self, request: Request, imports: str, setup: str = "", tensor: str = "{}", array: str = "{}") -> Source:
+        """The statements that open the file of the inference form as `net`, and what is fed with every call.
+
+        setup: what comes before them.
+        """
+        calls, form = self.in_release(request.release), self._predicted(request)
+        statistics = _statistics(request) if request.fed else []
+        entries = (f"{json.dumps(name)}: {Template(calls.statistic).substitute(name=name)}," for name in statistics)
+        fed = Template(calls.statistics).substitute(entries=_lines("{", entries, "}")) if request.fed else ""
+        exposed = f"{request.form}-exposed" if calls.layers and request.asks == "prediction" else ""
+        return Source(
+            imports=imports,
+            text=setup + calls.opened("net", form) + fed,
+            predict=_named(calls.run(calls.predict, "net", request.fed), request),
+            tensor=tensor,
+            array=array,
+            layers=_named(_layers(calls, exposed, request), request) if exposed else "",
+            tensors={name: (f"statistics[{json.dumps(name)}]", None) for name in statistics},
+            files={_file(name): name for name in (form, exposed) if name},
+        )
+
+    def in_release(self, release: Version) -> Calls:
+        """The calls that a release has."""
+        return next((calls for until, calls in self.older if release <= Version(until)), self.calls)
+
+    def _predicted(self, request: Request) -> str:
+        """The form of the documented prediction."""
+        if request.form in ("file", "file-gradient"):
+            return "file"
+        if request.asks == "prediction" and request.intent == "inference":
+            return request.form
+        return self.inference_form + "-fed" * request.fed
+
+    def _prediction(
+        self, form: str, intent: str, contract: Contract, fed: bool, default: bool, file: bool = False
+    ) -> Mode:
+        def written(calls: Calls) -> tuple[str, str]:
+            net = "net" if intent == "inference" else "training"
+            return calls.run(calls.predict, net, fed), "" if net == "net" else calls.opened(net, form)
+
+        return self._mode(form, intent, "prediction", contract, written, fed=fed, default=default, file=file)
+
+    def _gradient(
+        self,
+        form: str,
+        intent: str,
+        inference: str,
+        training: str | None = None,
+        fed: bool = False,
+        default: bool = True,
+        file: bool = False,
+    ) -> Mode:
+        def written(calls: Calls) -> tuple[str, str]:
+            net = "gradient" if intent == "inference" else "training"
+            return calls.run(calls.gradient, net, fed), calls.opened(net, form)
+
+        says = Contract("stay", GRADIENT, IR_PAGE)
+        return self._mode(
+            form, intent, "gradient", says, written, fed, default, file, inference=inference, training=training
+        )
+
+    def _mode(
+        self,
+        form: str,
+        intent: str,
+        asks: str,
+        contract: Contract,
+        written: Callable[[Calls], tuple[str, str]],
+        fed: bool,
+        default: bool,
+        file: bool,
+        inference: str | None = None,
+        training: str | None = None,
+    ) -> Mode:
+        text, once = written(self.calls)
+        return Mode(
+            form + self.suffix,
+            intent,
+            asks,
+            text,
+            contract,
+            once=once,
+            since=self.since,
+            inference=inference,
+            training=training,
+            default=default,
+            form=form,
+            fed=fed,
+            file=file,
+            editions=tuple(Edition(until, *written(calls)) for until, calls in self.older),
+        )
+
+
+def _file(form: str) -> str:
+    return f"{form}.onnx"
+
+
+def _statistics(request: Request) -> list[str]:
+    """The names of the moving statistics, in the order in which a file has them as inputs."""
+    statistics = {
+        name for node in request.graph["nodes"] if node["op"] == "BatchNormalization" for name in node["inputs"][3:]
+    }
+    return [name for name in request.weights if name in statistics]
+
+
+def _layers(calls: Calls, exposed: str, request: Request) -> str:
+    """The statements that open the file with every node's output, and read them all."""
+    inner = [node["outputs"][0] for node in request.graph["nodes"][:-1]]
+    names = _lines("[", (f"{json.dumps(name)}," for name in (request.output, *inner)), "]")
+    read = calls.run(calls.layers, "exposed", request.fed, names=names, inner=str(len(inner)))
+    return calls.opened("exposed", exposed) + read
+
+
+def _lines(begin: str, items: Iterable[str], end: str) -> str:
+    """A literal on one line, or on as many as it takes; each item has its comma."""
+    items = list(items)
+    short = begin + " ".join(items).removesuffix(",") + end
+    if len(short) <= WIDTH:
+        return short
+    lines = [""]
+    for item in items:
+        if len(lines[-1]) + len(item) > WIDTH:
+            lines.append("")
+        lines[-1] += f" {item}" if lines[-1] else f"    {item}"
+    return "\n".join([begin, *lines, end])
+
+
+def _named(text: str, request: Request) -> str:
+    """A text with the network's own names for `$input` and `$output`."""
+    return Template(text).safe_substitute(input=request.input, output=request.output)

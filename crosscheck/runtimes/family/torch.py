@@ -1,0 +1,17 @@
+"""Torch modules: the texts of the plain gradients and predictions."""
+
+__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "PREDICT"]
+
+#: The two plain calls.
+BACKWARD = "loss = (net(x.requires_grad_()) * cotangent).sum()\n---\nloss.backward()\ndx = x.grad\n"
+GRAD = "y = net(x.requires_grad_())\n---\ndx, = torch.autograd.grad(y, x, cotangent)\n"
+#: A prediction in whatever mode the module is in, and the documented one.
+PREDICT = "with torch.no_grad():\n    y = net(x)\n"
+EVALUATE = "net.eval()\n" + PREDICT
+#: The network in training mode, its batch normalizations in evaluation mode.
+FROZEN = """\
+net.train()
+for layer in net.modules():
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        layer.eval()
+"""

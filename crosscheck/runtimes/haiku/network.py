@@ -1,0 +1,155 @@
+"""A network as source text: a function that Haiku transforms, and the parameters and the state that its user keeps."""
+
+from __future__ import annotations
+
+from crosscheck.runtimes.family import numpy_like
+from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.numpy_like import entry, leaving
+from crosscheck.runtimes.family.pools import average
+from crosscheck.runtimes.source import Request, Source, Stored
+
+__all__ = ["source"]
+
+#: Operator -> what its module calls its weights.
+KEYS = {
+    "BatchNormalization": ("scale", "offset", "mean_ema", "var_ema"),
+    "Conv": ("w", "b"),
+    "Gemm": ("w", "b"),
+}
+AVERAGES = ("mean_ema", "var_ema")
+#: What a batch normalization's two counters are called among the tensors. They count the same.
+COUNTERS = {"mean_ema": "counter", "var_ema": "var_ema.counter"}
+#: An average as Haiku keeps it. Long trained is after so many batches that the decay rate to that power is 0.
+TRAINED = """\
+def ema(value):  # after many batches
+    return {"counter": jnp.int32(100000), "hidden": jnp.array(value), "average": jnp.array(value)}
+"""
+FRESH = """\
+def ema(value):  # before the first batch
+    return {"counter": jnp.int32(0), "hidden": jnp.zeros_like(value), "average": jnp.array(value)}
+"""
+
+
+def source(request: Request) -> Source:
+    """The network, with layers that are fresh if the mode says so, or have long been trained."""
+    graph = nodes(request, taken=("apply", "ema", "is_training", "network", "params", "state", "test_local_stats"))
+    body, variables = statements(graph, request.input, expression)
+    text = (
+        "def network(x, is_training, test_local_stats=False):\n"
+        + indented(entry(request))
+        + indented(body)
+        + indented([f"return {leaving(graph, variables[request.output])}"])
+        + "\n\nnet = hk.transform_with_state(network)\n"
+        + (kept(request, graph) if request.first is None else added(request, graph))
+    )
+    tensors = stored(graph, place)
+    for node in graph:
+        if node.op == "BatchNormalization":
+            tensors |= hidden(node)
+    return Source(
+        imports="import functools\n\nimport haiku as hk\nimport jax\nimport jax.numpy as jnp\n",
+        text=text + 'apply = jax.jit(net.apply, static_argnames=("is_training", "test_local_stats"))\n',
+        predict="y, _ = apply(params, state, None, x, is_training=False)\n",
+        tensor="jnp.array({})",
+        array="{}",
+        tensors=tensors,
+        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights[:2]),
+        carried=("state",),
+    )
+
+
+def expression(node: Node, inputs: list[str]) -> str:
+    """A module and its call, or a function."""
+    x, attributes = inputs[0], node.attributes
+    match node.op:
+        case "BatchNormalization":
+            words = f"True, True, {attributes['momentum']}, {attributes['epsilon']}"
+            return f'hk.BatchNorm({words}, name="{node.id}")({x}, is_training, test_local_stats)'
+        case "Conv":
+            return f'hk.Conv{node.rank - 2}D({node.weight_shapes[0][0]}, {convolution(node)}, name="{node.id}")({x})'
+        case "Gemm":
+            return f'hk.Linear({node.weight_shapes[0][0]}, name="{node.id}")({x})'
+        case "AveragePool":
+            return average(node, x, lambda x: pool(node, "avg", x, "0"), "jnp.ones_like({})")
+        case "MaxPool":
+            return pool(node, "max", x, "-jnp.inf")
+    return numpy_like.function(node, inputs)
+
+
+def convolution(node: Node) -> str:
+    """How the window of a convolution moves."""
+    attributes = node.attributes
+    words = [str(tuple(attributes["kernel_shape"]))]
+    if set(attributes["strides"]) != {1}:
+        words.append(f"stride={tuple(attributes['strides'])}")
+    words.append(f"padding={pairs(attributes['pads'])}")
+    return ", ".join(words + options(node, "rate", "feature_group_count", "with_bias=False"))
+
+
+def pool(node: Node, kind: str, x: str, fill: str) -> str:
+    """A pool over explicit borders, since Haiku's own are "SAME" and "VALID"; a window has a size for every axis."""
+    attributes = node.attributes
+    if any(attributes["pads"]):
+        x = f"jnp.pad({x}, {((0, 0), *pairs(attributes['pads']), (0, 0))}, constant_values={fill})"
+    window, strides = ((1, *attributes[name], 1) for name in ("kernel_shape", "strides"))
+    return f'hk.{kind}_pool({x}, {window}, {strides}, "VALID")'
+
+
+def kept(request: Request, graph: list[Node]) -> str:
+    """The parameters and the state, whole."""
+    own = [node for node in graph if node.op in LAYERS]
+    text = "params = {\n" + indented(f'"{node.id}": {parameters(node)},' for node in own) + "}\n"
+    text += "params = jax.tree_util.tree_map(jnp.array, params)\n"
+    norms = [node for node in own if node.op == "BatchNormalization"]
+    text += "\n" + (FRESH if request.norm.get("fresh") else TRAINED) + "\n" if norms else ""
+    lines = [
+        f'"{node.id}/~/{key}": ema({value(node, number)}),'
+        for node in norms
+        for number, key in enumerate(KEYS[node.op])
+        if key in AVERAGES
+    ]
+    return text + ("state = {\n" + indented(lines) + "}\n" if norms else "state = {}\n")
+
+
+def added(request: Request, graph: list[Node]) -> str:
+    """What the network has besides the parameters and the state of the first one, which it shares."""
+    shared = shared_layers(graph, request)
+    return "".join(
+        f'params["{node.id}"] = jax.tree_util.tree_map(jnp.array, {parameters(node)})\n'
+        for node in graph
+        if node.op in LAYERS and node not in shared
+    )
+
+
+def parameters(node: Node) -> str:
+    """A module's entry among the parameters."""
+    keys = [key for key in KEYS[node.op][: len(node.weights)] if key not in AVERAGES]
+    return "{" + ", ".join(f'"{key}": {value(node, number)}' for number, key in enumerate(keys)) + "}"
+
+
+def value(node: Node, number: int) -> str:
+    """A weight as Haiku has it: those of a batch normalization have the axes of its input, one entry wide."""
+    array = numpy_like.to_last(node, number, KEYS[node.op][number] == "w")
+    return f"{array}.reshape{(*[1] * (node.rank - 1), -1)}" if node.op == "BatchNormalization" else array
+
+
+def place(node: Node, number: int) -> Stored:
+    """Where a weight lies; of an average, what the layer normalises by."""
+    key = KEYS[node.op][number]
+    if key in AVERAGES:
+        return f'state["{node.id}/~/{key}"]["average"].ravel()', None
+    entry = f'params["{node.id}"]["{key}"]'
+    if node.op == "BatchNormalization":
+        return f"{entry}.ravel()", None
+    return entry, numpy_like.from_last(node, number, key == "w")
+
+
+def hidden(node: Node) -> dict[str, Stored]:
+    """What the averages are computed from."""
+    found: dict[str, Stored] = {}
+    for key in AVERAGES:
+        entry = f'state["{node.id}/~/{key}"]'
+        found[f"{node.name}.{key}.hidden"] = f'{entry}["hidden"].ravel()', None
+        found[f"{node.name}.{COUNTERS[key]}"] = f'{entry}["counter"]', None
+    return found

@@ -1,0 +1,14 @@
+"""Each way of asking, as Keras's users write it: Keras 3 on three backends (`current`), and Keras 2 (`graphs`)."""
+
+from crosscheck.runtimes.keras import current, graphs
+
+MODES = (
+    *current.TENSORFLOW,
+    *current.JAX,
+    *current.TORCH,
+    *current.EVERY,
+    *current.TENSORFLOW_RENORMALIZED,
+    *current.JAX_RENORMALIZED,
+    *current.TORCH_RENORMALIZED,
+    *graphs.FUNCTIONS,
+)

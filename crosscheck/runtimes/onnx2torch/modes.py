@@ -1,0 +1,136 @@
+"""Each way of asking a converted module: as torch modules are asked, and by forms of the file that say it themselves.
+
+A module is converted from the form "opset-15". In the kind "as-converted" every layer is in the mode in which `convert`
+returned it; a module in training mode may have layers in evaluation mode.
+"""
+
+from dataclasses import replace
+
+from crosscheck.runtimes.family.readers import Calls, Reader
+from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
+from crosscheck.runtimes.mode import Contracts, Modes
+
+contracts = Contracts(__file__)
+
+#: Forms are read in evaluation mode. A module returns a list where its file has several outputs.
+CALLS = Calls(
+    open='$net = convert("$file").eval()\n',
+    predict="with torch.no_grad():\n    y = $net($inputs)\n",
+    gradient="with torch.no_grad():\n    dx = $net($inputs)[1]\n",
+    layers="with torch.no_grad():\n    y, *inner = $net($inputs)\nlayers = dict(zip($names, [y] + inner))\n",
+    statistic='torch.from_numpy(weights["$name"].copy())',
+)
+#: A file with one node has one output.
+ONE_NODE = replace(CALLS, layers="with torch.no_grad():\n    y = $net($inputs)\nlayers = dict(zip($names, [y]))\n")
+READER = Reader(CALLS, inference_form="opset-15")
+
+MODULE = Modes(inference="eval.backward", training="train.backward", kind="module")
+for half, intent, contract in (
+    ("eval", "inference", contracts.EVALUATION),
+    ("train", "training", contracts.TRAINING),
+):
+    for name, text in (("backward", BACKWARD), ("autograd-grad", GRAD)):
+        MODULE.gradient(
+            f"{half}.{name}",
+            intent,
+            contract,
+            f"net.{half}()\n{text}",
+            form="opset-15",
+            leaves=half,
+            default=name == "backward",
+        )
+MODULE.gradient(
+    "train.frozen.backward",
+    "inference",
+    contracts.EVALUATION,
+    FROZEN + BACKWARD,
+    form="opset-15",
+    leaves="frozen",
+    default=True,
+)
+MODULE.prediction(
+    "train.no-grad", "training", contracts.TRAINING, "net.train()\n" + PREDICT, form="opset-15", leaves="train"
+)
+
+AS_CONVERTED = "for layer, mode in as_converted.items():\n    layer.training = mode\n"
+CONVERT = Modes(inference="eval.backward", training="train.backward", kind="as-converted")
+CONVERT.gradient(
+    "convert.backward",
+    "inference",
+    contracts.AS_CONVERTED,
+    AS_CONVERTED + BACKWARD,
+    form="opset-15",
+    default=True,
+)
+CONVERT.prediction(
+    "convert",
+    "inference",
+    contracts.AS_CONVERTED,
+    AS_CONVERTED + "y = net(x)\n",
+    form="opset-15",
+    default=True,
+)
+CONVERT.export(
+    "export.torchscript",
+    "inference",
+    contracts.EXPORTED,
+    AS_CONVERTED + 'torch.onnx.export(net, x, "network.onnx", opset_version=13, input_names=["$input"])\n',
+    form="opset-15",
+    file=True,
+    default=True,
+)
+CONVERT.export(
+    "export.dynamo",
+    "inference",
+    contracts.EXPORTED,
+    'torch.onnx.dynamo_export(net.eval(), x).save("network.onnx")\n',
+    form="opset-15",
+    leaves="eval",
+    file=True,
+    default=True,
+)
+
+FED = Modes(inference="eval.backward-fed", training="train.backward-fed", kind="module")
+FEEDING = BACKWARD.replace("net(x.requires_grad_())", "net(x.requires_grad_(), *statistics.values())")
+for half, intent in (("eval", "inference"), ("train", "training")):
+    FED.gradient(
+        f"{half}.backward-fed",
+        intent,
+        contracts.FED,
+        f"net.{half}()\n{FEEDING}",
+        form="opset-15-fed",
+        fed=True,
+        leaves=half,
+        default=half == "train",
+    )
+FILES = Modes(inference="file.backward", kind="module")
+FILES.gradient(
+    "file.backward",
+    "inference",
+    contracts.EVALUATION,
+    "net.eval()\n" + BACKWARD,
+    form="file",
+    leaves="eval",
+    file=True,
+    default=True,
+)
+
+MODES = (
+    *MODULE,
+    *CONVERT,
+    *FED,
+    replace(READER.files()[0], contract=contracts.EVALUATION),
+    *FILES,
+    READER.inference(7, 7, default=False),
+    READER.inference(9, 9, default=False),
+    READER.inference(15, 15),
+    READER.inference(15, 15, momentum=False, default=False),
+    READER.inference(15, 15, fed=True, default=False),
+    READER.training(15, 15),
+    READER.training(15, 15, read=False, default=False),
+    READER.training(15, 15, read=False, fed=True, default=False),
+    READER.gradient(15, default=False),
+    READER.gradient(15, "batch", default=False),
+    READER.gradient(15, fed=True, default=False),
+    READER.gradient(15, "batch", fed=True, default=False),
+)

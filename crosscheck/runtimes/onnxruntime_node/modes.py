@@ -1,0 +1,7 @@
+"""ONNX Runtime for Node.js, on the CPU: a mode is the form in which the network's file is written."""
+
+from crosscheck.runtimes.family import onnxruntime_js
+
+READER = onnxruntime_js.reader('"$file"')
+
+MODES = onnxruntime_js.modes(READER)

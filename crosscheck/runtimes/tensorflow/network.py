@@ -1,0 +1,67 @@
+"""A network as source text: a Keras model, executed at once or in a graph, or functions of `tf.layers` in a graph."""
+
+from __future__ import annotations
+
+import dataclasses
+from textwrap import indent
+
+from packaging.version import Version
+
+from crosscheck.runtimes.family.keras import Dialect, functional, targets
+from crosscheck.runtimes.source import Request, Source
+from crosscheck.runtimes.tensorflow import layers
+
+__all__ = ["source"]
+
+KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})")
+#: A graph that a session executes, in one thread: what runs first is the same every time.
+SESSION = """\
+graph = tf.Graph()
+threads = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+session = tf.Session(graph=graph, config=threads)
+"""
+
+
+def source(request: Request) -> Source:
+    """The network in the API that the mode is of."""
+    if request.kind in ("eager", "trained"):
+        return eager(request)
+    found = session(request) if request.kind in ("session", "trained-session") else layers.source(request)
+    name = "tensorflow" if request.release < Version("2") else "tensorflow.compat.v1"
+    imports = found.imports.replace("import tensorflow as", f"import {name} as")
+    return dataclasses.replace(found, imports=imports, text=(SESSION if request.first is None else "") + found.text)
+
+
+def eager(request: Request) -> Source:
+    """A functional model, whose variables are written at once."""
+    text, tensors = functional(request, KERAS)
+    if request.kind == "trained":
+        text += targets(request)
+    return Source(
+        imports="import numpy as np\nimport tensorflow as tf\n\nlayers = tf.keras.layers\n",
+        text=text,
+        predict="y = net(x, training=False)\n",
+        tensor="tf.constant({})",
+        array="{}",
+        tensors=tensors,
+        public=tuple(tensors),
+    )
+
+
+def session(request: Request) -> Source:
+    """A functional model in a graph of its own, whose session is the backend's."""
+    text, tensors = functional(request, dataclasses.replace(KERAS, model="tf.keras.models.Model"))
+    output = (None, *request.graph["outputs"][0]["shape"][1:])
+    text += f"cotangents = tf.placeholder(tf.float32, {output})\n"
+    text += "predicting = K.function([net.input, K.learning_phase()], [net.output])\n"
+    if request.kind == "trained-session":
+        text += targets(request)
+    return Source(
+        imports="import numpy as np\nimport tensorflow as tf\n\nlayers, K = tf.keras.layers, tf.keras.backend\n",
+        text=layers.BLOCK + indent(text, "    "),
+        predict=layers.BLOCK + "    y, = predicting([x, 0])\n",
+        tensor="{}",
+        array="{}",
+        tensors={name: (f"session.run({variable})", axes) for name, (variable, axes) in tensors.items()},
+        public=tuple(tensors),
+    )

@@ -1,0 +1,98 @@
+"""A network as source text: layers of `tinygrad.nn`, and methods of `Tensor` for the rest. The layout is ONNX's."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, constructed, options, shown
+from crosscheck.runtimes.source import Request, Source
+
+__all__ = ["CONTEXT", "SHOWS_LAYERS", "TRAINING", "source"]
+
+SHOWS_LAYERS = True
+#: The scope for training, and the first release that has it; older ones have the other.
+CONTEXT, CONTEXT_SINCE = "Context(TRAINING=1)", Version("0.14")
+TRAINING = "Tensor.train()"
+
+
+def source(request: Request) -> Source:
+    """The network."""
+    graph = nodes(request, taken=("first",))
+    shared = shared_layers(graph, request)
+    layers = [node for node in graph if node.op in LAYERS]
+    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
+    loaded = [
+        f'"{node.id}.{key}": Tensor(weights["{name}"]),'
+        for node in layers
+        if node not in shared
+        for name, key in zip(node.weights, NAMES_OF_TORCH[node.op], strict=False)
+    ]
+    tensors = stored(graph, lambda node, number: (f"net.{node.id}.{NAMES_OF_TORCH[node.op][number]}", None))
+    for node in layers:
+        if node.op == "BatchNormalization":
+            tensors[f"{node.name}.num_batches_tracked"] = f"net.{node.id}.num_batches_tracked.numpy().reshape(())", None
+    looked = "\n".join(shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))) + "\n"
+    if request.intent == "training":
+        scope = CONTEXT if request.release >= CONTEXT_SINCE else TRAINING
+        looked = f"with {scope}:\n" + indented(looked.splitlines())
+    return Source(
+        imports=(
+            "from tinygrad import Context, Tensor, TinyJit, nn\n"
+            "from tinygrad.nn.state import get_parameters, get_state_dict, load_state_dict, safe_load, safe_save\n"
+        ),
+        text=(
+            class_with_layers("Net", constructed(graph, shared, layer), [*body, f"return {variables[request.output]}"])
+            + ("" if request.first is None else "first = net\n")
+            + "net = Net()\n"
+            + ("state = {\n" + indented(loaded) + "}\nload_state_dict(net, state, strict=False, verbose=False)\n")
+        ),
+        predict="y = net(x)\n",
+        tensor="Tensor({})",
+        array="{}.numpy()",
+        layers=looked,
+        tensors=tensors,
+    )
+
+
+def layer(node: Node) -> str:
+    """The constructor of a layer; tinygrad calls momentum the part that is taken from the batch."""
+    attributes, shape = node.attributes, node.weight_shapes[0]
+    match node.op:
+        case "BatchNormalization":
+            return f"nn.BatchNorm({shape[0]}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
+        case "Conv":  # takes kernels of one axis, too
+            words = [window(node), *options(node, "dilation", "groups", "bias=False")]
+            return f"nn.Conv2d({shape[1] * attributes['group']}, {shape[0]}, {', '.join(words)})"
+    return f"nn.Linear({shape[1]}, {shape[0]})"
+
+
+def window(node: Node) -> str:
+    """How the window of a convolution or a pool moves; its padding is a pair an axis, the last axis first."""
+    attributes = node.attributes
+    padding = tuple(width for pair in reversed(pairs(attributes["pads"])) for width in pair)
+    return f"{tuple(attributes['kernel_shape'])}, stride={tuple(attributes['strides'])}, padding={padding}"
+
+
+def expression(node: Node, inputs: list[str], owner: str) -> str:
+    """A call of a layer, or a method."""
+    x, attributes = inputs[0], node.attributes
+    match node.op:
+        case "BatchNormalization" | "Conv" | "Gemm":
+            return f"{owner}.{node.id}({x})"
+        case "Add":
+            return " + ".join(inputs)
+        case "AveragePool":
+            counted = bool(attributes["count_include_pad"])
+            return f"{x}.avg_pool2d({window(node)}, count_include_pad={counted})"
+        case "Concat":
+            return f"{x}.cat({', '.join(inputs[1:])}, dim={attributes['axis']})"
+        case "Flatten":
+            return f"{x}.flatten(1)"
+        case "GlobalAveragePool":
+            return f"{x}.mean(axis={tuple(range(2, node.rank))}, keepdim=True)"
+        case "MaxPool":
+            return f"{x}.max_pool2d({window(node)})"
+        case "Softmax":
+            return f"{x}.softmax(axis={attributes['axis']})"
+    return f"{x}.relu()"

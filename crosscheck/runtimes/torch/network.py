@@ -1,0 +1,225 @@
+"""A network as source text: a module of torch's own layers, and a state dict with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crosscheck.runtimes.family.graph import Node, even, indented, nodes, pairs, shared_layers, statements
+from crosscheck.runtimes.family.torch import EVALUATE
+from crosscheck.runtimes.source import Request, Source, Stored
+
+__all__ = ["source"]
+
+#: What the batch normalizations are told.
+Norm = Mapping[str, Any]
+
+IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+#: Operator -> what its layer calls its weights.
+KEYS = {
+    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+    "Conv": ("weight", "bias"),
+    "Gemm": ("weight", "bias"),
+}
+STATISTICS = ("running_mean", "running_var")
+#: What `nn.Module` itself has under names without an underscore, in one release or another.
+TAKEN = """\
+T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
+named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
+state_dict to to_empty train training type xpu zero_grad"""
+
+#: A batch normalization that is written as a function; `{statistics}` are those of training mode.
+FUNCTIONAL = """\
+class BatchNorm(nn.Module):
+    def __init__(self, channels, eps, momentum):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x):
+        {statistics}
+        return F.batch_norm(
+            x, mean, var, self.weight, self.bias, training=self.training, momentum=self.momentum, eps=self.eps
+        )
+
+
+"""
+OWN = "self.running_mean, self.running_var"
+IN_TRAINING = {
+    "with-statistics": f"mean, var = {OWN}",
+    "without-statistics": f"mean, var = (None, None) if self.training else ({OWN})",
+}
+
+
+def source(request: Request) -> Source:
+    """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
+    graph = nodes(request, TAKEN.split())
+    layers = unique(graph)
+    shared = shared_layers(list(layers.values()), request)
+    own = [node for node in layers.values() if node not in shared]
+    norm = request.norm
+    body, variables = statements(
+        graph,
+        request.input,
+        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node.op in KEYS else ""),
+    )
+    first = request.first is not None
+    text = FUNCTIONAL.format(statistics=IN_TRAINING[norm["functional"]]) if "functional" in norm else ""
+    text += (
+        "class Net(nn.Module):\n"
+        + indented([f"def __init__(self{', first' if first else ''}):"])
+        + indented(["super().__init__()"], 2)
+        + indented([f"self.{n.id} = {f'first.{n.id}' if n in shared else layer(n, norm)}" for n in layers.values()], 2)
+        + "\n"
+        + indented(["def forward(self, x):"])
+        + indented([*body, f"return {variables[request.output]}"], 2)
+        + "\n\n"
+        + ("first = net\nnet = Net(first)\n" if first else "net = Net()\n")
+    )
+    text += "".join(
+        f"net.{node.id}.load_state_dict({{\n{indented(entries(node, norm, ''))}}})\n" for node in own if first
+    )
+    if not first:
+        text += f"net.load_state_dict({{\n{indented(e for n in own for e in entries(n, norm, n.id + '.'))}}})\n"
+    tensors = {name: place for node in layers.values() for name, place in places(node, norm).items()}
+    return Source(
+        imports=IMPORTS,
+        text=text,
+        predict=EVALUATE,
+        tensor="torch.from_numpy({})",
+        array="{}.detach().numpy()",
+        tensors=tensors,
+        public=tuple(name for node in layers.values() for name, key in keys(node, norm) if key not in STATISTICS),
+        leaves=("" if first else "train", "eval"),
+    )
+
+
+def unique(graph: list[Node]) -> dict[tuple[str, tuple[str, ...]], Node]:
+    """Operator and weights -> the first node that has them, which is the layer of all others, too."""
+    found: dict[tuple[str, tuple[str, ...]], Node] = {}
+    for node in graph:
+        if node.op in KEYS:
+            found.setdefault((node.op, node.weights), node)
+    return found
+
+
+def keys(node: Node, norm: Norm) -> list[tuple[str, str]]:
+    """(name in the graph, name in the layer) of each weight that the layer has."""
+    found = list(zip(node.weights, KEYS[node.op], strict=False))
+    return found if norm.get("track_running_stats", True) else [pair for pair in found if pair[1] not in STATISTICS]
+
+
+def counts(node: Node, norm: Norm) -> bool:
+    """Whether the layer counts the batches that it has tracked."""
+    return node.op == "BatchNormalization" and "functional" not in norm and "track_running_stats" not in norm
+
+
+def entries(node: Node, norm: Norm, prefix: str) -> list[str]:
+    """The layer's entries in a state dict."""
+    found = [f'"{prefix}{key}": torch.from_numpy(weights["{name}"]),' for name, key in keys(node, norm)]
+    if counts(node, norm) and "counted" in norm:
+        found.append(f'"{prefix}num_batches_tracked": torch.tensor({norm["counted"]}),')
+    return found
+
+
+def places(node: Node, norm: Norm) -> dict[str, Stored]:
+    """Where the layer keeps its tensors."""
+    found: dict[str, Stored] = {name: (f"net.{node.id}.{key}", None) for name, key in keys(node, norm)}
+    if counts(node, norm):
+        found[f"{node.name}.num_batches_tracked"] = f"net.{node.id}.num_batches_tracked", None
+    return found
+
+
+def layer(node: Node, norm: Norm) -> str:
+    """The constructor's call. Torch calls the part that is taken momentum; rounded as a user would write it."""
+    shape, attributes = node.weight_shapes[0], node.attributes
+    match node.op:
+        case "BatchNormalization":
+            taken = norm.get("momentum", round(1 - attributes["momentum"], 7))
+            said = f"{shape[0]}, eps={attributes['epsilon']}, momentum={taken}"
+            if "functional" in norm:
+                return f"BatchNorm({said})"
+            if "track_running_stats" in norm:
+                said += f", track_running_stats={norm['track_running_stats']}"
+            return f"nn.BatchNorm{2 if node.rank == 4 else 1}d({said})"
+        case "Conv":
+            return f"nn.Conv{node.rank - 2}d({convolution(node)})"
+    return f"nn.Linear({shape[1]}, {shape[0]})"
+
+
+def convolution(node: Node) -> str:
+    """The arguments of a convolution, without keywords that have their usual values."""
+    shape, attributes, axes = node.weight_shapes[0], node.attributes, node.rank - 2
+    ones, zeros = (1,) * axes, (0,) * axes
+    keywords: dict[str, tuple[Any, Any]] = {
+        "stride": (tuple(attributes["strides"]), ones),
+        "padding": (tuple(padding(attributes["pads"])), zeros),
+        "dilation": (tuple(attributes["dilations"]), ones),
+        "groups": (attributes["group"], 1),
+        "bias": (len(node.weights) > 1, True),
+    }
+    said = [f"{word}={value}" for word, (value, usual) in keywords.items() if value != usual]
+    sizes = shape[1] * attributes["group"], shape[0], tuple(attributes["kernel_shape"])
+    return ", ".join([*map(str, sizes), *said])
+
+
+def expression(node: Node, inputs: list[str], layer: str) -> str:
+    """A call of a layer, or a function."""
+    attributes, x = node.attributes, inputs[0]
+    match node.op:
+        case "Conv":
+            return f"self.{layer}({padded(x, attributes['pads'])})"
+        case "BatchNormalization" | "Gemm":
+            return f"self.{layer}({x})"
+        case "Add":
+            return " + ".join(inputs)
+        case "Concat":
+            return f"torch.cat([{', '.join(inputs)}], dim={attributes['axis']})"
+        case "Flatten":
+            return f"torch.flatten({x}, {attributes['axis']})"
+        case "GlobalAveragePool":
+            return f"F.adaptive_avg_pool{node.rank - 2}d({x}, {[1] * (node.rank - 2)})"
+        case "MaxPool":
+            return f"F.max_pool{node.rank - 2}d({padded(x, attributes['pads'], '-inf')}, {window(node)})"
+        case "AveragePool":
+            return average_pool(node, x)
+        case "Softmax":
+            return f"F.softmax({x}, dim={attributes['axis']})"
+    return f"F.relu({x})"
+
+
+def average_pool(node: Node, x: str) -> str:
+    """`F.avg_pool1d` or `F.avg_pool2d`; where pads are uneven and do not count, their share is divided out."""
+    pads, counted = node.attributes["pads"], bool(node.attributes["count_include_pad"])
+
+    def pool(of: str) -> str:
+        return f"F.avg_pool{node.rank - 2}d({padded(of, pads)}, {window(node)}, count_include_pad={counted})"
+
+    return pool(x) if counted or even(pads) else f"{pool(x)} / {pool(f'torch.ones_like({x})')}"
+
+
+def window(node: Node) -> str:
+    """How a pool's window moves."""
+    attributes = node.attributes
+    kernel, strides = list(attributes["kernel_shape"]), list(attributes["strides"])
+    return f"{kernel}, stride={strides}, padding={padding(attributes['pads'])}"
+
+
+def padding(pads: list[int]) -> list[int]:
+    """One number an axis, which torch's layers take; none where `F.pad` comes before the layer."""
+    return [low if even(pads) else 0 for low, _ in pairs(pads)]
+
+
+def padded(x: str, pads: list[int], value: str = "") -> str:
+    """`x`, or where pads are uneven `F.pad` of it, which takes beginning and end of the last axis first."""
+    if even(pads):
+        return x
+    widths = [width for pair in reversed(pairs(pads)) for width in pair]
+    return f'F.pad({x}, {widths}, value=float("{value}"))' if value else f"F.pad({x}, {widths})"

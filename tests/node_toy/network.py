@@ -1,0 +1,29 @@
+"""A network of one batch normalization in the toy's own class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crosscheck.runtimes.source import Request, Source
+
+__all__ = ["source"]
+
+TOY = Path(__file__).with_name("toy.js")
+TENSORS = ("gamma", "beta", "mean", "variance")
+
+
+def source(request: Request) -> Source:
+    """A layer of the network's own tensors, or of those of the first network."""
+    (node,) = request.graph["nodes"]
+    weights = dict(zip(TENSORS, node["inputs"][1:], strict=True))
+    made = "".join(f'  {name}: toy.tensor(weights["{weight}"]),\n' for name, weight in weights.items())
+    new = f"net = new toy.BatchNormalization({{\n{made}  epsilon: {node['attributes']['epsilon']},\n}});\n"
+    return Source(
+        imports=f'import {{ readFileSync, writeFileSync }} from "node:fs";\nimport * as toy from "{TOY}";\n',
+        text=new if request.first is None else "const first = net;\nnet = new toy.BatchNormalization(first);\n",
+        predict="y = net.predict(x);\n",
+        tensor="toy.tensor({})",
+        array="toy.array({})",
+        tensors={weight: (f"net.{name}", None) for name, weight in weights.items()},
+        public=(weights["gamma"], weights["beta"]),
+    )

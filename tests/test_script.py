@@ -1,0 +1,127 @@
+"""Scripts: short, complete programs that show what was measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from crosscheck.environments.environment import describe
+from crosscheck.job import Job, run
+from crosscheck.report.records import JudgedCell
+from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.script.writer import NoScript, composed, pieces
+from tests.conftest import Cells, SilentProgress, read_cells
+
+RUNTIMES = [runtime for runtime in catalog().values() if runtime.write is not None]
+#: A block of base64 lines at the end, and what begins it.
+BLOCK = re.compile(r"\n(#|//) data:\n.*", re.DOTALL)
+#: Runtimes whose users convert a file by another program, or build artifacts of it, before they can ask anything.
+LONGER = {"ncnn": 112, "onnxruntime-training": 87}
+TARGETS = ["mxnet@1.9.1", "mxnet@0.9.5.post2", "onnxruntime@1.32.0", "onnx@1.23.2"]
+
+
+def judged(runtime: Runtime, network: str, **facts: Any) -> JudgedCell:
+    """A cell of the default call as it might have been judged; its numbers do not matter."""
+    mode = next(mode for mode in runtime.modes if mode.name == runtime.default_call)
+    release = runtime.releases[-1]
+    target = f"{runtime.name}@{release.version}"
+    cell = {
+        "id": f"{target}/{mode.name}/{network}/gradient",
+        "runtime": runtime.name,
+        "release": release.version,
+        "variant": "plain",
+        "mode": mode.name,
+        "network": network,
+        "scenario": "gradient",
+        "status": "ok",
+        "reason": None,
+        "findings": ["leak"],
+        "contract": mode.contract._asdict(),
+        "environment": {"sources": ""},
+        "reproduce": f"crosscheck run {target} --mode {mode.name} --network {network} --scenario gradient",
+        "trials": [],
+        "prediction_before": [[0.29985, 0.3998]],
+        "prediction_after": [[0.284447, 0.379263]],
+        "gradient": [[0.0, 0.0]],
+        "tensors": {},
+        "curve": None,
+    }
+    return cast(JudgedCell, {**cell, **facts})
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
+@pytest.mark.parametrize(("network", "most"), [("seed", 60), ("conv", 120)])
+def test_a_script_of_the_default_call_is_short(runtime: Runtime, network: str, most: int) -> None:
+    text = BLOCK.sub("", "".join(composed(judged(runtime, network))))
+    assert len(text.splitlines()) <= max(most, LONGER.get(runtime.name, 0)), text
+
+
+@pytest.mark.parametrize("status", ["unavailable", "install-failed", "not-in-release"])
+def test_what_was_not_measured_has_no_script(status: str) -> None:
+    cell = judged(catalog()["mxnet"], "seed", status=status)
+    assert pieces(cell) is None
+    with pytest.raises(NoScript, match=f"is {status}: nothing was measured"):
+        composed(cell)
+
+
+def test_a_network_of_the_users_own_is_asked_for() -> None:
+    with pytest.raises(NoScript, match=r"--network FILE\.onnx"):
+        composed(judged(catalog()["mxnet"], "mine"))
+
+
+def test_a_script_says_that_its_texts_have_changed_since_the_cell_was_measured() -> None:
+    cell = judged(catalog()["mxnet"], "seed", environment={"sources": "of another day"})
+    assert "These texts have changed since" in "".join(composed(cell))
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The default modes of a few releases on the seed, and one export."""
+    folder = tmp_path_factory.mktemp("scripts")
+    scenarios = ["gradient", "predict-only", "order", "sibling"]
+    run(Job(TARGETS, networks=["seed-batch"], scenarios=scenarios, trials=1, out=folder), SilentProgress())
+    return read_cells(folder)
+
+
+def printed(text: str) -> list[tuple[str, list[float], list[float]]]:
+    """What a script prints: a name, its own numbers, and those of the report."""
+    found = []
+    for line in text.splitlines():
+        match = re.fullmatch(r"(.*?[a-z]) ((?:[-+\dena][-+.\deinfa]*\s)+)\| report (.*?)(?: \| float64 .*)?", line)
+        if match:
+            name, own, report = match.groups()
+            found.append((name, [float(word) for word in own.split()], [float(word) for word in report.split()]))
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_scripts_show_the_numbers_of_the_report(cells: Cells, target: str, tmp_path: Path) -> None:
+    name, _, version = target.partition("@")
+    runtime = catalog()[name]
+    release = next(release for release in runtime.releases if release.version == version)
+    environment = describe(runtime, release, release.variants[0])
+    chosen = [cell for cell in cells.values() if cell["id"].startswith(target + "/") and cell["status"] == "ok"]
+    chosen = [cell for cell in chosen if not {"unrepeatable", "racy", "corrupted", "poisoned"} & set(cell["findings"])]
+    assert chosen
+    compared = 0
+    for number, cell in enumerate(chosen):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "leak.py").write_text("".join(composed(cast(JudgedCell, cell))))
+        libraries = (
+            {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
+        )
+        command = [str(environment.python), "-W", "ignore", "leak.py"]
+        ended = subprocess.run(
+            command, cwd=folder, env=libraries, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert 0 == ended.returncode, (cell["id"], ended.stderr)
+        for what, own, report in printed(ended.stdout):
+            assert np.allclose(own, report, rtol=1e-4, atol=1e-5), (cell["id"], what, own, report)
+            compared += 1
+    assert compared >= 2 * len(chosen)

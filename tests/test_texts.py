@@ -1,0 +1,72 @@
+"""Every mode's text, of every runtime: complete programs that name only what is there, each another one."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog, variant_has
+from crosscheck.runtimes.mode import Mode
+from crosscheck.script.writer import program
+
+RUNTIMES = [runtime for runtime in catalog().values() if runtime.write is not None]
+PYTHON = [runtime for runtime in RUNTIMES if runtime.registry == "pypi"]
+
+
+def asked(runtime: Runtime) -> Iterator[tuple[Release, Variant, Mode]]:
+    """Every mode in every release that has it, in the first variant that is asked in it."""
+    for release in runtime.releases:
+        for mode in runtime.modes:
+            if release.has(mode):
+                variants = [variant for variant in release.variants if variant_has(variant, mode)]
+                if variants:
+                    yield release, variants[0], mode
+
+
+def ids(runtime: Runtime) -> str:
+    return runtime.name
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=ids)
+def test_no_text_leaves_anything_out(runtime: Runtime) -> None:
+    for mode in runtime.modes:
+        for text in (mode.call, mode.predict, *(edition.once + edition.text for edition in mode.editions)):
+            spread = re.sub(r"\.\.\.(?=\w)", "", text) if runtime.registry == "npm" else text  # JavaScript's own dots
+            assert "..." not in spread.replace("[...]", ""), mode.name
+
+
+@pytest.mark.parametrize("runtime", PYTHON, ids=ids)
+def test_every_program_is_valid_in_the_oldest_python_of_its_release(runtime: Runtime) -> None:
+    for release, variant, mode in asked(runtime):
+        oldest = min(int(version.partition(".")[2]) for version in variant.python)
+        ast.parse(program(runtime, release, variant, mode), feature_version=(3, oldest))
+
+
+@pytest.mark.parametrize("runtime", PYTHON, ids=ids)
+def test_no_program_uses_a_name_that_it_does_not_bind(runtime: Runtime, tmp_path: Path) -> None:
+    written = set()
+    for release, variant, mode in asked(runtime):
+        text = program(runtime, release, variant, mode)
+        if text not in written:
+            written.add(text)
+            (tmp_path / f"{release.version}--{mode.name}.py").write_text(text)
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F822,F823", str(tmp_path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 0 == checked.returncode, checked.stdout
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=ids)
+def test_no_two_modes_show_the_same_program(runtime: Runtime) -> None:
+    for release in (runtime.releases[0], runtime.releases[-1]):
+        names = defaultdict(list)
+        for here, variant, mode in asked(runtime):
+            if here is release:
+                names[program(runtime, here, variant, mode)].append(mode.name)
+        assert [] == [same for same in names.values() if len(same) > 1]
