@@ -174,7 +174,7 @@ class TextAdapter(Adapter):
         """The source's text for what every node puts out, which sets `layers`; nothing where it has none."""
         model.names.update(x=x, layers={})
         model.run(model.source["layers"], "layers")
-        return dict(model.names.get("layers", {}))
+        return dict(model.names["layers"])
 
 
 def provide(network: Network, name: str) -> str:

@@ -38,14 +38,24 @@ def constructed(graph: Sequence[Node], shared: Collection[Node], layer: Callable
     return [f"self.{node.id} = {value}" for node, value in made]
 
 
-def class_with_layers(head: str, init: Sequence[str], call: Sequence[str], decorated: str = "") -> str:
-    """The class of a network. init, call: lines of `__init__` and `__call__`; decorated: the line before the latter."""
+def class_with_layers(
+    head: str,
+    init: Sequence[str],
+    call: Sequence[str],
+    decorated: str = "",
+    method: str = "__call__(self, x)",
+    arguments: str = "self",
+) -> str:
+    """The class of a network. init, call: lines of `__init__` and of `method`; decorated: the line before the latter.
+
+    arguments: those of `__init__`.
+    """
     return (
         f"class {head}:\n"
-        + indented(["def __init__(self):"])
+        + indented([f"def __init__({arguments}):"])
         + indented(init or ["pass"], 2)
         + "\n"
-        + indented([*([decorated] if decorated else []), "def __call__(self, x):"])
+        + indented([*([decorated] if decorated else []), f"def {method}:"])
         + indented(call, 2)
         + "\n\n"
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from crosscheck.runtimes.family.graph import Node, indented
+from crosscheck.runtimes.family.graph import Node, returned
+from crosscheck.runtimes.family.layers import class_with_layers
 
 __all__ = ["adopted", "folded", "module_class"]
 
 WIDTH = 100
+#: Stands for a space within an argument, which is not to be broken.
+GLUE = "\0"
 
 
 def module_class(
@@ -22,29 +25,27 @@ def module_class(
     arguments: Sequence[str] = (),
     parent: str = "super().__init__()",
 ) -> str:
-    """The class `Net`: its constructor makes the layers, its method computes `result` from `x`.
+    """The class `Net`: its constructor makes the layers, its method computes the variable `result` from `x`.
 
     layers, body: statements. arguments: of the constructor. parent: the call of the base's constructor ("": none).
     """
-    made = [*([parent] if parent else []), *layers] or ["pass"]
-    return (
-        f"class Net({base}):\n"
-        + indented([f"def __init__({', '.join(['self', *arguments])}):"])
-        + folded(made, 2)
-        + "\n"
-        + indented([f"def {method}(self, x):"])
-        + folded([*body, f"return {result}"], 2)
-        + "\n\n"
+    made = [*([parent] if parent else []), *layers]
+    return class_with_layers(
+        f"Net({base})",
+        folded(made, 2),
+        folded(returned(body, result), 2),
+        method=f"{method}(self, x)",
+        arguments=", ".join(["self", *arguments]),
     )
 
 
-def adopted(layers: Sequence[Node]) -> str:
-    """Statements that give `net` the layers of the network `first`."""
-    return "".join(f"net.{node.id} = first.{node.id}\n" for node in layers)
+def adopted(graph: Iterable[Node], shared: Collection[Node]) -> str:
+    """Statements that give `net` the layers that it shares with the network `first`."""
+    return "".join(f"net.{node.id} = first.{node.id}\n" for node in graph if node in shared)
 
 
-def folded(statements: Sequence[str], depth: int) -> str:
-    """The statements, indented; the arguments of a call that ends a long one stand on lines of their own."""
+def folded(statements: Iterable[str], depth: int) -> list[str]:
+    """Lines: the arguments of a call that ends a long statement stand on lines of their own."""
     room = WIDTH - 4 * depth
     lines = []
     for statement in statements:
@@ -52,21 +53,12 @@ def folded(statements: Sequence[str], depth: int) -> str:
         if len(statement) <= room or not statement.endswith(")") or not start:
             lines.append(statement)
             continue
-        arguments = _arguments(statement[start:-1])
-        packed = textwrap.wrap(" ".join(_glued(argument) for argument in arguments), room - 4, break_long_words=False)
-        packed = [line.replace(GLUE, " ") for line in packed]
+        arguments = " ".join(argument.replace(" ", GLUE) + "," for argument in _arguments(statement[start:-1]))
+        packed = textwrap.wrap(arguments, room - 4, break_long_words=False, break_on_hyphens=False)
         if len(packed) == 1:
             packed = [packed[0].rstrip(",")]
-        lines += [statement[:start], *(f"    {line}" for line in packed), ")"]
-    return indented(lines, depth)
-
-
-#: Stands for a space within an argument, which is not to be broken.
-GLUE = "\0"
-
-
-def _glued(argument: str) -> str:
-    return argument.replace(" ", GLUE) + ","
+        lines += [statement[:start], *(f"    {line.replace(GLUE, ' ')}" for line in packed), ")"]
+    return lines
 
 
 def _arguments(text: str) -> list[str]:

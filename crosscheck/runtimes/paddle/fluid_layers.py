@@ -11,8 +11,7 @@ from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
 
-FLUID = Modes(inference="fluid.set-global-stats.grad", training="fluid.train.grad", kind="fluid")
-LAST = "1.8.5"
+FLUID = Modes(inference="fluid.set-global-stats.grad", training="fluid.train.grad", kind="fluid", until="1.8.5")
 
 INTENT = {"train": "training", "eval": "inference"}
 INPUT = "x.stop_gradient = False\n"
@@ -33,7 +32,6 @@ for name, text in (("backward", BACKWARD), ("grad", GRAD), ("double-grad", DOUBL
             contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
             f"net.{half}()\n{text}",
             default=name != "double-grad",
-            until=LAST,
             **words,
         )
 
@@ -42,7 +40,6 @@ FLUID.gradient(
     "training",
     contracts.FLUID_TRAINING,
     f"net.train()\n{INPUT}y = net(x)\nnet.eval()\n---\ndx, = fluid.dygraph.grad([y], [x], [cotangent])\n",
-    until=LAST,
 )
 EACH = """\
 net.train()
@@ -52,17 +49,14 @@ for layer in net.sublayers():
 """
 FROZEN = EACH.format("layer.training = False  # its eval() would stop the record")
 GLOBAL = EACH.format("layer._use_global_stats = True")
-FLUID.gradient("fluid.frozen.grad", "inference", contracts.FLUID_EVALUATION, FROZEN + GRAD, until=LAST)
-FLUID.gradient(
-    "fluid.set-global-stats.grad", "inference", contracts.FLUID_GLOBAL, GLOBAL + GRAD, default=True, until=LAST
-)
+FLUID.gradient("fluid.frozen.grad", "inference", contracts.FLUID_EVALUATION, FROZEN + GRAD)
+FLUID.gradient("fluid.set-global-stats.grad", "inference", contracts.FLUID_GLOBAL, GLOBAL + GRAD, default=True)
 FLUID.gradient(
     "fluid.set-global-stats.then-eval",
     "inference",
     contracts.FLUID_GLOBAL,
     f"{GLOBAL}{GRAD}net.eval()\n",
     default=True,
-    until=LAST,
 )
 
 for half in ("train", "eval"):
@@ -72,20 +66,18 @@ for half in ("train", "eval"):
         contracts.FLUID_NO_GRAD if half == "train" else contracts.FLUID_EVALUATION,
         f"net.{half}()\n{NO_GRAD}",
         default=True,
-        until=LAST,
     )
     FLUID.prediction(
         f"fluid.{half}.forward",
         INTENT[half],
         contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
         f"net.{half}()\n{INPUT}y = net(x)\n",
-        until=LAST,
     )
 
 
 def told(name: str, norm: dict[str, bool], intent: dict[str, str], train: Contract, evaluation: Contract) -> None:
     """The plain gradient in training and prediction in evaluation, of batch normalizations that are told more."""
-    words: dict[str, Any] = {"norm": norm, "default": name == "global-stats", "until": LAST}
+    words: dict[str, Any] = {"norm": norm, "default": name == "global-stats"}
     FLUID.gradient(f"fluid.{name}.train", intent["train"], train, "net.train()\n" + GRAD, **words)
     FLUID.prediction(f"fluid.{name}.eval", intent["eval"], evaluation, "net.eval()\n" + NO_GRAD, **words)
 
@@ -109,7 +101,6 @@ for half in ("train", "eval"):
         contracts.FLUID_TRACED,
         f"net.{half}()\ny, traced = fluid.dygraph.TracedLayer.trace(net, [x])\ny, = traced([x])\n",
         kind="fluid.traced",
-        until=LAST,
     )
 
 FLUID.export(
@@ -124,5 +115,4 @@ parameters, _ = fluid.load_dygraph("network")
 net.set_dict(parameters)
 """,
     default=True,
-    until=LAST,
 )

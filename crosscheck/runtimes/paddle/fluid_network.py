@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, even, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.graph import (
+    LAYERS,
+    Node,
+    even,
+    indented,
+    nodes,
+    pairs,
+    returned,
+    shared_layers,
+    statements,
+    stored,
+)
 from crosscheck.runtimes.family.layers import shown
 from crosscheck.runtimes.family.modules import adopted, folded, module_class
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -29,7 +40,7 @@ def dynamic(request: Request) -> Source:
     made = [f"self.{node.id} = {layer(node, request)}" for node in graph if node.op in LAYERS]
     text = "" if request.first is not None else "fluid.enable_dygraph(fluid.CPUPlace())\n\n\n"
     text += module_class("fluid.dygraph.Layer", made, body, variables[request.output])
-    text += ("" if request.first is None else "first = net\n") + "net = Net()\n" + adopted(shared)
+    text += ("" if request.first is None else "first = net\n") + "net = Net()\n" + adopted(graph, shared)
     for node in graph:
         if node.op in LAYERS and node not in shared:
             for key, name in zip(KEYS[node.op], node.weights, strict=False):
@@ -66,7 +77,7 @@ def program(request: Request) -> Source:
     ]
     text = (
         "def network(x, is_test=False, use_global_stats=False):\n"
-        + folded([*body, f"return {variables[request.output]}"], 1)
+        + indented(folded(returned(body, variables[request.output]), 1))
         + "\n\nmain, startup = fluid.Program(), fluid.Program()\n"
         "with fluid.program_guard(main, startup):\n"
         f'    image = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")\n'
@@ -106,7 +117,7 @@ def program_layers(graph: list[Node], request: Request) -> str:
         f'x = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")',
         *shown(graph, request.input, added),
     ]
-    text = "image = x\nwatched = fluid.Program()\nwith fluid.program_guard(watched):\n" + folded(lines, 1)
+    text = "image = x\nwatched = fluid.Program()\nwith fluid.program_guard(watched):\n" + indented(folded(lines, 1))
     if request.kind == "fluid.program.clone":
         text += (
             "watched = watched.clone(for_test=True)\n"

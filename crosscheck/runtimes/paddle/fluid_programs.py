@@ -13,9 +13,11 @@ from crosscheck.runtimes.mode import Contract, Contracts, Modes
 contracts = Contracts(__file__)
 
 FLUID_PROGRAMS = Modes(
-    inference="fluid.program.global-stats.gradients", training="fluid.program.train.gradients", kind="fluid.program"
+    inference="fluid.program.global-stats.gradients",
+    training="fluid.program.train.gradients",
+    kind="fluid.program",
+    until="1.8.5",
 )
-LAST = "1.8.5"
 
 SEED = '    seed = fluid.data("cotangent", (None,) + cotangent.shape[1:], "float32")\n'
 GRADIENT = "    gradient, = fluid.gradients([logits], [image], [seed])\n"
@@ -37,12 +39,12 @@ def made(arguments: str, differentiable: bool = False) -> str:
 
 def gradient(name: str, intent: str, contract: Contract, once: str, text: str = DX, **more: Any) -> None:
     """Run a program with the gradient; one call does forward and backward."""
-    FLUID_PROGRAMS.gradient(f"fluid.program.{name}", intent, contract, text, once=once, until=LAST, **more)
+    FLUID_PROGRAMS.gradient(f"fluid.program.{name}", intent, contract, text, once=once, **more)
 
 
 def prediction(name: str, intent: str, contract: Contract, once: str, **more: Any) -> None:
     """Run a program without."""
-    FLUID_PROGRAMS.prediction(f"fluid.program.{name}.run", intent, contract, Y, once=once, until=LAST, **more)
+    FLUID_PROGRAMS.prediction(f"fluid.program.{name}.run", intent, contract, Y, once=once, **more)
 
 
 for name, intent, arguments, norm, contract in (
@@ -97,7 +99,6 @@ with fluid.scope_guard(scope):
     once=made(""),
     predict="with fluid.scope_guard(scope):\n    y, = exe.run(main, feed={feeds[0]: x}, fetch_list=fetches)\n",
     default=True,
-    until=LAST,
 )
 for intent, arguments in (("inference", ", is_test=True"), ("training", "")):
     FLUID_PROGRAMS.export(
@@ -110,5 +111,4 @@ program2onnx("saved", "network.onnx", opset_version=11)
 """,
         once="from paddle2onnx.command import program2onnx\n\n" + made(arguments),
         file=True,
-        until=LAST,
     )

@@ -45,7 +45,7 @@ def dynamic(request: Request) -> Source:
     shared = shared_layers(graph, request)
     text = layer_class(graph, request, "".join(f", {key}={value}" for key, value in request.norm.items()))
     text += "first = net\n" if request.first is not None else ""
-    text += "net = Net()\n" + adopted(shared)
+    text += "net = Net()\n" + adopted(graph, shared)
     for node in graph:
         if node.op in LAYERS and node not in shared:
             for key, name in zip(KEYS[node.op], node.weights, strict=False):
