@@ -15,11 +15,11 @@ LOSS = "seed = C.input_variable(net.shape)\nloss = C.reduce_sum(net * seed)\n"
 GRAD = "dx = loss.grad({features: x, seed: cotangent}, wrt=[features])\n"
 KEEP = "state, outputs = net.forward({features: x}, [net.output], {net.output})\n"
 CLONE = """\
-image = C.input_variable(features.shape, needs_gradient=True)
-twin = net.clone("METHOD", {features: image})
+inputs = C.input_variable(features.shape, needs_gradient=True)
+twin = net.clone("METHOD", {features: inputs})
 seed = C.input_variable(twin.shape)
 loss = C.reduce_sum(twin * seed)
-dx = loss.grad({image: x, seed: cotangent}, wrt=[image])
+dx = loss.grad({inputs: x, seed: cotangent}, wrt=[inputs])
 """
 #: What was read back has an input of its own.
 READ_BACK = "y = net.eval({net.arguments[0]: x})\n"

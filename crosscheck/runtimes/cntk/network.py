@@ -90,7 +90,7 @@ def expression(node: Node, inputs: list[str], request: Request) -> str:
         case "AveragePool":
             return average(node, x)
         case "BatchNormalization":
-            return f"C.batch_normalization(\n        {x}, {', '.join(weights)},\n{normalization(node, request)})"
+            return f"C.batch_normalization({x}, {', '.join(weights)},\n{normalization(node, request)})"
         case "Concat":
             return f"C.splice({', '.join(inputs)}, axis={axis(attributes['axis'])})"
         case "Conv":
@@ -118,7 +118,7 @@ def normalization(node: Node, request: Request) -> str:
     told = ", ".join(f"{name}={value}" for name, value in constants.items())
     return (
         f'        running_count=counts["{node.name}"], spatial={node.rank > 2}, epsilon={node.attributes["epsilon"]},\n'
-        f"        {told}, use_cudnn_engine=False,\n    "
+        f"        {told}, use_cudnn_engine=False"
     )
 
 

@@ -12,14 +12,14 @@ contracts = Contracts(__file__)
 
 MODES = Modes(inference="eval.grad", training="train.updates")
 
-IMAGE = 'image = features.type("image")\n'
-VARIABLES = 'image, seed = features.type("image"), output.type("seed")\n'
-TRAIN = "result, updates = net(image, train=True)\n"
-EVAL = "result, _ = net(image, train=False)\n"
-GRADIENT = "dx_of_image = T.grad((result * seed).sum(), image)\n"
-LOP = "dx_of_image = T.Lop(result, image, seed)\n"
+INPUTS = 'inputs = features.type("inputs")\n'
+VARIABLES = 'inputs, seed = features.type("inputs"), output.type("seed")\n'
+TRAIN = "result, updates = net(inputs, train=True)\n"
+EVAL = "result, _ = net(inputs, train=False)\n"
+GRADIENT = "dx_of_inputs = T.grad((result * seed).sum(), inputs)\n"
+LOP = "dx_of_inputs = T.Lop(result, inputs, seed)\n"
 SET = "for statistic, new_value in updates:\n    statistic.default_update = new_value\n"
-#: In evaluation the gradient of a linear network does not depend on the image.
+#: In evaluation the gradient of a linear network does not depend on the inputs.
 UNUSED = ', on_unused_input="ignore"'
 
 ASK = "dx = input_gradient(x, cotangent)\n"
@@ -28,7 +28,7 @@ FORWARD = "y = forward(x)\n"
 
 def function(options: str = "") -> str:
     """The statement that compiles a gradient."""
-    return f"input_gradient = theano.function([image, seed], dx_of_image{options})\n"
+    return f"input_gradient = theano.function([inputs, seed], dx_of_inputs{options})\n"
 
 
 MODES.gradient(
@@ -93,7 +93,7 @@ MODES.prediction(
     "inference",
     contracts.EVALUATION,
     FORWARD,
-    once=IMAGE + EVAL + "forward = theano.function([image], result)\n",
+    once=INPUTS + EVAL + "forward = theano.function([inputs], result)\n",
     default=True,
 )
 MODES.prediction(
@@ -101,14 +101,14 @@ MODES.prediction(
     "inference",
     contracts.DEFAULT_UPDATE,
     FORWARD,
-    once=IMAGE + TRAIN + SET + EVAL + "forward = theano.function([image], result)\n",
+    once=INPUTS + TRAIN + SET + EVAL + "forward = theano.function([inputs], result)\n",
 )
 MODES.prediction(
     "train.forward",
     "training",
     contracts.UPDATED,
     FORWARD,
-    once=IMAGE + TRAIN + "forward = theano.function([image], result, updates=updates)\n",
+    once=INPUTS + TRAIN + "forward = theano.function([inputs], result, updates=updates)\n",
 )
 
 MODES.export(

@@ -20,8 +20,7 @@ def batch_norm(x, gamma, beta, mean, var, epsilon, momentum, train, updates):
         return bn.batch_normalization_test(x, gamma, beta, mean, var, axes="spatial", epsilon=epsilon)
     x, _, _, new_mean, new_var = bn.batch_normalization_train(
         x, gamma, beta, axes="spatial", epsilon=epsilon,
-        running_average_factor=1 - momentum, running_mean=mean, running_var=var,
-    )
+        running_average_factor=1 - momentum, running_mean=mean, running_var=var)
     updates += [(mean, new_mean), (var, new_var)]
     return x
 
@@ -74,8 +73,8 @@ def source(request: Request) -> Source:
         + indented(line for node, made in zip(graph, lines, strict=True) for line in kept(node, made))
         + indented(["return values"])
         + "\n\n"
-        + f'image = features.type("image")\nvalues = values_of(image, train={train})\n'
-        "function = theano.function([image], list(values.values()), no_default_updates=True)\n"
+        + f'inputs = features.type("inputs")\nvalues = values_of(inputs, train={train})\n'
+        "function = theano.function([inputs], list(values.values()), no_default_updates=True)\n"
         "layers = dict(zip(values, function(x)))\n",
         tensors={name: (f'params["{name}"].get_value()', None) for name in request.weights},
         public=tuple(request.weights),
@@ -98,7 +97,7 @@ def expression(node: Node, inputs: list[str]) -> str:
             return average(node, x)
         case "BatchNormalization":
             told = f"epsilon={attributes['epsilon']}, momentum={attributes['momentum']}, train=train, updates=updates"
-            return f"batch_norm(\n        {x}, {', '.join(weights)},\n        {told},\n    )"
+            return f"batch_norm({x}, {', '.join(weights)},\n        {told})"
         case "Concat":
             return f"T.concatenate([{', '.join(inputs)}], axis={attributes['axis']})"
         case "Conv":
