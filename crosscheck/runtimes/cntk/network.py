@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 
 from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements
+from crosscheck.runtimes.family.layers import shown
+from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["SHOWS_LAYERS", "source"]
@@ -21,7 +23,11 @@ def source(request: Request) -> Source:
     Networks of the kind "kept" show what every node puts out where `forward` keeps what `backward` needs.
     """
     graph = nodes(request, taken=("C", "math", "np", "model", "tensors", "counts", "features"))
-    lines, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, request))
+
+    def written(node: Node, inputs: list[str]) -> str:
+        return expression(node, inputs, request)
+
+    lines, variables = statements(graph, request.input, written)
     shape = request.input_shape[1:]
     kept = ", set(whole.outputs)" if request.kind == "kept" else ""
     return Source(
@@ -41,9 +47,7 @@ C.device.try_set_default_device(C.device.cpu())
         tensor="{}",
         array="{}",
         layers="def values_of(x):\n"
-        + indented(["values = {}"])
-        + indented(line for node, made in zip(graph, lines, strict=True) for line in shown(node, made))
-        + indented(["return values"])
+        + indented([*shown(graph, request.input, written), "return layers"])
         + "\n\nvalues = values_of(features)\nwhole = C.combine(list(values.values()))\n"
         + f"state, outputs = whole.forward({{features: x}}, whole.outputs{kept})\n"
         "layers = dict(zip(values, [outputs[output] for output in whole.outputs]))\n",
@@ -75,11 +79,6 @@ def places(graph: list[Node], batch: int) -> dict[str, Stored]:
     return {name: (f'tensors["{name}"].value', None) for name in weights} | counts
 
 
-def shown(node: Node, line: str) -> tuple[str, str]:
-    """The node's line, and one that keeps its value."""
-    return line, f'values["{node.output}"] = {line.partition(" = ")[0]}'
-
-
 def expression(node: Node, inputs: list[str], request: Request) -> str:
     """One node over its inputs and the tensors."""
     x, attributes = inputs[0], node.attributes
@@ -88,7 +87,7 @@ def expression(node: Node, inputs: list[str], request: Request) -> str:
         case "Add":
             return " + ".join(inputs)
         case "AveragePool":
-            return average(node, x)
+            return average(node, x, lambda x: pool(node, x, "AVG", "0"), "C.ones_like({})")
         case "BatchNormalization":
             return f"C.batch_normalization({x}, {', '.join(weights)},\n{normalization(node, request)})"
         case "Concat":
@@ -144,14 +143,6 @@ def pool(node: Node, x: str, kind: str, value: str) -> str:
     """`C.pooling` over an input padded with `value`."""
     kernel, strides = tuple(node.attributes["kernel_shape"]), tuple(node.attributes["strides"])
     return f"C.pooling({padded(node, x, value)}, C.{kind}_POOLING, {kernel}, strides={strides}, auto_padding=[False])"
-
-
-def average(node: Node, x: str) -> str:
-    """AveragePool; where ONNX does not count the padding, it is divided by the share of real entries."""
-    value = pool(node, x, "AVG", "0")
-    if node.attributes["count_include_pad"] or not any(node.attributes["pads"]):
-        return value
-    return f"{value} / {pool(node, f'C.ones_like({x})', 'AVG', '0')}"
 
 
 def padded(node: Node, x: str, value: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from crosscheck.runtimes.family.graph import Node, even, indented, nodes, pairs, statements
+from crosscheck.runtimes.family.layers import shown
+from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["SHOWS_LAYERS", "source"]
@@ -69,9 +71,7 @@ def source(request: Request) -> Source:
         tensor="{}",
         array="{}",
         layers="def values_of(x, train):\n"
-        + indented(["updates = []", "values = {}"])
-        + indented(line for node, made in zip(graph, lines, strict=True) for line in kept(node, made))
-        + indented(["return values"])
+        + indented(["updates = []", *shown(graph, request.input, expression), "return layers"])
         + "\n\n"
         + f'inputs = features.type("inputs")\nvalues = values_of(inputs, train={train})\n'
         "function = theano.function([inputs], list(values.values()), no_default_updates=True)\n"
@@ -81,39 +81,36 @@ def source(request: Request) -> Source:
     )
 
 
-def kept(node: Node, line: str) -> tuple[str, str]:
-    """The node's line, and one that keeps its value."""
-    return line, f'values["{node.output}"] = {line.partition(" = ")[0]}'
-
-
 def expression(node: Node, inputs: list[str]) -> str:
     """One node over its inputs and the shared variables."""
     x, attributes = inputs[0], node.attributes
     weights = [f'params["{name}"]' for name in node.weights]
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
-        case "AveragePool":
-            return average(node, x)
         case "BatchNormalization":
             told = f"epsilon={attributes['epsilon']}, momentum={attributes['momentum']}, train=train, updates=updates"
             return f"batch_norm({x}, {', '.join(weights)},\n        {told})"
-        case "Concat":
-            return f"T.concatenate([{', '.join(inputs)}], axis={attributes['axis']})"
         case "Conv":
             return convolution(node, x, weights)
-        case "Flatten":
-            return f"{x}.flatten(2)"
         case "Gemm":
             return f"T.dot({x}, {weights[0]}.T) + {weights[1]}"
-        case "GlobalAveragePool":
-            return f"{x}.mean(axis={tuple(range(2, node.rank))}, keepdims=True)"
-        case "MaxPool":
-            return pool(node, x, "max", 'float("-inf")')
+        case "Add":
+            return " + ".join(inputs)
+        case "Concat":
+            return f"T.concatenate([{', '.join(inputs)}], axis={attributes['axis']})"
+        case "Flatten":
+            return f"{x}.flatten(2)"
         case "Softmax":  # Theano's own is for matrices
             if node.rank == 2:
                 return f"T.nnet.softmax({x})"
             return f"T.nnet.softmax({x}.reshape((-1, {x}.shape[-1]))).reshape({x}.shape, ndim={node.rank})"
+        case "AveragePool":
+            if even(attributes["pads"]) and not attributes["count_include_pad"]:
+                return pool(node, x, "average_exc_pad", "")
+            return average(node, x, lambda x: pool(node, x, "average_inc_pad", ""), "T.ones_like({})")
+        case "GlobalAveragePool":
+            return f"{x}.mean(axis={tuple(range(2, node.rank))}, keepdims=True)"
+        case "MaxPool":
+            return pool(node, x, "max", 'float("-inf")')
     return f"T.nnet.relu({x})"
 
 
@@ -139,16 +136,6 @@ def pool(node: Node, x: str, mode: str, value: str) -> str:
         f"{'pool_1d' if node.rank == 3 else 'pool_2d'}({x}, ws={window(node, 'kernel_shape')}, "
         f'stride={window(node, "strides")}, pad={border}, mode="{mode}", ignore_border=True)'
     )
-
-
-def average(node: Node, x: str) -> str:
-    """AveragePool; where uneven padding does not count, it is divided by the share of real entries."""
-    if node.attributes["count_include_pad"]:
-        return pool(node, x, "average_inc_pad", "")
-    if even(node.attributes["pads"]):
-        return pool(node, x, "average_exc_pad", "")
-    ones = f"T.ones_like({x})"
-    return f"{pool(node, x, 'average_inc_pad', '')} / {pool(node, ones, 'average_inc_pad', '')}"
 
 
 def padded(node: Node, x: str, value: str) -> tuple[str, tuple[int, ...]]:
