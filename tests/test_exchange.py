@@ -25,24 +25,24 @@ from crosscheck.report.reading import read_run
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
-ADAPTER = Path(__file__).parent / "exchange_toy" / "adapter.py"
+FOLDER = Path(__file__).parent / "exchange_toy"
 RELEASES = "toy@1.7.0..1.8.0"
 
 
-def made(toy: Runtime, folder: Path, name: str, careless: bool) -> Runtime:
-    """The exchange toy as a runtime of that name: the toy's releases, with another adapter."""
-    shutil.copytree(toy.folder, folder)
-    text = ADAPTER.read_text().replace('name = "toy"', f'name = "{name}"')
-    if careless:  # it only reads
-        text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("_export("))
-    (folder / "adapter.py").write_text(text.replace("careless = False", f"careless = {careless}"))
+def made(toy: Runtime, folder: Path, careless: bool) -> Runtime:
+    """The exchange toy as a runtime of the folder's name, with the toy's releases."""
+    shutil.copytree(FOLDER, folder)
+    shutil.copytree(toy.folder / "locks", folder / "locks")
+    shutil.copy(toy.folder / "releases.toml", folder)
+    modes = folder / "modes.py"
+    modes.write_text(modes.read_text().replace("CARELESS = False", f"CARELESS = {careless}"))
     return load_runtime(folder)
 
 
 @pytest.fixture(scope="module")
 def runtimes(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runtime]:
     folder = tmp_path_factory.mktemp("runtimes")
-    return {name: made(toy, folder / name, name, name == "careless") for name in ("toy", "careless")}
+    return {name: made(toy, folder / name, name == "careless") for name in ("toy", "careless")}
 
 
 @pytest.fixture(scope="module")

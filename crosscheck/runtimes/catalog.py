@@ -70,6 +70,7 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import sys
 import tomllib
@@ -263,7 +264,8 @@ def _written(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source
     """Modes and sources of a folder whose modes are texts."""
     package = f"crosscheck.runtimes.{folder.name}"
     if folder.parent != Path(__file__).parent:
-        package = f"crosscheck_runtime_{folder.name}"
+        # Folders of one name may lie in several places.
+        package = f"crosscheck_runtime_{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:12]}_{folder.name}"
         if package not in sys.modules:
             sys.modules[package] = types.ModuleType(package)
             sys.modules[package].__path__ = [str(folder)]

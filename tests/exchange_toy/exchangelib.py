@@ -1,0 +1,52 @@
+"""The library of the exchange toy: reads ONNX files with onnx's evaluator, and writes them, rightly and wrongly."""
+
+from typing import Any
+
+import onnx
+import onnx.reference
+
+
+class Net:
+    """A file. `careless`: batch normalizations after the first are given another epsilon than the file's."""
+
+    def __init__(self, path: str, careless: bool = False) -> None:
+        self.model = onnx.load(path)
+        if careless:
+            set_epsilon(self.model, 0.5)
+        self.evaluator = onnx.reference.ReferenceEvaluator(self.model)
+
+    def run(self, names: list[str], feeds: dict[str, Any]) -> list[Any]:
+        return list(self.evaluator.run(names, feeds))
+
+    def export(self, path: str, **options: Any) -> None:
+        export(self, path, **options)
+
+
+def export(
+    net: Net,
+    path: str,
+    epsilon: float = 0,
+    unit_scale: bool = False,
+    foreign: bool = False,
+    torn: bool = False,
+    opset: int = 15,
+) -> None:
+    """Write the network. `unit_scale` is forgotten, `foreign` writes an operator that no other runtime has."""
+    if opset < 15:
+        raise ValueError("the toy does not export that")
+    written = onnx.ModelProto()
+    written.CopyFrom(net.model)
+    if epsilon:
+        set_epsilon(written, epsilon)
+    if foreign:
+        relu = next(node for node in written.graph.node if node.op_type == "Relu")
+        relu.domain, relu.op_type = "org.example", "FastRelu"
+        written.opset_import.append(onnx.helper.make_opsetid("org.example", 1))
+    with open(path, "wb") as file:
+        file.write(b"torn" if torn else written.SerializeToString(deterministic=True))
+
+
+def set_epsilon(model: Any, epsilon: float) -> None:
+    """Of every batch normalization but the first."""
+    for node in [node for node in model.graph.node if node.op_type == "BatchNormalization"][1:]:
+        next(item for item in node.attribute if item.name == "epsilon").f = epsilon
