@@ -87,12 +87,13 @@ class Statements:
         mode = self.roles[step["mode"]]
         texts, gradient = self.program["texts"][mode["name"]], mode["asks"] == "gradient"
         lines: str = self._to(step["model"]) + self._input(step["input"])
-        if step["as"] != "#" and mode["name"] not in self._once and texts["once"]:
-            block = texts["once"].rstrip().rpartition("\n")[2].startswith(" ")
-            lines += f"\n{texts['once']}" + "\n" * block
         if gradient:
             cotangent = "ones" if step["cotangent"] == "ones" else "cotangent"
             lines += self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(cotangent)))
+        once = step["as"] != "#" and mode["name"] not in self._once and texts["once"]
+        if once:
+            block = texts["once"].rstrip().rpartition("\n")[2].startswith(" ")
+            lines += f"\n{texts['once']}" + "\n" * block
         self._once.add(mode["name"])
         self._fresh = False
         lines += str(texts["forward"]) + str(texts["backward"])
@@ -100,7 +101,8 @@ class Statements:
             return lines
         what = ("gradient " if gradient else "forward ") + step["as"]
         array = self._array("dx" if gradient else "y")
-        return f"\n{lines}" + self.language.shown(what, array, self.beside.get(what, Beside()))
+        begin = "" if once else "\n"  # the first part stands apart already
+        return begin + lines + self.language.shown(what, array, self.beside.get(what, Beside()))
 
     def _snapshot(self, step: Step) -> str:
         lines = self._to(step["model"])

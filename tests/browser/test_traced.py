@@ -20,7 +20,7 @@ from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import SilentProgress
 from tests.test_report import Page
 
-MODES = ["inference", "training", "predict", "leak-both", "wrong-gradient", "racy", "refused", "corrupted"]
+MODES = ["inference", "training", "predict", "leak-both", "wrong-gradient", "refused", "corrupted"]
 #: A number with a fraction or an exponent; whole ones are counts, which are counted again below.
 REAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)(?![\w.]|-\d)")
 

@@ -51,7 +51,7 @@ class Net:
         self.x: Array = None
 
     def __call__(self, x: Array, training: bool = False) -> Array:
-        return evaluation.evaluate(self.graph, self.tensors, np.asarray(x), training)[0]
+        return evaluation.evaluate(self.graph, self.tensors, x, training)[0]
 
     def predict(self, x: Array) -> Array:
         if self.broken:
