@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import crosscheck
-from crosscheck import report, standalone
+from crosscheck import report
 from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.environments.locks import pins
@@ -236,12 +236,11 @@ def _environment(planned: Planned, environment: Environment | None) -> dict[str,
     """A cell's environment; without an interpreter if it could not be described."""
     target = planned.target
     lock = target.runtime.lock(target.release, target.variant)
-    texts = target.runtime.write is not None
     return {
         "python": "" if environment is None else environment.interpreter.version,
         "packages": pins(lock) if lock.exists() else {},
         "variables": dict(target.variant.environment),
-        "sources": planned.fingerprint if texts else standalone.sources_digest(target.runtime),
+        "sources": planned.fingerprint,
     }
 
 

@@ -69,7 +69,7 @@ def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) ->
         "report/known_cases.toml",
         "report/templates/page.html",
         "runtimes/mxnet/releases.toml",
-        "standalone/script.py",
+        "script/writer.py",
         "cells.py",
         "job.py",
     ],

@@ -13,7 +13,8 @@ class KerasAdapter(TextAdapter):
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """All weights, the layers' flags as the runtime left them, and what the optimizer has counted."""
-        found = TextAdapter.state(self, model)
+        # All are read before any is recorded: where one cannot be, nothing is said of the others.
+        found = {name: self.numpy(value) for name, value in TextAdapter.state(self, model).items()}
         layers = [layer for layer in model.names["net"].layers if layer.weights]
         # Flags that the user's own lines have put to False count as True.
         frozen = model.left == "frozen"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from crosscheck import __version__, oracle, standalone
+from crosscheck import __version__, oracle
 from crosscheck.cells import Asks, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.networks import Network, load, names, readout
@@ -50,7 +50,7 @@ def pieces(cell: JudgedCell) -> tuple[str, ...] | None:
     """
     try:
         return composed(cell)
-    except (NoScript, standalone.NoScript):
+    except NoScript:
         return None
 
 
@@ -65,10 +65,6 @@ def composed(
     if cell["status"] not in SHOWN:
         raise NoScript(f"{cell['id']} is {cell['status']}: nothing was measured that a script could show.")
     runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
-    if runtime.write is None:
-        from crosscheck.standalone import script
-
-        return script.composed(cell, network, runtimes)
     modes = {mode.name: mode for mode in runtime.modes}
     if cell["mode"] not in modes:
         raise NoScript(f"this crosscheck's {runtime.name} has no mode '{cell['mode']}'.")

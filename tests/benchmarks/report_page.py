@@ -24,8 +24,8 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from crosscheck import standalone
 from crosscheck.report import write
+from crosscheck.script.writer import pieces
 from tests.test_report import make_cell, make_run
 
 FILTERS = (
@@ -64,7 +64,7 @@ def main() -> int:
             json.dumps(make_run()) if parsed.run is None else (parsed.run / "run.json").read_text()
         )
         start = time.perf_counter()
-        path = write(folder, scripts=standalone.pieces)
+        path = write(folder, scripts=pieces)
         table = Table("", "figure", box=None)
         table.add_row("cells", f"{len(lines)}")
         table.add_row("made in", f"{time.perf_counter() - start:.1f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crosscheck.runtimes.family.readers import Reader
 from crosscheck.runtimes.source import Request, Source
 
 from .modes import READER
@@ -12,4 +13,5 @@ SHOWS_LAYERS = True
 
 
 def source(request: Request) -> Source:
-    return READER.source(request, "import exchangelib\n")
+    reader: Reader = READER
+    return reader.source(request, "import exchangelib\n")

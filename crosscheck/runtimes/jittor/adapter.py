@@ -1,83 +1,97 @@
-"""Jittor under the verbs that every runtime has. Its modes stand in `modes.py`."""
+"""Jittor: what only code can do. Networks and modes are texts (`network.py`, `modes.py`).
 
-import functools
-from typing import Any, Dict, Optional
+Jittor is source code: its first import compiles its core, the first use of an operator that operator. What was compiled
+stays in the environment's folder, where Jittor keeps it apart by release, compiler, interpreter and processor; a lock
+of its own keeps processes that compile at the same time apart.
+"""
+
+import atexit
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Array, Network, Tensor
-from crosscheck.probe.modes import Call, TableAdapter
-from crosscheck.runtimes.jittor import compiled, modes, networks, warming
-from crosscheck.runtimes.jittor.networks import Model
+from crosscheck.probe.adapter import Network, Tensor
+from crosscheck.probe.texts import Model, TextAdapter
 
-ASKED = modes.TABLE
+#: No library and no device besides what Jittor itself brings; no cache named after a branch of git.
+SWITCHES = {"cache_name": "default", "use_mkl": "0", "use_mpi": "0", "nvcc_path": "", "gdb_path": ""}
 
 
-class Jittor(TableAdapter):
+class Jittor(TextAdapter):
     """Releases of the `jittor` package, on the CPU."""
 
     name = "jittor"
-    modes = tuple(asked.mode for asked in ASKED.values())
-    shows_layers = True
 
     def load(self) -> str:
         """Import Jittor, compiled where that has not happened yet."""
-        self.jittor = compiled.imported(self.warm)
+        #: Which variables of a model take gradients: when it was built, and as its user's last call left them.
+        self.built: Dict[Model, List[bool]] = {}
+        self.left: Dict[Model, List[bool]] = {}
+        folder = os.path.join(sys.prefix, "jittor")
+        with variables(folder):
+            warmed = os.path.join(importlib.import_module("jittor_utils").cache_path, "crosscheck-warmed")
+            if not os.path.exists(warmed):
+                apart(warmed, os.path.join(folder, "compile.log"))
+            self.jittor = package()
         return str(self.jittor.__version__)
 
-    def warm(self, jittor: Any) -> None:
-        """Ask small networks in the modes of the default matrix."""
-        self.jittor = jittor
-        for network, x, cotangent in warming.networks():
-            for mode in self.modes:
-                if mode.default and mode.asks != "export":
-                    model = self.build(network, mode.name)
-                    self.numpy(self.predict(model, self.tensor(x)))
-                    if mode.asks == "gradient":
-                        self.numpy(self.gradient(model, self.tensor(x), self.tensor(cotangent), mode.name, nothing))
-                    else:
-                        self.numpy(self.forward(model, self.tensor(x), mode.name))
-                    self.settle(model)
-
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network in Jittor's own layers."""
-        return networks.build(self.jittor, network, shares, ASKED[mode].norm)
-
-    def tensor(self, x: Array) -> Tensor:
-        """`jt.array`, which copies the array."""
-        return self.jittor.array(np.array(x))
-
-    def numpy(self, value: Tensor) -> Array:
-        """`numpy`, which computes the variable and what it waits for."""
-        return np.array(value.numpy() if isinstance(value, self.jittor.Var) else value)
+        """The network; which of its variables take gradients is noted."""
+        model = TextAdapter.build(self, network, mode, shares)
+        self.built[model] = self.left[model] = self.taking_gradients(model)
+        return model
 
     def predict(self, model: Model, x: Tensor) -> Tensor:
-        """In evaluation, without a record for gradients."""
-        return modes.in_mode("eval", modes.without_grad)(self.jittor, model, x)
+        """The documented prediction; `eval` stops the gradients of all variables."""
+        y = TextAdapter.predict(self, model, x)
+        self.left[model] = self.plain(model)
+        return y
 
-    def call(self, model: Model, mode: str) -> Call:
-        """What carries out a mode."""
-        return functools.partial(ASKED[mode].call, self.jittor, model)
+    def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
+        """The texts of a mode; what they make of the variables before the backward pass is the user's own doing."""
+
+        def noted() -> None:
+            self.left[model] = self.taking_gradients(model)
+            between()
+
+        TextAdapter.ask(self, model, mode, noted)
+        texts = model.texts[mode]
+        if texts["leaves"] and not texts["backward"]:
+            self.left[model] = self.plain(model)
+
+    def plain(self, model: Model) -> List[bool]:
+        """Which variables take gradients after `train` (those that did at first) or `eval` (none)."""
+        return [model.left == "train" and taking for taking in self.built.get(model, [])]
+
+    def taking_gradients(self, model: Model) -> List[bool]:
+        """Whether each variable takes gradients."""
+        variables = [model.evaluate(expression) for expression, _ in model.source["tensors"].values()]
+        return [not variable.is_stop_grad() for variable in variables]
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Every variable of every layer; `switched` tells which flags are other ones than the user's last call left."""
-        found: Dict[str, Any] = model.variables()
-        now = model.flags()
-        found["switched"] = np.array([one != other for one, other in zip(now, model.switched)], np.int64)
+        found = TextAdapter.state(self, model)
+        names = {expression.rpartition(".")[0]: None for expression, _ in model.source["tensors"].values()}
+        switched = []
+        for layer in map(model.evaluate, names):
+            norm = isinstance(layer, self.jittor.nn.BatchNorm)
+            left = model.left == "train" or (model.left == "frozen" and not norm)
+            switched.append(bool(layer.is_training()) != left)
+        now = self.taking_gradients(model)
+        switched += [one != other for one, other in zip(now, self.left[model])]
+        found["switched"] = np.array(switched, np.int64)
         return found
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `named_parameters` of the module shows, statistics among it."""
-        names = {"{}.{}".format(place.attribute, place.role): name for name, place in model.places.items()}
-        return {names[key]: value for key, value in model.net.named_parameters() if key in names}
-
-    def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
-        """What every node puts out."""
-
-        def values(jt: Any, net: Any, x: Tensor) -> Dict[str, Tensor]:
-            return {name: value for name, value in net.values(x).items() if value is not x}
-
-        return modes.in_mode("train" if mode.startswith("train") else "eval", values)(self.jittor, model, x)  # type: ignore[no-any-return]
+        shown = dict(model.names["net"].named_parameters())
+        keys = {name: expression.partition(".")[2] for name, (expression, _) in model.source["tensors"].items()}
+        return {name: shown[key] for name, key in keys.items() if key in shown}
 
     def settle(self, model: Model) -> None:
         """Compute everything that was asked for."""
@@ -89,5 +103,87 @@ class Jittor(TableAdapter):
         return {"no_grad": bool(flags.no_grad), "lazy": bool(flags.lazy_execution)}
 
 
-def nothing() -> None:
-    """What is done between forward and backward when nobody looks."""
+@contextlib.contextmanager
+def variables(folder: str) -> Iterator[None]:
+    """Environment variables for the import; the home is another one, since Jittor writes its settings there, too."""
+    home = os.environ.get("HOME")
+    headers = os.path.join(sys.base_prefix, "bin", "python{}.{}-config".format(*sys.version_info[:2]))
+    found = {"python_config_path": headers} if os.path.exists(headers) else {}
+    os.makedirs(folder, exist_ok=True)
+    os.environ.update(SWITCHES, HOME=folder, **found)
+    try:
+        yield
+    finally:
+        if home is not None:
+            os.environ["HOME"] = home
+
+
+def package() -> Any:
+    """Import it, without the processes that it starts for compiling.
+
+    They are watched by threads, which a process that is to fork must not have.
+    """
+    jittor = importlib.import_module("jittor")
+    utilities: Any = importlib.import_module("jittor_utils")
+    if utilities.pool_size:
+        utilities.pool_cleanup()
+        utilities.pool_size = 0
+        atexit.unregister(utilities.pool_cleanup)
+    return jittor
+
+
+def apart(warmed: str, log: str) -> None:
+    """Import and warm in a fork of this process, whose words go to a file.
+
+    Where the import fails, it will fail here, too, and say why; where warming does, trials that need the same tell.
+    """
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        jittor = package()
+        try:
+            warm(jittor)
+        finally:
+            with open(warmed, "w") as mark:
+                mark.write(str(jittor.__version__))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def warm(jt: Any) -> None:
+    """Compile what networks with batch normalization begin with, before the first trial, which has a time limit.
+
+    Each operator takes a second. Further ones are compiled by the trials that use them.
+    """
+    nn = jt.nn
+    dense = nn.Sequential(nn.BatchNorm(2, eps=1e-3))
+    convolutional = nn.Sequential(
+        *(nn.Conv(3, 4, 3, padding=1), nn.BatchNorm(4, eps=1e-3), nn.ReLU()),
+        *(nn.Conv(4, 4, 3, padding=1, bias=False), nn.BatchNorm(4, eps=1e-3), nn.ReLU()),
+        *(nn.Pool(2, 2, op="maximum"), nn.Flatten(), nn.Linear(16, 5)),
+    )
+    for net, shape in ((dense, (4, 2)), (convolutional, (2, 3, 4, 4))):
+        for training in (False, True):
+            net.train() if training else net.eval()
+            x = jt.array(np.ones(shape, np.float32))
+            y = net(x).numpy()
+            cotangent = jt.array(np.ones_like(y))
+            jt.grad((net(x) * cotangent).sum(), x).numpy()
+            with jt.flag_scope(lazy_execution=0):
+                jt.grad((net(x) * cotangent).sum(), x).numpy()
+            optimizer = nn.SGD([x], lr=0.1)
+            optimizer.backward((net(x) * cotangent).sum())
+            x.opt_grad(optimizer).numpy()
+            with jt.no_grad():
+                net(x).numpy()
+            jt.sync_all(True)
+        net.load_state_dict(net.state_dict(to="numpy"))
+        jt.sync_all(True)

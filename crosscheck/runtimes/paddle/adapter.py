@@ -73,11 +73,9 @@ class Paddle(TextAdapter):
             stopped.append(tensor.stop_gradient)
             if not expression.rpartition(".")[2].startswith("_"):  # no statistics
                 left = self.left(tensor)
-                found[name + ".grad"] = (
-                    np.zeros(np.shape(self.numpy(found[name])), np.float32)
-                    if left is None
-                    else np.transpose(left, axes)
-                )
+                if left is None:
+                    left = np.zeros(tuple(tensor.shape), np.float32)
+                found[name + ".grad"] = left if axes is None else np.transpose(left, axes)
         found["stopped"] = np.array(stopped, np.int64)
         return found
 

@@ -147,7 +147,7 @@ net.set_state_dict(paddle.load("network.pdparams"))
 """,
     default=True,
 )
-SPEC = 'spec = static.InputSpec([None] + x.shape[1:], "float32")\n'
+SPEC = 'spec = paddle.static.InputSpec([None] + x.shape[1:], "float32")\n'
 SAVE = 'paddle.jit.save(net, "network", input_spec=[spec])\n---\nnet = paddle.jit.load("network")\n'
 for half in ("eval", "train"):
     EXPORTS.export(

@@ -24,7 +24,7 @@ TAKEN = (
     *("register", "sublayers", "to", "train", "training"),
 )
 
-IMPORTS = "import numpy as np\nimport paddle\nimport paddle.nn.functional as F\nfrom paddle import nn, static\n"
+IMPORTS = "import paddle\nimport paddle.nn.functional as F\nfrom paddle import nn\n"
 
 
 def source(request: Request) -> Source:
@@ -91,7 +91,7 @@ def program(request: Request) -> Source:
             ".set(np.ascontiguousarray(value), paddle.CPUPlace())\n"
         )
     return Source(
-        imports=IMPORTS,
+        imports="import numpy as np\n" + IMPORTS.replace("nn\n", "nn, static\n"),
         text=text,
         predict='y, = exe.run(main, feed={"x": x}, fetch_list=[output])\n',
         tensor="{}",
