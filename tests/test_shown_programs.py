@@ -18,12 +18,15 @@ from crosscheck.script.writer import program
 from tests.conftest import SilentProgress, read_cells
 
 SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@1.23.2", "onnxruntime@1.32.0"]
-LARGE = ["flax@0.12.8", "chainer@7.8.1", "mlx@0.32.4", "torch@2.13.0", "tensorflow@2.21.0", "keras@3.15.1"]
+LARGE = [
+    *("flax@0.12.8", "chainer@7.8.1", "mlx@0.32.4", "torch@2.13.0", "tensorflow@2.21.0", "keras@3.15.1"),
+    *("paddlepaddle@3.3.1", "mindspore@2.10.0"),
+]
 #: Findings of cells whose numbers differ from run to run.
 CHANCE = {"unrepeatable", "racy", "corrupted"}
 #: Executes every program in a process of its own, forked after the imports; what it prints goes to a file.
 DRIVER = """
-import json, os, sys
+import json, os, runpy, sys, traceback
 with open("programs.json") as file:
     programs = json.load(file)
 for text in programs.values():
@@ -38,9 +41,13 @@ for name, text in programs.items():
         for number in (1, 2):
             os.dup2(os.open("%s.%d" % (name, number), os.O_WRONLY | os.O_CREAT), number)
         try:
-            exec(compile(text, name, "exec"), {"__name__": "__main__"})
-            sys.stdout.flush()
+            with open(name + ".py", "w") as file:  # compilers read the source of a function from its file
+                file.write(text)
+            runpy.run_path(name + ".py", run_name="__main__")
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stdout.flush()
             os._exit(0)
     os.wait()
 """
