@@ -17,7 +17,7 @@ from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import NoScript, composed, pieces
 from tests.conftest import Cells, SilentProgress, read_cells
 
-RUNTIMES = [runtime for runtime in catalog().values() if runtime.write is not None]
+RUNTIMES = list(catalog().values())
 #: A block of base64 lines at the end, and what begins it.
 BLOCK = re.compile(r"\n(#|//) data:\n.*", re.DOTALL)
 #: Runtimes whose users convert a file by another program, or build artifacts of it, before they can ask anything.

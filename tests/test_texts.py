@@ -16,7 +16,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog, vari
 from crosscheck.runtimes.mode import Mode
 from crosscheck.script.writer import program
 
-RUNTIMES = [runtime for runtime in catalog().values() if runtime.write is not None]
+RUNTIMES = list(catalog().values())
 PYTHON = [runtime for runtime in RUNTIMES if runtime.registry == "pypi"]
 
 

@@ -37,9 +37,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
 
 
 def _code(runtime: Runtime) -> str:
-    """Digest of the adapter's files read in the environment, or of the folder if modes are code."""
-    if runtime.write is None:
-        return folder_digest(runtime.folder)
+    """Digest of the adapter's files, which the environment reads."""
     return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
 
 

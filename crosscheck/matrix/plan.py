@@ -67,8 +67,6 @@ class Planned:
     def _of(self, reading: str) -> Mapping[str, Any]:
         todo = steps(self.cell.scenario, reading, list(self.roles))
         return {
-            "scenario": self.cell.scenario.value,
-            "reading": reading,
             "steps": todo,
             "modes": {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()},
             "program": self._program(todo),
@@ -86,10 +84,8 @@ class Planned:
         target = self.target
         return fingerprint(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
 
-    def _program(self, todo: Sequence[Step]) -> Mapping[str, Any] | None:
+    def _program(self, todo: Sequence[Step]) -> Mapping[str, Any]:
         target = self.target
-        if target.runtime.write is None:
-            return None
         networks = {"network": _subject(self.network)}
         if any(step.get("network") == "readout" for step in todo):
             networks["readout"] = _readout(self.network)
@@ -126,16 +122,9 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 @functools.cache
 def forms_for(target: Target) -> tuple[str, ...]:
     """The ONNX forms read by the target's modes, and the exposed forms with every node's output."""
-    if target.runtime.write is not None:
-        read = [mode.form for mode in target.runtime.modes if not _among(target.variant.lacks, mode)]
-        read += [exposed_name(form) for form in read if exposed_name(form) in FORMS]
-        return tuple(dict.fromkeys(form for form in read if form in WRITTEN))
-    modes = [mode.name for mode in target.runtime.modes]
-    forms = [name for name in modes if name in FORMS]
-    forms += [exposed_name(name) for name in forms if exposed_name(name) in FORMS]
-    # Runtimes with optional ONNX support have its modes in an extra, such as "import.opset-9".
-    imports = (mode.partition(".")[2] for mode in modes if target.variant.extra)
-    return (*forms, *(name for name in imports if name in WRITTEN))
+    read = [mode.form for mode in target.runtime.modes if not _among(target.variant.lacks, mode)]
+    read += [exposed_name(form) for form in read if exposed_name(form) in FORMS]
+    return tuple(dict.fromkeys(form for form in read if form in WRITTEN))
 
 
 def _among(patterns: Iterable[str], mode: Mode) -> bool:

@@ -1,67 +1,18 @@
-"""The verbs that every runtime's adapter has, and the words in which it describes its modes.
+"""The verbs that a trial asks of a runtime's adapter.
 
-This file and every `adapter.py` are read in two places: inside a runtime's environment (CPython
-3.6 and later, standard library and numpy alone) and by the host, which wants the table of modes
-and must not need the runtime for it. So an adapter imports its runtime in `load`, nowhere else.
+This file and every `adapter.py` are read inside a runtime's environment: CPython 3.6 and later, standard library and
+numpy alone. An adapter imports its runtime in `load`, nowhere else.
 """
 
 import os
 import sys
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
 Array = Any  # numpy.ndarray; old numpy has no generic types
 Model = Any  # whatever the runtime executes
 Tensor = Any  # the runtime's own array
-
-
-class NotInRelease(Exception):
-    """Raised by an adapter when the loaded release lacks what a mode needs; the text says what is missing."""
-
-
-class Contract(NamedTuple):
-    """What the runtime's documentation says happens to the moving statistics in this mode.
-
-    statistics: "stay", "move" or "undocumented".
-    says: the documentation's statement in our words, or what it leaves open.
-    link: the page that says so, or the page that ought to.
-    """
-
-    statistics: str
-    says: str
-    link: str
-
-
-class Mode(NamedTuple):
-    """One way in which users of the runtime ask for an input gradient, a prediction or an export.
-
-    name: short and typable, API first: "executor.train.eval".
-    intent: "inference" or "training": which statistics the author of such a call wants.
-    asks: "gradient", "prediction" or "export".
-    call: the code as a user would write it; shown in the report.
-    contract: what the documentation says about the statistics.
-    since, until: the first and the last release that has it (None: all).
-    inference: the mode that asks for the inference-mode gradient on a model built for this mode, if there is one.
-    training: for an inference-intent gradient mode, the training-intent mode that `order` runs before it.
-    default: whether the default matrix asks in this way.
-    unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
-    file: for an export, whether it is one to ONNX (files that it writes are read by other runtimes anyway); for the
-        others, whether it reads such a file, which another runtime wrote.
-    """
-
-    name: str
-    intent: str
-    asks: str
-    call: str
-    contract: Contract
-    since: Optional[str] = None
-    until: Optional[str] = None
-    inference: Optional[str] = None
-    training: Optional[str] = None
-    default: bool = True
-    unit_scale: bool = False
-    file: bool = False
 
 
 class Network(NamedTuple):
@@ -98,13 +49,6 @@ class Adapter:
     Values of type Tensor are the runtime's own arrays; `numpy` is the only verb that must wait for their
     contents, so that a trial can choose not to.
     """
-
-    #: The runtime's name, which is its package's; the folder is called alike, with _ for -.
-    name = ""
-    #: Every mode that any release has.
-    modes: Tuple[Mode, ...] = ()
-    #: Whether `layers` shows anything.
-    shows_layers = False
 
     def trial_command(self, path: str, request: str) -> List[str]:
         """The words that start one trial in an interpreter of its own; the adapter's file, the request's JSON file."""

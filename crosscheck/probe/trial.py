@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Adapter, Array, Network, NotInRelease
+from crosscheck.probe.adapter import Adapter, Array, Network
 from crosscheck.probe.recorder import Recorder, StepFailed, message
 from crosscheck.probe.steps import Trial
 
@@ -39,8 +39,7 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     """
     out = request["out"]
     recorder = Recorder(out)
-    program = request["program"] or {"sources": {}, "texts": {}}
-    places = dict(program, scratch=out, kept=os.path.dirname(out))
+    places = dict(request["program"], scratch=out, kept=os.path.dirname(out))
     networks = {"network": material.network._replace(**places)}
     if material.readout is not None:
         networks["readout"] = material.readout._replace(**places)
@@ -55,8 +54,6 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
         reason = "{}: {}".format(failure.label, message(problem))
         if isinstance(problem, MemoryError):
             status = "out-of-memory"
-        elif not trial.asked and isinstance(problem, NotInRelease):
-            status, reason = "not-in-release", str(problem)
         elif not trial.asked:
             status = "refused"
     end = {

@@ -85,8 +85,7 @@ from typing import Any
 from packaging.version import Version
 
 from crosscheck.errors import CatalogError
-from crosscheck.probe.server import load_adapter
-from crosscheck.runtimes.mode import Contract, Mode
+from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["Native", "Release", "Runtime", "System", "Variant", "catalog", "load_runtime", "variant_has"]
@@ -195,6 +194,8 @@ class Runtime:
     folder: Path = field(repr=False)
     releases: tuple[Release, ...] = field(repr=False)
     modes: tuple[Mode, ...] = field(repr=False)
+    #: Writes a network as source text.
+    write: Callable[[Request], Source] = field(repr=False)
     default_call: str = ""
     only_when_named: tuple[str, ...] = ()
     default_networks: tuple[str, ...] = ()
@@ -202,8 +203,6 @@ class Runtime:
     forks: bool = True
     #: Whether some of its sources tell what every node puts out.
     shows_layers: bool = False
-    #: Writes a network as source text.
-    write: Callable[[Request], Source] | None = field(default=None, repr=False)
 
     @property
     def adapter(self) -> Path:
@@ -237,10 +236,10 @@ def load_runtime(folder: Path) -> Runtime:
         }
         systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
         releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
-        modes, write, shows_layers = _written(folder) if (folder / "network.py").exists() else _coded(folder)
+        modes, write, shows_layers = _texts(folder)
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
-            f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml or adapter.py."
+            f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
         ) from problem
     return Runtime(
         name=about.get("name", folder.name.replace("_", "-")),
@@ -260,8 +259,8 @@ def load_runtime(folder: Path) -> Runtime:
     )
 
 
-def _written(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool]:
-    """Modes and sources of a folder whose modes are texts."""
+def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool]:
+    """A folder's modes, what writes its sources, and whether some source tells what every node puts out."""
     package = f"crosscheck.runtimes.{folder.name}"
     if folder.parent != Path(__file__).parent:
         # Folders of one name may lie in several places.
@@ -271,19 +270,6 @@ def _written(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source
             sys.modules[package].__path__ = [str(folder)]
     modes, network = (importlib.import_module(f"{package}.{name}") for name in ("modes", "network"))
     return tuple(modes.MODES), network.source, getattr(network, "SHOWS_LAYERS", False)
-
-
-def _coded(folder: Path) -> tuple[tuple[Mode, ...], None, bool]:
-    """Modes of a folder whose modes are functions."""
-    adapter = load_adapter(str(folder / "adapter.py"))
-    modes = []
-    for mode in adapter.modes:
-        facts = {name: getattr(mode, name) for name in _CODED}
-        modes.append(Mode(text=mode.call, contract=Contract(*mode.contract), **facts))
-    return tuple(modes), None, adapter.shows_layers
-
-
-_CODED = ("name", "intent", "asks", "since", "until", "inference", "training", "default", "unit_scale", "file")
 
 
 def _system(name: str, table: Mapping[str, Any]) -> System:

@@ -65,15 +65,15 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     mode without what it tells the layers.
     """
     here = mode.in_release(release.version)
-    if runtime.write is None:
-        return here.call
     others = [other for other in runtime.modes if other.asks == mode.asks and release.has(other)]
     same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
+    text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
+    if before == after:
+        return text
     added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
     lines = textwrap.dedent("\n".join(added)).strip("\n")
-    text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
     return f"{lines}\n{text}" if lines else text
 
 
@@ -103,7 +103,6 @@ def _source(
     first: Subject | None,
 ) -> Source:
     kind, norm, form, fed, intent, asks = of_mode
-    assert runtime.write is not None, "only runtimes whose modes are texts are composed"
     request = Request(
         network.graph,
         network.weights,

@@ -33,10 +33,8 @@ __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
-
-
-#: One blank line is enough.
-BLANK = re.compile(r"\n{3,}")
+#: What a module for Node declares, because texts assign without declaring.
+DECLARED = "let net, x, cotangent, y, dx;\n"
 
 
 class NoScript(CrosscheckError):
@@ -112,7 +110,7 @@ def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> 
     except NoScript:
         return None
     mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
-    return None if mode is None or runtime.write is None else program(runtime, release, variant, mode)
+    return None if mode is None else program(runtime, release, variant, mode)
 
 
 def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) -> str:
@@ -127,15 +125,14 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     source = composed["sources"]["network/tested"]
     named = {"tested": {"name": mode.name, "asks": mode.asks}}
     inputs = {"x": network.x, "cotangent": network.cotangent}
-    language = Language(inputs) if runtime.registry == "pypi" else JavaScript(inputs)
-    lines = Statements(language, composed, named, {}, ()).of(steps)
-    weights = dict(network.weights) if _names(source["text"], "weights") else {}
-    data = language.literals(weights)
+    language = _language(runtime, inputs)
+    lines = _spaced(Statements(language, composed, named, {}, ()).of(steps))
+    data = language.literals(network.weights) if _names(source["text"], "weights") else ""
     made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
     if runtime.registry == "npm":
-        return f"{made}{source['imports']}let net, x, cotangent, y, dx;\n{data}{BLANK.sub(chr(10) * 2, lines)}"
+        return f"{made}{source['imports']}{DECLARED}{data}{lines}"
     imports = _imports([source["imports"]], lines, [])
-    return f"{made}{_preparation(release, variant)}{imports}\n{data}{BLANK.sub(chr(10) * 2, lines)}".strip("\n") + "\n"
+    return f"{made}{_preparation(release, variant)}{imports}\n{data}{lines}".strip("\n") + "\n"
 
 
 #: The steps of an export's program.
@@ -166,10 +163,9 @@ class _Script:
             subjects["readout"] = Subject(self.second.graph, self.second.weights, len(network.x))
         self.program = compose(runtime, release, variant, roles, subjects, self.steps)
         self.sources = list(self.program["sources"].values())
-        arrays, held = self._arrays(), (self.second or network).weights
-        self.tiny = tiny({**arrays, **held}) and not self._files()
-        literals = arrays if self.tiny else {}
-        self.language = Language(literals) if runtime.registry == "pypi" else JavaScript(literals)
+        self.arrays, self.files, self.weights = self._arrays(), self._files(), (self.second or network).weights
+        self.tiny = tiny({**self.arrays, **self.weights}) and not self.files
+        self.language = _language(runtime, self.arrays if self.tiny else {})
 
     def pieces(self) -> tuple[str, ...]:
         """The script's pieces, in their order."""
@@ -179,7 +175,7 @@ class _Script:
         lines = statements.of(self.steps)
         data, block = self._data(lines)
         parts = (*self._beginning(lines, block), data, lines)
-        return (*(BLANK.sub("\n\n", part) for part in parts), block)
+        return (*map(_spaced, parts), block)
 
     def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
         """Everything before the data."""
@@ -195,7 +191,7 @@ class _Script:
             reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
             return (
                 f"// npm install {packages} && node leak.mjs\n{head}",
-                variables + reading + imports[0] + "let net, x, cotangent, y, dx;\n",
+                variables + reading + imports[0] + DECLARED,
             )
         own = ["import base64", "import io"] if block else []
         python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
@@ -267,11 +263,10 @@ class _Script:
     def _data(self, lines: str) -> tuple[str, str]:
         """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
         texts = lines + "".join(source["text"] for source in self.sources)
-        held = (self.second or self.network).weights
-        weights = dict(held) if _names(texts, "weights") else {}
+        weights = self.weights if _names(texts, "weights") else {}
         if self.tiny:
             return self.language.literals(weights), ""
-        return self.language.unpacked(self._arrays(), weights, self._files())
+        return self.language.unpacked(self.arrays, weights, self.files)
 
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
@@ -297,6 +292,16 @@ class _Script:
         if cell["curve"] is not None:
             beside["accuracy"] = Beside(cell["curve"]["accuracy"])
         return beside
+
+
+def _language(runtime: Runtime, literals: Mapping[str, Array]) -> Language:
+    """The language of the runtime's texts; `literals`: the inputs that are written out."""
+    return Language(literals) if runtime.registry == "pypi" else JavaScript(literals)
+
+
+def _spaced(text: str) -> str:
+    """The text with no more than one blank line between two others."""
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def _repeatable(cell: JudgedCell) -> bool:

@@ -10,8 +10,6 @@ from crosscheck.probe.texts import TextAdapter
 class ExchangeToy(TextAdapter):
     """The library `exchangelib`, which lies beside this file."""
 
-    name = "toy"
-
     def load(self) -> str:
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
         importlib.import_module("exchangelib")

@@ -31,4 +31,4 @@ for name, text in {
 }.items():
     EXPORTS.export(f"export.{name}", "inference", STAYS, text, default=True, file=True, unit_scale=name == "unit-scale")
 
-MODES = (READER.inference(15, 15, default=False), *READER.files(), *([] if CARELESS else EXPORTS))
+MODES = (*READER.modes("opset-15 file file-gradient", "file file-gradient"), *([] if CARELESS else EXPORTS))

@@ -4,4 +4,4 @@ from crosscheck.probe.node import NodeAdapter
 
 
 class NodeToy(NodeAdapter):
-    name = "node_toy"
+    """The toy whose verbs stand in `adapter.js`."""

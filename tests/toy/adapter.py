@@ -14,8 +14,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Toy(TextAdapter):
     """The library `toylib`, which lies beside this file."""
 
-    name = "toy"
-
     def load(self) -> str:
         if os.environ.get("TOY_UNIMPORTABLE"):
             raise ImportError("libtoy.so.1: cannot open shared object file")

@@ -8,8 +8,6 @@ from crosscheck.probe.texts import TextAdapter
 class TVM(TextAdapter):
     """`relax.frontend.onnx.from_onnx`, compiled by LLVM for the CPU and run by Relax's virtual machine."""
 
-    name = "apache-tvm"
-
     def load(self) -> str:
         """Import TVM and its importer; nothing is compiled, and no thread runs yet."""
         warnings.simplefilter("ignore")  # the importer renames tensors with a dot in their name, and says so each time

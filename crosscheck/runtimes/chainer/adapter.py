@@ -12,8 +12,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Chainer(TextAdapter):
     """Releases of the `chainer` package, on the CPU."""
 
-    name = "chainer"
-
     def load(self) -> str:
         """Import Chainer."""
         with warnings.catch_warnings():

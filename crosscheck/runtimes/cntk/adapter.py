@@ -10,8 +10,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Cntk(TextAdapter):
     """The last release of the `cntk` package, on the CPU."""
 
-    name = "cntk"
-
     def load(self) -> str:
         """Import CNTK."""
         with warnings.catch_warnings():

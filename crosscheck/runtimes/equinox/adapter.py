@@ -8,8 +8,6 @@ from crosscheck.probe.jax import JaxAdapter
 class Equinox(JaxAdapter):
     """Every release of the `equinox` package on PyPI that has batch normalization."""
 
-    name = "equinox"
-
     def load(self) -> str:
         """Import Equinox and JAX, which starts no backend: that comes with the first array."""
         with warnings.catch_warnings():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from crosscheck.runtimes.family.readers import Calls, Reader
-from crosscheck.runtimes.mode import Mode
 
-__all__ = ["TENSORS", "modes", "reader"]
+__all__ = ["DEFAULT", "FORMS", "TENSORS", "reader"]
 
 #: What every program begins with: a tensor of an array, and back.
 TENSORS = """\
@@ -31,27 +30,14 @@ def reader(file: str) -> Reader:
     )
 
 
-def modes(reader: Reader) -> tuple[Mode, ...]:
-    """The forms that every binding is asked in."""
-    return (
-        reader.inference(7, 7, default=False),
-        reader.inference(9, 9),
-        reader.inference(9, 9, momentum=False, default=False),
-        reader.inference(9, 9, fed=True),
-        reader.inference(15, 15),
-        reader.inference(15, 15, fed=True, default=False),
-        reader.training(14, 14, default=False),
-        reader.training(15, 15),
-        reader.training(15, 15, read=False),
-        reader.training(15, 15, momentum=False, default=False),
-        reader.training(15, 15, fed=True, default=False),
-        reader.training(15, 15, read=False, fed=True),
-        reader.gradient(9, default=False),
-        reader.gradient(9, "batch", default=False),
-        reader.gradient(15),
-        reader.gradient(15, "batch"),
-        reader.gradient(15, "training", default=False),
-        reader.gradient(15, fed=True, default=False),
-        reader.gradient(15, "batch", fed=True, default=False),
-        *reader.files(),
-    )
+#: The forms that every binding is asked in.
+FORMS = """
+    opset-7 opset-9 opset-9-no-momentum opset-9-fed opset-15 opset-15-fed opset-14-training opset-15-training
+    opset-15-training-unread opset-15-training-no-momentum opset-15-training-fed opset-15-training-unread-fed
+    opset-9-gradient opset-9-batch-gradient opset-15-gradient opset-15-batch-gradient opset-15-training-gradient
+    opset-15-fed-gradient opset-15-batch-fed-gradient file file-gradient
+"""
+DEFAULT = """
+    opset-9 opset-9-fed opset-15 opset-15-training opset-15-training-unread opset-15-training-unread-fed
+    opset-15-gradient opset-15-batch-gradient file file-gradient
+"""

@@ -114,70 +114,36 @@ class Reader:
     def modes(self, forms: str, default: str = "") -> tuple[Mode, ...]:
         """The modes of these forms, in this order; those in `default` are part of the default matrix.
 
-        Both are names of forms with white space between them.
+        Both are names of forms with white space between them. "file" is a file that another runtime wrote, as it
+        stands, and "file-gradient" the same with its gradient, by crosscheck's pass.
         """
-        known = {mode.form: mode for mode in (*self._written(), *self.files())}
+        written = {mode.form: mode for mode in self._written()}
         usual = set(default.split())
-        return tuple(replace(known[form], default=form in usual) for form in forms.split())
+        return tuple(replace(written[form], default=form in usual) for form in forms.split())
 
     def _written(self) -> Iterator[Mode]:
-        """Every form that a network can be written in."""
+        """Every form that a network can be written in, and those of a file of another runtime."""
         for opset in OPSETS:
-            version = max(version for version in VERSIONS if version <= opset)
+            page = f"{OPERATOR_PAGE}{max(version for version in VERSIONS if version <= opset)}"
             for momentum, fed in itertools.product((True, False), repeat=2):
-                yield self.inference(opset, version, momentum, fed)
-                for read in (True, False):
-                    yield self.training(opset, version, momentum, read, fed)
-            for statistics, fed in itertools.product(("", "batch", "training"), (False, True)):
-                yield self.gradient(opset, statistics, fed)
-
-    def inference(
-        self, opset: int, version: int, momentum: bool = True, fed: bool = False, default: bool = True
-    ) -> Mode:
-        """The network as exported for inference in `opset`, whose BatchNormalization is the one since `version`."""
-        form = f"opset-{opset}{'' if momentum else '-no-momentum'}{'-fed' * fed}"
-        says = TEST_MODE if version < TRAINING_MODE else INFERENCE
-        return self._prediction(form, "inference", Contract("stay", says, f"{OPERATOR_PAGE}{version}"), fed, default)
-
-    def training(
-        self,
-        opset: int,
-        version: int,
-        momentum: bool = True,
-        read: bool = True,
-        fed: bool = False,
-        default: bool = True,
-        contract: Contract | None = None,
-    ) -> Mode:
-        """The network with training_mode = 1; the new statistics are graph outputs (`read`), or end in the graph."""
-        unread, without = "" if read else "-unread", "" if momentum else "-no-momentum"
-        form = f"opset-{opset}-training{unread}{without}{'-fed' * fed}"
-        says = contract or Contract("stay", TRAINING, f"{OPERATOR_PAGE}{version}")
-        return self._prediction(form, "training", says, fed, default)
-
-    def gradient(self, opset: int, statistics: str = "", fed: bool = False, default: bool = True) -> Mode:
-        """The network with its gradient, as crosscheck's pass writes it.
-
-        `statistics`: "" for the moving ones, "batch" for the batch's by plain operators, "training" for training_mode.
-        """
-        kind, end = f"-{statistics}" if statistics else "", f"{'-fed' * fed}-gradient"
-        return self._gradient(
-            f"opset-{opset}{kind}{end}",
-            "training" if statistics else "inference",
-            fed=fed,
-            default=default,
-            inference=f"opset-{opset}{end}{self.suffix}",
-            training=None if statistics else f"opset-{opset}-batch{end}{self.suffix}",
-        )
-
-    def files(self, default: bool = True) -> tuple[Mode, Mode]:
-        """A file that another runtime wrote, as it stands; and the same with its gradient, by crosscheck's pass."""
-        says = Contract("stay", WRITTEN, f"{OPERATOR_PAGE}15")
-        gradient = "file-gradient"
-        return (
-            self._prediction("file", "inference", says, fed=False, default=default, file=True),
-            self._gradient(gradient, "inference", inference=gradient, default=default, file=True),
-        )
+                ending = f"{'' if momentum else '-no-momentum'}{'-fed' * fed}"
+                says = TEST_MODE if opset < TRAINING_MODE else INFERENCE
+                yield self._prediction(f"opset-{opset}{ending}", "inference", Contract("stay", says, page), fed)
+                for unread in ("", "-unread"):  # the new statistics are graph outputs, or end in the graph
+                    form = f"opset-{opset}-training{unread}{ending}"
+                    yield self._prediction(form, "training", Contract("stay", TRAINING, page), fed)
+            # The gradient by the moving statistics, by the batch's in plain operators, and by training_mode.
+            for statistics, fed in itertools.product(("", "-batch", "-training"), (False, True)):
+                end = f"{'-fed' * fed}-gradient"
+                yield self._gradient(
+                    f"opset-{opset}{statistics}{end}",
+                    "training" if statistics else "inference",
+                    fed=fed,
+                    inference=f"opset-{opset}{end}{self.suffix}",
+                    training=None if statistics else f"opset-{opset}-batch{end}{self.suffix}",
+                )
+        yield self._prediction("file", "inference", Contract("stay", WRITTEN, f"{OPERATOR_PAGE}15"), file=True)
+        yield self._gradient("file-gradient", "inference", inference="file-gradient", file=True)
 
     def source(self, request: Request, imports: str, setup: str = "", tensor: str = "{}", array: str = "{}") -> Source:
         """The statements that open the file of the inference form as `net`, and what is fed with every call.
@@ -212,14 +178,12 @@ class Reader:
             return request.form
         return self.inference_form + "-fed" * request.fed
 
-    def _prediction(
-        self, form: str, intent: str, contract: Contract, fed: bool, default: bool, file: bool = False
-    ) -> Mode:
+    def _prediction(self, form: str, intent: str, contract: Contract, fed: bool = False, file: bool = False) -> Mode:
         def written(calls: Calls) -> tuple[str, str]:
             net = "net" if intent == "inference" else "training"
             return calls.run(calls.predict, net, fed), "" if net == "net" else calls.opened(net, form)
 
-        return self._mode(form, intent, "prediction", contract, written, fed=fed, default=default, file=file)
+        return self._mode(form, intent, "prediction", contract, written, fed, file)
 
     def _gradient(
         self,
@@ -228,7 +192,6 @@ class Reader:
         inference: str,
         training: str | None = None,
         fed: bool = False,
-        default: bool = True,
         file: bool = False,
     ) -> Mode:
         def written(calls: Calls) -> tuple[str, str]:
@@ -236,9 +199,7 @@ class Reader:
             return calls.run(calls.gradient, net, fed), calls.opened(net, form)
 
         says = Contract("stay", GRADIENT, IR_PAGE)
-        return self._mode(
-            form, intent, "gradient", says, written, fed, default, file, inference=inference, training=training
-        )
+        return self._mode(form, intent, "gradient", says, written, fed, file, inference=inference, training=training)
 
     def _mode(
         self,
@@ -248,7 +209,6 @@ class Reader:
         contract: Contract,
         written: Callable[[Calls], tuple[str, str]],
         fed: bool,
-        default: bool,
         file: bool,
         inference: str | None = None,
         training: str | None = None,
@@ -264,7 +224,6 @@ class Reader:
             since=self.since,
             inference=inference,
             training=training,
-            default=default,
             form=form,
             fed=fed,
             file=file,

@@ -6,8 +6,6 @@ from crosscheck.probe.jax import JaxAdapter
 class Flax(JaxAdapter):
     """Every release of the `flax` package on PyPI that has both APIs."""
 
-    name = "flax"
-
     def load(self) -> str:
         """Import Flax and JAX, which starts no backend: that comes with the first array."""
         import flax

@@ -6,8 +6,6 @@ from crosscheck.probe.jax import JaxAdapter
 class Haiku(JaxAdapter):
     """Every release of the `dm-haiku` package on PyPI."""
 
-    name = "haiku"
-
     def load(self) -> str:
         """Import Haiku and JAX, which starts no backend: that comes with the first array."""
         import haiku

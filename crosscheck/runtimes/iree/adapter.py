@@ -11,8 +11,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class IREE(TextAdapter):
     """`iree-import-onnx` and `iree-compile` for the CPU; what the compiler made is kept for other trials."""
 
-    name = "iree"
-
     def load(self) -> str:
         """Import importer and runtime; the compiler is a program of its own, and the device is made in each trial."""
         import importlib.metadata  # CPython 3.8, which all of these have

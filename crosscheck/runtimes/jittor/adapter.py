@@ -25,8 +25,6 @@ SWITCHES = {"cache_name": "default", "use_mkl": "0", "use_mpi": "0", "nvcc_path"
 class Jittor(TextAdapter):
     """Releases of the `jittor` package, on the CPU."""
 
-    name = "jittor"
-
     def load(self) -> str:
         """Import Jittor, compiled where that has not happened yet."""
         #: Which variables of a model take gradients: when it was built, and as its user's last call left them.

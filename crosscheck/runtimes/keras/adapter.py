@@ -11,7 +11,6 @@ from crosscheck.probe.texts import Model
 class Keras(KerasAdapter):
     """Releases of the `keras` package, on the CPU."""
 
-    name = "keras"
     keras: Any = None
 
     def load(self) -> str:

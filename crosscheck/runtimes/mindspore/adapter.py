@@ -11,8 +11,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class MindSpore(TextAdapter):
     """Releases of the `mindspore` package, on the CPU."""
 
-    name = "mindspore"
-
     def load(self) -> str:
         """Import MindSpore."""
         with warnings.catch_warnings():

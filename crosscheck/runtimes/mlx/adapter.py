@@ -11,8 +11,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Mlx(TextAdapter):
     """Releases of the `mlx` package, on the CPU."""
 
-    name = "mlx"
-
     def load(self) -> str:
         """Import MLX. Nothing may be computed before the fork: afterwards a child waits for ever."""
         import mlx.core

@@ -11,8 +11,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class MNN(TextAdapter):
     """MNN on the CPU in its default precision, one thread; an imported module's parameters have no names."""
 
-    name = "mnn"
-
     def load(self) -> str:
         """Import the engine and the converter's native half.
 

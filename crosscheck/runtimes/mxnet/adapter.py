@@ -42,8 +42,6 @@ ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 class MXNet(TextAdapter):
     """Every release of the `mxnet` package on PyPI."""
 
-    name = "mxnet"
-
     def load(self) -> str:
         """Import MXNet, with what it needs of the numpy and the Python of its day."""
         for name, value in DROPPED_BY_NUMPY.items():

@@ -8,8 +8,6 @@ from crosscheck.probe.texts import TextAdapter
 class NCNN(TextAdapter):
     """`ncnn.Net`, and pnnx, which converts ONNX files for it."""
 
-    name = "ncnn"
-
     def load(self) -> str:
         """Import ncnn; pnnx is a program beside its package, whose import would want torch."""
         import ncnn

@@ -9,8 +9,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Onnx(TextAdapter):
     """`onnx.reference.ReferenceEvaluator`: the operators' definitions in numpy."""
 
-    name = "onnx"
-
     def load(self) -> str:
         """Import the evaluator, which `import onnx` does not bring, and the operators, which a first model would."""
         import onnx

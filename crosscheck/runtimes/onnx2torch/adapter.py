@@ -13,8 +13,6 @@ from crosscheck.probe.torch import TorchAdapter
 class ONNX2Torch(TorchAdapter):
     """`onnx2torch.convert`, and torch's autograd over what it returns."""
 
-    name = "onnx2torch"
-
     def __init__(self) -> None:
         #: Model -> the module that its mode asks, which is another one than `net` where a form has a file of its own.
         self.asked: "weakref.WeakKeyDictionary[Model, Any]" = weakref.WeakKeyDictionary()

@@ -115,22 +115,19 @@ FILES.gradient(
     default=True,
 )
 
+FORMS = """
+    opset-7 opset-9 opset-15 opset-15-no-momentum opset-15-fed opset-15-training opset-15-training-unread
+    opset-15-training-unread-fed opset-15-gradient opset-15-batch-gradient opset-15-fed-gradient
+    opset-15-batch-fed-gradient
+"""
+DEFAULT = """
+    opset-15 opset-15-training
+"""
 MODES = (
     *MODULE,
     *CONVERT,
     *FED,
-    replace(READER.files()[0], contract=contracts.EVALUATION),
+    replace(READER.modes("file", "file")[0], contract=contracts.EVALUATION),
     *FILES,
-    READER.inference(7, 7, default=False),
-    READER.inference(9, 9, default=False),
-    READER.inference(15, 15),
-    READER.inference(15, 15, momentum=False, default=False),
-    READER.inference(15, 15, fed=True, default=False),
-    READER.training(15, 15),
-    READER.training(15, 15, read=False, default=False),
-    READER.training(15, 15, read=False, fed=True, default=False),
-    READER.gradient(15, default=False),
-    READER.gradient(15, "batch", default=False),
-    READER.gradient(15, fed=True, default=False),
-    READER.gradient(15, "batch", fed=True, default=False),
+    *READER.modes(FORMS, DEFAULT),
 )

@@ -6,8 +6,6 @@ from crosscheck.probe.texts import TextAdapter
 class ONNXRuntime(TextAdapter):
     """`onnxruntime.InferenceSession` with the CPU execution provider."""
 
-    name = "onnxruntime"
-
     def load(self) -> str:
         """Import the runtime; sessions, and the threads they start, come later, in each trial."""
         import onnxruntime

@@ -5,5 +5,3 @@ from crosscheck.probe.node import NodeAdapter
 
 class ONNXRuntimeNode(NodeAdapter):
     """Releases of the `onnxruntime-node` package of npm."""
-
-    name = "onnxruntime-node"

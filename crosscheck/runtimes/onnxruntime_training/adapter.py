@@ -11,8 +11,6 @@ from crosscheck.probe.texts import TextAdapter
 class ONNXRuntimeTraining(TextAdapter):
     """`onnxruntime.training.api.Module`, and `onnxruntime.InferenceSession` as the same packages have it."""
 
-    name = "onnxruntime-training"
-
     def load(self) -> str:
         """Import sessions and the training API, without torch: `onnxruntime.training` by itself imports it."""
         import onnx  # noqa: F401 - the texts' own import of it would otherwise pass in every trial

@@ -5,5 +5,3 @@ from crosscheck.probe.node import NodeAdapter
 
 class ONNXRuntimeWeb(NodeAdapter):
     """Releases of the `onnxruntime-web` package of npm."""
-
-    name = "onnxruntime-web"

@@ -4,4 +4,4 @@ from crosscheck.runtimes.family import onnxruntime_js
 
 READER = onnxruntime_js.reader('fs.readFileSync("$file")')
 
-MODES = onnxruntime_js.modes(READER)
+MODES = READER.modes(onnxruntime_js.FORMS, onnxruntime_js.DEFAULT)

@@ -6,8 +6,6 @@ from crosscheck.probe.texts import TextAdapter
 class OpenVINO(TextAdapter):
     """The CPU plugin, by the API of the release."""
 
-    name = "openvino"
-
     def load(self) -> str:
         """Import the runtime; the CPU plugin and the threads it starts come later, in each trial."""
         try:

@@ -14,8 +14,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Paddle(TextAdapter):
     """Releases of the `paddlepaddle` package, on the CPU; `fluid` is the API before 2.0, where that is the API."""
 
-    name = "paddlepaddle"
-
     def load(self) -> str:
         """Import Paddle, and what it would import later."""
         with warnings.catch_warnings():

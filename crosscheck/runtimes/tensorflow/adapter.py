@@ -10,7 +10,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class TensorFlow(KerasAdapter):
     """Releases of the `tensorflow` and `tensorflow-cpu` packages, on the CPU."""
 
-    name = "tensorflow"
     tf: Any = None
 
     def load(self) -> str:

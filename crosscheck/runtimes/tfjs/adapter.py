@@ -5,5 +5,3 @@ from crosscheck.probe.node import NodeAdapter
 
 class TensorFlowJS(NodeAdapter):
     """Releases of the `@tensorflow/tfjs` package of npm."""
-
-    name = "tfjs"

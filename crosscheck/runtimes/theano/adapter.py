@@ -9,8 +9,6 @@ from crosscheck.probe.texts import TextAdapter
 class Theano(TextAdapter):
     """Releases of the `Theano` package, on the CPU."""
 
-    name = "theano"
-
     def load(self) -> str:
         """Import Theano, its folder for compiled code a new one."""
         os.environ["THEANO_FLAGS"] += ",base_compiledir=" + tempfile.mkdtemp(dir=os.getcwd())

@@ -11,8 +11,6 @@ from crosscheck.probe.texts import Model, TextAdapter
 class Tinygrad(TextAdapter):
     """Releases of the `tinygrad` package, on the CPU."""
 
-    name = "tinygrad"
-
     def load(self) -> str:
         """Import tinygrad, which makes no device before a tensor is computed."""
         from importlib.metadata import version

@@ -31,8 +31,6 @@ RANDOM_NEXT = slice(16, 24)
 class Torch(TorchAdapter):
     """Releases of the `torch` package, on the CPU."""
 
-    name = "torch"
-
     def load(self) -> str:
         """Import torch, all that it would import later included."""
         with warnings.catch_warnings():

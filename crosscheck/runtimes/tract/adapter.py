@@ -6,8 +6,6 @@ from crosscheck.probe.texts import TextAdapter
 class Tract(TextAdapter):
     """The bindings of `tract` for Python."""
 
-    name = "tract"
-
     def load(self) -> str:
         """Import the bindings, which bring the library."""
         import tract
