@@ -6,16 +6,11 @@ from itertools import chain
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
 from crosscheck.runtimes.family.modules import folded, module_class
+from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, turned, value
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["dynamic", "program"]
 
-#: Operator -> what its layer calls its weights.
-KEYS = {
-    "BatchNormalization": ("weight", "bias", "_mean", "_variance"),
-    "Conv": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-}
 #: What `Layer` has under these names is its own.
 TAKEN = ("add", "backward", "eval", "forward", "parameters", "sublayers", "train", "training")
 
@@ -30,14 +25,7 @@ def dynamic(request: Request) -> Source:
     text = "" if request.first is not None else "fluid.enable_dygraph(fluid.CPUPlace())\n\n\n"
     text += module_class("fluid.dygraph.Layer", made, body, output) + graph.adopting()
     for node, number, key in graph.new_weights(KEYS):
-        turned = ".T" if dense_weight(node, key) else ""
-        text += f"net.{node.id}.{key}.set_value({node.values[number]}{turned})\n"
-
-    def place(node: Node, number: int) -> Stored:
-        key = KEYS[node.op][number]
-        return f"net.{node.id}.{key}", (1, 0) if dense_weight(node, key) else None
-
-    half = "train" if request.intent == "training" and not request.norm else "eval"
+        text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
     looking = graph.shown(lambda node, inputs: called(node, inputs, "net"))
     return Source(
         imports=IMPORTS,
@@ -45,7 +33,7 @@ def dynamic(request: Request) -> Source:
         predict="net.eval()\nwith fluid.dygraph.no_grad():\n    y = net(x)\n",
         tensor="fluid.dygraph.to_variable({})",
         array="{}.numpy()",
-        layers="" if request.kind == "fluid.traced" else "\n".join([f"net.{half}()", *looking, ""]),
+        layers="" if request.kind == "fluid.traced" else "\n".join([f"net.{half(request)}()", *looking, ""]),
         tensors=graph.stored(place),
     )
 
@@ -66,14 +54,14 @@ def program(request: Request) -> Source:
     if request.first is None:  # the variables of shared layers are there, and must stay as they are
         text += "exe = fluid.Executor(fluid.CPUPlace())\nexe.run(startup)\n"
     find = "find_var" if request.first is None else "var"
-    for node, number, key in graph.new_weights(KEYS):
-        value = node.values[number]
-        value = f"np.ascontiguousarray({value}.T)" if dense_weight(node, key) else value
-        text += f'scope.{find}("{node.weights[number]}").get_tensor().set({value}, fluid.CPUPlace())\n'
+    for node, number, _ in graph.new_weights(KEYS):
+        array = value(node, number)
+        array = f"np.ascontiguousarray({array})" if turned(node, number) else array
+        text += f'scope.{find}("{node.weights[number]}").get_tensor().set({array}, fluid.CPUPlace())\n'
 
-    def place(node: Node, number: int) -> Stored:
-        turned = dense_weight(node, KEYS[node.op][number])
-        return f'np.array(scope.find_var("{node.weights[number]}").get_tensor())', (1, 0) if turned else None
+    def variable(node: Node, number: int) -> Stored:
+        _, axes = place(node, number)
+        return f'np.array(scope.find_var("{node.weights[number]}").get_tensor())', axes
 
     return Source(
         imports=IMPORTS,
@@ -82,7 +70,7 @@ def program(request: Request) -> Source:
         tensor="{}",
         array="{}",
         layers=program_layers(graph, request),
-        tensors=graph.stored(place),
+        tensors=graph.stored(variable),
         public=graph.weights,
     )
 
@@ -97,18 +85,7 @@ def program_layers(graph: Graph, request: Request) -> str:
         *graph.shown(added),
     ]
     text = "image = x\nwatched = fluid.Program()\nwith fluid.program_guard(watched):\n" + indented(folded(lines, 1))
-    if request.kind == "fluid.program.clone":
-        text += (
-            "watched = watched.clone(for_test=True)\n"
-            "layers = {name: watched.global_block().var(value.name) for name, value in layers.items()}\n"
-        )
-    text += 'values = exe.run(watched, feed={"x": image}, fetch_list=list(layers.values()))\n'
-    return text + "layers = dict(zip(layers, values))\n"
-
-
-def dense_weight(node: Node, key: str) -> bool:
-    """Whether Paddle has the transpose of a weight: matrices of dense layers are (in, out)."""
-    return (node.op, key) == ("Gemm", "weight")
+    return text + fetched(cloned=request.kind == "fluid.program.clone")
 
 
 def layer(node: Node, request: Request) -> str:

@@ -7,18 +7,13 @@ from itertools import chain
 from crosscheck.runtimes.family.graph import Graph, Node
 from crosscheck.runtimes.family.modules import module_class
 from crosscheck.runtimes.paddle import fluid_network
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, value
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["SHOWS_LAYERS", "source"]
 
 SHOWS_LAYERS = True
 
-#: Operator -> what its layer calls its weights.
-KEYS = {
-    "BatchNormalization": ("weight", "bias", "_mean", "_variance"),
-    "Conv": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-}
 #: What `Layer` has under these names is its own.
 TAKEN = (
     *("add", "apply", "buffers", "children", "double", "eval", "float", "forward", "half", "parameters"),
@@ -45,7 +40,7 @@ def dynamic(request: Request) -> Source:
     graph = Graph.of(request, TAKEN)
     text = layer_class(graph, "".join(f", {key}={value}" for key, value in request.norm.items())) + graph.adopting()
     for node, number, key in graph.new_weights(KEYS):
-        text += f"net.{node.id}.{key}.set_value({node.values[number]}{transposed(node, key)})\n"
+        text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
     looking = graph.shown(lambda node, inputs: expression(node, inputs, "net"))
     return Source(
         imports=IMPORTS,
@@ -54,7 +49,7 @@ def dynamic(request: Request) -> Source:
         tensor="paddle.to_tensor({})",
         array="{}.numpy()",
         layers=f"net.{half(request)}()\n" + "".join(f"{line}\n" for line in looking),
-        tensors=graph.stored(lambda node, number: place(node, number, "{}")),
+        tensors=graph.stored(place),
     )
 
 
@@ -78,7 +73,7 @@ def program(request: Request) -> Source:
     if graph.own:
         text += "for parameter, value in (\n"
         for node, number, key in graph.new_weights(KEYS):
-            text += f"    (net.{node.id}.{key}, {node.values[number]}{transposed(node, key)}),\n"
+            text += f"    (net.{node.id}.{key}, {value(node, number)}),\n"
         text += (
             f"):\n    scope.{setting or 'find_var'}(parameter.name).get_tensor()"
             ".set(np.ascontiguousarray(value), paddle.CPUPlace())\n"
@@ -111,18 +106,7 @@ def program_layers(graph: Graph, request: Request) -> str:
         "image = x\nwatched = static.Program()\nwith static.program_guard(watched), paddle.utils.unique_name.guard():\n"
     )
     text += "".join(f"    {line}\n" for line in lines)
-    if request.kind == "static.clone":
-        text += (
-            "watched = watched.clone(for_test=True)\n"
-            "layers = {name: watched.global_block().var(value.name) for name, value in layers.items()}\n"
-        )
-    text += 'values = exe.run(watched, feed={"x": image}, fetch_list=list(layers.values()))\n'
-    return text + "layers = dict(zip(layers, values))\n"
-
-
-def half(request: Request) -> str:
-    """The mode of the network in a mode that asks for a prediction; `norm` is given to those in evaluation alone."""
-    return "train" if request.intent == "training" and not request.norm else "eval"
+    return text + fetched(cloned=request.kind == "static.clone")
 
 
 def layer_class(graph: Graph, norm: str, arguments: tuple[str, ...] = ()) -> str:
@@ -178,14 +162,3 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
         case "Relu":
             return f"F.relu({x})"
     return f"{net}.{node.id}({x})"
-
-
-def transposed(node: Node, key: str) -> str:
-    """What makes Paddle's weight of the graph's: matrices of dense layers are (in, out)."""
-    return ".T" if (node.op, key) == ("Gemm", "weight") else ""
-
-
-def place(node: Node, number: int, value: str) -> Stored:
-    """Where a weight is; `value` is an expression with `{}` for the layer's own tensor."""
-    key = KEYS[node.op][number]
-    return value.format(f"net.{node.id}.{key}"), (1, 0) if transposed(node, key) else None
