@@ -21,6 +21,7 @@ __all__ = [
     "kernel_from_last",
     "kernel_to_last",
     "last_axis",
+    "last_value",
 ]
 
 #: Operators that have weights.
@@ -302,14 +303,25 @@ def last_axis(axis: int, rank: int) -> int:
     return 0 if axis == 0 else rank - 1 if axis == 1 else axis - 1
 
 
-def kernel_to_last(rank: int) -> tuple[int, ...]:
-    """The order of axes that makes (*window, in, out) of ONNX's (out, in, *window); `rank` is the weight's."""
-    return (*range(2, rank), 1, 0)
+def kernel_to_last(node: Node, number: int) -> tuple[int, ...] | None:
+    """The order of axes that makes (*window, in, out) of a kernel, which ONNX has as (out, in, *window).
+
+    A dense layer's has no window. None for weights that are no kernels.
+    """
+    rank = len(node.weight_shapes[number])
+    return (*range(2, rank), 1, 0) if rank > 1 else None
 
 
-def kernel_from_last(rank: int) -> tuple[int, ...]:
+def kernel_from_last(node: Node, number: int) -> tuple[int, ...] | None:
     """The inverse of `kernel_to_last`."""
-    return (rank - 1, rank - 2, *range(rank - 2))
+    rank = len(node.weight_shapes[number])
+    return (rank - 1, rank - 2, *range(rank - 2)) if rank > 1 else None
+
+
+def last_value(node: Node, number: int) -> str:
+    """The expression of a weight's numbers in the order of `kernel_to_last`."""
+    moved = kernel_to_last(node, number)
+    return node.values[number] + (f".transpose{moved}" if moved else "")
 
 
 def indented(lines: Iterable[str], depth: int = 1) -> str:

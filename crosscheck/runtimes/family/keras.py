@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Graph, Node, kernel_from_last, kernel_to_last
+from crosscheck.runtimes.family.graph import Graph, Node, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.source import Request, Stored
 
@@ -19,10 +19,8 @@ __all__ = [
     "KEYS",
     "Dialect",
     "functional",
-    "layout",
     "renormalized",
     "targets",
-    "value",
 ]
 
 #: Operator -> what its layer calls its weights.
@@ -77,7 +75,9 @@ def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Store
     def place(node: Node, number: int) -> Stored:
         key = KEYS[node.op][number]
         variable = dialect.read.format(f'net.get_layer("{node.id}").{key}')
-        return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, layout(node, number)
+        return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, kernel_from_last(
+            node, number
+        )
 
     return text, graph.stored(place)
 
@@ -95,7 +95,7 @@ def named(node: Node) -> Node:
 
 def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
     """What the layer's variables are set to, in Keras's order."""
-    found = [value(node, number) for number in range(len(node.weights))]
+    found = [last_value(node, number) for number in range(len(node.weights))]
     if node.op == "Conv":
         found[0] = dialect.kernel.format(found[0])
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
@@ -105,7 +105,7 @@ def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
 
 def renormalized(node: Node) -> dict[str, str]:
     """What the further variables of a batch renormalization hold after long training."""
-    _, _, mean, variance = (value(node, number) for number in range(4))
+    _, _, mean, variance = (last_value(node, number) for number in range(4))
     spread = f"np.sqrt({variance} + {node.attributes['epsilon']})"
     return {
         "moving_stddev": spread,
@@ -114,17 +114,6 @@ def renormalized(node: Node) -> dict[str, str]:
         "renorm_stddev": spread,
         "renorm_stddev_weight": "1.0",
     }
-
-
-def value(node: Node, number: int) -> str:
-    """A weight as Keras has it: kernels are (*window, in, out), those of a dense layer (in, out)."""
-    moved = kernel_to_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else ""
-    return node.values[number] + (f".transpose{moved}" if moved else "")
-
-
-def layout(node: Node, number: int) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of a weight."""
-    return kernel_from_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else None
 
 
 def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from crosscheck.runtimes.family.graph import Graph, Node, kernel_from_last, kernel_to_last, last_axis
+from crosscheck.runtimes.family.graph import Graph, Node, last_axis
 
-__all__ = ["body", "entry", "from_last", "function", "to_last"]
+__all__ = ["body", "entry", "function"]
 
 
 def function(
@@ -50,14 +50,3 @@ def body(graph: Graph, expression: Callable[[Node, list[str]], str], arrays: str
     lines, variable = graph.statements(expression)
     result = f"{arrays}.moveaxis({variable}, -1, 1)" if len(graph.output_shape) > 2 else variable
     return entry(graph, arrays) + lines, result
-
-
-def to_last(node: Node, number: int, kernel: bool) -> str:
-    """A weight with a kernel as (*window, in / group, out), which is (in, out) for a dense layer."""
-    moved = f".transpose{kernel_to_last(len(node.weight_shapes[number]))}" if kernel else ""
-    return node.values[number] + moved
-
-
-def from_last(node: Node, number: int, kernel: bool) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of such a weight."""
-    return kernel_from_last(len(node.weight_shapes[number])) if kernel else None

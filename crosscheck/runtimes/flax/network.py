@@ -5,7 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import Graph, Node, concluded, indented
+from crosscheck.runtimes.family.graph import Graph, Node, concluded, indented, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import class_with_layers, options
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -55,7 +55,7 @@ def linen(request: Request) -> Source:
 
     def place(node: Node, number: int) -> Stored:
         key = KEYS[node.op][number]
-        return f'variables["{collection_of(key)}"]["{node.id}"]["{key}"]', layout(node, number)
+        return f'variables["{collection_of(key)}"]["{node.id}"]["{key}"]', kernel_from_last(node, number)
 
     return Source(
         imports="import functools\n\nimport flax\nimport flax.linen as nn\nimport jax\nimport jax.numpy as jnp\n",
@@ -83,7 +83,7 @@ def linen_expression(node: Node, inputs: list[str], average: str) -> str:
 def entries(node: Node, collection: str) -> list[str]:
     """The layer's entry in one of the collections, if it has one."""
     arrays = [
-        f'"{key}": {value(node, number)}'
+        f'"{key}": {last_value(node, number)}'
         for number, key in enumerate(KEYS[node.op][: len(node.weights)])
         if collection_of(key) == collection
     ]
@@ -109,10 +109,10 @@ def nnx(request: Request) -> Source:
     text += graph.adopting("net = nnx.eval_shape(Net)  # without initial values\n")
     setting = ".set_value({})" if request.release >= SET_VALUE else ".value = {}"
     for node, number, key in graph.new_weights(KEYS):
-        text += f"net.{node.id}.{key}{setting.format(f'jnp.array({value(node, number)})')}\n"
+        text += f"net.{node.id}.{key}{setting.format(f'jnp.array({last_value(node, number)})')}\n"
 
     def place(node: Node, number: int) -> Stored:
-        return f"net.{node.id}.{KEYS[node.op][number]}[...]", layout(node, number)
+        return f"net.{node.id}.{KEYS[node.op][number]}[...]", kernel_from_last(node, number)
 
     return Source(
         imports="import functools\n\nimport flax\nimport jax\nimport jax.numpy as jnp\nfrom flax import linen, nnx\n",
@@ -142,16 +142,6 @@ def nnx_expression(node: Node, inputs: list[str]) -> str:
         return function(node, inputs, "linen")
     norm = ", use_running_average" if node.op == "BatchNormalization" else ""
     return f"self.{node.id}({inputs[0]}{norm})"
-
-
-def value(node: Node, number: int) -> str:
-    """A weight as Flax has it."""
-    return numpy_like.to_last(node, number, KEYS[node.op][number] == "kernel")
-
-
-def layout(node: Node, number: int) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of a weight."""
-    return numpy_like.from_last(node, number, KEYS[node.op][number] == "kernel")
 
 
 def convolution(node: Node) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -118,7 +118,7 @@ def parameters(node: Node) -> str:
 
 def value(node: Node, number: int) -> str:
     """A weight as Haiku has it: those of a batch normalization have the axes of its input, one entry wide."""
-    array = numpy_like.to_last(node, number, KEYS[node.op][number] == "w")
+    array = last_value(node, number)
     return f"{array}.reshape{(*[1] * (node.rank - 1), -1)}" if node.op == "BatchNormalization" else array
 
 
@@ -130,7 +130,7 @@ def place(node: Node, number: int) -> Stored:
     entry = f'params["{node.id}"]["{key}"]'
     if node.op == "BatchNormalization":
         return f"{entry}.ravel()", None
-    return entry, numpy_like.from_last(node, number, key == "w")
+    return entry, kernel_from_last(node, number)
 
 
 def hidden(node: Node) -> dict[str, Stored]:

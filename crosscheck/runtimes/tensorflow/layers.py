@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import Graph, Node, indented, last_axis
-from crosscheck.runtimes.family.keras import KEYS, layout, renormalized, value
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_axis, last_value
+from crosscheck.runtimes.family.keras import KEYS, renormalized
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -45,7 +45,7 @@ def source(request: Request) -> Source:
             text += f'    variables["{node.id}/{variable}"].load({content}, session)\n'
 
     def place(node: Node, number: int) -> Stored:
-        return f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])', layout(node, number)
+        return f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])', kernel_from_last(node, number)
 
     # Those whose variables `tf.trainable_variables()` shows.
     frozen = () if request.norm.get("trainable", True) else graph.norms
@@ -79,7 +79,7 @@ def created(request: Request) -> list[str]:
 
 def contents(node: Node, request: Request) -> dict[str, str]:
     """What the variables of a layer are to hold."""
-    found = {key: value(node, number) for number, key in enumerate(KEYS[node.op][: len(node.weights)])}
+    found = {key: last_value(node, number) for number, key in enumerate(KEYS[node.op][: len(node.weights)])}
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
         further = renormalized(node)
         keys = RENORMALIZED if request.release >= Version("1.15") else RENORMALIZED_WEIGHTED

@@ -203,14 +203,13 @@ def set_weights(node: Node) -> str:
 def value(node: Node, number: int) -> str:
     """A weight as the layer holds it: kernels (height, width, in, out), matrices (in, out)."""
     made = f"tensor(weights[{json.dumps(node.weights[number])}])"
-    rank = len(node.weight_shapes[number])
-    return made if rank == 1 else f"tf.transpose({made}, {list(kernel_to_last(rank))})"
+    moved = kernel_to_last(node, number)
+    return f"tf.transpose({made}, {list(moved)})" if moved else made
 
 
 def place(node: Node, number: int) -> Stored:
     """Where the model keeps a weight, and the order of axes that makes ONNX's layout of it."""
-    rank = len(node.weight_shapes[number])
-    return f'net.getLayer("{node.id}").weights[{number}].read()', None if rank == 1 else kernel_from_last(rank)
+    return f'net.getLayer("{node.id}").weights[{number}].read()', kernel_from_last(node, number)
 
 
 def outputs(graph: Graph, first: bool) -> str:
