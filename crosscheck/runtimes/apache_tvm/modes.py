@@ -1,18 +1,12 @@
 """Apache TVM: ONNX forms through the Relax importer, and Relax's own differentiation of what was imported."""
 
 from crosscheck.runtimes.apache_tvm import contracts
-from crosscheck.runtimes.family.readers import BY_PLACE, Calls, Reader
+from crosscheck.runtimes.family.readers import Calls, Reader
 from crosscheck.runtimes.mode import Edition, Modes
 
 #: `load`, `run` and `compiled` are functions of the source.
 READER = Reader(
-    Calls(
-        open='$net = load("$file")\n',
-        predict="y = run($net, $inputs)[0]\n",
-        gradient="dx = run($net, $inputs)[1]\n",
-        layers="values = run($net, $inputs)\n" + BY_PLACE,
-        statistic='tvm.runtime.tensor(weights["$name"])',
-    ),
+    Calls.in_order('$net = load("$file")\n', "run($net, $inputs)", 'tvm.runtime.tensor(weights["$name"])'),
     inference_form="opset-15",
 )
 

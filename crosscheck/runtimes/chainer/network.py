@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    even,
-    indented,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
-from crosscheck.runtimes.family.layers import class_with_layers, constructed, options, shown
+from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.layers import class_with_layers, options
 from crosscheck.runtimes.family.pools import average
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["SHOWS_LAYERS", "source"]
 
@@ -54,33 +44,28 @@ def normalized(link, x):
 def source(request: Request) -> Source:
     """The network with batch normalizations as the mode has them."""
     norm = request.norm
-    graph = nodes(request, taken=TAKEN)
-    shared = shared_layers(graph, request)
-    layers = [node for node in graph if node.op in LAYERS]
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self", norm))
-    links = constructed(graph, shared, lambda node: link(node, norm))
+    graph = Graph.of(request, TAKEN)
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self", norm))
+    links = graph.constructed(lambda node: link(node, norm))
     text = (
         FUNCTIONS.get("frozen" if norm.get("frozen") else norm.get("function", ""), "")
         + class_with_layers(
             "Net(chainer.Chain)",
             ["super().__init__()", "with self.init_scope():", *(f"    {line}" for line in links or ["pass"])],
-            [*body, f"return {variables[request.output]}"],
+            [*body, f"return {output}"],
             decorated="@chainer.static_graph" if norm.get("static") else "",
         )
         + ("" if request.first is None else "first = net\n")
         + "net = Net()\n"
     )
-    tensors = stored(graph, place)
-    for node in layers:
-        if node.op != "BatchNormalization":
-            continue
+    tensors = graph.attributes(KEYS)
+    for node in graph.norms:
         tensors[f"{node.name}.updates"] = f"np.array(net.{node.id}.N)", None
-        if node not in shared:
-            text += f'net.{node.id}.avg_mean[...] = weights["{node.weights[2]}"]\n'
-            text += f'net.{node.id}.avg_var[...] = weights["{node.weights[3]}"]\n'
+        if node in graph.own:
+            text += f"net.{node.id}.avg_mean[...] = {node.values[2]}\nnet.{node.id}.avg_var[...] = {node.values[3]}\n"
         if norm.get("counted"):
             text += f"net.{node.id}.N = {norm['counted']}  # as after so many batches\n"
-    looked = shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net", norm))
+    looked = graph.shown(lambda node, inputs: expression(node, inputs, "net", norm))
     train = request.intent == "training"
     return Source(
         imports="import chainer\nimport chainer.functions as F\nimport chainer.links as L\nimport numpy as np\n",
@@ -142,38 +127,28 @@ def normalization(link: str, x: str, norm: Mapping[str, Any]) -> str:
 
 def link(node: Node, norm: Mapping[str, Any]) -> str:
     """The constructor of a link, which takes the initial values of its parameters."""
-    attributes, shape = node.attributes, node.weight_shapes[0]
-    values = [f'weights["{name}"]' for name in node.weights]
+    attributes, values = node.attributes, node.values
     match node.op:
         case "BatchNormalization":
             decay = norm.get("decay", attributes["momentum"])
             initial = f"initial_gamma={values[0]}, initial_beta={values[1]}"
-            return f"L.BatchNormalization({shape[0]}, decay={decay}, eps={attributes['epsilon']}, {initial})"
+            return f"L.BatchNormalization({node.filters}, decay={decay}, eps={attributes['epsilon']}, {initial})"
         case "Conv":
             # Release 3 knows neither groups nor dilation here: it is told of them only where there are any.
             words = [window(node), *options(node, "dilate", "groups", "nobias=True"), f"initialW={values[0]}"]
             words += [f"initial_bias={value}" for value in values[1:]]
-            channels = f"{shape[1] * attributes['group']}, {shape[0]}, {', '.join(words)}"
-            return f"L.Convolution2D({channels})" if len(shape) == 4 else f"L.ConvolutionND(1, {channels})"
-    return f"L.Linear({shape[1]}, {shape[0]}, initialW={values[0]}, initial_bias={values[1]})"
+            channels = f"{node.channels}, {node.filters}, {', '.join(words)}"
+            return f"L.Convolution2D({channels})" if node.rank == 4 else f"L.ConvolutionND(1, {channels})"
+    return f"L.Linear({node.channels}, {node.filters}, initialW={values[0]}, initial_bias={values[1]})"
 
 
 def window(node: Node) -> str:
     """How the window of a convolution or a pool moves; `padded` sees to uneven pads."""
-    attributes = node.attributes
-    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes["strides"])
-    pads = tuple(low for low, _ in pairs(attributes["pads"])) if even(attributes["pads"]) else 0
-    return f"{kernel}, stride={strides}, pad={pads}"
+    return f"{node.kernel}, stride={node.strides}, pad={node.padding if node.even else 0}"
 
 
 def padded(node: Node, x: str, value: str) -> str:
     """`x` with the pads that one number an axis cannot say."""
-    pads = node.attributes["pads"]
-    if even(pads):
+    if node.even:
         return x
-    return f'F.pad({x}, {((0, 0), (0, 0), *pairs(pads))}, "constant", constant_values={value})'
-
-
-def place(node: Node, number: int) -> Stored:
-    """Where a weight lies: a parameter is a variable, a statistic an array."""
-    return f"net.{node.id}.{KEYS[node.op][number]}", None
+    return f'F.pad({x}, {((0, 0), (0, 0), *node.pads)}, "constant", constant_values={value})'

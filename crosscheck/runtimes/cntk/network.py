@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements
-from crosscheck.runtimes.family.layers import shown
+from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -22,12 +22,12 @@ def source(request: Request) -> Source:
 
     Networks of the kind "kept" show what every node puts out where `forward` keeps what `backward` needs.
     """
-    graph = nodes(request, taken=("C", "math", "np", "model", "tensors", "counts", "features"))
+    graph = Graph.of(request, ("C", "math", "np", "model", "tensors", "counts", "features"))
 
     def written(node: Node, inputs: list[str]) -> str:
         return expression(node, inputs, request)
 
-    lines, variables = statements(graph, request.input, written)
+    lines, output = graph.statements(written)
     shape = request.input_shape[1:]
     kept = ", set(whole.outputs)" if request.kind == "kept" else ""
     return Source(
@@ -39,44 +39,43 @@ import numpy as np
 
 C.device.try_set_default_device(C.device.cpu())
 """,
-        text="".join(stores(graph, request))
+        text="".join(stores(graph))
         + "\n\ndef model(x):\n"
-        + indented([*lines, f"return {variables[request.output]}"])
+        + indented([*lines, f"return {output}"])
         + f"\n\nfeatures = C.input_variable({shape}, needs_gradient=True)\nnet = model(features)\n",
         predict="y = net.eval({features: x})\n",
         tensor="{}",
         array="{}",
         layers="def values_of(x):\n"
-        + indented([*shown(graph, request.input, written), "return layers"])
+        + indented([*graph.shown(written), "return layers"])
         + "\n\nvalues = values_of(features)\nwhole = C.combine(list(values.values()))\n"
         + f"state, outputs = whole.forward({{features: x}}, whole.outputs{kept})\n"
         "layers = dict(zip(values, [outputs[output] for output in whole.outputs]))\n",
-        tensors=places(graph, request.batch),
+        tensors=places(graph),
     )
 
 
-def stores(graph: list[Node], request: Request) -> Iterator[str]:
+def stores(graph: Graph) -> Iterator[str]:
     """Statements that make the parameters; the moving statistics and their counts are constants."""
-    shared = shared_layers(graph, request)
-    yield "tensors, counts = {}, {}\n" if request.first is None else "tensors, counts = dict(tensors), dict(counts)\n"
-    for node in graph:
-        if node.op not in LAYERS or node in shared:
-            continue
+    first = graph.request.first is None
+    yield "tensors, counts = {}, {}\n" if first else "tensors, counts = dict(tensors), dict(counts)\n"
+    for node in graph.own:
         statistics = node.weights[2:] if node.op == "BatchNormalization" else ()
         for name in node.weights:
             made = "Constant(" if name in statistics else "Parameter(init="
             yield f'tensors["{name}"] = C.{made}weights["{name}"])\n'
         if statistics:
             yield "# How many images the statistics stem from: without any, CNTK does not predict.\n"
-            yield f'counts["{node.name}"] = C.Constant(np.array({COUNTED * request.batch}, np.float32))\n'
+            yield f'counts["{node.name}"] = C.Constant(np.array({COUNTED * graph.request.batch}, np.float32))\n'
 
 
-def places(graph: list[Node], batch: int) -> dict[str, Stored]:
+def places(graph: Graph) -> dict[str, Stored]:
     """Where the tensors are; `<node>.updates` is how many batches of the probe input's size a layer has counted."""
-    weights = [name for node in graph for name in node.weights]
-    norms = [node.name for node in graph if node.op == "BatchNormalization"]
-    counts: dict[str, Stored] = {f"{name}.updates": (f'counts["{name}"].value / {batch}', None) for name in norms}
-    return {name: (f'tensors["{name}"].value', None) for name in weights} | counts
+    batch = graph.request.batch
+    counts: dict[str, Stored] = {
+        f"{node.name}.updates": (f'counts["{node.name}"].value / {batch}', None) for node in graph.norms
+    }
+    return {name: (f'tensors["{name}"].value', None) for name in graph.weights} | counts
 
 
 def expression(node: Node, inputs: list[str], request: Request) -> str:
@@ -128,24 +127,19 @@ def axis(number: int) -> int:
 
 def convolution(node: Node, x: str, weights: list[str]) -> str:
     """`C.convolution`, and its bias."""
-    attributes = node.attributes
-    axes = len(attributes["kernel_shape"])
-    words = [f"strides={tuple(attributes['strides'])}", f"auto_padding={[False] * (axes + 1)}"]
-    if any(step != 1 for step in attributes["dilations"]):
-        words.append(f"dilation={tuple(attributes['dilations'])}")
-    if attributes["group"] != 1:
-        words.append(f"groups={attributes['group']}")
+    axes = node.rank - 2
+    words = [f"strides={node.strides}", f"auto_padding={[False] * (axes + 1)}"]
+    words += options(node, "dilation", "groups")
     value = f"C.convolution({weights[0]}, {padded(node, x, '0')}, {', '.join(words)})"
     return f"{value} + C.reshape({weights[1]}, {(-1, *[1] * axes)})" if len(weights) > 1 else value
 
 
 def pool(node: Node, x: str, kind: str, value: str) -> str:
     """`C.pooling` over an input padded with `value`."""
-    kernel, strides = tuple(node.attributes["kernel_shape"]), tuple(node.attributes["strides"])
-    return f"C.pooling({padded(node, x, value)}, C.{kind}_POOLING, {kernel}, strides={strides}, auto_padding=[False])"
+    words = f"{node.kernel}, strides={node.strides}, auto_padding=[False]"
+    return f"C.pooling({padded(node, x, value)}, C.{kind}_POOLING, {words})"
 
 
 def padded(node: Node, x: str, value: str) -> str:
     """The input with ONNX's pads; its first axis is that of the channels."""
-    pads = node.attributes["pads"]
-    return f"C.pad({x}, {[(0, 0), *pairs(pads)]}, constant_value={value})" if any(pads) else x
+    return f"C.pad({x}, {[(0, 0), *node.pads]}, constant_value={value})" if node.padded else x

@@ -9,18 +9,8 @@ from __future__ import annotations
 from packaging.version import Version
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    indented,
-    nodes,
-    pairs,
-    returned,
-    shared_layers,
-    statements,
-    stored,
-)
-from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.graph import Graph, Node, concluded
+from crosscheck.runtimes.family.layers import class_with_layers, options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -48,64 +38,59 @@ def call(net, x):
 
 def source(request: Request) -> Source:
     """The network with the kind of batch normalization that the mode is of."""
-    graph = nodes(request, taken=("call", "inference", "key", "loss", "state"))
+    graph = Graph.of(request, ("call", "inference", "key", "loss", "state"))
     passed = request.kind != "experimental"
-    norms = [node for node in graph if node.op == "BatchNormalization"]
-    tensors = stored(graph, lambda node, number: place(request, node, number))
-    for node in norms:
+    tensors = graph.stored(lambda node, number: place(request, node, number))
+    for node in graph.norms:
         tensors |= hidden(request, node)
     predict = "y, _ = call(eqx.nn.inference_mode(net), state, x)\n" if passed else "y = call(inference, x)\n"
     return Source(
         imports="import equinox as eqx\nimport jax\nimport jax.numpy as jnp\n",
-        text=module(request, graph, passed) + made(request, graph, passed) + CALL[passed],
+        text=module(graph, passed) + made(graph, passed) + CALL[passed],
         predict=predict if passed else "inference = eqx.tree_inference(net, True)\n" + predict,
         tensor="jnp.array({})",
         array="{}",
         tensors=tensors,
-        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights[:2]),
+        public=graph.parameters,
         carried=("state",) if passed else (),
     )
 
 
-def module(request: Request, graph: list[Node], passed: bool) -> str:
+def module(graph: Graph, passed: bool) -> str:
     """The class of the network. passed: whether a state goes in and comes out."""
-    layers = [node for node in graph if node.op in LAYERS]
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, passed))
+    body, result = graph.statements(lambda node, inputs: expression(node, inputs, passed))
     if passed:
         norms = [node.op == "BatchNormalization" for node in graph]
         body = [line.replace(" = ", ", state = ", 1) if norm else line for line, norm in zip(body, norms, strict=True)]
-    result = variables[request.output] + (", state" if passed else "")
-    return (
-        "class Net(eqx.Module):\n"
-        + indented([*(f"{node.id}: eqx.Module" for node in layers), "", "def __init__(self, key):"])
-        + indented([f"self.{node.id} = {layer(request, node)}" for node in layers] or ["pass"], 2)
-        + "\n"
-        + indented([f"def __call__(self, x{', state' if passed else ''}, inference=None):"])
-        + indented(returned(body, result), 2)
-        + "\n\n"
+        result += ", state"
+    return class_with_layers(
+        "Net(eqx.Module)",
+        [f"self.{node.id} = {layer(graph.request, node)}" for node in graph.layers],
+        concluded(body, result),
+        method=f"__call__(self, x{', state' if passed else ''}, inference=None)",
+        arguments="self, key",
+        fields=[*(f"{node.id}: eqx.Module" for node in graph.layers), ""],
     )
 
 
 def layer(request: Request, node: Node) -> str:
     """The constructor of a layer."""
-    shape, attributes = node.weight_shapes[0], node.attributes
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
             mode = f', mode="{request.kind}"' if request.release >= MODE else ""
             where = "eqx.experimental" if request.kind == "experimental" else "eqx.nn"
             words = f"eps={attributes['epsilon']}, momentum={attributes['momentum']}{mode}"
-            return f'{where}.BatchNorm({shape[0]}, "batch", {words})'
+            return f'{where}.BatchNorm({node.filters}, "batch", {words})'
         case "Conv":
             words = ", ".join([window(node), *options(node, "dilation", "groups", "use_bias=False")])
-            inside = shape[1] * attributes["group"]
-            return f"eqx.nn.Conv{len(shape) - 2}d({inside}, {shape[0]}, {words}, key=key)"
-    return f"eqx.nn.Linear({shape[1]}, {shape[0]}, key=key)"
+            return f"eqx.nn.Conv{node.rank - 2}d({node.channels}, {node.filters}, {words}, key=key)"
+    return f"eqx.nn.Linear({node.channels}, {node.filters}, key=key)"
 
 
 def window(node: Node) -> str:
     """How the window of a convolution or a pool moves."""
-    kernel, strides = tuple(node.attributes["kernel_shape"]), tuple(node.attributes["strides"])
-    return f"{kernel}, stride={strides}, padding={pairs(node.attributes['pads'])}"
+    return f"{node.kernel}, stride={node.strides}, padding={node.pads}"
 
 
 def expression(node: Node, inputs: list[str], passed: bool) -> str:
@@ -123,28 +108,25 @@ def expression(node: Node, inputs: list[str], passed: bool) -> str:
     return numpy_like.function(node, inputs, example=True)
 
 
-def made(request: Request, graph: list[Node], passed: bool) -> str:
+def made(graph: Graph, passed: bool) -> str:
     """Makes `net`, and `state` if there is one: abstract, as for loading a checkpoint, and then sets its arrays."""
-    layers = [node for node in graph if node.op in LAYERS]
-    shared = shared_layers(graph, request)
-    maker = "eqx.nn.make_with_state(Net)" if passed and request.first is None else "Net"
-    names = "net, state" if passed and request.first is None else "net"
-    text = "" if request.first is None else "first = net\n"
-    text += f"{names} = eqx.filter_eval_shape({maker}, jax.random.PRNGKey(0))  # without initial values\n"
-    for node in layers:
-        if node in shared:
-            text += f"net = eqx.tree_at(lambda net: net.{node.id}, net, first.{node.id})\n"
-            continue
+    alone = graph.request.first is None
+    maker = "eqx.nn.make_with_state(Net)" if passed and alone else "Net"
+    text = ("" if alone else "first = net\n") + ("net, state" if passed and alone else "net")
+    text += f" = eqx.filter_eval_shape({maker}, jax.random.PRNGKey(0))  # without initial values\n"
+    for node in graph.shared:
+        text += f"net = eqx.tree_at(lambda net: net.{node.id}, net, first.{node.id})\n"
+    for node in graph.own:
         for number, key in enumerate(KEYS[: len(node.weights)]):
             text += f"net = eqx.tree_at(lambda net: net.{node.id}.{key}, net, {array(node, number)})\n"
         if node.op == "BatchNormalization":
-            text += statistics(request, node)
+            text += statistics(graph.request, node)
     return text + "\n\n"
 
 
 def array(node: Node, number: int) -> str:
     """A weight for Equinox, which gives a convolution's bias the axes of its output."""
-    value = f'weights["{node.weights[number]}"]'
+    value = node.values[number]
     if node.op == "Conv" and number == 1:
         value += f".reshape{(-1, *[1] * (node.rank - 2))}"
     return f"jnp.array({value})"
@@ -163,7 +145,7 @@ def statistics(request: Request, node: Node) -> str:
     pair, seen = indices(request, node)
     fresh = bool(request.norm.get("fresh"))
     known = f"jnp.asarray({0 if fresh else LONG_TRAINED})" if request.kind == "batch" else f"jnp.bool_({fresh})"
-    mean, variance = (f'jnp.array(weights["{name}"])' for name in node.weights[2:])
+    mean, variance = (f"jnp.array({value})" for value in node.values[2:])
     call = "eqx.experimental.set_state(" if request.kind == "experimental" else "state = state.set("
     return f"{call}{pair}, ({mean}, {variance}))\n{call}{seen}, {known})\n"
 

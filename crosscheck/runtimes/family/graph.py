@@ -5,30 +5,29 @@ from __future__ import annotations
 import builtins
 import keyword
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from crosscheck.runtimes.source import Request, Stored
 
 __all__ = [
     "LAYERS",
+    "Graph",
     "Node",
-    "even",
+    "concluded",
     "indented",
     "kernel_from_last",
     "kernel_to_last",
     "last_axis",
-    "nodes",
-    "pairs",
-    "returned",
-    "shared_layers",
-    "statements",
-    "stored",
+    "last_value",
 ]
 
 #: Operators that have weights.
 LAYERS = ("BatchNormalization", "Conv", "Gemm")
+#: Operator -> what a runtime's layer calls its weights, in ONNX's order.
+Keys = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Node:
     """One operator. `id` is a Python identifier, unique in the graph.
 
     inputs: the computed tensors that it takes; weights: the names of its weights, in ONNX's order.
-    shape: of its first input, (rows, ...); output_shape likewise. weight_shapes: of its weights.
+    input_shapes, weight_shapes: of these, (rows, ...) and in ONNX's layout.
     """
 
     op: str
@@ -45,10 +44,14 @@ class Node:
     inputs: tuple[str, ...]
     weights: tuple[str, ...]
     output: str
-    attributes: dict[str, Any]
-    shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    attributes: Mapping[str, Any]
+    input_shapes: tuple[tuple[int, ...], ...]
     weight_shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its first input."""
+        return self.input_shapes[0]
 
     @property
     def rank(self) -> int:
@@ -60,35 +63,222 @@ class Node:
         """The size of axis 1 of its first input."""
         return self.shape[1]
 
+    @property
+    def filters(self) -> int:
+        """The size of axis 1 of its output."""
+        return self.output_shape[1]
 
-def nodes(request: Request, taken: Collection[str] = ()) -> list[Node]:
-    """The graph's nodes in their order; no identifier is one of `taken`, a keyword or a builtin."""
-    used = {*taken, *keyword.kwlist, *dir(builtins), "x", "y", "net"}
-    shapes = {request.input: request.input_shape}
-    found = []
-    for node in request.graph["nodes"]:
-        weights = tuple(name for name in node["inputs"] if name in request.weights)
-        inputs = tuple(name for name in node["inputs"] if name not in request.weights)
-        name = _identifier(node["name"], used)
-        used.add(name)
-        weight_shapes = tuple(tuple(request.weights[name].shape) for name in weights)
-        output_shape = _output_shape(node, [shapes[name] for name in inputs], weight_shapes)
-        shapes[node["outputs"][0]] = output_shape
-        found.append(
-            Node(
-                op=node["op"],
-                name=node["name"],
-                id=name,
-                inputs=inputs,
-                weights=weights,
-                output=node["outputs"][0],
-                attributes=dict(node["attributes"]),
-                shape=shapes[inputs[0]],
-                output_shape=output_shape,
-                weight_shapes=weight_shapes,
+    @property
+    def values(self) -> list[str]:
+        """The expressions of its weights' numbers, in ONNX's layout."""
+        return [f'weights["{name}"]' for name in self.weights]
+
+    @property
+    def biased(self) -> bool:
+        """Whether it has a bias."""
+        return len(self.weights) > 1
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """The sizes of the window of a convolution or a pool, an axis each."""
+        return tuple(self.attributes["kernel_shape"])
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The steps of that window."""
+        return tuple(self.attributes["strides"])
+
+    @property
+    def strided(self) -> bool:
+        """Whether one of them is not 1."""
+        return set(self.strides) != {1}
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """The steps within that window, which in a pool are 1."""
+        return tuple(self.attributes.get("dilations", [1] * len(self.kernel)))
+
+    @property
+    def dilated(self) -> bool:
+        """Whether one of them is not 1."""
+        return set(self.dilations) != {1}
+
+    @property
+    def pads(self) -> tuple[tuple[int, int], ...]:
+        """What the input is padded by: beginning and end of every axis."""
+        pads = self.attributes.get("pads", ())
+        half = len(pads) // 2
+        return tuple(zip(pads[:half], pads[half:], strict=True))
+
+    @property
+    def padded(self) -> bool:
+        """Whether the input is padded at all."""
+        return any(map(any, self.pads))
+
+    @property
+    def even(self) -> bool:
+        """Whether beginning and end are equal on every axis, so that one number an axis says it."""
+        return all(low == high for low, high in self.pads)
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """One number an axis, for layers that pad both ends alike; 0 where ends differ, and `x` is padded before."""
+        return tuple(low if self.even else 0 for low, _ in self.pads)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of its output."""
+        rows, *sizes = self.shape
+        match self.op:
+            case "Gemm":
+                return (rows, self.weight_shapes[0][0])
+            case "Flatten":
+                return (rows, math.prod(sizes))
+            case "Concat":
+                axis = self.attributes["axis"]
+                joined = sum(shape[axis] for shape in self.input_shapes)
+                return (*self.shape[:axis], joined, *self.shape[axis + 1 :])
+            case "GlobalAveragePool":
+                return (*self.shape[:2], *[1] * (self.rank - 2))
+            case "Conv" | "MaxPool" | "AveragePool":
+                channels = self.weight_shapes[0][0] if self.op == "Conv" else self.channels
+                moves = zip(sizes[1:], self.pads, self.kernel, self.dilations, self.strides, strict=True)
+                spatial = [
+                    (size + sum(pad) - (width - 1) * step - 1) // stride + 1 for size, pad, width, step, stride in moves
+                ]
+                return (rows, channels, *spatial)
+        return self.shape
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The network of a request, as nodes in their order; iterates over them."""
+
+    request: Request
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, request: Request, taken: Collection[str] = ()) -> Graph:
+        """The request's own graph; no identifier is one of `taken`, a keyword or a builtin."""
+        used = {*taken, *keyword.kwlist, *dir(builtins), "x", "y", "net"}
+        shapes = {request.input: request.input_shape}
+        found = []
+        for node in request.graph["nodes"]:
+            name = _identifier(node["name"], used)
+            used.add(name)
+            weights = tuple(name for name in node["inputs"] if name in request.weights)
+            inputs = tuple(name for name in node["inputs"] if name not in request.weights)
+            found.append(
+                Node(
+                    op=node["op"],
+                    name=node["name"],
+                    id=name,
+                    inputs=inputs,
+                    weights=weights,
+                    output=node["outputs"][0],
+                    attributes=node["attributes"],
+                    input_shapes=tuple(shapes[name] for name in inputs),
+                    weight_shapes=tuple(tuple(request.weights[name].shape) for name in weights),
+                )
             )
-        )
-    return found
+            shapes[found[-1].output] = found[-1].output_shape
+        return cls(request, tuple(found))
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the network's output for the probe input."""
+        return self.nodes[-1].output_shape
+
+    @cached_property
+    def layers(self) -> tuple[Node, ...]:
+        """The nodes with weights."""
+        return tuple(node for node in self if node.op in LAYERS)
+
+    @cached_property
+    def norms(self) -> tuple[Node, ...]:
+        """The batch normalizations."""
+        return tuple(node for node in self if node.op == "BatchNormalization")
+
+    @cached_property
+    def shared(self) -> tuple[Node, ...]:
+        """The layers that `request.first` has as well; none without it."""
+        if self.request.first is None:
+            return ()
+        first = {tuple(node["inputs"][1:]) for node in self.request.first["nodes"] if node["op"] in LAYERS}
+        return tuple(node for node in self.layers if node.weights in first)
+
+    @cached_property
+    def own(self) -> tuple[Node, ...]:
+        """The layers that `request.first` lacks."""
+        return tuple(node for node in self.layers if node not in self.shared)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of the layers' weights."""
+        return tuple(name for node in self.layers for name in node.weights)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The same without the moving statistics."""
+        return tuple(name for node in self.layers for name in node.weights[:2])
+
+    def statements(self, expression: Callable[[Node, list[str]], str]) -> tuple[list[str], str]:
+        """One line `variable = expression(node, variables of its inputs)` a node; and the output's variable.
+
+        The graph's input is the variable `x`. A tensor is `x` again wherever no older `x` is needed any more, as users
+        write it; else it is called after its node.
+        """
+        last_use = {name: number for number, node in enumerate(self) for name in node.inputs}
+        holder = self.request.input
+        variables = {holder: "x"}
+        lines = []
+        for number, node in enumerate(self):
+            value = expression(node, [variables[name] for name in node.inputs])
+            free = last_use.get(holder, -1) <= number
+            variables[node.output] = "x" if free else node.id + "_out"
+            if free:
+                holder = node.output
+            lines.append(f"{variables[node.output]} = {value}")
+        return lines, variables[self.request.output]
+
+    def shown(self, expression: Callable[[Node, list[str]], str]) -> list[str]:
+        """Lines that set `layers`, tensor of the graph -> its value; `expression` as for `statements`."""
+
+        def variable(name: str) -> str:
+            return "x" if name == self.request.input else f'layers["{name}"]'
+
+        return [
+            "layers = {}",
+            *(f"{variable(node.output)} = {expression(node, [*map(variable, node.inputs)])}" for node in self),
+        ]
+
+    def constructed(self, layer: Callable[[Node], str]) -> list[str]:
+        """Lines of `__init__`: every layer; those that are shared are the network `first`'s."""
+        return [
+            f"self.{node.id} = {f'first.{node.id}' if node in self.shared else layer(node)}" for node in self.layers
+        ]
+
+    def adopting(self, made: str = "net = Net()\n") -> str:
+        """Makes `net`, by the statement `made`, and gives it the layers that it shares with the network `first`."""
+        renamed = "" if self.request.first is None else "first = net\n"
+        return renamed + made + "".join(f"net.{node.id} = first.{node.id}\n" for node in self.shared)
+
+    def new_weights(self, keys: Keys) -> Iterator[tuple[Node, int, str]]:
+        """(layer, number, key) of every weight that `request.first` lacks."""
+        for node in self.own:
+            for number, key in enumerate(keys[node.op][: len(node.weights)]):
+                yield node, number, key
+
+    def stored(self, place: Callable[[Node, int], Stored]) -> dict[str, Stored]:
+        """Weight name -> `place(layer, number of the weight)`."""
+        return {name: place(node, number) for node in self.layers for number, name in enumerate(node.weights)}
+
+    def attributes(self, keys: Keys) -> dict[str, Stored]:
+        """The same where weights are attributes of layers, which are attributes of `net`, in ONNX's layout."""
+        return self.stored(lambda node, number: (f"net.{node.id}.{keys[node.op][number]}", None))
 
 
 def _identifier(name: str, used: Collection[str]) -> str:
@@ -100,89 +290,12 @@ def _identifier(name: str, used: Collection[str]) -> str:
     return wanted
 
 
-def _output_shape(
-    node: dict[str, Any], inputs: Sequence[tuple[int, ...]], weights: Sequence[tuple[int, ...]]
-) -> tuple[int, ...]:
-    first, attributes = inputs[0], node["attributes"]
-    match node["op"]:
-        case "Gemm":
-            return (first[0], weights[0][0])
-        case "Flatten":
-            return (first[0], math.prod(first[1:]))
-        case "Concat":
-            axis = attributes["axis"]
-            return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
-        case "GlobalAveragePool":
-            return (*first[:2], *[1] * (len(first) - 2))
-        case "Conv" | "MaxPool" | "AveragePool":
-            kernel, strides = attributes["kernel_shape"], attributes["strides"]
-            steps = attributes.get("dilations", [1] * len(kernel))
-            channels = weights[0][0] if node["op"] == "Conv" else first[1]
-            spatial = [
-                (size + sum(pad) - (width - 1) * step - 1) // stride + 1
-                for size, pad, width, step, stride in zip(
-                    first[2:], pairs(attributes["pads"]), kernel, steps, strides, strict=True
-                )
-            ]
-            return (first[0], channels, *spatial)
-    return first
-
-
-def statements(
-    graph: Sequence[Node], entry: str, expression: Callable[[Node, list[str]], str]
-) -> tuple[list[str], dict[str, str]]:
-    """One line `variable = expression(node, variables of its inputs)` a node; and tensor name -> variable.
-
-    entry: the name of the graph's input, which is the variable `x`. A tensor is `x` again wherever no older `x` is
-    needed any more, as users write it; else it is called after its node.
-    """
-    last_use = {name: number for number, node in enumerate(graph) for name in node.inputs}
-    variables = {entry: "x"}
-    holder = entry
-    lines = []
-    for number, node in enumerate(graph):
-        value = expression(node, [variables[name] for name in node.inputs])
-        free = last_use.get(holder, -1) <= number
-        variables[node.output] = "x" if free else node.id + "_out"
-        if free:
-            holder = node.output
-        lines.append(f"{variables[node.output]} = {value}")
-    return lines, variables
-
-
-def returned(lines: Sequence[str], variable: str) -> list[str]:
-    """The lines of `statements`, with a `return` of the variable; of its value where the last line assigns that."""
-    target, equals, value = lines[-1].partition(" = ")
-    return [*lines[:-1], f"return {value}"] if equals and target == variable else [*lines, f"return {variable}"]
-
-
-def shared_layers(graph: Sequence[Node], request: Request) -> list[Node]:
-    """The nodes with weights that `request.first` has as well; none without it."""
-    if request.first is None:
-        return []
-    first = {tuple(name for name in node["inputs"][1:]) for node in request.first["nodes"] if node["op"] in LAYERS}
-    return [node for node in graph if node.op in LAYERS and node.weights in first]
-
-
-def stored(graph: Iterable[Node], expression: Callable[[Node, int], Stored]) -> dict[str, Stored]:
-    """Weight name -> `expression(node, number of the weight)`, for every layer."""
-    return {
-        name: expression(node, number)
-        for node in graph
-        if node.op in LAYERS
-        for number, name in enumerate(node.weights)
-    }
-
-
-def pairs(pads: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """ONNX's pads, all beginnings and then all ends, as a pair an axis."""
-    half = len(pads) // 2
-    return tuple(zip(pads[:half], pads[half:], strict=True))
-
-
-def even(pads: Sequence[int]) -> bool:
-    """Whether beginning and end are equal on every axis, so that one number an axis says it."""
-    return all(low == high for low, high in pairs(pads))
+def concluded(lines: Sequence[str], value: str, ending: str = "return ") -> list[str]:
+    """The lines of `Graph.statements`, ended with a value: in place of the last line's target, if that is the value."""
+    assigned = f"{value} = "
+    if lines[-1].startswith(assigned):
+        return [*lines[:-1], ending + lines[-1].removeprefix(assigned)]
+    return [*lines, ending + value]
 
 
 def last_axis(axis: int, rank: int) -> int:
@@ -190,14 +303,25 @@ def last_axis(axis: int, rank: int) -> int:
     return 0 if axis == 0 else rank - 1 if axis == 1 else axis - 1
 
 
-def kernel_to_last(rank: int) -> tuple[int, ...]:
-    """The order of axes that makes (*window, in, out) of ONNX's (out, in, *window); `rank` is the weight's."""
-    return (*range(2, rank), 1, 0)
+def kernel_to_last(node: Node, number: int) -> tuple[int, ...] | None:
+    """The order of axes that makes (*window, in, out) of a kernel, which ONNX has as (out, in, *window).
+
+    A dense layer's has no window. None for weights that are no kernels.
+    """
+    rank = len(node.weight_shapes[number])
+    return (*range(2, rank), 1, 0) if rank > 1 else None
 
 
-def kernel_from_last(rank: int) -> tuple[int, ...]:
+def kernel_from_last(node: Node, number: int) -> tuple[int, ...] | None:
     """The inverse of `kernel_to_last`."""
-    return (rank - 1, rank - 2, *range(rank - 2))
+    rank = len(node.weight_shapes[number])
+    return (rank - 1, rank - 2, *range(rank - 2)) if rank > 1 else None
+
+
+def last_value(node: Node, number: int) -> str:
+    """The expression of a weight's numbers in the order of `kernel_to_last`."""
+    moved = kernel_to_last(node, number)
+    return node.values[number] + (f".transpose{moved}" if moved else "")
 
 
 def indented(lines: Iterable[str], depth: int = 1) -> str:

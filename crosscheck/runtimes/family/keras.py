@@ -8,17 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    kernel_from_last,
-    kernel_to_last,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
+from crosscheck.runtimes.family.graph import Graph, Node, kernel_from_last, last_value
+from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.source import Request, Stored
 
 __all__ = [
@@ -28,10 +19,8 @@ __all__ = [
     "KEYS",
     "Dialect",
     "functional",
-    "layout",
     "renormalized",
     "targets",
-    "value",
 ]
 
 #: Operator -> what its layer calls its weights.
@@ -69,30 +58,28 @@ class Dialect:
 
 def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Stored]]:
     """The text that makes `net`, and where its tensors are."""
-    graph = [named(node) for node in nodes(request)]
-    shared = shared_layers(graph, request)
+    graph = Graph(request, tuple(map(named, Graph.of(request))))
     rank = len(request.input_shape)
-    lines, variables = statements(
-        graph, request.input, lambda node, inputs: called(node, inputs, shared, request, dialect)
-    )
-    text = "first = net\n" if shared else ""
+    lines, output = graph.statements(lambda node, inputs: called(node, inputs, graph, dialect))
+    text = "first = net\n" if graph.shared else ""
     text += f"inputs = x = layers.Input({request.input_shape[1:]})\n"
     if rank > 2:
         text += f"x = layers.Permute({(*range(2, rank), 1)})(x)\n"
     text += "".join(f"{line}\n" for line in lines)
-    text += f"net = {dialect.model}(inputs, {channels_first(variables[request.output], len(graph[-1].output_shape))})\n"
-    for node in graph:
-        if node.op in LAYERS and node not in shared:
-            text += f'net.get_layer("{node.id}").set_weights([{", ".join(values(node, request, dialect))}])\n'
+    text += f"net = {dialect.model}(inputs, {channels_first(output, len(graph.output_shape))})\n"
+    for node in graph.own:
+        text += f'net.get_layer("{node.id}").set_weights([{", ".join(values(node, request, dialect))}])\n'
     frozen = request.norm.get(FROZEN)
     text += FREEZE if frozen == "network" else FREEZE_BATCH_NORMS if frozen == "layers" else ""
 
     def place(node: Node, number: int) -> Stored:
         key = KEYS[node.op][number]
         variable = dialect.read.format(f'net.get_layer("{node.id}").{key}')
-        return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, layout(node, number)
+        return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, kernel_from_last(
+            node, number
+        )
 
-    return text, stored(graph, place)
+    return text, graph.stored(place)
 
 
 def targets(request: Request) -> str:
@@ -108,7 +95,7 @@ def named(node: Node) -> Node:
 
 def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
     """What the layer's variables are set to, in Keras's order."""
-    found = [value(node, number) for number in range(len(node.weights))]
+    found = [last_value(node, number) for number in range(len(node.weights))]
     if node.op == "Conv":
         found[0] = dialect.kernel.format(found[0])
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
@@ -118,7 +105,7 @@ def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
 
 def renormalized(node: Node) -> dict[str, str]:
     """What the further variables of a batch renormalization hold after long training."""
-    _, _, mean, variance = (value(node, number) for number in range(4))
+    _, _, mean, variance = (last_value(node, number) for number in range(4))
     spread = f"np.sqrt({variance} + {node.attributes['epsilon']})"
     return {
         "moving_stddev": spread,
@@ -129,23 +116,12 @@ def renormalized(node: Node) -> dict[str, str]:
     }
 
 
-def value(node: Node, number: int) -> str:
-    """A weight as Keras has it: kernels are (*window, in, out), those of a dense layer (in, out)."""
-    moved = kernel_to_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else ""
-    return f'weights["{node.weights[number]}"]' + (f".transpose{moved}" if moved else "")
-
-
-def layout(node: Node, number: int) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of a weight."""
-    return kernel_from_last(len(node.weight_shapes[number])) if KEYS[node.op][number] == "kernel" else None
-
-
-def called(node: Node, inputs: list[str], shared: list[Node], request: Request, dialect: Dialect) -> str:
+def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str:
     """A layer, new or of the first network, called with its inputs."""
     x = inputs[0]
     match node.op:
         case "BatchNormalization" | "Conv" | "Gemm":
-            layer = f'first.get_layer("{node.id}")' if node in shared else new_layer(node, request.norm)
+            layer = f'first.get_layer("{node.id}")' if node in graph.shared else new_layer(node, graph.request.norm)
             return f"{layer}({padded(node, x, dialect) if node.op == 'Conv' else x})"
         case "Add":
             return f"layers.Add()([{', '.join(inputs)}])"
@@ -162,7 +138,7 @@ def called(node: Node, inputs: list[str], shared: list[Node], request: Request, 
             return f"{pool(node, 'Max')}({padded(node, x, dialect, -math.inf)})"
         case "AveragePool":
             mean = f"{pool(node, 'Average')}({padded(node, x, dialect)})"
-            if node.attributes["count_include_pad"] or not any(node.attributes["pads"]):
+            if node.attributes["count_include_pad"] or not node.padded:
                 return mean
             ones = padded(node, f"layers.Lambda(lambda x: x * 0 + 1)({x})", dialect)
             share = f"{pool(node, 'Average')}({ones})"
@@ -182,25 +158,21 @@ def new_layer(node: Node, norm: Mapping[str, Any]) -> str:
             momentum, epsilon = attributes["momentum"], attributes["epsilon"]
             return f"layers.BatchNormalization(momentum={momentum}, epsilon={epsilon}, {told}{name})"
         case "Gemm":
-            return f"layers.Dense({node.weight_shapes[0][0]}, {name})"
-    words = [str(node.weight_shapes[0][0]), str(tuple(attributes["kernel_shape"]))]
-    words += [f"strides={tuple(attributes['strides'])}"] * any(step != 1 for step in attributes["strides"])
-    words += [f"dilation_rate={tuple(attributes['dilations'])}"] * any(step != 1 for step in attributes["dilations"])
-    words += [f"groups={attributes['group']}"] * (attributes["group"] != 1)
-    words += ["use_bias=False"] * (len(node.weights) == 1)
-    return f"layers.Conv{node.rank - 2}D({', '.join([*words, name])})"
+            return f"layers.Dense({node.filters}, {name})"
+    words = [str(node.filters), str(node.kernel), *[f"strides={node.strides}"] * node.strided]
+    words += [*options(node, "dilation_rate", "groups", "use_bias=False"), name]
+    return f"layers.Conv{node.rank - 2}D({', '.join(words)})"
 
 
 def pool(node: Node, kind: str) -> str:
     """A pool without a border."""
-    kernel, strides = tuple(node.attributes["kernel_shape"]), tuple(node.attributes["strides"])
-    return f"layers.{kind}Pooling{node.rank - 2}D({kernel}, strides={strides})"
+    return f"layers.{kind}Pooling{node.rank - 2}D({node.kernel}, strides={node.strides})"
 
 
 def padded(node: Node, x: str, dialect: Dialect, border: float = 0.0) -> str:
     """`x` with a border, if the node has one."""
-    pads = pairs(node.attributes["pads"])
-    if not any(node.attributes["pads"]):
+    pads = node.pads
+    if not node.padded:
         return x
     if border == 0.0:
         return f"layers.ZeroPadding{len(pads)}D({pads if len(pads) > 1 else pads[0]})({x})"

@@ -1,8 +1,13 @@
-"""What users of several Kerases write alike: calls of a model, TensorFlow's tape, functions of the backend."""
+"""What users of several Kerases write alike: calls and methods of a model, tapes, functions of the backend."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from textwrap import indent
+from typing import Any
+
+from crosscheck.runtimes.family.keras import FROZEN
+from crosscheck.runtimes.mode import Contract, Modes
 
 __all__ = [
     "CALLS",
@@ -13,6 +18,7 @@ __all__ = [
     "backend_function",
     "called_function",
     "inside",
+    "on_batches",
     "taped",
 ]
 
@@ -63,6 +69,32 @@ def called_function(call: str, phase: int | None, before: str = "", block: str =
     return inside(block, _run(phase)), inside(
         block, f"{before}outputs = {call}\n{_function('outputs', phase is not None)}"
     )
+
+
+def on_batches(
+    to: Modes,
+    api: str,
+    contracts: Mapping[str, Contract],
+    text: str,
+    default: Collection[str] = ("test", "train", "frozen"),
+    **more: Any,
+) -> None:
+    """Predictions by the methods of a compiled model for one batch, with a learning rate of 0.
+
+    contracts: of the model when it is tested, trained and, if that is asked, trained though it is frozen. text: with
+    `{}` for the method. more: fields of all.
+    """
+    for what, contract in contracts.items():
+        name = "test-on-batch" if what == "test" else "train-on-batch.learning-rate-0"
+        to.prediction(
+            f"{api}.trainable-false.{name}" if what == "frozen" else f"{api}.{name}",
+            "training" if what == "train" else "inference",
+            contract,
+            text.format("test_on_batch" if what == "test" else "train_on_batch"),
+            norm={FROZEN: "network"} if what == "frozen" else {},
+            default=what in default,
+            **more,
+        )
 
 
 def _function(outputs: str, fed: bool, updates: str = "") -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from crosscheck.runtimes.family.graph import Node, returned
+from crosscheck.runtimes.family.graph import concluded
 from crosscheck.runtimes.family.layers import class_with_layers
 
-__all__ = ["adopted", "folded", "module_class"]
+__all__ = ["folded", "module_class"]
 
 WIDTH = 100
 #: Stands for a space within an argument, which is not to be broken.
@@ -33,15 +33,10 @@ def module_class(
     return class_with_layers(
         f"Net({base})",
         folded(made, 2),
-        folded(returned(body, result), 2),
+        folded(concluded(body, result), 2),
         method=f"{method}(self, x)",
         arguments=", ".join(["self", *arguments]),
     )
-
-
-def adopted(graph: Iterable[Node], shared: Collection[Node]) -> str:
-    """Statements that give `net` the layers that it shares with the network `first`."""
-    return "".join(f"net.{node.id} = first.{node.id}\n" for node in graph if node in shared)
 
 
 def folded(statements: Iterable[str], depth: int) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from crosscheck.runtimes.family.graph import Node, kernel_from_last, kernel_to_last, last_axis
-from crosscheck.runtimes.source import Request
+from crosscheck.runtimes.family.graph import Graph, Node, last_axis
 
-__all__ = ["entry", "from_last", "function", "leaving", "to_last"]
+__all__ = ["body", "entry", "function"]
 
 
 def function(
@@ -41,22 +40,13 @@ def _axis(node: Node, example: bool) -> int:
     return axis - 1 if example else last_axis(axis, node.rank)
 
 
-def entry(request: Request, arrays: str = "jnp") -> list[str]:
+def entry(graph: Graph, arrays: str = "jnp") -> list[str]:
     """The library has channels last, the probe input has them first."""
-    return [f"x = {arrays}.moveaxis(x, 1, -1)"] if len(request.input_shape) > 2 else []
+    return [f"x = {arrays}.moveaxis(x, 1, -1)"] if len(graph.request.input_shape) > 2 else []
 
 
-def leaving(graph: Sequence[Node], variable: str, arrays: str = "jnp") -> str:
-    """The output in ONNX's layout."""
-    return f"{arrays}.moveaxis({variable}, -1, 1)" if len(graph[-1].output_shape) > 2 else variable
-
-
-def to_last(node: Node, number: int, kernel: bool) -> str:
-    """A weight with a kernel as (*window, in / group, out), which is (in, out) for a dense layer."""
-    name, shape = node.weights[number], node.weight_shapes[number]
-    return f'weights["{name}"]' + (f".transpose{kernel_to_last(len(shape))}" if kernel else "")
-
-
-def from_last(node: Node, number: int, kernel: bool) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of such a weight."""
-    return kernel_from_last(len(node.weight_shapes[number])) if kernel else None
+def body(graph: Graph, expression: Callable[[Node, list[str]], str], arrays: str = "jnp") -> tuple[list[str], str]:
+    """`Graph.statements` with channels last, after `entry`; and the output in ONNX's layout."""
+    lines, variable = graph.statements(expression)
+    result = f"{arrays}.moveaxis({variable}, -1, 1)" if len(graph.output_shape) > 2 else variable
+    return entry(graph, arrays) + lines, result

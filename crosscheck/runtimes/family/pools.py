@@ -15,6 +15,6 @@ def average(node: Node, x: str, pool: Callable[[str], str], ones: str) -> str:
     pool: the expression of the pool for a variable or an expression. ones: an expression with `{}` for the input: ones
     of its shape.
     """
-    if node.attributes["count_include_pad"] or not any(node.attributes["pads"]):
+    if node.attributes["count_include_pad"] or not node.padded:
         return pool(x)
     return f"{pool(x)} / {pool(ones.format(x))}"

@@ -81,6 +81,12 @@ class Calls:
     spread: str = "**"
     declare: str = ""
 
+    @classmethod
+    def in_order(cls, open: str, outputs: str, statistic: str = statistic) -> Calls:
+        """Of a runtime that puts out a sequence: `outputs` is the expression of it, with holes as in `predict`."""
+        layers = f"values = {outputs}\n{BY_PLACE}"
+        return cls(open, f"y = {outputs}[0]\n", f"dx = {outputs}[1]\n", layers, statistic=statistic)
+
     def opened(self, net: str, form: str) -> str:
         """The statements that make `net` of the form's file."""
         new = net if net == "net" else self.declare + net

@@ -5,9 +5,8 @@ from __future__ import annotations
 from packaging.version import Version
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import Node, indented, nodes, pairs, returned, shared_layers, statements, stored
-from crosscheck.runtimes.family.layers import options
-from crosscheck.runtimes.family.numpy_like import entry, leaving
+from crosscheck.runtimes.family.graph import Graph, Node, concluded, indented, kernel_from_last, last_value
+from crosscheck.runtimes.family.layers import class_with_layers, options
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["source"]
@@ -30,36 +29,33 @@ def source(request: Request) -> Source:
 
 def linen(request: Request) -> Source:
     """A compact module, and the collections `params` and `batch_stats`."""
-    graph = nodes(request)
-    shared = shared_layers(graph, request)
+    graph = Graph.of(request)
     average = "self.frozen or not train" if request.norm.get("frozen") else "not train"
-    body, variables = statements(graph, request.input, lambda node, inputs: linen_expression(node, inputs, average))
-    own = [node for node in graph if node.op in KEYS and node not in shared]
+    body, result = numpy_like.body(graph, lambda node, inputs: linen_expression(node, inputs, average))
     frozen = ["frozen: bool = False", ""] if request.norm.get("frozen") else []
     text = (
         "class Net(nn.Module):\n"
         + indented([*frozen, "@nn.compact", "def __call__(self, x, train):"])
-        + indented(entry(request), 2)
-        + indented(returned(body, leaving(graph, variables[request.output])), 2)
+        + indented(concluded(body, result), 2)
         + f"\n\nnet = Net({'frozen=True' if request.norm.get('frozen') else ''})\n"
     )
     if request.first is None:
         text += "variables = {\n"
         for collection in ("params", "batch_stats"):
-            lines = [line for node in own for line in entries(node, collection)]
+            lines = [line for node in graph.own for line in entries(node, collection)]
             text += indented([f'"{collection}": {{', *(f"    {line}," for line in lines), "},"])
         text += "}\nvariables = jax.tree_util.tree_map(jnp.asarray, variables)\n"
     else:  # its variables are those of the first network, and what it has besides
         text += "".join(
             f'variables["{collection}"]["{node.id}"] = jax.tree_util.tree_map(jnp.asarray, {line.partition(": ")[2]})\n'
-            for node in own
+            for node in graph.own
             for collection in ("params", "batch_stats")
             for line in entries(node, collection)
         )
 
     def place(node: Node, number: int) -> Stored:
         key = KEYS[node.op][number]
-        return f'variables["{collection_of(key)}"]["{node.id}"]["{key}"]', layout(node, number)
+        return f'variables["{collection_of(key)}"]["{node.id}"]["{key}"]', kernel_from_last(node, number)
 
     return Source(
         imports="import functools\n\nimport flax\nimport flax.linen as nn\nimport jax\nimport jax.numpy as jnp\n",
@@ -67,8 +63,8 @@ def linen(request: Request) -> Source:
         predict="y = apply(variables, x, train=False)\n",
         tensor="jnp.array({})",
         array="{}",
-        tensors=stored(graph, place),
-        public=parameters(graph),
+        tensors=graph.stored(place),
+        public=graph.parameters,
     )
 
 
@@ -78,16 +74,16 @@ def linen_expression(node: Node, inputs: list[str], average: str) -> str:
         case "BatchNormalization":
             return f'nn.BatchNorm(use_running_average={average}, {normalization(node)}, name="{node.id}")({inputs[0]})'
         case "Conv":
-            return f'nn.Conv({node.weight_shapes[0][0]}, {convolution(node)}, name="{node.id}")({inputs[0]})'
+            return f'nn.Conv({node.filters}, {convolution(node)}, name="{node.id}")({inputs[0]})'
         case "Gemm":
-            return f'nn.Dense({node.weight_shapes[0][0]}, name="{node.id}")({inputs[0]})'
+            return f'nn.Dense({node.filters}, name="{node.id}")({inputs[0]})'
     return function(node, inputs, "nn")
 
 
 def entries(node: Node, collection: str) -> list[str]:
     """The layer's entry in one of the collections, if it has one."""
     arrays = [
-        f'"{key}": {value(node, number)}'
+        f'"{key}": {last_value(node, number)}'
         for number, key in enumerate(KEYS[node.op][: len(node.weights)])
         if collection_of(key) == collection
     ]
@@ -101,35 +97,22 @@ def collection_of(key: str) -> str:
 
 def nnx(request: Request) -> Source:
     """A module made abstract, as for loading a checkpoint, and its variables set."""
-    graph = nodes(request, taken=("eval", "train", "sow", "perturb", "iter_modules", "iter_children", "set_attributes"))
-    shared = shared_layers(graph, request)
-    layers = [node for node in graph if node.op in KEYS]
-    asked = any(node.op == "BatchNormalization" for node in graph)
-    body, variables = statements(graph, request.input, nnx_expression)
-    text = (
-        "class Net(nnx.Module):\n"
-        + indented(["def __init__(self):"])
-        + indented([f"self.{node.id} = {nnx_layer(node)}" for node in layers] or ["pass"], 2)
-        + "\n"
-        + indented([f"def __call__(self, x{', use_running_average=None' if asked else ', **unused'}):"])
-        + indented(entry(request), 2)
-        + indented(returned(body, leaving(graph, variables[request.output])), 2)
-        + "\n\n"
+    taken = ("eval", "train", "sow", "perturb", "iter_modules", "iter_children", "set_attributes")
+    graph = Graph.of(request, taken)
+    body, result = numpy_like.body(graph, nnx_expression)
+    text = class_with_layers(
+        "Net(nnx.Module)",
+        [f"self.{node.id} = {nnx_layer(node)}" for node in graph.layers],
+        concluded(body, result),
+        method=f"__call__(self, x, {'use_running_average=None' if graph.norms else '**unused'})",
     )
-    if request.first is not None:
-        text += "first = net\n"
-    text += "net = nnx.eval_shape(Net)  # without initial values\n"
-    for node in layers:
-        if node in shared:
-            text += f"net.{node.id} = first.{node.id}\n"
-            continue
-        for number, key in enumerate(KEYS[node.op][: len(node.weights)]):
-            array = f"jnp.array({value(node, number)})"
-            new = request.release >= SET_VALUE
-            text += f"net.{node.id}.{key}.set_value({array})\n" if new else f"net.{node.id}.{key}.value = {array}\n"
+    text += graph.adopting("net = nnx.eval_shape(Net)  # without initial values\n")
+    setting = ".set_value({})" if request.release >= SET_VALUE else ".value = {}"
+    for node, number, key in graph.new_weights(KEYS):
+        text += f"net.{node.id}.{key}{setting.format(f'jnp.array({last_value(node, number)})')}\n"
 
     def place(node: Node, number: int) -> Stored:
-        return f"net.{node.id}.{KEYS[node.op][number]}[...]", layout(node, number)
+        return f"net.{node.id}.{KEYS[node.op][number]}[...]", kernel_from_last(node, number)
 
     return Source(
         imports="import functools\n\nimport flax\nimport jax\nimport jax.numpy as jnp\nfrom flax import linen, nnx\n",
@@ -137,22 +120,20 @@ def nnx(request: Request) -> Source:
         predict="net.eval()\ny = call(net, x)\n",
         tensor="jnp.array({})",
         array="{}",
-        tensors=stored(graph, place),
-        public=parameters(graph),
+        tensors=graph.stored(place),
+        public=graph.parameters,
         leaves=("", "eval"),
     )
 
 
 def nnx_layer(node: Node) -> str:
     """A layer; batch normalizations are told no mode by their constructor."""
-    shape = node.weight_shapes[0]
     match node.op:
         case "BatchNormalization":
-            return f"nnx.BatchNorm({shape[0]}, {normalization(node)}, rngs=nnx.Rngs(0))"
+            return f"nnx.BatchNorm({node.filters}, {normalization(node)}, rngs=nnx.Rngs(0))"
         case "Conv":
-            inside = shape[1] * node.attributes["group"]
-            return f"nnx.Conv({inside}, {shape[0]}, {convolution(node)}, rngs=nnx.Rngs(0))"
-    return f"nnx.Linear({shape[1]}, {shape[0]}, rngs=nnx.Rngs(0))"
+            return f"nnx.Conv({node.channels}, {node.filters}, {convolution(node)}, rngs=nnx.Rngs(0))"
+    return f"nnx.Linear({node.channels}, {node.filters}, rngs=nnx.Rngs(0))"
 
 
 def nnx_expression(node: Node, inputs: list[str]) -> str:
@@ -163,34 +144,9 @@ def nnx_expression(node: Node, inputs: list[str]) -> str:
     return f"self.{node.id}({inputs[0]}{norm})"
 
 
-def parameters(graph: list[Node]) -> tuple[str, ...]:
-    """What both APIs count among the parameters: everything but the statistics."""
-    return tuple(
-        name
-        for node in graph
-        if node.op in KEYS
-        for name, key in zip(node.weights, KEYS[node.op], strict=False)
-        if key not in STATISTICS
-    )
-
-
-def value(node: Node, number: int) -> str:
-    """A weight as Flax has it."""
-    return numpy_like.to_last(node, number, KEYS[node.op][number] == "kernel")
-
-
-def layout(node: Node, number: int) -> tuple[int, ...] | None:
-    """The order of axes that makes ONNX's layout of a weight."""
-    return numpy_like.from_last(node, number, KEYS[node.op][number] == "kernel")
-
-
 def convolution(node: Node) -> str:
     """The keywords that `linen.Conv` and `nnx.Conv` share."""
-    attributes = node.attributes
-    words = [f"kernel_size={tuple(attributes['kernel_shape'])}"]
-    if any(step != 1 for step in attributes["strides"]):
-        words.append(f"strides={tuple(attributes['strides'])}")
-    words.append(f"padding={pairs(attributes['pads'])}")
+    words = [f"kernel_size={node.kernel}", *[f"strides={node.strides}"] * node.strided, f"padding={node.pads}"]
     return ", ".join(words + options(node, "kernel_dilation", "feature_group_count", "use_bias=False"))
 
 
@@ -212,6 +168,4 @@ def function(node: Node, inputs: list[str], module: str) -> str:
 
 def window(node: Node) -> str:
     """How a pool's window moves."""
-    attributes = node.attributes
-    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes["strides"])
-    return f"window_shape={kernel}, strides={strides}, padding={pairs(attributes['pads'])}"
+    return f"window_shape={node.kernel}, strides={node.strides}, padding={node.pads}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements, stored
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import options
-from crosscheck.runtimes.family.numpy_like import entry, leaving
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -33,20 +32,17 @@ def ema(value):  # before the first batch
 
 def source(request: Request) -> Source:
     """The network, with layers that are fresh if the mode says so, or have long been trained."""
-    graph = nodes(request, taken=("apply", "ema", "is_training", "network", "params", "state", "test_local_stats"))
-    body, variables = statements(graph, request.input, expression)
+    graph = Graph.of(request, ("apply", "ema", "is_training", "network", "params", "state", "test_local_stats"))
+    body, result = numpy_like.body(graph, expression)
     text = (
         "def network(x, is_training, test_local_stats=False):\n"
-        + indented(entry(request))
-        + indented(body)
-        + indented([f"return {leaving(graph, variables[request.output])}"])
+        + indented([*body, f"return {result}"])
         + "\n\nnet = hk.transform_with_state(network)\n"
-        + (kept(request, graph) if request.first is None else added(request, graph))
+        + (kept(graph) if request.first is None else added(graph))
     )
-    tensors = stored(graph, place)
-    for node in graph:
-        if node.op == "BatchNormalization":
-            tensors |= hidden(node)
+    tensors = graph.stored(place)
+    for node in graph.norms:
+        tensors |= hidden(node)
     return Source(
         imports="import functools\n\nimport haiku as hk\nimport jax\nimport jax.numpy as jnp\n",
         text=text + 'apply = jax.jit(net.apply, static_argnames=("is_training", "test_local_stats"))\n',
@@ -54,7 +50,7 @@ def source(request: Request) -> Source:
         tensor="jnp.array({})",
         array="{}",
         tensors=tensors,
-        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights[:2]),
+        public=graph.parameters,
         carried=("state",),
     )
 
@@ -67,9 +63,9 @@ def expression(node: Node, inputs: list[str]) -> str:
             words = f"True, True, {attributes['momentum']}, {attributes['epsilon']}"
             return f'hk.BatchNorm({words}, name="{node.id}")({x}, is_training, test_local_stats)'
         case "Conv":
-            return f'hk.Conv{node.rank - 2}D({node.weight_shapes[0][0]}, {convolution(node)}, name="{node.id}")({x})'
+            return f'hk.Conv{node.rank - 2}D({node.filters}, {convolution(node)}, name="{node.id}")({x})'
         case "Gemm":
-            return f'hk.Linear({node.weight_shapes[0][0]}, name="{node.id}")({x})'
+            return f'hk.Linear({node.filters}, name="{node.id}")({x})'
         case "AveragePool":
             return average(node, x, lambda x: pool(node, "avg", x, "0"), "jnp.ones_like({})")
         case "MaxPool":
@@ -79,46 +75,38 @@ def expression(node: Node, inputs: list[str]) -> str:
 
 def convolution(node: Node) -> str:
     """How the window of a convolution moves."""
-    attributes = node.attributes
-    words = [str(tuple(attributes["kernel_shape"]))]
-    if set(attributes["strides"]) != {1}:
-        words.append(f"stride={tuple(attributes['strides'])}")
-    words.append(f"padding={pairs(attributes['pads'])}")
+    words = [str(node.kernel), *[f"stride={node.strides}"] * node.strided, f"padding={node.pads}"]
     return ", ".join(words + options(node, "rate", "feature_group_count", "with_bias=False"))
 
 
 def pool(node: Node, kind: str, x: str, fill: str) -> str:
     """A pool over explicit borders, since Haiku's own are "SAME" and "VALID"; a window has a size for every axis."""
-    attributes = node.attributes
-    if any(attributes["pads"]):
-        x = f"jnp.pad({x}, {((0, 0), *pairs(attributes['pads']), (0, 0))}, constant_values={fill})"
-    window, strides = ((1, *attributes[name], 1) for name in ("kernel_shape", "strides"))
+    if node.padded:
+        x = f"jnp.pad({x}, {((0, 0), *node.pads, (0, 0))}, constant_values={fill})"
+    window, strides = (1, *node.kernel, 1), (1, *node.strides, 1)
     return f'hk.{kind}_pool({x}, {window}, {strides}, "VALID")'
 
 
-def kept(request: Request, graph: list[Node]) -> str:
+def kept(graph: Graph) -> str:
     """The parameters and the state, whole."""
-    own = [node for node in graph if node.op in LAYERS]
-    text = "params = {\n" + indented(f'"{node.id}": {parameters(node)},' for node in own) + "}\n"
+    text = "params = {\n" + indented(f'"{node.id}": {parameters(node)},' for node in graph.layers) + "}\n"
     text += "params = jax.tree_util.tree_map(jnp.array, params)\n"
-    norms = [node for node in own if node.op == "BatchNormalization"]
-    text += "\n" + (FRESH if request.norm.get("fresh") else TRAINED) + "\n" if norms else ""
+    if not graph.norms:
+        return text + "state = {}\n"
     lines = [
         f'"{node.id}/~/{key}": ema({value(node, number)}),'
-        for node in norms
+        for node in graph.norms
         for number, key in enumerate(KEYS[node.op])
         if key in AVERAGES
     ]
-    return text + ("state = {\n" + indented(lines) + "}\n" if norms else "state = {}\n")
+    ema = FRESH if graph.request.norm.get("fresh") else TRAINED
+    return f"{text}\n{ema}\nstate = {{\n{indented(lines)}}}\n"
 
 
-def added(request: Request, graph: list[Node]) -> str:
+def added(graph: Graph) -> str:
     """What the network has besides the parameters and the state of the first one, which it shares."""
-    shared = shared_layers(graph, request)
     return "".join(
-        f'params["{node.id}"] = jax.tree_util.tree_map(jnp.array, {parameters(node)})\n'
-        for node in graph
-        if node.op in LAYERS and node not in shared
+        f'params["{node.id}"] = jax.tree_util.tree_map(jnp.array, {parameters(node)})\n' for node in graph.own
     )
 
 
@@ -130,7 +118,7 @@ def parameters(node: Node) -> str:
 
 def value(node: Node, number: int) -> str:
     """A weight as Haiku has it: those of a batch normalization have the axes of its input, one entry wide."""
-    array = numpy_like.to_last(node, number, KEYS[node.op][number] == "w")
+    array = last_value(node, number)
     return f"{array}.reshape{(*[1] * (node.rank - 1), -1)}" if node.op == "BatchNormalization" else array
 
 
@@ -142,7 +130,7 @@ def place(node: Node, number: int) -> Stored:
     entry = f'params["{node.id}"]["{key}"]'
     if node.op == "BatchNormalization":
         return f"{entry}.ravel()", None
-    return entry, numpy_like.from_last(node, number, key == "w")
+    return entry, kernel_from_last(node, number)
 
 
 def hidden(node: Node) -> dict[str, Stored]:

@@ -2,16 +2,12 @@
 
 from dataclasses import replace
 
-from crosscheck.runtimes.family.readers import BY_PLACE, Calls, Reader
+from crosscheck.runtimes.family.readers import Calls, Reader
 
 #: `load` and `run` are functions of the source.
 READER = Reader(
-    Calls(
-        open='$net = load("$file")\n',
-        predict="y = run($net, $inputs)[0]\n",
-        gradient="dx = run($net, $inputs)[1]\n",
-        layers="values = run($net, $inputs)\n" + BY_PLACE,
-        statistic='iree.runtime.asdevicearray(device, weights["$name"])',
+    Calls.in_order(
+        '$net = load("$file")\n', "run($net, $inputs)", 'iree.runtime.asdevicearray(device, weights["$name"])'
     ),
     inference_form="opset-15",
 )

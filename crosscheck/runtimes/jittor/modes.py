@@ -7,22 +7,21 @@ the layers alone into evaluation wants the running statistics.
 
 from __future__ import annotations
 
-from typing import Any
-
+from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.scopes import within
-from crosscheck.runtimes.mode import Contracts, Modes
+from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-MODES = Modes(inference="eval.grad", training="train.grad")
+MODES = Halves(contracts.EVALUATION, inference="eval.grad", training="train.grad")
 
-INTENT = {"train": "training", "eval": "inference"}
 LOSS = "loss = (net(x) * cotangent).sum()\n"
 GRAD = LOSS + "---\ndx = jt.grad(loss, x)\n"
 BACKWARD = "optimizer = nn.SGD([x], lr=0.1)\noptimizer.backward(loss)\ndx = x.opt_grad(optimizer)\n"
+NO_GRAD = "with jt.no_grad():\n    y = net(x)\n"
 STEP = "optimizer = nn.SGD(net.parameters() + [x], lr=0.0)\noptimizer.step(loss)\ndx = x.opt_grad(optimizer)\n"
 
-for half in ("train", "eval"):
+for half in HALVES:
     for name, text, contract in (
         ("grad", GRAD, contracts.TRAINING),
         ("retain-graph-false", LOSS + "---\ndx = jt.grad(loss, x, retain_graph=False)\n", contracts.TRAINING),
@@ -33,16 +32,8 @@ for half in ("train", "eval"):
         ("optimizer-step", f"{LOSS}---\n{STEP}", contracts.OPTIMIZER),
         ("gradient-penalty", GRAD + "jt.grad((dx * dx).sum(), x).sync()\n", contracts.TRAINING),
     ):
-        words: dict[str, Any] = {"training": f"train.{name}"} if half == "eval" else {}
-        MODES.gradient(
-            f"{half}.{name}",
-            INTENT[half],
-            contract if half == "train" else contracts.EVALUATION,
-            f"net.{half}()\n{text}",
-            leaves=half,
-            default=name in ("grad", "eager", "optimizer-backward"),
-            **words,
-        )
+        default = HALVES if name in ("grad", "eager", "optimizer-backward") else ()
+        MODES.halves("{}." + name, contract, text, default=default, only=[half])
 
 MODES.gradient(
     "forward-train-backward-eval",
@@ -73,10 +64,10 @@ for name, intent, text, contract in (
         default=name == "frozen-eval",
     )
 
-for half in ("train", "eval"):
+for half in HALVES:
     MODES.gradient(
         f"requires-grad-false.{half}",
-        INTENT[half],
+        HALVES[half],
         contracts.REQUIRES_GRAD if half == "train" else contracts.EVALUATION,
         f"net.requires_grad_(False)\nnet.{half}()\n{GRAD}net.requires_grad_(True)\n",
         leaves=half,
@@ -108,26 +99,13 @@ for name, norm, contract, half in (
     ("sync-false", {"sync": False}, contracts.EVALUATION, "eval"),
     ("is-train-false", {"is_train": False}, contracts.IS_TRAIN, "train"),
 ):
-    MODES.gradient(f"{name}.{half}", INTENT[half], contract, f"net.{half}()\n{GRAD}", leaves=half, norm=norm)
+    MODES.gradient(f"{name}.{half}", HALVES[half], contract, f"net.{half}()\n{GRAD}", leaves=half, norm=norm)
 
-for half in ("train", "eval"):
-    MODES.prediction(
-        f"{half}.call",
-        INTENT[half],
-        contracts.TRAINING if half == "train" else contracts.EVALUATION,
-        f"net.{half}()\ny = net(x)\n",
-        leaves=half,
-        default=True,
-    )
-    MODES.prediction(
-        f"{half}.no-grad",
-        INTENT[half],
-        contracts.NO_GRAD if half == "train" else contracts.INFERENCE,
-        f"net.{half}()\nwith jt.no_grad():\n    y = net(x)\n",
-        leaves=half,
-    )
+for half in HALVES:
+    MODES.halves("{}.call", contracts.TRAINING, "y = net(x)\n", asks="prediction", default=HALVES, only=[half])
+    MODES.halves("{}.no-grad", contracts.NO_GRAD, NO_GRAD, contracts.INFERENCE, asks="prediction", only=[half])
 
-for half in ("train", "eval"):
+for half in HALVES:
     MODES.export(
         f"save.{half}",
         "inference",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, even, nodes, shared_layers, statements, stored
-from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, options, shown
-from crosscheck.runtimes.family.modules import adopted, module_class
+from crosscheck.runtimes.family.graph import Graph, Node
+from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, options
+from crosscheck.runtimes.family.modules import module_class
 from crosscheck.runtimes.family.pools import average
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["SHOWS_LAYERS", "source"]
 
@@ -21,22 +21,17 @@ TAKEN = (
 
 def source(request: Request) -> Source:
     """A module; its layers come from `request.first` where that has them."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
-    made = [f"self.{node.id} = {layer(node, request)}" for node in graph if node.op in LAYERS]
-    text = module_class("nn.Module", made, body, variables[request.output], method="execute", parent="")
-    text += ("" if request.first is None else "first = net\n") + "net = Net()\n" + adopted(graph, shared)
+    graph = Graph.of(request, TAKEN)
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self"))
+    made = [f"self.{node.id} = {layer(node, request)}" for node in graph.layers]
+    text = module_class("nn.Module", made, body, output, method="execute", parent="") + graph.adopting()
     own = [
-        f'    "{node.id}.{key}": weights["{name}"],\n'
-        for node in graph
-        if node.op in LAYERS and node not in shared
-        for key, name in zip(NAMES_OF_TORCH[node.op], node.weights, strict=False)
+        f'    "{node.id}.{key}": {node.values[number]},\n' for node, number, key in graph.new_weights(NAMES_OF_TORCH)
     ]
     if own:
         text += "net.load_state_dict({\n" + "".join(own) + "})\n"
     half = "train" if request.intent == "training" else "eval"
-    looking = shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))
+    looking = graph.shown(lambda node, inputs: expression(node, inputs, "net"))
     return Source(
         imports="import copy\n\nimport jittor as jt\nfrom jittor import nn\n",
         text=text,
@@ -44,41 +39,33 @@ def source(request: Request) -> Source:
         tensor="jt.array({})",
         array="{}.numpy()",
         layers="\n".join([f"net.{half}()", *looking, ""]),
-        tensors=stored(graph, place),
+        tensors=graph.attributes(NAMES_OF_TORCH),
         leaves=("" if request.first is not None else "frozen" if "is_train" in request.norm else "train", "eval"),
     )
 
 
-def place(node: Node, number: int) -> Stored:
-    """Where a weight is."""
-    return f"net.{node.id}.{NAMES_OF_TORCH[node.op][number]}", None
-
-
 def layer(node: Node, request: Request) -> str:
     """A layer. Momentum is the part that is taken from the batch, rounded as a user would write it."""
-    shape, attributes = node.weight_shapes[0], node.attributes
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
             told = {"momentum": round(1 - attributes["momentum"], 7), **request.norm}
-            words = [str(shape[0]), f"eps={attributes['epsilon']}", *(f"{key}={value}" for key, value in told.items())]
+            words = [
+                str(node.filters),
+                f"eps={attributes['epsilon']}",
+                *(f"{key}={value}" for key, value in told.items()),
+            ]
             return f"nn.BatchNorm({', '.join(words)})"
         case "Conv":
-            words = [str(shape[1] * attributes["group"]), str(shape[0]), str(tuple(attributes["kernel_shape"]))]
-            words += [f"stride={tuple(attributes['strides'])}"] if set(attributes["strides"]) != {1} else []
-            words += [f"padding={padding(node)}"] if any(padding(node)) else []
+            words = [str(node.channels), str(node.filters), str(node.kernel)]
+            words += [f"stride={node.strides}"] * node.strided + [f"padding={node.padding}"] * any(node.padding)
             return f"nn.Conv({', '.join([*words, *options(node, 'dilation', 'groups', 'bias=False')])})"
-    return f"nn.Linear({shape[1]}, {shape[0]})"
-
-
-def padding(node: Node) -> tuple[int, ...]:
-    """One number an axis, which Jittor's layers take; none where the input is padded before."""
-    pads = node.attributes["pads"]
-    return tuple(pads[: len(pads) // 2]) if even(pads) else (0,) * (len(pads) // 2)
+    return f"nn.Linear({node.channels}, {node.filters})"
 
 
 def padded(node: Node, x: str, value: str) -> str:
     """The input or, where pads are uneven, `nn.ConstantPad2d` of it: left, right, top, bottom."""
-    if even(node.attributes["pads"]):
+    if node.even:
         return x
     top, left, bottom, right = node.attributes["pads"]
     return f"nn.ConstantPad2d({(left, right, top, bottom)}, {value})({x})"
@@ -111,7 +98,5 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
 
 def pooled(node: Node, kind: str, x: str) -> str:
     """`nn.max_pool2d` or `nn.avg_pool2d`: kernel, stride, padding."""
-    attributes = node.attributes
-    window = [str(tuple(attributes["kernel_shape"])), str(tuple(attributes["strides"]))]
-    window += [str(padding(node))] if any(padding(node)) else []
+    window = [str(node.kernel), str(node.strides), *[str(node.padding)] * any(node.padding)]
     return f"nn.{kind}_pool2d({', '.join([x, *window])})"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crosscheck.runtimes.family.keras import FROZEN
-from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, TAPE, WEIGHTS
+from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, TAPE, WEIGHTS, on_batches
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -160,19 +160,14 @@ def loss(target, y):
 seen = Seen()
 net.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, metrics=[seen])
 """
-for name, method, intent, contract in (
-    ("test-on-batch", "test_on_batch", "inference", contracts.EVALUATE),
-    ("train-on-batch.learning-rate-0", "train_on_batch", "training", contracts.TRAIN_ON_BATCH),
-):
-    EVERY.prediction(
-        f"model.{name}",
-        intent,
-        contract,
-        f"net.{method}({NUMBERS}, ones)\ny = keras.ops.convert_to_numpy(seen.output)\n",
-        once=COMPILE,
-        kind="trained",
-        default=True,
-    )
+on_batches(
+    EVERY,
+    "model",
+    {"test": contracts.EVALUATE, "train": contracts.TRAIN_ON_BATCH},
+    f"net.{{}}({NUMBERS}, ones)\ny = keras.ops.convert_to_numpy(seen.output)\n",
+    once=COMPILE,
+    kind="trained",
+)
 SAVE = 'net.save("network.keras")\n---\nnet = keras.saving.load_model("network.keras")\n'
 EVERY.export("export.keras", "inference", contracts.SAVED, SAVE, default=True)
 EVERY.export("export.weights", "inference", contracts.SAVED, WEIGHTS.format(keras="keras"))

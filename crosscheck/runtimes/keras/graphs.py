@@ -1,7 +1,7 @@
 """Keras 2: functions of the backend, which run the updates that they are given and no others."""
 
 from crosscheck.runtimes.family.keras import FROZEN
-from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function
+from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function, on_batches
 from crosscheck.runtimes.mode import Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -43,21 +43,14 @@ def loss(target, y):
 
 net.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
 """
-for name, method, intent, contract in (
-    ("test-on-batch", "test_on_batch", "inference", contracts.EVALUATE),
-    ("train-on-batch.learning-rate-0", "train_on_batch", "training", contracts.TRAIN_ON_BATCH),
-    ("trainable-false.train-on-batch.learning-rate-0", "train_on_batch", "inference", contracts.KERAS_2_FROZEN),
-):
-    FUNCTIONS.prediction(
-        f"session.{name}",
-        intent,
-        contract,
-        f"net.{method}(x, ones)\ny = K.get_value(seen)\n",
-        once=COMPILE,
-        kind="trained",
-        norm={FROZEN: "network"} if name.startswith("trainable-false") else {},
-        default=True,
-    )
+on_batches(
+    FUNCTIONS,
+    "session",
+    {"test": contracts.EVALUATE, "train": contracts.TRAIN_ON_BATCH, "frozen": contracts.KERAS_2_FROZEN},
+    "net.{}(x, ones)\ny = K.get_value(seen)\n",
+    once=COMPILE,
+    kind="trained",
+)
 FUNCTIONS.export(
     "export.h5",
     "inference",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -24,7 +25,6 @@ def gradient(way: str, name: str, intent: str, contract: Contract, text: str, **
     MODES.gradient(f"{way}.{name}", intent, contract, text, **{**words, **more})
 
 
-INTENT = {"train": "training", "eval": "inference"}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 SET = {"train": "net.set_train()\n", "eval": "net.set_train(False)\n"}
 
@@ -37,6 +37,7 @@ FUNCTION = LOSS.format("mindspore.recompute(net, x{})") + "dx = mindspore.grad(l
 HOOKS = ", use_reentrant=False"
 TO_THE_END = HOOKS + ", early_stop=False"
 JIT = "@mindspore.jit\n" + GRAD
+TO_ONNX = 'mindspore.onnx.export(net, x, file_name="network.onnx")\n'
 RECOMPUTE = "net.recompute()\n"
 
 for way, name, text, once, contract in (
@@ -56,7 +57,7 @@ for way, name, text, once, contract in (
         gradient(
             way,
             f"{half}.{name}",
-            INTENT[half],
+            HALVES[half],
             contract if half == "train" else contracts.EVALUATION,
             SET[half] + text,
             once=once,
@@ -76,7 +77,7 @@ gradient(
     "frozen.grad-after-export",
     "inference",
     contracts.ONNX_MODULE,
-    FREEZE + 'mindspore.onnx.export(net, x, file_name="network.onnx")\n' + GRAD,
+    FREEZE + TO_ONNX + GRAD,
 )
 gradient(
     "pynative",
@@ -104,7 +105,7 @@ for way in ("pynative", "graph"):
     for half in ("train", "eval"):
         MODES.prediction(
             f"{way}.{half}.call",
-            INTENT[half],
+            HALVES[half],
             CONTRACT[half],
             SET[half] + "y = net(x)\n",
             kind=way,
@@ -137,20 +138,7 @@ mindspore.export(net, x, file_name="network", file_format="MINDIR")
 net = nn.GraphCell(mindspore.load("network.mindir"))
 """,
 )
+WHOLE = 'mindspore.export(net, x, file_name="network", file_format="ONNX")\n'
 for half in ("eval", "train"):
-    MODES.export(
-        f"export.onnx.{half}",
-        INTENT[half],
-        contracts.ONNX,
-        SET[half] + 'mindspore.export(net, x, file_name="network", file_format="ONNX")\n',
-        kind="pynative",
-        file=True,
-    )
-    MODES.export(
-        f"export.onnx-module.{half}",
-        INTENT[half],
-        contracts.ONNX_MODULE,
-        SET[half] + 'mindspore.onnx.export(net, x, file_name="network.onnx")\n',
-        kind="pynative",
-        file=True,
-    )
+    for name, contract, text in (("onnx", contracts.ONNX, WHOLE), ("onnx-module", contracts.ONNX_MODULE, TO_ONNX)):
+        MODES.export(f"export.{name}.{half}", HALVES[half], contract, SET[half] + text, kind="pynative", file=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, nodes, pairs, shared_layers, statements, stored
-from crosscheck.runtimes.family.modules import adopted, module_class
+from itertools import chain
+
+from crosscheck.runtimes.family.graph import LAYERS, Graph, Node
+from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.modules import module_class
 from crosscheck.runtimes.family.pools import average
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["source"]
 
@@ -30,66 +33,49 @@ PYNATIVE = "mindspore.set_context(mode=mindspore.PYNATIVE_MODE)\n"
 
 def source(request: Request) -> Source:
     """A cell; the kind of the mode is how the process executes cells: at once or compiled."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
-    body, variables = statements(graph, request.input, expression)
+    graph = Graph.of(request, TAKEN)
+    body, output = graph.statements(expression)
     made = [
-        f"self.{node.id} = {cell(node, request, values=node not in shared)}"
+        f"self.{node.id} = {cell(node, request, values=node not in graph.shared)}"
         for node in graph
         if node.op in LAYERS or node.op in POOLS
     ]
-    network = module_class("nn.Cell", made, body, variables[request.output], method="construct")
+    text = module_class("nn.Cell", made, body, output, method="construct") + graph.adopting()
     if request.first is None:
-        text = EXECUTION.get(request.kind, PYNATIVE) + "\n\n" + network + "net = Net()\n"
-    else:
-        text = network + "first = net\nnet = Net()\n" + adopted(graph, shared)
+        text = EXECUTION.get(request.kind, PYNATIVE) + "\n\n" + text
     return Source(
         imports="import mindspore\nfrom mindspore import Tensor, nn, ops\n",
         text=text,
         predict="net.set_train(False)\ny = net(x)\n",
         tensor="Tensor({})",
         array="{}.asnumpy()",
-        tensors=stored(graph, place),
+        tensors=graph.attributes(KEYS),
     )
-
-
-def place(node: Node, number: int) -> Stored:
-    """Where a weight is; MindSpore's layout is ONNX's."""
-    return f"net.{node.id}.{KEYS[node.op][number]}", None
 
 
 def cell(node: Node, request: Request, values: bool) -> str:
     """A cell; with `values`, its weights are its initial values. Its padding is top, bottom, left, right."""
     attributes = node.attributes
-    weights = (
-        [
-            f'{word}=Tensor(weights["{name}"])'
-            for word, name in zip(WORDS[node.op], node.weights, strict=False)
-            if values
-        ]
-        if node.op in LAYERS
-        else []
-    )
+    named = zip(WORDS[node.op], node.values, strict=False) if values and node.op in LAYERS else ()
+    weights = [f"{word}=Tensor({value})" for word, value in named]
     match node.op:
         case "BatchNormalization":
             kind = "BatchNorm2d" if node.rank == 4 else "BatchNorm1d"
             words = [str(node.channels), f"eps={attributes['epsilon']}", f"momentum={attributes['momentum']}"]
             words += [f"{key}={value}" for key, value in request.norm.items()]
         case "Conv":
-            kind, (out, inside) = "Conv2d", node.weight_shapes[0][:2]
-            words = [str(inside * attributes["group"]), str(out), f"{tuple(attributes['kernel_shape'])}"]
-            words += [f"stride={tuple(attributes['strides'])}"] if set(attributes["strides"]) != {1} else []
-            words.append('pad_mode="pad"')
-            padding = tuple(width for pair in pairs(attributes["pads"]) for width in pair)
-            words += [f"padding={padding}"] if any(padding) else []
-            words += [f"dilation={tuple(attributes['dilations'])}"] if set(attributes["dilations"]) != {1} else []
-            words += [f"group={attributes['group']}"] if attributes["group"] != 1 else []
-            words += ["has_bias=True"] if len(node.weights) > 1 else []
+            padding = tuple(chain(*node.pads))
+            kind, words = "Conv2d", [str(node.channels), str(node.filters), str(node.kernel)]
+            words += [
+                *[f"stride={node.strides}"] * node.strided,
+                'pad_mode="pad"',
+                *[f"padding={padding}"] * any(padding),
+            ]
+            words += [*options(node, "dilation", "group"), *["has_bias=True"] * node.biased]
         case "Gemm":
-            kind, words = "Dense", [str(size) for size in reversed(node.weight_shapes[0])]
+            kind, words = "Dense", [str(node.channels), str(node.filters)]
         case pool:
-            kind = POOLS[pool]
-            words = [f"{tuple(attributes[word])}" for word in ("kernel_shape", "strides")]
+            kind, words = POOLS[pool], [str(node.kernel), str(node.strides)]
     return f"nn.{kind}({', '.join([*words, *weights])})"
 
 
@@ -118,7 +104,7 @@ def expression(node: Node, inputs: list[str]) -> str:
 
 def pooled(node: Node, x: str, value: str) -> str:
     """A pool over what was padded before it."""
-    if any(node.attributes["pads"]):
-        last_axis_first = [width for pair in reversed(pairs(node.attributes["pads"])) for width in pair]
-        x = f'ops.pad({x}, {tuple(last_axis_first)}, "constant", {value})'
+    if node.padded:
+        last_axis_first = tuple(chain(*reversed(node.pads)))
+        x = f'ops.pad({x}, {last_axis_first}, "constant", {value})'
     return f"self.{node.id}({x})"

@@ -4,12 +4,12 @@ Names begin with the module's mode in the forward pass, `train` or `eval`, or wi
 `compiled` ones go on with what the compiler is told of the module's state.
 """
 
-from crosscheck.runtimes.mode import Contracts, Modes
+from crosscheck.runtimes.family.halves import HALVES, Halves
+from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-TABLE = Modes(inference="eval.grad", training="train.grad")
-INTENT = {"train": "training", "eval": "inference"}
+TABLE = Halves(contracts.EVALUATION, flags=False, inference="eval.grad", training="train.grad")
 
 LOSS = "def loss(x):\n    return (net(x) * cotangent).sum()\n"
 GRAD = LOSS + "dx = mx.grad(loss)(x)\n"
@@ -21,22 +21,16 @@ def loss(parameters, x):
 y, (gradients, dx) = mx.value_and_grad(loss, argnums=(0, 1))(net.trainable_parameters(), x)
 """
 
-for half in ("train", "eval"):
+for half in HALVES:
     for name, text, contract, default in (
-        ("grad", GRAD, contracts.TRAINING, True),
-        ("value-and-grad", LOSS + "y, dx = mx.value_and_grad(loss)(x)\n", contracts.TRAINING, False),
-        ("value-and-grad-parameters", PARAMETERS, contracts.TRAINING, True),
-        ("vjp", "(y,), (dx,) = mx.vjp(net, [x], [cotangent])\n", contracts.TRAINING, False),
-        ("checkpoint", "recomputing = nn.utils.checkpoint(net)\n" + RECOMPUTED, contracts.CHECKPOINT, False),
-        ("core-checkpoint", "recomputing = mx.checkpoint(net)\n" + RECOMPUTED, contracts.CHECKPOINT, True),
+        ("grad", GRAD, contracts.TRAINING, HALVES),
+        ("value-and-grad", LOSS + "y, dx = mx.value_and_grad(loss)(x)\n", contracts.TRAINING, ()),
+        ("value-and-grad-parameters", PARAMETERS, contracts.TRAINING, ["train"]),
+        ("vjp", "(y,), (dx,) = mx.vjp(net, [x], [cotangent])\n", contracts.TRAINING, ()),
+        ("checkpoint", "recomputing = nn.utils.checkpoint(net)\n" + RECOMPUTED, contracts.CHECKPOINT, ()),
+        ("core-checkpoint", "recomputing = mx.checkpoint(net)\n" + RECOMPUTED, contracts.CHECKPOINT, ["train"]),
     ):
-        TABLE.gradient(
-            f"{half}.{name}",
-            INTENT[half],
-            contract if half == "train" else contracts.EVALUATION,
-            f"net.{half}()\n{text}",
-            default=default and (half == "train" or name == "grad"),
-        )
+        TABLE.halves("{}." + name, contract, text, default=default, only=[half], paired=False)
 
 FROZEN = """\
 net.train()
@@ -53,20 +47,14 @@ WHOLE = STATE + "@functools.partial(mx.compile, inputs=state, outputs=state)\n" 
 ASK = "dx = input_gradient(x, cotangent)\n"
 
 # None of these is a default: every trial has the machine's compiler run anew.
-for half in ("train", "eval"):
+for half in HALVES:
     for name, once, contract in (
         ("stateless", "@mx.compile\n" + FUNCTION, contracts.PURE),
         ("inputs", WHOLE.replace(", outputs=state", ""), contracts.PURE),
         ("outputs", WHOLE.replace(", inputs=state", ""), contracts.CAPTURED),
         ("state", WHOLE, contracts.CAPTURED),
     ):
-        TABLE.gradient(
-            f"compiled-{name}.{half}",
-            INTENT[half],
-            contract if half == "train" else contracts.EVALUATION,
-            f"net.{half}()\n{ASK}",
-            once=once,
-        )
+        TABLE.halves(f"compiled-{name}.{{}}", contract, ASK, once=once, only=[half], paired=False)
 TABLE.gradient(
     "compiled-state.train-then-eval",
     "inference",
@@ -89,18 +77,13 @@ net.load_weights("network.safetensors")
 """,
     default=True,
 )
-for half in ("train", "eval"):
-    TABLE.export(
-        f"export-function.{half}",
-        INTENT[half],
-        contracts.EXPORTED,
-        f"""\
-net.{half}()
-mx.export_function("network.mlxfn", net, x)
----
-net = mx.import_function("network.mlxfn")
-""",
-        predict="y, = net(x)\n",
-    )
+TABLE.halves(
+    "export-function.{}",
+    contracts.EXPORTED,
+    'mx.export_function("network.mlxfn", net, x)\n---\nnet = mx.import_function("network.mlxfn")\n',
+    contracts.EXPORTED,
+    asks="export",
+    predict="y, = net(x)\n",
+)
 
 MODES = tuple(TABLE)

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from crosscheck.runtimes.family import numpy_like
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    even,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
-from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, constructed, options, shown
+from crosscheck.runtimes.family.graph import Graph, Node
+from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -34,28 +25,14 @@ for name, value in layers.items():
 
 def source(request: Request) -> Source:
     """The network."""
-    graph = nodes(request, taken=TAKEN)
-    shared = shared_layers(graph, request)
-    layers = [node for node in graph if node.op in LAYERS]
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
-    text = (
-        class_with_layers(
-            "Net(nn.Module)",
-            ["super().__init__()", *constructed(graph, shared, layer)],
-            [
-                *numpy_like.entry(request, "mx"),
-                *body,
-                f"return {numpy_like.leaving(graph, variables[request.output], 'mx')}",
-            ],
-        )
-        + ("" if request.first is None else "first = net\n")
-        + "net = Net()\n"
-    )
-    for node in layers:
-        if node not in shared:
-            for number, key in enumerate(NAMES_OF_TORCH[node.op][: len(node.weights)]):
-                text += f"net.{node.id}.{key} = mx.array({value(node, number)})\n"
-    looked = shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))
+    graph = Graph.of(request, TAKEN)
+    body, result = numpy_like.body(graph, lambda node, inputs: expression(node, inputs, "self"), "mx")
+    init = ["super().__init__()", *graph.constructed(layer)]
+    text = class_with_layers("Net(nn.Module)", init, [*body, f"return {result}"])
+    text += ("" if request.first is None else "first = net\n") + "net = Net()\n"
+    for node, number, key in graph.new_weights(NAMES_OF_TORCH):
+        text += f"net.{node.id}.{key} = mx.array({value(node, number)})\n"
+    looked = graph.shown(lambda node, inputs: expression(node, inputs, "net"))
     mode = "train" if request.intent == "training" else "eval"
     return Source(
         imports="import functools\n\nimport mlx.core as mx\nimport mlx.nn as nn\n",
@@ -63,43 +40,39 @@ def source(request: Request) -> Source:
         predict="net.eval()\ny = net(x)\n",
         tensor="mx.array({})",
         array="{}",
-        layers=f"net.{mode}()\n" + "\n".join([*numpy_like.entry(request, "mx"), *looked, FIRST]),
-        tensors=stored(graph, place),
+        layers=f"net.{mode}()\n" + "\n".join([*numpy_like.entry(graph, "mx"), *looked, FIRST]),
+        tensors=graph.stored(place),
     )
 
 
 def layer(node: Node) -> str:
     """The constructor of a layer; MLX calls momentum the part that is taken from the batch."""
-    attributes, shape = node.attributes, node.weight_shapes[0]
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            return f"nn.BatchNorm({shape[0]}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
+            return f"nn.BatchNorm({node.filters}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
         case "Conv":
             words = [window(node), *options(node, "dilation", "groups", "bias=False")]
-            return f"nn.Conv{len(shape) - 2}d({shape[1] * attributes['group']}, {shape[0]}, {', '.join(words)})"
-    return f"nn.Linear({shape[1]}, {shape[0]})"
+            return f"nn.Conv{node.rank - 2}d({node.channels}, {node.filters}, {', '.join(words)})"
+    return f"nn.Linear({node.channels}, {node.filters})"
 
 
-def sizes(numbers: list[int]) -> int | tuple[int, ...]:
+def sizes(numbers: tuple[int, ...]) -> int | tuple[int, ...]:
     """A size an axis: a number where there is one axis."""
-    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def window(node: Node) -> str:
     """How the window of a convolution or a pool moves; `padded` sees to uneven pads."""
-    attributes = node.attributes
-    words = f"{sizes(attributes['kernel_shape'])}, stride={sizes(attributes['strides'])}"
-    if not any(attributes["pads"]) or not even(attributes["pads"]):
-        return words
-    return f"{words}, padding={sizes([low for low, _ in pairs(attributes['pads'])])}"
+    padding = f", padding={sizes(node.padding)}" if any(node.padding) else ""
+    return f"{sizes(node.kernel)}, stride={sizes(node.strides)}{padding}"
 
 
 def padded(node: Node, x: str, value: str) -> str:
     """`x`, channels last, with the pads that one number an axis cannot say."""
-    pads = node.attributes["pads"]
-    if even(pads):
+    if node.even:
         return x
-    return f"mx.pad({x}, {((0, 0), *pairs(pads), (0, 0))}, constant_values={value})"
+    return f"mx.pad({x}, {((0, 0), *node.pads, (0, 0))}, constant_values={value})"
 
 
 def expression(node: Node, inputs: list[str], owner: str) -> str:
@@ -126,7 +99,7 @@ def value(node: Node, number: int) -> str:
     """A weight as MLX has it: the kernel of a convolution is (out, *window, in / group)."""
     rank = len(node.weight_shapes[number])
     moved = f".transpose{(0, *range(2, rank), 1)}" if rank > 2 else ""
-    return f'weights["{node.weights[number]}"]{moved}'
+    return f"{node.values[number]}{moved}"
 
 
 def place(node: Node, number: int) -> Stored:

@@ -1,6 +1,9 @@
 """A network in MNN: a converted file, layers of `MNN.nn`, or a module imported for training."""
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, even, indented, nodes, shared_layers, statements, stored
+from collections.abc import Sequence
+
+from crosscheck.runtimes.family.graph import Graph, Node
+from crosscheck.runtimes.family.layers import class_with_layers
 from crosscheck.runtimes.mnn.modes import READER
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -68,93 +71,93 @@ def source(request: Request) -> Source:
 
 def written(request: Request) -> Source:
     """The network in layers; those of a first network are taken where they have the same weights."""
-    graph = nodes(request, ("expr", "nn", "optim", "np", "variable", "fill", "first", "norms", "layers"))
+    graph = Graph.of(request, ("expr", "nn", "optim", "np", "variable", "fill", "first", "norms", "layers"))
     refused = next((reason for node in graph if (reason := missing(node))), None)
-    shared = shared_layers(graph, request)
-    own = [node for node in graph if node.op in LAYERS]
-    attributes = [f"self.{node.id} = {f'first.{node.id}' if node in shared else layer(node)}" for node in own]
-    lines, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
+    lines, output = graph.statements(lambda node, inputs: expression(node, inputs, "self"))
     text = f'raise NotImplementedError("{refused}")\n' if refused else "expr.lazy_eval(True)\n"
-    text += "first = net\n" if request.first is not None else f"\n\n{VARIABLE}\n\n{FILL}"
-    text += "\n\nclass Net(nn.Module):\n" + indented(["def __init__(self):"])
-    text += indented(["super(Net, self).__init__()", *attributes], 2) + "\n" + indented(["def forward(self, x):"])
-    text += indented([*lines, f"return expr.convert({variables[request.output]}, expr.NCHW)"], 2) + "\n\nnet = Net()\n"
-    for node in own:
-        if node not in shared:
-            values = ", ".join(f'weights["{name}"]' for name in order(node))
-            text += f"fill(net.{node.id}, {values})\n"
-    norms = ", ".join(f"net.{node.id}" for node in own if node.op == "BatchNormalization")
-    tensors = stored(graph, place)
+    text += "first = net\n\n\n" if request.first is not None else f"\n\n{VARIABLE}\n\n{FILL}\n\n"
+    text += class_with_layers(
+        "Net(nn.Module)",
+        ["super(Net, self).__init__()", *graph.constructed(layer)],
+        [*lines, f"return expr.convert({output}, expr.NCHW)"],
+        method="forward(self, x)",
+    )
+    text += "net = Net()\n" + "".join(f"fill(net.{node.id}, {', '.join(order(node.values))})\n" for node in graph.own)
+    norms = ", ".join(f"net.{node.id}" for node in graph.norms)
+    tensors = graph.stored(place)
     return Source(
         imports=IMPORTS.replace("import _tools\n", ""),
         text=f"{text}norms = [{norms}]\n",
         predict="net.train(False)\ny = net.forward(x)\n",
         tensor="variable({})",
         array="{}.read()",
-        layers=shown(graph, request) if request.asks == "prediction" else "",
+        layers=shown(graph) if request.asks == "prediction" else "",
         tensors=tensors,
         public=tuple(tensors),
     )
 
 
-def shown(graph: list[Node], request: Request) -> str:
+def shown(graph: Graph) -> str:
     """The lines of `forward`, and after each what it put out."""
-    lines, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))
+    lines, _ = graph.statements(lambda node, inputs: expression(node, inputs, "net"))
     kept = [
-        f'{line}\nlayers["{node.output}"] = expr.convert({variables[node.output]}, expr.NCHW)\n'
+        f'{line}\nlayers["{node.output}"] = expr.convert({line.partition(" = ")[0]}, expr.NCHW)\n'
         for node, line in zip(graph, lines, strict=True)
     ]
-    return f"net.train({request.intent == 'training'})\nlayers = {{}}\n" + "".join(kept)
+    return f"net.train({graph.request.intent == 'training'})\nlayers = {{}}\n" + "".join(kept)
 
 
-def order(node: Node) -> tuple[str, ...]:
+def order(weights: Sequence[str]) -> Sequence[str]:
     """A layer's weights in MNN's order: scale, bias, variance, mean; the bias before the kernel."""
-    if node.op == "BatchNormalization":
-        scale, bias, mean, variance = node.weights
-        return scale, bias, variance, mean
-    return node.weights[::-1]
+    if len(weights) < 4:
+        return weights[::-1]
+    scale, bias, mean, variance = weights
+    return scale, bias, variance, mean
 
 
 def place(node: Node, number: int) -> Stored:
     """A parameter, in ONNX's shape."""
-    index = order(node).index(node.weights[number])
+    index = order(node.weights).index(node.weights[number])
     return f"expr.reshape(net.{node.id}.parameters[{index}], {list(node.weight_shapes[number])})", None
 
 
 def missing(node: Node) -> str:
     """What MNN's layers lack for a node, if anything."""
-    pads = node.attributes.get("pads", (0, 0, 0, 0))
-    if node.op == "Conv" and not (len(pads) == 4 and even(pads) and (depthwise(node) or node.attributes["group"] == 1)):
+    fits = len(node.pads) == 2 and node.even
+    if node.op == "Conv" and not (fits and (depthwise(node) or node.attributes["group"] == 1)):
         return "nn.conv has two axes, pads both ends alike, and knows groups of one channel only"
-    if node.op in ("MaxPool", "AveragePool") and not (len(pads) == 4 and even(pads)):
+    if node.op in ("MaxPool", "AveragePool") and not fits:
         return "expr.max_pool and expr.avg_pool have two axes, and pad both ends alike"
     return ""
 
 
+def beginnings(node: Node) -> list[int]:
+    """One number an axis, as MNN pads both ends alike."""
+    return [low for low, _ in node.pads]
+
+
 def depthwise(node: Node) -> bool:
     """Whether each channel has a convolution of its own."""
-    return bool(node.attributes["group"] == node.channels == node.weight_shapes[0][0] and node.channels > 1)
+    return bool(node.attributes["group"] == node.channels == node.filters > 1)
 
 
 def layer(node: Node) -> str:
     """A layer of `MNN.nn`."""
-    attributes, shape = node.attributes, node.weight_shapes[0]
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            return f"nn.batch_norm({shape[0]}, {node.rank}, {attributes['momentum']}, {attributes['epsilon']})"
+            return f"nn.batch_norm({node.filters}, {node.rank}, {attributes['momentum']}, {attributes['epsilon']})"
         case "Conv":
-            pads = attributes["pads"]
-            words = (
-                *(node.channels, shape[0], attributes["kernel_shape"], attributes["strides"], pads[: len(pads) // 2]),
-                *(attributes["dilations"], depthwise(node), len(node.weights) > 1, "expr.Padding_Mode.CAFFE"),
-            )
+            windows = node.kernel, node.strides, beginnings(node), node.dilations
+            words: list[object] = [node.channels, node.filters, *map(list, windows)]
+            words += [depthwise(node), node.biased, "expr.Padding_Mode.CAFFE"]
             return f"nn.conv({', '.join(map(str, words))})"
-    return f"nn.linear({shape[1]}, {shape[0]}, True)"
+    return f"nn.linear({node.channels}, {node.filters}, True)"
 
 
 def expression(node: Node, inputs: list[str], net: str) -> str:
     """A call of a layer, or an expression; what mixes axes or inputs takes NCHW."""
-    attributes, x = node.attributes, inputs[0]
+    x = inputs[0]
     plain = [f"expr.convert({name}, expr.NCHW)" for name in inputs]
     match node.op:
         case "BatchNormalization" | "Conv":
@@ -163,9 +166,8 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
             return f"{net}.{node.id}.forward({plain[0]})"
         case "MaxPool" | "AveragePool":
             name = "max_pool" if node.op == "MaxPool" else "avg_pool"
-            pads = attributes["pads"]
-            window = f"{attributes['kernel_shape']}, {attributes['strides']}"
-            return f"expr.{name}({x}, {window}, expr.Padding_Mode.CAFFE, {pads[: len(pads) // 2]})"
+            window = f"{list(node.kernel)}, {list(node.strides)}, expr.Padding_Mode.CAFFE, {beginnings(node)}"
+            return f"expr.{name}({x}, {window})"
         case "GlobalAveragePool":
             return f"expr.avg_pool({x}, {x}.shape[2:], [1, 1])"
         case "Flatten":
@@ -175,5 +177,5 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
         case "Add":
             return f"expr.add({', '.join(plain)})"
         case "Concat":
-            return f"expr.concat([{', '.join(plain)}], {attributes['axis']})"
+            return f"expr.concat([{', '.join(plain)}], {node.attributes['axis']})"
     return f"expr.relu({x})"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, shared_layers, statements, stored
+from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
+from crosscheck.runtimes.family.layers import class_with_layers
 from crosscheck.runtimes.mxnet.operators import ROLES, keywords, operator, padded
 from crosscheck.runtimes.mxnet.symbols import (
     ARRAY,
     IMPORTS,
     TENSOR,
-    concluded,
     entry,
     file,
     files,
@@ -22,7 +22,6 @@ from crosscheck.runtimes.mxnet.symbols import (
     new_weights,
     symbol,
     variable,
-    weights_of,
 )
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -48,18 +47,21 @@ HYBRIDIZED = {
 
 def imperative(request: Request) -> Source:
     """A function of operators over arrays that its user keeps."""
-    graph = nodes(request)
+    graph = Graph.of(request)
 
     def expression(node: Node, inputs: list[str]) -> str:
         return operator("mx.nd", node, inputs, request.norm, [f'params["{name}"]' for name in node.weights])
 
-    lines, variables = statements(graph, request.input, expression)
+    lines, output = graph.statements(expression)
     text = "params = {name: mx.nd.array(value) for name, value in weights.items()}\n"
     if request.first is not None:
-        added = [f'params["{name}"] = mx.nd.array(weights["{name}"])' for _, _, name in new_weights(request)]
+        added = [
+            f'params["{node.weights[number]}"] = mx.nd.array({node.values[number]})'
+            for node, number in new_weights(request)
+        ]
         text = indented(["params = dict(params)  # the first network's, and more", *added], 0) if added else ""
-    text += "\n\ndef net(x):\n" + indented(concluded(lines, variables[request.output], "return "))
-    tensors = stored(graph, lambda node, number: (f'params["{node.weights[number]}"]', None))
+    text += "\n\ndef net(x):\n" + indented(concluded(lines, output))
+    tensors = graph.stored(lambda node, number: (f'params["{node.weights[number]}"]', None))
     return Source(
         imports=AUTOGRAD if request.kind == "nd" and request.release >= Version("0.11.0") else IMPORTS,
         text=text,
@@ -73,61 +75,59 @@ def imperative(request: Request) -> Source:
 
 def gluon(request: Request) -> Source:
     """A HybridBlock: layers where there are weights, operators elsewhere; shared layers are the first network's."""
-    graph = nodes(request, taken=RESERVED)
-    shared = shared_layers(graph, request)
-    layers = [node for node in graph if node.op in LAYERS]
-    own = [node for node in layers if node not in shared]
+    graph = Graph.of(request, RESERVED)
 
     def expression(node: Node, inputs: list[str]) -> str:
         if node.op not in LAYERS:
             return operator("F", node, inputs, request.norm)
-        x = padded("F", inputs[0], node, "0")[0] if node.op == "Conv" else inputs[0]
+        x = padded("F", inputs[0], node, "0") if node.op == "Conv" else inputs[0]
         return f"self.{node.id}({x})"
 
-    lines, variables = statements(graph, request.input, expression)
+    lines, output = graph.statements(expression)
     argument = "" if request.first is None else "first, "
+    new = [f"    self.{node.id} = {layer(node, request)}" for node in graph.own]
+    init = ["super(Net, self).__init__(**kwargs)", *(f"self.{node.id} = first.{node.id}" for node in graph.shared)]
     text = (
         ("" if request.first is None else "first = net\n\n\n")
-        + "class Net(gluon.HybridBlock):\n"
-        + indented([f"def __init__(self, {argument}**kwargs):"])
-        + indented(["super(Net, self).__init__(**kwargs)"], 2)
-        + indented([f"self.{node.id} = first.{node.id}" for node in shared], 2)
-        + indented(["with self.name_scope():"] if own else [], 2)
-        + indented([f"self.{node.id} = {layer(node, request)}" for node in own], 3)
-        + "\n"
-        + indented(["def hybrid_forward(self, F, x):"])
-        + indented(concluded(lines, variables[request.output], "return "), 2)
-        + f"\n\nnet = Net({argument.rstrip(', ')})\n"
-        + ("net.initialize()\n" if request.first is None else "".join(f"net.{node.id}.initialize()\n" for node in own))
+        + class_with_layers(
+            "Net(gluon.HybridBlock)",
+            init + (["with self.name_scope():", *new] if new else []),
+            concluded(lines, output),
+            method="hybrid_forward(self, F, x)",
+            arguments=f"self, {argument}**kwargs",
+        )
+        + f"net = Net({argument.rstrip(', ')})\n"
+        + (
+            "net.initialize()\n"
+            if request.first is None
+            else "".join(f"net.{node.id}.initialize()\n" for node in graph.own)
+        )
     )
-    for node, number, name in weights_of(own):
-        text += f'net.{node.id}.{parameter(node, number)}.set_data(mx.nd.array(weights["{name}"]))\n'
+    for node, number, _ in graph.new_weights(ROLES):
+        text += f"net.{node.id}.{parameter(node, number)}.set_data(mx.nd.array({node.values[number]}))\n"
     text += HYBRIDIZED[request.kind]
     return block(request, LAYER_BLOCKS, text, lambda node, number: f"net.{node.id}.{parameter(node, number)}", graph)
 
 
 def layer(node: Node, request: Request) -> str:
     """A layer of `gluon.nn`."""
-    attributes, shape = node.attributes, node.weight_shapes[0]
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
             values = {"epsilon": attributes["epsilon"], "momentum": attributes["momentum"], "scale": True}
-            return f"nn.BatchNorm({', '.join(keywords({**values, **request.norm, 'in_channels': shape[0]}))})"
+            return f"nn.BatchNorm({', '.join(keywords({**values, **request.norm, 'in_channels': node.filters}))})"
         case "Conv":
             values = {
-                "kernel_size": tuple(attributes["kernel_shape"]),
-                "strides": tuple(attributes["strides"]),
-                "padding": padded("F", "x", node, "0")[1],
+                "kernel_size": node.kernel,
+                "strides": node.strides,
+                "padding": node.padding,
+                **({"dilation": node.dilations} if node.dilated else {}),
+                **({"groups": attributes["group"]} if attributes["group"] != 1 else {}),
+                **({} if node.biased else {"use_bias": False}),
+                "in_channels": node.channels,
             }
-            if any(step != 1 for step in attributes["dilations"]):
-                values["dilation"] = tuple(attributes["dilations"])
-            if attributes["group"] != 1:
-                values["groups"] = attributes["group"]
-            if len(node.weights) == 1:
-                values["use_bias"] = False
-            values["in_channels"] = shape[1] * attributes["group"]
-            return f"nn.Conv{node.rank - 2}D({', '.join([str(shape[0]), *keywords(values)])})"
-    return f"nn.Dense({shape[0]}, in_units={shape[1]})"
+            return f"nn.Conv{node.rank - 2}D({', '.join([str(node.filters), *keywords(values)])})"
+    return f"nn.Dense({node.filters}, in_units={node.channels})"
 
 
 def parameter(node: Node, number: int) -> str:
@@ -139,7 +139,7 @@ def symbol_block(request: Request) -> Source:
     """The symbol as a Gluon block; parameters of the same name are the first network's own."""
     text, params, names = symbol(request), "", "arrays"
     if request.first is not None:
-        names = json.dumps([variable(request, node, number) for node, number, _ in new_weights(request)])
+        names = json.dumps([variable(request, node, number) for node, number in new_weights(request)])
         text, params = "first = net\n" + text, ", params=first.collect_params()"
     text += (
         f'net = gluon.SymbolBlock(sym, mx.sym.Variable("{entry(request)}"){params})\n'
@@ -169,7 +169,7 @@ def block(
     first_lines: str,
     text: str,
     place: Callable[[Node, int], str],
-    graph: list[Node],
+    graph: Graph,
     predict: str = "y = net(x)\n",
 ) -> Source:
     """A Gluon block, whose `collect_params` shows the parameters themselves; `place`: where it has them."""
@@ -177,7 +177,7 @@ def block(
     def array(node: Node, number: int) -> Stored:
         return f"{place(node, number)}.data()", None
 
-    tensors = stored(graph, array)
+    tensors = graph.stored(array)
     return Source(
         imports=imports(request, first_lines),
         text=text,

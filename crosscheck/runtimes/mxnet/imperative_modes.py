@@ -2,8 +2,9 @@
 
 from packaging.version import Version
 
+from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.mode import Contracts, Edition, Modes
-from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FROZEN, INTENT
+from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FROZEN
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
 
 contracts = Contracts(__file__)
@@ -82,7 +83,7 @@ for name, modes in IMPERATIVE.items():
         text = record(f"autograd.record(train_mode={half == 'train'})", keyword)
         modes.gradient(
             f"{name}.{half}.{other}",
-            INTENT[half],
+            HALVES[half],
             contract,
             text,
             since=max(str(modes.since), AUTOGRAD, key=Version),
@@ -137,7 +138,7 @@ for ending, option in (("grad", ""), ("grad-create-graph", ", create_graph=True"
         is_train = half == "train"
         IMPERATIVE["gluon"].gradient(
             f"gluon.{ending}.{half}",
-            INTENT[half],
+            HALVES[half],
             contract,
             f"""\
 x.attach_grad()

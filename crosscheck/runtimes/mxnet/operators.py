@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Node, even, pairs
+from crosscheck.runtimes.family.graph import Node
+from crosscheck.runtimes.family.pools import average
 
 __all__ = ["ROLES", "keywords", "operator", "padded"]
 
@@ -33,25 +35,24 @@ def operator(
         case "Add":
             return " + ".join(inputs)
         case "AveragePool":
-            return average_pool(ops, node, x)
+            # MXNet before 1.3 counts the padding in any case.
+            return average(node, x, lambda x: pool(ops, node, x, "avg", "0"), "{} * 0 + 1")
         case "BatchNormalization":
             return batch_norm(ops, node, x, norm, [*weights], named)
         case "Concat":
             return f"{ops}.Concat({', '.join(inputs)}, dim={attributes['axis']})"
         case "Conv":
-            x, pad = padded(ops, x, node, "0")
-            words = [x, *weights, *window(node), f"pad={pad}", *convolution(node), *named]
-            return f"{ops}.Convolution({', '.join(words)})"
+            words = [padded(ops, x, node, "0"), *weights, *window(node), f"pad={node.padding}"]
+            return f"{ops}.Convolution({', '.join([*words, *convolution(node), *named])})"
         case "Flatten":
             return f"{ops}.Flatten({x})"
         case "Gemm":
-            words = [x, *weights, f"num_hidden={node.weight_shapes[0][0]}", *named]
+            words = [x, *weights, f"num_hidden={node.filters}", *named]
             return f"{ops}.FullyConnected({', '.join(words)})"
         case "GlobalAveragePool":  # the kernel has to be given, and is not used
             return f'{ops}.Pooling({x}, global_pool=True, kernel=(1, 1), pool_type="avg")'
         case "MaxPool":
-            x, pad = padded(ops, x, node, "-3e38")
-            return f'{ops}.Pooling({", ".join([x, *window(node)])}, pad={pad}, pool_type="max")'
+            return pool(ops, node, x, "max", "-3e38")
         case "Softmax":
             return f"{ops}.softmax({x}, axis={attributes['axis']})"
     return f'{ops}.Activation({x}, act_type="relu")'
@@ -74,34 +75,26 @@ def batch_norm(
     return f"{ops}.transpose({text}, axes={(0, node.rank - 1, *range(1, node.rank - 1))})" if moved else text
 
 
-def average_pool(ops: str, node: Node, x: str) -> str:
-    """AveragePool. MXNet before 1.3 counts the padding in any case, so the share of real entries is divided out."""
-    attributes = node.attributes
-
-    def pooled(values: str) -> str:
-        values, pad = padded(ops, values, node, "0")
-        return f'{ops}.Pooling({", ".join([values, *window(node)])}, pad={pad}, pool_type="avg")'
-
-    if attributes["count_include_pad"] or not any(attributes["pads"]):
-        return pooled(x)
-    return f"{pooled(x)} / {pooled(f'{x} * 0 + 1')}"
+def pool(ops: str, node: Node, x: str, kind: str, value: str) -> str:
+    """A pool over an input that is padded with `value`."""
+    words = ", ".join([padded(ops, x, node, value), *window(node)])
+    return f'{ops}.Pooling({words}, pad={node.padding}, pool_type="{kind}")'
 
 
 def window(node: Node) -> list[str]:
     """How a convolution's or a pool's window moves."""
-    return keywords({"kernel": tuple(node.attributes["kernel_shape"]), "stride": tuple(node.attributes["strides"])})
+    return keywords({"kernel": node.kernel, "stride": node.strides})
 
 
 def convolution(node: Node) -> list[str]:
     """A convolution's other keywords; exporters to ONNX take two axes for granted where `dilate` is not said."""
-    attributes, (channels, *_) = node.attributes, node.weight_shapes[0]
-    said = node.rank != 4 or any(step != 1 for step in attributes["dilations"])
+    group = node.attributes["group"]
     return keywords(
         {
-            **({"dilate": tuple(attributes["dilations"])} if said else {}),
-            "num_filter": channels,
-            **({"num_group": attributes["group"]} if attributes["group"] != 1 else {}),
-            **({"no_bias": True} if len(node.weights) == 1 else {}),
+            **({"dilate": node.dilations} if node.rank != 4 or node.dilated else {}),
+            "num_filter": node.filters,
+            **({"num_group": group} if group != 1 else {}),
+            **({} if node.biased else {"no_bias": True}),
         }
     )
 
@@ -111,10 +104,8 @@ def keywords(values: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value!r}" for name, value in values.items()]
 
 
-def padded(ops: str, x: str, node: Node, value: str) -> tuple[str, tuple[int, ...]]:
-    """The input and MXNet's one number an axis for both ends; unequal ends are padded by an operator before."""
-    pads = pairs(node.attributes["pads"])
-    if even(node.attributes["pads"]):
-        return x, tuple(low for low, _ in pads)
-    widths = (0, 0, 0, 0, *(width for pair in pads for width in pair))
-    return f'{ops}.Pad({x}, mode="constant", constant_value={value}, pad_width={widths})', (0,) * len(pads)
+def padded(ops: str, x: str, node: Node, value: str) -> str:
+    """The input, padded by an operator if its ends are to be padded unequally: MXNet has one number an axis."""
+    if node.even:
+        return x
+    return f'{ops}.Pad({x}, mode="constant", constant_value={value}, pad_width={(0, 0, 0, 0, *chain(*node.pads))})'

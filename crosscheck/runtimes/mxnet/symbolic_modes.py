@@ -5,17 +5,17 @@ The intent is that of the forward pass, whatever backward then does by default. 
 inference.
 """
 
+from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.mode import Contracts, Modes
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
 
 contracts = Contracts(__file__)
 
-__all__ = ["BOUND", "EXECUTOR", "FROZEN", "INTENT", "MODULE", "executor_forward", "executor_gradient"]
+__all__ = ["BOUND", "EXECUTOR", "FROZEN", "MODULE", "executor_forward", "executor_gradient"]
 
 EXECUTOR = Modes(inference="executor.eval.eval", training="executor.train.default", kind="executor")
 MODULE = Modes(inference="module.eval", training="module.train", kind="module")
 
-INTENT = {"train": "training", "eval": "inference"}
 #: Layers that use the moving statistics in every mode.
 FROZEN = {"use_global_stats": True}
 #: Binds a symbol that was read, for predictions.
@@ -53,7 +53,7 @@ for forward, backward, contract in (
 ):
     EXECUTOR.gradient(
         f"executor.{forward}.{backward}",
-        INTENT[forward],
+        HALVES[forward],
         contract,
         executor_gradient(forward, backward),
         since=None if backward == "default" else "0.11.0",
@@ -89,7 +89,7 @@ sym, arg_params, aux_params = mx.model.load_checkpoint("network", 0)
 for half, contract in (("train", contracts.TRAINING), ("eval", contracts.MODULE_INFERENCE)):
     MODULE.gradient(
         f"module.{half}",
-        INTENT[half],
+        HALVES[half],
         contract,
         f"""\
 net.forward(mx.io.DataBatch([x], []), is_train={half == "train"})

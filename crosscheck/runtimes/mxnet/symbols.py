@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, shared_layers, statements, stored
+from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
 from crosscheck.runtimes.mxnet.operators import ROLES, operator
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -14,7 +13,6 @@ __all__ = [
     "EXECUTED",
     "IMPORTS",
     "TENSOR",
-    "concluded",
     "entry",
     "executor",
     "exported",
@@ -26,7 +24,6 @@ __all__ = [
     "new_weights",
     "symbol",
     "variable",
-    "weights_of",
 ]
 
 IMPORTS = "import mxnet as mx\n"
@@ -88,26 +85,19 @@ def symbol(request: Request) -> str:
     def expression(node: Node, inputs: list[str]) -> str:
         return operator("mx.sym", node, inputs, request.norm, name=node.id if node.op in LAYERS else "")
 
-    lines, variables = statements(graph, request.input, expression)
-    text = indented(['x = mx.sym.Variable("data")', *concluded(lines, variables[request.output], "sym = ")], 0)
+    lines, output = graph.statements(expression)
+    text = indented(['x = mx.sym.Variable("data")', *concluded(lines, output, "sym = ")], 0)
     return text + (added_arrays(request) if request.first else arrays(request))
-
-
-def concluded(lines: list[str], variable: str, ending: str) -> list[str]:
-    """The lines, and `ending` before the value of that variable."""
-    last, assigned = lines[-1], f"{variable} = "
-    return (
-        [*lines[:-1], last.replace(assigned, ending, 1)] if last.startswith(assigned) else [*lines, ending + variable]
-    )
 
 
 def arrays(request: Request) -> str:
     """Makes `arg_params` and `aux_params`."""
-    text = ""
+    text, layers = "", operators(request).layers
     for kind in ("arg", "aux"):
         lines = [
-            f'"{variable(request, node, number)}": mx.nd.array(weights["{name}"]),'
-            for node, number, name in weights_of(operators(request))
+            f'"{variable(request, node, number)}": mx.nd.array({value}),'
+            for node in layers
+            for number, value in enumerate(node.values)
             if dictionary(node, number) == kind
         ]
         text += f"{kind}_params = {{\n{indented(lines)}}}\n" if lines else f"{kind}_params = {{}}\n"
@@ -117,23 +107,16 @@ def arrays(request: Request) -> str:
 def added_arrays(request: Request) -> str:
     """Adds what the first network lacks to copies of its `arg_params` and `aux_params`."""
     lines = [
-        f'{dictionary(node, number)}_params["{variable(request, node, number)}"] = mx.nd.array(weights["{name}"])'
-        for node, number, name in new_weights(request)
+        f'{dictionary(node, number)}_params["{variable(request, node, number)}"] = mx.nd.array({node.values[number]})'
+        for node, number in new_weights(request)
     ]
     copied = ["arg_params, aux_params = dict(arg_params), dict(aux_params)  # the first network's, and more"]
     return indented(copied + lines, 0) if lines else ""
 
 
-def weights_of(graph: Iterable[Node]) -> list[tuple[Node, int, str]]:
-    """(layer, number, name) of every weight."""
-    return [(node, number, name) for node in graph if node.op in LAYERS for number, name in enumerate(node.weights)]
-
-
-def new_weights(request: Request) -> list[tuple[Node, int, str]]:
-    """The same of the weights that the first network lacks; all, if there is none."""
-    graph = operators(request)
-    shared = shared_layers(graph, request)
-    return weights_of(node for node in graph if node not in shared)
+def new_weights(request: Request) -> list[tuple[Node, int]]:
+    """(layer, number) of every weight that the first network lacks; of all, if there is none."""
+    return [(node, number) for node, number, _ in operators(request).new_weights(ROLES)]
 
 
 def imported(request: Request) -> str:
@@ -184,14 +167,14 @@ def executor(request: Request) -> Source:
     )
 
 
-def operators(request: Request) -> list[Node]:
+def operators(request: Request) -> Graph:
     """The nodes; none is called after the input."""
-    return nodes(request, taken=("data",))
+    return Graph.of(request, taken=("data",))
 
 
-def known(request: Request) -> list[Node]:
+def known(request: Request) -> Graph:
     """The same; none of a file that another runtime wrote, whose tensors are whatever the importer makes."""
-    return operators(request) if request.weights else []
+    return operators(request) if request.weights else Graph(request, ())
 
 
 def places(request: Request, pattern: str) -> dict[str, Stored]:
@@ -201,7 +184,7 @@ def places(request: Request, pattern: str) -> dict[str, Stored]:
         kind = dictionary(node, number)
         return pattern.format(kind=kind, half=int(kind == "aux"), name=variable(request, node, number)), None
 
-    return stored(known(request), place)
+    return known(request).stored(place)
 
 
 def exported(request: Request) -> Source:

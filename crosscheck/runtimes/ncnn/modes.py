@@ -6,14 +6,9 @@ on each other.
 
 from dataclasses import replace
 
-from crosscheck.runtimes.family.readers import BY_PLACE, Calls, Reader
+from crosscheck.runtimes.family.readers import Calls, Reader
 
-CALLS = Calls(
-    open='$net = Net("$file")\n',
-    predict="y = $net($inputs)[0]\n",
-    gradient="dx = $net($inputs)[1]\n",
-    layers="values = $net($inputs)\n" + BY_PLACE,
-)
+CALLS = Calls.in_order('$net = Net("$file")\n', "$net($inputs)")
 READER = Reader(CALLS, inference_form="opset-9")
 WHOLE = replace(READER, calls=replace(CALLS, open='$net = Net("$file", one_by_one=False)\n'))
 

@@ -6,6 +6,7 @@ returned it; a module in training mode may have layers in evaluation mode.
 
 from dataclasses import replace
 
+from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.readers import Calls, Reader
 from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
 from crosscheck.runtimes.mode import Contracts, Modes
@@ -24,20 +25,17 @@ CALLS = Calls(
 ONE_NODE = replace(CALLS, layers="with torch.no_grad():\n    y = $net($inputs)\nlayers = dict(zip($names, [y]))\n")
 READER = Reader(CALLS, inference_form="opset-15")
 
-MODULE = Modes(inference="eval.backward", training="train.backward", kind="module")
-for half, intent, contract in (
-    ("eval", "inference", contracts.EVALUATION),
-    ("train", "training", contracts.TRAINING),
-):
+MODULE = Halves(contracts.EVALUATION, inference="eval.backward", training="train.backward", kind="module")
+for half in ("eval", "train"):
     for name, text in (("backward", BACKWARD), ("autograd-grad", GRAD)):
-        MODULE.gradient(
-            f"{half}.{name}",
-            intent,
-            contract,
-            f"net.{half}()\n{text}",
+        MODULE.halves(
+            "{}." + name,
+            contracts.TRAINING,
+            text,
+            default=HALVES if name == "backward" else (),
+            only=[half],
+            paired=False,
             form="opset-15",
-            leaves=half,
-            default=name == "backward",
         )
 MODULE.gradient(
     "train.frozen.backward",
@@ -90,19 +88,17 @@ CONVERT.export(
     default=True,
 )
 
-FED = Modes(inference="eval.backward-fed", training="train.backward-fed", kind="module")
+FED = Halves(contracts.FED, inference="eval.backward-fed", training="train.backward-fed", kind="module")
 FEEDING = BACKWARD.replace("net(x.requires_grad_())", "net(x.requires_grad_(), *statistics.values())")
-for half, intent in (("eval", "inference"), ("train", "training")):
-    FED.gradient(
-        f"{half}.backward-fed",
-        intent,
-        contracts.FED,
-        f"net.{half}()\n{FEEDING}",
-        form="opset-15-fed",
-        fed=True,
-        leaves=half,
-        default=half == "train",
-    )
+FED.halves(
+    "{}.backward-fed",
+    contracts.FED,
+    FEEDING,
+    default=["train"],
+    only=("eval", "train"),
+    form="opset-15-fed",
+    fed=True,
+)
 FILES = Modes(inference="file.backward", kind="module")
 FILES.gradient(
     "file.backward",

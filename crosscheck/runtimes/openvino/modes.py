@@ -19,7 +19,7 @@ PORTS = replace(
     layers="results = $net($feeds)\nvalues = [results[port] for port in $net.outputs]\n" + BY_PLACE,
 )
 #: The API of before 2022, by a class of the source.
-SHAPES = replace(CALLS, open='$net = Net("$file")\n', layers="values = $net($feeds)\n" + BY_PLACE)
+SHAPES = Calls.in_order('$net = Net("$file")\n', "$net($feeds)")
 
 #: The newest form that every release knows: 2021.4 reads 14 and 15 as if they were 13, and says so.
 READER = Reader(CALLS, inference_form="opset-9", older=(("2021.4.2", SHAPES), ("2022.1.0", PORTS)))

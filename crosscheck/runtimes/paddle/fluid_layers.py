@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosscheck.runtimes.mode import Contract, Contracts, Modes
+from crosscheck.runtimes.family.halves import HALVES, Halves
+from crosscheck.runtimes.mode import Contract, Contracts
 
 contracts = Contracts(__file__)
 
-FLUID = Modes(inference="fluid.set-global-stats.grad", training="fluid.train.grad", kind="fluid", until="1.8.5")
+FLUID = Halves(
+    contracts.FLUID_EVALUATION,
+    flags=False,
+    inference="fluid.set-global-stats.grad",
+    training="fluid.train.grad",
+    kind="fluid",
+    until="1.8.5",
+)
 
-INTENT = {"train": "training", "eval": "inference"}
 INPUT = "x.stop_gradient = False\n"
 GRAD = INPUT + "y = net(x)\n---\ndx, = fluid.dygraph.grad([y], [x], [cotangent])\n"
 BACKWARD = INPUT + "loss = fluid.layers.reduce_sum(net(x) * cotangent)\n---\nloss.backward()\ndx = x.gradient()\n"
@@ -24,16 +31,8 @@ DOUBLE = (
 NO_GRAD = "with fluid.dygraph.no_grad():\n    y = net(x)\n"
 
 for name, text in (("backward", BACKWARD), ("grad", GRAD), ("double-grad", DOUBLE)):
-    for half in ("train", "eval"):
-        words: dict[str, Any] = {"training": f"fluid.train.{name}"} if half == "eval" else {}
-        FLUID.gradient(
-            f"fluid.{half}.{name}",
-            INTENT[half],
-            contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
-            f"net.{half}()\n{text}",
-            default=name != "double-grad",
-            **words,
-        )
+    default = HALVES if name != "double-grad" else ()
+    FLUID.halves(f"fluid.{{}}.{name}", contracts.FLUID_TRAINING, text, default=default)
 
 FLUID.gradient(
     "fluid.train-then-eval.grad",
@@ -59,20 +58,9 @@ FLUID.gradient(
     default=True,
 )
 
-for half in ("train", "eval"):
-    FLUID.prediction(
-        f"fluid.{half}.no-grad",
-        INTENT[half],
-        contracts.FLUID_NO_GRAD if half == "train" else contracts.FLUID_EVALUATION,
-        f"net.{half}()\n{NO_GRAD}",
-        default=True,
-    )
-    FLUID.prediction(
-        f"fluid.{half}.forward",
-        INTENT[half],
-        contracts.FLUID_TRAINING if half == "train" else contracts.FLUID_EVALUATION,
-        f"net.{half}()\n{INPUT}y = net(x)\n",
-    )
+for half in HALVES:
+    FLUID.halves("fluid.{}.no-grad", contracts.FLUID_NO_GRAD, NO_GRAD, asks="prediction", default=HALVES, only=[half])
+    FLUID.halves("fluid.{}.forward", contracts.FLUID_TRAINING, f"{INPUT}y = net(x)\n", asks="prediction", only=[half])
 
 
 def told(name: str, norm: dict[str, bool], intent: dict[str, str], train: Contract, evaluation: Contract) -> None:
@@ -94,14 +82,14 @@ told(
     contracts.FLUID_TRAINABLE,
 )
 
-for half in ("train", "eval"):
-    FLUID.prediction(
-        f"fluid.traced.{half}",
-        INTENT[half],
-        contracts.FLUID_TRACED,
-        f"net.{half}()\ny, traced = fluid.dygraph.TracedLayer.trace(net, [x])\ny, = traced([x])\n",
-        kind="fluid.traced",
-    )
+FLUID.halves(
+    "fluid.traced.{}",
+    contracts.FLUID_TRACED,
+    "y, traced = fluid.dygraph.TracedLayer.trace(net, [x])\ny, = traced([x])\n",
+    contracts.FLUID_TRACED,
+    asks="prediction",
+    kind="fluid.traced",
+)
 
 FLUID.export(
     "export.save-dygraph",

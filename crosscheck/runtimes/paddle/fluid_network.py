@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    even,
-    indented,
-    nodes,
-    pairs,
-    returned,
-    shared_layers,
-    statements,
-    stored,
-)
-from crosscheck.runtimes.family.layers import shown
-from crosscheck.runtimes.family.modules import adopted, folded, module_class
+from itertools import chain
+
+from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
+from crosscheck.runtimes.family.modules import folded, module_class
+from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, turned, value
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["dynamic", "program"]
 
-#: Operator -> what its layer calls its weights.
-KEYS = {
-    "BatchNormalization": ("weight", "bias", "_mean", "_variance"),
-    "Conv": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-}
 #: What `Layer` has under these names is its own.
 TAKEN = ("add", "backward", "eval", "forward", "parameters", "sublayers", "train", "training")
 
@@ -34,50 +19,32 @@ IMPORTS = "import numpy as np\nfrom paddle import fluid\n"
 
 def dynamic(request: Request) -> Source:
     """A layer that is executed as it is called; the guard stays open."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
-    body, variables = statements(graph, request.input, lambda node, inputs: called(node, inputs, "self"))
-    made = [f"self.{node.id} = {layer(node, request)}" for node in graph if node.op in LAYERS]
+    graph = Graph.of(request, TAKEN)
+    body, output = graph.statements(lambda node, inputs: called(node, inputs, "self"))
+    made = [f"self.{node.id} = {layer(node, request)}" for node in graph.layers]
     text = "" if request.first is not None else "fluid.enable_dygraph(fluid.CPUPlace())\n\n\n"
-    text += module_class("fluid.dygraph.Layer", made, body, variables[request.output])
-    text += ("" if request.first is None else "first = net\n") + "net = Net()\n" + adopted(graph, shared)
-    for node in graph:
-        if node.op in LAYERS and node not in shared:
-            for key, name in zip(KEYS[node.op], node.weights, strict=False):
-                turned = ".T" if dense_weight(node, key) else ""
-                text += f'net.{node.id}.{key}.set_value(weights["{name}"]{turned})\n'
-
-    def place(node: Node, number: int) -> Stored:
-        key = KEYS[node.op][number]
-        return f"net.{node.id}.{key}", (1, 0) if dense_weight(node, key) else None
-
-    half = "train" if request.intent == "training" and not request.norm else "eval"
-    looking = shown(graph, request.input, lambda node, inputs: called(node, inputs, "net"))
+    text += module_class("fluid.dygraph.Layer", made, body, output) + graph.adopting()
+    for node, number, key in graph.new_weights(KEYS):
+        text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
+    looking = graph.shown(lambda node, inputs: called(node, inputs, "net"))
     return Source(
         imports=IMPORTS,
         text=text,
         predict="net.eval()\nwith fluid.dygraph.no_grad():\n    y = net(x)\n",
         tensor="fluid.dygraph.to_variable({})",
         array="{}.numpy()",
-        layers="" if request.kind == "fluid.traced" else "\n".join([f"net.{half}()", *looking, ""]),
-        tensors=stored(graph, place),
+        layers="" if request.kind == "fluid.traced" else "\n".join([f"net.{half(request)}()", *looking, ""]),
+        tensors=graph.stored(place),
     )
 
 
 def program(request: Request) -> Source:
     """A program that is run by an executor; a function adds the network's operators to it, for any program alike."""
-    graph = nodes(request)
-    shared = shared_layers(graph, request)
-    body, variables = statements(graph, request.input, added)
-    own = [node for node in graph if node.op in LAYERS and node not in shared]
-    names = [
-        (name, ".T" if dense_weight(node, key) else "")
-        for node in own
-        for key, name in zip(KEYS[node.op], node.weights, strict=False)
-    ]
+    graph = Graph.of(request)
+    body, output = graph.statements(added)
     text = (
         "def network(x, is_test=False, use_global_stats=False):\n"
-        + indented(folded(returned(body, variables[request.output]), 1))
+        + indented(folded(concluded(body, output), 1))
         + "\n\nmain, startup = fluid.Program(), fluid.Program()\n"
         "with fluid.program_guard(main, startup):\n"
         f'    image = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")\n'
@@ -87,14 +54,14 @@ def program(request: Request) -> Source:
     if request.first is None:  # the variables of shared layers are there, and must stay as they are
         text += "exe = fluid.Executor(fluid.CPUPlace())\nexe.run(startup)\n"
     find = "find_var" if request.first is None else "var"
-    for name, turned in names:
-        value = f'weights["{name}"]'
-        value = f"np.ascontiguousarray({value}.T)" if turned else value
-        text += f'scope.{find}("{name}").get_tensor().set({value}, fluid.CPUPlace())\n'
+    for node, number, _ in graph.new_weights(KEYS):
+        array = value(node, number)
+        array = f"np.ascontiguousarray({array})" if turned(node, number) else array
+        text += f'scope.{find}("{node.weights[number]}").get_tensor().set({array}, fluid.CPUPlace())\n'
 
-    def place(node: Node, number: int) -> Stored:
-        turned = dense_weight(node, KEYS[node.op][number])
-        return f'np.array(scope.find_var("{node.weights[number]}").get_tensor())', (1, 0) if turned else None
+    def variable(node: Node, number: int) -> Stored:
+        _, axes = place(node, number)
+        return f'np.array(scope.find_var("{node.weights[number]}").get_tensor())', axes
 
     return Source(
         imports=IMPORTS,
@@ -103,33 +70,22 @@ def program(request: Request) -> Source:
         tensor="{}",
         array="{}",
         layers=program_layers(graph, request),
-        tensors=stored(graph, place),
-        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights),
+        tensors=graph.stored(variable),
+        public=graph.weights,
     )
 
 
-def program_layers(graph: list[Node], request: Request) -> str:
+def program_layers(graph: Graph, request: Request) -> str:
     """A program like that of the mode, all of whose variables are fetched."""
     told = bool(request.norm.get("use_global_stats"))
     test = request.intent == "inference" and not told and request.kind != "fluid.program.clone"
     lines = [
         f"is_test, use_global_stats = {test}, {told}",
         f'x = fluid.data("x", {[None, *request.input_shape[1:]]}, "float32")',
-        *shown(graph, request.input, added),
+        *graph.shown(added),
     ]
     text = "image = x\nwatched = fluid.Program()\nwith fluid.program_guard(watched):\n" + indented(folded(lines, 1))
-    if request.kind == "fluid.program.clone":
-        text += (
-            "watched = watched.clone(for_test=True)\n"
-            "layers = {name: watched.global_block().var(value.name) for name, value in layers.items()}\n"
-        )
-    text += 'values = exe.run(watched, feed={"x": image}, fetch_list=list(layers.values()))\n'
-    return text + "layers = dict(zip(layers, values))\n"
-
-
-def dense_weight(node: Node, key: str) -> bool:
-    """Whether Paddle has the transpose of a weight: matrices of dense layers are (in, out)."""
-    return (node.op, key) == ("Gemm", "weight")
+    return text + fetched(cloned=request.kind == "fluid.program.clone")
 
 
 def layer(node: Node, request: Request) -> str:
@@ -137,21 +93,19 @@ def layer(node: Node, request: Request) -> str:
 
     With use_global_stats a BatchNorm fails unless both of its attributes are given.
     """
-    shape, attributes = node.weight_shapes[0], node.attributes
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            words = [f"{shape[0]}", f"momentum={attributes['momentum']}", f"epsilon={attributes['epsilon']}"]
+            words = [f"{node.filters}", f"momentum={attributes['momentum']}", f"epsilon={attributes['epsilon']}"]
             if "use_global_stats" in request.norm:
                 words += ["param_attr=fluid.ParamAttr()", "bias_attr=fluid.ParamAttr()"]
             words += [f"{key}={value}" for key, value in request.norm.items()]
             return f"fluid.dygraph.BatchNorm({', '.join(words)})"
         case "Conv":
-            pads = attributes["pads"]
-            padding = pads[: len(pads) // 2] if even(pads) else 0
-            bias = [] if len(node.weights) > 1 else ["bias_attr=False"]
-            words = [f"{shape[1] * attributes['group']}", f"{shape[0]}", *window(node), f"padding={padding}", *bias]
-            return f"fluid.dygraph.Conv2D({', '.join(words)})"
-    return f"fluid.dygraph.Linear({shape[1]}, {shape[0]})"
+            padding = list(node.padding) if node.even else 0
+            words = [f"{node.channels}", f"{node.filters}", *window(node), f"padding={padding}"]
+            return f"fluid.dygraph.Conv2D({', '.join(words + ['bias_attr=False'] * (not node.biased))})"
+    return f"fluid.dygraph.Linear({node.channels}, {node.filters})"
 
 
 def called(node: Node, inputs: list[str], net: str) -> str:
@@ -159,7 +113,7 @@ def called(node: Node, inputs: list[str], net: str) -> str:
     if node.op not in LAYERS:
         return function(node, inputs)
     x = inputs[0]
-    if node.op == "Conv" and not even(node.attributes["pads"]):
+    if node.op == "Conv" and not node.even:
         x = f"fluid.layers.pad2d({x}, {padding(node)})"
     return f"{net}.{node.id}({x})"
 
@@ -168,8 +122,8 @@ def added(node: Node, inputs: list[str]) -> str:
     """A call that adds an operator and its variables, which have the graph's names, to a program."""
     if node.op not in LAYERS:
         return function(node, inputs)
-    names, attributes, size = node.weights, node.attributes, node.weight_shapes[0][0]
-    bias = f'fluid.ParamAttr(name="{names[1]}")' if len(names) > 1 else "False"
+    names, attributes, size = node.weights, node.attributes, node.filters
+    bias = f'fluid.ParamAttr(name="{names[1]}")' if node.biased else "False"
     words = [f'param_attr=fluid.ParamAttr(name="{names[0]}"), bias_attr={bias}']
     match node.op:
         case "BatchNormalization":
@@ -188,18 +142,14 @@ def added(node: Node, inputs: list[str]) -> str:
 
 def window(node: Node) -> list[str]:
     """How a convolution moves, beside its padding."""
-    attributes = node.attributes
-    return [
-        f"filter_size={attributes['kernel_shape']}",
-        *([f"stride={attributes['strides']}"] if any(step != 1 for step in attributes["strides"]) else []),
-        *([f"dilation={attributes['dilations']}"] if any(step != 1 for step in attributes["dilations"]) else []),
-        *([f"groups={attributes['group']}"] if attributes["group"] != 1 else []),
-    ]
+    group = node.attributes["group"]
+    words = [f"filter_size={list(node.kernel)}", *[f"stride={list(node.strides)}"] * node.strided]
+    return words + [f"dilation={list(node.dilations)}"] * node.dilated + [f"groups={group}"] * (group != 1)
 
 
 def padding(node: Node) -> list[int]:
     """ONNX's pads as Paddle takes them: beginning and end, axis by axis."""
-    return [width for pair in pairs(node.attributes["pads"]) for width in pair]
+    return [*chain(*node.pads)]
 
 
 def function(node: Node, inputs: list[str]) -> str:
@@ -216,9 +166,9 @@ def function(node: Node, inputs: list[str]) -> str:
             return f'fluid.layers.pool2d({x}, pool_type="avg", global_pooling=True)'
         case "AveragePool" | "MaxPool":
             words = [
-                f"pool_size={attributes['kernel_shape']}",
+                f"pool_size={list(node.kernel)}",
                 f'pool_type="{"max" if node.op == "MaxPool" else "avg"}"',
-                f"pool_stride={attributes['strides']}",
+                f"pool_stride={list(node.strides)}",
                 f"pool_padding={padding(node)}",
                 *(["exclusive=False"] if attributes.get("count_include_pad") else []),
             ]

@@ -6,16 +6,14 @@ what the layers are told, or with what the network is made into first. The inten
 
 from __future__ import annotations
 
-from typing import Any
-
-from crosscheck.runtimes.mode import Contract, Contracts, Modes
+from crosscheck.runtimes.family.halves import HALVES, Halves
+from crosscheck.runtimes.mode import Contract, Contracts
 
 contracts = Contracts(__file__)
 
-LAYERS = Modes(inference="eval.grad", training="train.grad", since="2.0.0")
-EXPORTS = Modes(since="2.0.0")
+LAYERS = Halves(contracts.EVALUATION, flags=False, inference="eval.grad", training="train.grad", since="2.0.0")
+EXPORTS = Halves(contracts.SAVED, flags=False, since="2.0.0")
 
-INTENT = {"train": "training", "eval": "inference"}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 
 INPUT = "x.stop_gradient = False\n"
@@ -38,22 +36,13 @@ for name, text, once, contract in (
     ("recompute-hooks", HOOKS, IMPORT, contracts.RECOMPUTE),
     ("vjp", VJP, "", contracts.VJP),
 ):
-    for half in ("train", "eval"):
-        words: dict[str, Any] = {"training": f"train.{name}"} if half == "eval" else {}
-        LAYERS.gradient(
-            f"{half}.{name}",
-            INTENT[half],
-            contract if half == "train" else contracts.EVALUATION,
-            f"net.{half}()\n{text}",
-            once=once,
-            default=name in ("backward", "grad"),
-            **words,
-        )
+    default = HALVES if name in ("backward", "grad") else ()
+    LAYERS.halves("{}." + name, contract, text, once=once, default=default)
 
 for first, second in (("train", "eval"), ("eval", "train")):
     LAYERS.gradient(
         f"{first}-then-{second}.grad",
-        INTENT[first],
+        HALVES[first],
         contracts.TRAINING if first == "train" else contracts.SWITCHED,
         f"net.{first}()\n{INPUT}y = net(x)\nnet.{second}()\n---\ndx, = paddle.grad(y, x, cotangent)\n",
     )
@@ -80,7 +69,7 @@ def told(
     name: str, norm: dict[str, bool], contract: dict[str, Contract], intent: dict[str, str], default: bool
 ) -> None:
     """The plain gradient in both modes, of a network whose batch normalizations are told something else."""
-    for half in ("train", "eval"):
+    for half in HALVES:
         inference = None if intent["eval"] == "training" else f"{name}.eval"
         LAYERS.gradient(
             f"{name}.{half}",
@@ -101,32 +90,18 @@ OVER_TRAINABLE = {"train": contracts.TRAINING, "eval": contracts.TRAINABLE}
 told("global-stats", {"use_global_stats": True}, OVER_GLOBAL, INFERENCE, default=True)
 told("batch-stats", {"use_global_stats": False}, OVER_BATCH, TRAINING, default=True)
 told("trainable-statistics", {"trainable_statistics": True}, OVER_TRAINABLE, TRAINING, default=False)
-told("old-layer", {"trainable_statistics": False}, CONTRACT, INTENT, default=False)
+told("old-layer", {"trainable_statistics": False}, CONTRACT, HALVES, default=False)
 
 for name, keyword in (("to-static", ""), ("to-static-full-graph", ", full_graph=True")):
     compiled = f"fast = paddle.jit.to_static(net.forward{keyword})\n" + BACKWARD.replace("net(x)", "fast(x)")
-    for half in ("train", "eval"):
-        words = {"training": f"{name}.train"} if half == "eval" else {}
-        LAYERS.gradient(
-            f"{name}.{half}",
-            INTENT[half],
-            contracts.TO_STATIC if half == "train" else contracts.EVALUATION,
-            f"net.{half}()\n{compiled}",
-            # In evaluation the whole graph is a program that leaves no gradient.
-            inference="eval.grad" if keyword else f"{name}.eval",
-            **words,
-        )
+    # In evaluation the whole graph is a program that leaves no gradient.
+    inference = "eval.grad" if keyword else f"{name}.eval"
+    LAYERS.halves(name + ".{}", contracts.TO_STATIC, compiled, inference=inference)
 
 NO_GRAD = "with paddle.no_grad():\n    y = net(x)\n"
-for half in ("train", "eval"):
-    LAYERS.prediction(
-        f"{half}.no-grad",
-        INTENT[half],
-        contracts.NO_GRAD if half == "train" else contracts.EVALUATION,
-        f"net.{half}()\n{NO_GRAD}",
-        default=True,
-    )
-    LAYERS.prediction(f"{half}.forward", INTENT[half], CONTRACT[half], f"net.{half}()\n{INPUT}y = net(x)\n")
+for half in HALVES:
+    LAYERS.halves("{}.no-grad", contracts.NO_GRAD, NO_GRAD, asks="prediction", default=HALVES, only=[half])
+    LAYERS.halves("{}.forward", contracts.TRAINING, f"{INPUT}y = net(x)\n", asks="prediction", only=[half])
 LAYERS.prediction(
     "batch-stats.eval.no-grad",
     "training",
@@ -149,18 +124,16 @@ net.set_state_dict(paddle.load("network.pdparams"))
 )
 SPEC = 'spec = paddle.static.InputSpec([None] + x.shape[1:], "float32")\n'
 SAVE = 'paddle.jit.save(net, "network", input_spec=[spec])\n---\nnet = paddle.jit.load("network")\n'
+ONNX = 'paddle.onnx.export(net, "network", input_spec=[spec], opset_version=13)\n'
 for half in ("eval", "train"):
-    EXPORTS.export(
-        f"export.jit-save.{half}",
-        INTENT[half],
-        contracts.JIT_SAVED,
-        f"net.{half}()\n{SPEC}{SAVE}",
-        default=half == "eval",
-    )
-    EXPORTS.export(
-        f"export.onnx.{half}",
-        INTENT[half],
-        contracts.ONNX,
-        f'net.{half}()\n{SPEC}paddle.onnx.export(net, "network", input_spec=[spec], opset_version=13)\n',
-        file=True,
-    )
+    for name, contract, text in (("jit-save", contracts.JIT_SAVED, SAVE), ("onnx", contracts.ONNX, ONNX)):
+        EXPORTS.halves(
+            f"export.{name}.{{}}",
+            contract,
+            SPEC + text,
+            contract,
+            asks="export",
+            default=["eval"] if name == "jit-save" else (),
+            only=[half],
+            file=name == "onnx",
+        )

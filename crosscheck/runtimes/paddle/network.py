@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, nodes, pairs, shared_layers, statements, stored
-from crosscheck.runtimes.family.layers import shown
-from crosscheck.runtimes.family.modules import adopted, module_class
+from itertools import chain
+
+from crosscheck.runtimes.family.graph import Graph, Node
+from crosscheck.runtimes.family.modules import module_class
 from crosscheck.runtimes.paddle import fluid_network
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, value
+from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["SHOWS_LAYERS", "source"]
 
 SHOWS_LAYERS = True
 
-#: Operator -> what its layer calls its weights.
-KEYS = {
-    "BatchNormalization": ("weight", "bias", "_mean", "_variance"),
-    "Conv": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-}
 #: What `Layer` has under these names is its own.
 TAKEN = (
     *("add", "apply", "buffers", "children", "double", "eval", "float", "forward", "half", "parameters"),
@@ -41,16 +37,11 @@ def source(request: Request) -> Source:
 
 def dynamic(request: Request) -> Source:
     """A layer that is executed as it is called."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
-    text = layer_class(graph, request, "".join(f", {key}={value}" for key, value in request.norm.items()))
-    text += "first = net\n" if request.first is not None else ""
-    text += "net = Net()\n" + adopted(graph, shared)
-    for node in graph:
-        if node.op in LAYERS and node not in shared:
-            for key, name in zip(KEYS[node.op], node.weights, strict=False):
-                text += f'net.{node.id}.{key}.set_value(weights["{name}"]{transposed(node, key)})\n'
-    looking = shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))
+    graph = Graph.of(request, TAKEN)
+    text = layer_class(graph, "".join(f", {key}={value}" for key, value in request.norm.items())) + graph.adopting()
+    for node, number, key in graph.new_weights(KEYS):
+        text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
+    looking = graph.shown(lambda node, inputs: expression(node, inputs, "net"))
     return Source(
         imports=IMPORTS,
         text=text,
@@ -58,17 +49,16 @@ def dynamic(request: Request) -> Source:
         tensor="paddle.to_tensor({})",
         array="{}.numpy()",
         layers=f"net.{half(request)}()\n" + "".join(f"{line}\n" for line in looking),
-        tensors=stored(graph, lambda node, number: place(node, number, "{}")),
+        tensors=graph.stored(place),
     )
 
 
 def program(request: Request) -> Source:
     """A program that is run by an executor; programs that are made under the same names have the same variables."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
+    graph = Graph.of(request, TAKEN)
     setting = "" if request.first is None else "var"
     text = "paddle.enable_static()\n\n\n" if request.first is None else ""
-    text += layer_class(graph, request, ", use_global_stats=use_global_stats", ("use_global_stats=None",))
+    text += layer_class(graph, ", use_global_stats=use_global_stats", ("use_global_stats=None",))
     text += (
         "main, startup = static.Program(), static.Program()\n"
         "with static.program_guard(main, startup), paddle.utils.unique_name.guard():\n"
@@ -80,12 +70,10 @@ def program(request: Request) -> Source:
     )
     if request.first is None:  # the variables of shared layers are there, and must stay as they are
         text += "exe = static.Executor(paddle.CPUPlace())\nexe.run(startup)\n"
-    own = [node for node in graph if node.op in LAYERS and node not in shared]
-    if own:
+    if graph.own:
         text += "for parameter, value in (\n"
-        for node in own:
-            for key, name in zip(KEYS[node.op], node.weights, strict=False):
-                text += f'    (net.{node.id}.{key}, weights["{name}"]{transposed(node, key)}),\n'
+        for node, number, key in graph.new_weights(KEYS):
+            text += f"    (net.{node.id}.{key}, {value(node, number)}),\n"
         text += (
             f"):\n    scope.{setting or 'find_var'}(parameter.name).get_tensor()"
             ".set(np.ascontiguousarray(value), paddle.CPUPlace())\n"
@@ -97,14 +85,14 @@ def program(request: Request) -> Source:
         tensor="{}",
         array="{}",
         layers=program_layers(graph, request),
-        tensors=stored(
-            graph, lambda node, number: place(node, number, "np.array(scope.find_var({}.name).get_tensor())")
+        tensors=graph.stored(
+            lambda node, number: place(node, number, "np.array(scope.find_var({}.name).get_tensor())")
         ),
-        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights),
+        public=graph.weights,
     )
 
 
-def program_layers(graph: list[Node], request: Request) -> str:
+def program_layers(graph: Graph, request: Request) -> str:
     """A program like that of the mode, all of whose variables are fetched."""
     told = request.norm.get("use_global_stats")
     training = bool(told) if told is not None else request.intent == "training" or request.kind == "static.clone"
@@ -112,57 +100,44 @@ def program_layers(graph: list[Node], request: Request) -> str:
         f'x = static.data("x", {[None, *request.input_shape[1:]]}, "float32")',
         f"network = Net({'' if told is None else f'use_global_stats={told}'})",
         f"network.{'train' if training else 'eval'}()",
-        *shown(graph, request.input, lambda node, inputs: expression(node, inputs, "network")),
+        *graph.shown(lambda node, inputs: expression(node, inputs, "network")),
     ]
     text = (
         "image = x\nwatched = static.Program()\nwith static.program_guard(watched), paddle.utils.unique_name.guard():\n"
     )
     text += "".join(f"    {line}\n" for line in lines)
-    if request.kind == "static.clone":
-        text += (
-            "watched = watched.clone(for_test=True)\n"
-            "layers = {name: watched.global_block().var(value.name) for name, value in layers.items()}\n"
-        )
-    text += 'values = exe.run(watched, feed={"x": image}, fetch_list=list(layers.values()))\n'
-    return text + "layers = dict(zip(layers, values))\n"
+    return text + fetched(cloned=request.kind == "static.clone")
 
 
-def half(request: Request) -> str:
-    """The mode of the network in a mode that asks for a prediction; `norm` is given to those in evaluation alone."""
-    return "train" if request.intent == "training" and not request.norm else "eval"
-
-
-def layer_class(graph: list[Node], request: Request, norm: str, arguments: tuple[str, ...] = ()) -> str:
+def layer_class(graph: Graph, norm: str, arguments: tuple[str, ...] = ()) -> str:
     """The class of the network. norm: further keywords of its batch normalizations."""
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
-    made = [f"self.{node.id} = {layer(node, norm)}" for node in graph if node.op in LAYERS]
-    return module_class("nn.Layer", made, body, variables[request.output], arguments=arguments)
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self"))
+    made = [f"self.{node.id} = {layer(node, norm)}" for node in graph.layers]
+    return module_class("nn.Layer", made, body, output, arguments=arguments)
 
 
 def layer(node: Node, norm: str) -> str:
     """A layer. `trainable_statistics` is told to the older `nn.BatchNorm`; like ONNX, Paddle's momentum is kept."""
-    shape, attributes = node.weight_shapes[0], node.attributes
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
             kind = "BatchNorm" if "trainable_statistics" in norm else f"BatchNorm{max(node.rank - 2, 1)}D"
-            return f"nn.{kind}({shape[0]}, momentum={attributes['momentum']}, epsilon={attributes['epsilon']}{norm})"
+            return (
+                f"nn.{kind}({node.filters}, momentum={attributes['momentum']}, epsilon={attributes['epsilon']}{norm})"
+            )
         case "Conv":
-            words = f"{shape[1] * attributes['group']}, {shape[0]}, {attributes['kernel_shape']}{window(node)}"
-            return f"nn.Conv{node.rank - 2}D({words}{'' if len(node.weights) > 1 else ', bias_attr=False'})"
-    return f"nn.Linear({shape[1]}, {shape[0]})"
+            words = f"{node.channels}, {node.filters}, {list(node.kernel)}{window(node)}"
+            return f"nn.Conv{node.rank - 2}D({words}{'' if node.biased else ', bias_attr=False'})"
+    return f"nn.Linear({node.channels}, {node.filters})"
 
 
 def window(node: Node) -> str:
     """How a convolution or a pool moves; pads are beginning and end, axis by axis."""
-    attributes = node.attributes
-    words = ""
-    if node.op != "Conv" or any(step != 1 for step in attributes["strides"]):
-        words += f", stride={attributes['strides']}"
-    if any(attributes["pads"]):
-        words += f", padding={[width for pair in pairs(attributes['pads']) for width in pair]}"
-    if any(step != 1 for step in attributes.get("dilations", [])):
-        words += f", dilation={attributes['dilations']}"
-    return words + (f", groups={attributes['group']}" if attributes.get("group", 1) != 1 else "")
+    group = node.attributes.get("group", 1)
+    words = [f", stride={list(node.strides)}"] * (node.op != "Conv" or node.strided)
+    words += [f", padding={list(chain(*node.pads))}"] * node.padded
+    words += [f", dilation={list(node.dilations)}"] * node.dilated + [f", groups={group}"] * (group != 1)
+    return "".join(words)
 
 
 def expression(node: Node, inputs: list[str], net: str) -> str:
@@ -179,22 +154,11 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
             return f"paddle.mean({x}, axis={list(range(2, node.rank))}, keepdim=True)"
         case "AveragePool":
             counted = ", exclusive=False" if attributes["count_include_pad"] else ""
-            return f"F.avg_pool{node.rank - 2}d({x}, {attributes['kernel_shape']}{window(node)}{counted})"
+            return f"F.avg_pool{node.rank - 2}d({x}, {list(node.kernel)}{window(node)}{counted})"
         case "MaxPool":
-            return f"F.max_pool{node.rank - 2}d({x}, {attributes['kernel_shape']}{window(node)})"
+            return f"F.max_pool{node.rank - 2}d({x}, {list(node.kernel)}{window(node)})"
         case "Softmax":
             return f"F.softmax({x}, axis={attributes['axis']})"
         case "Relu":
             return f"F.relu({x})"
     return f"{net}.{node.id}({x})"
-
-
-def transposed(node: Node, key: str) -> str:
-    """What makes Paddle's weight of the graph's: matrices of dense layers are (in, out)."""
-    return ".T" if (node.op, key) == ("Gemm", "weight") else ""
-
-
-def place(node: Node, number: int, value: str) -> Stored:
-    """Where a weight is; `value` is an expression with `{}` for the layer's own tensor."""
-    key = KEYS[node.op][number]
-    return value.format(f"net.{node.id}.{key}"), (1, 0) if transposed(node, key) else None

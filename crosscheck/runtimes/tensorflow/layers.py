@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    indented,
-    last_axis,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
-from crosscheck.runtimes.family.keras import KEYS, layout, renormalized, value
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_axis, last_value
+from crosscheck.runtimes.family.keras import KEYS, renormalized
+from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["BLOCK", "source"]
@@ -30,15 +22,13 @@ RENORMALIZED = ("moving_stddev", "renorm_mean", "renorm_stddev")
 
 def source(request: Request) -> Source:
     """`net`, its placeholders, and its variables by name; `training` is False where it is not fed."""
-    graph = nodes(request, taken=("tf", "np", "graph", "session", "inputs", "training", "outputs", "variables"))
-    shared = shared_layers(graph, request)
-    body, names = statements(graph, request.input, lambda node, inputs: expression(node, inputs, request))
-    output = names[request.output]
+    graph = Graph.of(request, ("tf", "np", "graph", "session", "inputs", "training", "outputs", "variables"))
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, request))
     text = (
         "\ndef net(x, training):\n"
         + indented([f"x = {channels_last('x', len(request.input_shape))}"] if len(request.input_shape) > 2 else [])
         + indented(body)
-        + indented([f"return {channels_first(output, len(graph[-1].output_shape))}"])
+        + indented([f"return {channels_first(output, len(graph.output_shape))}"])
         + f"\n\n{BLOCK}"
         + indented(
             [
@@ -50,22 +40,24 @@ def source(request: Request) -> Source:
             ]
         )
     )
-    for node in graph:
-        if node.op in LAYERS and node not in shared:
-            for variable, content in contents(node, request).items():
-                text += f'    variables["{node.id}/{variable}"].load({content}, session)\n'
+    for node in graph.own:
+        for variable, content in contents(node, request).items():
+            text += f'    variables["{node.id}/{variable}"].load({content}, session)\n'
 
     def place(node: Node, number: int) -> Stored:
-        return f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])', layout(node, number)
+        return f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])', kernel_from_last(node, number)
 
+    # Those whose variables `tf.trainable_variables()` shows.
+    frozen = () if request.norm.get("trainable", True) else graph.norms
+    trained = [node for node in graph.layers if node not in frozen]
     return Source(
         imports="import numpy as np\nimport tensorflow as tf\n",
         text=text,
         predict="y = session.run(outputs, {inputs: x})\n",
         tensor="{}",
         array="{}",
-        tensors=stored(graph, place),
-        public=trainable(graph, request),
+        tensors=graph.stored(place),
+        public=tuple(name for node in trained for name in node.weights[:2]),
     )
 
 
@@ -87,7 +79,7 @@ def created(request: Request) -> list[str]:
 
 def contents(node: Node, request: Request) -> dict[str, str]:
     """What the variables of a layer are to hold."""
-    found = {key: value(node, number) for number, key in enumerate(KEYS[node.op][: len(node.weights)])}
+    found = {key: last_value(node, number) for number, key in enumerate(KEYS[node.op][: len(node.weights)])}
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
         further = renormalized(node)
         keys = RENORMALIZED if request.release >= Version("1.15") else RENORMALIZED_WEIGHTED
@@ -95,31 +87,20 @@ def contents(node: Node, request: Request) -> dict[str, str]:
     return found
 
 
-def trainable(graph: list[Node], request: Request) -> tuple[str, ...]:
-    """The weights whose variables `tf.trainable_variables()` shows."""
-    return tuple(
-        name
-        for node in graph
-        if node.op in LAYERS and (node.op != "BatchNormalization" or request.norm.get("trainable", True))
-        for name in node.weights[:2]
-    )
-
-
 def expression(node: Node, inputs: list[str], request: Request) -> str:
     """One layer or function."""
-    attributes, x = node.attributes, inputs[0]
+    x = inputs[0]
     match node.op:
         case "BatchNormalization":
             return batch_norm(node, x, request)
         case "Conv":
             return convolution(node, x)
         case "Gemm":
-            return f'tf.layers.dense({x}, {node.weight_shapes[0][0]}, name="{node.id}", {REUSE})'
+            return f'tf.layers.dense({x}, {node.filters}, name="{node.id}", {REUSE})'
         case "Add":
             return " + ".join(inputs)
         case "Concat":
-            axis = attributes["axis"]
-            return f"tf.concat([{', '.join(inputs)}], {last_axis(axis, node.rank)})"
+            return f"tf.concat([{', '.join(inputs)}], {last_axis(node.attributes['axis'], node.rank)})"
         case "Flatten":
             return f"tf.reshape({channels_first(x, node.rank)}, {[-1, node.output_shape[1]]})"
         case "GlobalAveragePool":
@@ -127,10 +108,7 @@ def expression(node: Node, inputs: list[str], request: Request) -> str:
         case "MaxPool":
             return pool(node, "MAX", padded(node, x, 'float("-inf")'))
         case "AveragePool":
-            mean = pool(node, "AVG", padded(node, x))
-            if attributes["count_include_pad"] or not any(attributes["pads"]):
-                return mean
-            return f"{mean} / {pool(node, 'AVG', padded(node, f'tf.ones_like({x})'))}"
+            return average(node, x, lambda x: pool(node, "AVG", padded(node, x)), "tf.ones_like({})")
         case "Softmax":
             rank = node.rank  # ONNX's last axis, which with images is not TensorFlow's
             return channels_last(f"tf.nn.softmax({channels_first(x, rank)})", rank)
@@ -154,27 +132,21 @@ def batch_norm(node: Node, x: str, request: Request) -> str:
 
 def convolution(node: Node, x: str) -> str:
     """`tf.layers.conv1d` or `conv2d`."""
-    attributes = node.attributes
-    words = [padded(node, x), str(node.weight_shapes[0][0]), str(tuple(attributes["kernel_shape"]))]
-    words += [f"strides={tuple(attributes['strides'])}"] * any(step != 1 for step in attributes["strides"])
-    words += [f"dilation_rate={tuple(attributes['dilations'])}"] * any(step != 1 for step in attributes["dilations"])
-    words += [f"groups={attributes['group']}"] * (attributes["group"] != 1)  # which they refuse
-    words += ["use_bias=False"] * (len(node.weights) == 1)
+    words = [padded(node, x), str(node.filters), str(node.kernel), *[f"strides={node.strides}"] * node.strided]
+    words += options(node, "dilation_rate", "groups", "use_bias=False")  # it refuses groups
     return f'tf.layers.conv{node.rank - 2}d({", ".join(words)}, name="{node.id}", {REUSE})'
 
 
 def pool(node: Node, kind: str, x: str) -> str:
     """A pool without a border."""
-    kernel, strides = node.attributes["kernel_shape"], node.attributes["strides"]
-    return f'tf.nn.pool({x}, {list(kernel)}, "{kind}", "VALID", strides={list(strides)})'
+    return f'tf.nn.pool({x}, {list(node.kernel)}, "{kind}", "VALID", strides={list(node.strides)})'
 
 
 def padded(node: Node, x: str, border: str = "") -> str:
     """`x` with a border, if the node has one."""
-    pads = node.attributes["pads"]
-    if not any(pads):
+    if not node.padded:
         return x
-    everywhere = [[0, 0], *map(list, pairs(pads)), [0, 0]]
+    everywhere = [[0, 0], *map(list, node.pads), [0, 0]]
     return f"tf.pad({x}, {everywhere}{border and f', constant_values={border}'})"
 
 

@@ -1,7 +1,7 @@
 """Keras models in a graph: functions of the backend, which run the updates that they are given and no others."""
 
 from crosscheck.runtimes.family.keras import FROZEN
-from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function, inside
+from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function, inside, on_batches
 from crosscheck.runtimes.mode import Contracts, Modes
 from crosscheck.runtimes.tensorflow.graphs import LAST
 from crosscheck.runtimes.tensorflow.layers import BLOCK
@@ -55,18 +55,12 @@ def loss(target, y):
 
 net.compile(optimizer=tf.keras.optimizers.SGD(0.0), loss=loss)
 """
-for name, method, intent, contract in (
-    ("test-on-batch", "test_on_batch", "inference", contracts.EVALUATE),
-    ("train-on-batch.learning-rate-0", "train_on_batch", "training", contracts.TRAIN_ON_BATCH),
-    ("trainable-false.train-on-batch.learning-rate-0", "train_on_batch", "inference", contracts.KERAS_FROZEN),
-):
-    SESSIONS.prediction(
-        f"keras-session.{name}",
-        intent,
-        contract,
-        inside(BLOCK, f"net.{method}(x, ones)\ny = session.run(seen)\n"),
-        once=inside(BLOCK, COMPILE),
-        kind="trained-session",
-        norm={FROZEN: "network"} if name.startswith("trainable-false") else {},
-        default=name.startswith("train-on"),
-    )
+on_batches(
+    SESSIONS,
+    "keras-session",
+    {"test": contracts.EVALUATE, "train": contracts.TRAIN_ON_BATCH, "frozen": contracts.KERAS_FROZEN},
+    inside(BLOCK, "net.{}(x, ones)\ny = session.run(seen)\n"),
+    default=["train"],
+    once=inside(BLOCK, COMPILE),
+    kind="trained-session",
+)

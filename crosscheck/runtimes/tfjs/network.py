@@ -10,19 +10,7 @@ from collections.abc import Sequence
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import (
-    LAYERS,
-    Node,
-    indented,
-    kernel_from_last,
-    kernel_to_last,
-    last_axis,
-    nodes,
-    pairs,
-    shared_layers,
-    statements,
-    stored,
-)
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, kernel_to_last, last_axis
 from crosscheck.runtimes.source import Request, Source, Stored
 from crosscheck.runtimes.tfjs.pools import AVERAGE, MAXIMUM
 
@@ -46,37 +34,34 @@ TO_LAST, TO_FIRST = [2, 3, 1], [3, 1, 2]
 
 def source(request: Request) -> Source:
     """The model; the last layer of every node has its name."""
-    graph = nodes(request, TAKEN)
-    shared = shared_layers(graph, request)
+    graph = Graph.of(request, TAKEN)
     first = request.kind == "channels-first"
 
     def expression(node: Node, inputs: list[str]) -> str:
         value = inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
-        own = [*padding(node, first), f'first.getLayer("{node.id}")'] if node in shared else layers(node, first)
+        own = [*padding(node, first), f'first.getLayer("{node.id}")'] if node in graph.shared else layers(node, first)
         return "\n".join([value, *own])
 
-    lines, variables = statements(graph, request.input, expression)
+    lines, result = graph.statements(expression)
     body = [step for line in lines for step in applied(line)]
-    result = variables[request.output]
     if len(request.input_shape) == 4 and not first:
         body.insert(0, f"x = {permute(TO_LAST)}.apply(x)")
-    if len(graph[-1].output_shape) == 4 and not first:
+    if len(graph.output_shape) == 4 and not first:
         result = f"{permute(TO_FIRST)}.apply({result})"
     text = pool_classes(graph) + ("" if request.first is None else "const first = net;\n")
     text += "function network(x) {\n" + block([*body, f"return {result}"]) + "}\n\n"
     text += f"const input = tf.input({{ shape: {list(request.input_shape[1:])} }});\n"
     text += "net = tf.model({ inputs: input, outputs: network(input) });\n"
-    own = [node for node in graph if node.op in LAYERS and node not in shared]
-    text += "".join(set_weights(node) for node in own)
+    text += "".join(map(set_weights, graph.own))
     return Source(
         imports=imports(request.release),
         text=text,
         predict="y = net.predict(x);\n",
         tensor="tensor({})",
         array="array({})",
-        layers=outputs(graph, request, first) if request.asks == "prediction" else "",
-        tensors=stored(graph, place),
-        public=tuple(name for node in graph if node.op in LAYERS for name in node.weights[:2]),
+        layers=outputs(graph, first) if request.asks == "prediction" else "",
+        tensors=graph.stored(place),
+        public=graph.parameters,
     )
 
 
@@ -106,7 +91,7 @@ def layers(node: Node, first: bool) -> list[str]:
         case "Conv":
             return [*padding(node, first), call("conv2d", [*name, *convolution(node), *data_format])]
         case "Gemm":
-            return [call("dense", [*name, f"units: {node.weight_shapes[0][0]}"])]
+            return [call("dense", [*name, f"units: {node.filters}"])]
         case "Relu":
             return [call("reLU", name)]
         case "Softmax":
@@ -126,9 +111,8 @@ def layers(node: Node, first: bool) -> list[str]:
 
 def pool(node: Node, first: bool, name: list[str]) -> list[str]:
     """MaxPool or AveragePool; one whose layer cannot say its pads is a class of the text's own, with channels last."""
-    attributes = node.attributes
     refuse_one_axis(node)
-    facts = [f"poolSize: {attributes['kernel_shape']}", f"strides: {attributes['strides']}"]
+    facts = [f"poolSize: {list(node.kernel)}", f"strides: {list(node.strides)}"]
     if pool_class(node):
         own = f"new {pool_class(node)}({{ {', '.join([*name * (not first), *facts, f'padding: {sides(node)}'])} }})"
         return [permute(TO_LAST), own, permute(TO_FIRST, name)] if first else [own]
@@ -139,14 +123,14 @@ def pool(node: Node, first: bool, name: list[str]) -> list[str]:
 
 def pool_class(node: Node) -> str:
     """The class of a padded pool; a padded average that counts its pads is an average of zeros, too."""
-    if node.op not in ("MaxPool", "AveragePool") or not any(node.attributes["pads"]):
+    if node.op not in ("MaxPool", "AveragePool") or not node.padded:
         return ""
     if node.op == "MaxPool":
         return "PaddedMaxPool"
     return "" if node.attributes["count_include_pad"] else "PaddedAveragePool"
 
 
-def pool_classes(graph: Sequence[Node]) -> str:
+def pool_classes(graph: Graph) -> str:
     """The definitions of the classes that the network uses."""
     used = {pool_class(node) for node in graph}
     return (MAXIMUM if "PaddedMaxPool" in used else "") + (AVERAGE if "PaddedAveragePool" in used else "")
@@ -154,34 +138,31 @@ def pool_classes(graph: Sequence[Node]) -> str:
 
 def padding(node: Node, first: bool) -> list[str]:
     """A layer of zeros around the input of a convolution or a pool, if it has pads."""
-    if not any(node.attributes.get("pads", ())):
+    if not node.padded:
         return []
     return [call("zeroPadding2d", [f"padding: {sides(node)}", *(['dataFormat: "channelsFirst"'] if first else [])])]
 
 
 def convolution(node: Node) -> list[str]:
     """What a convolution is told."""
-    attributes = node.attributes
     refuse_one_axis(node)
-    if attributes["group"] != 1:
+    if node.attributes["group"] != 1:
         raise ValueError("Conv with groups is not among the layers of TensorFlow.js")
-    facts = [f"filters: {node.weight_shapes[0][0]}", f"kernelSize: {attributes['kernel_shape']}"]
-    if any(step != 1 for step in attributes["strides"]):
-        facts.append(f"strides: {attributes['strides']}")
-    if any(step != 1 for step in attributes["dilations"]):
-        facts.append(f"dilationRate: {attributes['dilations']}")
-    return facts if len(node.weights) > 1 else [*facts, "useBias: false"]
+    facts = [f"filters: {node.filters}", f"kernelSize: {list(node.kernel)}"]
+    facts += [f"strides: {list(node.strides)}"] * node.strided
+    facts += [f"dilationRate: {list(node.dilations)}"] * node.dilated
+    return facts + ["useBias: false"] * (not node.biased)
 
 
 def refuse_one_axis(node: Node) -> None:
     """Layers over one axis are not written here."""
-    if len(node.attributes["kernel_shape"]) != 2:
+    if node.rank != 4:
         raise ValueError(f"{node.op} over one axis is not among the layers made here")
 
 
 def sides(node: Node) -> list[list[int]]:
     """The pads as [[top, bottom], [left, right]]."""
-    return [list(pair) for pair in pairs(node.attributes["pads"])]
+    return [list(pair) for pair in node.pads]
 
 
 def call(name: str, facts: Sequence[str]) -> str:
@@ -222,20 +203,19 @@ def set_weights(node: Node) -> str:
 def value(node: Node, number: int) -> str:
     """A weight as the layer holds it: kernels (height, width, in, out), matrices (in, out)."""
     made = f"tensor(weights[{json.dumps(node.weights[number])}])"
-    rank = len(node.weight_shapes[number])
-    return made if rank == 1 else f"tf.transpose({made}, {list(kernel_to_last(rank))})"
+    moved = kernel_to_last(node, number)
+    return f"tf.transpose({made}, {list(moved)})" if moved else made
 
 
 def place(node: Node, number: int) -> Stored:
     """Where the model keeps a weight, and the order of axes that makes ONNX's layout of it."""
-    rank = len(node.weight_shapes[number])
-    return f'net.getLayer("{node.id}").weights[{number}].read()', None if rank == 1 else kernel_from_last(rank)
+    return f'net.getLayer("{node.id}").weights[{number}].read()', kernel_from_last(node, number)
 
 
-def outputs(graph: Sequence[Node], request: Request, first: bool) -> str:
+def outputs(graph: Graph, first: bool) -> str:
     """A model of the same layers that puts out every node's output, asked as the mode's intent wants it."""
     names = ", ".join(f'"{node.id}"' for node in graph)
-    asked = "apply(x, { training: true })" if request.intent == "training" else "predict(x)"
+    asked = "apply(x, { training: true })" if graph.request.intent == "training" else "predict(x)"
     lines = [
         f"const outputs = [{names}].map((name) => net.getLayer(name).output);",
         f"const values = [tf.model({{ inputs: net.inputs, outputs }}).{asked}].flat();",

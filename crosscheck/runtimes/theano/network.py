@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from crosscheck.runtimes.family.graph import Node, even, indented, nodes, pairs, statements
-from crosscheck.runtimes.family.layers import shown
+from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source
 
@@ -51,19 +50,19 @@ FUNCTIONS = {"batch_norm": NORMALIZATION, "pad": PAD, "conv1d": CONVOLUTION_1D, 
 
 def source(request: Request) -> Source:
     """Shared variables, a function that builds the network's output over them, and the compiled prediction."""
-    graph = nodes(request, taken=("T", "bn", "net", "params", "updates", *FUNCTIONS))
-    lines, variables = statements(graph, request.input, expression)
+    graph = Graph.of(request, ("T", "bn", "net", "params", "updates", *FUNCTIONS))
+    lines, output = graph.statements(expression)
     body = "\n".join(lines)
     known = "" if request.first is None else "params[name] if name in params else "
     train = request.intent == "training"
     return Source(
         imports="import pickle\nimport sys\n\nimport theano\nimport theano.tensor as T\n"
         "from theano.tensor.nnet import bn\nfrom theano.tensor.signal.pool import pool_2d\n",
-        text=(RECURSION if len(graph) >= DEEP else "")
+        text=(RECURSION if len(graph.nodes) >= DEEP else "")
         + f"params = {{name: {known}theano.shared(value, name=name) for name, value in weights.items()}}\n\n\n"
         + "".join(text + "\n" for name, text in FUNCTIONS.items() if f"{name}(" in body)
         + "def net(x, train):\n"
-        + indented(["updates = []", *lines, f"return {variables[request.output]}, updates"])
+        + indented(["updates = []", *lines, f"return {output}, updates"])
         + f'\n\nfeatures = T.{VARIABLES[len(request.input_shape)]}("features")\n'
         "output, _ = net(features, train=False)\n"
         "predict = theano.function([features], output, no_default_updates=True)\n",
@@ -71,7 +70,7 @@ def source(request: Request) -> Source:
         tensor="{}",
         array="{}",
         layers="def values_of(x, train):\n"
-        + indented(["updates = []", *shown(graph, request.input, expression), "return layers"])
+        + indented(["updates = []", *graph.shown(expression), "return layers"])
         + "\n\n"
         + f'inputs = features.type("inputs")\nvalues = values_of(inputs, train={train})\n'
         "function = theano.function([inputs], list(values.values()), no_default_updates=True)\n"
@@ -104,7 +103,7 @@ def expression(node: Node, inputs: list[str]) -> str:
                 return f"T.nnet.softmax({x})"
             return f"T.nnet.softmax({x}.reshape((-1, {x}.shape[-1]))).reshape({x}.shape, ndim={node.rank})"
         case "AveragePool":
-            if even(attributes["pads"]) and not attributes["count_include_pad"]:
+            if node.even and not attributes["count_include_pad"]:
                 return pool(node, x, "average_exc_pad", "")
             return average(node, x, lambda x: pool(node, x, "average_inc_pad", ""), "T.ones_like({})")
         case "GlobalAveragePool":
@@ -116,13 +115,10 @@ def expression(node: Node, inputs: list[str]) -> str:
 
 def convolution(node: Node, x: str, weights: list[str]) -> str:
     """`nnet.conv2d` with the kernel as it is, not flipped; in one dimension by way of two."""
-    attributes = node.attributes
+    group = node.attributes["group"]
     x, border = padded(node, x, "")
-    words = [f"border_mode={border}", f"subsample={window(node, 'strides')}", "filter_flip=False"]
-    if any(step != 1 for step in attributes["dilations"]):
-        words.append(f"filter_dilation={window(node, 'dilations')}")
-    if attributes["group"] != 1:
-        words.append(f"num_groups={attributes['group']}")
+    words = [f"border_mode={border}", f"subsample={flat(node, node.strides)}", "filter_flip=False"]
+    words += [f"filter_dilation={flat(node, node.dilations)}"] * node.dilated + [f"num_groups={group}"] * (group != 1)
     name = "conv1d" if node.rank == 3 else "T.nnet.conv2d"
     value = f"{name}({x}, {weights[0]}, {', '.join(words)})"
     axes = ", ".join(['"x"'] * (node.rank - 2))
@@ -133,21 +129,20 @@ def pool(node: Node, x: str, mode: str, value: str) -> str:
     """`pool_2d` over an input that is padded with `value` where the padding is uneven."""
     x, border = padded(node, x, value)
     return (
-        f"{'pool_1d' if node.rank == 3 else 'pool_2d'}({x}, ws={window(node, 'kernel_shape')}, "
-        f'stride={window(node, "strides")}, pad={border}, mode="{mode}", ignore_border=True)'
+        f"{'pool_1d' if node.rank == 3 else 'pool_2d'}({x}, ws={flat(node, node.kernel)}, "
+        f'stride={flat(node, node.strides)}, pad={border}, mode="{mode}", ignore_border=True)'
     )
 
 
 def padded(node: Node, x: str, value: str) -> tuple[str, tuple[int, ...]]:
     """The input, and what it is still to be padded by on both sides of each axis; uneven pads are put into it."""
-    pads = node.attributes["pads"]
-    flat = (0,) if node.rank == 3 else ()
-    if even(pads):
-        return x, (*flat, *(low for low, _ in pairs(pads)))
+    border = flat(node, node.padding, 0)
+    if node.even:
+        return x, border
     entries = f", {value}" if value else ""
-    return f"pad({x}, {list(pairs(pads))}{entries})", (*flat, *[0] * (node.rank - 2))
+    return f"pad({x}, {list(node.pads)}{entries})", border
 
 
-def window(node: Node, name: str) -> tuple[int, ...]:
-    """Sizes or steps; one dimension is two with a first one of length 1."""
-    return (*([1] if node.rank == 3 else []), *node.attributes[name])
+def flat(node: Node, numbers: tuple[int, ...], first: int = 1) -> tuple[int, ...]:
+    """Sizes, steps or pads; one dimension is two with a first one of length 1."""
+    return (first, *numbers) if node.rank == 3 else numbers

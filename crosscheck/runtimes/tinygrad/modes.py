@@ -7,6 +7,7 @@ Names begin with the training flag in the forward pass, `train` or `eval`, or wi
 from collections.abc import Callable
 from typing import Any
 
+from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.family.scopes import within
 from crosscheck.runtimes.mode import CUT, Contract, Contracts, Edition, Modes
 from crosscheck.runtimes.tinygrad.network import CONTEXT, TRAINING
@@ -14,7 +15,6 @@ from crosscheck.runtimes.tinygrad.network import CONTEXT, TRAINING
 contracts = Contracts(__file__)
 
 TABLE = Modes(inference="eval.gradient", training="train.gradient")
-INTENT = {"train": "training", "eval": "inference"}
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 #: The last releases in which an input asks for the gradient that `backward` leaves, and that have `Tensor.train()`.
 ASKING, OLD = "0.12", "0.13"
@@ -52,7 +52,7 @@ for half in ("train", "eval"):
         entered(
             TABLE.gradient,
             f"{half}.{name}",
-            INTENT[half],
+            HALVES[half],
             CONTRACT[half],
             half,
             text,
@@ -88,7 +88,7 @@ for half in ("train", "eval"):
         entered(
             TABLE.gradient,
             f"{name}.{half}",
-            INTENT[half],
+            HALVES[half],
             contracts.JIT,
             half,
             INPUTS + calls,

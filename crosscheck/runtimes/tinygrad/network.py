@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import LAYERS, Node, indented, nodes, pairs, shared_layers, statements, stored
-from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, constructed, options, shown
+from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, options
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["CONTEXT", "SHOWS_LAYERS", "TRAINING", "source"]
@@ -18,21 +20,15 @@ TRAINING = "Tensor.train()"
 
 def source(request: Request) -> Source:
     """The network."""
-    graph = nodes(request, taken=("first",))
-    shared = shared_layers(graph, request)
-    layers = [node for node in graph if node.op in LAYERS]
-    body, variables = statements(graph, request.input, lambda node, inputs: expression(node, inputs, "self"))
+    graph = Graph.of(request, ("first",))
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self"))
     loaded = [
-        f'"{node.id}.{key}": Tensor(weights["{name}"]),'
-        for node in layers
-        if node not in shared
-        for name, key in zip(node.weights, NAMES_OF_TORCH[node.op], strict=False)
+        f'"{node.id}.{key}": Tensor({node.values[number]}),' for node, number, key in graph.new_weights(NAMES_OF_TORCH)
     ]
-    tensors = stored(graph, lambda node, number: (f"net.{node.id}.{NAMES_OF_TORCH[node.op][number]}", None))
-    for node in layers:
-        if node.op == "BatchNormalization":
-            tensors[f"{node.name}.num_batches_tracked"] = f"net.{node.id}.num_batches_tracked.numpy().reshape(())", None
-    looked = "\n".join(shown(graph, request.input, lambda node, inputs: expression(node, inputs, "net"))) + "\n"
+    tensors = graph.attributes(NAMES_OF_TORCH)
+    for node in graph.norms:
+        tensors[f"{node.name}.num_batches_tracked"] = f"net.{node.id}.num_batches_tracked.numpy().reshape(())", None
+    looked = "\n".join(graph.shown(lambda node, inputs: expression(node, inputs, "net"))) + "\n"
     if request.intent == "training":
         scope = CONTEXT if request.release >= CONTEXT_SINCE else TRAINING
         looked = f"with {scope}:\n" + indented(looked.splitlines())
@@ -42,7 +38,7 @@ def source(request: Request) -> Source:
             "from tinygrad.nn.state import get_parameters, get_state_dict, load_state_dict, safe_load, safe_save\n"
         ),
         text=(
-            class_with_layers("Net", constructed(graph, shared, layer), [*body, f"return {variables[request.output]}"])
+            class_with_layers("Net", graph.constructed(layer), [*body, f"return {output}"])
             + ("" if request.first is None else "first = net\n")
             + "net = Net()\n"
             + ("state = {\n" + indented(loaded) + "}\nload_state_dict(net, state, strict=False, verbose=False)\n")
@@ -57,21 +53,19 @@ def source(request: Request) -> Source:
 
 def layer(node: Node) -> str:
     """The constructor of a layer; tinygrad calls momentum the part that is taken from the batch."""
-    attributes, shape = node.attributes, node.weight_shapes[0]
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            return f"nn.BatchNorm({shape[0]}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
+            return f"nn.BatchNorm({node.filters}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
         case "Conv":  # takes kernels of one axis, too
             words = [window(node), *options(node, "dilation", "groups", "bias=False")]
-            return f"nn.Conv2d({shape[1] * attributes['group']}, {shape[0]}, {', '.join(words)})"
-    return f"nn.Linear({shape[1]}, {shape[0]})"
+            return f"nn.Conv2d({node.channels}, {node.filters}, {', '.join(words)})"
+    return f"nn.Linear({node.channels}, {node.filters})"
 
 
 def window(node: Node) -> str:
     """How the window of a convolution or a pool moves; its padding is a pair an axis, the last axis first."""
-    attributes = node.attributes
-    padding = tuple(width for pair in reversed(pairs(attributes["pads"])) for width in pair)
-    return f"{tuple(attributes['kernel_shape'])}, stride={tuple(attributes['strides'])}, padding={padding}"
+    return f"{node.kernel}, stride={node.strides}, padding={(*chain(*reversed(node.pads)),)}"
 
 
 def expression(node: Node, inputs: list[str], owner: str) -> str:

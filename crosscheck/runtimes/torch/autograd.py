@@ -1,13 +1,13 @@
 """Autograd over a module: each way of asking for a gradient, in training and in evaluation, and the ways in between."""
 
+from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
 from crosscheck.runtimes.mode import Contracts
-from crosscheck.runtimes.torch.halves import HALVES, Halves
 
 contracts = Contracts(__file__)
 
-AUTOGRAD = Halves()
-BOTH = ("train", "eval")
+AUTOGRAD = Halves(contracts.EVALUATION, inference="eval.autograd-grad", training="train.autograd-grad")
+BOTH = tuple(HALVES)
 
 AUTOGRAD.halves("{}.backward", contracts.TRAINING, BACKWARD, default=BOTH)
 AUTOGRAD.halves(

@@ -1,12 +1,12 @@
 """Ways around the module's own call: recomputation, compilers, tracers, and what they return."""
 
+from crosscheck.runtimes.family.halves import Halves
 from crosscheck.runtimes.family.torch import BACKWARD, GRAD
 from crosscheck.runtimes.mode import Contracts
-from crosscheck.runtimes.torch.halves import Halves
 
 contracts = Contracts(__file__)
 
-COMPILED = Halves()
+COMPILED = Halves(contracts.EVALUATION, inference="eval.autograd-grad", training="train.autograd-grad")
 
 #: The reentrant kind, the only one until 1.10, refuses `torch.autograd.grad`.
 for kind, keyword, since, text in (

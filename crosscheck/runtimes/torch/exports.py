@@ -1,12 +1,14 @@
 """Files: ONNX by both exporters, TorchScript, exported programs, and parameters."""
 
+from crosscheck.runtimes.family.halves import Halves
 from crosscheck.runtimes.family.torch import PREDICT
-from crosscheck.runtimes.mode import Contracts, Edition, Modes
-from crosscheck.runtimes.torch.halves import HALVES
+from crosscheck.runtimes.mode import Contracts, Edition
 
 contracts = Contracts(__file__)
 
-EXPORTS = Modes()
+EXPORTS = Halves(contracts.EVALUATION)
+#: The half that users export, first.
+BOTH = ("eval", "train")
 
 
 def onnx(half: str, *keywords: str) -> str:
@@ -41,17 +43,17 @@ for name, half, keywords, since in (
         leaves=half,
         file=True,
     )
-for half, contract in (("eval", contracts.ONNX_DYNAMO_EVALUATION), ("train", contracts.ONNX_DYNAMO)):
-    EXPORTS.export(
-        f"export.onnx-dynamo.{half}",
-        HALVES[half],
-        contract,
-        onnx(half, "dynamo=True", "external_data=False"),
-        since="2.5",
-        default=True,
-        leaves=half,
-        file=True,
-    )
+EXPORTS.halves(
+    "export.onnx-dynamo.{}",
+    contracts.ONNX_DYNAMO,
+    'torch.onnx.export(net, (x,), "network.onnx", dynamo=True, external_data=False)\n',
+    contracts.ONNX_DYNAMO_EVALUATION,
+    asks="export",
+    default=BOTH,
+    only=BOTH,
+    since="2.5",
+    file=True,
+)
 
 EXPORTS.export(
     "export.state-dict",
@@ -70,27 +72,26 @@ for name, making, since, training in (
     ("trace", "torch.jit.trace(net, x)", None, contracts.TRACE),
     ("script", "torch.jit.script(net)", "1.2", contracts.JIT_SAVED),
 ):
-    for half in ("eval", "train"):
-        EXPORTS.export(
-            f"export.jit-{name}.{half}",
-            HALVES[half],
-            contracts.JIT_SAVED if half == "eval" else training,
-            f'net.{half}()\n{making}.save("script.pt")\n---\nnet = torch.jit.load("script.pt")\n',
-            since=since,
-            leaves=half,
-        )
-for half, contract in (("eval", contracts.PROGRAM_SAVED), ("train", contracts.EXPORT_PROGRAM)):
-    EXPORTS.export(
-        f"export.program.{half}",
-        HALVES[half],
-        contract,
-        f"""\
-net.{half}()
+    EXPORTS.halves(
+        f"export.jit-{name}.{{}}",
+        training,
+        f'{making}.save("script.pt")\n---\nnet = torch.jit.load("script.pt")\n',
+        contracts.JIT_SAVED,
+        asks="export",
+        only=BOTH,
+        since=since,
+    )
+EXPORTS.halves(
+    "export.program.{}",
+    contracts.EXPORT_PROGRAM,
+    """\
 torch.export.save(torch.export.export(net, (x,)), "program.pt2")
 ---
 net = torch.export.load("program.pt2").module()
 """,
-        predict=PREDICT,
-        since="2.1",
-        leaves=half,
-    )
+    contracts.PROGRAM_SAVED,
+    asks="export",
+    only=BOTH,
+    predict=PREDICT,
+    since="2.1",
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Node, even, indented, nodes, pairs, shared_layers, statements
+from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.torch import EVALUATE
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -15,12 +17,6 @@ __all__ = ["source"]
 Norm = Mapping[str, Any]
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
-#: Operator -> what its layer calls its weights.
-KEYS = {
-    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
-    "Conv": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-}
 STATISTICS = ("running_mean", "running_var")
 #: What `nn.Module` itself has under names without an underscore, in one release or another.
 TAKEN = """\
@@ -60,29 +56,24 @@ IN_TRAINING = {
 
 def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
-    graph = nodes(request, TAKEN.split())
+    graph = Graph.of(request, TAKEN.split())
     layers = unique(graph)
-    shared = shared_layers(list(layers.values()), request)
-    own = [node for node in layers.values() if node not in shared]
+    own = [node for node in layers.values() if node not in graph.shared]
     norm = request.norm
-    body, variables = statements(
-        graph,
-        request.input,
-        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node.op in KEYS else ""),
+    body, output = graph.statements(
+        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node.weights else "")
     )
     first = request.first is not None
+    made = [f"self.{n.id} = {f'first.{n.id}' if n in graph.shared else layer(n, norm)}" for n in layers.values()]
     text = FUNCTIONAL.format(statistics=IN_TRAINING[norm["functional"]]) if "functional" in norm else ""
-    text += (
-        "class Net(nn.Module):\n"
-        + indented([f"def __init__(self{', first' if first else ''}):"])
-        + indented(["super().__init__()"], 2)
-        + indented([f"self.{n.id} = {f'first.{n.id}' if n in shared else layer(n, norm)}" for n in layers.values()], 2)
-        + "\n"
-        + indented(["def forward(self, x):"])
-        + indented([*body, f"return {variables[request.output]}"], 2)
-        + "\n\n"
-        + ("first = net\nnet = Net(first)\n" if first else "net = Net()\n")
+    text += class_with_layers(
+        "Net(nn.Module)",
+        ["super().__init__()", *made],
+        [*body, f"return {output}"],
+        method="forward(self, x)",
+        arguments="self, first" if first else "self",
     )
+    text += "first = net\nnet = Net(first)\n" if first else "net = Net()\n"
     text += "".join(
         f"net.{node.id}.load_state_dict({{\n{indented(entries(node, norm, ''))}}})\n" for node in own if first
     )
@@ -101,18 +92,17 @@ def source(request: Request) -> Source:
     )
 
 
-def unique(graph: list[Node]) -> dict[tuple[str, tuple[str, ...]], Node]:
+def unique(graph: Graph) -> dict[tuple[str, tuple[str, ...]], Node]:
     """Operator and weights -> the first node that has them, which is the layer of all others, too."""
     found: dict[tuple[str, tuple[str, ...]], Node] = {}
-    for node in graph:
-        if node.op in KEYS:
-            found.setdefault((node.op, node.weights), node)
+    for node in graph.layers:
+        found.setdefault((node.op, node.weights), node)
     return found
 
 
 def keys(node: Node, norm: Norm) -> list[tuple[str, str]]:
     """(name in the graph, name in the layer) of each weight that the layer has."""
-    found = list(zip(node.weights, KEYS[node.op], strict=False))
+    found = list(zip(node.weights, NAMES_OF_TORCH[node.op], strict=False))
     return found if norm.get("track_running_stats", True) else [pair for pair in found if pair[1] not in STATISTICS]
 
 
@@ -139,11 +129,11 @@ def places(node: Node, norm: Norm) -> dict[str, Stored]:
 
 def layer(node: Node, norm: Norm) -> str:
     """The constructor's call. Torch calls the part that is taken momentum; rounded as a user would write it."""
-    shape, attributes = node.weight_shapes[0], node.attributes
+    attributes = node.attributes
     match node.op:
         case "BatchNormalization":
             taken = norm.get("momentum", round(1 - attributes["momentum"], 7))
-            said = f"{shape[0]}, eps={attributes['epsilon']}, momentum={taken}"
+            said = f"{node.filters}, eps={attributes['epsilon']}, momentum={taken}"
             if "functional" in norm:
                 return f"BatchNorm({said})"
             if "track_running_stats" in norm:
@@ -151,22 +141,21 @@ def layer(node: Node, norm: Norm) -> str:
             return f"nn.BatchNorm{2 if node.rank == 4 else 1}d({said})"
         case "Conv":
             return f"nn.Conv{node.rank - 2}d({convolution(node)})"
-    return f"nn.Linear({shape[1]}, {shape[0]})"
+    return f"nn.Linear({node.channels}, {node.filters})"
 
 
 def convolution(node: Node) -> str:
     """The arguments of a convolution, without keywords that have their usual values."""
-    shape, attributes, axes = node.weight_shapes[0], node.attributes, node.rank - 2
-    ones, zeros = (1,) * axes, (0,) * axes
+    ones, zeros = (1,) * (node.rank - 2), (0,) * (node.rank - 2)
     keywords: dict[str, tuple[Any, Any]] = {
-        "stride": (tuple(attributes["strides"]), ones),
-        "padding": (tuple(padding(attributes["pads"])), zeros),
-        "dilation": (tuple(attributes["dilations"]), ones),
-        "groups": (attributes["group"], 1),
-        "bias": (len(node.weights) > 1, True),
+        "stride": (node.strides, ones),
+        "padding": (node.padding, zeros),
+        "dilation": (node.dilations, ones),
+        "groups": (node.attributes["group"], 1),
+        "bias": (node.biased, True),
     }
     said = [f"{word}={value}" for word, (value, usual) in keywords.items() if value != usual]
-    sizes = shape[1] * attributes["group"], shape[0], tuple(attributes["kernel_shape"])
+    sizes = node.channels, node.filters, node.kernel
     return ", ".join([*map(str, sizes), *said])
 
 
@@ -175,7 +164,7 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
     attributes, x = node.attributes, inputs[0]
     match node.op:
         case "Conv":
-            return f"self.{layer}({padded(x, attributes['pads'])})"
+            return f"self.{layer}({padded(node, x)})"
         case "BatchNormalization" | "Gemm":
             return f"self.{layer}({x})"
         case "Add":
@@ -187,7 +176,7 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
         case "GlobalAveragePool":
             return f"F.adaptive_avg_pool{node.rank - 2}d({x}, {[1] * (node.rank - 2)})"
         case "MaxPool":
-            return f"F.max_pool{node.rank - 2}d({padded(x, attributes['pads'], '-inf')}, {window(node)})"
+            return f"F.max_pool{node.rank - 2}d({padded(node, x, '-inf')}, {window(node)})"
         case "AveragePool":
             return average_pool(node, x)
         case "Softmax":
@@ -197,29 +186,22 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
 
 def average_pool(node: Node, x: str) -> str:
     """`F.avg_pool1d` or `F.avg_pool2d`; where pads are uneven and do not count, their share is divided out."""
-    pads, counted = node.attributes["pads"], bool(node.attributes["count_include_pad"])
+    counted = bool(node.attributes["count_include_pad"])
 
     def pool(of: str) -> str:
-        return f"F.avg_pool{node.rank - 2}d({padded(of, pads)}, {window(node)}, count_include_pad={counted})"
+        return f"F.avg_pool{node.rank - 2}d({padded(node, of)}, {window(node)}, count_include_pad={counted})"
 
-    return pool(x) if counted or even(pads) else f"{pool(x)} / {pool(f'torch.ones_like({x})')}"
+    return pool(x) if counted or node.even else f"{pool(x)} / {pool(f'torch.ones_like({x})')}"
 
 
 def window(node: Node) -> str:
     """How a pool's window moves."""
-    attributes = node.attributes
-    kernel, strides = list(attributes["kernel_shape"]), list(attributes["strides"])
-    return f"{kernel}, stride={strides}, padding={padding(attributes['pads'])}"
+    return f"{list(node.kernel)}, stride={list(node.strides)}, padding={list(node.padding)}"
 
 
-def padding(pads: list[int]) -> list[int]:
-    """One number an axis, which torch's layers take; none where `F.pad` comes before the layer."""
-    return [low if even(pads) else 0 for low, _ in pairs(pads)]
-
-
-def padded(x: str, pads: list[int], value: str = "") -> str:
+def padded(node: Node, x: str, value: str = "") -> str:
     """`x`, or where pads are uneven `F.pad` of it, which takes beginning and end of the last axis first."""
-    if even(pads):
+    if node.even:
         return x
-    widths = [width for pair in reversed(pairs(pads)) for width in pair]
+    widths = [*chain(*reversed(node.pads))]
     return f'F.pad({x}, {widths}, value=float("{value}"))' if value else f"F.pad({x}, {widths})"

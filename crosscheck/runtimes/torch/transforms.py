@@ -1,12 +1,12 @@
 """Function transforms: `torch.func`, and `functional_call` with buffers that are shared, dropped or adopted."""
 
+from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.torch import GRAD
 from crosscheck.runtimes.mode import Contracts, Edition
-from crosscheck.runtimes.torch.halves import HALVES, Halves
 
 contracts = Contracts(__file__)
 
-TRANSFORMS = Halves()
+TRANSFORMS = Halves(contracts.EVALUATION, inference="eval.autograd-grad", training="train.autograd-grad")
 
 FUNC = "2.0"
 #: The last release before `functional_call` moved to `torch.func`; it came with 1.12.
