@@ -305,6 +305,11 @@ def test_small_integers(name: str) -> None:
         assert np.array_equal(np.rint(array), array)
     assert np.array_equal(np.argsort(network.x, axis=None), np.argsort(part.x, axis=None))
     assert all((part.weights[norm.variance] > 0).all() for norm in part.batch_norms)
+    part = with_integers(network, new_norms=True)
+    check(part)
+    for norm in part.batch_norms:
+        parameters = [part.weights[tensor] for tensor in (norm.scale, norm.bias, norm.mean, norm.variance)]
+        assert [{1.0}, {0.0}, {0.0}, {1.0}] == [set(value.tolist()) for value in parameters]
 
 
 def test_a_network_is_not_differentiable_at_a_tie() -> None:

@@ -108,12 +108,12 @@ def with_digits(network: Network, digits: int) -> Network:
     )
 
 
-def with_integers(network: Network) -> Network:
+def with_integers(network: Network, new_norms: bool = False) -> Network:
     """The network with small integers alone.
 
     Entries of the probe input become their rank from 1 on, so that they stay distinct and in order; each parameter and
     the cotangent is scaled to at most 9 in magnitude, with nothing that was not zero rounded to zero; variances stay
-    positive.
+    positive. With `new_norms`, batch normalizations are as before any training: scale 1, bias 0, mean 0, variance 1.
     """
 
     def scaled(array: Array) -> Array:
@@ -123,12 +123,17 @@ def with_integers(network: Network) -> Network:
         steps = np.rint(array / most * LARGEST)
         return np.where((steps == 0) & (array != 0), np.sign(array), steps).astype(np.float32)
 
+    weights = {name: scaled(value) for name, value in network.weights.items()}
+    if new_norms:
+        for norm in network.batch_norms:
+            for name, value in ((norm.scale, 1), (norm.bias, 0), (norm.mean, 0), (norm.variance, 1)):
+                weights[name] = np.full_like(weights[name], value)
     ranks = np.unique(network.x, return_inverse=True)[1].reshape(network.x.shape) + 1
     return built(
         network,
         f"{network.name}:integers",
         f"{network.title}, in small integers",
-        weights={name: scaled(value) for name, value in network.weights.items()},
+        weights=weights,
         x=ranks.astype(np.float32),
         cotangent=scaled(network.cotangent),
     )

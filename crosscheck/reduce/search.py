@@ -148,7 +148,7 @@ class Search:
         whole = self.network
         if all(np.array_equal(np.rint(array), array) for array in (whole.x, whole.cotangent, *whole.weights.values())):
             return
-        if self._try(lambda: with_integers(whole)):
+        if self._try(lambda: with_integers(whole, new_norms=True)) or self._try(lambda: with_integers(whole)):
             return
         for digits in (1, 2, 3):
             if self._try(lambda digits=digits: with_digits(whole, digits)):  # type: ignore[misc]
