@@ -58,11 +58,15 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial."""
+    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial.
+
+    further_servers: whether cells of a mode whose trials disagree are measured by further servers.
+    """
 
     jobs: int
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    further_servers: bool = True
 
 
 def cores() -> int:
@@ -248,7 +252,7 @@ class _Run:
         for trial, record in finished:
             self.ledger.record(trial, record)
         if server.ready and not server.under_way and not self.queues[target]:
-            if self.ledger.ask_again(target):  # of another server
+            if self.settings.further_servers and self.ledger.ask_again(target):
                 self._stop(server)
                 self.waiting.append(target)
             elif self.standby is not None:

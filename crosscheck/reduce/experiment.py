@@ -23,17 +23,19 @@ __all__ = ["Answer", "Experiment", "Trials"]
 class Trials:
     """The trials of a network: the first of the readings `count` times, the others once.
 
-    inference: whether the mode's inference-mode counterpart is measured, too, for comparison.
+    inference: whether the mode's inference-mode counterpart is measured, too, for comparison. further_servers: whether
+    trials that disagree are repeated by further servers.
     """
 
     readings: tuple[str, ...]
     count: int
     inference: bool
+    further_servers: bool
 
     @classmethod
     def every(cls, planned: Planned) -> Trials:
         """As `crosscheck run` measures the cell."""
-        return cls(SCENARIOS[planned.cell.scenario].readings, 2, inference=True)
+        return cls(SCENARIOS[planned.cell.scenario].readings, 2, inference=True, further_servers=True)
 
     def of(self, observations: Sequence[Observation]) -> list[Observation]:
         """Those among the observations of more trials."""
@@ -89,7 +91,8 @@ class Experiment:
         plan, other = [planned], self.planned.mode.inference
         if trials.inference and other is not None and other != self.planned.mode.name:
             plan.append(self._planned(other, network, trials))
-        measured = measure(plan, kept, self.settings, progress, self._standby)
+        settings = replace(self.settings, further_servers=trials.further_servers)
+        measured = measure(plan, kept, settings, progress, self._standby)
         environment = measured.environments.get(planned.target.id)
         if planned.cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[planned.cell.id]

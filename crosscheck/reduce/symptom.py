@@ -79,20 +79,22 @@ def fewest_trials(answer: Answer, symptom: Symptom) -> Trials:
     """The fewest trials among those of a cell that show its symptom: one reading once, or twice, or with another."""
     every = Trials.every(answer.planned)
     for inference in dict.fromkeys((False, bool(answer.inference))):
-        for trials in _fewer(every, inference):
+        for readings, count in _fewer(every):
+            trials = Trials(readings, count, inference, symptom.finding is Finding.UNREPEATABLE)
             if trials.of(answer.observations) and symptom.shown_by(answer.judged_by(trials)):
                 return trials
     return every
 
 
-def _fewer(every: Trials, inference: bool) -> Iterator[Trials]:
+def _fewer(every: Trials) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Readings, and how often the first of them is taken: few first."""
     first, *others = every.readings
-    yield Trials((first,), 1, inference)
-    yield Trials((first,), every.count, inference)
+    yield (first,), 1
+    yield (first,), every.count
     for other in others:
-        yield Trials((first, other), 1, inference)
-    yield Trials(every.readings, 1, inference)
-    yield Trials(every.readings, every.count, inference)
+        yield (first, other), 1
+    yield every.readings, 1
+    yield every.readings, every.count
 
 
 def _sizes(answer: Answer, finding: Finding) -> Iterator[float]:
