@@ -20,6 +20,8 @@ __all__ = ["Symptom", "fewest_trials"]
 BY_CLOSED_FORM = (Finding.WRONG_GRADIENT, Finding.MODE_IGNORED, Finding.ORDER_DEPENDENT)
 #: A number this many times as large as its threshold is no rounding; the finding it came from may have been larger.
 CLEAR = 10.0
+#: Trials of a candidate where those of the cell disagree: what memory that nobody wrote decides is right now and then.
+REPEATED = 4
 
 
 @dataclass(frozen=True)
@@ -76,25 +78,29 @@ class Symptom:
 
 
 def fewest_trials(answer: Answer, symptom: Symptom) -> Trials:
-    """The fewest trials among those of a cell that show its symptom: one reading once, or twice, or with another."""
+    """The fewest trials among those of a cell that show its symptom: of one reading, of it and another, of all.
+
+    Where trials disagree, the first reading is always taken several times.
+    """
     every = Trials.every(answer.planned)
+    least = REPEATED if symptom.findings & {Finding.UNREPEATABLE, Finding.RACY} else 1
     for inference in dict.fromkeys((False, bool(answer.inference))):
-        for readings, count in _fewer(every):
+        for readings, count in _fewer(every, least):
             trials = Trials(readings, count, inference, symptom.finding is Finding.UNREPEATABLE)
             if trials.of(answer.observations) and symptom.shown_by(answer.judged_by(trials)):
                 return trials
     return every
 
 
-def _fewer(every: Trials) -> Iterator[tuple[tuple[str, ...], int]]:
+def _fewer(every: Trials, least: int) -> Iterator[tuple[tuple[str, ...], int]]:
     """Readings, and how often the first of them is taken: few first."""
     first, *others = every.readings
-    yield (first,), 1
-    yield (first,), every.count
+    for count in (least, max(least, every.count)):
+        yield (first,), count
     for other in others:
-        yield (first, other), 1
-    yield every.readings, 1
-    yield every.readings, every.count
+        yield (first, other), least
+    for count in (least, max(least, every.count)):
+        yield every.readings, count
 
 
 def _sizes(answer: Answer, finding: Finding) -> Iterator[float]:
