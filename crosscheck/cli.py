@@ -166,6 +166,30 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there instead of printing it")
     script.set_defaults(command=_script)
 
+    reduce = commands.add_parser("reduce", help="the smallest network that still shows a finding, and its script")
+    reduce.add_argument("cell", metavar="CELL", help="a cell's id, as in the report; it need not have been measured")
+    reduce.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("crosscheck-reduced"),
+        metavar="DIR",
+        help="where network, script and text go (default crosscheck-reduced)",
+    )
+    reduce.add_argument("--finding", metavar="FINDING", help="which of the cell's findings (default: the first)")
+    reduce.add_argument(
+        "--time-limit", type=float, metavar="MINUTES", help="end after that long with what was reached so far"
+    )
+    reduce.add_argument(
+        "--out",
+        type=Path,
+        default=Path("crosscheck-out"),
+        metavar="RUN",
+        help="the folder of the run that may have the cell (default crosscheck-out)",
+    )
+    reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
+    reduce.set_defaults(command=_reduce)
+
     report = commands.add_parser("report", help="write the report again, from cells.jsonl")
     _add_run(report)
     report.add_argument(
@@ -289,6 +313,17 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
     how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
     console.print(f"script: {parsed.output}, for {how}", markup=False, highlight=False, soft_wrap=True)
     return OK
+
+
+def _reduce(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.reduce import Request, reduce
+
+    request = Request(parsed.cell, parsed.output, parsed.finding, parsed.time_limit, parsed.out, parsed.network)
+    reduced = reduce(console, request)
+    for sentence in reduced.told:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"smallest case: {parsed.output}", markup=False, highlight=False, soft_wrap=True)
+    return INTERRUPTED if reduced.interrupted else OK
 
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:

@@ -37,7 +37,7 @@ from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
 
-__all__ = ["ISOLATIONS", "Job", "Result", "run"]
+__all__ = ["ISOLATIONS", "Job", "Result", "environment_facts", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
@@ -199,7 +199,7 @@ def _judge(
             judgement,
             released=planned.target.release.released,
             default_call=planned.mode.name == planned.target.runtime.default_call,
-            environment=_environment(planned, measured.environments.get(planned.target.id)),
+            environment=environment_facts(planned, measured.environments.get(planned.target.id)),
             reproduce=shlex.join(["crosscheck", "run", *(exported_files.words(planned) or _words(planned))]),
             call=planned.call,
             arrays=None if kept is None else str(kept.relative_to(job.out)),
@@ -232,8 +232,8 @@ def _inference(planned: Planned) -> str:
     return dataclasses.replace(planned.cell, mode=other).id if other else ""
 
 
-def _environment(planned: Planned, environment: Environment | None) -> dict[str, Any]:
-    """A cell's environment; without an interpreter if it could not be described."""
+def environment_facts(planned: Planned, environment: Environment | None) -> dict[str, Any]:
+    """The environment in a cell's line; without an interpreter if it could not be described."""
     target = planned.target
     lock = target.runtime.lock(target.release, target.variant)
     return {

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 from crosscheck.cells import Status
@@ -28,7 +29,7 @@ from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
 from crosscheck.networks import Network, prepared
 
-__all__ = ["Measured", "Progress", "Settings", "cores", "measure"]
+__all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
 #: Bytes reserved for the running trials, exported files included.
 SCRATCH_ROOM = 500 * 10**6
@@ -57,11 +58,15 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial."""
+    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial.
+
+    further_servers: whether cells of a mode whose trials disagree are measured by further servers.
+    """
 
     jobs: int
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    further_servers: bool = True
 
 
 def cores() -> int:
@@ -69,13 +74,55 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def measure(plan: Sequence[Planned], journal: Journal, settings: Settings, progress: Progress) -> Measured:
+class Standby:
+    """Probe servers that stay up from one `measure` to the next, so that the next one costs no import.
+
+    A context manager; at its end all servers are closed.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch())
+        self._servers: dict[Target, ProbeServer] = {}
+
+    def __enter__(self) -> Standby:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._folder.cleanup()
+
+    def scratch(self) -> Path:
+        """A new folder that exists as long as the servers."""
+        return Path(tempfile.mkdtemp(dir=self._folder.name))
+
+    def take(self, target: Target) -> ProbeServer | None:
+        """The waiting server of a target, if there is one."""
+        return self._servers.pop(target, None)
+
+    def keep(self, server: ProbeServer) -> None:
+        """Let an idle server wait."""
+        self._servers[server.target] = server
+
+
+def measure(
+    plan: Sequence[Planned],
+    journal: Journal,
+    settings: Settings,
+    progress: Progress,
+    standby: Standby | None = None,
+) -> Measured:
     """Run every trial missing from the journal, and repetitions of disagreeing ones.
 
+    Servers of `standby` are used first and wait there afterwards; without it they are closed.
     After a kill, the journal has all finished trials.
     """
+    if standby is not None:
+        return _Run(plan, journal, settings, progress, standby.scratch(), standby).run()
     with tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch()) as scratch:
-        return _Run(plan, journal, settings, progress, Path(scratch)).run()
+        return _Run(plan, journal, settings, progress, Path(scratch), None).run()
 
 
 def _scratch() -> str | None:
@@ -87,9 +134,15 @@ def _scratch() -> str | None:
 
 class _Run:
     def __init__(
-        self, plan: Sequence[Planned], journal: Journal, settings: Settings, progress: Progress, scratch: Path
+        self,
+        plan: Sequence[Planned],
+        journal: Journal,
+        settings: Settings,
+        progress: Progress,
+        scratch: Path,
+        standby: Standby | None,
     ) -> None:
-        self.settings, self.progress, self.scratch = settings, progress, scratch
+        self.settings, self.progress, self.scratch, self.standby = settings, progress, scratch, standby
         self.start = time.monotonic()
         self.ledger = Ledger(plan, journal, settings.isolation, progress.cell)
         self.queues, self.done = self.ledger.queues, self.ledger.done
@@ -164,10 +217,12 @@ class _Run:
         self.progress.running([target.id for target in self.servers])
 
     def _start(self, target: Target) -> None:
-        folder = self.scratch / f"{target.id}-{next(self.started)}"
-        environment = self.done.environments[target.id]
-        forks = self.ledger.isolation_of(target) == "fork"
-        server = ProbeServer(target, environment, forks, folder, self.settings.limits)
+        server = None if self.standby is None else self.standby.take(target)
+        if server is None:
+            folder = self.scratch / f"{target.id}-{next(self.started)}"
+            environment = self.done.environments[target.id]
+            forks = self.ledger.isolation_of(target) == "fork"
+            server = ProbeServer(target, environment, forks, folder, self.settings.limits)
         self.servers[target] = server
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
@@ -197,14 +252,22 @@ class _Run:
         for trial, record in finished:
             self.ledger.record(trial, record)
         if server.ready and not server.under_way and not self.queues[target]:
-            self._stop(server)
-            if self.ledger.ask_again(target):
+            if self.settings.further_servers and self.ledger.ask_again(target):
+                self._stop(server)
                 self.waiting.append(target)
+            elif self.standby is not None:
+                self._release(server)
+                self.standby.keep(server)
+            else:
+                self._stop(server)
 
     def _stop(self, server: ProbeServer) -> None:
+        self._release(server)
+        server.close()
+
+    def _release(self, server: ProbeServer) -> None:
         self.selector.unregister(server.replies)
         del self.servers[server.target]
-        server.close()
 
     def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
         """Queue the trials of a dead server for another one, up to `SERVER_DEATHS` times."""
