@@ -70,7 +70,7 @@ for half in ("train", "eval"):
 TABLE.gradient(
     "compiled-state.train-then-eval",
     "inference",
-    contracts.CAPTURED,
+    contracts.CAPTURED_MODE,
     f"net.train()\nmx.eval(input_gradient(x, cotangent), state)\nnet.eval()\n{ASK}",
     once=WHOLE,
 )
