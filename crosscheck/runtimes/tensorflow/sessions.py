@@ -24,7 +24,7 @@ for name, phase, updates, contract in (
     text, once = backend_function(phase, updates, BLOCK)
     SESSIONS.gradient(
         f"k-function.{name}",
-        "training" if phase == 1 and not frozen else "inference",
+        "training" if phase == 1 else "inference",  # freezing is not inference before TensorFlow 2
         contract,
         text,
         once=once,
@@ -58,7 +58,7 @@ net.compile(optimizer=tf.keras.optimizers.SGD(0.0), loss=loss)
 for name, method, intent, contract in (
     ("test-on-batch", "test_on_batch", "inference", contracts.EVALUATE),
     ("train-on-batch.learning-rate-0", "train_on_batch", "training", contracts.TRAIN_ON_BATCH),
-    ("trainable-false.train-on-batch.learning-rate-0", "train_on_batch", "inference", contracts.KERAS_FROZEN),
+    ("trainable-false.train-on-batch.learning-rate-0", "train_on_batch", "training", contracts.KERAS_FROZEN),
 ):
     SESSIONS.prediction(
         f"keras-session.{name}",
