@@ -21,7 +21,6 @@ import crosscheck
 from crosscheck import report
 from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
-from crosscheck.environments.locks import pins
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
@@ -238,7 +237,8 @@ def environment_facts(planned: Planned, environment: Environment | None) -> dict
     lock = target.runtime.lock(target.release, target.variant)
     return {
         "python": "" if environment is None else environment.interpreter.version,
-        "packages": pins(lock) if lock.exists() else {},
+        "lock": lock.name,
+        "packages": {} if environment is None else environment.packages,
         "variables": dict(target.variant.environment),
         "sources": planned.fingerprint,
     }
@@ -298,7 +298,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             name: {
                 "lock": environment.lock.name,
                 "python": environment.interpreter.version,
-                "packages": pins(environment.lock),
+                "packages": environment.packages,
                 "key": environment.key,
             }
             for name, environment in measured.environments.items()

@@ -284,9 +284,18 @@ def test_the_report_is_rebuilt_from_the_cells_alone(tmp_path: Path) -> None:
     assert ["0.9.5.post2", "0.11.0", "1.9.1", "1.10.0", "nightly"] == [row[0].strip() for row in seed[1:]]
     (environments,) = [table for table in page.tables if table[0][0].strip() == "Environment"]
     assert "mxnet@1.9.1+naive-engine" in [row[0].strip() for row in environments[1:]]
-    assert all(row[3].strip() == "not known without run.json" for row in environments[1:])
+    assert {f"{release}.txt" for release in releases} == {row[3].strip() for row in environments[1:]}
     assert "7 in 14 trials" in page.words
     assert "None" not in page.words
+
+
+def test_cells_that_do_not_name_their_lock_are_read(tmp_path: Path) -> None:
+    cell = make_cell()
+    del cell["environment"]["lock"]
+    assert 0 == main(["report", str(run_of(tmp_path, [cell]))])
+    page = Page((tmp_path / "report.html").read_text())
+    (environments,) = [table for table in page.tables if table[0][0].strip() == "Environment"]
+    assert ["not known without run.json"] == [row[3].strip() for row in environments[1:]]
 
 
 def test_a_run_that_did_not_record_packages_is_read(tmp_path: Path) -> None:

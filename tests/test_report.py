@@ -95,7 +95,12 @@ def make_cell(
         "public_view": "shows" if leaks else None,
         "curve": None,
         "seconds": 0.05,
-        "environment": {"python": "3.11.7", "packages": {"mxnet": release, "numpy": "1.23.5"}, "variables": {}},
+        "environment": {
+            "python": "3.11.7",
+            "lock": f"{release}.txt",
+            "packages": {"mxnet": release, "numpy": "1.23.5"},
+            "variables": {},
+        },
         "stderr": "",
         "arrays": None,
         "reproduce": f"crosscheck run {runtime}@{release} --mode {mode} --network {network} --scenario {scenario}",

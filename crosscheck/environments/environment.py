@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import platformdirs
 from filelock import FileLock
 
 from crosscheck.environments import interpreters, machine, npm
+from crosscheck.environments.installed import installed
 from crosscheck.environments.interpreters import Interpreter, uv
 from crosscheck.environments.sources import sources
 from crosscheck.errors import InstallFailed
@@ -30,6 +32,8 @@ __all__ = ["Environment", "cache_folder", "describe", "make"]
 LARGE = 400
 #: The first CPython with a separate bytecode folder (`PYTHONPYCACHEPREFIX`).
 PREFIXED = (3, 8)
+#: The list of what is installed, in the environment's folder.
+PACKAGES = "packages.json"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Environment:
     def exists(self) -> bool:
         """Whether the environment is complete."""
         return (self.folder / "complete.json").exists()
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """What is installed, by name -> version, as listed when it was made; {} if it is absent."""
+        return dict(_packages(self.folder)) if self.exists else {}
 
 
 def cache_folder() -> Path:
@@ -159,7 +168,26 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
             npm.link_node(folder)
             _run(runtime, release, npm.install_command(environment.python, npm_lock, folder), "npm")
             npm.prune(folder)
+        _list(folder)
         (folder / "complete.json").write_text(json.dumps({"python": environment.interpreter.version}))
+
+
+@functools.cache
+def _packages(folder: Path) -> Mapping[str, str]:
+    """The list beside the environment, which early ones lack."""
+    path = folder / PACKAGES
+    if not path.exists():
+        _list(folder)
+    packages: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return packages
+
+
+def _list(folder: Path) -> None:
+    """Write what is installed, whole or not at all."""
+    path = folder / PACKAGES
+    unfinished = path.with_name(f"{PACKAGES}.{os.getpid()}")
+    unfinished.write_text(json.dumps(installed(folder), indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _links(folder: Path, native: Native | System) -> Path:

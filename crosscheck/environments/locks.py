@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tempfile
 from collections.abc import Container, Sequence
@@ -14,9 +13,7 @@ from crosscheck.environments.sources import sources
 from crosscheck.errors import CatalogError
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
 
-__all__ = ["lock", "lock_native", "pins"]
-
-PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+__all__ = ["lock", "lock_native"]
 
 
 def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[Path] = ()) -> Path | None:
@@ -53,19 +50,6 @@ def lock_native(runtime: Runtime, native: Native, done: Container[Path] = ()) ->
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
-
-
-def pins(path: Path) -> dict[str, str]:
-    """Distribution -> pinned version; alternatives selected by markers are joined by `|`.
-
-    Includes the npm packages of the lock in the folder of the same name.
-    """
-    versions_of: dict[str, list[str]] = {}
-    for name, version in PIN.findall(path.read_text()):
-        versions_of.setdefault(name, []).append(version)
-    pinned = {name: "|".join(versions) for name, versions in versions_of.items()}
-    beside = path.with_suffix("")
-    return pinned | (npm.pins(beside) if beside.is_dir() else {})
 
 
 def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import CatalogError, InstallFailed
 
-__all__ = ["FILES", "install_command", "link_node", "lock", "pins", "prune"]
+__all__ = ["FILES", "install_command", "link_node", "lock", "prune"]
 
 #: The files of a lock.
 FILES = ("package.json", "package-lock.json")
@@ -78,16 +78,6 @@ def lock(packages: Sequence[str], version: str, requires: Sequence[str], folder:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(manifest, folder / manifest.name)
         (folder / lock_file.name).write_text(_json(locked))
-
-
-def pins(folder: Path) -> dict[str, str]:
-    """Package -> pinned version; several versions of a package are joined by `|`."""
-    packages: Mapping[str, Mapping[str, Any]] = json.loads((folder / "package-lock.json").read_text())["packages"]
-    versions_of: dict[str, list[str]] = {}
-    for path, entry in packages.items():
-        if path:  # the empty path is the environment itself
-            versions_of.setdefault(path.rpartition("node_modules/")[2], []).append(entry["version"])
-    return {name: "|".join(sorted(set(versions))) for name, versions in versions_of.items()}
 
 
 def _json(value: Mapping[str, Any]) -> str:

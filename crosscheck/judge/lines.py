@@ -35,7 +35,7 @@ def line(
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
     released: the release's date or "". default_call: whether the mode is the runtime's default.
-    environment: {"python", "packages", "variables"}. reproduce: the command that runs only this cell.
+    environment: {"python", "lock", "packages", "variables"}. reproduce: the command that runs only this cell.
     call: the displayed text of the mode, by default the mode's own. arrays: the .npz
     with the cell's arrays, relative to the output folder. exported: facts of the file it wrote or read, if any.
     """

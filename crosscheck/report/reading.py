@@ -137,7 +137,7 @@ def derived_run(cells: Sequence[JudgedCell]) -> Run:
         },
         "environments": {
             _target(cell): {
-                "lock": UNKNOWN,
+                "lock": cell["environment"].get("lock", UNKNOWN),
                 "python": cell["environment"]["python"],
                 "packages": cell["environment"]["packages"],
             }

@@ -153,9 +153,14 @@ class ExportedFile(TypedDict):
 
 
 class CellEnvironment(TypedDict):
-    """The trials' environment; `sources`: the digest of the runtime's folder and the probe, absent in older runs."""
+    """The trials' environment: its lock, what is installed in it, and the variables that are set.
+
+    `sources`: the digest of the runtime's folder and the probe. Older runs have neither it nor `lock`, and their
+    `packages` are what the lock names.
+    """
 
     python: str
+    lock: NotRequired[str]
     packages: dict[str, str]
     variables: dict[str, str]
     sources: NotRequired[str]

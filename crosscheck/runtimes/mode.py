@@ -21,7 +21,7 @@ CUT = "---\n"
 class Contract(NamedTuple):
     """What the runtime's documentation says happens to the moving statistics in a mode.
 
-    statistics: "stay", "move" or "undocumented".
+    statistics: "stay", "move", or "undocumented": what the page does not say, even where it seems to go without saying.
     says: the documentation's statement in our words, or what it leaves open.
     link: the page that says so, or the page that ought to.
     """

@@ -129,6 +129,7 @@ const panel = (() => {
     if (cell.stderr) add("What the runtime printed on stderr (its end)", element("pre", cell.stderr, { tabindex: "0" }));
     add("Environment", facts([
       ["Python", cell.environment.python],
+      ["Lock", cell.environment.lock],
       ["Packages", Object.entries(cell.environment.packages).map((pair) => pair.join(" ")).join(", ")],
       ["Variables", Object.entries(cell.environment.variables).map((pair) => pair.join("=")).join(" ")],
       ["Trials took", `${number(cell.seconds)} s`],

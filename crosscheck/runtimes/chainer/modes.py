@@ -64,9 +64,10 @@ for first, second in (("eval", "train"), ("train", "eval")):
         within(CONFIGURED[first], FORWARD) + CUT + within(CONFIGURED[second], PULL_BACK) + RESULT,
     )
 
+#: Configured in a thread that does not run the network: by the documentation this asks for nothing but the default.
 TABLE.gradient(
     "eval-thread.backward",
-    "inference",
+    "training",
     contracts.OTHER_THREAD,
     within(EVAL + ", ThreadPoolExecutor(1) as worker", "y = worker.submit(net, x).result()\n")
     + CUT

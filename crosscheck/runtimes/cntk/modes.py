@@ -34,14 +34,8 @@ MODES.gradient(
 )
 MODES.gradient("clone-share.grad", "training", contracts.SHARED, CLONE.replace("METHOD", "share"))
 MODES.gradient("clone-clone.grad", "training", contracts.COPIED, CLONE.replace("METHOD", "clone"), default=True)
-MODES.gradient(
-    "clone-freeze.grad",
-    "inference",
-    contracts.FROZEN,
-    CLONE.replace("METHOD", "freeze"),
-    training="grad",
-    default=True,
-)
+#: Parameters become constants, which the running statistics are anyway: this asks for no other gradient.
+MODES.gradient("clone-freeze.grad", "training", contracts.FROZEN, CLONE.replace("METHOD", "freeze"), default=True)
 MODES.gradient(
     "blend-infinite.grad",
     "inference",

@@ -77,18 +77,20 @@ def on_batches(
     contracts: Mapping[str, Contract],
     text: str,
     default: Collection[str] = ("test", "train", "frozen"),
+    frozen: str = "inference",
     **more: Any,
 ) -> None:
     """Predictions by the methods of a compiled model for one batch, with a learning rate of 0.
 
     contracts: of the model when it is tested, trained and, if that is asked, trained though it is frozen. text: with
-    `{}` for the method. more: fields of all.
+    `{}` for the method. frozen: the intent of training a frozen model. more: fields of all.
     """
+    intents = {"test": "inference", "train": "training", "frozen": frozen}
     for what, contract in contracts.items():
         name = "test-on-batch" if what == "test" else "train-on-batch.learning-rate-0"
         to.prediction(
             f"{api}.trainable-false.{name}" if what == "frozen" else f"{api}.{name}",
-            "training" if what == "train" else "inference",
+            intents[what],
             contract,
             text.format("test_on_batch" if what == "test" else "train_on_batch"),
             norm={FROZEN: "network"} if what == "frozen" else {},

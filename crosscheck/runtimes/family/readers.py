@@ -17,35 +17,52 @@ from packaging.version import Version
 from crosscheck.runtimes.mode import Contract, Edition, Mode
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["BY_PLACE", "Calls", "Reader"]
+__all__ = ["BY_PLACE", "GRAPH", "Calls", "Reader"]
 
-OPERATOR_PAGE = "https://onnx.ai/onnx/operators/onnx__BatchNormalization.html#l-onnx-op-batchnormalization-"
-IR_PAGE = "https://github.com/onnx/onnx/blob/main/docs/IR.md#graphs"
+#: ONNX's specification, at a release of it: what a model, and what the graph in one, means.
+SPECIFICATION = "https://github.com/onnx/onnx/blob/v1.17.0/docs/IR.md"
+MODEL, GRAPH = f"{SPECIFICATION}#model-semantics", f"{SPECIFICATION}#graphs"
 
-TEST_MODE = (
-    "One output is the operator's test mode: the given mean and variance normalise the input, and are only read. "
-    "Momentum belongs to the running statistics of the training mode."
+TEST_MODE = Contract(
+    "stay",
+    "A model for inference is a stateless function, which gives the same output for the same input every time. One "
+    "output of BatchNormalization is its test mode, by an estimated mean and variance.",
+    MODEL,
 )
-INFERENCE = (
-    "training_mode is 0 by default: the given mean and variance, taken as estimated before, normalise the input, and "
-    "are only read; there are no statistics among the outputs."
+INFERENCE = Contract(
+    "stay",
+    "A model for inference is a stateless function, which gives the same output for the same input every time. In "
+    "BatchNormalization training_mode is 0 by default: the given mean and variance normalise the input.",
+    MODEL,
 )
-TRAINING = (
-    "training_mode = 1: the batch's own mean and population variance normalise the input. The updated statistics, "
-    "input * momentum + batch * (1 - momentum), are further outputs; nothing is said to happen to the inputs, so who "
-    "drops the outputs has changed nothing."
+TRAINING = Contract(
+    "stay",
+    "A graph is a computation without side effects; initialisers that are no inputs of it are constants. "
+    "BatchNormalization with training_mode = 1 gives updated statistics as further outputs; its own page does not say "
+    "that inputs stay.",
+    GRAPH,
 )
-GRADIENT = (
-    "The file holds the network and, in plain operators, its gradient. Initialisers are constants of the graph, inputs "
-    "belong to the caller, and no operator of the file writes to either: who runs it has changed nothing."
+TRAINING_OUTPUTS = Contract(
+    "stay",
+    "A graph is a computation without side effects; initialisers that are no inputs of it are constants. "
+    "BatchNormalization with more outputs than one gives updated statistics among them; its own page does not say that "
+    "inputs stay.",
+    GRAPH,
 )
-WRITTEN = (
-    "A file that another runtime exported for inference. Without training_mode the given mean and variance normalise "
-    "the input, and are only read."
+GRADIENT = Contract(
+    "stay",
+    "A graph is a computation without side effects; initialisers that are no inputs of it are constants. The file "
+    "holds the network and, in operators, its gradient.",
+    GRAPH,
 )
-#: The opsets that forms are written in, and those that have a BatchNormalization of their own.
+WRITTEN = Contract(
+    "stay",
+    "A model for inference, which this file of another runtime was exported as, is a stateless function: it gives the "
+    "same output for the same input every time.",
+    MODEL,
+)
+#: The opsets that forms are written in.
 OPSETS = range(7, 22)
-VERSIONS = (7, 9, 14, 15)
 #: The opset since which BatchNormalization has `training_mode`.
 TRAINING_MODE = 14
 #: `layers` of a runtime whose outputs have no names: of `values`, all that the file puts out.
@@ -130,14 +147,14 @@ class Reader:
     def _written(self) -> Iterator[Mode]:
         """Every form that a network can be written in, and those of a file of another runtime."""
         for opset in OPSETS:
-            page = f"{OPERATOR_PAGE}{max(version for version in VERSIONS if version <= opset)}"
+            before = opset < TRAINING_MODE
             for momentum, fed in itertools.product((True, False), repeat=2):
                 ending = f"{'' if momentum else '-no-momentum'}{'-fed' * fed}"
-                says = TEST_MODE if opset < TRAINING_MODE else INFERENCE
-                yield self._prediction(f"opset-{opset}{ending}", "inference", Contract("stay", says, page), fed)
+                inference, training = (TEST_MODE, TRAINING_OUTPUTS) if before else (INFERENCE, TRAINING)
+                yield self._prediction(f"opset-{opset}{ending}", "inference", inference, fed)
                 for unread in ("", "-unread"):  # the new statistics are graph outputs, or end in the graph
                     form = f"opset-{opset}-training{unread}{ending}"
-                    yield self._prediction(form, "training", Contract("stay", TRAINING, page), fed)
+                    yield self._prediction(form, "training", training, fed)
             # The gradient by the moving statistics, by the batch's in plain operators, and by training_mode.
             for statistics, fed in itertools.product(("", "-batch", "-training"), (False, True)):
                 end = f"{'-fed' * fed}-gradient"
@@ -148,7 +165,7 @@ class Reader:
                     inference=f"opset-{opset}{end}{self.suffix}",
                     training=None if statistics else f"opset-{opset}-batch{end}{self.suffix}",
                 )
-        yield self._prediction("file", "inference", Contract("stay", WRITTEN, f"{OPERATOR_PAGE}15"), file=True)
+        yield self._prediction("file", "inference", WRITTEN, file=True)
         yield self._gradient("file-gradient", "inference", inference="file-gradient", file=True)
 
     def source(self, request: Request, imports: str, setup: str = "", tensor: str = "{}", array: str = "{}") -> Source:
@@ -204,8 +221,9 @@ class Reader:
             net = "gradient" if intent == "inference" else "training"
             return calls.run(calls.gradient, net, fed), calls.opened(net, form)
 
-        says = Contract("stay", GRADIENT, IR_PAGE)
-        return self._mode(form, intent, "gradient", says, written, fed, file, inference=inference, training=training)
+        return self._mode(
+            form, intent, "gradient", GRADIENT, written, fed, file, inference=inference, training=training
+        )
 
     def _mode(
         self,

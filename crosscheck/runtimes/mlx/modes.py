@@ -58,7 +58,7 @@ for half in HALVES:
 TABLE.gradient(
     "compiled-state.train-then-eval",
     "inference",
-    contracts.CAPTURED,
+    contracts.CAPTURED_MODE,
     f"net.train()\nmx.eval(input_gradient(x, cotangent), state)\nnet.eval()\n{ASK}",
     once=WHOLE,
 )

@@ -39,9 +39,9 @@ READER = Reader(CALLS, inference_form="opset-9", older=(("0.5", NO_OPTIONS), ("1
 BOUND = Reader(BOUND_CALLS, READER.inference_form, suffix="-bound", since="1.3")
 
 OPTIMISED = Contract(
-    "stay",
-    "With optimized_model_filepath a session writes the graph that its optimisation level made, and from the extended "
-    "level on that graph may hold operators which are ONNX Runtime's own. Statistics are initialisers of it.",
+    "undocumented",
+    "In offline mode the graph that an optimisation level made is saved. Basic optimisations preserve the semantics of "
+    "a graph; of extended ones, and of the statistics in what is saved, that is not said.",
     "https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html",
 )
 

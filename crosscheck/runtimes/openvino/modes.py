@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crosscheck.runtimes.family.readers import BY_PLACE, Calls, Reader
+from crosscheck.runtimes.family.readers import BY_PLACE, GRAPH, Calls, Reader
 from crosscheck.runtimes.mode import Contract
 
 CALLS = Calls(
@@ -26,9 +26,10 @@ READER = Reader(CALLS, inference_form="opset-9", older=(("2021.4.2", SHAPES), ("
 
 TRAINING = Contract(
     "stay",
-    "Training mode is refused by releases before this change. Since it, the node becomes operators that normalise with "
-    "the statistics of the batch, with the updated running statistics as further outputs; no other update is named.",
-    "https://github.com/openvinotoolkit/openvino/pull/37170",
+    "A graph is a computation without side effects; initialisers that are no inputs of it are constants. Until 2026.3 "
+    "OpenVINO refused BatchNormalization in training mode; since then updated statistics are further outputs (pull "
+    "request 37170).",
+    GRAPH,
 )
 
 FORMS = """

@@ -24,7 +24,7 @@ for name, phase, updates, contract in (
     text, once = backend_function(phase, updates, BLOCK)
     SESSIONS.gradient(
         f"k-function.{name}",
-        "training" if phase == 1 and not frozen else "inference",
+        "training" if phase == 1 else "inference",  # freezing is not inference before TensorFlow 2
         contract,
         text,
         once=once,
@@ -61,6 +61,7 @@ on_batches(
     {"test": contracts.EVALUATE, "train": contracts.TRAIN_ON_BATCH, "frozen": contracts.KERAS_FROZEN},
     inside(BLOCK, "net.{}(x, ones)\ny = session.run(seen)\n"),
     default=["train"],
+    frozen="training",  # freezing is not inference before TensorFlow 2
     once=inside(BLOCK, COMPILE),
     kind="trained-session",
 )

@@ -56,9 +56,10 @@ dx = tf.variableGrads(loss, [image]).grads[image.name];
     )
 TRAIN = GRAD.format("x, { training: true }")
 TFJS.gradient("not-trainable.apply.train.grad", "training", contracts.TRAINABLE, f"net.trainable = false;\n{TRAIN}")
+#: Told to train; unlike in Keras, nothing says that `trainable` overrules that.
 TFJS.gradient(
     "frozen.apply.train.grad",
-    "inference",
+    "training",
     contracts.TRAINABLE,
     """\
 for (const layer of net.layers) {
