@@ -74,7 +74,7 @@ INFERENCE = {"train": "inference", "eval": "inference"}
 TRAINING = {"train": "training", "eval": "training"}
 told("global-stats", {"use_global_stats": True}, INFERENCE, contracts.FLUID_GLOBAL, contracts.FLUID_EVALUATION)
 # By the documentation a dynamic graph does not heed is_test.
-told("is-test", {"is_test": True}, INTENT, contracts.FLUID_IS_TEST, contracts.FLUID_EVALUATION)
+told("is-test", {"is_test": True}, HALVES, contracts.FLUID_IS_TEST, contracts.FLUID_EVALUATION)
 told(
     "trainable-statistics",
     {"trainable_statistics": True},
