@@ -42,6 +42,9 @@ def block(variant: Variant, lock: Path, python: str) -> str:
     if overrides:
         lines += ["[tool.uv]  # these stand in for what the packages themselves ask for"]
         lines += _list("override-dependencies", overrides)
+    builders = [pin for pin in overrides if pin.startswith("setuptools==")]
+    if builders:  # newer ones may have lost what a source distribution's setup.py imports
+        lines += _list("build-constraint-dependencies", builders)
     return "\n".join(["# /// script", *(f"# {line}".rstrip() for line in lines), "# ///"]) + "\n"
 
 

@@ -190,7 +190,7 @@ class _Script:
             )
             reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
             return (
-                f"// npm install {packages} && node leak.mjs\n{head}",
+                f"// npm install --ignore-scripts {packages} && node leak.mjs\n{head}",
                 variables + reading + imports[0] + DECLARED,
             )
         own = ["import base64", "import io"] if block else []

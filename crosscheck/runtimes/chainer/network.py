@@ -175,5 +175,6 @@ def padded(node: Node, x: str, value: str) -> str:
 
 
 def place(node: Node, number: int) -> Stored:
-    """Where a weight lies: a parameter is a variable, a statistic an array."""
-    return f"net.{node.id}.{KEYS[node.op][number]}", None
+    """Where a weight lies: a parameter is a variable; a statistic is an array, and `array` reads variables."""
+    attribute = f"net.{node.id}.{KEYS[node.op][number]}"
+    return attribute if number < 2 else f"chainer.as_variable({attribute})", None
