@@ -84,9 +84,9 @@ def builds(variant: Variant) -> str:
 
 @functools.cache
 def needs(release: Release, variant: Variant) -> str:
-    """Comments on what PyPI does not bring, and how to get it; "" for most."""
+    """Comments on what PyPI does not bring, and how to get it, and on what is peculiar in a release; "" for most."""
     what = f"{variant.package} {release.version}"
-    lines = [*_old_python(variant)]
+    lines = [*_old_python(variant), *([f"{what}: {release.note}."] if release.note else [])]
     for native in release.native:
         lines += _library(native, what)
     for needed in release.system:

@@ -18,9 +18,6 @@ import numpy as np
 from crosscheck.probe.adapter import Network, Tensor
 from crosscheck.probe.texts import Model, TextAdapter
 
-#: No library and no device besides what Jittor itself brings; no cache named after a branch of git.
-SWITCHES = {"cache_name": "default", "use_mkl": "0", "use_mpi": "0", "nvcc_path": "", "gdb_path": ""}
-
 
 class Jittor(TextAdapter):
     """Releases of the `jittor` package, on the CPU."""
@@ -108,7 +105,7 @@ def variables(folder: str) -> Iterator[None]:
     headers = os.path.join(sys.base_prefix, "bin", "python{}.{}-config".format(*sys.version_info[:2]))
     found = {"python_config_path": headers} if os.path.exists(headers) else {}
     os.makedirs(folder, exist_ok=True)
-    os.environ.update(SWITCHES, HOME=folder, **found)
+    os.environ.update(HOME=folder, **found)
     try:
         yield
     finally:
