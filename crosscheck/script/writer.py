@@ -72,7 +72,9 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
-    roles = {"tested": mode, **({"training": modes[mode.training]} if mode.training else {})}
+    roles = {"tested": mode}
+    if cell["scenario"] == "order" and mode.training:
+        roles["training"] = modes[mode.training]
     return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
 
 

@@ -32,7 +32,10 @@ class Jittor(TextAdapter):
             warmed = os.path.join(importlib.import_module("jittor_utils").cache_path, "crosscheck-warmed")
             if not os.path.exists(warmed):
                 apart(warmed, os.path.join(folder, "compile.log"))
-            self.jittor = package()
+            try:
+                self.jittor = package()
+            except SystemExit as ended:  # what was compiled by other switches is compiled anew, and that is all
+                raise ImportError("Jittor compiled a part of itself anew, and ended the process; run again") from ended
         return str(self.jittor.__version__)
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
