@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crosscheck.environments.environment import describe
+from crosscheck.environments.environment import Environment, describe
 from crosscheck.job import Job, run
 from crosscheck.networks import FORMS, load, prepared
 from crosscheck.runtimes.catalog import catalog
@@ -20,7 +21,7 @@ from tests.conftest import SilentProgress, read_cells
 SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@1.23.2", "onnxruntime@1.32.0"]
 LARGE = [
     *("flax@0.12.8", "chainer@7.8.1", "mlx@0.32.4", "torch@2.13.0", "tensorflow@2.21.0", "keras@3.15.1"),
-    *("paddlepaddle@3.3.1", "mindspore@2.10.0"),
+    *("paddlepaddle@3.3.1", "mindspore@2.10.0", "jittor@1.3.11.0"),
 ]
 #: Findings of cells whose numbers differ from run to run.
 CHANCE = {"unrepeatable", "racy", "corrupted"}
@@ -53,6 +54,14 @@ for name, text in programs.items():
 """
 
 
+def compiling(environment: Environment) -> dict[str, str]:
+    """Variables by which Jittor finds a compiler, Python's headers, and what its adapter had it compile."""
+    home = {"PATH": os.environ["PATH"], "HOME": str(environment.folder / "jittor")}
+    base = subprocess.check_output([environment.python, "-c", "import sys; print(sys.base_prefix)"], text=True)
+    headers = Path(base.strip(), "bin", f"python{environment.interpreter.minor}-config")
+    return {**home, "python_config_path": str(headers)} if headers.exists() else home
+
+
 @pytest.mark.parametrize("target", [*SMALL, *(pytest.param(target, marks=pytest.mark.large) for target in LARGE)])
 def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, tmp_path: Path) -> None:
     name, _, version = target.partition("@")
@@ -72,9 +81,11 @@ def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, t
     (folder / "programs.json").write_text(json.dumps(programs))
     (folder / "driver.py").write_text(DRIVER)
     environment = describe(runtime, release, variant)
-    libraries = {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
+    variables = {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
+    if name == "jittor":
+        variables |= compiling(environment)
     command = [str(environment.python), "-W", "ignore", "driver.py"]
-    subprocess.run(command, cwd=folder, env=libraries, check=True, timeout=600)
+    subprocess.run(command, cwd=folder, env=variables, check=True, timeout=600)
     for cell in cells:
         printed = (folder / f"{cell['mode']}.1").read_text()
         shown = re.search(r"^(gradient|forward) first (.*)$", printed, re.MULTILINE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,16 @@ __all__ = ["Beside", "JavaScript", "Language", "numbers"]
 
 #: Numbers of an array that a script prints, and prints beside it.
 PRINTED = 8
+
+
+#: What texts of JavaScript assign without declaring it; the network is the first.
+ASSIGNED = ("net", "x", "cotangent", "y", "dx")
+#: What a script itself assigns: it is no network's own.
+COMMON = ("image", "accuracy")
+#: The first column of JavaScript: an assignment, a variable's declaration, and that of a function or a class.
+ASSIGNMENT = re.compile(r"^(\w+) = ", re.MULTILINE)
+VARIABLE = re.compile(r"^(?:const|let) (\w+) =", re.MULTILINE)
+DEFINITION = re.compile(r"^((?:async )?function|class) (\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,10 @@ class Language:
     """Python. `arrays`: the inputs that are literals, by name; the others are in `data`."""
 
     comment = "#"
-    #: Keeps the names of two networks apart.
+    #: Keeps the names of two networks apart, but for those that they have in common.
     switch = textwrap.dedent(
         """
+        carried = $carried
         names = {}  # two networks: the names of each
 
         def switch(away, to):
@@ -68,6 +80,19 @@ class Language:
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = arrays
+
+    def functions(self, lines: str, carried: Sequence[str]) -> str:
+        """What the lines use and do not define; `carried`: the names that two networks have in common."""
+        parts = [self.switch.replace("$carried", json.dumps(list(carried)))] if "switch(" in lines else []
+        return "\n".join([*parts, *([self.rescale] if "rescale(" in lines else [])])
+
+    def switched(self, away: str, to: str) -> str:
+        """A statement that goes over to the names of another network."""
+        return f'switch("{away}", "{to}")\n'
+
+    def repeatable(self, lines: str) -> str:
+        """Lines that make two networks, which bind the same names twice."""
+        return lines
 
     def shown(self, what: str, expression: str, beside: Beside) -> str:
         """A statement that prints a tensor's first numbers beside others."""
@@ -136,6 +161,40 @@ class JavaScript(Language):
     """JavaScript. An array is {shape, data}, as the texts of runtimes on Node read them."""
 
     comment = "//"
+    switch = textwrap.dedent(
+        """
+        const names = {}; // two networks: the names of each
+        const swap = (away, to) => {
+          names[away] = { $own };
+          ({ $own } = names[to] ?? names[away]);
+        };
+        """
+    )
+    rescale = textwrap.dedent(
+        """
+        const rescale = ({ shape, data }) => {
+          const [low, high] = [Math.min(...data), Math.max(...data)];
+          return { shape, data: Float32Array.from(data, (value) => (high > low ? (value - low) / (high - low) : 0)) };
+        };
+        const moved = ({ shape, data }, by) => ({ shape, data: data.map((value, at) => value + by.data[at] / 10) });
+        """
+    )
+
+    def functions(self, lines: str, carried: Sequence[str]) -> str:
+        """Every name that the lines assign, declared; and what they use and do not define."""
+        names = list(dict.fromkeys([*ASSIGNED, *ASSIGNMENT.findall(lines)]))
+        own = [name for name in names if name not in (*ASSIGNED[1:], *COMMON, *carried)]
+        parts = [f"let {', '.join(names)};\n"]
+        parts += [self.switch.replace("$own", ", ".join(own))] if "swap(" in lines else []
+        return "".join([*parts, *([self.rescale] if "rescale(" in lines else [])])
+
+    def switched(self, away: str, to: str) -> str:
+        """A statement that goes over to the names of another network."""
+        return f'swap("{away}", "{to}");\n'
+
+    def repeatable(self, lines: str) -> str:
+        """Lines that make two networks: a module declares a name once, so that declarations become assignments."""
+        return DEFINITION.sub(r"\2 = \1 \2", VARIABLE.sub(r"\1 =", lines))
 
     def shown(self, what: str, expression: str, beside: Beside) -> str:
         """A statement that prints a tensor's first numbers beside others."""
@@ -170,6 +229,10 @@ class JavaScript(Language):
     def accuracy(self, array: str) -> str:
         """A statement that collects the accuracy on the held-out images whose logits are `array`."""
         return f"accuracy.push(agreeing({array}, data.labels));\n"
+
+    def ascended(self, gradient: str) -> str:
+        """A statement that moves the image by the rescaled gradient."""
+        return f"image = rescale(moved(image, rescale({gradient})));\n"
 
     def literals(self, weights: Mapping[str, Array]) -> str:
         """Statements that make `weights` of literals."""

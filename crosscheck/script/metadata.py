@@ -42,6 +42,9 @@ def block(variant: Variant, lock: Path, python: str) -> str:
     if overrides:
         lines += ["[tool.uv]  # these stand in for what the packages themselves ask for"]
         lines += _list("override-dependencies", overrides)
+    builders = [pin for pin in overrides if pin.startswith("setuptools==")]
+    if builders:  # newer ones may have lost what a source distribution's setup.py imports
+        lines += _list("build-constraint-dependencies", builders)
     return "\n".join(["# /// script", *(f"# {line}".rstrip() for line in lines), "# ///"]) + "\n"
 
 
@@ -81,9 +84,9 @@ def builds(variant: Variant) -> str:
 
 @functools.cache
 def needs(release: Release, variant: Variant) -> str:
-    """Comments on what PyPI does not bring, and how to get it; "" for most."""
+    """Comments on what PyPI does not bring, and how to get it, and on what is peculiar in a release; "" for most."""
     what = f"{variant.package} {release.version}"
-    lines = [*_old_python(variant)]
+    lines = [*_old_python(variant), *([f"{what}: {release.note}."] if release.note else [])]
     for native in release.native:
         lines += _library(native, what)
     for needed in release.system:

@@ -43,12 +43,12 @@ class Statements:
         if model == self._model:
             return ""
         away, self._model, self._fresh = self._model, model, False
-        return f'switch("{away}", "{model}")\n'
+        return self.language.switched(away, model)
 
     def _build(self, step: Step) -> str:
         use = "/".join([step["network"], step["mode"], *(["shared"] if step["shares"] else [])])
         source = self.program["sources"][use]
-        two = f'\nswitch("{self._model}", "{step["model"]}")\n' if step["shares"] else ""
+        two = f"\n{self.language.switched(self._model, step['model'])}" if step["shares"] else ""
         self._model = step["model"]
         self._sources[self._model] = source
         self._once = set()

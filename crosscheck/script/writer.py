@@ -8,6 +8,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
-#: What a module for Node declares, because texts assign without declaring.
-DECLARED = "let net, x, cotangent, y, dx;\n"
+#: What the names of a second network's files begin with: a script has one folder for those of both.
+SECOND = "readout-"
 
 
 class NoScript(CrosscheckError):
@@ -71,9 +72,9 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
-    if runtime.registry == "npm" and cell["scenario"] in ("sibling", "ascent", "order"):
-        raise NoScript(f"{cell['scenario']} needs two networks, whose constants one module of JavaScript cannot hold.")
-    roles = {"tested": mode, **({"training": modes[mode.training]} if mode.training else {})}
+    roles = {"tested": mode}
+    if cell["scenario"] == "order" and mode.training:
+        roles["training"] = modes[mode.training]
     return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
 
 
@@ -130,7 +131,7 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     data = language.literals(network.weights) if _names(source["text"], "weights") else ""
     made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
     if runtime.registry == "npm":
-        return f"{made}{source['imports']}{DECLARED}{data}{lines}"
+        return f"{made}{source['imports']}{language.functions(lines, ())}{data}{lines}"
     imports = _imports([source["imports"]], lines, [])
     return f"{made}{_preparation(release, variant)}{imports}\n{data}{lines}".strip("\n") + "\n"
 
@@ -156,14 +157,14 @@ class _Script:
         self.mode = roles["tested"]
         self.scenario = Scenario(cell["scenario"])
         self.steps = SCRIPT[self.scenario]
-        subjects = {"network": Subject(network.graph, network.weights, len(network.x))}
-        self.second = None
+        self.networks = {"network": network}
         if self.scenario is Scenario.ASCENT and network.target is not None:
-            self.second = readout(network, network.target)
-            subjects["readout"] = Subject(self.second.graph, self.second.weights, len(network.x))
-        self.program = compose(runtime, release, variant, roles, subjects, self.steps)
+            self.networks["readout"] = readout(network, network.target)
+        subjects = {name: Subject(one.graph, one.weights, len(network.x)) for name, one in self.networks.items()}
+        self.program = _files_apart(compose(runtime, release, variant, roles, subjects, self.steps))
         self.sources = list(self.program["sources"].values())
-        self.arrays, self.files, self.weights = self._arrays(), self._files(), (self.second or network).weights
+        self.arrays, self.files = self._arrays(), self._files()
+        self.weights = list(self.networks.values())[-1].weights  # the read-out has the network's, too
         self.tiny = tiny({**self.arrays, **self.weights}) and not self.files
         self.language = _language(runtime, self.arrays if self.tiny else {})
 
@@ -173,6 +174,8 @@ class _Script:
         statistics = [name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)]
         statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
         lines = statements.of(self.steps)
+        if [step["do"] for step in self.steps].count("build") > 1:
+            lines = self.language.repeatable(lines)
         data, block = self._data(lines)
         parts = (*self._beginning(lines, block), data, lines)
         return (*map(_spaced, parts), block)
@@ -180,6 +183,7 @@ class _Script:
     def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
         """Everything before the data."""
         imports = [source["imports"] for source in self.sources]
+        functions = self.language.functions(lines, self.sources[0]["carried"])
         head = "".join(f"{self.language.comment} {line}\n" for line in self._head())
         if self.runtime.registry == "npm":
             install = [self.variant.package, *self.release.beside]
@@ -190,8 +194,9 @@ class _Script:
             )
             reading = 'import { readFileSync, writeFileSync } from "node:fs";\n' if block else ""
             return (
-                f"// npm install {packages} && node leak.mjs\n{head}",
-                variables + reading + imports[0] + DECLARED,
+                f"// npm install --ignore-scripts {packages} && node leak.mjs\n{head}",
+                variables + reading + imports[0],
+                functions,
             )
         own = ["import base64", "import io"] if block else []
         python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
@@ -200,7 +205,7 @@ class _Script:
             head + metadata.builds(self.variant),
             _preparation(self.release, self.variant),
             _imports(imports, lines, own),
-            self._functions(lines),
+            functions,
         )
 
     def _head(self) -> list[str]:
@@ -225,13 +230,6 @@ class _Script:
             lines.append("Trials did not agree with each other: numbers may differ from run to run.")
         return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell['reproduce']}"]
 
-    def _functions(self, lines: str) -> str:
-        language = self.language
-        carried = json.dumps(list(self.sources[0]["carried"]))  # what both networks have in common
-        parts = [f"carried = {carried}\n{language.switch}"] if "switch(" in lines else []
-        parts += [language.rescale] if "rescale(" in lines else []
-        return "\n".join(parts)
-
     def _arrays(self) -> dict[str, Array]:
         """The inputs that the steps read, by name."""
         network, scenario = self.network, self.scenario
@@ -251,12 +249,16 @@ class _Script:
     def _files(self) -> dict[str, bytes]:
         """The ONNX files that the texts open, by name."""
         written = {}
-        for source in self.sources:
+        texts = "".join(_texts(each) for each in (*self.sources, *self.program["texts"].values()))
+        for use, source in self.program["sources"].items():
+            network = self.networks[use.partition("/")[0]]
             for name, form in source["files"].items():
+                if f'"{name}"' not in texts:
+                    continue
                 if form in DIALECTS:
-                    model = build_dialect(self.network.graph, self.network.weights, DIALECTS[form])
+                    model = build_dialect(network.graph, network.weights, DIALECTS[form])
                 else:
-                    model = build_model(self.network.graph, self.network.weights, FORMS[form])
+                    model = build_model(network.graph, network.weights, FORMS[form])
                 written[name] = model.SerializeToString()
         return written
 
@@ -292,6 +294,32 @@ class _Script:
         if cell["curve"] is not None:
             beside["accuracy"] = Beside(cell["curve"]["accuracy"])
         return beside
+
+
+def _files_apart(program: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The program with names of their own for the files of a second network, which the probe has in a second folder.
+
+    The modes are asked about that network alone.
+    """
+    use = "readout/tested/shared"
+    if use not in program["sources"]:
+        return program
+    second = program["sources"][use]
+
+    def renamed(part: Any) -> Any:
+        for name in second["files"] if isinstance(part, str) else ():
+            part = part.replace(f'"{name}"', f'"{SECOND}{name}"')
+        return part
+
+    files = {f"{SECOND}{name}": form for name, form in second["files"].items()}
+    own = {**{key: renamed(part) for key, part in second.items()}, "files": files}
+    texts = {mode: {key: renamed(part) for key, part in texts.items()} for mode, texts in program["texts"].items()}
+    return {"sources": {**program["sources"], use: own}, "texts": texts}
+
+
+def _texts(parts: Mapping[str, Any]) -> str:
+    """All texts of a source or a mode."""
+    return "".join(part for part in parts.values() if isinstance(part, str))
 
 
 def _language(runtime: Runtime, literals: Mapping[str, Array]) -> Language:

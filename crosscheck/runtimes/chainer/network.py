@@ -8,7 +8,7 @@ from typing import Any
 from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.layers import class_with_layers, options
 from crosscheck.runtimes.family.pools import average
-from crosscheck.runtimes.source import Request, Source
+from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["SHOWS_LAYERS", "source"]
 
@@ -58,7 +58,7 @@ def source(request: Request) -> Source:
         + ("" if request.first is None else "first = net\n")
         + "net = Net()\n"
     )
-    tensors = graph.attributes(KEYS)
+    tensors = graph.stored(place)
     for node in graph.norms:
         tensors[f"{node.name}.updates"] = f"np.array(net.{node.id}.N)", None
         if node in graph.own:
@@ -152,3 +152,9 @@ def padded(node: Node, x: str, value: str) -> str:
     if node.even:
         return x
     return f'F.pad({x}, {((0, 0), (0, 0), *node.pads)}, "constant", constant_values={value})'
+
+
+def place(node: Node, number: int) -> Stored:
+    """Where a weight lies: a parameter is a variable; a statistic is an array, and `array` reads variables."""
+    attribute = f"net.{node.id}.{KEYS[node.op][number]}"
+    return attribute if number < 2 else f"chainer.as_variable({attribute})", None

@@ -18,9 +18,6 @@ import numpy as np
 from crosscheck.probe.adapter import Network, Tensor
 from crosscheck.probe.texts import Model, TextAdapter
 
-#: No library and no device besides what Jittor itself brings; no cache named after a branch of git.
-SWITCHES = {"cache_name": "default", "use_mkl": "0", "use_mpi": "0", "nvcc_path": "", "gdb_path": ""}
-
 
 class Jittor(TextAdapter):
     """Releases of the `jittor` package, on the CPU."""
@@ -35,7 +32,10 @@ class Jittor(TextAdapter):
             warmed = os.path.join(importlib.import_module("jittor_utils").cache_path, "crosscheck-warmed")
             if not os.path.exists(warmed):
                 apart(warmed, os.path.join(folder, "compile.log"))
-            self.jittor = package()
+            try:
+                self.jittor = package()
+            except SystemExit as ended:  # what was compiled by other switches is compiled anew, and that is all
+                raise ImportError("Jittor compiled a part of itself anew, and ended the process; run again") from ended
         return str(self.jittor.__version__)
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
@@ -108,7 +108,7 @@ def variables(folder: str) -> Iterator[None]:
     headers = os.path.join(sys.base_prefix, "bin", "python{}.{}-config".format(*sys.version_info[:2]))
     found = {"python_config_path": headers} if os.path.exists(headers) else {}
     os.makedirs(folder, exist_ok=True)
-    os.environ.update(SWITCHES, HOME=folder, **found)
+    os.environ.update(HOME=folder, **found)
     try:
         yield
     finally:

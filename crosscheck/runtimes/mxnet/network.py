@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+
+from packaging.version import Version
 
 from crosscheck.runtimes.mxnet import blocks, symbols
 from crosscheck.runtimes.source import Request, Source
@@ -21,8 +24,18 @@ KINDS: dict[str, Callable[[Request], Source]] = {
     "static": blocks.gluon,
     "symbolblock": blocks.symbol_block,
 }
+#: The Gluon data loader of 1.2 is no valid Python from CPython 3.8 on.
+LOADERLESS = """\
+import sys
+import types
+loader = sys.modules["mxnet.gluon.data.dataloader"] = types.ModuleType("dataloader")  # no valid Python from 3.8 on
+loader.__all__ = []
+"""
 
 
 def source(request: Request) -> Source:
     """The network in the API that the mode is of."""
-    return KINDS[request.kind](request)
+    made = KINDS[request.kind](request)
+    if Version("1.2") <= request.release < Version("1.3"):
+        return dataclasses.replace(made, imports=LOADERLESS + made.imports)
+    return made

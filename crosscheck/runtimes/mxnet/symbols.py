@@ -52,8 +52,8 @@ def form(request: Request) -> str:
 
 
 def file(request: Request) -> str:
-    """The name of that file; a second network's is another one."""
-    return f"{'second-' if request.first else ''}{form(request)}.onnx"
+    """The name of that file."""
+    return f"{form(request)}.onnx"
 
 
 def files(request: Request, text: str) -> dict[str, str]:
