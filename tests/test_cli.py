@@ -73,7 +73,7 @@ def test_doctor_names_what_is_lacking_and_the_remedy() -> None:
     done = crosscheck("doctor")
     assert done.returncode in (0, 4)
     assert "uv" in done.stdout
-    assert (done.returncode == 4) == ("lack" in done.stdout)
+    assert (done.returncode == 4) == ("missing" in done.stdout)
 
 
 def test_version() -> None:

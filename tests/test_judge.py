@@ -585,7 +585,7 @@ def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(network: str)
     assert verdict.update is not None
     assert (1, "keep", "renormalized") == (verdict.update.count, verdict.update.convention, verdict.update.average)
     told = {piece.finding: piece.detail for piece in verdict.evidence}
-    assert "closed form of batch renormalization in training" in told[Finding.WRONG_GRADIENT]
+    assert "training-mode closed form of batch renormalization" in told[Finding.WRONG_GRADIENT]
     assert "averages the standard deviation" in told[Finding.LEAK]
 
 
@@ -626,7 +626,7 @@ def test_statistics_collected_while_normalizing_by_the_moving_ones_follow_a_law(
 
     verdict = judged(Collects, "conv")
     assert (Finding.LEAK,) == verdict.findings
-    assert any("normalizes by the moving ones" in item.detail for item in verdict.evidence)
+    assert any("normalizes by the moving statistics" in item.detail for item in verdict.evidence)
 
 
 def test_statistics_collected_while_normalizing_by_what_was_just_updated_follow_a_law() -> None:
@@ -645,7 +645,7 @@ def test_statistics_collected_while_normalizing_by_what_was_just_updated_follow_
     assert (Finding.LEAK,) == verdict.findings
     assert verdict.update is not None
     assert 1 == verdict.update.count
-    assert any("the ones that it has just updated" in item.detail for item in verdict.evidence)
+    assert any("the statistics it has just updated" in item.detail for item in verdict.evidence)
 
 
 def test_the_example_of_the_design_document() -> None:
@@ -735,7 +735,7 @@ def test_a_stale_read_is_told_and_is_no_race() -> None:
 
     verdict = judged(Lazy)
     assert (Finding.LEAK,) == verdict.findings
-    assert any("old value when read at once" in item.what for item in verdict.evidence)
+    assert any("read directly after the call with their old value" in item.what for item in verdict.evidence)
 
 
 def test_a_half_written_tensor_is_a_race() -> None:
@@ -759,7 +759,9 @@ def test_reading_that_changes_the_outcome_is_told() -> None:
 
     verdict = judged(ReadingHelps)
     assert (Finding.LEAK,) == verdict.findings
-    assert any("when tensors are read between forward and backward" in item.what for item in verdict.evidence)
+    assert any(
+        "with and without reads of tensors between forward and backward" in item.what for item in verdict.evidence
+    )
     assert verdict.update is not None
     assert verdict.update.when == "none"
 
@@ -846,7 +848,7 @@ def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
     verdict = judged(PredictLeaks)
     assert Finding.LEAK in verdict.findings
     assert Finding.RACY not in verdict.findings
-    assert any("predicting itself changes it" in item.detail for item in verdict.evidence)
+    assert any("predicting alone changes it" in item.detail for item in verdict.evidence)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -132,12 +132,12 @@ def test_doctor_names_a_library_that_is_missing_with_the_remedy(
     runtime, _ = needing(toy, library(tmp_path))
     good, said = examined(runtime)
     assert not good
-    assert "lack toy: Of crosscheck 4 for 1.8.0" in said
+    assert "missing toy: Of crosscheck 4 for 1.8.0" in said
     assert "apt-get install absent4" in said
     (tmp_path / LIBRARY).touch()
     good, said = examined(runtime)
     assert good
-    assert "ok   toy: Of crosscheck 4 for 1.8.0" in said
+    assert "ok      toy: Of crosscheck 4 for 1.8.0" in said
 
 
 def test_doctor_sends_to_pyenv_for_interpreters_that_uv_has_not(

@@ -124,15 +124,13 @@ def test_where_no_tensor_can_be_read_it_says_so(tmp_path: Path) -> None:
     (recipe,) = found(tmp_path, lines)
     assert (True, ("digits",)) == (recipe.safe, recipe.unread)
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
-    assert (
-        "exactly what it was; on digits no persistent tensor can be read, and no later prediction changed;" in printed
-    )
+    assert "is unchanged; on digits no persistent tensor is readable, but no later prediction changed;" in printed
 
 
 def test_few_of_many_other_ways_are_named(tmp_path: Path) -> None:
     saved(tmp_path, [asked("1.9.1", f"way-{letter}") for letter in "abcdefg"])
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
-    assert "clean there, too: way-b, way-c, way-d, way-e and 2 more" in printed
+    assert "also clean: way-b, way-c, way-d, way-e and 2 more" in printed
 
 
 def test_intents_are_kept_apart_and_what_was_not_measured_has_none(tmp_path: Path) -> None:
@@ -154,7 +152,7 @@ def test_the_page_shows_code_and_range(tmp_path: Path) -> None:
     text = " ".join(page.text.split())
     assert "0.11.0 to 1.9.1 (3 releases measured): ✓ clean by executor.eval.eval." in text
     assert (
-        "0.11.0 to 1.9.1 (3 releases measured): no recipe among the 1 way measured. executor.train.train shows L leak:"
+        "0.11.0 to 1.9.1 (3 releases measured): no recipe among the 1 mode measured. executor.train.train shows L leak:"
         in text
     )
     assert "<code>net.forward()\n    net.backward()</code>" in html
@@ -174,10 +172,9 @@ def test_the_command_prints_the_same_plainly_when_piped(tmp_path: Path) -> None:
     ] == lines[:5]
     assert "        net.backward([cotangent], is_train=False)" in lines
     assert [
-        "      measured on seed, in gradient; every persistent tensor is exactly what it was; documented: "
-        "statistics stay",
+        "      measured on seed, in gradient; every persistent tensor is unchanged; documented: statistics stay",
         "  gradient in training mode",
-        "    0.11.0 to 1.9.1 (3 releases measured): no recipe among the one way measured; "
+        "    0.11.0 to 1.9.1 (3 releases measured): no recipe among the one mode measured; "
         "executor.train.train shows leak",
     ] == lines[lines.index("  gradient in training mode") - 1 :][:3]
     assert done.stdout == crosscheck("recipe", "--out", str(tmp_path)).stdout
@@ -246,7 +243,7 @@ def test_a_measured_recipe_does_what_it_says_when_it_is_pasted(intent: str, tmp_
     [
         (["recipe", "mxnet", "--out", "nowhere"], "`crosscheck run mxnet --out nowhere` makes one"),
         (["recipe", "mxnett"], "Did you mean mxnet"),
-        (["recipe", "openvino"], "`crosscheck run openvino --out crosscheck-out` does"),
+        (["recipe", "openvino"], "`crosscheck run openvino --out crosscheck-out` measures one"),
         (["recipe", "onnxruntime"], "could measure no gradient of onnxruntime"),
     ],
 )

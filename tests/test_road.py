@@ -198,7 +198,7 @@ def test_a_faithful_file_is_clean() -> None:
 @pytest.mark.parametrize(
     ("change", "what", "detail"),
     [
-        (drop_epsilon, "epsilon of bn1", "1e-05, the default of what is not said, not 0.001"),
+        (drop_epsilon, "epsilon of bn1", "1e-05, the default of the absent attribute, not 0.001"),
         (other_momentum, "momentum of bn2", "0.9, not 0.8"),
         (unit_scales, "bn1.gamma of bn1", "1 1 1 1"),
         (say_spatial, "spatial of bn1", "it is 0"),
@@ -214,7 +214,7 @@ def test_what_a_file_says_otherwise_is_named(change: Callable[[onnx.ModelProto],
 
 @pytest.mark.parametrize("change", [drop_epsilon, unit_scales, swap_statistics])
 def test_what_a_file_predicts_is_compared_with_the_oracle(change: Callable[[onnx.ModelProto], None]) -> None:
-    errors = [item.value for item in exported(change).evidence if "predicts" in item.what]
+    errors = [item.value for item in exported(change).evidence if "error of the prediction" in item.what]
     assert [True] == [error is not None and error > CLOSED_FORM.value for error in errors]
 
 

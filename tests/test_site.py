@@ -66,7 +66,7 @@ def test_a_site_that_cannot_be_written_is_said_so(tmp_path: Path, capsys: pytest
         (
             [make_cell(release) for release in ("0.11.0", "1.9.1")]
             + [make_cell("0.11.0", INFERENCE), make_cell("1.9.1", INFERENCE, findings=CLEAN)],
-            "leak in 2 of 2 releases, clean way since 1.9.1",
+            "leak in 2 of 2 releases, clean mode since 1.9.1",
         ),
         (
             [
@@ -74,19 +74,19 @@ def test_a_site_that_cannot_be_written_is_said_so(tmp_path: Path, capsys: pytest
                 make_cell("1.2.0", INFERENCE, findings=CLEAN),
                 make_cell("1.9.1", INFERENCE, findings=CLEAN),
             ],
-            "leak in 1 of 3 releases, clean way since 1.2.0",
+            "leak in 1 of 3 releases, clean mode since 1.2.0",
         ),
         (
             [make_cell(release, INFERENCE, findings=CLEAN) for release in ("0.11.0", "1.9.1")],
-            "no leak in 2 releases, clean way since 0.11.0",
+            "no leak in 2 releases, clean mode since 0.11.0",
         ),
-        ([make_cell("1.9.1", INFERENCE, findings=CLEAN)], "no leak in 1.9.1, clean way"),
-        ([make_cell("1.9.1", INFERENCE, findings=("wrong-gradient",))], "no leak in 1.9.1, no clean way"),
+        ([make_cell("1.9.1", INFERENCE, findings=CLEAN)], "no leak in 1.9.1, clean mode"),
+        ([make_cell("1.9.1", INFERENCE, findings=("wrong-gradient",))], "no leak in 1.9.1, no clean mode"),
         ([make_cell("1.9.1")], "leak in 1.9.1"),
         (
-            # A way that the newest release no longer has is no way there.
+            # A mode that the newest release no longer has does not count.
             [make_cell("0.11.0", INFERENCE, findings=CLEAN), make_cell("1.9.1", "executor.eval.default")],
-            "leak in 1 of 2 releases, no clean way in 1.9.1",
+            "leak in 1 of 2 releases, no clean mode in 1.9.1",
         ),
         ([unmeasured_cell("unavailable", "no wheel")], "not measured"),
         ([make_cell("1.9.1", "executor.predict", findings=CLEAN)], "not measured"),
@@ -109,7 +109,7 @@ def test_the_drawn_badge_says_the_same_as_the_json(tmp_path: Path) -> None:
     assert ("img", title.get("id")) == (drawing.get("role"), drawing.get("aria-labelledby"))
     assert [badge["label"], badge["message"]] == [text.text for text in drawing.iter(f"{SVG}text")]
     assert badge["color"] in [path.get("fill") for path in drawing.iter(f"{SVG}path")]
-    assert "2026-11-22, 1 releases measured, 1 could not be" in (meaning.text or "")
+    assert "2026-11-22, 1 releases measured, 1 not measurable" in (meaning.text or "")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_open_says_the_path_where_there_is_no_browser(tmp_path: Path) -> None:
     assert 0 == main(["report", str(folder)])
     done = opening(folder)
     assert 0 == done.returncode
-    assert f"no browser was found here; the report is {folder}/report.html\n" == done.stdout
+    assert f"no browser found; the report is {folder}/report.html\n" == done.stdout
 
 
 def opening(folder: Path, **browser: str) -> subprocess.CompletedProcess[str]:

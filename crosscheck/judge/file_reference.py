@@ -38,7 +38,7 @@ class FileTruth(Truth):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        assert network.file is not None, "a file's truth is that of a file"
+        assert network.file is not None, "the network has no file"
         self.source = Truth.of(network.file.source)
         self._own: dict[Asks, Array | None] = {}
 

@@ -60,8 +60,8 @@ def test_the_language(opened: Open, words: str, places: list[int]) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("is:broken", "is:broken means nothing here; there are is:undocumented, is:contradicted"),
-        ("lease:1.9", "lease: is no field, so that it is looked for as text; there are runtime:, release:"),
+        ("is:broken", "is:broken is unknown; known: is:undocumented, is:contradicted"),
+        ("lease:1.9", "lease: is not a field and is searched as text; fields: runtime:, release:"),
     ],
 )
 def test_a_term_that_means_nothing_is_told(opened: Open, words: str, told: str) -> None:

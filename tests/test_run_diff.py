@@ -95,8 +95,8 @@ def test_another_selection_is_no_regression(tmp_path: Path, capsys: pytest.Captu
     now, before = make_cell("1.9.1", findings=("poisoned",)), make_cell("1.2.0", findings=CLEAN)
     code, out = diff(tmp_path, [now], [before], capsys)
     assert 0 == code
-    assert "new 1 mxnet 1.9.1 executor.train.train gradient: seed (not asked) -> poisoned" in out
-    assert "gone 1 mxnet 1.2.0 executor.train.train gradient: seed clean -> (not asked)" in out
+    assert "new 1 mxnet 1.9.1 executor.train.train gradient: seed (absent) -> poisoned" in out
+    assert "gone 1 mxnet 1.2.0 executor.train.train gradient: seed clean -> (absent)" in out
     assert out.endswith(": 1 new, 1 gone, 0 the same")
 
 
@@ -118,7 +118,7 @@ def test_numbers_that_differ_are_named(
 ) -> None:
     code, out = diff(tmp_path, [make_cell(**fields)], [make_cell()], capsys)
     assert 0 == code
-    assert f"leak -> leak; other numbers: {named}" in out
+    assert f"leak -> leak; different numbers: {named}" in out
     assert "1 changed, 0 the same" in out
 
 
@@ -174,14 +174,14 @@ def test_help_defines_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "near"),
     [
-        (["diff", "nowhere", "nowhere"], "nowhere/cells.jsonl is not there"),
-        (["diff", "nowhere.jsonl", "nowhere"], "nowhere.jsonl is not there"),
+        (["diff", "nowhere", "nowhere"], "nowhere/cells.jsonl does not exist"),
+        (["diff", "nowhere.jsonl", "nowhere"], "nowhere.jsonl does not exist"),
         (["diff", "nowhere"], "OTHER"),
-        (["report", "nowhere"], "nowhere/cells.jsonl is not there"),
+        (["report", "nowhere"], "nowhere/cells.jsonl does not exist"),
         (["report", "run/cells.jsonl"], "run/cells.jsonl/cells.jsonl cannot be read"),
-        (["report", "run", "--against", "nowhere"], "nowhere/cells.jsonl is not there"),
-        (["report", "run", "--site", "run"], "--site run: that is the folder of the run"),
-        (["open", "run"], "run/report.html is not there"),
+        (["report", "run", "--against", "nowhere"], "nowhere/cells.jsonl does not exist"),
+        (["report", "run", "--site", "run"], "--site run: this is the folder of the run"),
+        (["open", "run"], "run/report.html does not exist"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -240,7 +240,7 @@ def test_the_report_tells_what_changed_in_a_table(compared: Page) -> None:
         re.sub(r"([,;:])", r" \1", compared.words).replace("  ", " ")
     )
     (table,) = [table for table in compared.tables if table[0][0].strip() == "Change"]
-    numbers = "leak ; other numbers: prediction after"
+    numbers = "leak ; different numbers: prediction after"
     assert [
         ["worse", "Apache MXNet 1.9.1", "executor.train.train", "seed", "gradient", "clean", "leak", "1"],
         ["fixed", "Apache MXNet 1.9.1", "executor.eval.eval", "seed", "gradient", "leak", "clean", "1"],
@@ -279,12 +279,12 @@ def test_the_report_is_rebuilt_from_the_cells_alone(tmp_path: Path) -> None:
     cells += [make_cell("1.9.1", "executor.eval.eval", findings=CLEAN), make_cell("1.9.1", variant="naive-engine")]
     assert 0 == main(["report", str(run_of(tmp_path, cells))])
     page = Page((tmp_path / "report.html").read_text())
-    assert "There is no run.json beside cells.jsonl: command, machine and times are not known" in page.words
-    (seed,) = [table for table in page.tables if "after a gradient in training mode" in " ".join(table[0])]
+    assert "The folder has no run.json: command, machine and times are unknown" in page.words
+    (seed,) = [table for table in page.tables if "After a training-mode gradient" in " ".join(table[0])]
     assert ["0.9.5.post2", "0.11.0", "1.9.1", "1.10.0", "nightly"] == [row[0].strip() for row in seed[1:]]
     (environments,) = [table for table in page.tables if table[0][0].strip() == "Environment"]
     assert "mxnet@1.9.1+naive-engine" in [row[0].strip() for row in environments[1:]]
-    assert all(row[3].strip() == "not known without run.json" for row in environments[1:])
+    assert all(row[3].strip() == "unknown without run.json" for row in environments[1:])
     assert "7 in 14 trials" in page.words
     assert "None" not in page.words
 
