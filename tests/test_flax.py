@@ -49,7 +49,7 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]
 
 
 @pytest.mark.parametrize("mode", ["linen.train.grad.adopted", "nnx.train.grad"])
-def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells, mode: str) -> None:
     found = cells[f"{RELEASE}/{mode}/seed/gradient"]
     assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
     assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
@@ -57,13 +57,13 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
 
 @pytest.mark.parametrize("network", names())
 @pytest.mark.parametrize("mode", ["linen.predict", "nnx.predict"])
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, network: str) -> None:
+def test_every_network_predicts_like_the_oracle(cells: Cells, mode: str, network: str) -> None:
     found = cell(cells, mode, network)
     assert ("ok", ["clean"]) == (found["status"], found["findings"])
 
 
 @pytest.mark.parametrize("way", ["grad", "vjp", "remat", "lifted"])
-def test_adopted_statistics_move_once_in_whatever_way_they_came_back(cells: Cells, way: str) -> None:
+def test_adopted_statistics_move_once(cells: Cells, way: str) -> None:
     found = cells[f"{RELEASE}/linen.train.{way}.adopted/seed-batch/gradient"]
     assert ["leak"] == found["findings"]
     assert (1, "biased") == (found["update"]["count"], found["update"]["variance"])
@@ -86,12 +86,12 @@ def test_adopted_statistics_move_once_in_whatever_way_they_came_back(cells: Cell
         "nnx.train.split.dropped",
     ],
 )
-def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+def test_modes_that_leave_the_network_unchanged(cells: Cells, mode: str) -> None:
     assert ["clean"] == cell(cells, mode)["findings"]
 
 
 @pytest.mark.parametrize("mode", ["nnx.train.grad", "nnx.train.view", "nnx.train.remat", "nnx.train.split.adopted"])
-def test_a_module_that_is_an_argument_is_written(cells: Cells, mode: str) -> None:
+def test_a_module_passed_as_an_argument_is_modified(cells: Cells, mode: str) -> None:
     assert ["leak"] == cell(cells, mode)["findings"]
 
 
@@ -103,17 +103,17 @@ def test_a_module_that_is_an_argument_is_written(cells: Cells, mode: str) -> Non
         ("nnx.train.jax-grad", "TraceContextError"),
     ],
 )
-def test_where_statistics_could_not_be_written_the_call_is_refused(cells: Cells, mode: str, error: str) -> None:
+def test_calls_with_unwritable_statistics_are_refused(cells: Cells, mode: str, error: str) -> None:
     found = cell(cells, mode)
     assert "refused" == found["status"]
     assert error in found["reason"]
 
 
-def test_statistics_that_were_donated_and_dropped_are_gone(cells: Cells) -> None:
+def test_donated_statistics_are_deleted(cells: Cells) -> None:
     assert ["poisoned"] == cell(cells, "linen.train.donated.dropped")["findings"]
 
 
-def test_the_first_nnx_left_a_tracer_in_a_module_that_was_closed_over(tmp_path: Path) -> None:
+def test_the_first_nnx_left_a_tracer_in_a_closed_over_module(tmp_path: Path) -> None:
     modes = ["nnx.train.closure", "nnx.train.split.adopted", "nnx.train.view"]
     job = Job(["flax@0.8.5"], networks=["seed-batch"], modes=modes, scenarios=["gradient"], trials=1, out=tmp_path)
     run(job, SILENT)
@@ -123,7 +123,7 @@ def test_the_first_nnx_left_a_tracer_in_a_module_that_was_closed_over(tmp_path: 
     assert "not-in-release" == found["nnx.train.view"]["status"]
 
 
-def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path: Path) -> None:
+def test_a_training_mode_module_is_exported_in_inference_mode(tmp_path: Path) -> None:
     job = Job(
         [f"{RELEASE}+onnx"],
         networks=["seed-batch"],
@@ -141,7 +141,7 @@ def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path
     assert {0.0} == set(trained["state_changes"].values())
 
 
-def test_an_interpreter_of_its_own_finds_what_a_fork_does(cells: Cells, tmp_path: Path) -> None:
+def test_a_new_interpreter_has_the_results_of_a_fork(cells: Cells, tmp_path: Path) -> None:
     modes = ["linen.train.grad.adopted", "nnx.train.grad"]
     job = Job(
         [RELEASE],

@@ -38,7 +38,7 @@ def relu(opset: int = 13) -> onnx.ModelProto:
     return model([helper.make_node("Relu", ["x"], ["y"])], opset)
 
 
-def test_it_writes_the_gradient_model_and_tells_what_is_in_it(
+def test_it_writes_the_gradient_model_and_prints_its_contents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "gradient.onnx"
@@ -55,7 +55,7 @@ def test_it_writes_the_gradient_model_and_tells_what_is_in_it(
     np.testing.assert_allclose(truth, np.asarray(gradient), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
 
 
-def test_training_goes_through_the_batch_and_gives_its_would_be_statistics(
+def test_training_uses_batch_statistics_and_outputs_updated_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "gradient.onnx"
@@ -85,7 +85,7 @@ def test_the_function_takes_a_model_or_a_path(tmp_path: Path) -> None:
         assert [[0, 0, 5]] == np.asarray(gradient).tolist()
 
 
-def test_the_given_model_stays_as_it_is() -> None:
+def test_the_source_model_stays_unchanged() -> None:
     given = relu()
     before = given.SerializeToString()
     crosscheck.gradient(given)
@@ -97,7 +97,7 @@ def test_importing_crosscheck_imports_no_onnx() -> None:
     assert 0 == subprocess.run([sys.executable, "-c", script]).returncode
 
 
-def test_a_name_that_crosscheck_lacks() -> None:
+def test_an_unknown_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError, match="gradiant"):
         crosscheck.gradiant  # noqa: B018
 
@@ -117,7 +117,7 @@ def test_a_name_that_crosscheck_lacks() -> None:
     ],
     ids=["missing", "text", "empty", "opset-8", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
+def test_usage_errors_are_one_line_with_exit_code_2(
     given: onnx.ModelProto | bytes | None, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = tmp_path / "mine.onnx", tmp_path / "gradient.onnx"
@@ -142,7 +142,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     ],
     ids=["no-target", "overwrite", "no-folder", "folder"],
 )
-def test_a_target_that_cannot_be_written(
+def test_an_unwritable_target(
     words: list[str], near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -61,12 +61,12 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
     found = cell(cells, "eval.call", network, "predict-only")
     assert ("ok", ["clean"]) == (found["status"], found["findings"])
 
 
-def test_training_gives_the_example_of_2017(cells: Cells) -> None:
+def test_training_reproduces_the_example_of_2017(cells: Cells) -> None:
     found = cell(cells, "train.grad", "seed")
     assert [pytest.approx([0.284447, 0.379263], abs=1e-6)] == found["prediction_after"]
 
@@ -80,7 +80,7 @@ def test_training_averages_biased_variances_once_in_forward(cells: Cells, mode: 
 
 
 @pytest.mark.parametrize("mode", ["eval.grad", "frozen-eval.grad", "momentum-zero.train", "restored.train"])
-def test_what_freezes_the_statistics_leaves_them_alone(cells: Cells, mode: str) -> None:
+def test_frozen_statistics_stay_constant(cells: Cells, mode: str) -> None:
     assert ["clean"] == cell(cells, mode)["findings"]
 
 

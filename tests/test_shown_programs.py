@@ -54,7 +54,7 @@ for name, text in programs.items():
 
 
 @pytest.mark.parametrize("target", [*SMALL, *(pytest.param(target, marks=pytest.mark.large) for target in LARGE)])
-def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, tmp_path: Path) -> None:
+def test_every_displayed_program_reproduces_the_measured_numbers(target: str, tmp_path: Path) -> None:
     name, _, version = target.partition("@")
     runtime = catalog()[name]
     release = next(release for release in runtime.releases if release.version == version)

@@ -37,7 +37,7 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 
 @pytest.mark.large
-def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
     found = cell(cells, "apply.train.grad", "seed")
     assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
     assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
@@ -45,7 +45,7 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
 
 @pytest.mark.large
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
     found = cell(cells, "predict", network, "predict-only")
     assert ("ok", ["clean"]) == (found["status"], found["findings"])
 
@@ -61,7 +61,9 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -
     ],
 )
 @pytest.mark.parametrize("network", ["seed", "seed-batch", "conv"])
-def test_training_decides_and_trainable_does_not(cells: Cells, mode: str, findings: list[str], network: str) -> None:
+def test_training_moves_statistics_and_trainable_has_no_effect(
+    cells: Cells, mode: str, findings: list[str], network: str
+) -> None:
     assert findings == cell(cells, mode, network)["findings"]
 
 
@@ -72,11 +74,11 @@ def test_the_law_of_training(cells: Cells) -> None:
 
 
 @pytest.mark.large
-def test_channels_in_the_first_place_are_normalized_by_one_anothers_statistics(cells: Cells) -> None:
+def test_channels_first_layers_mix_up_statistics(cells: Cells) -> None:
     assert "wrong-prediction" in cell(cells, "channels-first.eval.grad", "conv")["findings"]
     assert ["clean"] == cell(cells, "channels-first.eval.grad", "seed-batch")["findings"]
 
 
 @pytest.mark.large
-def test_what_was_saved_predicts_as_before(cells: Cells) -> None:
+def test_a_saved_network_predicts_the_same(cells: Cells) -> None:
     assert ["clean"] == cell(cells, "save", "conv", "export")["findings"]

@@ -63,7 +63,7 @@ def test_every_release_is_locked_and_none_is_in_the_default_matrix(torch: Runtim
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_a_mode_only_names_modes_that_its_release_has(torch: Runtime, version: str) -> None:
+def test_modes_refer_to_modes_of_their_release(torch: Runtime, version: str) -> None:
     having = {mode.name: mode for mode in modes_of(torch, version)}
     for mode in having.values():
         for intent, other in (("inference", mode.inference), ("training", mode.training)):
@@ -71,7 +71,7 @@ def test_a_mode_only_names_modes_that_its_release_has(torch: Runtime, version: s
                 assert (intent, "gradient") == (having[other].intent, having[other].asks)
 
 
-def test_sizes_are_told_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sizes_are_listed_before_installation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "releases", "torch"]) == 0
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     line = next(words for words in told if words and words[0] == "torch@1.0.1")
@@ -81,19 +81,19 @@ def test_sizes_are_told_before_anything_is_fetched(capsys: pytest.CaptureFixture
 PINS = "numpy==2.2.6 \\\n    --hash=sha256:0\ntorch==2.13.0+cpu \\\n    --hash=sha256:1\n"
 
 
-def test_a_build_for_cpus_comes_from_the_machines_own_wheels_where_it_is_among_them(tmp_path: Path) -> None:
+def test_cpu_builds_come_from_local_wheels_first(tmp_path: Path) -> None:
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert ["--find-links", str(tmp_path)] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
     assert ["--find-links", str(tmp_path)] == sources(PINS, {"UV_FIND_LINKS": f"{tmp_path}/none,{tmp_path}"})
 
 
-def test_else_it_comes_from_torchs_own_index(tmp_path: Path) -> None:
+def test_cpu_builds_otherwise_come_from_torchs_index(tmp_path: Path) -> None:
     (tmp_path / "torch-2.12.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert ["--torch-backend", "cpu"] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
     assert ["--torch-backend", "cpu"] == sources(PINS, {})
 
 
-def test_all_else_comes_from_where_uv_looks_anyway(tmp_path: Path) -> None:
+def test_other_packages_come_from_the_default_index(tmp_path: Path) -> None:
     assert [] == sources("numpy==2.2.6 \\\n    --hash=sha256:0\n", {"PIP_FIND_LINKS": str(tmp_path)})
 
 
@@ -120,7 +120,7 @@ def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str],
 
 
 @pytest.mark.large
-def test_calls_run_as_they_are_shown(torch: Runtime, cells: Cells) -> None:
+def test_displayed_calls_are_executable(torch: Runtime, cells: Cells) -> None:
     newest = torch.releases[-1]
     layers_of_their_own = ("momentum", "functional.", "functional-no", "no-statistics")
     asked = [mode for mode in modes_of(torch, newest.version) if mode.asks == "gradient"]
@@ -146,7 +146,7 @@ def test_all_networks_predict_and_differentiate_like_the_oracle(cells: Cells) ->
 
 
 @pytest.mark.large
-def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_refused(cells: Cells) -> None:
+def test_training_uses_the_unbiased_variance_and_refuses_one_row(cells: Cells) -> None:
     assert (["leak"], ("forward", 1, "exponential")) == gradient(cells, "train.autograd-grad")
     assert "unbiased" == cells["torch@2.13.0/train.autograd-grad/conv/gradient"]["update"]["variance"]
     assert "refused" == cells["torch@2.13.0/train.autograd-grad/seed/gradient"]["status"]
@@ -166,7 +166,7 @@ def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_r
         ("functional-call.adopted.train", "backward", 1, "exponential"),
     ],
 )
-def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, average: str) -> None:
+def test_the_law_and_the_step_of_the_update(cells: Cells, mode: str, when: str, count: int, average: str) -> None:
     assert (["leak"], (when, count, average)) == gradient(cells, mode)
 
 
@@ -174,7 +174,7 @@ def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, 
 @pytest.mark.parametrize(
     "mode", ["deepcopy.train", "functional-call.dropped.train", "func.functional-call.dropped.train"]
 )
-def test_a_training_gradient_that_leaves_the_network_alone(cells: Cells, mode: str) -> None:
+def test_training_gradients_without_side_effects(cells: Cells, mode: str) -> None:
     assert (["clean"], ("none", 0, None)) == gradient(cells, mode)
 
 
@@ -188,7 +188,7 @@ def test_backward_leaves_gradients_on_the_parameters(cells: Cells) -> None:
 
 
 @pytest.mark.large
-def test_an_export_in_training_form_moves_the_network_and_one_in_evaluation_does_not(cells: Cells) -> None:
+def test_only_exports_in_training_form_move_statistics(cells: Cells) -> None:
     exported = {
         mode: cells[f"torch@2.13.0/export.onnx.{mode}/conv/export"] for mode in ("eval-after-train", "training")
     }

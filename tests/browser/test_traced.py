@@ -74,7 +74,7 @@ def told(records: Any) -> set[float]:
     return found
 
 
-def test_every_number_of_the_page_stands_in_the_cells(folder: Path, lines: list[dict[str, Any]]) -> None:
+def test_every_number_of_the_page_is_in_the_cells(folder: Path, lines: list[dict[str, Any]]) -> None:
     cases = tomllib.loads(resources.files("crosscheck.report").joinpath("known_cases.toml").read_text())
     known = told([lines, json.loads((folder / "run.json").read_text()), cases])
     html = (folder / "report.html").read_text()
@@ -86,9 +86,7 @@ def test_every_number_of_the_page_stands_in_the_cells(folder: Path, lines: list[
     assert [] == sorted(set(numbers) - known - axis - gigabytes)
 
 
-def test_every_line_of_the_sections_has_the_numbers_of_each_of_its_cells(
-    page: Page, lines: list[dict[str, Any]]
-) -> None:
+def test_every_line_has_the_numbers_of_all_its_cells(page: Page, lines: list[dict[str, Any]]) -> None:
     """The lines' words, and the cells whose anchors they hold: what either table says must hold of every cell."""
     by_place = {(line["mode"], line["scenario"], line["network"]): line for line in lines}
     seen = 0
@@ -128,7 +126,7 @@ def test_the_squares_and_the_answer_count_the_cells(page: Page, lines: list[dict
     assert f"{unmeasured} cells of {len(lines)} could not be measured or crashed" in page.words
 
 
-def test_every_number_of_every_opened_cell_stands_in_its_line(
+def test_every_number_of_an_opened_cell_is_in_its_line(
     chromium: Browser, folder: Path, lines: list[dict[str, Any]]
 ) -> None:
     context = chromium.new_context(offline=True)

@@ -171,7 +171,7 @@ def problem(case: BackendCase) -> str | None:
     return None
 
 
-def test_cases_that_contain_batch_normalization_are_taken() -> None:
+def test_cases_with_batch_normalization_are_included() -> None:
     names = {case.name for cases in possible().values() for case in cases if not left_out(case)}
     with_norm = {
         case.name
@@ -182,11 +182,11 @@ def test_cases_that_contain_batch_normalization_are_taken() -> None:
     assert with_norm <= names
 
 
-def test_hundreds_of_cases_are_taken() -> None:
+def test_hundreds_of_cases_are_included() -> None:
     assert 500 < sum(not left_out(case) for cases in possible().values() for case in cases)
 
 
-def test_what_is_left_out_would_fail() -> None:
+def test_excluded_cases_fail() -> None:
     """An entry of the list above that is not needed any more is an entry too many."""
     excused = [case for cases in possible().values() for case in cases if left_out(case)]
     assert [] == [case.name for case in excused if problem(case) is None]
@@ -195,7 +195,7 @@ def test_what_is_left_out_would_fail() -> None:
 
 
 @pytest.mark.parametrize("operator", [*sorted(set(RULES) - WITHOUT_CASES), SEVERAL])
-def test_the_output_is_the_case_s_and_the_gradient_that_of_finite_differences(operator: str) -> None:
+def test_outputs_and_gradients_match_the_case_and_finite_differences(operator: str) -> None:
     cases = [case for case in possible().get(operator, []) if not left_out(case)]
     assert cases
     assert {} == {case.name: told for case in cases if (told := problem(case)) is not None}

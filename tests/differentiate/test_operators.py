@@ -530,7 +530,7 @@ def cotangent_of(y: Array) -> Array:
     return np.asarray(np.random.default_rng(2).standard_normal(y.shape))
 
 
-def test_names_of_cases_are_their_own() -> None:
+def test_case_names_are_unique() -> None:
     names = [case.name for case in CASES if case.first == 9]
     assert sorted(set(names)) == sorted(names)
 
@@ -544,7 +544,7 @@ def test_names_of_cases_are_their_own() -> None:
         if case.first <= opset <= case.last
     ],
 )
-def test_gradients_are_those_of_finite_differences_and_of_autograd(case: Case, opset: int) -> None:
+def test_gradients_match_finite_differences_and_autograd(case: Case, opset: int) -> None:
     model = model_at(case, opset)
     y = predict(model, case.x)
     cotangent = cotangent_of(y)
@@ -559,7 +559,7 @@ def test_gradients_are_those_of_finite_differences_and_of_autograd(case: Case, o
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if not case.sized])
 @pytest.mark.parametrize("opset", [9, NEWEST])
-def test_the_batch_axis_may_be_open(case: Case, opset: int) -> None:
+def test_the_batch_axis_may_be_dynamic(case: Case, opset: int) -> None:
     opset = max(case.first, min(case.last, opset))
     fixed = model_at(case, opset)
     cotangent = cotangent_of(predict(fixed, case.x))
@@ -622,7 +622,7 @@ def test_clip_has_slope_one_at_its_bounds_and_zero_outside(opset: int) -> None:
 
 
 @pytest.mark.parametrize("op", ["Max", "Min"])
-def test_equal_arguments_of_max_and_min_share(op: str) -> None:
+def test_equal_arguments_of_max_and_min_share_the_gradient(op: str) -> None:
     constants = {"c": np.array([2.0, 2.0, 2.0]), "d": np.array([2.0, 2.0, 2.0])}
     model = model_of([node(op, "x", "c", "d")], constants, [3], 9)
     _, gradient = gradient_of(model, np.array([1.0, 2.0, 3.0]), 3 * np.ones(3))
@@ -630,7 +630,7 @@ def test_equal_arguments_of_max_and_min_share(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["ReduceMax", "ReduceMin"])
-def test_equal_elements_of_an_extreme_share(op: str) -> None:
+def test_equal_extreme_elements_share_the_gradient(op: str) -> None:
     model = model_of([node(op, "x", axes=[1])], {}, [2, 3], 9)
     _, gradient = gradient_of(model, np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]), np.array([[3.0], [6.0]]))
     assert [[1, 1, 1], [2, 2, 2]] == gradient.tolist()
@@ -647,7 +647,7 @@ def test_powers_of_zero_have_finite_gradients() -> None:
 
 
 @pytest.mark.parametrize("opset", [9, 15, NEWEST])
-def test_a_part_of_the_network_may_be_of_another_float_type(opset: int) -> None:
+def test_parts_of_a_network_may_have_another_float_type(opset: int) -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["s"], to=onnx.TensorProto.FLOAT),
         helper.make_node("LeakyRelu", ["s"], ["r"], alpha=0.5),
@@ -675,7 +675,7 @@ def test_cast_like_is_a_cast() -> None:
     assert [1, 2, 3] == gradient_of(model, np.ones(3), np.array([1.0, 2.0, 3.0]))[1].tolist()
 
 
-def test_branches_whose_sizes_nobody_knows_are_added() -> None:
+def test_branches_of_unknown_sizes_are_added() -> None:
     """Both are the input, reshaped to shapes that are computed from two others."""
     nodes = [
         helper.make_node("Reshape", ["x", "flat"], ["a"]),
@@ -688,7 +688,7 @@ def test_branches_whose_sizes_nobody_knows_are_added() -> None:
     assert [[2, 2, 6, 8]] == gradient_of(model, x, cotangent)[1].tolist()
 
 
-def test_outputs_named_apart_from_the_input_s_batch_axis() -> None:
+def test_input_and_output_batch_axes_may_have_different_names() -> None:
     """Exporters call the batch axis differently on either side."""
     nodes = [helper.make_node("Exp", ["x"], ["h"]), node("Add", "h", "x")]
     model = model_of(nodes, {}, ["batch", 2], 13)
@@ -697,7 +697,7 @@ def test_outputs_named_apart_from_the_input_s_batch_axis() -> None:
     assert (2 * np.ones((3, 2))).tolist() == gradient_of(model, x, np.ones((3, 2)))[1].tolist()
 
 
-def test_an_operator_without_a_rule_is_named_with_those_that_have_one() -> None:
+def test_unsupported_operators_are_named_with_the_supported_ones() -> None:
     nodes = [
         helper.make_node("Relu", ["x"], ["h"]),
         helper.make_node("Det", ["h"], ["y"], name="volume"),
@@ -736,7 +736,7 @@ def test_an_operator_without_a_rule_is_named_with_those_that_have_one() -> None:
     ],
     ids=["Slice", "Pad", "Concat", "Gather", "Cast", "Clip", "ReduceSum"],
 )
-def test_what_a_rule_cannot_do_is_refused_with_a_remedy(
+def test_rule_limitations_are_refused_with_a_remedy(
     nodes: list[onnx.NodeProto], constants: dict[str, Array], opset: int, remedy: str
 ) -> None:
     model = model_of(nodes, constants, ["N", 2], opset)
