@@ -1,4 +1,4 @@
-"""Trials that disagree are repeated until their distribution shows; those that agree are left alone."""
+"""Repetition of trials: trials that disagree are repeated until their distribution is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The average that is corrected for a beginning with zeros although it began with something else."""
+"""Bias correction applied to a moving average that did not start at zero."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crosscheck.oracle.bias_correction import overcorrected
 
 
 def by_hand(start: float, batch: float, momentum: float, count: int) -> float:
-    """Update by update: a hidden average, divided by the weight that the batches have in it."""
+    """Step by step: a hidden average, divided by the total weight of the batches in it."""
     hidden = start
     for _ in range(count):
         hidden = momentum * hidden + (1 - momentum) * batch

@@ -1,4 +1,4 @@
-"""The command line as a user types it: words, messages, exit codes."""
+"""The command line: arguments, messages, exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corrections of a batch's variance: what they make of it, and that a solved law names the one that was applied.
+"""Corrections of a batch's variance: their factors, and their recovery by the solver.
 
 Factors and statistics were measured on Keras 2.3.1 with TensorFlow 1.15.5 and with Theano 1.0.5.
 """
@@ -46,7 +46,7 @@ def rounded(statistics: Statistics) -> Statistics:
 
 
 def drawn(seed: int, elements: int) -> tuple[Statistics, BatchStatistics]:
-    """Statistics that a network could have, and those of a batch; eight channels."""
+    """Random moving statistics and batch statistics of eight channels."""
     random = np.random.default_rng(seed)
     before = Statistics(random.normal(size=8).astype(np.float32), random.uniform(0.5, 2, 8).astype(np.float32))
     return before, BatchStatistics(random.normal(size=8), random.uniform(0.5, 2, 8), elements)
@@ -83,7 +83,7 @@ MEASURED = [
         [0.042500000447034836, 0.017500001937150955],
         [0.9290499687194824, 0.9450500011444092],
     ),
-    # Of one row, n / (n - 1 - epsilon) is -1000, and the variance is epsilon alone.
+    # For one row n / (n - 1 - epsilon) is -1000, and the variance is epsilon.
     (
         "seed",
         "bn",
@@ -118,7 +118,7 @@ def test_solve_recovers_the_correction(name: Correction, elements: int, count: i
     law = solve(before, after, batch, 0.9, epsilon=EPSILON)
     assert law is not None
     assert (count, name in law.corrections) == (law.count, True)
-    # Of many elements, Bessel's correction and Keras's differ by less than a runtime's sums are exact.
+    # For many elements, Bessel's and Keras's corrections differ by less than the rounding of sums.
     plainer = {"keras-2": "unbiased", "keras-2-theano": "unbiased-epsilon"} if elements == 576 else {}
     assert law.variance == plainer.get(name, name)
 
@@ -145,7 +145,7 @@ def test_no_other_law_matches_the_keras_corrections(
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), log=st.floats(-2, 2))
 @settings(max_examples=1000, deadline=None)
 def test_a_variance_with_an_unknown_factor_has_no_law(seed: int, elements: int, log: float) -> None:
-    """An update whose variance is off by more than the tolerance of one: more corrections must not let it pass."""
+    """An update whose variance is wrong by more than the tolerance; no correction may fit it."""
     before, batch = drawn(seed, elements)
     factor = 10.0**log
     near = min(abs(factor / CORRECTIONS[name](np.ones(1), elements, EPSILON)[0] - 1) for name in CORRECTIONS)

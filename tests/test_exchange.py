@@ -1,4 +1,4 @@
-"""Files that one runtime exports and others read: who shares what, whose doing an error is, what the table shows."""
+"""Exchange of ONNX files: shared files, attribution of errors, and the report's table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RELEASES = "toy@1.7.0..1.8.0"
 
 
 def made(toy: Runtime, folder: Path, careless: bool) -> Runtime:
-    """The exchange toy as a runtime of the folder's name, with the toy's releases."""
+    """The exchange toy as a runtime named after the folder, with the toy's releases."""
     shutil.copytree(FOLDER, folder)
     shutil.copytree(toy.folder / "locks", folder / "locks")
     shutil.copy(toy.folder / "releases.toml", folder)
@@ -47,7 +47,7 @@ def runtimes(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="module")
 def out(runtimes: dict[str, Runtime], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two releases export, the newer one reads, and so does a careless runtime."""
+    """A run with two exporting releases; the newer one and a careless runtime import."""
     folder = tmp_path_factory.mktemp("out")
     job = Job([RELEASES, "careless@1.8.0"], networks=["conv"], modes=["export.*", "file*"], out=folder)
     run(job, SilentProgress(), runtimes)
@@ -62,27 +62,27 @@ def cells(out: Path) -> Cells:
 @pytest.fixture(scope="module")
 def table(out: Path) -> ExchangeTable:
     judged = read_judged(out / "cells.jsonl")
-    found = exchange(read_run(out / "run.json", judged), judged)
-    assert found is not None
-    return found
+    result = exchange(read_run(out / "run.json", judged), judged)
+    assert result is not None
+    return result
 
 
 def file_of(cells: Cells, mode: str, release: str = "1.8.0") -> str:
-    """The network in the file that a mode of the toy's wrote."""
+    """The name of the network in the file written by a mode of the toy."""
     return str(cells[f"toy@{release}/export.{mode}/conv/export"]["exported"]["network"])
 
 
 def trip(cells: Cells, reader: str, mode: str, asked: str = "file") -> dict[str, Any]:
-    """What became of the file that a mode of the toy's wrote, in a reader."""
+    """The trip of the file written by a mode of the toy, in a reader."""
     scenario = "predict-only" if asked == "file" else "gradient"
     read = cells[f"{reader}@1.8.0/{asked}/{file_of(cells, mode)}/{scenario}"]
     export = f"toy@1.8.0/export.{mode}/conv/export"
-    (found,) = [item for item in read["exported"]["trips"] if item["cell"] == export]
-    return dict(found)
+    (result,) = [item for item in read["exported"]["trips"] if item["cell"] == export]
+    return dict(result)
 
 
 def square(table: ExchangeTable, mode: str, reader: str) -> Square:
-    """The table's square of a mode of the toy's and a reader."""
+    """The table's square of a mode of the toy and a reader."""
     (row,) = [row for row in table.rows if f"export.{mode}" in {name for name, _, _ in row.writers}]
     (column,) = [index for index, item in enumerate(table.readers) if item.runtime == reader]
     return row.squares[column]
@@ -95,16 +95,16 @@ def test_every_line_conforms_to_the_schema(cells: Cells) -> None:
 
 @pytest.mark.parametrize("asked", ["file", "file-gradient"])
 def test_a_correct_file_is_right_in_a_correct_reader(cells: Cells, asked: str) -> None:
-    found = trip(cells, "toy", "right", asked)
-    assert ("none", None) == (found["fault"], found["first_layer"])
-    assert found["error"] <= CLOSED_FORM.value
+    result = trip(cells, "toy", "right", asked)
+    assert ("none", None) == (result["fault"], result["first_layer"])
+    assert result["error"] <= CLOSED_FORM.value
 
 
 @pytest.mark.parametrize("asked", ["file", "file-gradient"])
 def test_a_wrong_epsilon_is_attributed_to_the_exporter(cells: Cells, asked: str) -> None:
-    found = trip(cells, "toy", "wrong-epsilon", asked)
-    assert ("exporter", "exporter", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
-    assert found["error"] > CLOSED_FORM.value
+    result = trip(cells, "toy", "wrong-epsilon", asked)
+    assert ("exporter", "exporter", "bn2") == (result["fault"], result["side"], result["first_layer"]["node"])
+    assert result["error"] > CLOSED_FORM.value
 
 
 def test_a_wrong_file_is_not_attributed_to_its_reader(cells: Cells) -> None:
@@ -112,8 +112,8 @@ def test_a_wrong_file_is_not_attributed_to_its_reader(cells: Cells) -> None:
 
 
 def test_an_importers_error_names_its_first_wrong_layer(cells: Cells) -> None:
-    found = trip(cells, "careless", "right")
-    assert ("importer", "importer", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
+    result = trip(cells, "careless", "right")
+    assert ("importer", "importer", "bn2") == (result["fault"], result["side"], result["first_layer"]["node"])
 
 
 def test_a_reader_with_the_exporters_error_adds_none(cells: Cells) -> None:
@@ -121,7 +121,7 @@ def test_a_reader_with_the_exporters_error_adds_none(cells: Cells) -> None:
 
 
 def test_an_ignored_scale_is_attributed_to_the_exporter(cells: Cells) -> None:
-    """The same file as that of `right`, but of layers that took 1 for their scale."""
+    """The file equals that of `right`, but its layers use a scale of 1."""
     assert file_of(cells, "right") == file_of(cells, "unit-scale")
     assert ("none", "exporter") == tuple(trip(cells, "toy", mode)["fault"] for mode in ("right", "unit-scale"))
 
@@ -191,9 +191,9 @@ def test_exports_with_equal_results_share_a_row(table: ExchangeTable) -> None:
 
 
 def test_exports_without_a_file_have_a_row_with_the_reason(table: ExchangeTable) -> None:
-    told = {mode: row.without for row in table.rows for mode, _, _ in row.writers}
-    assert "the toy does not export that" in told["export.refused"]
-    assert "cannot be read as ONNX" in told["export.torn"]
+    reasons = {mode: row.without for row in table.rows for mode, _, _ in row.writers}
+    assert "the toy does not export that" in reasons["export.refused"]
+    assert "cannot be read as ONNX" in reasons["export.torn"]
 
 
 def test_the_page_links_every_square_to_its_cell(out: Path, table: ExchangeTable) -> None:

@@ -1,4 +1,4 @@
-"""The road to ONNX and back: dialects that importers read, files that exporters write, and what a variant installs."""
+"""ONNX dialects for importers, judgement of exported files, and variants with extras."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_release_without_the_extra_has_no_such_variant() -> None:
 def exported(
     change: Callable[[onnx.ModelProto], None], unit_scale: bool = False, intent: str = "inference"
 ) -> Judgement:
-    """The judgement of an export whose file is `conv` in opset 9, changed."""
+    """The judgement of an export whose file is `conv` in opset 9 after `change`."""
     model = write(CONV, 9)
     change(model)
     weights = dict(CONV.weights)
@@ -164,7 +164,7 @@ def swap_statistics(model: onnx.ModelProto) -> None:
 
 
 def compute_statistics(model: onnx.ModelProto) -> None:
-    """The training form in other operators: what the batch's statistics are is computed before each layer."""
+    """The training form in plain operators: batch statistics are computed before each layer."""
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
@@ -219,5 +219,5 @@ def test_predictions_of_a_file_are_compared_with_the_oracle(change: Callable[[on
 
 
 def test_an_ignored_scale_must_not_be_exported() -> None:
-    """The file still has the scale, although the layer took 1 for it."""
+    """The file has the scale, but the layer used 1."""
     assert (Finding.EXPORT_CHANGED,) == exported(unchanged, unit_scale=True).findings

@@ -1,4 +1,4 @@
-"""A toy runtime that misbehaves in each way that the findings name: each is found, and a well-behaved one is clean."""
+"""End-to-end findings: each misbehaviour of the toy runtime has its finding, and a correct mode is clean."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from crosscheck.matrix.server import Limits
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Modes that use up a whole limit are measured once, on one network.
+#: Modes that exhaust a limit are measured once, on one network.
 SLOW = {"hang", "eats-memory"}
 
 
 @pytest.fixture(scope="module")
 def cells(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """Every mode of the toy in every scenario that suits it, on three networks."""
+    """Every mode of the toy in every suitable scenario, on three networks."""
     folder = tmp_path_factory.mktemp("toy")
     modes = [mode.name for mode in toy.modes if mode.name not in SLOW]
     job = Job(["toy"], networks=["seed-batch", "conv", "digits"], modes=modes, trials=3, out=folder)

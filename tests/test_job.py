@@ -1,4 +1,4 @@
-"""A job from start to end: it continues, reuses, isolates, and keeps what it has measured."""
+"""A whole job: resumption, reuse, isolation, and persistence of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import SilentProgress, read_cells
 RunToy = Callable[..., Result]
 ONE = {"modes": ["leak-backward"], "networks": ["seed-batch"]}
 
-#: Runs a job on the toy in a process of its own, which can be killed.
+#: Runs a job on the toy in a separate process, which can be killed.
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_changes_of_a_release_table_reach_the_lines(tmp_path: Path, toy: Runtime
 
 
 def test_trials_parallel_to_a_failed_one_are_reused(run_toy: RunToy) -> None:
-    # With two processes several trials are under way when the first one is refused.
+    # With two processes several trials run when the first one is refused.
     options: dict[str, Any] = {
         "modes": ["refused", "crash"],
         "networks": ["seed", "seed-batch", "conv"],

@@ -1,4 +1,4 @@
-"""The judge, on observations of a small runtime that lives here and misbehaves in one way at a time."""
+"""The judge, on observations of a simulated runtime with one misbehaviour at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STAYS = Contract("stay", "statistics stay", "https://example.org/manual")
 
 
 class Runtime:
-    """Evaluates a network by the oracle, rounded to float32, and behaves well. Subclasses do not."""
+    """A correct runtime: the oracle, rounded to float32. Each subclass misbehaves."""
 
     intent = Intent.INFERENCE
     asks = Asks.GRADIENT
@@ -50,15 +50,15 @@ class Runtime:
         self.calls = 0
         self.flag = False
 
-    # What subclasses change.
+    # Overridden by subclasses.
     def forward(self) -> None:
-        """What the call does to the tensors before `between`."""
+        """Side effects of the call before `between`."""
 
     def backward(self) -> None:
-        """What the call does to the tensors after `between`."""
+        """Side effects of the call after `between`."""
 
     def settled(self) -> None:
-        """What happens to the tensors when somebody waits."""
+        """Side effects of waiting."""
 
     def broken(self) -> bool:
         return False
@@ -77,7 +77,7 @@ class Runtime:
         here = self.network
         return oracle.gradient(here.graph, self.tensors, here.x, here.cotangent, training).astype(np.float32)
 
-    # What a trial asks for.
+    # Steps of a trial.
     def step(self, label: str, action: Callable[[], None]) -> None:
         if self.broken():
             self.steps.append(Step(label, 0.001, "RuntimeError: the engine is in an error state"))
@@ -252,8 +252,8 @@ def judged(
     if trials is None:
         trials = observations(kind, network, scenario)
     verdict = judge(cell, mode, NETWORKS[network], TRUTHS[network], trials, inference)
-    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    validate(json.loads(json.dumps(told, allow_nan=False)))
+    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(json.loads(json.dumps(record, allow_nan=False)))
     return verdict
 
 
@@ -261,7 +261,7 @@ ENVIRONMENT = {"python": "3.11.7", "packages": {"tiny": "1.0"}, "variables": {}}
 
 
 class Training(Runtime):
-    """Well-behaved, and asked for the training-mode gradient."""
+    """Correct, called for the training-mode gradient."""
 
     intent = Intent.TRAINING
 
@@ -285,7 +285,7 @@ class LeakInOneCall(LeakBackward):
 
 
 class LeakLate(Training):
-    """Updates when a value is waited for, long after the call."""
+    """Updates when the caller waits, long after the call."""
 
     def predict(self, when: str) -> None:
         if self.calls and "late" not in self.__dict__:
@@ -374,7 +374,7 @@ class InferenceWrongAfterwards(Training):
 
 
 class Racy(Training):
-    """Its update is done by somebody else, a little later: one who predicts at once may not see it."""
+    """Another thread updates a little later; an immediate prediction may not see it."""
 
     pending = False
 
@@ -388,7 +388,7 @@ class Racy(Training):
 
 
 class ParametersWritten(Training):
-    """Writes gamma, by the smallest step there is: no prediction can tell."""
+    """Changes gamma by one unit in the last place, which no prediction shows."""
 
     def backward(self) -> None:
         scale = self.network.batch_norms[0].scale
@@ -412,7 +412,7 @@ class ExportChanges(Runtime):
 
 
 class ForwardIgnored(Runtime):
-    """Asked for the training-mode prediction, gives the inference-mode one."""
+    """Returns the inference-mode prediction instead of the training-mode one."""
 
     intent = Intent.TRAINING
     asks = Asks.PREDICTION
@@ -584,9 +584,9 @@ def test_batch_renormalization_has_a_law_and_a_gradient(network: str) -> None:
     assert {Finding.LEAK, Finding.WRONG_GRADIENT} == set(verdict.findings)
     assert verdict.update is not None
     assert (1, "keep", "renormalized") == (verdict.update.count, verdict.update.convention, verdict.update.average)
-    told = {piece.finding: piece.detail for piece in verdict.evidence}
-    assert "training-mode closed form of batch renormalization" in told[Finding.WRONG_GRADIENT]
-    assert "averages the standard deviation" in told[Finding.LEAK]
+    record = {piece.finding: piece.detail for piece in verdict.evidence}
+    assert "training-mode closed form of batch renormalization" in record[Finding.WRONG_GRADIENT]
+    assert "averages the standard deviation" in record[Finding.LEAK]
 
 
 @given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
@@ -631,7 +631,7 @@ def test_batch_statistics_of_an_inference_forward_follow_a_law() -> None:
 
 def test_batch_statistics_of_a_forward_with_updated_ones_follow_a_law() -> None:
     class UpdatesFirst(Training):
-        """As Equinox's `ema`: a layer updates its statistics, normalizes by them, and hands that on to the next."""
+        """Like Equinox's `ema`: each layer updates its statistics and normalizes by the updated ones."""
 
         def backward(self) -> None:
             for norm in self.network.batch_norms:
@@ -722,7 +722,7 @@ def test_order_after_the_same_network_uses_the_current_statistics(kind: type[Run
 
 def test_a_stale_read_is_reported_and_not_racy() -> None:
     class Lazy(LeakBackward):
-        """Shows the old tensors once, right after the call."""
+        """Returns the old tensors once, directly after the call."""
 
         def snapshot(self, when: str) -> None:
             kept = self.tensors
@@ -865,7 +865,7 @@ def test_changes_by_predicting_are_not_attributed_to_the_call(count: int) -> Non
     assert (count, "forward") == (verdict.update.count, verdict.update.when)
     mean = NETWORKS["seed-batch"].batch_norms[0].mean
     seen = TRUTHS["seed-batch"].batch_statistics["bn"].mean
-    # One update by the prediction comes before the call's.
+    # The prediction updates once before the call.
     moved = np.abs(seen - NETWORKS["seed-batch"].weights[mean]).max() * 0.9 * (1 - 0.9**count)
     assert verdict.state_changes[mean] == pytest.approx(moved, rel=1e-4)
 
@@ -987,29 +987,29 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
     assert math.isnan(verdict.prediction_after[0][0])
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    assert told["prediction_after"][0][0] == "NaN"
-    assert told["state_changes"]["bn.mean"] == "Infinity"
+    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    assert record["prediction_after"][0][0] == "NaN"
+    assert record["state_changes"]["bn.mean"] == "Infinity"
 
 
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        (lambda told: told.pop("findings"), "the line"),
-        (lambda told: told.update(findings=["clean", "leak"]), "findings"),
-        (lambda told: told.update(findings=["pretty"]), "findings/0"),
-        (lambda told: told.update(status="refused"), "findings|evidence"),
-        (lambda told: told["gradient_error"].update(inference="small"), "gradient_error"),
-        (lambda told: told["update"].update(when="never"), "update/when"),
-        (lambda told: told.update(rank=1), "the line"),
+        (lambda record: record.pop("findings"), "the line"),
+        (lambda record: record.update(findings=["clean", "leak"]), "findings"),
+        (lambda record: record.update(findings=["pretty"]), "findings/0"),
+        (lambda record: record.update(status="refused"), "findings|evidence"),
+        (lambda record: record["gradient_error"].update(inference="small"), "gradient_error"),
+        (lambda record: record["update"].update(when="never"), "update/when"),
+        (lambda record: record.update(rank=1), "the line"),
     ],
 )
 def test_schema_violations_are_located(change: Callable[[dict[str, Any]], Any], where: str) -> None:
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    told = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    validate(told)
-    broken = copy.deepcopy(told)
+    record = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(record)
+    broken = copy.deepcopy(record)
     change(broken)
     with pytest.raises(ValueError, match=where):
         validate(broken)

@@ -1,4 +1,4 @@
-"""Known cases: the table that ships is sound, and a run's verdict on each follows from its cells alone."""
+"""Known cases: validity of the shipped table, and verdicts derived from cells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>&\"'"
 
 
 def case(**fields: Any) -> Case:
-    """A report that asking MXNet below 1.2 in training mode leaks."""
+    """A report that training-mode gradients of MXNet below 1.2 leak."""
     facts: dict[str, Any] = {
         "runtime": "mxnet",
         "releases": "<1.2",
@@ -41,12 +41,12 @@ def case(**fields: Any) -> Case:
 
 
 def verdict(tmp_path: Path, lines: list[dict[str, Any]], **fields: Any) -> known.Verdict:
-    (found,) = verdicts(RUN, read_cells(saved(tmp_path, lines)), [case(**fields)])
-    return found
+    (result,) = verdicts(RUN, read_cells(saved(tmp_path, lines)), [case(**fields)])
+    return result
 
 
 def wrong_with(entry: Case) -> list[str]:
-    """What keeps an entry of the table from ever being held against a cell."""
+    """The reasons why an entry of the table can match no cell."""
     parts = urlsplit(entry.link)
     faults = [] if parts.scheme == "https" and parts.netloc else [f"{entry.link} is no https address"]
     known_words = {*Finding, Status.REFUSED, Status.CRASHED}
@@ -76,7 +76,7 @@ def wrong_with(entry: Case) -> list[str]:
 
 def test_every_entry_of_the_table_can_match_a_cell() -> None:
     faults = {f"{entry.runtime} {entry.link}": wrong_with(entry) for entry in CASES}
-    assert {} == {name: found for name, found in faults.items() if found}
+    assert {} == {name: result for name, result in faults.items() if result}
 
 
 def test_entries_of_the_table_are_distinct() -> None:
@@ -105,16 +105,16 @@ def test_entries_that_match_nothing_are_reported(fields: dict[str, Any], fault: 
 
 def test_one_matching_cell_confirms_and_the_newest_are_linked(tmp_path: Path) -> None:
     lines = [make_cell(release) for release in ("0.9.5.post2", "0.11.0", "1.9.1")]
-    found = verdict(tmp_path, [*lines, make_cell("0.11.0", network="digits", findings=("clean",))])
-    assert ("confirmed", "in 2 of 3 cells measured, of mxnet 0.9.5.post2, 0.11.0") == (found.word, found.why)
-    assert ["0.11.0", "0.9.5.post2"] == [cell.release for cell in found.seen]
-    assert "mxnet@0.11.0/executor.train.train/seed/gradient" == found.seen[0].anchor
+    result = verdict(tmp_path, [*lines, make_cell("0.11.0", network="digits", findings=("clean",))])
+    assert ("confirmed", "in 2 of 3 cells measured, of mxnet 0.9.5.post2, 0.11.0") == (result.word, result.why)
+    assert ["0.11.0", "0.9.5.post2"] == [cell.release for cell in result.seen]
+    assert "mxnet@0.11.0/executor.train.train/seed/gradient" == result.seen[0].anchor
 
 
 def test_other_results_refute(tmp_path: Path) -> None:
-    found = verdict(tmp_path, [make_cell("0.11.0", findings=("wrong-gradient",))])
-    assert ("refuted", "wrong-gradient was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
-    assert () == found.seen
+    result = verdict(tmp_path, [make_cell("0.11.0", findings=("wrong-gradient",))])
+    assert ("refuted", "wrong-gradient was found in 1 cell of mxnet 0.11.0") == (result.word, result.why)
+    assert () == result.seen
 
 
 def test_a_report_of_clean_needs_all_cells(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_report_of_clean_needs_all_cells(tmp_path: Path) -> None:
 def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
     lines = [unmeasured_cell("refused", "KeyError: 'spatial'", release="0.11.0")]
     assert "confirmed" == verdict(tmp_path, lines, expects=("refused",)).word
-    found = verdict(tmp_path, lines)
-    assert ("not tried", "nothing could be measured: refused (KeyError: 'spatial')") == (found.word, found.why)
+    result = verdict(tmp_path, lines)
+    assert ("not tried", "nothing could be measured: refused (KeyError: 'spatial')") == (result.word, result.why)
     assert "refuted" == verdict(tmp_path, [make_cell("0.11.0")], expects=("refused",)).word
 
 
@@ -152,15 +152,15 @@ def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
     ],
 )
 def test_untried_reports_have_a_reason(tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str) -> None:
-    found = verdict(tmp_path, [line], **fields)
-    assert "not tried" == found.word
-    assert why in found.why
+    result = verdict(tmp_path, [line], **fields)
+    assert "not tried" == result.word
+    assert why in result.why
 
 
 def test_a_report_with_a_number_of_updates_needs_that_number(tmp_path: Path) -> None:
     once = make_cell("0.11.0")
-    found = verdict(tmp_path, [once], updates=2)
-    assert ("refuted", "leak (updates: 1) was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
+    result = verdict(tmp_path, [once], updates=2)
+    assert ("refuted", "leak (updates: 1) was found in 1 cell of mxnet 0.11.0") == (result.word, result.why)
     twice = make_cell("0.11.0", update={**once["update"], "count": 2})
     assert "confirmed" == verdict(tmp_path, [once, twice], updates=2).word
 

@@ -1,4 +1,4 @@
-"""What releases need of the machine: found and linked under the names they look for, or told with the remedy."""
+"""System requirements of releases: found and linked, or reported with the remedy."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ LINK = "libof-crosscheck.so.12"
 
 
 def library(folder: Path) -> System:
-    """A library that lies in `folder`, or nowhere."""
+    """A required library, searched in `folder`."""
     return System("absent", "Of crosscheck 4", "`apt-get install absent4`", ((LINK, LIBRARY),), (str(folder),))
 
 
 def needing(toy: Runtime, needed: System) -> tuple[Runtime, Release]:
-    """The toy and its newest release, which needs something of the machine."""
+    """The toy, whose newest release has this system requirement."""
     release = dataclasses.replace(toy.releases[-1], system=(needed,))
     return dataclasses.replace(toy, releases=(release,)), release
 
 
 @pytest.fixture
 def examined(monkeypatch: pytest.MonkeyPatch) -> Examined:
-    """What doctor says where the runtimes are these: (runtimes) -> (whether all is there, its words)."""
+    """Runs doctor: runtimes -> (whether everything is present, its output)."""
 
     def examine(*runtimes: Runtime) -> tuple[bool, str]:
         monkeypatch.setattr(doctor, "catalog", lambda: {runtime.name: runtime for runtime in runtimes})
         console = Console(width=80)
-        with console.capture() as said:
+        with console.capture() as output:
             good = doctor.examine(console)
-        return good, said.get()
+        return good, output.get()
 
     return examine
 
@@ -62,7 +62,7 @@ def test_a_system_library_is_linked_under_the_required_name(
     make(runtime, release, environment)
     links, beside = environment.library_path
     assert "the library" == (links / LINK).read_text()
-    assert tmp_path == beside  # where what it needs in its turn lies
+    assert tmp_path == beside  # the folder of its own dependencies
 
 
 def test_a_library_of_the_loader_adds_no_search_path(toy: Runtime) -> None:
@@ -106,8 +106,8 @@ def test_a_program_required_by_some_modes_does_not_affect_others(
     runtime, _ = needing(toy, needed)
     job = Job(["toy@1.8.0"], modes=["inference", "predict"], networks=["seed"], out=tmp_path / "out")
     run(job, progress, {"toy": runtime})
-    found = {(row["mode"], row["status"]) for row in read_cells(tmp_path / "out").values()}
-    assert {("inference", "ok"), ("predict", "unavailable")} == found
+    outcomes = {(row["mode"], row["status"]) for row in read_cells(tmp_path / "out").values()}
+    assert {("inference", "ok"), ("predict", "unavailable")} == outcomes
 
 
 def test_system_requirements_are_read_from_the_runtimes_folder(toy: Runtime, tmp_path: Path) -> None:
@@ -126,14 +126,14 @@ def test_system_requirements_are_read_from_the_runtimes_folder(toy: Runtime, tmp
 
 def test_doctor_names_a_missing_library_and_its_remedy(toy: Runtime, tmp_path: Path, examined: Examined) -> None:
     runtime, _ = needing(toy, library(tmp_path))
-    good, said = examined(runtime)
+    good, output = examined(runtime)
     assert not good
-    assert "missing toy: Of crosscheck 4 for 1.8.0" in said
-    assert "apt-get install absent4" in said
+    assert "missing toy: Of crosscheck 4 for 1.8.0" in output
+    assert "apt-get install absent4" in output
     (tmp_path / LIBRARY).touch()
-    good, said = examined(runtime)
+    good, output = examined(runtime)
     assert good
-    assert "ok      toy: Of crosscheck 4 for 1.8.0" in said
+    assert "ok      toy: Of crosscheck 4 for 1.8.0" in output
 
 
 def test_doctor_recommends_pyenv_for_interpreters_without_uv_builds(
@@ -144,9 +144,9 @@ def test_doctor_recommends_pyenv_for_interpreters_without_uv_builds(
 
     monkeypatch.setattr(interpreters, "find", find)
     releases = tuple(dataclasses.replace(release, python=("3.6",)) for release in toy.releases)
-    good, said = examined(dataclasses.replace(toy, releases=releases))
+    good, output = examined(dataclasses.replace(toy, releases=releases))
     assert not good
-    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in said
+    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in output
 
 
 def test_cntk_requires_open_mpi_by_its_old_names() -> None:
@@ -193,6 +193,6 @@ def test_only_large_environments_cache_bytecode(toy: Runtime) -> None:
         release = dataclasses.replace(toy.releases[-1], disk_mb=size)
         target = Target(toy, release, release.variants[0])
         environment = describe(toy, release, target.variant)
-        told = variables(target, environment, Path())
+        settings = variables(target, environment, Path())
         assert folder == (environment.bytecode and environment.bytecode.name)
-        assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in told) == ("PYTHONPYCACHEPREFIX" not in told)
+        assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in settings) == ("PYTHONPYCACHEPREFIX" not in settings)

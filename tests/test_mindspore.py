@@ -1,4 +1,4 @@
-"""MindSpore: executed at once and compiled, and what a batch of one row does to its moving variance."""
+"""MindSpore: eager and compiled execution, and the moving variance after a batch of one row."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MODES = [
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in most modes, every network in prediction."""
+    """`seed` and `seed-batch` in most modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("mindspore")
     asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
     run(asked, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     everywhere = Job(
         [RELEASE],
         networks=["*"],
@@ -41,7 +41,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         out=folder,
     )
     run(everywhere, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
@@ -50,8 +50,8 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 @pytest.mark.parametrize("network", names())
 def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
-    found = cell(cells, "pynative.eval.call", network, "predict-only")
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+    result = cell(cells, "pynative.eval.call", network, "predict-only")
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> N
     ],
 )
 def test_training_averages_unbiased_variances_once_per_forward_pass(cells: Cells, mode: str, count: int) -> None:
-    found = cell(cells, mode)
-    assert "leak" in found["findings"]
-    assert (count, "keep", "unbiased") == tuple(found["update"][key] for key in ("count", "convention", "variance"))
+    result = cell(cells, mode)
+    assert "leak" in result["findings"]
+    assert (count, "keep", "unbiased") == tuple(result["update"][key] for key in ("count", "convention", "variance"))
 
 
 @pytest.mark.parametrize("mode", ["pynative.eval.grad", "pynative.frozen.grad", "pynative.moving-statistics.train"])

@@ -1,4 +1,4 @@
-"""The table of MXNet's modes and releases, as the host reads it without MXNet."""
+"""MXNet's modes and releases, read by the host without MXNet."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def test_the_first_release_has_one_backward_and_no_imperative_gradient(mxnet: Ru
 
 
 def test_inference_gradients_name_a_training_gradient(mxnet: Runtime) -> None:
-    """But for files that other runtimes wrote: nobody asks those in scenario `order`."""
+    """Except modes that read exported files, which scenario `order` does not include."""
     assert [
         mode.name
         for mode in mxnet.modes
@@ -59,7 +59,7 @@ def test_inference_gradients_name_a_training_gradient(mxnet: Runtime) -> None:
 
 
 def programs(mxnet: Runtime, version: str, variant: str = "plain") -> dict[str, str]:
-    """Mode name -> what it shows: imports, the seed's source, and the mode's text."""
+    """Mode name -> its program: imports, source of `seed`, and the mode's text."""
     release = next(release for release in mxnet.releases if release.version == version)
     with_it = next(one for one in release.variants if one.name == variant)
     seed = networks.load("seed")

@@ -1,4 +1,4 @@
-"""Loading, checking and lowering ONNX, writing it in other forms, and what is laid out for the probe."""
+"""Networks: load, check and lower ONNX, write other forms, and prepare the probe's input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Save = Callable[..., str]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes a one-input model of opset 13 to a file and returns its path."""
+    """Returns a function that writes a model with one input to a file and returns its path."""
 
     def to_file(
         nodes: list[onnx.NodeProto],
@@ -61,7 +61,7 @@ def save(tmp_path: Path) -> Save:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
         inferred = onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type
-        # The checker wants a shape, of whatever rank, even where none can be inferred.
+        # The checker needs a shape of any rank, even if none can be inferred.
         model.graph.output[0].type.tensor_type.shape.CopyFrom(inferred.shape)
         path = tmp_path / f"{name}.onnx"
         onnx.save(model, path)
@@ -84,7 +84,7 @@ def batch_norm_nodes(count: int = 1, **attributes: Any) -> list[onnx.NodeProto]:
 BATCH_NORM_WEIGHTS = {key: np.ones(2, np.float32) for key in "gbmv"}
 
 
-# The networks that ship
+# Shipped networks
 
 
 def test_eight_networks_ship() -> None:
@@ -178,7 +178,7 @@ def test_the_digest_is_stable_and_depends_on_every_input() -> None:
     assert len(digests) == 4
 
 
-# Users' own files
+# Users' files
 
 
 def test_a_users_file_gets_a_seeded_probe_of_four_rows(save: Save) -> None:
@@ -253,7 +253,7 @@ def test_invalid_names_are_replaced_and_stay_unique(save: Save) -> None:
     )
 
 
-# What cannot be used
+# Refusals
 
 
 def test_a_misspelt_name_suggests_the_nearest() -> None:
@@ -448,7 +448,7 @@ def test_weights_are_inputs_only_before_ir_4() -> None:
     assert {"x"} == {item.name for item in write(network, 9).graph.input}
 
 
-# The read-out
+# Readout
 
 
 def test_the_readout_is_the_score_of_one_class_and_shares_all_weights() -> None:
@@ -470,7 +470,7 @@ def test_a_readout_needs_an_existing_class() -> None:
         readout(load("digits"), 10)
 
 
-# What the probe reads
+# Input of the probe
 
 
 @pytest.mark.parametrize("name", ["seed-batch", "digits"])
@@ -523,8 +523,8 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_defect_files_and_the_readme_table_match() -> None:
     folder = Path(__file__).parents[1] / "models" / "defects"
-    told = set(re.findall(r"^\| `([^`]+\.onnx)` \|", (folder / "README.md").read_text(), re.MULTILINE))
-    assert told == {path.name for path in folder.glob("*.onnx")}
+    listed = set(re.findall(r"^\| `([^`]+\.onnx)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    assert listed == {path.name for path in folder.glob("*.onnx")}
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "models" / "defects").glob("*.onnx")), ids=str)

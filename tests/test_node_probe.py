@@ -1,4 +1,4 @@
-"""Runtimes on Node: a toy written in JavaScript is installed from npm's lock, and what it does wrong is found."""
+"""Runtimes on Node: a JavaScript toy is installed from an npm lock file, and its misbehaviours have their findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crosscheck.networks import load
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Modes that use up a whole limit are measured once, by a test of their own.
+#: Modes that exhaust a limit are measured once, by a separate test.
 SLOW = {"hang", "eats-memory"}
 
 
@@ -29,7 +29,7 @@ def node_toy() -> Runtime:
 
 @pytest.fixture(scope="module")
 def folder(node_toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every mode of the toy in every scenario that suits it, on the seed and its batch."""
+    """Every mode of the toy in every suitable scenario, on `seed` and `seed-batch`."""
     folder = tmp_path_factory.mktemp("node")
     modes = [mode.name for mode in node_toy.modes if mode.name not in SLOW]
     networks = ["seed", "seed-batch"]
@@ -47,11 +47,11 @@ def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "se
 
 
 def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
-    found = cell(cells, "leak-backward", network="seed")
-    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
-    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
-    assert ["leak"] == found["findings"]
-    assert found["contradicts"] is True
+    judged = cell(cells, "leak-backward", network="seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in judged["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in judged["prediction_after"][0]]
+    assert ["leak"] == judged["findings"]
+    assert judged["contradicts"] is True
 
 
 @pytest.mark.parametrize(

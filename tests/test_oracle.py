@@ -1,4 +1,4 @@
-"""The oracle against closed forms, finite differences and onnx's reference evaluator; update laws there and back."""
+"""The oracle against closed forms, finite differences and onnx's evaluator; update laws computed and solved."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_single_operators_agree_with_the_reference_evaluator(what: str) -> None:
 
 
 def difference(graph: Graph, weights: dict[str, Array], x: Array, cotangent: Array, training: bool) -> Array:
-    """Central differences, in all entries of x at once for few entries, else in forty of them (others are NaN)."""
+    """Central differences in all entries of x, or in forty of many (NaN elsewhere)."""
     step = 1e-6
     slope = np.full(x.size, np.nan)
     order = np.random.default_rng(0).permutation(x.size)[:40]
@@ -140,12 +140,12 @@ def difference(graph: Graph, weights: dict[str, Array], x: Array, cotangent: Arr
 def test_gradients_agree_with_finite_differences(name: str, training: bool) -> None:
     network = load(name)
     x = network.x.astype(np.float64)
-    found = gradient(network.graph, network.weights, x, network.cotangent, training)
+    result = gradient(network.graph, network.weights, x, network.cotangent, training)
     expected = difference(network.graph, dict(network.weights), x, network.cotangent, training)
     probed = np.isfinite(expected)
-    assert found.shape == x.shape
+    assert result.shape == x.shape
     assert probed.sum() == min(40, x.size)
-    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-6)
+    assert np.allclose(expected[probed], result[probed], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("what", sorted(SINGLE))
@@ -155,9 +155,9 @@ def test_single_operators_gradients_agree_with_finite_differences(what: str) -> 
     x = drawn(2, *shape)
     cotangent = drawn(*predict(graph, weights, x).shape, seed=3)
     expected = difference(graph, weights, x, cotangent, training=False)
-    found = gradient(graph, weights, x, cotangent)
+    result = gradient(graph, weights, x, cotangent)
     probed = np.isfinite(expected)
-    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-7)
+    assert np.allclose(expected[probed], result[probed], rtol=1e-5, atol=1e-7)
 
 
 def test_the_inference_gradient_of_the_seed_layer_is_the_cotangent_scaled() -> None:
@@ -204,15 +204,17 @@ def test_the_oracle_accepts_measured_statistics() -> None:
 
 def test_batch_statistics_are_means_and_biased_variances_of_inputs() -> None:
     network = load("seed-batch")
-    (found,) = batch_statistics(network.graph, network.weights, network.x).values()
-    assert found.count == 4
-    assert np.allclose(network.x.mean(axis=0), found.mean)
-    assert np.allclose(network.x.var(axis=0), found.variance)
+    (result,) = batch_statistics(network.graph, network.weights, network.x).values()
+    assert result.count == 4
+    assert np.allclose(network.x.mean(axis=0), result.mean)
+    assert np.allclose(network.x.var(axis=0), result.variance)
 
 
 def test_batch_statistics_count_pixels_of_all_rows() -> None:
     network = load("conv")
-    counts = {name: found.count for name, found in batch_statistics(network.graph, network.weights, network.x).items()}
+    counts = {
+        name: result.count for name, result in batch_statistics(network.graph, network.weights, network.x).items()
+    }
     assert counts == {"bn1": 4 * 8 * 8, "bn2": 4 * 8 * 8}
 
 
@@ -303,12 +305,12 @@ def test_overwriting_is_one_update_with_momentum_zero() -> None:
 
 
 def averaged(average: str, momentum: float, counted: int, count: int) -> Statistics:
-    """What `count` updates make of BEFORE in a layer that has seen `counted` others: each average as it is defined."""
+    """BEFORE after `count` updates in a layer with `counted` earlier ones, by each average's definition."""
     values = []
     for old, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance)):
         now = np.asarray(old, np.float64)
         total = now * counted  # cumulative: the sum of all batches
-        hidden = now * (1 - momentum**counted)  # debiased: the average that began with zeros
+        hidden = now * (1 - momentum**counted)  # debiased: the average that started at zero
         for seen in range(counted + 1, counted + count + 1):
             total, hidden = total + batch, momentum * hidden + (1 - momentum) * batch
             now = {
@@ -399,7 +401,7 @@ def test_changes_without_a_law(what: str) -> None:
 
 @pytest.mark.parametrize("name", ["conv", "residual", "inception", "digits"])
 def test_laws_are_solved_from_a_float32_forward_pass(name: str) -> None:
-    """A runtime's own rounding (here: onnx's evaluator in float32) stays far enough from the tolerance."""
+    """Rounding of a float32 runtime (here onnx's evaluator) stays well below the tolerance."""
     network = load(name)
     model = write(network, 15, training=True)
     values = dict(

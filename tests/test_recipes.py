@@ -1,4 +1,4 @@
-"""Recipes: which call is named for which releases, on the page and by `crosscheck recipe`."""
+"""Recipes: selection of calls for ranges of releases, on the page and in `crosscheck recipe`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>[red]\x
 
 
 def asked(release: str, mode: str, findings: tuple[str, ...] = CLEAN, **fields: Any) -> dict[str, Any]:
-    """A cell that asks MXNet for the inference-mode gradient; its call is as long as the mode's name."""
+    """A cell of an inference-mode gradient in MXNet; its call is as long as the mode's name."""
     return make_cell(release, mode, findings=findings, **{"intent": "inference", "call": mode, **fields})
 
 
@@ -186,8 +186,8 @@ def test_hostile_calls_are_escaped(tmp_path: Path) -> None:
     assert "        " + HOSTILE.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in printed.splitlines()
 
 
-#: Carries out a recipe on one batch normalization of two channels; prints whether a bit of it changed, and by how much
-#: the gradient differs from the closed form.
+#: Runs a recipe on one batch normalization of two channels; prints whether any bit changed, and the error of the
+#: gradient against the closed form.
 CARRIED_OUT = """
 import json, sys
 import chainer

@@ -1,4 +1,4 @@
-"""Batch renormalization: the laws of its moving statistics and its gradient, against updates and steps done by hand."""
+"""Batch renormalization: the laws of its moving statistics and its gradient, against explicit updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rounded(statistics: Statistics) -> Statistics:
 
 
 def by_hand(average: str, momentum: float, count: int) -> Statistics:
-    """Update by update, with the variables that the layer has."""
+    """Step by step, with the variables of the layer."""
     batch_spread = np.sqrt(BATCH.variance + EPSILON)
     moving_mean, moving_variance = BEFORE.mean, BEFORE.variance
     renorm_mean, renorm_spread = BEFORE.mean, np.sqrt(BEFORE.variance + EPSILON)
@@ -45,9 +45,9 @@ LAWS = {"renormalized": renormalized, "renormalized-twice": renormalized_twice}
 @pytest.mark.parametrize("average", LAWS)
 def test_the_closed_form_equals_repeated_updates(average: str, count: int) -> None:
     expected = by_hand(average, 0.9, count)
-    found = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
-    assert np.allclose(expected.mean, found.mean, rtol=1e-12)
-    assert np.allclose(expected.variance, found.variance, rtol=1e-12)
+    actual = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
+    assert np.allclose(expected.mean, actual.mean, rtol=1e-12)
+    assert np.allclose(expected.variance, actual.variance, rtol=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -113,7 +113,7 @@ def test_the_output_equals_the_prediction_but_not_the_gradient() -> None:
         down[index] -= step
         apart = corrected(up, x, mean, variance) - corrected(down, x, mean, variance)
         expected[index] = np.sum(apart * cotangent) / (2 * step)
-    found = renormalized_gradient(network.graph, moved, x, cotangent)
-    assert np.allclose(expected, found, rtol=1e-6, atol=1e-8)
+    actual = renormalized_gradient(network.graph, moved, x, cotangent)
+    assert np.allclose(expected, actual, rtol=1e-6, atol=1e-8)
     for training in (False, True):
-        assert not np.allclose(found, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)
+        assert not np.allclose(actual, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)

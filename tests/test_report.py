@@ -1,4 +1,4 @@
-"""The report, from synthetic runs: what the page says, in which table, and that runtimes' texts stay text."""
+"""The report of synthetic runs: contents of the page and its tables, and escaping of runtimes' texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_cell(
     variant: str = "plain",
     **fields: Any,
 ) -> dict[str, Any]:
-    """A line of `cells.jsonl` as the judge writes it: a measured cell of the seed, unless told otherwise."""
+    """A line of `cells.jsonl`; by default a measured cell of `seed`."""
     intent, asks = MODES.get(mode, ("training", "gradient"))
     suffix = "" if variant == "plain" else f"+{variant}"
     leaks = "leak" in findings
@@ -104,7 +104,7 @@ def make_cell(
 
 
 def unmeasured_cell(status: str, reason: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A cell that could not be measured: the numbers are null."""
+    """An unmeasured cell, whose numbers are null."""
     return make_cell(
         findings=(),
         status=status,
@@ -182,7 +182,7 @@ def make_run(**fields: Any) -> dict[str, Any]:
 
 
 def default_cells() -> list[dict[str, Any]]:
-    """Training mode leaks in every release; inference mode is clean from 0.11.0 on in one way, never in the other."""
+    """Training mode leaks in every release; one inference mode is clean from 0.11.0 on, the other never."""
     cells = []
     for release in ("0.9.5.post2", "0.11.0", "1.9.1"):
         old = release == "0.9.5.post2"
@@ -204,14 +204,14 @@ def default_cells() -> list[dict[str, Any]]:
 
 
 def saved(folder: Path, cells: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Path:
-    """Write the two files as the job does."""
+    """Write `cells.jsonl` and `run.json` like a job."""
     (folder / "run.json").write_text(json.dumps(run or make_run(), allow_nan=False))
     (folder / "cells.jsonl").write_text("".join(json.dumps(cell, allow_nan=False) + "\n" for cell in cells))
     return folder
 
 
 def loaded(tmp_path: Path, cells: list[dict[str, Any]]) -> list[JudgedCell]:
-    """The cells as the report reads them."""
+    """The cells, written and read back."""
     return read_cells(saved(tmp_path, cells) / "cells.jsonl")
 
 
@@ -219,7 +219,7 @@ RUN = cast(Run, make_run())
 
 
 class Page(HTMLParser):
-    """A page's tables as lists of lines of words, its tags, ids, links and text."""
+    """A parsed page: tables as lists of rows of texts, tags with attributes, and the whole text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -414,7 +414,7 @@ def square(tmp_path: Path, lines: list[dict[str, Any]]) -> matrix.Square:
 
 
 def test_a_square_shows_the_worst_finding_over_networks_and_links_to_it(tmp_path: Path) -> None:
-    found = square(
+    result = square(
         tmp_path,
         [
             make_cell(findings=("clean",)),
@@ -422,10 +422,10 @@ def test_a_square_shows_the_worst_finding_over_networks_and_links_to_it(tmp_path
             make_cell(network="digits", findings=("corrupted", "leak"), contradicts=True),
         ],
     )
-    assert (found.kind, found.name, found.letters) == ("finding", "corrupted", ("X", "L", "S"))
-    assert found.target == "mxnet@1.9.1/executor.train.train/digits/gradient"
-    assert "against" == found.documentation
-    assert "leak in 2 of 3 measured cells" in found.title
+    assert (result.kind, result.name, result.letters) == ("finding", "corrupted", ("X", "L", "S"))
+    assert result.target == "mxnet@1.9.1/executor.train.train/digits/gradient"
+    assert "against" == result.documentation
+    assert "leak in 2 of 3 measured cells" in result.title
 
 
 def test_clean_is_shown_only_without_other_findings(tmp_path: Path) -> None:
@@ -445,7 +445,7 @@ def test_failures_differ_from_findings_and_share_footnotes(tmp_path: Path) -> No
         make_cell("0.9.5.post2"),
     ]
     (table,) = matrix.tables(RUN, loaded(tmp_path, lines), "mxnet")
-    kinds = [(found.kind, found.letters, found.notes) for found in table.groups[0].rows[0].squares]
+    kinds = [(result.kind, result.letters, result.notes) for result in table.groups[0].rows[0].squares]
     assert kinds == [
         ("finding", ("L",), ()),
         ("absent", (number_text.DASH,), ()),
@@ -456,9 +456,9 @@ def test_failures_differ_from_findings_and_share_footnotes(tmp_path: Path) -> No
 
 
 def test_a_square_shows_findings_and_failures(tmp_path: Path) -> None:
-    found = square(tmp_path, [make_cell(), unmeasured_cell("timed-out", "no answer in 60 s", network="conv")])
-    assert (found.kind, found.name, found.notes) == ("finding", "leak", (1,))
-    assert "timed-out: 1 of 2 cells" in found.title
+    result = square(tmp_path, [make_cell(), unmeasured_cell("timed-out", "no answer in 60 s", network="conv")])
+    assert (result.kind, result.name, result.notes) == ("finding", "leak", (1,))
+    assert "timed-out: 1 of 2 cells" in result.title
 
 
 def test_variants_have_separate_tables(tmp_path: Path) -> None:

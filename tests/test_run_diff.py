@@ -1,4 +1,4 @@
-"""A run against another: `crosscheck diff`, `crosscheck report --against`, and reports from `cells.jsonl` alone."""
+"""Comparison of runs: `crosscheck diff`, `crosscheck report --against`, and reports without `run.json`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ HOSTILE = '[red]\x1b[2J</td><script>alert(1)</script>" & {{ 7 * 7 }} \ud800'
 
 
 def run_of(folder: Path, cells: Lines) -> Path:
-    """A folder with nothing but `cells.jsonl`."""
+    """A folder with `cells.jsonl` only."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cells.jsonl").write_text("".join(json.dumps(cell) + "\n" for cell in cells))
     return folder
 
 
 def kinds(tmp_path: Path, now: Lines, before: Lines) -> list[str]:
-    """What became of the cells, in their order."""
+    """The kinds of the changes, in the order of the cells."""
     runs = [read_cells(run_of(tmp_path / name, cells)) for name, cells in (("now", now), ("before", before))]
     return [change.kind for change in difference(*runs).values()]
 
 
 def diff(tmp_path: Path, now: Lines, before: Lines, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code and the words of `crosscheck diff`, white space apart."""
+    """The exit code and the output of `crosscheck diff`, with normalized white space."""
     words = ["diff", str(run_of(tmp_path / "now", now)), str(run_of(tmp_path / "before", before))]
     code = main(words)
     return code, " ".join(capsys.readouterr().out.split())
@@ -212,7 +212,7 @@ def test_hostile_names_are_escaped_in_the_terminal(tmp_path: Path, capsys: pytes
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Page:
-    """The report of a run in which one thing got worse, one was fixed, one changed, one is new and one gone."""
+    """A report with one worse, one fixed, one changed, one new and one gone cell."""
     before = [
         make_cell("1.9.1", findings=CLEAN),
         make_cell("1.9.1", "executor.eval.eval"),

@@ -1,4 +1,4 @@
-"""Real runtimes, installed by crosscheck itself: the example of the first page, isolation, and the tables of modes."""
+"""Real runtimes, installed by crosscheck: the example of the README, isolation, and the tables of modes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Several MXNet releases, one of them with a library from another wheel; an evaluator and a session of ONNX.
+#: Several MXNet releases, one of them with a library of another wheel; onnx's evaluator and ONNX Runtime.
 SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@newest", "onnxruntime@newest"]
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The default modes of a few releases on the seed, its batch, and the digits."""
+    """The default modes of a few releases on `seed`, `seed-batch` and `digits`."""
     folder = tmp_path_factory.mktemp("runtimes")
     job = Job(SMALL, networks=["seed", "seed-batch"], scenarios=["gradient", "predict-only", "order"], out=folder)
     run(job, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     job = Job(
         ["mxnet@1.9.1"],
         networks=["digits", "digits-plain"],
@@ -29,7 +29,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         out=folder,
     )
     run(job, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def six_digits(numbers: list[float]) -> list[str]:
@@ -61,8 +61,8 @@ def test_predicting_alone_changes_nothing(cells: Cells) -> None:
 
 def test_twenty_gradients_reduce_accuracy_and_controls_are_flat(cells: Cells) -> None:
     def accuracy(mode: str, network: str) -> list[float]:
-        found: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
-        return found
+        result: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
+        return result
 
     leaking = accuracy("executor.train.default", "digits")
     assert leaking[0] > 0.97
@@ -76,7 +76,7 @@ def test_twenty_gradients_reduce_accuracy_and_controls_are_flat(cells: Cells) ->
 @pytest.mark.parametrize("target", SMALL)
 def test_a_fork_and_a_new_interpreter_have_the_same_results(cells: Cells, target: str, tmp_path: Path) -> None:
     runtime = catalog()[target.partition("@")[0]]
-    # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: chance decides what else is found there.
+    # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: their other findings are random.
     documented = [mode.name for mode in runtime.modes if mode.default and mode.contract.statistics != "undocumented"]
     asked = documented[:3]
     job = Job(

@@ -1,4 +1,4 @@
-"""Words of the command line -> releases; and what they are asked about."""
+"""Selection: arguments of the command line -> releases, and their networks."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_a_version_prefix_selects_its_releases() -> None:
 
 
 def test_a_range_includes_both_ends() -> None:
-    found = selected("mxnet@0.9.5..1.3")
-    assert (found[0], found[-1]) == ("mxnet@0.9.5.post2", "mxnet@1.3.1")
-    assert "mxnet@1.2.1" in found
+    result = selected("mxnet@0.9.5..1.3")
+    assert (result[0], result[-1]) == ("mxnet@0.9.5.post2", "mxnet@1.3.1")
+    assert "mxnet@1.2.1" in result
 
 
 def test_an_open_range() -> None:
@@ -88,7 +88,7 @@ def test_globs() -> None:
 
 
 def asked(target: Target, wanted: Wanted, *, scenario: Scenario, default: bool = True) -> set[str]:
-    """The networks that the target's modes are asked about, either the default ones or the others."""
+    """The networks of the target's default modes, or of its other modes."""
     networks = [load(name) for name in names()]
     return {
         planned.cell.network

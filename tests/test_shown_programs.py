@@ -1,4 +1,4 @@
-"""The programs that are shown, executed as they stand without crosscheck, give the numbers that were measured."""
+"""The displayed programs, run without crosscheck, reproduce the measured numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE = [
 ]
 #: Findings of cells whose numbers differ from run to run.
 CHANCE = {"unrepeatable", "racy", "corrupted"}
-#: Executes every program in a process of its own, forked after the imports; what it prints goes to a file.
+#: Runs every program in a process forked after the imports, with its output in files.
 DRIVER = """
 import json, os, runpy, sys, traceback
 with open("programs.json") as file:

@@ -1,4 +1,4 @@
-"""The report for other places: a folder for a static host, its badges, and the browser."""
+"""Publication of the report: the site folder, its badges, and `crosscheck open`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = '../../<script>alert("1")</script>&{{ 7 * 7 }}\x00\x1b\ud800'
 
 
 def site_of(tmp_path: Path, cells: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Path:
-    """The folder that `crosscheck report RUN --site DIR` makes."""
+    """The folder written by `crosscheck report RUN --site DIR`."""
     (tmp_path / "run").mkdir(exist_ok=True)
     folder = saved(tmp_path / "run", cells, run)
     assert 0 == main(["report", str(folder), "--site", str(tmp_path / "site")])
@@ -30,7 +30,7 @@ def site_of(tmp_path: Path, cells: list[dict[str, Any]], run: dict[str, Any] | N
 
 
 def badge_of(tmp_path: Path, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """What shields.io would get to read of mxnet."""
+    """The JSON of mxnet's badge for shields.io."""
     badge: dict[str, Any] = json.loads((site_of(tmp_path, cells) / "badge" / "mxnet.json").read_text())
     return badge
 
@@ -168,7 +168,7 @@ def test_open_prints_the_path_without_a_browser(tmp_path: Path) -> None:
 
 
 def opening(folder: Path, **browser: str) -> subprocess.CompletedProcess[str]:
-    """`crosscheck open` with no other browser than the given one."""
+    """Run `crosscheck open` with only the given browser."""
     hidden = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
     command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", "open"]

@@ -1,4 +1,4 @@
-"""Chainer, tinygrad, MLX, Theano and CNTK: the small autograd runtimes, installed and asked by crosscheck itself."""
+"""The small autograd runtimes, installed by crosscheck: Chainer, tinygrad, MLX, Theano and CNTK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/network.onnx"))
 
 
 def measured(folder: Path, what: str, modes: list[str], networks: list[str], scenario: str = "gradient") -> Cells:
-    """Every cell of these modes; a name that a release lacks is told by its status."""
+    """Every cell of these modes; modes missing in a release have a status."""
     job = Job([what], networks=networks, modes=modes, scenarios=[scenario], everything=True, out=folder)
     run(job, SilentProgress())
     return read_cells(folder)
@@ -90,10 +90,10 @@ def test_default_calls_and_comparison_modes_exist() -> None:
 @pytest.mark.large
 @pytest.mark.parametrize("target", [CHAINER, MLX, "theano@1.0.5"])
 def test_all_shipped_networks_predict_like_the_oracle(target: str, tmp_path: Path) -> None:
-    found = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
-    assert set(NETWORKS) == {cell["network"] for cell in found.values()}
-    assert {"ok"} == {cell["status"] for cell in found.values()}
-    assert {("clean",)} == {tuple(cell["findings"]) for cell in found.values()}
+    result = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
+    assert set(NETWORKS) == {cell["network"] for cell in result.values()}
+    assert {"ok"} == {cell["status"] for cell in result.values()}
+    assert {("clean",)} == {tuple(cell["findings"]) for cell in result.values()}
 
 
 @pytest.mark.large
@@ -105,14 +105,14 @@ def test_chainers_forget_updated_twice_before_release_5_4(tmp_path: Path) -> Non
 
 @pytest.mark.large
 def test_theanos_default_update_moves_statistics_in_evaluation(tmp_path: Path) -> None:
-    found = measured(tmp_path, "theano@1.0.5", ["eval.grad", "default-update.eval"], ["seed-batch"])
-    assert ["clean"] == found["theano@1.0.5/eval.grad/seed-batch/gradient"]["findings"]
-    assert "leak" in found["theano@1.0.5/default-update.eval/seed-batch/gradient"]["findings"]
+    result = measured(tmp_path, "theano@1.0.5", ["eval.grad", "default-update.eval"], ["seed-batch"])
+    assert ["clean"] == result["theano@1.0.5/eval.grad/seed-batch/gradient"]["findings"]
+    assert "leak" in result["theano@1.0.5/default-update.eval/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.large
 @pytest.mark.parametrize(("release", "findings"), [("0.13.0", {"leak"}), ("0.10.3", {"leak", "wrong-gradient"})])
 def test_tinygrad_0_10_loses_the_gradient_after_an_early_read(release: str, findings: set[str], tmp_path: Path) -> None:
-    found = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
-    (cell,) = found.values()
+    result = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
+    (cell,) = result.values()
     assert findings == set(cell["findings"])

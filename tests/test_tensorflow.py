@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, installed by crosscheck itself: every network predicts; what each way of asking leaves behind.
+"""TensorFlow and Keras, installed by crosscheck: predictions of every network, and side effects of each mode.
 
 Large: several GB of environments, one of them for CPython 3.7 and one for CPython 3.6.
 """
@@ -20,7 +20,7 @@ RELEASES = [
     "keras@3.15.1",
     "keras@2.3.1",
 ]
-#: A prediction in each release and on each backend, so that all ways of writing a network are among them.
+#: A prediction mode in each release and on each backend, so that every network writer is tested.
 PREDICTION = {
     "tensorflow@2.21.0": "call.eval",
     "tensorflow@2.15.1": "graph.predict",
@@ -71,7 +71,7 @@ def test_the_cpu_build_replaces_the_package(version: str, python: str) -> None:
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in the modes above."""
+    """`seed` and `seed-batch` in the modes above."""
     folder = tmp_path_factory.mktemp("tensorflow")
     targets = [*RELEASES, "keras@3.15.1+jax", "keras@3.15.1+torch", "keras@2.3.1+theano"]
     run(
@@ -87,21 +87,21 @@ def test_every_network_predicts_like_the_oracle(target: str, tmp_path_factory: p
     mode = PREDICTION[target]
     job = Job([target], networks=["*"], modes=[mode], scenarios=["predict-only"], trials=1, out=folder)
     run(job, SilentProgress())
-    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
-    assert {name: ("ok", ["clean"]) for name in names()} == found
+    result = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert {name: ("ok", ["clean"]) for name in names()} == result
 
 
 @pytest.mark.large
 def test_smaller_networks_on_theano_predict_like_the_oracle(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without a compiler, the convolutions of the others take longer than a trial may."""
+    """Without a compiler, convolutions of the other networks exceed the time limit."""
     folder = tmp_path_factory.mktemp("theano")
     networks = ["seed", "seed-batch", "conv", "digits"]
     job = Job(
         ["keras@2.3.1+theano"], networks=networks, modes=["session.predict"], scenarios=["predict-only"], out=folder
     )
     run(job, SilentProgress())
-    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
-    assert dict.fromkeys(networks, ("ok", ["clean"])) == found
+    result = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert dict.fromkeys(networks, ("ok", ["clean"])) == result
 
 
 @pytest.mark.large
@@ -223,7 +223,7 @@ def test_batch_renormalization_predicts_like_batch_normalization(cells: Cells, m
     assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
 
 
-#: An export -> its findings, for the network of images and that of numbers.
+#: Export mode -> its findings, for `conv` and for `seed-batch`.
 ONNX: dict[str, tuple[list[str], list[str]]] = {
     "tensorflow@2.21.0+tf2onnx/export.onnx.function.eval": ([], []),
     "tensorflow@2.21.0+tf2onnx/export.onnx.function.train": ([], []),
@@ -240,7 +240,7 @@ ONNX: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """What tf2onnx writes, and what ONNX Runtime reads."""
+    """Exports by tf2onnx, imported by ONNX Runtime."""
     folder = tmp_path_factory.mktemp("tf2onnx")
     targets = [
         "tensorflow@2.21.0+tf2onnx",
@@ -256,9 +256,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 @pytest.mark.large
 @pytest.mark.parametrize("mode", ONNX)
 def test_tf2onnx_writes_the_requested_mode_unless_it_warns(exported: Cells, mode: str) -> None:
-    found = [exported[f"{mode}/{network}/export"] for network in ("conv", "seed-batch")]
-    assert [findings or ["clean"] for findings in ONNX[mode]] == [cell["findings"] for cell in found]
-    assert all(cell["exported"]["file"] and not cell["exported"]["foreign"] for cell in found)
+    result = [exported[f"{mode}/{network}/export"] for network in ("conv", "seed-batch")]
+    assert [findings or ["clean"] for findings in ONNX[mode]] == [cell["findings"] for cell in result]
+    assert all(cell["exported"]["file"] and not cell["exported"]["foreign"] for cell in result)
 
 
 @pytest.mark.large

@@ -1,4 +1,4 @@
-"""TensorFlow.js on Node: what `training` does to a gradient, and what the place of the channels does to the layer."""
+"""TensorFlow.js on Node: the effect of `training` on gradients, and of the channel axis on the layer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MODES = ["apply.train.grad", "apply.eval.grad", "predict.grad", "frozen.apply.tr
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed, its batch and a convolution in some modes, every network in prediction."""
+    """`seed`, `seed-batch` and `conv` in some modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("tfjs")
     networks = ["seed", "seed-batch", "conv"]
     run(Job([RELEASE], networks=networks, modes=MODES, scenarios=["gradient"], trials=1, out=folder), SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     run(
         Job([RELEASE], networks=["*"], modes=["predict"], scenarios=["predict-only"], trials=1, out=folder),
         SilentProgress(),
@@ -29,7 +29,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         Job([RELEASE], networks=["conv"], modes=["save"], scenarios=["export"], trials=1, out=folder / "saved"),
         SilentProgress(),
     )
-    return found | read_cells(folder) | read_cells(folder / "saved")
+    return result | read_cells(folder) | read_cells(folder / "saved")
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
@@ -38,16 +38,16 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 @pytest.mark.large
 def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
-    found = cell(cells, "apply.train.grad", "seed")
-    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
-    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+    result = cell(cells, "apply.train.grad", "seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in result["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in result["prediction_after"][0]]
 
 
 @pytest.mark.large
 @pytest.mark.parametrize("network", names())
 def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
-    found = cell(cells, "predict", network, "predict-only")
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+    result = cell(cells, "predict", network, "predict-only")
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.large

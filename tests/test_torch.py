@@ -1,4 +1,4 @@
-"""PyTorch: its table of modes as the host reads it, and, marked large, what its newest release does."""
+"""PyTorch: its table of modes, read by the host, and (marked large) measurements of its newest release."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]
 
-#: Carries out calls as they are shown, each on a network of its own, after the imports of a network's source; prints by
-#: how much a gradient differs from that of a twin in the mode that is intended, or what was raised.
+#: Runs displayed calls, each on a separate network, after the imports of a network's source; prints the error of the
+#: gradient against a twin network in the intended mode, or the exception.
 AS_SHOWN = """
 import json, sys, warnings
 import torch
@@ -73,8 +73,8 @@ def test_modes_refer_to_modes_of_their_release(torch: Runtime, version: str) -> 
 
 def test_sizes_are_listed_before_installation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "releases", "torch"]) == 0
-    told = [line.split() for line in capsys.readouterr().out.splitlines()]
-    line = next(words for words in told if words and words[0] == "torch@1.0.1")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    line = next(words for words in rows if words and words[0] == "torch@1.0.1")
     assert ["580", "MB", "1160", "MB"] == line[-4:]
 
 
@@ -99,18 +99,18 @@ def test_other_packages_come_from_the_default_index(tmp_path: Path) -> None:
 
 @pytest.fixture(name="cells", scope="module")
 def _cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """Plain gradients on all networks, and what is peculiar to torch on two."""
+    """Plain gradients on all networks, torch's special modes on two."""
     folder = tmp_path_factory.mktemp("torch")
     plain = ["eval.autograd-grad", "eval.no-grad", "train.autograd-grad"]
     peculiar = ["deepcopy.train", "checkpoint.non-reentrant.train", "*functional-call.*.train", "momentum-none*.train"]
     peculiar += ["jit-trace*.train", "eval.backward", "export.onnx.*"]
-    found: Cells = {}
+    result: Cells = {}
     for networks, modes in (["*"], plain), (["seed-batch", "conv"], peculiar):
         scenarios = ["gradient", "predict-only", "export"]
         job = Job(["torch@2.13.0"], networks=networks, modes=modes, scenarios=scenarios, trials=1, out=folder)
         run(job, SilentProgress())
-        found |= read_cells(folder)
-    return found
+        result |= read_cells(folder)
+    return result
 
 
 def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str], object]:
@@ -126,13 +126,13 @@ def test_displayed_calls_are_executable(torch: Runtime, cells: Cells) -> None:
     asked = [mode for mode in modes_of(torch, newest.version) if mode.asks == "gradient"]
     asked = [mode for mode in asked if not mode.name.startswith((*layers_of_their_own, "compile-inductor"))]
     python = describe(torch, newest, newest.variants[0]).python  # made for `cells`
-    given = json.dumps((IMPORTS, [(mode.name, mode.intent, mode.call) for mode in asked]))
-    done = subprocess.run([python, "-c", AS_SHOWN], input=given, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    refused = {name: told for name, told in found.items() if isinstance(told, str)}
+    request = json.dumps((IMPORTS, [(mode.name, mode.intent, mode.call) for mode in asked]))
+    done = subprocess.run([python, "-c", AS_SHOWN], input=request, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    refused = {name: error for name, error in result.items() if isinstance(error, str)}
     assert {"func.grad.train", "func.vjp.train", "func.vmap-grad.train"} == refused.keys()
-    assert all("would mutate a captured Tensor" in told for told in refused.values())
-    assert all(told < 1e-5 for name, told in found.items() if name not in refused)
+    assert all("would mutate a captured Tensor" in error for error in refused.values())
+    assert all(error < 1e-5 for name, error in result.items() if name not in refused)
 
 
 @pytest.mark.large

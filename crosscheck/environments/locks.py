@@ -64,8 +64,8 @@ def pins(path: Path) -> dict[str, str]:
     for name, version in PIN.findall(path.read_text()):
         versions_of.setdefault(name, []).append(version)
     pinned = {name: "|".join(versions) for name, versions in versions_of.items()}
-    beside = path.with_suffix("")
-    return pinned | (npm.pins(beside) if beside.is_dir() else {})
+    npm_lock = path.with_suffix("")
+    return pinned | (npm.pins(npm_lock) if npm_lock.is_dir() else {})
 
 
 def _compile(wanted: Sequence[str], overrides: Sequence[str], options: Sequence[str]) -> str:

@@ -139,7 +139,7 @@ def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
 class BatchNormalization(OpRun):
     """The operator by the oracle; onnx's evaluator runs it in training mode from opset 9 to 13.
 
-    Ignores `spatial`, which is a finding of its own: readers that support it reject the file.
+    Ignores `spatial`, which is a separate finding: readers that support it reject the file.
     """
 
     op_domain = ""

@@ -15,7 +15,7 @@ from crosscheck.report.vocabulary import MEASURED, status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
 
-#: `fault` of a trip -> text of the table.
+#: `fault` of a trip -> its text.
 FAULTS = {
     "none": "right",
     "exporter": "wrong: the exporter",

@@ -1,4 +1,4 @@
-"""Reading: a square opens its cell, which has everything; by keyboard, on a phone, in print, without JavaScript."""
+"""The page in the browser: panels of cells, keyboard, small screens, print, no JavaScript, accessibility."""
 
 from __future__ import annotations
 
@@ -142,12 +142,12 @@ def test_misclassified_images_are_shown_with_both_classes(opened: Open) -> None:
 
 
 def test_documented_leaks_other_leaks_and_failures_look_different(opened: Open) -> None:
-    said = {"statistics": "move", "says": "They follow.", "link": ""}
+    documented = {"statistics": "move", "says": "They follow.", "link": ""}
     page = opened(
         [
-            make_cell("0.9.5.post2", contract=said, contradicts=False),
+            make_cell("0.9.5.post2", contract=documented, contradicts=False),
             make_cell("0.11.0"),
-            make_cell("1.2.0", contract={**said, "statistics": "undocumented"}, contradicts=False),
+            make_cell("1.2.0", contract={**documented, "statistics": "undocumented"}, contradicts=False),
             unmeasured_cell("refused", "no such operator", release="1.9.1"),
         ]
     )
@@ -208,9 +208,9 @@ def test_axe_finds_no_violation(opened: Open, scheme: Any, width: int) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core says is inaccessible: the rule, and the first element that breaks it."""
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:300]}" for rule in found]
+    """Accessibility violations found by axe-core: each rule and the first element that violates it."""
+    results = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:300]}" for rule in results]
 
 
 def test_texts_of_runtimes_are_inert(opened: Open) -> None:

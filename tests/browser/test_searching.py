@@ -1,4 +1,4 @@
-"""Searching: what the language means, what a square then summarises, and that a link brings the view back."""
+"""Search: syntax, filtered squares, and views restored from links."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELLS: list[dict[str, Any]] = [
 
 
 def names(page: Page) -> list[str]:
-    """The ids of the cells that were found, in the order of the list."""
+    """The ids of the listed cells, in order."""
     return page.locator("#results a").all_inner_texts()
 
 
@@ -64,10 +64,10 @@ def test_search_syntax(opened: Open, words: str, places: list[int]) -> None:
         ("lease:1.9", "lease: is not a field and is searched as text; fields: runtime:, release:"),
     ],
 )
-def test_invalid_terms_are_reported(opened: Open, words: str, told: str) -> None:
+def test_invalid_terms_are_reported(opened: Open, words: str, message: str) -> None:
     page = opened(CELLS)
     page.get_by_label("Search cells").fill(words)
-    expect(page.locator("#found")).to_contain_text(told)
+    expect(page.locator("#found")).to_contain_text(message)
 
 
 def test_search_by_change(opened: Open) -> None:
@@ -96,10 +96,10 @@ def test_the_view_is_stored_in_the_fragment(opened: Open) -> None:
 
 
 def squares(page: Page) -> list[list[str]]:
-    """What every square shows: its colours' class and its letters."""
+    """The class and letters of every square."""
     script = "nodes => nodes.map(td => [td.className, td.textContent.replace(/[0-9\\s]/g, '')])"
-    found: list[list[str]] = page.locator("table.matrix td").evaluate_all(script)
-    return found
+    shown_squares: list[list[str]] = page.locator("table.matrix td").evaluate_all(script)
+    return shown_squares
 
 
 def test_clearing_the_search_restores_squares(opened: Open) -> None:

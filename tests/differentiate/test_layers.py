@@ -1,4 +1,4 @@
-"""The layers' rules against finite differences, autograd and the oracle, in the opsets that spell them differently."""
+"""The layers' rules against finite differences, autograd and the oracle, in every opset that changes them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def layer(
     more: tuple[str, ...] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A model of one node, x of `shape` with a free batch axis; it takes x and the constants, gives y and `more`."""
+    """A model with one node from x (`shape` with a dynamic batch axis) and the constants to y and `more`."""
     stored = dict(constants or {})
     node = helper.make_node(op, inputs or ["x", *stored], ["y", *more], **attributes)
     return model_of([node], stored, (batch, *shape[1:]), opset, dtype)
@@ -54,7 +54,7 @@ def run(model: onnx.ModelProto, **feeds: Array) -> list[Array]:
 
 
 def check(model: onnx.ModelProto, x: Array, formula: bool = True, tolerance: float = 1e-6) -> Array:
-    """Prediction and gradient must be what finite differences and autograd say. Returns the gradient."""
+    """Compare prediction and gradient with finite differences and autograd. Returns the gradient."""
     made = differentiate(model)
     (y,) = run(model, x=x)
     cotangent = drawn(*y.shape, seed=9).astype(x.dtype)
@@ -62,7 +62,7 @@ def check(model: onnx.ModelProto, x: Array, formula: bool = True, tolerance: flo
     assert np.allclose(y, again, rtol=1e-12, atol=1e-12)
     assert gradient.shape == x.shape
     assert gradient.dtype == x.dtype
-    for seed in range(4):  # along random directions, each of which sees every entry
+    for seed in range(4):  # along random directions
         direction = drawn(*x.shape, seed=20 + seed)
         up, down = (np.sum(run(model, x=x + sign * STEP * direction)[0] * cotangent) for sign in (1, -1))
         assert np.isclose((up - down) / (2 * STEP), np.sum(gradient * direction), rtol=tolerance, atol=tolerance)
@@ -86,7 +86,11 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], dict[str, Array], dict[str, Any]]
         {"strides": [2], "dilations": [2], "pads": [1, 2]},
     ),
     "2-D with a bias": ((2, 3, 6, 5), {"w": drawn(4, 3, 3, 2), "b": drawn(4)}, {"pads": [1, 0, 1, 1]}),
-    "strides that leave a rest": ((1, 2, 8, 9), {"w": drawn(3, 2, 3, 3)}, {"strides": [3, 2], "pads": [0, 1, 0, 1]}),
+    "strides that do not divide the size": (
+        (1, 2, 8, 9),
+        {"w": drawn(3, 2, 3, 3)},
+        {"strides": [3, 2], "pads": [0, 1, 0, 1]},
+    ),
     "stride beyond the kernel": ((2, 2, 9, 9), {"w": drawn(3, 2, 1, 2)}, {"strides": [3, 3]}),
     "groups": ((2, 4, 6, 6), {"w": drawn(6, 2, 3, 3)}, {"group": 2, "pads": [1, 1, 1, 1]}),
     "groups and strides": (
@@ -189,7 +193,7 @@ def test_a_weight_input_is_used_unchanged_by_the_gradient() -> None:
 POOLS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "apart": ((2, 3, 6, 6), {"kernel_shape": [2, 2], "strides": [2, 2]}),
     "overlapping, padded": ((2, 2, 7, 6), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
-    "a rest at the end": ((2, 2, 8, 9), {"kernel_shape": [2, 2], "strides": [3, 2]}),
+    "an incomplete last window": ((2, 2, 8, 9), {"kernel_shape": [2, 2], "strides": [3, 2]}),
     "uneven pads": ((2, 2, 6, 5), {"kernel_shape": [3, 2], "strides": [1, 2], "pads": [2, 0, 1, 1]}),
     "1-D": ((2, 2, 9), {"kernel_shape": [4], "strides": [2], "pads": [1, 2]}),
     "3-D": ((1, 2, 4, 5, 4), {"kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": [0, 1, 1, 0, 1, 1]}),
@@ -253,7 +257,7 @@ def test_replacement_pools_equal_the_evaluator_where_it_is_correct(op: str, what
 def test_average_pool_with_ceil_mode_starts_at_its_pads() -> None:
     x = np.array([[[1.0, 2, 4, 8]]])
     model = layer("AveragePool", x.shape, None, 22, kernel_shape=[2], strides=[3], dilations=[2], ceil_mode=1)
-    assert [2.5, 8.0] == run(model, x=x)[0].ravel().tolist()  # what ONNX Runtime 1.32 computes, too
+    assert [2.5, 8.0] == run(model, x=x)[0].ravel().tolist()  # ONNX Runtime 1.32 agrees
     given = np.array([[[10.0, 3.0]]])
     assert [5.0, 0.0, 5.0, 3.0] == run(differentiate(model), **{"x": x, "y.cotangent": given})[1].ravel().tolist()
 
@@ -288,8 +292,8 @@ def test_the_first_largest_entry_gets_the_whole_gradient(opset: int) -> None:
     given = np.array([[[[1.0, 2], [4, 8]]]])
     assert expected == run(differentiate(model), **{"x": x, "y.cotangent": given})[1][0, 0].tolist()
     everywhere = layer("GlobalMaxPool", x.shape, None, opset)
-    found = run(differentiate(everywhere), **{"x": x, "y.cotangent": np.full((1, 1, 1, 1), 5.0)})[1]
-    assert [0.0, 5, 0, 0, 0, 0, 0, 0, 0] == found.ravel().tolist()
+    result = run(differentiate(everywhere), **{"x": x, "y.cotangent": np.full((1, 1, 1, 1), 5.0)})[1]
+    assert [0.0, 5, 0, 0, 0, 0, 0, 0, 0] == result.ravel().tolist()
 
 
 def test_max_pool_pads_are_below_any_number() -> None:
@@ -318,7 +322,7 @@ def test_batch_normalization(shape: tuple[int, ...], opset: int) -> None:
 
 
 def training_form(shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
-    """BatchNormalization with training_mode = 1, the new statistics among the outputs of the graph."""
+    """BatchNormalization with training_mode = 1, the new statistics as graph outputs."""
     outputs = ("new_mean", "new_variance")
     attributes: dict[str, Any] = {"epsilon": 0.01, "momentum": 0.8, "training_mode": 1}
     model = layer("BatchNormalization", shape, statistics(shape[1]), opset, more=outputs, **attributes)
@@ -357,8 +361,8 @@ def test_batch_normalization_in_training_form(opset: int) -> None:
     for training in (False, True):
         made = differentiate(model, training=training)
         assert ["y", "x.gradient", "new_mean", "new_variance"] == [item.name for item in made.graph.output]
-        found = run(made, **{"x": x, "y.cotangent": cotangent})
-        assert all(np.allclose(one, other, atol=1e-12) for one, other in zip(expected, found, strict=True))
+        result = run(made, **{"x": x, "y.cotangent": cotangent})
+        assert all(np.allclose(one, other, atol=1e-12) for one, other in zip(expected, result, strict=True))
 
 
 def test_five_outputs_are_the_training_form_before_opset_14() -> None:
@@ -368,7 +372,7 @@ def test_five_outputs_are_the_training_form_before_opset_14() -> None:
     model = layer("BatchNormalization", x.shape, statistics(2), 9, more=further, epsilon=0.01)
     expected = run(differentiate(plain, training=True), **{"x": x, "y.cotangent": cotangent})[1]
     made = differentiate(model)
-    # The evaluator has no such form: the forward node, whose outputs the gradient does not use, makes way.
+    # The evaluator lacks this form: remove the forward node, whose outputs the gradient does not use.
     made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "BatchNormalization"))
     made.graph.node.insert(0, helper.make_node("Identity", ["x"], ["y"]))
     assert np.allclose(expected, run(made, **{"x": x, "y.cotangent": cotangent})[1], atol=1e-12)
@@ -405,7 +409,7 @@ def test_local_response_normalization(size: int, opset: int) -> None:
 
 
 def resized(opset: int, shape: tuple[int, ...], scales: Any = None, sizes: Any = None, **attributes: Any) -> Any:
-    """A Resize as its opset spells it, or an Upsample at opset 9."""
+    """A Resize in the syntax of its opset, or an Upsample in opset 9."""
     roi = np.asarray(attributes.pop("roi", []), np.float32)
     batch = 1 if sizes is not None or roi.size else "N"
     if opset < 11:
@@ -487,7 +491,7 @@ def test_linear_resize_of_any_rank(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("scales", [(1, 1, 2, 3), (1, 1, 2, 1)], ids=str)
 @pytest.mark.parametrize("opset", [9, 10])
 def test_upsample(opset: int, scales: tuple[float, ...], mode: str) -> None:
-    """Upsample, and the Resize of opset 10, are what later Resizes do with these attributes."""
+    """Upsample, and the Resize of opset 10, equal a later Resize with these attributes."""
     shape = (1, 2, 3, 4)
     x = drawn(*shape)
     later = resized(13, shape, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
@@ -555,9 +559,9 @@ def test_float32_stays_float32(op: str, opset: int) -> None:
     rounded = differentiate(layer(op, shape, constants, opset, np.float32, **attributes))
     cotangent = drawn(*run(layer(op, shape, constants, opset, **attributes), x=x.astype(np.float64))[0].shape, seed=9)
     expected = run(exact, **{"x": x.astype(np.float64), "y.cotangent": cotangent})[1]
-    found = run(rounded, **{"x": x, "y.cotangent": cotangent.astype(np.float32)})[1]
-    assert np.float32 == found.dtype
-    assert np.allclose(expected, found, rtol=1e-4, atol=1e-5)
+    result = run(rounded, **{"x": x, "y.cotangent": cotangent.astype(np.float32)})[1]
+    assert np.float32 == result.dtype
+    assert np.allclose(expected, result, rtol=1e-4, atol=1e-5)
 
 
 # Refusals

@@ -1,4 +1,4 @@
-"""Every rule but the layers', against finite differences and against autograd, in every spelling of its operator."""
+"""Every rule except the layers', against finite differences and autograd, in every opset that changes its operator."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Build = Callable[[int], tuple[list[onnx.NodeProto], dict[str, Array]]]
 Formula = Callable[[Any], Any]
 Reduction = Callable[[Any, Any, bool], Any]
 
-#: Opsets between which an operator here is spelt anew.
+#: Opsets that change the syntax of an operator tested here.
 OPSETS = (9, 10, 11, 13, 18, NEWEST)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of one operator, or of a few.
+    """A model with one operator or a few.
 
-    build: from the opset to nodes from x to y and constants. formula: the same for autograd; None where it has no such
-    function, or no gradient for it. first, last: the opsets that have it. sized: whether its batch axis has to be a
-    number. double: whether it casts to float64.
+    build: from the opset to nodes from x to y and constants. formula: the same for autograd; None without such a
+    function or gradient. first, last: the opsets that have it. sized: whether its batch axis must be a number.
+    double: whether it casts to float64.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Case:
 
 
 def numbers(*shape: int) -> Array:
-    """Distinct numbers from -3 to 3, none of them within 0.01 of a whole number or of a half."""
+    """Distinct numbers from -3 to 3, at least 0.01 from every integer and half-integer."""
     count = int(np.prod(shape))
     values = np.linspace(-2.95, 2.95, count) + 0.013
     near = np.abs(values * 2 - np.round(values * 2)) < 0.02
@@ -70,7 +70,7 @@ def single(
     sized: bool = False,
     **attributes: Any,
 ) -> Case:
-    """One node that is spelt the same in all its opsets; without `inputs` it takes x and then the constants."""
+    """One node with the same syntax in all its opsets; by default its inputs are x and the constants."""
     stored = {name: np.asarray(value) for name, value in (constants or {}).items()}
     taken = ["x", *stored] if inputs is None else inputs
     told = ",".join(f"{key}={value}" for key, value in attributes.items())
@@ -98,7 +98,7 @@ def listed(
     sized: bool = False,
     **attributes: Any,
 ) -> Case:
-    """One node that takes lists of integers as attributes, and from opset `since` on as inputs."""
+    """One node with lists of integers as attributes, or as inputs from opset `since` on."""
 
     def build(opset: int) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
         if opset < since:
@@ -170,7 +170,7 @@ ACTIVATIONS = [
     single("Softsign", lambda x: x / (1 + anp.abs(x))),
     single("Swish", lambda x: x * sigmoid(0.5 * x), alpha=0.5, first=24),
     single("Mish", lambda x: x * anp.tanh(softplus(x)), first=18),
-    # Until opset 12 softmax ran over all axes from `axis` on, and `axis` was 1 where it was left out.
+    # Until opset 12 softmax ran over all axes from `axis` on, and the default of `axis` was 1.
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, (1, 2))), label="flattened", last=12),
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, (0, 1, 2))), label="flattened", last=12, axis=0),
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, 2)), axis=2),
@@ -322,7 +322,7 @@ MATRICES = [
 
 
 def reduction(op: str, formula: Reduction, x: Array = X) -> list[Case]:
-    """Over one axis, over two without keeping them, over all, and over none."""
+    """Over one axis, two without keepdims, all, and none."""
     since = 13 if op == "ReduceSum" else 18
 
     def over(axes: tuple[int, ...] | None, keepdims: bool) -> Formula:
@@ -460,7 +460,7 @@ SHAPES = [
 
 
 def cut(formula: Formula, starts: Any, ends: Any, axes: Any = None, steps: Any = None, **rest: Any) -> Case:
-    """A Slice that opset 9 has, too, as long as it has no steps."""
+    """A Slice, in opset 9 only without steps."""
     lists = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     return listed("Slice", formula, 10, {key: value for key, value in lists.items() if value is not None}, **rest)
 
@@ -676,7 +676,7 @@ def test_cast_like_is_a_cast() -> None:
 
 
 def test_branches_of_unknown_sizes_are_added() -> None:
-    """Both are the input, reshaped to shapes that are computed from two others."""
+    """Both are the input, reshaped to computed shapes."""
     nodes = [
         helper.make_node("Reshape", ["x", "flat"], ["a"]),
         helper.make_node("Reshape", ["h", "flat"], ["b"]),
@@ -689,7 +689,7 @@ def test_branches_of_unknown_sizes_are_added() -> None:
 
 
 def test_input_and_output_batch_axes_may_have_different_names() -> None:
-    """Exporters call the batch axis differently on either side."""
+    """Exporters name the batch axes of inputs and outputs differently."""
     nodes = [helper.make_node("Exp", ["x"], ["h"]), node("Add", "h", "x")]
     model = model_of(nodes, {}, ["batch", 2], 13)
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "rows"
