@@ -20,14 +20,14 @@ OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 #: Text of `crosscheck diff --help`; `crosscheck.report.cell_diff` has the rules.
 DIFF = """\
-What became of each cell in RUN since OTHER: RUN is the newer of the two, as in `crosscheck report RUN --against OTHER`.
+Lists the changed cells of RUN since OTHER. RUN is the newer run, as in `crosscheck report RUN --against OTHER`.
 
-  worse    a finding or a crash that was not there, or measured before and not any more
-  fixed    a finding or a crash that is gone, or clean where nothing could be measured before
+  worse    a new finding or crash, or no longer measurable
+  fixed    a finding or crash is gone, or clean where nothing could be measured before
   changed  neither worse nor fixed: another status; the same findings with other numbers, by more than 1e-4 of the
            largest; or other findings by chance, where both runs say corrupted or saw trials that disagree
-  new      asked in RUN only, which is no regression, whatever was found
-  gone     asked in OTHER only, which is no regression
+  new      in RUN only; never a regression
+  gone     in OTHER only; never a regression
 
 Where findings came and others went, the most severe decides; a crash is more severe than any of them, and they rank
 as the report lists them under "How to read". Exit codes: 1 if any cell got worse, 0 if none, 2 usage."""
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"crosscheck: {failure}", markup=False, highlight=False, soft_wrap=True)
         return FAILURE
     except KeyboardInterrupt:
-        errors.print("crosscheck: interrupted; the same command goes on from here.", markup=False)
+        errors.print("crosscheck: interrupted; run the same command to resume.", markup=False)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of standard output has exited (`| head`); prevents Python's error at exit
@@ -68,35 +68,36 @@ class _Parser(argparse.ArgumentParser):
     """A parser with one-line errors."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}. `{self.prog} --help` shows the words.")
+        raise UsageError(f"{message}. `{self.prog} --help` shows the usage.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="crosscheck", description="Which runtimes leak training-mode statistics when asked for an input gradient?"
+        prog="crosscheck",
+        description="Finds runtimes that leak training-mode statistics when they compute an input gradient.",
     )
     parser.add_argument("--version", action="version", version=f"crosscheck {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="make the environments, run the matrix, write the report")
+    run = commands.add_parser("run", help="build the environments, run the matrix, write the report")
     run.add_argument(
         "what",
         nargs="*",
         metavar="WHAT",
-        help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; without: the default matrix",
+        help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; default: the default matrix",
     )
     run.add_argument(
         "--all",
         action="store_true",
         dest="everything",
-        help="every release, variant, mode and scenario of what was named; add --network '*' for every network in each",
+        help="every release, variant, mode and scenario of the selection; with --network '*' every network in each",
     )
     run.add_argument(
         "--network",
         action="append",
         default=[],
         metavar="GLOB",
-        help="networks, or a .onnx file of your own; repeatable",
+        help="networks, or an .onnx file; repeatable",
     )
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
     run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
@@ -105,44 +106,42 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=2,
         metavar="N",
-        help="trials of each cell's first reading (default 2; with --all one for releases that are neither "
+        help="trials of each cell's first reading (default 2; with --all 1 for releases that are neither "
         "the newest nor part of the default matrix)",
     )
-    run.add_argument("--jobs", type=int, default=None, metavar="N", help="trials side by side (default: one a core)")
+    run.add_argument("--jobs", type=int, default=None, metavar="N", help="parallel trials (default: one per core)")
     run.add_argument(
         "--out",
         type=Path,
         default=Path("crosscheck-out"),
         metavar="DIR",
-        help="where the results go (default crosscheck-out)",
+        help="the output folder (default crosscheck-out)",
     )
-    run.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    run.add_argument("--fresh", action="store_true", help="ignore earlier measurements")
     run.add_argument(
         "--isolation",
         choices=("fork", "new-interpreter"),
         default="fork",
-        help="a trial is a fork of a process that imported the runtime, or an interpreter of its own",
+        help="run each trial in a fork of a process that imported the runtime, or in a new interpreter",
     )
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
-    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model, of one input")
-    gradient.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="GRADIENT.onnx", help="the file that is written"
-    )
+    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model, with one input")
+    gradient.add_argument("-o", "--output", type=Path, required=True, metavar="GRADIENT.onnx", help="the file to write")
     gradient.add_argument(
         "--training",
         action="store_true",
-        help="through the batch's own statistics, as in training; their would-be updates are outputs",
+        help="use the batch's own statistics, as in training; further outputs are the updated moving statistics",
     )
     gradient.set_defaults(command=_gradient)
 
-    lists = commands.add_parser("list", help="what there is")
+    lists = commands.add_parser("list", help="list runtimes, releases, modes, networks or scenarios")
     lists.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
-    lists.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only of these runtimes")
+    lists.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
     lists.set_defaults(command=_list)
 
-    explain = commands.add_parser("explain", help="the numbers, thresholds and contract behind a cell's findings")
+    explain = commands.add_parser("explain", help="show the numbers, thresholds and contract behind a cell's findings")
     explain.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     explain.add_argument(
         "--out",
@@ -153,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
 
-    script = commands.add_parser("script", help="a cell as one short program that needs its runtime alone")
+    script = commands.add_parser("script", help="write a cell as a short program that needs only its runtime and numpy")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     script.add_argument(
         "--out",
@@ -162,8 +161,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder of the run (default crosscheck-out)",
     )
-    script.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
-    script.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
+    script.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to this file instead of standard output"
+    )
     script.set_defaults(command=_script)
 
     reduce = commands.add_parser("reduce", help="the smallest network that still shows a finding, and its script")
@@ -190,13 +191,13 @@ def _parser() -> argparse.ArgumentParser:
     reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
     reduce.set_defaults(command=_reduce)
 
-    report = commands.add_parser("report", help="write the report again, from cells.jsonl")
+    report = commands.add_parser("report", help="rebuild the report from cells.jsonl")
     _add_run(report)
     report.add_argument(
         "--against",
         type=Path,
         metavar="OTHER",
-        help="mark what changed since OTHER, as `crosscheck diff RUN OTHER` does",
+        help="mark changes since OTHER, as `crosscheck diff RUN OTHER` does",
     )
     report.add_argument(
         "--site",
@@ -212,29 +213,31 @@ def _parser() -> argparse.ArgumentParser:
 
     diff = commands.add_parser(
         "diff",
-        help="what got worse, was fixed or changed in a run since another; exits 1 where something got worse",
+        help="list changes between two runs; exits 1 if a cell got worse",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=DIFF,
     )
     diff.add_argument("run", type=Path, metavar="RUN", help="the newer run: its folder, or its cells.jsonl")
-    diff.add_argument("other", type=Path, metavar="OTHER", help="the older run, which it is held against")
+    diff.add_argument("other", type=Path, metavar="OTHER", help="the older run")
     diff.set_defaults(command=_diff)
 
-    recipe = commands.add_parser("recipe", help="the calls that give a gradient and leave the network as it was")
-    recipe.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only of these runtimes")
+    recipe = commands.add_parser("recipe", help="list calls that compute a gradient and leave the network unchanged")
+    recipe.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
     recipe.add_argument(
         "--out",
         type=Path,
         default=Path("crosscheck-out"),
         metavar="DIR",
-        help="the folder of the run that measured them (default crosscheck-out)",
+        help="the folder of the run (default crosscheck-out)",
     )
     recipe.set_defaults(command=_recipe)
 
-    doctor = commands.add_parser("doctor", help="what this machine lacks, and how to get it")
+    doctor = commands.add_parser("doctor", help="list missing requirements of this machine, and how to install them")
     doctor.set_defaults(command=_doctor)
 
-    lock = commands.add_parser("lock", help="for maintainers of a runtime's folder: resolve and pin releases anew")
+    lock = commands.add_parser(
+        "lock", help="for maintainers of a runtime's folder: resolve and pin the requirements of releases"
+    )
     lock.add_argument("what", nargs="+", metavar="WHAT", help="as for run")
     lock.set_defaults(command=_lock)
     return parser
@@ -343,12 +346,10 @@ def _open(parsed: argparse.Namespace, console: Console) -> int:
 
     page = parsed.run / "report.html"
     if not page.is_file():
-        raise UsageError(
-            f"{page} is not there. `crosscheck run` writes it, and `crosscheck report RUN` writes it again."
-        )
+        raise UsageError(f"{page} does not exist. `crosscheck run` writes it; `crosscheck report RUN` rebuilds it.")
     opened = webbrowser.open(page.resolve().as_uri())
     console.print(
-        f"opened {page}" if opened else f"no browser was found here; the report is {page.resolve()}",
+        f"opened {page}" if opened else f"no browser found; the report is {page.resolve()}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -38,14 +38,14 @@ def _table(lines: Sequence[Line]) -> Table:
     for name in ("change", "cells", "release", "mode", "scenario: network", "before -> now"):
         table.add_column(name, overflow="fold", no_wrap=name in ("change", "cells"))
     for line in lines:
-        numbers = f"; other numbers: {', '.join(line.differs)}" if line.differs else ""
+        numbers = f"; different numbers: {', '.join(line.differs)}" if line.differs else ""
         table.add_row(
             Text(line.kind, style=_STYLES[line.kind]),
             str(line.count),
             _printable(f"{line.runtime} {line.releases}"),
             _printable(_names(line, line.modes, "modes")),
             _printable(": ".join((_names(line, line.scenarios, "scenarios"), _names(line, line.networks, "networks")))),
-            _printable(f"{line.before or '(not asked)'} -> {line.now or '(not asked)'}{numbers}"),
+            _printable(f"{line.before or '(absent)'} -> {line.now or '(absent)'}{numbers}"),
         )
     return table
 

@@ -27,7 +27,9 @@ def examine(console: Console) -> bool:
     runtimes = list(catalog().values())
     checks = [_platform(), _uv(), _disk(), _node(runtimes), *map(_interpreters, runtimes), *_systems(runtimes)]
     for good, text in checks:
-        console.print(f"{'[green]ok[/green]  ' if good else '[red]lack[/red]'} {text}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{'[green]ok[/green]     ' if good else '[red]missing[/red]'} {text}", highlight=False, soft_wrap=True
+        )
     return all(good for good, _ in checks)
 
 
@@ -45,7 +47,7 @@ def _uv() -> tuple[bool, str]:
     try:
         answer = subprocess.run(uv("--version"), capture_output=True, text=True)
     except OSError:
-        return False, "uv is not there: `python3 -m pip install uv`"
+        return False, "uv is missing: `python3 -m pip install uv`"
     return True, answer.stdout.strip()
 
 
@@ -72,7 +74,7 @@ def _interpreters(runtime: Runtime) -> tuple[bool, str]:
         except EnvironmentFailure:
             lacking[release.python].append(release.version)
     if not lacking:
-        return True, f"{runtime.name}: an interpreter for each of {len(runtime.releases)} releases"
+        return True, f"{runtime.name}: interpreters for all {len(runtime.releases)} releases"
     parts = [
         f"{', '.join(versions)} need CPython {' or '.join(minors)} ({interpreters.remedy(minors)})"
         for minors, versions in lacking.items()

@@ -38,7 +38,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("state changes", _errors(cell["state_changes"])),
         ("first layer that differs", _errors(cell["first_layer"])),
         *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell["findings"]),
-        ("measure it again", cell["reproduce"]),
+        ("command", cell["reproduce"]),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim", no_wrap=True)
@@ -47,7 +47,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         if text:
             facts.add_row(name, escape(str(text)))
     console.print(facts)
-    evidence = Table("finding", "what", "value", "threshold", "why this threshold", box=None, pad_edge=False)
+    evidence = Table("finding", "what", "value", "threshold", "reason for the threshold", box=None, pad_edge=False)
     for row in cell["evidence"]:
         what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
         evidence.add_row(

@@ -19,7 +19,7 @@ def write(source: Path, target: Path, training: bool) -> Iterator[str]:
     Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written.
     """
     if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the model itself; give the gradient a file of its own.")
+        raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     made = gradient(source, training)
     try:
         onnx.save(made, target)

@@ -354,6 +354,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     """Write a file atomically."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

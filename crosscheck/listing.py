@@ -99,7 +99,7 @@ def _list_networks(console: Console, wanted: Sequence[str]) -> None:
 
 def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
     columns = "by default", "newest, with --all", "older, other modes, with --all", "of variants"
-    table = _table("scenario", "modes that ask", "networks", *columns, "question and steps")
+    table = _table("scenario", "modes", "networks", *columns, "question and steps")
     for scenario, facts in SCENARIOS.items():
         suiting = "with held-out images" if facts.needs_labels else "all"
         asks = " or ".join(sorted(kind.value for kind in facts.asks))

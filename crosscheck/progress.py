@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 __all__ = ["LineProgress", "RichProgress", "progress_for"]
 
-LEFT_OUT = "left out of the default matrix: {}, since there is {}"
+LEFT_OUT = "left out of the default matrix: {}; {}"
 
 
 class RichProgress:

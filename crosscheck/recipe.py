@@ -32,7 +32,7 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
     """
     if not (folder / "cells.jsonl").exists():
         raise UsageError(
-            f"{folder} holds no finished run, and recipes are measured. "
+            f"{folder} has no finished run to take recipes from. "
             f"`crosscheck run {' '.join([*wanted, '--out', str(folder)])}` makes one."
         )
     cells = read_cells(folder)
@@ -42,7 +42,7 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
         if name not in books:
             raise UsageError(_missing(name, folder, {cell["runtime"] for cell in gradients(cells)}))
     if not books:
-        raise UsageError(f"the run in {folder} measured no gradient. `crosscheck run --out {folder}` does.")
+        raise UsageError(f"the run in {folder} measured no gradient. `crosscheck run --out {folder}` measures some.")
     for number, name in enumerate(name for name in books if name in wanted or not wanted):
         if number:
             console.print()
@@ -53,7 +53,9 @@ def _missing(name: str, folder: Path, requested: set[str]) -> str:
     if name in requested:
         return f"the run in {folder} could measure no gradient of {name}; its report says why."
     if name in catalog():
-        return f"the run in {folder} asked {name} for no gradient. `crosscheck run {name} --out {folder}` does."
+        return (
+            f"the run in {folder} has no gradient mode of {name}. `crosscheck run {name} --out {folder}` measures one."
+        )
     return f"unknown runtime '{name}'. {nearest(name, catalog())}"
 
 
@@ -82,9 +84,9 @@ def _headline(recipe: Recipe) -> str:
     releases = first if first == last else f"{first} to {last} ({len(recipe.releases)} releases measured)"
     if recipe.safe:
         return f"{releases}: {recipe.mode} is clean"
-    ways = f"the {recipe.ways} ways measured" if recipe.ways > 1 else "the one way measured"
+    modes = f"the {recipe.ways} modes measured" if recipe.ways > 1 else "the one mode measured"
     harm = f"the least harmful, {recipe.mode}, shows" if recipe.ways > 1 else f"{recipe.mode} shows"
-    return f"{releases}: no recipe among {ways}; {harm} {', '.join(recipe.shows)}"
+    return f"{releases}: no recipe among {modes}; {harm} {', '.join(recipe.shows)}"
 
 
 def _measured(recipe: Recipe) -> str:
@@ -97,16 +99,16 @@ def _measured(recipe: Recipe) -> str:
         facts.insert(1, _unchanged(recipe))
     if recipe.also:
         more = len(recipe.also) - _NAMED
-        facts.append(f"clean there, too: {', '.join(recipe.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
+        facts.append(f"also clean: {', '.join(recipe.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
     return "; ".join(facts)
 
 
 def _unchanged(recipe: Recipe) -> str:
     """The evidence of `clean`."""
-    read = "every persistent tensor is exactly what it was"
+    read = "every persistent tensor is unchanged"
     if not recipe.unread:
         return read
-    unread = "no persistent tensor can be read, and no later prediction changed"
+    unread = "no persistent tensor is readable, but no later prediction changed"
     if set(recipe.unread) == set(recipe.networks):
         return unread
     return f"{read}; on {', '.join(recipe.unread)} {unread}"

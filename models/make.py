@@ -5,9 +5,9 @@
 # [tool.uv.sources]
 # crosscheck = { path = "..", editable = true }
 # ///
-"""Makes the networks that are not trained: seed, seed-batch, conv, conv-plain, residual, inception.
+"""Makes the untrained networks: seed, seed-batch, conv, conv-plain, residual, inception.
 
-Run `uv run models/make.py`; the same numbers come out every time. `save` and `Builder` also serve train_digits.py.
+Run `uv run models/make.py`; it is deterministic. `save` and `Builder` also serve train_digits.py.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SOURCE_FORM = Form(opset=9, training=False, momentum=True)
 class Builder:
     """Adds layers one by one; each method takes and returns tensor names. Weights are drawn from a seeded generator.
 
-    Statistics, scales and biases are drawn, too, so that no layer is the identity: means and biases from a normal
-    distribution of width 0.3, variances and scales uniformly from [0.5, 1.5).
+    Statistics, scales and biases are random, too, so that no layer is the identity: means and biases are normal with
+    standard deviation 0.3, variances and scales uniform in [0.5, 1.5).
     """
 
     def __init__(self, seed: int, batch_norm: bool = True) -> None:
-        """With `batch_norm` false, `norm` adds nothing."""
+        """If `batch_norm` is false, `norm` adds nothing."""
         self.random = np.random.default_rng(seed)
         self.batch_norm = batch_norm
         self.nodes: list[Node] = []
@@ -63,7 +63,7 @@ class Builder:
         return self.node("Conv", name, inputs, dilations=[1, 1], group=1, **window(kernel, stride, kernel // 2))
 
     def norm(self, name: str, x: str, channels: int, epsilon: float = 0.001, momentum: float = 0.9) -> str:
-        """Batch normalization of so many channels, or nothing in a network without."""
+        """A batch normalization, or nothing in a network without them."""
         if not self.batch_norm:
             return x
         inputs = [
@@ -76,7 +76,7 @@ class Builder:
         return self.node("BatchNormalization", name, inputs, epsilon=epsilon, momentum=momentum)
 
     def conv_norm_relu(self, name: str, x: str, channels: tuple[int, int], kernel: int, stride: int = 1) -> str:
-        """The three layers that most networks with batch normalization repeat."""
+        """Convolution, batch normalization and Relu."""
         y = self.norm(f"{name}.bn", self.conv(f"{name}.conv", x, channels, kernel, stride), channels[1])
         return self.node("Relu", f"{name}.relu", [y])
 
@@ -118,7 +118,7 @@ def save(graph: Graph, weights: dict[str, Array], text: str, x: Array, **others:
 
 
 def seed(name: str, rows: list[list[float]], text: str) -> None:
-    """The layer of the thread of 2017."""
+    """The layer of the forum thread of 2017."""
     builder = Builder(0)
     inputs = ["x"] + [
         builder.weight(f"bn.{key}", np.full(2, value))
@@ -170,7 +170,7 @@ def inception() -> None:
     double = builder.conv_norm_relu("double.a", stem, (8, 3), 1)
     double = builder.conv_norm_relu("double.b", double, (3, 4), 3)
     double = builder.conv_norm_relu("double.c", double, (4, 4), 3)
-    # Pads count: the only rule that the runtimes of 2017 have.
+    # count_include_pad: the only rule of the runtimes of 2017.
     pooled = builder.node("AveragePool", "pooled.pool", [stem], count_include_pad=1, **window(3, 1, 1))
     pooled = builder.conv_norm_relu("pooled.conv", pooled, (8, 5), 1)
     y = builder.node("Concat", "concat", [one, three, double, pooled], axis=1)

@@ -7,8 +7,8 @@
 # ///
 """Trains digits and digits-plain on the UCI optical digits; prints the held-out accuracy and writes both folders.
 
-Run `uv run models/train_digits.py`. Trained with the oracle's own float64 operators under autograd, so that no runtime
-that is measured later has had a hand in it. Another NumPy or processor may end in slightly different weights.
+Run `uv run models/train_digits.py`. Training uses the oracle's float64 operators under autograd, independent of every
+measured runtime. Another NumPy or processor may give slightly different weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Split = tuple[Array, Array]
 
 
 def data() -> tuple[Split, Split]:
-    """Images, float64 (count, 1, 8, 8) in [0, 1], and labels: to train on, and held out (360 of a shuffle)."""
+    """Images, float64 (count, 1, 8, 8) in [0, 1], and labels: a training set and a held-out set (360, shuffled)."""
     digits = load_digits()
     images, labels = digits.images[:, None] / 16, digits.target
     order = np.random.default_rng(SEED).permutation(len(images))
@@ -60,7 +60,7 @@ def architecture(name: str, batch_norm: bool) -> tuple[Graph, dict[str, Array]]:
 
 
 def train(graph: Graph, weights: dict[str, Array], images: Array, labels: Array) -> dict[str, Array]:
-    """Adam on the mean cross entropy, its rate falling to zero along a cosine; moving statistics follow every batch."""
+    """Adam on the mean cross entropy, with cosine decay to zero; every batch updates the moving statistics."""
     norms = {node["name"]: node for node in graph["nodes"] if node["op"] == "BatchNormalization"}
     moving = {name for node in norms.values() for name in node["inputs"][3:]}
     trained = {name: value for name, value in weights.items() if name not in moving}
@@ -103,7 +103,7 @@ def train(graph: Graph, weights: dict[str, Array], images: Array, labels: Array)
 
 
 def _number(value: Array) -> Array:
-    """A value seen while autograd was recording, without the record."""
+    """The plain value of an autograd box."""
     while hasattr(value, "_value"):
         value = value._value
     return value

@@ -1,1 +1,1 @@
-"""The tests; those that are sentences about behaviour are meant to be read."""
+"""The tests; their names state the expected behaviour."""

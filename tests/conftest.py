@@ -1,4 +1,4 @@
-"""What the tests share: the toy runtime, and jobs run on it."""
+"""Shared fixtures: the toy runtime, and jobs run on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Cells = dict[str, dict[str, Any]]
 
 
 class SilentProgress:
-    """Takes what a run tells, for tests that look at it."""
+    """Records the progress of a run."""
 
     def __init__(self) -> None:
         self.reused = 0
@@ -42,7 +42,7 @@ class SilentProgress:
 
 @pytest.fixture(scope="session")
 def toy() -> Runtime:
-    """The toy runtime's folder, as the catalog reads it."""
+    """The toy runtime, loaded by the catalog."""
     return load_runtime(Path(__file__).parent / "toy")
 
 
@@ -53,7 +53,7 @@ def progress() -> SilentProgress:
 
 @pytest.fixture
 def run_toy(toy: Runtime, tmp_path: Path, progress: SilentProgress) -> Callable[..., Result]:
-    """Run a job on the toy, its output in `tmp_path`."""
+    """Returns a function that runs a job on the toy, with output in `tmp_path`."""
 
     def run_it(what: str = "toy", **options: Any) -> Result:
         return run(Job(what=[what], out=tmp_path, **options), progress, {"toy": toy})
@@ -62,6 +62,6 @@ def run_toy(toy: Runtime, tmp_path: Path, progress: SilentProgress) -> Callable[
 
 
 def read_cells(folder: Path) -> Cells:
-    """The judged cells of a run, by id, as any reader of `cells.jsonl` gets them."""
+    """The judged cells of a run's `cells.jsonl`, by id."""
     lines = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
     return {line["id"]: line for line in lines}

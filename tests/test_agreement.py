@@ -1,4 +1,4 @@
-"""Trials that disagree are repeated until their distribution shows; those that agree are left alone."""
+"""Repetition of trials: trials that disagree are repeated until their distribution is known."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ def trials(values: Sequence[float], reading: str = "undisturbed") -> list[Record
     return [trial(reading, value) for value in values]
 
 
-def test_trials_that_agree_are_enough() -> None:
+def test_agreeing_trials_are_not_repeated() -> None:
     assert {} == wanting([*trials([1, 1]), trial("timed", 2)])
 
 
-def test_rounding_is_no_disagreement() -> None:
+def test_differences_within_rounding_are_agreement() -> None:
     assert {} == wanting(trials([1, 1 + 1e-6]))
 
 
 @pytest.mark.parametrize("value", [1 + 0.9e-4, 1 + 1.5e-4])
-def test_trials_that_the_judge_tells_apart_are_repeated_and_no_others(value: float) -> None:
+def test_exactly_the_trials_that_the_judge_distinguishes_are_repeated(value: float) -> None:
     one, other = (row.observation().arrays["prediction/after"] for row in trials([1, value]))
     assert same(one, other) == ({} == wanting(trials([1, value]))) == (value < 1 + 1e-4)
 
 
-def test_the_first_round_is_enough_where_every_trial_differs() -> None:
+def test_one_round_suffices_if_all_trials_differ() -> None:
     assert {"undisturbed": 8} == wanting(trials([1, 2]))
     assert {} == wanting(trials(range(8)))
 
 
-def test_a_rare_outcome_is_looked_for_longer() -> None:
+def test_a_rare_outcome_needs_more_rounds() -> None:
     assert {"undisturbed": 16} == wanting(trials([1] * 7 + [2]))
     assert {"undisturbed": 30} == wanting(trials([1] * 15 + [2]))
     assert {"undisturbed": 30} == wanting(trials([1] * 29 + [2]))
 
 
-def test_a_reading_against_the_first_one_has_one_round_of_both() -> None:
+def test_readings_that_disagree_with_the_first_add_one_round_of_both() -> None:
     apart = [*trials([1, 1]), trial("immediate", 2)]
     assert {"undisturbed": 8, "immediate": 8} == wanting(apart)
     assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1] * 8), *trials([2] * 8, "immediate")])
 
 
-def test_trials_that_end_differently_disagree() -> None:
+def test_trials_with_different_statuses_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
 
 
-def test_a_race_is_doubtful_and_undecided_until_trials_that_wait_disagree() -> None:
+def test_a_suspected_race_is_undecided_until_waiting_trials_disagree() -> None:
     agreeing, race = trials([1, 1]), trials([2], "immediate")
     assert not doubtful([*agreeing, *trials([2], "timed")])
     assert doubtful([*agreeing, *race])

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.campaign
 
 
 @pytest.mark.parametrize("runtime", sorted(catalog()))
-def test_every_release_is_measured_or_says_exactly_why_not(runtime: str, tmp_path: Path) -> None:
+def test_every_release_is_measured_or_has_a_reason(runtime: str, tmp_path: Path) -> None:
     releases = [f"{runtime}@{release.version}" for release in catalog()[runtime].releases]
     scenarios = ["gradient", "predict-only", "export"]
     run(Job(releases, modes=["*"], networks=["seed-batch"], scenarios=scenarios, out=tmp_path), SilentProgress())

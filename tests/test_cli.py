@@ -1,4 +1,4 @@
-"""The command line as a user types it: words, messages, exit codes."""
+"""The command line: arguments, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["report", "nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], near: str, tmp_path: Path) -> None:
+def test_usage_errors_are_one_line_with_exit_code_2(words: list[str], near: str, tmp_path: Path) -> None:
     done = crosscheck(*words, cwd=tmp_path)
     assert 2 == done.returncode
     assert near in done.stderr
@@ -42,7 +42,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], near: str, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_of_ones_own(tmp_path: Path) -> None:
+def test_a_users_network(tmp_path: Path) -> None:
     """A user's `.onnx` file runs like the networks that ship."""
     models = Path(__file__).parents[1] / "models"
     (tmp_path / "mine.onnx").write_bytes((models / "conv" / "network.onnx").read_bytes())
@@ -69,11 +69,11 @@ def test_list(what: str, shows: list[str]) -> None:
         assert name in done.stdout.replace("\n", "")
 
 
-def test_doctor_names_what_is_lacking_and_the_remedy() -> None:
+def test_doctor_lists_missing_requirements_and_remedies() -> None:
     done = crosscheck("doctor")
     assert done.returncode in (0, 4)
     assert "uv" in done.stdout
-    assert (done.returncode == 4) == ("lack" in done.stdout)
+    assert (done.returncode == 4) == ("missing" in done.stdout)
 
 
 def test_version() -> None:

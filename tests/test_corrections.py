@@ -1,4 +1,4 @@
-"""Corrections of a batch's variance: what they make of it, and that a solved law names the one that was applied.
+"""Corrections of a batch's variance: their factors, and their recovery by the solver.
 
 Factors and statistics were measured on Keras 2.3.1 with TensorFlow 1.15.5 and with Theano 1.0.5.
 """
@@ -27,11 +27,11 @@ EPSILON = 0.001
         (1.007863, "keras-2-fused", 256),
     ],
 )
-def test_a_correction_is_the_factor_that_was_measured(expected: float, name: Correction, count: int) -> None:
+def test_corrections_equal_measured_factors(expected: float, name: Correction, count: int) -> None:
     assert expected == pytest.approx(CORRECTIONS[name](np.ones(1), count, EPSILON)[0], rel=2e-6)
 
 
-def test_a_name_is_that_of_the_plainest_that_explains_the_same() -> None:
+def test_equally_good_corrections_get_the_simplest_name() -> None:
     assert ["biased", "unbiased", "keras-2-fused", "unknown", "mixed"] == [
         named(("biased",)),
         named(("unbiased", "keras-2")),
@@ -46,7 +46,7 @@ def rounded(statistics: Statistics) -> Statistics:
 
 
 def drawn(seed: int, elements: int) -> tuple[Statistics, BatchStatistics]:
-    """Statistics that a network could have, and those of a batch; eight channels."""
+    """Random moving statistics and batch statistics of eight channels."""
     random = np.random.default_rng(seed)
     before = Statistics(random.normal(size=8).astype(np.float32), random.uniform(0.5, 2, 8).astype(np.float32))
     return before, BatchStatistics(random.normal(size=8), random.uniform(0.5, 2, 8), elements)
@@ -83,7 +83,7 @@ MEASURED = [
         [0.042500000447034836, 0.017500001937150955],
         [0.9290499687194824, 0.9450500011444092],
     ),
-    # Of one row, n / (n - 1 - epsilon) is -1000, and the variance is epsilon alone.
+    # For one row n / (n - 1 - epsilon) is -1000, and the variance is epsilon.
     (
         "seed",
         "bn",
@@ -95,7 +95,7 @@ MEASURED = [
 
 
 @pytest.mark.parametrize(("network", "node", "name", "mean", "variance"), MEASURED)
-def test_what_runtimes_left_behind_is_named(
+def test_measured_statistics_have_the_runtimes_correction(
     network: str, node: str, name: str, mean: list[float], variance: list[float]
 ) -> None:
     here = load(network)
@@ -112,13 +112,13 @@ def test_what_runtimes_left_behind_is_named(
 @pytest.mark.parametrize("count", [1, 2, 7])
 @pytest.mark.parametrize("elements", [2, 4, 16, 576])
 @pytest.mark.parametrize("name", CORRECTIONS)
-def test_the_correction_is_found_again(name: Correction, elements: int, count: int) -> None:
+def test_solve_recovers_the_correction(name: Correction, elements: int, count: int) -> None:
     before, batch = drawn(elements, elements)
     after = rounded(updated(before, batch, 0.9, count, variance=name, epsilon=EPSILON))
     law = solve(before, after, batch, 0.9, epsilon=EPSILON)
     assert law is not None
     assert (count, name in law.corrections) == (law.count, True)
-    # Of many elements, Bessel's correction and Keras's differ by less than a runtime's sums are exact.
+    # For many elements, Bessel's and Keras's corrections differ by less than the rounding of sums.
     plainer = {"keras-2": "unbiased", "keras-2-theano": "unbiased-epsilon"} if elements == 576 else {}
     assert law.variance == plainer.get(name, name)
 
@@ -126,7 +126,7 @@ def test_the_correction_is_found_again(name: Correction, elements: int, count: i
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
 @settings(max_examples=200, deadline=None)
 @pytest.mark.parametrize("variance", ["biased", "unbiased"])
-def test_no_other_law_is_taken_for_keras(
+def test_no_other_law_matches_the_keras_corrections(
     seed: int, elements: int, keep: float, count: int, variance: Correction
 ) -> None:
     before, batch = drawn(seed, elements)
@@ -144,8 +144,8 @@ def test_no_other_law_is_taken_for_keras(
 
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), log=st.floats(-2, 2))
 @settings(max_examples=1000, deadline=None)
-def test_a_variance_that_is_multiplied_by_anything_else_has_no_law(seed: int, elements: int, log: float) -> None:
-    """An update whose variance is off by more than the tolerance of one: more corrections must not let it pass."""
+def test_a_variance_with_an_unknown_factor_has_no_law(seed: int, elements: int, log: float) -> None:
+    """An update whose variance is wrong by more than the tolerance; no correction may fit it."""
     before, batch = drawn(seed, elements)
     factor = 10.0**log
     near = min(abs(factor / CORRECTIONS[name](np.ones(1), elements, EPSILON)[0] - 1) for name in CORRECTIONS)
@@ -154,7 +154,7 @@ def test_a_variance_that_is_multiplied_by_anything_else_has_no_law(seed: int, el
     assert near < 2e-3 or law is None
 
 
-def test_a_mean_that_alone_is_debiased_has_a_law() -> None:
+def test_a_debiased_mean_with_a_plain_variance_has_a_law() -> None:
     """TensorFlow 1.15.5, `zero_debias_moving_mean=True`, after one gradient with its updates in place."""
     here = load("seed-batch")
     (norm,) = here.batch_norms

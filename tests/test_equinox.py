@@ -1,4 +1,4 @@
-"""Equinox: a state that goes in and comes out, three kinds of average, and a layer whose statistics nobody passes."""
+"""Equinox: explicit state, three kinds of average, and a layer with implicit statistics."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ PREDICTIONS = [(NEW, "batch.predict"), (NEW, "ema.predict"), (BEFORE, "ema.predi
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The batch of the seed in most modes of three releases, every network in the predictions."""
+    """`seed-batch` in most modes of three releases, every network in the prediction modes."""
     folder = tmp_path_factory.mktemp("equinox")
     asked = ["gradient", "export"]
     run(
         Job([OLD, BEFORE, NEW], networks=["seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder),
         SilentProgress(),
     )
-    found = read_cells(folder)
+    result = read_cells(folder)
     job = Job([OLD, BEFORE, NEW], networks=["*"], modes=["*.predict"], scenarios=["predict-only"], trials=1, out=folder)
     run(job, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 @pytest.mark.parametrize("network", names())
 @pytest.mark.parametrize(("release", "mode"), PREDICTIONS)
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, release: str, mode: str, network: str) -> None:
-    found = cells[f"{release}/{mode}/{network}/predict-only"]
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, release: str, mode: str, network: str) -> None:
+    result = cells[f"{release}/{mode}/{network}/predict-only"]
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize("mode", ["batch.inference-mode.grad", "ema.inference-mode.grad", "batch.train.grad.dropped"])
-def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+def test_modes_that_leave_the_network_unchanged(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[f"{NEW}/{mode}/seed-batch/gradient"]["findings"]
 
 
@@ -65,39 +65,39 @@ def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
         (OLD, "experimental.fresh.train.grad", "replaced", 1),
     ],
 )
-def test_the_average_by_which_statistics_move(cells: Cells, release: str, mode: str, average: str, count: int) -> None:
-    found = cells[f"{release}/{mode}/seed-batch/gradient"]
-    assert "leak" in found["findings"]
-    assert "corrupted" not in found["findings"]
-    assert (average, count) == (found["update"]["average"], found["update"]["count"])
+def test_the_average_of_the_moving_statistics(cells: Cells, release: str, mode: str, average: str, count: int) -> None:
+    result = cells[f"{release}/{mode}/seed-batch/gradient"]
+    assert "leak" in result["findings"]
+    assert "corrupted" not in result["findings"]
+    assert (average, count) == (result["update"]["average"], result["update"]["count"])
 
 
-def test_recomputing_repeats_a_side_effect(cells: Cells) -> None:
+def test_recomputation_repeats_the_update(cells: Cells) -> None:
     update = cells[f"{OLD}/experimental.train.checkpoint/seed-batch/gradient"]["update"]
     assert ("both", 2) == (update["when"], update["count"])
 
 
-def test_training_by_running_statistics_has_a_gradient_of_its_own(cells: Cells) -> None:
+def test_training_with_running_statistics_has_a_separate_gradient(cells: Cells) -> None:
     for release in (BEFORE, NEW):
         for mode in ("ema.train.grad.adopted", "ema.train.grad.dropped"):
             assert "wrong-gradient" in cells[f"{release}/{mode}/seed-batch/gradient"]["findings"]
 
 
-def test_a_state_that_was_donated_and_dropped_is_gone(cells: Cells) -> None:
+def test_a_donated_state_is_deleted(cells: Cells) -> None:
     assert ["poisoned"] == cells[f"{NEW}/batch.train.donated.dropped/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.parametrize("norm", ["batch", "ema"])
-def test_a_saved_network_is_the_same_when_it_is_read(cells: Cells, norm: str) -> None:
+def test_a_saved_network_is_restored_unchanged(cells: Cells, norm: str) -> None:
     assert ["clean"] == cells[f"{NEW}/{norm}.serialise/seed-batch/export"]["findings"]
 
 
-def test_only_inference_mode_can_be_written_to_onnx(tmp_path: Path) -> None:
+def test_only_inference_mode_is_exported_to_onnx(tmp_path: Path) -> None:
     modes = ["batch.export.*"]
     job = Job([f"{NEW}+onnx"], networks=["seed-batch"], modes=modes, scenarios=["export"], trials=1, out=tmp_path)
     run(job, SilentProgress())
-    found = read_cells(tmp_path)
-    assert ["clean"] == found[f"{NEW}+onnx/batch.export.onnx.inference-mode/seed-batch/export"]["findings"]
-    trained = found[f"{NEW}+onnx/batch.export.onnx.train/seed-batch/export"]
+    result = read_cells(tmp_path)
+    assert ["clean"] == result[f"{NEW}+onnx/batch.export.onnx.inference-mode/seed-batch/export"]["findings"]
+    trained = result[f"{NEW}+onnx/batch.export.onnx.train/seed-batch/export"]
     assert "refused" == trained["status"]
     assert "psum" in trained["reason"]

@@ -1,4 +1,4 @@
-"""Files that one runtime exports and others read: who shares what, whose doing an error is, what the table shows."""
+"""Exchange of ONNX files: shared files, attribution of errors, and the report's table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RELEASES = "toy@1.7.0..1.8.0"
 
 
 def made(toy: Runtime, folder: Path, careless: bool) -> Runtime:
-    """The exchange toy as a runtime of the folder's name, with the toy's releases."""
+    """The exchange toy as a runtime named after the folder, with the toy's releases."""
     shutil.copytree(FOLDER, folder)
     shutil.copytree(toy.folder / "locks", folder / "locks")
     shutil.copy(toy.folder / "releases.toml", folder)
@@ -47,7 +47,7 @@ def runtimes(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="module")
 def out(runtimes: dict[str, Runtime], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two releases export, the newer one reads, and so does a careless runtime."""
+    """A run with two exporting releases; the newer one and a careless runtime import."""
     folder = tmp_path_factory.mktemp("out")
     job = Job([RELEASES, "careless@1.8.0"], networks=["conv"], modes=["export.*", "file*"], out=folder)
     run(job, SilentProgress(), runtimes)
@@ -62,71 +62,71 @@ def cells(out: Path) -> Cells:
 @pytest.fixture(scope="module")
 def table(out: Path) -> ExchangeTable:
     judged = read_judged(out / "cells.jsonl")
-    found = exchange(read_run(out / "run.json", judged), judged)
-    assert found is not None
-    return found
+    result = exchange(read_run(out / "run.json", judged), judged)
+    assert result is not None
+    return result
 
 
 def file_of(cells: Cells, mode: str, release: str = "1.8.0") -> str:
-    """The network in the file that a mode of the toy's wrote."""
+    """The name of the network in the file written by a mode of the toy."""
     return str(cells[f"toy@{release}/export.{mode}/conv/export"]["exported"]["network"])
 
 
 def trip(cells: Cells, reader: str, mode: str, asked: str = "file") -> dict[str, Any]:
-    """What became of the file that a mode of the toy's wrote, in a reader."""
+    """The trip of the file written by a mode of the toy, in a reader."""
     scenario = "predict-only" if asked == "file" else "gradient"
     read = cells[f"{reader}@1.8.0/{asked}/{file_of(cells, mode)}/{scenario}"]
     export = f"toy@1.8.0/export.{mode}/conv/export"
-    (found,) = [item for item in read["exported"]["trips"] if item["cell"] == export]
-    return dict(found)
+    (result,) = [item for item in read["exported"]["trips"] if item["cell"] == export]
+    return dict(result)
 
 
 def square(table: ExchangeTable, mode: str, reader: str) -> Square:
-    """The table's square of a mode of the toy's and a reader."""
+    """The table's square of a mode of the toy and a reader."""
     (row,) = [row for row in table.rows if f"export.{mode}" in {name for name, _, _ in row.writers}]
     (column,) = [index for index, item in enumerate(table.readers) if item.runtime == reader]
     return row.squares[column]
 
 
-def test_every_line_is_as_the_schema_has_it(cells: Cells) -> None:
+def test_every_line_conforms_to_the_schema(cells: Cells) -> None:
     for line in cells.values():
         validate(line)  # raises
 
 
 @pytest.mark.parametrize("asked", ["file", "file-gradient"])
-def test_a_faithful_file_is_right_in_a_faithful_reader(cells: Cells, asked: str) -> None:
-    found = trip(cells, "toy", "right", asked)
-    assert ("none", None) == (found["fault"], found["first_layer"])
-    assert found["error"] <= CLOSED_FORM.value
+def test_a_correct_file_is_right_in_a_correct_reader(cells: Cells, asked: str) -> None:
+    result = trip(cells, "toy", "right", asked)
+    assert ("none", None) == (result["fault"], result["first_layer"])
+    assert result["error"] <= CLOSED_FORM.value
 
 
 @pytest.mark.parametrize("asked", ["file", "file-gradient"])
-def test_a_wrong_epsilon_is_the_exporters_doing(cells: Cells, asked: str) -> None:
-    found = trip(cells, "toy", "wrong-epsilon", asked)
-    assert ("exporter", "exporter", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
-    assert found["error"] > CLOSED_FORM.value
+def test_a_wrong_epsilon_is_attributed_to_the_exporter(cells: Cells, asked: str) -> None:
+    result = trip(cells, "toy", "wrong-epsilon", asked)
+    assert ("exporter", "exporter", "bn2") == (result["fault"], result["side"], result["first_layer"]["node"])
+    assert result["error"] > CLOSED_FORM.value
 
 
-def test_a_reader_of_a_wrong_file_is_not_blamed(cells: Cells) -> None:
+def test_a_wrong_file_is_not_attributed_to_its_reader(cells: Cells) -> None:
     assert ["clean"] == cells[f"toy@1.8.0/file/{file_of(cells, 'wrong-epsilon')}/predict-only"]["findings"]
 
 
-def test_a_careless_reader_is_blamed_at_its_own_first_layer(cells: Cells) -> None:
-    found = trip(cells, "careless", "right")
-    assert ("importer", "importer", "bn2") == (found["fault"], found["side"], found["first_layer"]["node"])
+def test_an_importers_error_names_its_first_wrong_layer(cells: Cells) -> None:
+    result = trip(cells, "careless", "right")
+    assert ("importer", "importer", "bn2") == (result["fault"], result["side"], result["first_layer"]["node"])
 
 
-def test_a_reader_that_repeats_the_exporters_mistake_adds_none(cells: Cells) -> None:
+def test_a_reader_with_the_exporters_error_adds_none(cells: Cells) -> None:
     assert "exporter" == trip(cells, "careless", "wrong-epsilon")["fault"]
 
 
-def test_a_scale_that_the_exporter_did_not_heed_is_its_own_doing(cells: Cells) -> None:
-    """The same file as that of `right`, but of layers that took 1 for their scale."""
+def test_an_ignored_scale_is_attributed_to_the_exporter(cells: Cells) -> None:
+    """The file equals that of `right`, but its layers use a scale of 1."""
     assert file_of(cells, "right") == file_of(cells, "unit-scale")
     assert ("none", "exporter") == tuple(trip(cells, "toy", mode)["fault"] for mode in ("right", "unit-scale"))
 
 
-def test_equal_files_are_one_network_whoever_wrote_them(cells: Cells, out: Path) -> None:
+def test_equal_files_are_one_network(cells: Cells, out: Path) -> None:
     name = file_of(cells, "right")
     assert {name} == {file_of(cells, mode, release) for mode in ("right", "twin") for release in ("1.7.0", "1.8.0")}
     assert name.startswith("conv.from.toy.")
@@ -138,7 +138,7 @@ def test_only_the_newest_release_of_a_runtime_reads(cells: Cells) -> None:
     assert {("toy", "1.8.0"), ("careless", "1.8.0")} == readers
 
 
-def test_operators_of_others_are_named_and_their_gradient_is_refused_with_the_reason(cells: Cells) -> None:
+def test_foreign_operators_are_named_and_have_no_gradient(cells: Cells) -> None:
     name = file_of(cells, "foreign")
     assert ["org.example.FastRelu"] == cells["toy@1.8.0/export.foreign/conv/export"]["exported"]["foreign"]
     gradient = cells[f"toy@1.8.0/file-gradient/{name}/gradient"]
@@ -147,14 +147,16 @@ def test_operators_of_others_are_named_and_their_gradient_is_refused_with_the_re
     assert "refused" == cells[f"toy@1.8.0/file/{name}/predict-only"]["status"]
 
 
-def test_what_is_no_onnx_is_read_by_nobody(cells: Cells) -> None:
+def test_an_invalid_file_is_not_read(cells: Cells) -> None:
     torn = cells["toy@1.8.0/export.torn/conv/export"]
     assert torn["exported"]["network"] is None
     assert "cannot be read as ONNX" in torn["exported"]["refusal"]
     assert ["export-changed"] == torn["findings"]
 
 
-def test_a_readers_cell_says_how_to_get_there(cells: Cells, runtimes: dict[str, Runtime], tmp_path: Path) -> None:
+def test_a_readers_cell_has_the_command_that_reproduces_it(
+    cells: Cells, runtimes: dict[str, Runtime], tmp_path: Path
+) -> None:
     name = f"careless@1.8.0/file/{file_of(cells, 'wrong-epsilon')}/predict-only"
     words = cells[name]["reproduce"].split()
     assert words[:2] == ["crosscheck", "run"]
@@ -168,20 +170,20 @@ def test_a_readers_cell_says_how_to_get_there(cells: Cells, runtimes: dict[str, 
     assert name in read_cells(tmp_path)
 
 
-def test_the_table_has_a_word_for_each_square(table: ExchangeTable) -> None:
+def test_every_square_of_the_table_has_a_verdict(table: ExchangeTable) -> None:
     assert "right" == square(table, "right", "toy").word
     assert "wrong: the exporter" == square(table, "wrong-epsilon", "toy").word
     assert "wrong: the importer" == square(table, "right", "careless").word
     assert "refused" == square(table, "foreign", "toy").word
 
 
-def test_the_tables_squares_have_both_errors_and_the_first_layer(table: ExchangeTable) -> None:
+def test_squares_have_both_errors_and_the_first_wrong_layer(table: ExchangeTable) -> None:
     parts = square(table, "wrong-epsilon", "toy").parts
     assert ["prediction", "gradient"] == [part.what for part in parts]
     assert all("bn2 (BatchNormalization)" in part.layer and float(part.error) > 1e-4 for part in parts)
 
 
-def test_exports_that_fared_alike_share_a_row(table: ExchangeTable) -> None:
+def test_exports_with_equal_results_share_a_row(table: ExchangeTable) -> None:
     (row,) = [row for row in table.rows if "export.right" in {mode for mode, _, _ in row.writers}]
     assert [("export.right", "1.7.0, 1.8.0"), ("export.twin", "1.7.0, 1.8.0")] == [
         (mode, releases) for mode, _, releases in row.writers
@@ -189,9 +191,9 @@ def test_exports_that_fared_alike_share_a_row(table: ExchangeTable) -> None:
 
 
 def test_exports_without_a_file_have_a_row_with_the_reason(table: ExchangeTable) -> None:
-    told = {mode: row.without for row in table.rows for mode, _, _ in row.writers}
-    assert "the toy does not export that" in told["export.refused"]
-    assert "cannot be read as ONNX" in told["export.torn"]
+    reasons = {mode: row.without for row in table.rows for mode, _, _ in row.writers}
+    assert "the toy does not export that" in reasons["export.refused"]
+    assert "cannot be read as ONNX" in reasons["export.torn"]
 
 
 def test_the_page_links_every_square_to_its_cell(out: Path, table: ExchangeTable) -> None:
@@ -211,7 +213,7 @@ def again(runtimes: dict[str, Runtime], tmp_path: Path) -> Callable[..., Result]
     return run_it
 
 
-def test_the_same_command_again_runs_nothing(again: Callable[..., Result], tmp_path: Path) -> None:
+def test_repeating_the_command_runs_nothing(again: Callable[..., Result], tmp_path: Path) -> None:
     options = {"modes": ["export.right", "file*"]}
     assert not again(**options).unchanged
     trials = json.loads((tmp_path / "run.json").read_text())["counts"]["trials"]
@@ -238,7 +240,7 @@ def test_a_selection_selects_readers_too(
 
 
 @pytest.mark.parametrize("asks", [Asks.PREDICTION, Asks.GRADIENT])
-def test_a_file_in_training_form_is_held_against_the_training_mode(asks: Asks) -> None:
+def test_a_file_in_training_form_is_compared_with_training_mode(asks: Asks) -> None:
     source = load("conv")
     content = write(source, 15, training=True).SerializeToString()
     truth = FileTruth(written_network(content, "conv.from.here.0", source))
@@ -261,7 +263,7 @@ def test_a_file_keeps_its_own_names() -> None:
     assert network.digest != source.digest
 
 
-def test_a_reader_that_is_spared_a_network_is_spared_its_files(runtimes: dict[str, Runtime], tmp_path: Path) -> None:
+def test_a_reader_that_skips_a_network_skips_its_files(runtimes: dict[str, Runtime], tmp_path: Path) -> None:
     spared = {**runtimes, "careless": dataclasses.replace(runtimes["careless"], only_when_named=("conv",))}
     asked = Job(["toy@1.8.0", "careless@1.8.0"], modes=["export.*", "file"], out=tmp_path)
     run(asked, SilentProgress(), spared)

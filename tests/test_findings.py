@@ -1,4 +1,4 @@
-"""A toy runtime that misbehaves in each way that the findings name: each is found, and a well-behaved one is clean."""
+"""End-to-end findings: each misbehaviour of the toy runtime has its finding, and a correct mode is clean."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from crosscheck.matrix.server import Limits
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Modes that use up a whole limit are measured once, on one network.
+#: Modes that exhaust a limit are measured once, on one network.
 SLOW = {"hang", "eats-memory"}
 
 
 @pytest.fixture(scope="module")
 def cells(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """Every mode of the toy in every scenario that suits it, on three networks."""
+    """Every mode of the toy in every suitable scenario, on three networks."""
     folder = tmp_path_factory.mktemp("toy")
     modes = [mode.name for mode in toy.modes if mode.name not in SLOW]
     job = Job(["toy"], networks=["seed-batch", "conv", "digits"], modes=modes, trials=3, out=folder)
@@ -60,7 +60,7 @@ def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "co
         ("export-changed", "export-changes-copy", "export", "conv"),
     ],
 )
-def test_each_misbehaviour_is_found(cells: Cells, finding: str, mode: str, scenario: str, network: str) -> None:
+def test_each_misbehaviour_has_its_finding(cells: Cells, finding: str, mode: str, scenario: str, network: str) -> None:
     assert finding in cell(cells, mode, scenario, network)["findings"]
 
 
@@ -84,7 +84,7 @@ def test_a_well_behaved_mode_is_clean_in_all_its_scenarios(cells: Cells, mode: s
         ("leak-unbiased-take", "backward", 1, 0.1, "unbiased"),
     ],
 )
-def test_the_law_and_the_moment_of_an_update(
+def test_the_law_and_the_step_of_an_update(
     cells: Cells, mode: str, when: str, count: int, momentum: float, variance: str
 ) -> None:
     update = cell(cells, mode, network="seed-batch")["update"]
@@ -93,11 +93,11 @@ def test_the_law_and_the_moment_of_an_update(
     assert update["residual"] < 1e-5
 
 
-def test_an_update_that_waits_for_a_read_is_told_as_such(cells: Cells) -> None:
+def test_an_update_triggered_by_a_read_is_reported(cells: Cells) -> None:
     assert cell(cells, "leak-on-read")["update"]["when"] == "read"
 
 
-def test_a_contract_that_promises_otherwise_is_contradicted(cells: Cells) -> None:
+def test_a_leak_contradicts_a_contract_of_constant_statistics(cells: Cells) -> None:
     assert cell(cells, "leak-forward")["contradicts"] is True
     assert cell(cells, "leak-backward")["contradicts"] is False
     assert cell(cells, "training")["contradicts"] is False
@@ -124,7 +124,7 @@ def test_twenty_and_its_controls(cells: Cells) -> None:
         ("crash-later", "crashed", "SIGABRT"),
     ],
 )
-def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:
+def test_statuses(cells: Cells, mode: str, status: str, says: str) -> None:
     row = cell(cells, mode)
     assert status == row["status"]
     assert says in row["reason"]
@@ -136,14 +136,14 @@ def test_a_mode_that_the_release_lacks_is_not_run(toy: Runtime, tmp_path: Path) 
     assert ("not-in-release", [], "from-1.8 is there since 1.8.0") == (row["status"], row["findings"], row["reason"])
 
 
-def test_a_race_and_chance_are_told_apart(cells: Cells) -> None:
+def test_races_and_nondeterminism_are_distinguished(cells: Cells) -> None:
     for row in cells.values():
         if row["mode"] in ("racy", "unrepeatable", "corrupted") and row["status"] == "ok":
             assert not {"racy", "unrepeatable"} <= set(row["findings"]), row["id"]
             assert ("unrepeatable" in row["findings"]) == (row["mode"] != "racy"), row["id"]
 
 
-def test_forks_that_agree_by_the_memory_that_they_share_are_unrepeatable(cells: Cells) -> None:
+def test_forks_that_agree_through_shared_memory_are_unrepeatable(cells: Cells) -> None:
     row = cell(cells, "unrepeatable", "gradient", "seed-batch")
     assert ["wrong-gradient", "unrepeatable"] == row["findings"]
 
@@ -157,7 +157,7 @@ def test_a_failure_to_measure_is_never_a_number(cells: Cells) -> None:
         assert not any(row[name] for name in measured), row["id"]
 
 
-def test_a_crash_keeps_what_came_before_it_and_what_the_runtime_printed(cells: Cells) -> None:
+def test_a_crash_keeps_earlier_arrays_and_stderr(cells: Cells) -> None:
     assert cell(cells, "crash")["prediction_before"] is not None
     assert "about to crash" in cell(cells, "crash")["stderr"]
 
@@ -189,17 +189,17 @@ def test_disagreeing_trials_are_repeated_and_their_distribution_kept(cells: Cell
     assert len(undisturbed["outcomes"]) > 1
 
 
-def test_every_line_keeps_to_the_schema(cells: Cells) -> None:
+def test_every_line_conforms_to_the_schema(cells: Cells) -> None:
     for row in cells.values():
         validate(row)
 
 
-def test_what_a_runtime_prints_does_no_harm(toy: Runtime, tmp_path: Path) -> None:
+def test_output_of_a_runtime_is_harmless(toy: Runtime, tmp_path: Path) -> None:
     run(Job(["toy@1.8.0+noisy"], modes=["inference"], networks=["seed"], out=tmp_path), SilentProgress(), {"toy": toy})
     assert {"ok"} == {row["status"] for row in read_cells(tmp_path).values()}
 
 
-def test_a_runtime_that_cannot_be_imported_is_a_status_with_its_own_words(toy: Runtime, tmp_path: Path) -> None:
+def test_a_failed_import_is_a_status_with_the_runtimes_message(toy: Runtime, tmp_path: Path) -> None:
     for isolation in ("fork", "new-interpreter"):
         job = Job(["toy@1.8.0+unimportable"], modes=["inference"], networks=["seed"], out=tmp_path, isolation=isolation)
         result = run(job, SilentProgress(), {"toy": toy})

@@ -1,4 +1,4 @@
-"""Flax, linen and nnx: what its users do with the new statistics, and what becomes of them."""
+"""Flax, linen and nnx: how users adopt the updated statistics, and the effect on later predictions."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SILENT = SilentProgress()
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in most modes, every network in the two predictions."""
+    """`seed` and `seed-batch` in most modes, every network in both prediction modes."""
     folder = tmp_path_factory.mktemp("flax")
     asked = ["gradient", "predict-only"]
     run(Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=asked, trials=1, out=folder), SILENT)
-    found = read_cells(folder)
+    result = read_cells(folder)
     predictions = ["linen.predict", "nnx.predict"]
     job = Job([RELEASE], networks=["*"], modes=predictions, scenarios=["predict-only"], trials=1, out=folder)
     run(job, SILENT)
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]:
@@ -49,25 +49,25 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]
 
 
 @pytest.mark.parametrize("mode", ["linen.train.grad.adopted", "nnx.train.grad"])
-def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
-    found = cells[f"{RELEASE}/{mode}/seed/gradient"]
-    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
-    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+def test_the_example_of_2017_has_its_six_digits(cells: Cells, mode: str) -> None:
+    result = cells[f"{RELEASE}/{mode}/seed/gradient"]
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in result["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in result["prediction_after"][0]]
 
 
 @pytest.mark.parametrize("network", names())
 @pytest.mark.parametrize("mode", ["linen.predict", "nnx.predict"])
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, network: str) -> None:
-    found = cell(cells, mode, network)
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, mode: str, network: str) -> None:
+    result = cell(cells, mode, network)
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize("way", ["grad", "vjp", "remat", "lifted"])
-def test_adopted_statistics_move_once_in_whatever_way_they_came_back(cells: Cells, way: str) -> None:
-    found = cells[f"{RELEASE}/linen.train.{way}.adopted/seed-batch/gradient"]
-    assert ["leak"] == found["findings"]
-    assert (1, "biased") == (found["update"]["count"], found["update"]["variance"])
-    assert found["update"]["momentum"] == pytest.approx(0.9)
+def test_adopted_statistics_move_once(cells: Cells, way: str) -> None:
+    result = cells[f"{RELEASE}/linen.train.{way}.adopted/seed-batch/gradient"]
+    assert ["leak"] == result["findings"]
+    assert (1, "biased") == (result["update"]["count"], result["update"]["variance"])
+    assert result["update"]["momentum"] == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_adopted_statistics_move_once_in_whatever_way_they_came_back(cells: Cell
         "nnx.train.split.dropped",
     ],
 )
-def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+def test_modes_that_leave_the_network_unchanged(cells: Cells, mode: str) -> None:
     assert ["clean"] == cell(cells, mode)["findings"]
 
 
 @pytest.mark.parametrize("mode", ["nnx.train.grad", "nnx.train.view", "nnx.train.remat", "nnx.train.split.adopted"])
-def test_a_module_that_is_an_argument_is_written(cells: Cells, mode: str) -> None:
+def test_a_module_passed_as_an_argument_is_modified(cells: Cells, mode: str) -> None:
     assert ["leak"] == cell(cells, mode)["findings"]
 
 
@@ -103,27 +103,27 @@ def test_a_module_that_is_an_argument_is_written(cells: Cells, mode: str) -> Non
         ("nnx.train.jax-grad", "TraceContextError"),
     ],
 )
-def test_where_statistics_could_not_be_written_the_call_is_refused(cells: Cells, mode: str, error: str) -> None:
-    found = cell(cells, mode)
-    assert "refused" == found["status"]
-    assert error in found["reason"]
+def test_calls_with_unwritable_statistics_are_refused(cells: Cells, mode: str, error: str) -> None:
+    result = cell(cells, mode)
+    assert "refused" == result["status"]
+    assert error in result["reason"]
 
 
-def test_statistics_that_were_donated_and_dropped_are_gone(cells: Cells) -> None:
+def test_donated_statistics_are_deleted(cells: Cells) -> None:
     assert ["poisoned"] == cell(cells, "linen.train.donated.dropped")["findings"]
 
 
-def test_the_first_nnx_left_a_tracer_in_a_module_that_was_closed_over(tmp_path: Path) -> None:
+def test_the_first_nnx_left_a_tracer_in_a_closed_over_module(tmp_path: Path) -> None:
     modes = ["nnx.train.closure", "nnx.train.split.adopted", "nnx.train.view"]
     job = Job(["flax@0.8.5"], networks=["seed-batch"], modes=modes, scenarios=["gradient"], trials=1, out=tmp_path)
     run(job, SILENT)
-    found = {name.split("/")[1]: cell for name, cell in read_cells(tmp_path).items()}
-    assert ["poisoned"] == found["nnx.train.closure"]["findings"]
-    assert ["leak"] == found["nnx.train.split.adopted"]["findings"]
-    assert "not-in-release" == found["nnx.train.view"]["status"]
+    result = {name.split("/")[1]: cell for name, cell in read_cells(tmp_path).items()}
+    assert ["poisoned"] == result["nnx.train.closure"]["findings"]
+    assert ["leak"] == result["nnx.train.split.adopted"]["findings"]
+    assert "not-in-release" == result["nnx.train.view"]["status"]
 
 
-def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path: Path) -> None:
+def test_a_training_mode_module_is_exported_in_inference_mode(tmp_path: Path) -> None:
     job = Job(
         [f"{RELEASE}+onnx"],
         networks=["seed-batch"],
@@ -133,15 +133,15 @@ def test_a_module_in_training_mode_is_written_to_onnx_in_inference_mode(tmp_path
         out=tmp_path,
     )
     run(job, SILENT)
-    found = read_cells(tmp_path)
-    assert ["clean"] == found[f"{RELEASE}+onnx/nnx.export.onnx.eval/seed-batch/export"]["findings"]
-    trained = found[f"{RELEASE}+onnx/nnx.export.onnx.train/seed-batch/export"]
+    result = read_cells(tmp_path)
+    assert ["clean"] == result[f"{RELEASE}+onnx/nnx.export.onnx.eval/seed-batch/export"]["findings"]
+    trained = result[f"{RELEASE}+onnx/nnx.export.onnx.train/seed-batch/export"]
     assert ["export-changed"] == trained["findings"]
     assert {"training_mode of bn in network.onnx"} < {item["what"] for item in trained["evidence"]}
     assert {0.0} == set(trained["state_changes"].values())
 
 
-def test_an_interpreter_of_its_own_finds_what_a_fork_does(cells: Cells, tmp_path: Path) -> None:
+def test_a_new_interpreter_has_the_results_of_a_fork(cells: Cells, tmp_path: Path) -> None:
     modes = ["linen.train.grad.adopted", "nnx.train.grad"]
     job = Job(
         [RELEASE],

@@ -1,4 +1,4 @@
-"""`crosscheck gradient` and `crosscheck.gradient`: as a user types it, and as a user imports it."""
+"""`crosscheck gradient` on the command line, and `crosscheck.gradient` in Python."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODELS = Path(__file__).parents[1] / "models"
 
 
 def model(nodes: list[onnx.NodeProto], opset: int = 13, inputs: tuple[str, ...] = ("x",)) -> onnx.ModelProto:
-    """From the inputs, (N, 3) each, to y."""
+    """A model from the inputs, (N, 3) each, to y."""
     kind = onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         nodes,
@@ -38,24 +38,24 @@ def relu(opset: int = 13) -> onnx.ModelProto:
     return model([helper.make_node("Relu", ["x"], ["y"])], opset)
 
 
-def test_it_writes_the_gradient_model_and_tells_what_is_in_it(
+def test_it_writes_the_gradient_model_and_prints_its_contents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "gradient.onnx"
     assert 0 == main(["gradient", str(MODELS / "digits-plain" / "network.onnx"), "-o", str(target)])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     network = load("digits-plain")
     y = network.graph["outputs"][0]["name"]
     for part in (str(target), "opset 9", f"{y}.cotangent", "x.gradient", "(N, 1, 8, 8)", "(N, 10)", "InferenceSession"):
-        assert part in told.out
-    assert "" == told.err
+        assert part in printed.out
+    assert "" == printed.err
     feeds = {"x": network.x, f"{y}.cotangent": network.cotangent}
     (gradient,) = ReferenceEvaluator(str(target)).run(["x.gradient"], feeds)
     truth = true_gradient(network.graph, network.weights, network.x, network.cotangent)
     np.testing.assert_allclose(truth, np.asarray(gradient), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
 
 
-def test_training_goes_through_the_batch_and_gives_its_would_be_statistics(
+def test_training_uses_batch_statistics_and_outputs_updated_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "gradient.onnx"
@@ -63,10 +63,10 @@ def test_training_goes_through_the_batch_and_gives_its_would_be_statistics(
     network = load("seed-batch")
     (norm,) = network.batch_norms
     assert f"{norm.mean}.running" in capsys.readouterr().out
-    made = ReferenceEvaluator(str(target))
-    cotangent = next(name for name in made.input_names if name.endswith(".cotangent"))
-    feeds = {made.input_names[0]: network.x, cotangent: network.cotangent}
-    gradient, mean = made.run([made.output_names[1], f"{norm.mean}.running"], feeds)
+    extended = ReferenceEvaluator(str(target))
+    cotangent = next(name for name in extended.input_names if name.endswith(".cotangent"))
+    feeds = {extended.input_names[0]: network.x, cotangent: network.cotangent}
+    gradient, mean = extended.run([extended.output_names[1], f"{norm.mean}.running"], feeds)
     truth = true_gradient(network.graph, network.weights, network.x, network.cotangent, training=True)
     np.testing.assert_allclose(truth, np.asarray(gradient), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
     (batch,) = batch_statistics(network.graph, network.weights, network.x).values()
@@ -76,20 +76,20 @@ def test_training_goes_through_the_batch_and_gives_its_would_be_statistics(
 
 def test_the_function_takes_a_model_or_a_path(tmp_path: Path) -> None:
     onnx.save(relu(), tmp_path / "relu.onnx")
-    for given in (relu(), tmp_path / "relu.onnx", str(tmp_path / "relu.onnx")):
-        made = crosscheck.gradient(given)
-        assert ["x", "y.cotangent"] == [item.name for item in made.graph.input]
-        assert ["y", "x.gradient"] == [item.name for item in made.graph.output]
+    for argument in (relu(), tmp_path / "relu.onnx", str(tmp_path / "relu.onnx")):
+        extended = crosscheck.gradient(argument)
+        assert ["x", "y.cotangent"] == [item.name for item in extended.graph.input]
+        assert ["y", "x.gradient"] == [item.name for item in extended.graph.output]
         x, cotangent = np.array([[-1, 0, 2]], np.float32), np.array([[3, 4, 5]], np.float32)
-        (gradient,) = ReferenceEvaluator(made).run(["x.gradient"], {"x": x, "y.cotangent": cotangent})
+        (gradient,) = ReferenceEvaluator(extended).run(["x.gradient"], {"x": x, "y.cotangent": cotangent})
         assert [[0, 0, 5]] == np.asarray(gradient).tolist()
 
 
-def test_the_given_model_stays_as_it_is() -> None:
-    given = relu()
-    before = given.SerializeToString()
-    crosscheck.gradient(given)
-    assert before == given.SerializeToString()
+def test_the_source_model_stays_unchanged() -> None:
+    argument = relu()
+    before = argument.SerializeToString()
+    crosscheck.gradient(argument)
+    assert before == argument.SerializeToString()
 
 
 def test_importing_crosscheck_imports_no_onnx() -> None:
@@ -97,7 +97,7 @@ def test_importing_crosscheck_imports_no_onnx() -> None:
     assert 0 == subprocess.run([sys.executable, "-c", script]).returncode
 
 
-def test_a_name_that_crosscheck_lacks() -> None:
+def test_an_unknown_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError, match="gradiant"):
         crosscheck.gradiant  # noqa: B018
 
@@ -117,18 +117,18 @@ def test_a_name_that_crosscheck_lacks() -> None:
     ],
     ids=["missing", "text", "empty", "opset-8", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
-    given: onnx.ModelProto | bytes | None, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_usage_errors_are_one_line_with_exit_code_2(
+    argument: onnx.ModelProto | bytes | None, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = tmp_path / "mine.onnx", tmp_path / "gradient.onnx"
-    if given is not None:
-        source.write_bytes(given if isinstance(given, bytes) else given.SerializeToString())
+    if argument is not None:
+        source.write_bytes(argument if isinstance(argument, bytes) else argument.SerializeToString())
     assert 2 == main(["gradient", str(source), "-o", str(target)])
-    told = capsys.readouterr()
-    assert near in told.err
-    assert str(source) in told.err
-    assert 1 == told.err.count("\n")
-    assert "" == told.out
+    printed = capsys.readouterr()
+    assert near in printed.err
+    assert str(source) in printed.err
+    assert 1 == printed.err.count("\n")
+    assert "" == printed.out
     assert not target.exists()
 
 
@@ -142,15 +142,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     ],
     ids=["no-target", "overwrite", "no-folder", "folder"],
 )
-def test_a_target_that_cannot_be_written(
+def test_an_unwritable_target(
     words: list[str], near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(relu(), "relu.onnx")
     assert 2 == main(words)
-    told = capsys.readouterr()
-    assert near in told.err
-    assert 1 == told.err.count("\n")
+    printed = capsys.readouterr()
+    assert near in printed.err
+    assert 1 == printed.err.count("\n")
     assert ["relu.onnx"] == [path.name for path in tmp_path.iterdir()]
 
 

@@ -1,4 +1,4 @@
-"""Haiku: averages with hidden ones and counters behind them, in a state that goes in and comes out."""
+"""Haiku: explicit state with debiased averages, hidden averages and counters."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ RELEASE = "haiku@0.0.17"
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The batch of the seed in every mode, every network in the prediction."""
+    """`seed-batch` in every mode, every network in the prediction mode."""
     folder = tmp_path_factory.mktemp("haiku")
     asked = ["gradient", "predict-only"]
     job = Job([RELEASE], everything=True, networks=["seed-batch"], scenarios=asked, trials=1, out=folder)
     run(job, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     job = Job([RELEASE], networks=["*"], modes=["predict"], scenarios=["predict-only"], trials=1, out=folder)
     run(job, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
-    found = cells[f"{RELEASE}/predict/{network}/predict-only"]
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
+    result = cells[f"{RELEASE}/predict/{network}/predict-only"]
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize(
     "mode", ["eval.grad", "eval.grad.adopted", "train.grad.dropped", "fresh.eval.grad", "fresh.train.grad.dropped"]
 )
-def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+def test_modes_that_leave_the_network_unchanged(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[f"{RELEASE}/{mode}/seed-batch/gradient"]["findings"]
 
 
@@ -50,10 +50,10 @@ def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
         ("fresh.train.grad.adopted", "replaced"),
     ],
 )
-def test_the_average_by_which_statistics_move(cells: Cells, mode: str, average: str) -> None:
-    found = cells[f"{RELEASE}/{mode}/seed-batch/gradient"]
-    assert ["leak"] == found["findings"]
-    assert (average, 1) == (found["update"]["average"], found["update"]["count"])
+def test_the_average_of_the_moving_statistics(cells: Cells, mode: str, average: str) -> None:
+    result = cells[f"{RELEASE}/{mode}/seed-batch/gradient"]
+    assert ["leak"] == result["findings"]
+    assert (average, 1) == (result["update"]["average"], result["update"]["count"])
 
 
 def test_counters_and_hidden_averages_move_too(cells: Cells) -> None:
@@ -62,27 +62,27 @@ def test_counters_and_hidden_averages_move_too(cells: Cells) -> None:
     assert min(changes["bn.mean_ema.hidden"], changes["bn.var_ema.hidden"]) > 0
 
 
-def test_local_statistics_are_used_and_not_kept(cells: Cells) -> None:
-    found = cells[f"{RELEASE}/local-stats.grad.adopted/seed-batch/gradient"]
-    assert ["clean"] == found["findings"]
-    assert found["gradient_error"]["training"] < 1e-5
+def test_local_statistics_are_used_but_not_stored(cells: Cells) -> None:
+    result = cells[f"{RELEASE}/local-stats.grad.adopted/seed-batch/gradient"]
+    assert ["clean"] == result["findings"]
+    assert result["gradient_error"]["training"] < 1e-5
 
 
-def test_a_gradient_by_jax_inside_a_transformed_function_is_refused(cells: Cells) -> None:
-    found = cells[f"{RELEASE}/train.inside.jax-grad.adopted/seed-batch/gradient"]
-    assert "refused" == found["status"]
-    assert "UnexpectedTracerError" in found["reason"]
+def test_jax_grad_inside_a_transformed_function_is_refused(cells: Cells) -> None:
+    result = cells[f"{RELEASE}/train.inside.jax-grad.adopted/seed-batch/gradient"]
+    assert "refused" == result["status"]
+    assert "UnexpectedTracerError" in result["reason"]
 
 
-def test_a_state_from_init_predicts_by_the_statistics_of_the_batch(cells: Cells) -> None:
+def test_a_state_from_init_predicts_by_batch_statistics(cells: Cells) -> None:
     assert {"leak", "mode-ignored"} == set(cells[f"{RELEASE}/init.state/seed-batch/predict-only"]["findings"])
 
 
-def test_the_form_that_was_asked_for_is_written_to_onnx(tmp_path: Path) -> None:
+def test_the_requested_form_is_exported_to_onnx(tmp_path: Path) -> None:
     job = Job(
         [f"{RELEASE}+onnx"], networks=["seed-batch"], modes=["export.*"], scenarios=["export"], trials=1, out=tmp_path
     )
     run(job, SilentProgress())
-    found = read_cells(tmp_path)
-    assert 2 == len(found)
-    assert [["clean"]] * 2 == [cell["findings"] for cell in found.values()]
+    result = read_cells(tmp_path)
+    assert 2 == len(result)
+    assert [["clean"]] * 2 == [cell["findings"] for cell in result.values()]

@@ -1,4 +1,4 @@
-"""Jittor: compiled by itself and executed lazily; when its statistics move, and what leaves them alone."""
+"""Jittor, with just-in-time compilation and lazy execution: when its statistics move, and when they stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import Cells, SilentProgress, read_cells
 
 
 def compiles() -> bool:
-    """Whether the machine has what Jittor compiles itself by."""
+    """Whether the machine has the compiler that Jittor needs."""
     try:
         for needed in catalog()["jittor"].releases[-1].system:
             machine.find(needed)
@@ -40,20 +40,20 @@ MODES = [
     "restored.train",
     "deepcopy.train",
 ]
-#: An operator that is used for the first time is compiled, on a busy machine for half a minute.
+#: The first use of an operator compiles it, for up to half a minute on a busy machine.
 LIMITS = Limits(seconds=600)
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in most modes, every network in prediction."""
+    """`seed` and `seed-batch` in most modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("jittor")
     asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
     run(asked, SilentProgress(), limits=LIMITS)
-    found = read_cells(folder)
+    result = read_cells(folder)
     everywhere = Job([RELEASE], networks=["*"], modes=["eval.call"], scenarios=["predict-only"], trials=1, out=folder)
     run(everywhere, SilentProgress(), limits=LIMITS)
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
@@ -61,26 +61,26 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
-    found = cell(cells, "eval.call", network, "predict-only")
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
+    result = cell(cells, "eval.call", network, "predict-only")
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
-def test_training_gives_the_example_of_2017(cells: Cells) -> None:
-    found = cell(cells, "train.grad", "seed")
-    assert [pytest.approx([0.284447, 0.379263], abs=1e-6)] == found["prediction_after"]
+def test_training_reproduces_the_example_of_2017(cells: Cells) -> None:
+    result = cell(cells, "train.grad", "seed")
+    assert [pytest.approx([0.284447, 0.379263], abs=1e-6)] == result["prediction_after"]
 
 
 @pytest.mark.parametrize("mode", ["train.grad", "train.eager", "is-train-false.train", "frozen-stop-grad.grad"])
 def test_training_averages_biased_variances_once_in_forward(cells: Cells, mode: str) -> None:
-    found = cell(cells, mode)
-    assert ["leak"] == found["findings"]
-    law = tuple(found["update"][key] for key in ("when", "count", "convention", "variance"))
+    result = cell(cells, mode)
+    assert ["leak"] == result["findings"]
+    law = tuple(result["update"][key] for key in ("when", "count", "convention", "variance"))
     assert ("forward", 1, "keep", "biased") == law
 
 
 @pytest.mark.parametrize("mode", ["eval.grad", "frozen-eval.grad", "momentum-zero.train", "restored.train"])
-def test_what_freezes_the_statistics_leaves_them_alone(cells: Cells, mode: str) -> None:
+def test_frozen_statistics_stay_constant(cells: Cells, mode: str) -> None:
     assert ["clean"] == cell(cells, mode)["findings"]
 
 

@@ -1,4 +1,4 @@
-"""A job from start to end: it continues, reuses, isolates, and keeps what it has measured."""
+"""A whole job: resumption, reuse, isolation, and persistence of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import SilentProgress, read_cells
 RunToy = Callable[..., Result]
 ONE = {"modes": ["leak-backward"], "networks": ["seed-batch"]}
 
-#: Runs a job on the toy in a process of its own, which can be killed.
+#: Runs a job on the toy in a separate process, which can be killed.
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ run(Job(["toy"], modes=["leak-*"], networks=["conv", "seed*"], out=Path(sys.argv
 """
 
 
-def test_a_run_leaves_its_four_results(run_toy: RunToy, tmp_path: Path) -> None:
+def test_a_run_writes_its_four_outputs(run_toy: RunToy, tmp_path: Path) -> None:
     result = run_toy(**ONE)
     assert {"run.json", "cells.jsonl", "arrays", "report.html"} <= {path.name for path in tmp_path.iterdir()}
     facts = json.loads((tmp_path / "run.json").read_text())
@@ -50,14 +50,14 @@ def test_a_run_leaves_its_four_results(run_toy: RunToy, tmp_path: Path) -> None:
         assert environment["lock"] == row["environment"]["lock"]
 
 
-def test_the_arrays_that_a_cell_names_are_there(run_toy: RunToy, tmp_path: Path) -> None:
+def test_the_arrays_of_a_cell_exist(run_toy: RunToy, tmp_path: Path) -> None:
     run_toy(**ONE)
     for row in read_cells(tmp_path).values():
         with np.load(tmp_path / row["arrays"]) as arrays:
             assert row["prediction_before"] is None or row["prediction_before"] == arrays["prediction/before"].tolist()
 
 
-def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:
+def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:
     first = run_toy(**ONE)
     written = (tmp_path / "cells.jsonl").stat().st_mtime_ns
     second = run_toy(**ONE)
@@ -78,7 +78,7 @@ def test_the_same_command_again_runs_nothing(run_toy: RunToy, tmp_path: Path) ->
         "job.py",
     ],
 )
-def test_a_report_is_written_anew_once_what_it_depends_on_changed(
+def test_the_report_is_rebuilt_if_an_input_changed(
     run_toy: RunToy, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     copy = tmp_path_factory.mktemp("sources") / "crosscheck"
@@ -92,7 +92,7 @@ def test_a_report_is_written_anew_once_what_it_depends_on_changed(
     assert not run_toy(**options).unchanged
 
 
-def test_a_release_table_that_changed_is_in_the_lines(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+def test_changes_of_a_release_table_reach_the_lines(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     folder = tmp_path / "toy"
     shutil.copytree(toy.folder, folder)
     job = Job(["toy@1.8.0"], modes=["predict"], networks=["seed"], out=tmp_path / "out")
@@ -104,8 +104,8 @@ def test_a_release_table_that_changed_is_in_the_lines(tmp_path: Path, toy: Runti
     assert {"2001-02-03"} == {row["released"] for row in read_cells(tmp_path / "out").values()}
 
 
-def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy) -> None:
-    # With two processes several trials are under way when the first one is refused.
+def test_trials_parallel_to_a_failed_one_are_reused(run_toy: RunToy) -> None:
+    # With two processes several trials run when the first one is refused.
     options: dict[str, Any] = {
         "modes": ["refused", "crash"],
         "networks": ["seed", "seed-batch", "conv"],
@@ -116,28 +116,26 @@ def test_trials_beside_one_that_failed_count_in_the_next_run_too(run_toy: RunToy
     assert run_toy(**options).unchanged
 
 
-def test_cells_that_were_asked_again_from_other_servers_are_not_asked_a_third_time(
-    run_toy: RunToy, progress: SilentProgress
-) -> None:
+def test_cells_repeated_from_other_servers_are_not_repeated_again(run_toy: RunToy, progress: SilentProgress) -> None:
     options: dict[str, Any] = {"modes": ["unrepeatable"], "networks": ["seed-batch", "conv"]}
     first = run_toy(**options)
     assert first.statuses["ok"] == first.findings["unrepeatable"] == len(progress.cells) == len(set(progress.cells))
     assert run_toy(**options).unchanged
 
 
-def test_another_selection_uses_what_is_there(run_toy: RunToy, progress: SilentProgress) -> None:
+def test_another_selection_reuses_results(run_toy: RunToy, progress: SilentProgress) -> None:
     run_toy(**ONE)
     run_toy(modes=["leak-*"], networks=["seed-batch"])
     assert progress.reused > 0
 
 
-def test_fresh_measures_again(run_toy: RunToy, progress: SilentProgress) -> None:
+def test_fresh_ignores_earlier_results(run_toy: RunToy, progress: SilentProgress) -> None:
     run_toy(**ONE)
     run_toy(**ONE, fresh=True)
     assert 0 == progress.reused
 
 
-def test_both_isolations_find_the_same(run_toy: RunToy, tmp_path: Path, toy: Runtime) -> None:
+def test_both_isolations_have_the_same_results(run_toy: RunToy, tmp_path: Path, toy: Runtime) -> None:
     options = {
         "modes": ["leak-backward", "inference", "order-dependent", "crash"],
         "networks": ["seed-batch"],
@@ -149,7 +147,7 @@ def test_both_isolations_find_the_same(run_toy: RunToy, tmp_path: Path, toy: Run
     assert forked == {name: (row["status"], row["findings"]) for name, row in read_cells(tmp_path).items()}
 
 
-def test_a_killed_run_continues_where_it_was(tmp_path: Path, toy: Runtime) -> None:
+def test_a_killed_run_resumes(tmp_path: Path, toy: Runtime) -> None:
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", SCRIPT, str(toy.folder), str(tmp_path)]
     process = subprocess.Popen(command, cwd=root, start_new_session=True)
@@ -171,15 +169,13 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path, toy: Runtime, progre
         run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
 
 
-def test_a_journal_that_is_none_is_told(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+def test_an_invalid_journal_is_reported(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     (tmp_path / "journal.sqlite").write_text("this is no journal, " * 100)
     with pytest.raises(CrosscheckError, match="journal"):
         run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
 
 
-def test_an_environment_that_cannot_be_made_spares_the_others(
-    tmp_path: Path, toy: Runtime, progress: SilentProgress
-) -> None:
+def test_a_failed_environment_does_not_affect_others(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     folder = tmp_path / "toy"
     shutil.copytree(toy.folder, folder)
     lock = folder / "locks" / "1.7.0.txt"
@@ -193,9 +189,7 @@ def test_an_environment_that_cannot_be_made_spares_the_others(
     assert all("1.7.0" in row["reason"] for row in rows if row["status"] == "install-failed")
 
 
-def test_without_an_interpreter_the_cells_are_unavailable_with_the_remedy(
-    tmp_path: Path, toy: Runtime, progress: SilentProgress
-) -> None:
+def test_a_missing_interpreter_makes_cells_unavailable(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     folder = tmp_path / "toy"
     shutil.copytree(toy.folder, folder)
     table = folder / "releases.toml"
@@ -206,7 +200,7 @@ def test_without_an_interpreter_the_cells_are_unavailable_with_the_remedy(
     assert all("uv python install 3.99" in row["reason"] for row in read_cells(tmp_path / "out").values())
 
 
-def test_nothing_to_run_is_a_mistake(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
+def test_an_empty_selection_is_a_usage_error(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     job = Job(["toy"], modes=["predict"], scenarios=["order"], out=tmp_path)
     with pytest.raises(UsageError, match="nothing is left"):
         run(job, progress, {"toy": toy})

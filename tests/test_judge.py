@@ -1,4 +1,4 @@
-"""The judge, on observations of a small runtime that lives here and misbehaves in one way at a time."""
+"""The judge, on observations of a simulated runtime with one misbehaviour at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STAYS = Contract("stay", "statistics stay", "https://example.org/manual")
 
 
 class Runtime:
-    """Evaluates a network by the oracle, rounded to float32, and behaves well. Subclasses do not."""
+    """A correct runtime: the oracle, rounded to float32. Each subclass misbehaves."""
 
     intent = Intent.INFERENCE
     asks = Asks.GRADIENT
@@ -50,15 +50,15 @@ class Runtime:
         self.calls = 0
         self.flag = False
 
-    # What subclasses change.
+    # Overridden by subclasses.
     def forward(self) -> None:
-        """What the call does to the tensors before `between`."""
+        """Side effects of the call before `between`."""
 
     def backward(self) -> None:
-        """What the call does to the tensors after `between`."""
+        """Side effects of the call after `between`."""
 
     def settled(self) -> None:
-        """What happens to the tensors when somebody waits."""
+        """Side effects of waiting."""
 
     def broken(self) -> bool:
         return False
@@ -77,7 +77,7 @@ class Runtime:
         here = self.network
         return oracle.gradient(here.graph, self.tensors, here.x, here.cotangent, training).astype(np.float32)
 
-    # What a trial asks for.
+    # Steps of a trial.
     def step(self, label: str, action: Callable[[], None]) -> None:
         if self.broken():
             self.steps.append(Step(label, 0.001, "RuntimeError: the engine is in an error state"))
@@ -252,8 +252,8 @@ def judged(
     if trials is None:
         trials = observations(kind, network, scenario)
     verdict = judge(cell, mode, NETWORKS[network], TRUTHS[network], trials, inference)
-    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    validate(json.loads(json.dumps(told, allow_nan=False)))
+    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(json.loads(json.dumps(record, allow_nan=False)))
     return verdict
 
 
@@ -261,7 +261,7 @@ ENVIRONMENT = {"python": "3.11.7", "lock": "1.0.txt", "packages": {"tiny": "1.0"
 
 
 class Training(Runtime):
-    """Well-behaved, and asked for the training-mode gradient."""
+    """Correct, called for the training-mode gradient."""
 
     intent = Intent.TRAINING
 
@@ -285,7 +285,7 @@ class LeakInOneCall(LeakBackward):
 
 
 class LeakLate(Training):
-    """Updates when a value is waited for, long after the call."""
+    """Updates when the caller waits, long after the call."""
 
     def predict(self, when: str) -> None:
         if self.calls and "late" not in self.__dict__:
@@ -374,7 +374,7 @@ class InferenceWrongAfterwards(Training):
 
 
 class Racy(Training):
-    """Its update is done by somebody else, a little later: one who predicts at once may not see it."""
+    """Another thread updates a little later; an immediate prediction may not see it."""
 
     pending = False
 
@@ -388,7 +388,7 @@ class Racy(Training):
 
 
 class ParametersWritten(Training):
-    """Writes gamma, by the smallest step there is: no prediction can tell."""
+    """Changes gamma by one unit in the last place, which no prediction shows."""
 
     def backward(self) -> None:
         scale = self.network.batch_norms[0].scale
@@ -412,7 +412,7 @@ class ExportChanges(Runtime):
 
 
 class ForwardIgnored(Runtime):
-    """Asked for the training-mode prediction, gives the inference-mode one."""
+    """Returns the inference-mode prediction instead of the training-mode one."""
 
     intent = Intent.TRAINING
     asks = Asks.PREDICTION
@@ -452,7 +452,7 @@ ALONE = [
 
 
 @pytest.mark.parametrize(("kind", "expected"), ALONE, ids=lambda value: getattr(value, "__name__", ""))
-def test_each_misbehaviour_is_found_and_nothing_else(kind: type[Runtime], expected: set[Finding]) -> None:
+def test_each_misbehaviour_has_exactly_its_finding(kind: type[Runtime], expected: set[Finding]) -> None:
     verdict = judged(kind)
     assert expected == set(verdict.findings)
     assert expected == {item.finding for item in verdict.evidence}
@@ -485,7 +485,7 @@ def test_other_scenarios(kind: type[Runtime], scenario: Scenario, expected: set[
     assert expected == set(judged(kind, network, scenario).findings)
 
 
-def test_exported_network_that_predicts_something_else() -> None:
+def test_an_exported_network_with_other_predictions() -> None:
     row = observe(Runtime, export, "seed-batch")
     row = replace(row, arrays={**row.arrays, "prediction/exported": row.arrays["prediction/before"] * np.float32(2)})
     assert (Finding.EXPORT_CHANGED,) == judged(Runtime, scenario=Scenario.EXPORT, trials=[row]).findings
@@ -513,7 +513,7 @@ def test_when_and_how_often_statistics_move(kind: type[Runtime], when: str, coun
     ("kind", "momentum", "variance"),
     [(LeakForward, 0.9, "biased"), (Unbiased, 0.9, "unbiased"), (OwnMomentum, 0.75, "biased")],
 )
-def test_the_law_is_told(kind: type[Runtime], network: str, momentum: float, variance: str) -> None:
+def test_the_law_is_reported(kind: type[Runtime], network: str, momentum: float, variance: str) -> None:
     declared = NETWORKS[network].batch_norms[0].momentum
     update = judged(kind, network).update
     assert update is not None
@@ -543,7 +543,7 @@ def test_the_variance_of_keras_2_has_its_name(kind: type[Runtime], network: str,
     assert any(words in piece.detail for piece in verdict.evidence)
 
 
-def test_layers_that_take_variances_of_their_own_are_not_corrupted() -> None:
+def test_layers_with_different_variances_are_not_corrupted() -> None:
     class EachItsOwn(Training):
         def backward(self) -> None:
             self.update()
@@ -579,19 +579,19 @@ class Renormalizes(Training):
 
 
 @pytest.mark.parametrize("network", ["seed-batch", "conv"])
-def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(network: str) -> None:
+def test_batch_renormalization_has_a_law_and_a_gradient(network: str) -> None:
     verdict = judged(Renormalizes, network)
     assert {Finding.LEAK, Finding.WRONG_GRADIENT} == set(verdict.findings)
     assert verdict.update is not None
     assert (1, "keep", "renormalized") == (verdict.update.count, verdict.update.convention, verdict.update.average)
-    told = {piece.finding: piece.detail for piece in verdict.evidence}
-    assert "closed form of batch renormalization in training" in told[Finding.WRONG_GRADIENT]
-    assert "averages the standard deviation" in told[Finding.LEAK]
+    record = {piece.finding: piece.detail for piece in verdict.evidence}
+    assert "training-mode closed form of batch renormalization" in record[Finding.WRONG_GRADIENT]
+    assert "averages the standard deviation" in record[Finding.LEAK]
 
 
 @given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
 @settings(max_examples=25, deadline=None)
-def test_whatever_the_momentum_a_law_is_no_corruption(keep: float, count: int) -> None:
+def test_a_law_with_any_momentum_is_not_corrupted(keep: float, count: int) -> None:
     class Own(Training):
         def backward(self) -> None:
             self.update(keep=keep, count=count)
@@ -614,7 +614,7 @@ def test_layers_that_follow_different_laws_are_corrupted() -> None:
     assert verdict.update.count is None
 
 
-def test_statistics_collected_while_normalizing_by_the_moving_ones_follow_a_law() -> None:
+def test_batch_statistics_of_an_inference_forward_follow_a_law() -> None:
     class Collects(Training):
         def backward(self) -> None:
             seen = TRUTHS[self.network.name].inference_batch_statistics
@@ -626,12 +626,12 @@ def test_statistics_collected_while_normalizing_by_the_moving_ones_follow_a_law(
 
     verdict = judged(Collects, "conv")
     assert (Finding.LEAK,) == verdict.findings
-    assert any("normalizes by the moving ones" in item.detail for item in verdict.evidence)
+    assert any("normalizes by the moving statistics" in item.detail for item in verdict.evidence)
 
 
-def test_statistics_collected_while_normalizing_by_what_was_just_updated_follow_a_law() -> None:
+def test_batch_statistics_of_a_forward_with_updated_ones_follow_a_law() -> None:
     class UpdatesFirst(Training):
-        """As Equinox's `ema`: a layer updates its statistics, normalizes by them, and hands that on to the next."""
+        """Like Equinox's `ema`: each layer updates its statistics and normalizes by the updated ones."""
 
         def backward(self) -> None:
             for norm in self.network.batch_norms:
@@ -645,7 +645,7 @@ def test_statistics_collected_while_normalizing_by_what_was_just_updated_follow_
     assert (Finding.LEAK,) == verdict.findings
     assert verdict.update is not None
     assert 1 == verdict.update.count
-    assert any("the ones that it has just updated" in item.detail for item in verdict.evidence)
+    assert any("the statistics it has just updated" in item.detail for item in verdict.evidence)
 
 
 def test_the_example_of_the_design_document() -> None:
@@ -661,7 +661,7 @@ def test_the_example_of_the_design_document() -> None:
     )
 
 
-def test_rounding_of_a_vanishing_gradient_is_no_wrong_gradient() -> None:
+def test_rounding_errors_of_a_zero_gradient_are_not_wrong() -> None:
     class Rounds(Training):
         def answer(self) -> Array:
             return super().answer() + np.float32(2e-6)
@@ -669,7 +669,7 @@ def test_rounding_of_a_vanishing_gradient_is_no_wrong_gradient() -> None:
     assert (Finding.CLEAN,) == judged(Rounds, "seed").findings
 
 
-def test_an_answer_at_statistics_that_the_call_moved_is_wrong_and_explained() -> None:
+def test_an_answer_at_moved_statistics_is_wrong_and_explained() -> None:
     class MovesFirst(LeakForward):
         def answer(self) -> Array:
             self.update()
@@ -682,7 +682,7 @@ def test_an_answer_at_statistics_that_the_call_moved_is_wrong_and_explained() ->
     assert "inference-mode form at the statistics" in wrong.detail
 
 
-def test_later_gradients_are_held_against_the_statistics_of_their_moment() -> None:
+def test_later_gradients_are_compared_at_the_current_statistics() -> None:
     later = judged(LeakBackward).later
     assert later is not None
     assert dict(later["inference_gradient"] or {}) == {
@@ -693,7 +693,7 @@ def test_later_gradients_are_held_against_the_statistics_of_their_moment() -> No
     assert later["gradient_again"]["training"] == pytest.approx(0, abs=1e-6)
 
 
-def test_an_inference_gradient_wrong_afterwards_counts_only_if_it_is_right_by_itself() -> None:
+def test_a_wrong_later_inference_gradient_counts_only_if_right_alone() -> None:
     def findings(inference: Sequence[Observation]) -> tuple[Finding, ...]:
         return judged(InferenceWrongAfterwards, inference=inference).findings
 
@@ -710,9 +710,7 @@ def test_order_after_another_network() -> None:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(Runtime, Finding.CLEAN), (ModeIgnored, Finding.ORDER_DEPENDENT)])
-def test_order_after_the_same_network_is_held_against_the_statistics_it_found(
-    kind: type[Runtime], expected: Finding
-) -> None:
+def test_order_after_the_same_network_uses_the_current_statistics(kind: type[Runtime], expected: Finding) -> None:
     def after_training(run: Runtime) -> None:
         run.update()
         run.snapshot("before")
@@ -722,9 +720,9 @@ def test_order_after_the_same_network_is_held_against_the_statistics_it_found(
     assert (expected,) == judged(Runtime, scenario=Scenario.ORDER, trials=rows).findings
 
 
-def test_a_stale_read_is_told_and_is_no_race() -> None:
+def test_a_stale_read_is_reported_and_not_racy() -> None:
     class Lazy(LeakBackward):
-        """Shows the old tensors once, right after the call."""
+        """Returns the old tensors once, directly after the call."""
 
         def snapshot(self, when: str) -> None:
             kept = self.tensors
@@ -735,10 +733,10 @@ def test_a_stale_read_is_told_and_is_no_race() -> None:
 
     verdict = judged(Lazy)
     assert (Finding.LEAK,) == verdict.findings
-    assert any("old value when read at once" in item.what for item in verdict.evidence)
+    assert any("read directly after the call with their old value" in item.what for item in verdict.evidence)
 
 
-def test_a_half_written_tensor_is_a_race() -> None:
+def test_a_partially_written_tensor_is_racy() -> None:
     class Torn(LeakBackward):
         def snapshot(self, when: str) -> None:
             kept = self.tensors
@@ -751,7 +749,7 @@ def test_a_half_written_tensor_is_a_race() -> None:
     assert (Finding.LEAK, Finding.RACY) == judged(Torn).findings
 
 
-def test_reading_that_changes_the_outcome_is_told() -> None:
+def test_observer_effects_are_reported() -> None:
     class ReadingHelps(LeakBackward):
         def backward(self) -> None:
             if not any(key.startswith("state/between/") for key in self.arrays):
@@ -759,12 +757,14 @@ def test_reading_that_changes_the_outcome_is_told() -> None:
 
     verdict = judged(ReadingHelps)
     assert (Finding.LEAK,) == verdict.findings
-    assert any("when tensors are read between forward and backward" in item.what for item in verdict.evidence)
+    assert any(
+        "with and without reads of tensors between forward and backward" in item.what for item in verdict.evidence
+    )
     assert verdict.update is not None
     assert verdict.update.when == "none"
 
 
-def test_what_another_mode_returned_afterwards_is_no_race_of_this_one() -> None:
+def test_a_later_modes_result_is_not_a_race_of_this_mode() -> None:
     class Garbage(Training):
         seed = 0
 
@@ -777,18 +777,18 @@ def test_what_another_mode_returned_afterwards_is_no_race_of_this_one() -> None:
     assert [1, 1, 1, 1] == [len(reading.outcomes) for reading in verdict.trials]
 
 
-def test_order_says_nothing_of_a_call_that_is_wrong_by_itself() -> None:
+def test_a_call_wrong_alone_is_not_order_dependent() -> None:
     rows = [observe(WrongGradient, alone, "seed-batch"), observe(Runtime, alone, "seed-batch", "after-other")]
     assert (Finding.WRONG_GRADIENT,) == judged(Runtime, scenario=Scenario.ORDER, trials=rows).findings
 
 
-def test_evidence_says_in_which_readings_it_was_seen() -> None:
+def test_evidence_names_its_readings() -> None:
     rows = [observe(kind, steps, "seed-batch") for kind, steps in ((LeakBackward, undisturbed), (Training, timed))]
     found = [item for item in judged(Training, trials=rows).evidence if item.what.startswith("undisturbed: largest")]
     assert ["not timed"] == [item.detail.split("; ")[-1] for item in found]
 
 
-def test_trials_that_all_differ_are_corrupted_and_unrepeatable_and_distributed() -> None:
+def test_trials_that_all_differ_are_corrupted_and_unrepeatable() -> None:
     rows = [observe(Chance, steps, "seed-batch") for steps in (undisturbed,) * 4]
     verdict = judged(Chance, trials=rows)
     assert {Finding.LEAK, Finding.CORRUPTED, Finding.UNREPEATABLE} == set(verdict.findings)
@@ -802,21 +802,21 @@ def test_two_outcomes_in_many_trials_are_unrepeatable_and_counted() -> None:
     assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
 
 
-def test_nothing_is_said_of_a_race_where_trials_that_wait_disagree() -> None:
+def test_no_race_is_reported_if_waiting_trials_disagree() -> None:
     rows = [observe(LeakBackward, undisturbed, "seed-batch"), observe(Training, immediate, "seed-batch")]
     assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
     rows.append(observe(Training, undisturbed, "seed-batch"))
     assert (Finding.LEAK, Finding.UNREPEATABLE) == judged(Training, trials=rows).findings
 
 
-def test_trials_that_do_not_wait_and_disagree_are_racy_while_the_others_agree() -> None:
+def test_only_non_waiting_trials_that_disagree_are_racy() -> None:
     rows = [observe(kind, immediate, "seed-batch") for kind in (LeakBackward, Training)]
     rows += [observe(LeakBackward, undisturbed, "seed-batch") for _ in range(2)]
     assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
 
 
 @pytest.mark.parametrize("hits", [[False, True], [True, False], [True, True]])
-def test_a_closed_form_that_chance_has_hit_is_not_the_other_modes(hits: list[bool]) -> None:
+def test_a_random_match_with_the_other_mode_does_not_count(hits: list[bool]) -> None:
     class Unwritten(Runtime):
         noise = 0.0
         hit = False
@@ -836,7 +836,7 @@ def test_a_closed_form_that_chance_has_hit_is_not_the_other_modes(hits: list[boo
     assert expected == judged(Unwritten, trials=rows).findings
 
 
-def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
+def test_predictions_that_change_by_predicting_are_a_leak() -> None:
     class PredictLeaks(Runtime):
         def prediction(self) -> Array:
             value = super().prediction()
@@ -846,11 +846,11 @@ def test_predicting_that_moves_predictions_is_a_leak_and_not_noise() -> None:
     verdict = judged(PredictLeaks)
     assert Finding.LEAK in verdict.findings
     assert Finding.RACY not in verdict.findings
-    assert any("predicting itself changes it" in item.detail for item in verdict.evidence)
+    assert any("predicting alone changes it" in item.detail for item in verdict.evidence)
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_predicting_moves_is_not_put_down_to_the_call(count: int) -> None:
+def test_changes_by_predicting_are_not_attributed_to_the_call(count: int) -> None:
     class EveryPassUpdates(Runtime):
         def prediction(self) -> Array:
             value = super().prediction()
@@ -865,12 +865,12 @@ def test_what_predicting_moves_is_not_put_down_to_the_call(count: int) -> None:
     assert (count, "forward") == (verdict.update.count, verdict.update.when)
     mean = NETWORKS["seed-batch"].batch_norms[0].mean
     seen = TRUTHS["seed-batch"].batch_statistics["bn"].mean
-    # One update by the prediction comes before the call's.
+    # The prediction updates once before the call.
     moved = np.abs(seen - NETWORKS["seed-batch"].weights[mean]).max() * 0.9 * (1 - 0.9**count)
     assert verdict.state_changes[mean] == pytest.approx(moved, rel=1e-4)
 
 
-def test_noise_of_predictions_before_the_call_is_no_leak() -> None:
+def test_noise_before_the_call_is_not_a_leak() -> None:
     class Noisy(Runtime):
         predictions = 0
 
@@ -881,7 +881,7 @@ def test_noise_of_predictions_before_the_call_is_no_leak() -> None:
     assert (Finding.CLEAN,) == judged(Noisy, trials=[observe(Noisy, undisturbed, "seed-batch")]).findings
 
 
-def test_the_curve_falls_where_statistics_move_and_stays_where_they_do_not() -> None:
+def test_the_curve_falls_only_if_statistics_move() -> None:
     class Wanders(Training):
         def backward(self) -> None:
             self.update(keep=0.5)
@@ -933,7 +933,7 @@ def test_a_failure_to_measure_has_no_findings(status: Status) -> None:
     assert verdict.prediction_after is None
 
 
-def test_another_reading_that_was_refused_leaves_its_reason_and_nulls() -> None:
+def test_a_refused_reading_has_a_reason_and_nulls() -> None:
     rows = observations(LeakBackward, "seed-batch", Scenario.GRADIENT)
     rows = [
         replace(row, status=Status.REFUSED, reason="no views", arrays={}) if row.reading == "timed" else row
@@ -944,7 +944,7 @@ def test_another_reading_that_was_refused_leaves_its_reason_and_nulls() -> None:
     assert (Finding.LEAK,) == verdict.findings
 
 
-def test_a_crash_after_the_call_is_judged_by_what_was_recorded() -> None:
+def test_a_crash_after_the_call_is_judged_by_recorded_data() -> None:
     row = observe(LeakBackward, undisturbed, "seed-batch")
     kept = {key: value for key, value in row.arrays.items() if "second" not in key and "last" not in key}
     ended = next(index for index, step in enumerate(row.steps) if step.label == "gradient/second")
@@ -970,7 +970,7 @@ def test_a_cell_without_its_primary_reading_cannot_be_judged() -> None:
         judged(Runtime, trials=[observe(Runtime, timed, "seed-batch")])
 
 
-def test_findings_without_state_rest_on_predictions() -> None:
+def test_findings_without_state_use_predictions() -> None:
     class Blind(LeakBackward):
         def snapshot(self, when: str) -> None:
             pass
@@ -987,29 +987,29 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
     assert math.isnan(verdict.prediction_after[0][0])
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    assert told["prediction_after"][0][0] == "NaN"
-    assert told["state_changes"]["bn.mean"] == "Infinity"
+    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    assert record["prediction_after"][0][0] == "NaN"
+    assert record["state_changes"]["bn.mean"] == "Infinity"
 
 
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        (lambda told: told.pop("findings"), "the line"),
-        (lambda told: told.update(findings=["clean", "leak"]), "findings"),
-        (lambda told: told.update(findings=["pretty"]), "findings/0"),
-        (lambda told: told.update(status="refused"), "findings|evidence"),
-        (lambda told: told["gradient_error"].update(inference="small"), "gradient_error"),
-        (lambda told: told["update"].update(when="never"), "update/when"),
-        (lambda told: told.update(rank=1), "the line"),
+        (lambda record: record.pop("findings"), "the line"),
+        (lambda record: record.update(findings=["clean", "leak"]), "findings"),
+        (lambda record: record.update(findings=["pretty"]), "findings/0"),
+        (lambda record: record.update(status="refused"), "findings|evidence"),
+        (lambda record: record["gradient_error"].update(inference="small"), "gradient_error"),
+        (lambda record: record["update"].update(when="never"), "update/when"),
+        (lambda record: record.update(rank=1), "the line"),
     ],
 )
-def test_a_line_that_breaks_the_schema_is_told_where(change: Callable[[dict[str, Any]], Any], where: str) -> None:
+def test_schema_violations_are_located(change: Callable[[dict[str, Any]], Any], where: str) -> None:
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    told = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    validate(told)
-    broken = copy.deepcopy(told)
+    record = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    validate(record)
+    broken = copy.deepcopy(record)
     change(broken)
     with pytest.raises(ValueError, match=where):
         validate(broken)
@@ -1035,7 +1035,7 @@ def test_distance(one: list[float], other: list[float], expected: float) -> None
     assert expected == distance(np.array(one, np.float32), np.array(other, np.float32))
 
 
-def test_relative_error_takes_its_scale_from_the_closed_form_unless_that_vanishes() -> None:
+def test_relative_error_is_scaled_by_a_nonzero_closed_form() -> None:
     assert relative_error(np.array([1.1]), np.array([1.0]), np.array([1.0])) == pytest.approx(0.1)
     assert relative_error(np.array([0.01]), np.array([0.0]), np.array([1.0])) == pytest.approx(0.1)
     assert relative_error(np.array([0.01]), np.array([0.0]), np.array([0.0])) == math.inf
@@ -1043,11 +1043,11 @@ def test_relative_error_takes_its_scale_from_the_closed_form_unless_that_vanishe
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=5))
-def test_every_array_is_the_same_as_itself(values: list[float]) -> None:
+def test_every_array_equals_itself(values: list[float]) -> None:
     assert same(np.array(values, np.float32), np.array(values, np.float32))
 
 
-def test_statistics_by_a_negative_variance_are_not_finite_and_nobody_is_warned() -> None:
+def test_a_negative_variance_gives_non_finite_results_without_warnings() -> None:
     truth, network = TRUTHS["conv"], NETWORKS["conv"]
     first, second = network.batch_norms[:2]
     weights = {**network.weights, first.variance: -np.ones_like(network.weights[first.variance])}

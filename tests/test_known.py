@@ -1,4 +1,4 @@
-"""Known cases: the table that ships is sound, and a run's verdict on each follows from its cells alone."""
+"""Known cases: validity of the shipped table, and verdicts derived from cells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>&\"'"
 
 
 def case(**fields: Any) -> Case:
-    """A report that asking MXNet below 1.2 in training mode leaks."""
+    """A report that training-mode gradients of MXNet below 1.2 leak."""
     facts: dict[str, Any] = {
         "runtime": "mxnet",
         "releases": "<1.2",
@@ -41,12 +41,12 @@ def case(**fields: Any) -> Case:
 
 
 def verdict(tmp_path: Path, lines: list[dict[str, Any]], **fields: Any) -> known.Verdict:
-    (found,) = verdicts(RUN, read_cells(saved(tmp_path, lines)), [case(**fields)])
-    return found
+    (result,) = verdicts(RUN, read_cells(saved(tmp_path, lines)), [case(**fields)])
+    return result
 
 
 def wrong_with(entry: Case) -> list[str]:
-    """What keeps an entry of the table from ever being held against a cell."""
+    """The reasons why an entry of the table can match no cell."""
     parts = urlsplit(entry.link)
     faults = [] if parts.scheme == "https" and parts.netloc else [f"{entry.link} is no https address"]
     known_words = {*Finding, Status.REFUSED, Status.CRASHED}
@@ -74,12 +74,12 @@ def wrong_with(entry: Case) -> list[str]:
     return faults
 
 
-def test_every_entry_of_the_table_can_be_held_against_a_cell() -> None:
+def test_every_entry_of_the_table_can_match_a_cell() -> None:
     faults = {f"{entry.runtime} {entry.link}": wrong_with(entry) for entry in CASES}
-    assert {} == {name: found for name, found in faults.items() if found}
+    assert {} == {name: result for name, result in faults.items() if result}
 
 
-def test_no_report_stands_twice_with_the_same_claim() -> None:
+def test_entries_of_the_table_are_distinct() -> None:
     claims = [(entry.link, entry.runtime, entry.expects, entry.needs) for entry in CASES]
     assert len(claims) == len(set(claims))
 
@@ -98,37 +98,37 @@ def test_no_report_stands_twice_with_the_same_claim() -> None:
         ({"scenario": ("twentie",)}, "no scenario"),
     ],
 )
-def test_an_entry_that_matches_nothing_is_told(fields: dict[str, Any], fault: str) -> None:
+def test_entries_that_match_nothing_are_reported(fields: dict[str, Any], fault: str) -> None:
     assert [] == wrong_with(case())
     assert fault in " ".join(wrong_with(case(**fields)))
 
 
-def test_confirmed_by_any_cell_that_shows_it_with_links_to_the_newest(tmp_path: Path) -> None:
+def test_one_matching_cell_confirms_and_the_newest_are_linked(tmp_path: Path) -> None:
     lines = [make_cell(release) for release in ("0.9.5.post2", "0.11.0", "1.9.1")]
-    found = verdict(tmp_path, [*lines, make_cell("0.11.0", network="digits", findings=("clean",))])
-    assert ("confirmed", "in 2 of 3 cells measured, of mxnet 0.9.5.post2, 0.11.0") == (found.word, found.why)
-    assert ["0.11.0", "0.9.5.post2"] == [cell.release for cell in found.seen]
-    assert "mxnet@0.11.0/executor.train.train/seed/gradient" == found.seen[0].anchor
+    result = verdict(tmp_path, [*lines, make_cell("0.11.0", network="digits", findings=("clean",))])
+    assert ("confirmed", "in 2 of 3 cells measured, of mxnet 0.9.5.post2, 0.11.0") == (result.word, result.why)
+    assert ["0.11.0", "0.9.5.post2"] == [cell.release for cell in result.seen]
+    assert "mxnet@0.11.0/executor.train.train/seed/gradient" == result.seen[0].anchor
 
 
-def test_refuted_where_measured_cells_show_something_else(tmp_path: Path) -> None:
-    found = verdict(tmp_path, [make_cell("0.11.0", findings=("wrong-gradient",))])
-    assert ("refuted", "wrong-gradient was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
-    assert () == found.seen
+def test_other_results_refute(tmp_path: Path) -> None:
+    result = verdict(tmp_path, [make_cell("0.11.0", findings=("wrong-gradient",))])
+    assert ("refuted", "wrong-gradient was found in 1 cell of mxnet 0.11.0") == (result.word, result.why)
+    assert () == result.seen
 
 
-def test_that_something_works_takes_all_cells(tmp_path: Path) -> None:
+def test_a_report_of_clean_needs_all_cells(tmp_path: Path) -> None:
     lines = [make_cell("0.11.0", findings=("clean",)), make_cell("0.11.0", network="digits", findings=("clean",))]
     assert "confirmed" == verdict(tmp_path, lines, expects=("clean",)).word
     lines[1]["findings"] = ["leak"]
     assert "refuted" == verdict(tmp_path, lines, expects=("clean",)).word
 
 
-def test_a_refusal_answers_only_a_report_of_refusals(tmp_path: Path) -> None:
+def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
     lines = [unmeasured_cell("refused", "KeyError: 'spatial'", release="0.11.0")]
     assert "confirmed" == verdict(tmp_path, lines, expects=("refused",)).word
-    found = verdict(tmp_path, lines)
-    assert ("not tried", "nothing could be measured: refused (KeyError: 'spatial')") == (found.word, found.why)
+    result = verdict(tmp_path, lines)
+    assert ("not tried", "nothing could be measured: refused (KeyError: 'spatial')") == (result.word, result.why)
     assert "refuted" == verdict(tmp_path, [make_cell("0.11.0")], expects=("refused",)).word
 
 
@@ -137,11 +137,11 @@ def test_a_refusal_answers_only_a_report_of_refusals(tmp_path: Path) -> None:
     [
         (make_cell("0.11.0"), {"runtime": "torch"}, "torch is not in this run"),
         (make_cell("1.9.1"), {}, "none of these releases is in this run (<1.2)"),
-        (make_cell("0.11.0"), {"mode": ("gluon.*",)}, "not asked in this way"),
-        (make_cell("0.11.0"), {"network": ("digits*",)}, "not asked in this way"),
-        (make_cell("0.11.0"), {"scenario": ("twenty",)}, "not asked in this way"),
-        (make_cell("0.11.0"), {"variant": ("mkl",)}, "not asked in this way"),
-        (unmeasured_cell("not-in-release", release="0.11.0"), {}, "do not have this way of asking"),
+        (make_cell("0.11.0"), {"mode": ("gluon.*",)}, "this run has no matching cell"),
+        (make_cell("0.11.0"), {"network": ("digits*",)}, "this run has no matching cell"),
+        (make_cell("0.11.0"), {"scenario": ("twenty",)}, "this run has no matching cell"),
+        (make_cell("0.11.0"), {"variant": ("mkl",)}, "this run has no matching cell"),
+        (unmeasured_cell("not-in-release", release="0.11.0"), {}, "do not have this mode"),
         (unmeasured_cell("unavailable", "needs CPython 3.7", release="0.11.0"), {}, "unavailable (needs CPython 3.7)"),
         (
             make_cell("0.11.0"),
@@ -151,23 +151,21 @@ def test_a_refusal_answers_only_a_report_of_refusals(tmp_path: Path) -> None:
         (make_cell("nightly"), {}, "none of these releases"),
     ],
 )
-def test_what_could_not_be_tried_says_why(
-    tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str
-) -> None:
-    found = verdict(tmp_path, [line], **fields)
-    assert "not tried" == found.word
-    assert why in found.why
+def test_untried_reports_have_a_reason(tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str) -> None:
+    result = verdict(tmp_path, [line], **fields)
+    assert "not tried" == result.word
+    assert why in result.why
 
 
-def test_a_report_that_counts_updates_wants_as_many(tmp_path: Path) -> None:
+def test_a_report_with_a_number_of_updates_needs_that_number(tmp_path: Path) -> None:
     once = make_cell("0.11.0")
-    found = verdict(tmp_path, [once], updates=2)
-    assert ("refuted", "leak (updates: 1) was found in 1 cell of mxnet 0.11.0") == (found.word, found.why)
+    result = verdict(tmp_path, [once], updates=2)
+    assert ("refuted", "leak (updates: 1) was found in 1 cell of mxnet 0.11.0") == (result.word, result.why)
     twice = make_cell("0.11.0", update={**once["update"], "count": 2})
     assert "confirmed" == verdict(tmp_path, [once, twice], updates=2).word
 
 
-def test_a_specifier_of_releases_knows_post_releases(tmp_path: Path) -> None:
+def test_specifiers_include_post_releases(tmp_path: Path) -> None:
     assert "confirmed" == verdict(tmp_path, [make_cell("0.9.5.post2")], releases="==0.9.*").word
     assert "confirmed" == verdict(tmp_path, [make_cell("nightly")], releases="").word
 
@@ -185,7 +183,7 @@ def of_7189(page: Page) -> list[str]:
     return line
 
 
-def test_the_page_tells_the_verdicts_and_counts_them_in_one_sentence(
+def test_the_page_lists_and_counts_the_verdicts(
     page: Callable[[list[dict[str, Any]]], Page],
 ) -> None:
     made = page([make_cell("0.9.5.post2", "executor.eval.default", findings=("leak", "wrong-gradient"))])
@@ -193,21 +191,23 @@ def test_the_page_tells_the_verdicts_and_counts_them_in_one_sentence(
     assert "2017-07-25" in line
     assert "confirmed: in 1 of 1 cell measured, of mxnet 0.9.5.post2" in line
     rest = len(CASES) - 2
-    sentence = f"Of {len(CASES)} public reports about these and other runtimes that come with crosscheck, this run "
-    assert f"{sentence}confirms 2, refutes 0, and could not try {rest}." in " ".join(made.text.split())
+    sentence = (
+        f"crosscheck ships {len(CASES)} public reports about these and other runtimes. This run confirms 2, refutes 0"
+    )
+    assert f"{sentence}, and could not try {rest}." in " ".join(made.text.split())
     links = [attributes.get("href") for tag, attributes in made.tags if tag == "a"]
     assert "https://github.com/apache/mxnet/issues/7189" in links
     assert "#mxnet@0.9.5.post2/executor.eval.default/seed/gradient" in links
 
 
-def test_words_of_a_run_stay_words(page: Callable[[list[dict[str, Any]]], Page]) -> None:
+def test_texts_of_a_run_are_escaped(page: Callable[[list[dict[str, Any]]], Page]) -> None:
     line = unmeasured_cell("unavailable", HOSTILE, release="0.9.5.post2", mode="executor.eval.default")
     made = page([line, make_cell("0.11.0", "gluon.eval.default", network=HOSTILE, findings=("wrong-gradient",))])
     assert HOSTILE in " ".join(of_7189(made))
     assert not [tag for tag, _ in made.tags if tag == "img"]
 
 
-def test_known_cases_leave_the_cells_as_they_are(tmp_path: Path) -> None:
+def test_known_cases_do_not_change_cells(tmp_path: Path) -> None:
     folder = saved(tmp_path, [make_cell("0.9.5.post2", "executor.eval.default", findings=("clean",))])
     write(folder)
     (cell,) = map(json.loads, (folder / "cells.jsonl").read_text().splitlines())

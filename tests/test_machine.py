@@ -1,4 +1,4 @@
-"""What releases need of the machine: found and linked under the names they look for, or told with the remedy."""
+"""System requirements of releases: found and linked, or reported with the remedy."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ LINK = "libof-crosscheck.so.12"
 
 
 def library(folder: Path) -> System:
-    """A library that lies in `folder`, or nowhere."""
+    """A required library, searched in `folder`."""
     return System("absent", "Of crosscheck 4", "`apt-get install absent4`", ((LINK, LIBRARY),), (str(folder),))
 
 
 def needing(toy: Runtime, needed: System) -> tuple[Runtime, Release]:
-    """The toy and its newest release, which needs something of the machine."""
+    """The toy, whose newest release has this system requirement."""
     release = dataclasses.replace(toy.releases[-1], system=(needed,))
     return dataclasses.replace(toy, releases=(release,)), release
 
 
 @pytest.fixture
 def examined(monkeypatch: pytest.MonkeyPatch) -> Examined:
-    """What doctor says where the runtimes are these: (runtimes) -> (whether all is there, its words)."""
+    """Runs doctor: runtimes -> (whether everything is present, its output)."""
 
     def examine(*runtimes: Runtime) -> tuple[bool, str]:
         monkeypatch.setattr(doctor, "catalog", lambda: {runtime.name: runtime for runtime in runtimes})
         console = Console(width=80)
-        with console.capture() as said:
+        with console.capture() as output:
             good = doctor.examine(console)
-        return good, said.get()
+        return good, output.get()
 
     return examine
 
 
-def test_a_library_of_the_machine_is_linked_under_the_name_that_the_release_looks_for(
+def test_a_system_library_is_linked_under_the_required_name(
     toy: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROSSCHECK_CACHE", str(tmp_path / "cache"))
@@ -62,10 +62,10 @@ def test_a_library_of_the_machine_is_linked_under_the_name_that_the_release_look
     make(runtime, release, environment)
     links, beside = environment.library_path
     assert "the library" == (links / LINK).read_text()
-    assert tmp_path == beside  # where what it needs in its turn lies
+    assert tmp_path == beside  # the folder of its own dependencies
 
 
-def test_a_library_in_a_folder_that_the_loader_knows_adds_no_other_folder(toy: Runtime) -> None:
+def test_a_library_of_the_loader_adds_no_search_path(toy: Runtime) -> None:
     needed = System("libc", "the C library", "a system", (("libc.so.old", "libc.so.6"),))
     runtime, release = needing(toy, needed)
     (links,) = describe(runtime, release, release.variants[0]).library_path
@@ -83,15 +83,13 @@ def test_another_version_of_the_library_is_another_environment(toy: Runtime, tmp
     assert 2 == len(keys)
 
 
-def test_a_library_in_a_folder_that_the_user_named_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_in_a_users_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / LIBRARY).touch()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     assert {LINK: tmp_path / LIBRARY} == machine.find(library(tmp_path / "elsewhere"))
 
 
-def test_without_the_library_the_cells_are_unavailable_with_the_remedy(
-    toy: Runtime, tmp_path: Path, progress: SilentProgress
-) -> None:
+def test_a_missing_library_makes_cells_unavailable(toy: Runtime, tmp_path: Path, progress: SilentProgress) -> None:
     runtime, _ = needing(toy, library(tmp_path / "nowhere"))
     job = Job(["toy@1.8.0"], modes=["inference"], networks=["seed"], out=tmp_path / "out")
     result = run(job, progress, {"toy": runtime})
@@ -101,18 +99,18 @@ def test_without_the_library_the_cells_are_unavailable_with_the_remedy(
     assert all(LIBRARY in reason and "apt-get install absent4" in reason for reason in reasons)
 
 
-def test_a_program_that_some_modes_need_leaves_the_others_alone(
+def test_a_program_required_by_some_modes_does_not_affect_others(
     toy: Runtime, tmp_path: Path, progress: SilentProgress
 ) -> None:
     needed = System("compiler", "a compiler", "`apt-get install cc`", program="cc-of-crosscheck", modes=("predict",))
     runtime, _ = needing(toy, needed)
     job = Job(["toy@1.8.0"], modes=["inference", "predict"], networks=["seed"], out=tmp_path / "out")
     run(job, progress, {"toy": runtime})
-    found = {(row["mode"], row["status"]) for row in read_cells(tmp_path / "out").values()}
-    assert {("inference", "ok"), ("predict", "unavailable")} == found
+    outcomes = {(row["mode"], row["status"]) for row in read_cells(tmp_path / "out").values()}
+    assert {("inference", "ok"), ("predict", "unavailable")} == outcomes
 
 
-def test_the_runtimes_folder_says_what_the_machine_must_have(toy: Runtime, tmp_path: Path) -> None:
+def test_system_requirements_are_read_from_the_runtimes_folder(toy: Runtime, tmp_path: Path) -> None:
     folder = tmp_path / "toy"
     shutil.copytree(toy.folder, folder)
     table = folder / "releases.toml"
@@ -126,21 +124,19 @@ def test_the_runtimes_folder_says_what_the_machine_must_have(toy: Runtime, tmp_p
     assert (True, True) == (release.default, release.if_available)
 
 
-def test_doctor_names_a_library_that_is_missing_with_the_remedy(
-    toy: Runtime, tmp_path: Path, examined: Examined
-) -> None:
+def test_doctor_names_a_missing_library_and_its_remedy(toy: Runtime, tmp_path: Path, examined: Examined) -> None:
     runtime, _ = needing(toy, library(tmp_path))
-    good, said = examined(runtime)
+    good, output = examined(runtime)
     assert not good
-    assert "lack toy: Of crosscheck 4 for 1.8.0" in said
-    assert "apt-get install absent4" in said
+    assert "missing toy: Of crosscheck 4 for 1.8.0" in output
+    assert "apt-get install absent4" in output
     (tmp_path / LIBRARY).touch()
-    good, said = examined(runtime)
+    good, output = examined(runtime)
     assert good
-    assert "ok   toy: Of crosscheck 4 for 1.8.0" in said
+    assert "ok      toy: Of crosscheck 4 for 1.8.0" in output
 
 
-def test_doctor_sends_to_pyenv_for_interpreters_that_uv_has_not(
+def test_doctor_recommends_pyenv_for_interpreters_without_uv_builds(
     toy: Runtime, monkeypatch: pytest.MonkeyPatch, examined: Examined
 ) -> None:
     def find(wanted: object, fetch: bool = True) -> None:
@@ -148,27 +144,25 @@ def test_doctor_sends_to_pyenv_for_interpreters_that_uv_has_not(
 
     monkeypatch.setattr(interpreters, "find", find)
     releases = tuple(dataclasses.replace(release, python=("3.6",)) for release in toy.releases)
-    good, said = examined(dataclasses.replace(toy, releases=releases))
+    good, output = examined(dataclasses.replace(toy, releases=releases))
     assert not good
-    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in said
+    assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in output
 
 
-def test_cntk_asks_for_open_mpi_under_the_names_of_its_day() -> None:
+def test_cntk_requires_open_mpi_by_its_old_names() -> None:
     (needed,) = catalog()["cntk"].releases[-1].system
     assert {"libmpi.so.12", "libmpi_cxx.so.1"} == {link for link, _ in needed.libraries}
     assert "apt-get install libopenmpi3" in needed.remedy
 
 
-def test_the_folder_for_those_who_may_not_install_is_the_users_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_library_folder_without_root_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / LIBRARY).touch()
     assert os.fspath(tmp_path / "own" / LIBRARY) == os.fspath(machine.find(library(Path("~/own")))[LINK])
 
 
-def test_a_release_that_is_default_if_available_is_left_out_where_the_machine_lacks_something(
+def test_an_if_available_release_with_missing_requirements_is_skipped(
     toy: Runtime, tmp_path: Path, progress: SilentProgress
 ) -> None:
     _, release = needing(toy, library(tmp_path / "nowhere"))
@@ -185,7 +179,7 @@ def test_a_release_that_is_default_if_available_is_left_out_where_the_machine_la
     assert named.incomplete
 
 
-def test_a_release_that_is_default_if_available_is_measured_where_it_can_be(
+def test_an_if_available_release_is_measured_if_possible(
     toy: Runtime, tmp_path: Path, progress: SilentProgress
 ) -> None:
     optional = dataclasses.replace(toy.releases[-1], if_available=True)
@@ -194,11 +188,11 @@ def test_a_release_that_is_default_if_available_is_measured_where_it_can_be(
     assert ({"ok"}, {}) == (set(result.statuses), progress.lacking)
 
 
-def test_large_environments_keep_the_bytecode_of_what_was_imported_and_small_ones_do_not(toy: Runtime) -> None:
+def test_only_large_environments_cache_bytecode(toy: Runtime) -> None:
     for size, folder in ((None, None), (399, None), (400, "bytecode")):
         release = dataclasses.replace(toy.releases[-1], disk_mb=size)
         target = Target(toy, release, release.variants[0])
         environment = describe(toy, release, target.variant)
-        told = variables(target, environment, Path())
+        settings = variables(target, environment, Path())
         assert folder == (environment.bytecode and environment.bytecode.name)
-        assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in told) == ("PYTHONPYCACHEPREFIX" not in told)
+        assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in settings) == ("PYTHONPYCACHEPREFIX" not in settings)

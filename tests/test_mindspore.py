@@ -1,4 +1,4 @@
-"""MindSpore: executed at once and compiled, and what a batch of one row does to its moving variance."""
+"""MindSpore: eager and compiled execution, and the moving variance after a batch of one row."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MODES = [
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in most modes, every network in prediction."""
+    """`seed` and `seed-batch` in most modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("mindspore")
     asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
     run(asked, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     everywhere = Job(
         [RELEASE],
         networks=["*"],
@@ -41,7 +41,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         out=folder,
     )
     run(everywhere, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
@@ -49,9 +49,9 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
-    found = cell(cells, "pynative.eval.call", network, "predict-only")
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
+    result = cell(cells, "pynative.eval.call", network, "predict-only")
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -
         ("pynative.frozen.grad-after-export", 1),
     ],
 )
-def test_training_averages_unbiased_variances_once_for_each_forward_pass(cells: Cells, mode: str, count: int) -> None:
-    found = cell(cells, mode)
-    assert "leak" in found["findings"]
-    assert (count, "keep", "unbiased") == tuple(found["update"][key] for key in ("count", "convention", "variance"))
+def test_training_averages_unbiased_variances_once_per_forward_pass(cells: Cells, mode: str, count: int) -> None:
+    result = cell(cells, mode)
+    assert "leak" in result["findings"]
+    assert (count, "keep", "unbiased") == tuple(result["update"][key] for key in ("count", "convention", "variance"))
 
 
 @pytest.mark.parametrize("mode", ["pynative.eval.grad", "pynative.frozen.grad", "pynative.moving-statistics.train"])
 @pytest.mark.parametrize("network", ["seed", "seed-batch"])
-def test_what_normalizes_by_the_moving_statistics_leaves_them_alone(cells: Cells, mode: str, network: str) -> None:
+def test_inference_normalization_keeps_the_moving_statistics(cells: Cells, mode: str, network: str) -> None:
     assert ["clean"] == cell(cells, mode, network)["findings"]
 
 
@@ -79,11 +79,11 @@ def test_one_row_makes_the_moving_variance_nan(cells: Cells) -> None:
     assert {"leak", "corrupted"} == set(cell(cells, "pynative.train.grad", "seed")["findings"])
 
 
-def test_batch_statistics_in_evaluation_move_the_moving_ones(cells: Cells) -> None:
+def test_batch_statistics_in_evaluation_update_the_moving_ones(cells: Cells) -> None:
     assert "state-moved" in cell(cells, "pynative.batch-statistics.eval")["findings"]
 
 
-def test_an_export_puts_frozen_layers_into_the_mode_of_the_network(cells: Cells) -> None:
+def test_an_export_sets_frozen_layers_to_the_networks_mode(cells: Cells) -> None:
     findings = set(cell(cells, "pynative.frozen.grad-after-export")["findings"])
     assert {"leak", "mode-ignored"} <= findings
     assert ["clean"] == cell(cells, "pynative.frozen.grad")["findings"]

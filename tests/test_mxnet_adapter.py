@@ -1,4 +1,4 @@
-"""The table of MXNet's modes and releases, as the host reads it without MXNet."""
+"""MXNet's modes and releases, read by the host without MXNet."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def modes_of(mxnet: Runtime, version: str) -> Sequence[Mode]:
     return [mode for mode in mxnet.modes if release.has(mode)]
 
 
-def test_all_releases_on_pypi_are_there_and_locked(mxnet: Runtime) -> None:
+def test_all_pypi_releases_are_listed_and_locked(mxnet: Runtime) -> None:
     assert len(mxnet.releases) == 34
     locks = {mxnet.lock(release, variant) for release in mxnet.releases for variant in release.variants}
     assert {lock for lock in locks if not lock.exists()} == set()
@@ -28,7 +28,7 @@ def test_all_releases_on_pypi_are_there_and_locked(mxnet: Runtime) -> None:
 
 
 @pytest.mark.parametrize("version", ["0.9.5.post2", "0.10.0", "0.11.0", "1.0.0.post4", "1.2.0", "1.9.1"])
-def test_a_mode_only_names_modes_that_its_release_has_and_that_take_its_model(mxnet: Runtime, version: str) -> None:
+def test_modes_refer_to_compatible_modes_of_their_release(mxnet: Runtime, version: str) -> None:
     having = {mode.name: mode for mode in modes_of(mxnet, version)}
     for mode in having.values():
         for intent, other in (("inference", mode.inference), ("training", mode.training)):
@@ -49,8 +49,8 @@ def test_the_first_release_has_one_backward_and_no_imperative_gradient(mxnet: Ru
     }
 
 
-def test_an_inference_gradient_can_be_compared_with_a_training_one(mxnet: Runtime) -> None:
-    """But for files that other runtimes wrote: nobody asks those in scenario `order`."""
+def test_inference_gradients_name_a_training_gradient(mxnet: Runtime) -> None:
+    """Except modes that read exported files, which scenario `order` does not include."""
     assert [
         mode.name
         for mode in mxnet.modes
@@ -59,7 +59,7 @@ def test_an_inference_gradient_can_be_compared_with_a_training_one(mxnet: Runtim
 
 
 def programs(mxnet: Runtime, version: str, variant: str = "plain") -> dict[str, str]:
-    """Mode name -> what it shows: imports, the seed's source, and the mode's text."""
+    """Mode name -> its program: imports, source of `seed`, and the mode's text."""
     release = next(release for release in mxnet.releases if release.version == version)
     with_it = next(one for one in release.variants if one.name == variant)
     seed = networks.load("seed")
@@ -76,7 +76,7 @@ def programs(mxnet: Runtime, version: str, variant: str = "plain") -> dict[str, 
     ("version", "variant"),
     [("0.9.5.post2", "plain"), ("0.11.0", "plain"), ("1.2.0", "imported-6"), ("1.3.1", "onnx"), ("1.9.1", "plain")],
 )
-def test_no_two_modes_show_the_same_program(mxnet: Runtime, version: str, variant: str) -> None:
+def test_programs_of_modes_are_distinct(mxnet: Runtime, version: str, variant: str) -> None:
     shown = programs(mxnet, version, variant)
     assert len(shown) == len(set(shown.values()))
     for name, program in shown.items():
@@ -95,11 +95,11 @@ def test_no_two_modes_show_the_same_program(mxnet: Runtime, version: str, varian
         ("static.predict", "net.hybridize(static_alloc=True, static_shape=True)\n"),
     ],
 )
-def test_what_a_layer_or_a_pass_is_told_is_part_of_the_program(mxnet: Runtime, mode: str, words: str) -> None:
+def test_arguments_of_layers_and_passes_are_in_the_program(mxnet: Runtime, mode: str, words: str) -> None:
     assert words in programs(mxnet, "1.9.1")[mode]
 
 
-def test_a_text_has_the_calls_of_its_release(mxnet: Runtime) -> None:
+def test_texts_use_the_calls_of_their_release(mxnet: Runtime) -> None:
     assert "y = net(x)[0]\n" in programs(mxnet, "0.11.0")["symbolblock.predict"]
     assert "y = net(x)\n" in programs(mxnet, "1.9.1")["symbolblock.predict"]
     assert "onnx_mxnet.export_model(" in programs(mxnet, "1.8.0.post0", "onnx")["export.onnx"]

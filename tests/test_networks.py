@@ -1,4 +1,4 @@
-"""Loading, checking and lowering ONNX, writing it in other forms, and what is laid out for the probe."""
+"""Networks: load, check and lower ONNX, write other forms, and prepare the probe's input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Save = Callable[..., str]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes a one-input model of opset 13 to a file and returns its path."""
+    """Returns a function that writes a model with one input to a file and returns its path."""
 
     def to_file(
         nodes: list[onnx.NodeProto],
@@ -61,7 +61,7 @@ def save(tmp_path: Path) -> Save:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
         inferred = onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type
-        # The checker wants a shape, of whatever rank, even where none can be inferred.
+        # The checker needs a shape of any rank, even if none can be inferred.
         model.graph.output[0].type.tensor_type.shape.CopyFrom(inferred.shape)
         path = tmp_path / f"{name}.onnx"
         onnx.save(model, path)
@@ -84,7 +84,7 @@ def batch_norm_nodes(count: int = 1, **attributes: Any) -> list[onnx.NodeProto]:
 BATCH_NORM_WEIGHTS = {key: np.ones(2, np.float32) for key in "gbmv"}
 
 
-# The networks that ship
+# Shipped networks
 
 
 def test_eight_networks_ship() -> None:
@@ -92,7 +92,7 @@ def test_eight_networks_ship() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_networks_are_opset_9_in_ir_4_and_say_where_they_are_from(name: str) -> None:
+def test_shipped_networks_are_opset_9_in_ir_4_and_have_an_origin(name: str) -> None:
     network = load(name)
     assert (9, 4) == (network.model.opset_import[0].version, network.model.ir_version)
     assert "models/" in network.description
@@ -100,7 +100,7 @@ def test_shipped_networks_are_opset_9_in_ir_4_and_say_where_they_are_from(name: 
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_graphs_keep_the_promises_of_the_lowered_form(name: str) -> None:
+def test_graphs_satisfy_the_invariants(name: str) -> None:
     network = load(name)
     assert json.loads(json.dumps(network.graph)) == network.graph
     known = {network.graph["inputs"][0]["name"], *network.weights}
@@ -114,7 +114,7 @@ def test_graphs_keep_the_promises_of_the_lowered_form(name: str) -> None:
     assert {value.dtype for value in network.weights.values()} == {np.dtype(np.float32)}
 
 
-def test_the_seed_network_is_the_layer_of_the_thread() -> None:
+def test_the_seed_network_is_the_layer_of_2017() -> None:
     network = load("seed")
     (norm,) = network.batch_norms
     assert (0.001, 0.9) == (norm.epsilon, norm.momentum)
@@ -123,7 +123,7 @@ def test_the_seed_network_is_the_layer_of_the_thread() -> None:
     assert np.array_equal(np.array([[0.3, 0.4]], np.float32), network.x)
 
 
-def test_channel_counts_are_and_are_not_multiples_of_eight() -> None:
+def test_channel_counts_include_multiples_of_eight_and_others() -> None:
     counts = {len(network.weights[norm.mean]) for network in map(load, SHIPPED) for norm in network.batch_norms}
     assert {count % 8 == 0 for count in counts} == {True, False}
     assert {count % 2 == 0 for count in counts} == {True, False}
@@ -157,7 +157,7 @@ def test_the_probe_is_a_held_out_image_classified_correctly_and_the_target_its_r
     assert network.target == np.argsort(logits)[-2]
 
 
-def test_cotangents_are_never_zero_and_no_two_neighbours_are_alike() -> None:
+def test_cotangents_are_nonzero_with_distinct_neighbours() -> None:
     values = fixed_cotangent((4, 10))
     assert values.shape == (4, 10)
     assert np.abs(values).min() >= 1 / 64
@@ -166,7 +166,7 @@ def test_cotangents_are_never_zero_and_no_two_neighbours_are_alike() -> None:
     assert values.std(axis=0).min() > 0.1
 
 
-def test_the_digest_is_the_same_in_another_process_and_notices_every_input() -> None:
+def test_the_digest_is_stable_and_depends_on_every_input() -> None:
     network = load("conv")
     code = "from crosscheck.networks import load; print(load('conv').digest)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -178,7 +178,7 @@ def test_the_digest_is_the_same_in_another_process_and_notices_every_input() -> 
     assert len(digests) == 4
 
 
-# Users' own files
+# Users' files
 
 
 def test_a_users_file_gets_a_seeded_probe_of_four_rows(save: Save) -> None:
@@ -191,18 +191,18 @@ def test_a_users_file_gets_a_seeded_probe_of_four_rows(save: Save) -> None:
     assert np.array_equal(network.x, load(path).x)
 
 
-def test_a_users_file_called_as_a_shipped_network_keeps_its_results_apart(save: Save) -> None:
+def test_a_users_file_named_like_a_shipped_network_gets_another_name(save: Save) -> None:
     network = load(save(batch_norm_nodes(), BATCH_NORM_WEIGHTS, [None, 2], "h1", name="seed"))
     assert network.name.startswith("seed-")
 
 
-def test_defaults_are_filled_in_and_momentum_is_the_decimal_that_was_written(save: Save) -> None:
+def test_defaults_are_filled_in_and_momentum_is_an_exact_decimal(save: Save) -> None:
     nodes = batch_norm_nodes(momentum=0.95)
     (norm,) = load(save(nodes, BATCH_NORM_WEIGHTS, [1, 2, 3], "h1")).batch_norms
     assert (1e-5, 0.95) == (norm.epsilon, norm.momentum)
 
 
-def test_identities_dropouts_and_constants_leave_no_node(save: Save) -> None:
+def test_identities_dropouts_and_constants_are_removed(save: Save) -> None:
     nodes = [
         helper.make_node("Identity", ["x"], ["a"]),
         helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(normal(2, 3))),
@@ -228,7 +228,7 @@ def test_gemm_is_normalised(save: Save, transposed: int) -> None:
 
 @pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_automatic_pads_become_explicit_ones(save: Save, auto: str, stride: int) -> None:
+def test_auto_pad_becomes_explicit(save: Save, auto: str, stride: int) -> None:
     weight = normal(3, 2, 4, 3)
     node = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad=auto, strides=[stride, stride])
     path = save([node], {"w": weight}, ["N", 2, 7, 8])
@@ -239,7 +239,7 @@ def test_automatic_pads_become_explicit_ones(save: Save, auto: str, stride: int)
     assert np.allclose(expected, predict(network.graph, network.weights, network.x), atol=1e-5)
 
 
-def test_names_that_are_no_file_names_are_changed_and_stay_different(save: Save) -> None:
+def test_invalid_names_are_replaced_and_stay_unique(save: Save) -> None:
     nodes = [
         helper.make_node("Gemm", ["x", "/fc/w"], ["/fc/y"], name="/fc/Gemm"),
         helper.make_node("Gemm", ["/fc/y", "_fc_w"], ["12"], name="/fc/Gemm"),
@@ -253,10 +253,10 @@ def test_names_that_are_no_file_names_are_changed_and_stay_different(save: Save)
     )
 
 
-# What cannot be used
+# Refusals
 
 
-def test_a_misspelt_name_brings_the_nearest() -> None:
+def test_a_misspelt_name_suggests_the_nearest() -> None:
     with pytest.raises(NetworkError, match=r"'digit'.*digits"):
         load("digit")
 
@@ -274,12 +274,12 @@ def test_a_file_that_is_not_onnx_is_named(tmp_path: Path, content: bytes) -> Non
         load(str(path))
 
 
-def test_a_model_that_the_checker_refuses(save: Save) -> None:
+def test_a_model_rejected_by_the_checker(save: Save) -> None:
     with pytest.raises(NetworkError, match="checker"):
         load(save([helper.make_node("Relu", ["nothing"], ["y"])], {}, ["N", 2]))
 
 
-def test_an_unknown_operator_is_named_with_the_supported_ones(save: Save) -> None:
+def test_an_unknown_operator_error_lists_the_supported_ones(save: Save) -> None:
     node = helper.make_node("Sigmoid", ["x"], ["y"], name="squash")
     with pytest.raises(NetworkError, match=r"'squash' \(Sigmoid\).*BatchNormalization"):
         load(save([node], {}, ["N", 2]))
@@ -345,7 +345,7 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | No
 
 
 @pytest.mark.parametrize("what", sorted(WRONG))
-def test_what_cannot_be_lowered_is_refused(save: Save, what: str) -> None:
+def test_unsupported_models_are_refused(save: Save, what: str) -> None:
     nodes, weights, shape, message = WRONG[what]
     with pytest.raises(NetworkError, match=message):
         load(save(nodes, weights, shape))
@@ -373,7 +373,7 @@ def test_an_opset_before_seven_is_refused(save: Save) -> None:
 # Forms
 
 
-def test_forms_go_from_opset_7_to_what_onnx_knows() -> None:
+def test_forms_cover_opset_7_to_the_newest_of_onnx() -> None:
     assert {form.opset for form in FORMS.values()} == set(range(7, onnx.defs.onnx_opset_version() + 1))
     assert {"opset-9", "opset-9-no-momentum", "opset-14-training", "opset-15-training"} <= set(FORMS)
     assert "opset-13-training" not in FORMS
@@ -442,13 +442,13 @@ def test_the_training_form_outputs_the_statistics_after_one_update(name: str) ->
     assert values == {}
 
 
-def test_weights_are_inputs_too_before_ir_4_and_not_from_then_on() -> None:
+def test_weights_are_inputs_only_before_ir_4() -> None:
     network = load("seed")
     assert {"x", *network.weights} == {item.name for item in write(network, 8).graph.input}
     assert {"x"} == {item.name for item in write(network, 9).graph.input}
 
 
-# The read-out
+# Readout
 
 
 def test_the_readout_is_the_score_of_one_class_and_shares_all_weights() -> None:
@@ -465,16 +465,16 @@ def test_the_readout_is_the_score_of_one_class_and_shares_all_weights() -> None:
     )
 
 
-def test_a_readout_needs_a_class_that_is_there() -> None:
+def test_a_readout_needs_an_existing_class() -> None:
     with pytest.raises(NetworkError, match="class 10"):
         readout(load("digits"), 10)
 
 
-# What the probe reads
+# Input of the probe
 
 
 @pytest.mark.parametrize("name", ["seed-batch", "digits"])
-def test_a_prepared_network_is_what_was_loaded(name: str, tmp_path: Path) -> None:
+def test_a_prepared_network_equals_the_loaded_one(name: str, tmp_path: Path) -> None:
     network = load(name)
     prepared(network, tmp_path / "n", ["opset-9", "opset-15-training"])
     assert network.graph == json.loads((tmp_path / "n" / "graph.json").read_text())
@@ -521,12 +521,12 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 # Defects
 
 
-def test_every_defect_has_a_file_and_every_file_a_line() -> None:
+def test_defect_files_and_the_readme_table_match() -> None:
     folder = Path(__file__).parents[1] / "models" / "defects"
-    told = set(re.findall(r"^\| `([^`]+\.onnx)` \|", (folder / "README.md").read_text(), re.MULTILINE))
-    assert told == {path.name for path in folder.glob("*.onnx")}
+    listed = set(re.findall(r"^\| `([^`]+\.onnx)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    assert listed == {path.name for path in folder.glob("*.onnx")}
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "models" / "defects").glob("*.onnx")), ids=str)
-def test_the_files_that_show_defects_are_valid(path: Path) -> None:
+def test_defect_files_are_valid(path: Path) -> None:
     onnx.checker.check_model(onnx.load(path), full_check=path.name != "training-one-output.onnx")

@@ -1,4 +1,4 @@
-"""Runtimes on Node: a toy written in JavaScript is installed from npm's lock, and what it does wrong is found."""
+"""Runtimes on Node: a JavaScript toy is installed from an npm lock file, and its misbehaviours have their findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crosscheck.networks import load
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Modes that use up a whole limit are measured once, by a test of their own.
+#: Modes that exhaust a limit are measured once, by a separate test.
 SLOW = {"hang", "eats-memory"}
 
 
@@ -28,7 +28,7 @@ def node_toy() -> Runtime:
 
 @pytest.fixture(scope="module")
 def folder(node_toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every mode of the toy in every scenario that suits it, on the seed and its batch."""
+    """Every mode of the toy in every suitable scenario, on `seed` and `seed-batch`."""
     folder = tmp_path_factory.mktemp("node")
     modes = [mode.name for mode in node_toy.modes if mode.name not in SLOW]
     networks = ["seed", "seed-batch"]
@@ -45,12 +45,12 @@ def cell(cells: Cells, mode: str, scenario: str = "gradient", network: str = "se
     return cells[f"node_toy@1.20.1/{mode}/{network}/{scenario}"]
 
 
-def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
-    found = cell(cells, "leak-backward", network="seed")
-    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
-    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
-    assert ["leak"] == found["findings"]
-    assert found["contradicts"] is True
+def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
+    judged = cell(cells, "leak-backward", network="seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in judged["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in judged["prediction_after"][0]]
+    assert ["leak"] == judged["findings"]
+    assert judged["contradicts"] is True
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
         ("mode-left-changed", "mode-left-changed", "gradient"),
     ],
 )
-def test_each_misbehaviour_is_found(cells: Cells, finding: str, mode: str, scenario: str) -> None:
+def test_each_misbehaviour_has_its_finding(cells: Cells, finding: str, mode: str, scenario: str) -> None:
     assert finding in cell(cells, mode, scenario)["findings"]
 
 
 @pytest.mark.parametrize(("mode", "when"), [("leak-forward", "forward"), ("leak-backward", "backward")])
-def test_the_law_and_the_moment_of_an_update(cells: Cells, mode: str, when: str) -> None:
+def test_the_law_and_the_step_of_an_update(cells: Cells, mode: str, when: str) -> None:
     update = cell(cells, mode)["update"]
     assert (when, 1, "biased") == (update["when"], update["count"], update["variance"])
     assert update["momentum"] == pytest.approx(0.9, abs=1e-4)
@@ -82,7 +82,7 @@ def test_a_well_behaved_mode_is_clean_in_all_its_scenarios(cells: Cells, mode: s
     assert {name: ["clean"] for name in rows} == rows
 
 
-def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> None:
+def test_every_scenario_without_images_ran(cells: Cells) -> None:
     assert {"gradient", "predict-only", "order", "sibling", "export"} == {row["scenario"] for row in cells.values()}
 
 
@@ -94,12 +94,12 @@ def test_every_scenario_of_a_network_without_images_has_run(cells: Cells) -> Non
         ("crash", "crashed", "SIGABRT"),
     ],
 )
-def test_how_the_measuring_went(cells: Cells, mode: str, status: str, says: str) -> None:
+def test_statuses(cells: Cells, mode: str, status: str, says: str) -> None:
     assert status == cell(cells, mode)["status"]
     assert says in cell(cells, mode)["reason"]
 
 
-def test_a_crash_keeps_what_came_before_it_and_what_the_runtime_printed(cells: Cells) -> None:
+def test_a_crash_keeps_earlier_arrays_and_stderr(cells: Cells) -> None:
     assert cell(cells, "crash")["prediction_before"] is not None
     assert "about to crash" in cell(cells, "crash")["stderr"]
 
@@ -116,7 +116,7 @@ def test_limits(node_toy: Runtime, tmp_path: Path, mode: str, status: str, limit
     assert {status: 1} == run(job, SilentProgress(), {"node_toy": node_toy}, limits).statuses
 
 
-def test_numbers_go_to_node_and_back_bit_by_bit(cells: Cells, folder: Path) -> None:
+def test_arrays_are_exchanged_with_node_bit_for_bit(cells: Cells, folder: Path) -> None:
     network = load("seed-batch")
     with np.load(folder / cell(cells, "inference")["arrays"]) as arrays:
         states = {key.removeprefix("state/last/"): arrays[key] for key in arrays if key.startswith("state/last/")}
@@ -125,7 +125,7 @@ def test_numbers_go_to_node_and_back_bit_by_bit(cells: Cells, folder: Path) -> N
         assert (value.dtype, value.tobytes()) == (states[name].dtype, states[name].tobytes())
 
 
-def test_every_line_keeps_to_the_schema_and_names_npms_packages(cells: Cells) -> None:
+def test_every_line_conforms_to_the_schema_and_names_npm_packages(cells: Cells) -> None:
     for row in cells.values():
         validate(row)
         assert "1.20.1" == row["environment"]["packages"]["onnxruntime-common"]
@@ -133,7 +133,7 @@ def test_every_line_keeps_to_the_schema_and_names_npms_packages(cells: Cells) ->
         assert "1.20.1.txt" == row["environment"]["lock"]
 
 
-def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
+def test_a_mismatched_lock_is_a_failed_install(node_toy: Runtime, tmp_path: Path) -> None:
     folder = tmp_path / "node_toy"
     shutil.copytree(node_toy.folder, folder)
     lock = folder / "locks" / "1.20.1" / "package-lock.json"
@@ -145,7 +145,7 @@ def test_a_lock_that_does_not_fit_the_package_is_a_failed_install(node_toy: Runt
     assert "lock" in row["reason"]
 
 
-def test_npms_locks_pin_every_package_by_its_hash_and_name_no_host(node_toy: Runtime) -> None:
+def test_npm_locks_pin_every_package_by_hash_without_hosts(node_toy: Runtime) -> None:
     runtimes = [runtime for runtime in (node_toy, *catalog().values()) if runtime.registry == "npm"]
     assert len(runtimes) > 1
     for runtime in runtimes:

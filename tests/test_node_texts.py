@@ -1,4 +1,4 @@
-"""Texts on Node: both probes carry out the same steps alike, and every program of a runtime on Node is a module."""
+"""Texts on Node: the Python and JavaScript probes agree on all steps, and every Node program is a valid module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from crosscheck.scenarios.steps import STEPS, steps
 PROBE = Path(probe.__file__).parent / "node"
 NPM = [runtime for runtime in catalog().values() if runtime.registry == "npm"]
 
-#: A network of a scale and a matrix, in both languages; a gradient halves the scale.
+#: A network with a scale and a matrix, in both languages; a gradient halves the scale.
 SOURCE: dict[str, Any] = {
     "classify": "",
     "public": ["scale"],
@@ -107,7 +107,7 @@ def node() -> Path:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the host lays into the folder of a classifier, and of its readout."""
+    """The prepared folder of a classifier and its readout."""
     folder = tmp_path_factory.mktemp("network")
     random = np.random.default_rng(0)
     x = random.random((4, 3), np.float32)
@@ -131,7 +131,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def request(
     scenario: Scenario, reading: str, network: Path, out: Path, texts: Mapping[str, Any], source: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A trial of the first of the scenario's ways of asking."""
+    """The request of a trial with the scenario's first mode."""
     asks = {Scenario.PREDICT_ONLY: "prediction", Scenario.EXPORT: "export"}.get(scenario, "gradient")
     roles = ["tested", *(["inference", "training"] if asks == "gradient" else [])]
     own = {key: value for key, value in source.items() if key != "shared"}
@@ -155,7 +155,7 @@ def request(
 
 
 def observation(out: Path) -> tuple[dict[str, Any], list[str], str, bytes]:
-    """How a trial ended, the labels of its steps, the keys of its arrays, and their numbers."""
+    """A trial's status, step labels, array keys and arrays."""
     end = json.loads((out / "end.json").read_text())
     labels = [json.loads(line)["label"] for line in (out / "steps.jsonl").read_text().splitlines()]
     keys = json.dumps([json.loads(line) for line in (out / "keys.jsonl").read_text().splitlines()])
@@ -166,7 +166,7 @@ def observation(out: Path) -> tuple[dict[str, Any], list[str], str, bytes]:
 def test_both_probes_record_the_same(
     scenario: Scenario, reading: str, node: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # texts are executed in a folder of the trial's, and left there
+    monkeypatch.chdir(tmp_path)  # the trial changes the working directory
     here = request(scenario, reading, network, tmp_path / "python", PYTHON_TEXTS, PYTHON)
     trial.run(TextAdapter(), trial.load_material(str(network)), here)
     there = request(scenario, reading, network, tmp_path / "node", JAVASCRIPT_TEXTS, JAVASCRIPT)
@@ -179,8 +179,8 @@ def test_both_probes_record_the_same(
 
 
 def programs(runtime: Runtime) -> dict[str, str]:
-    """Every mode's program in the oldest and the newest release, as a script would have it."""
-    found = {}
+    """Every mode's program in the oldest and the newest release, as in a script."""
+    result = {}
     for release in (runtime.releases[0], runtime.releases[-1]):
         for name in ("seed", "conv", "residual"):
             network = load(name)
@@ -190,8 +190,8 @@ def programs(runtime: Runtime) -> dict[str, str]:
                 here = mode.in_release(release.version)
                 names = "const weights = {};\nlet net, x, cotangent, y, dx, layers;\n"
                 texts = [source.imports, names, source.text, source.predict, here.once, *here.parts, source.layers]
-                found[f"{release.version}/{mode.name}/{name}"] = "".join(texts)
-    return found
+                result[f"{release.version}/{mode.name}/{name}"] = "".join(texts)
+    return result
 
 
 @pytest.mark.parametrize("runtime", NPM, ids=lambda runtime: runtime.name)
@@ -210,7 +210,7 @@ def test_every_program_is_a_module(runtime: Runtime, node: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("runtime", NPM, ids=lambda runtime: runtime.name)
-def test_no_two_modes_are_the_same_program(runtime: Runtime) -> None:
+def test_programs_of_modes_are_distinct(runtime: Runtime) -> None:
     network = load("seed")
     subject = Subject(network.graph, network.weights, len(network.x))
     release = runtime.releases[-1]

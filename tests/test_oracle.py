@@ -1,4 +1,4 @@
-"""The oracle against closed forms, finite differences and onnx's reference evaluator; update laws there and back."""
+"""The oracle against closed forms, finite differences and onnx's evaluator; update laws computed and solved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPSILON = 0.001
 # Predictions
 
 
-def test_the_seed_predicts_the_two_lines_of_the_thread() -> None:
+def test_the_seed_predictions_of_2017() -> None:
     network = load("seed")
     (norm,) = network.batch_norms
     weights = dict(network.weights)
@@ -121,7 +121,7 @@ def test_single_operators_agree_with_the_reference_evaluator(what: str) -> None:
 
 
 def difference(graph: Graph, weights: dict[str, Array], x: Array, cotangent: Array, training: bool) -> Array:
-    """Central differences, in all entries of x at once for few entries, else in forty of them (others are NaN)."""
+    """Central differences in all entries of x, or in forty of many (NaN elsewhere)."""
     step = 1e-6
     slope = np.full(x.size, np.nan)
     order = np.random.default_rng(0).permutation(x.size)[:40]
@@ -140,12 +140,12 @@ def difference(graph: Graph, weights: dict[str, Array], x: Array, cotangent: Arr
 def test_gradients_agree_with_finite_differences(name: str, training: bool) -> None:
     network = load(name)
     x = network.x.astype(np.float64)
-    found = gradient(network.graph, network.weights, x, network.cotangent, training)
+    result = gradient(network.graph, network.weights, x, network.cotangent, training)
     expected = difference(network.graph, dict(network.weights), x, network.cotangent, training)
     probed = np.isfinite(expected)
-    assert found.shape == x.shape
+    assert result.shape == x.shape
     assert probed.sum() == min(40, x.size)
-    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-6)
+    assert np.allclose(expected[probed], result[probed], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("what", sorted(SINGLE))
@@ -155,9 +155,9 @@ def test_single_operators_gradients_agree_with_finite_differences(what: str) -> 
     x = drawn(2, *shape)
     cotangent = drawn(*predict(graph, weights, x).shape, seed=3)
     expected = difference(graph, weights, x, cotangent, training=False)
-    found = gradient(graph, weights, x, cotangent)
+    result = gradient(graph, weights, x, cotangent)
     probed = np.isfinite(expected)
-    assert np.allclose(expected[probed], found[probed], rtol=1e-5, atol=1e-7)
+    assert np.allclose(expected[probed], result[probed], rtol=1e-5, atol=1e-7)
 
 
 def test_the_inference_gradient_of_the_seed_layer_is_the_cotangent_scaled() -> None:
@@ -181,7 +181,7 @@ def test_the_training_gradient_of_one_row_is_zero() -> None:
     assert [[0, 0]] == gradient(network.graph, network.weights, network.x, network.cotangent, training=True).tolist()
 
 
-def test_shipped_cotangents_tell_the_two_gradients_apart() -> None:
+def test_shipped_cotangents_distinguish_the_two_gradients() -> None:
     for name in SHIPPED:
         network = load(name)
         inference, training = (
@@ -191,7 +191,7 @@ def test_shipped_cotangents_tell_the_two_gradients_apart() -> None:
         assert (apart > 0.1) == bool(network.batch_norms)
 
 
-def test_the_oracle_takes_measured_statistics() -> None:
+def test_the_oracle_accepts_measured_statistics() -> None:
     network = load("conv")
     moved = dict(network.weights)
     norm = network.batch_norms[0]
@@ -202,17 +202,19 @@ def test_the_oracle_takes_measured_statistics() -> None:
     assert np.array_equal(training[0], training[1])
 
 
-def test_batch_statistics_are_the_means_and_biased_variances_of_what_goes_in() -> None:
+def test_batch_statistics_are_means_and_biased_variances_of_inputs() -> None:
     network = load("seed-batch")
-    (found,) = batch_statistics(network.graph, network.weights, network.x).values()
-    assert found.count == 4
-    assert np.allclose(network.x.mean(axis=0), found.mean)
-    assert np.allclose(network.x.var(axis=0), found.variance)
+    (result,) = batch_statistics(network.graph, network.weights, network.x).values()
+    assert result.count == 4
+    assert np.allclose(network.x.mean(axis=0), result.mean)
+    assert np.allclose(network.x.var(axis=0), result.variance)
 
 
 def test_batch_statistics_count_pixels_of_all_rows() -> None:
     network = load("conv")
-    counts = {name: found.count for name, found in batch_statistics(network.graph, network.weights, network.x).items()}
+    counts = {
+        name: result.count for name, result in batch_statistics(network.graph, network.weights, network.x).items()
+    }
     assert counts == {"bn1": 4 * 8 * 8, "bn2": 4 * 8 * 8}
 
 
@@ -226,7 +228,7 @@ def rounded(statistics: Statistics) -> Statistics:
     return Statistics(statistics.mean.astype(np.float32), statistics.variance.astype(np.float32))
 
 
-def test_an_update_keeps_the_momentums_part_of_the_old_value() -> None:
+def test_an_update_keeps_the_momentum_fraction_of_the_old_value() -> None:
     after = updated(BEFORE, BATCH, 0.9)
     assert np.allclose(0.9 * BEFORE.mean + 0.1 * BATCH.mean, after.mean)
     assert np.allclose(0.9 * BEFORE.variance + 0.1 * BATCH.variance, after.variance)
@@ -238,7 +240,7 @@ def test_updates_are_applied_one_after_another() -> None:
     assert np.allclose(twice.variance, updated(BEFORE, BATCH, 0.9, count=2).variance)
 
 
-def test_taking_is_keeping_the_rest_and_unbiased_divides_by_one_less() -> None:
+def test_the_take_convention_and_the_unbiased_variance() -> None:
     after = updated(BEFORE, BATCH, 0.1, convention="take", variance="unbiased")
     assert np.allclose(0.9 * BEFORE.variance + 0.1 * BATCH.variance * 16 / 15, after.variance)
 
@@ -261,7 +263,7 @@ LAWS = [
 
 
 @pytest.mark.parametrize(("momentum", "count", "convention", "variance", "elements"), LAWS)
-def test_a_law_is_found_again_from_float32_statistics(
+def test_solve_recovers_a_law_from_float32_statistics(
     momentum: float,
     count: int,
     convention: Literal["keep", "take"],
@@ -288,14 +290,14 @@ def test_the_seeds_law_is_one_update_of_unknown_variance() -> None:
     assert ("keep", 0.9, 1, "unknown") == (law.convention, law.momentum, law.count, law.variance)
 
 
-def test_another_momentum_is_one_update_with_that() -> None:
+def test_another_momentum_is_solved_as_one_update() -> None:
     law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7, variance="unbiased")), BATCH, 0.9)
     assert law is not None
     assert ("other", 1, "unbiased") == (law.convention, law.count, law.variance)
     assert law.momentum == pytest.approx(0.7, abs=1e-5)
 
 
-def test_overwriting_is_one_update_that_keeps_nothing() -> None:
+def test_overwriting_is_one_update_with_momentum_zero() -> None:
     law = solve(BEFORE, rounded(Statistics(BATCH.mean, BATCH.variance)), BATCH, 0.9)
     assert law is not None
     assert ("other", 1, "biased") == (law.convention, law.count, law.variance)
@@ -303,12 +305,12 @@ def test_overwriting_is_one_update_that_keeps_nothing() -> None:
 
 
 def averaged(average: str, momentum: float, counted: int, count: int) -> Statistics:
-    """What `count` updates make of BEFORE in a layer that has seen `counted` others: each average as it is defined."""
+    """BEFORE after `count` updates in a layer with `counted` earlier ones, by each average's definition."""
     values = []
     for old, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance)):
         now = np.asarray(old, np.float64)
         total = now * counted  # cumulative: the sum of all batches
-        hidden = now * (1 - momentum**counted)  # debiased: the average that began with zeros
+        hidden = now * (1 - momentum**counted)  # debiased: the average that started at zero
         for seen in range(counted + 1, counted + count + 1):
             total, hidden = total + batch, momentum * hidden + (1 - momentum) * batch
             now = {
@@ -322,7 +324,7 @@ def averaged(average: str, momentum: float, counted: int, count: int) -> Statist
 
 @pytest.mark.parametrize(("counted", "count"), [(1, 1), (4, 1), (4, 2), (30, 3)])
 @pytest.mark.parametrize("average", ["cumulative", "debiased"])
-def test_an_average_that_is_not_exponential_has_its_name(average: str, counted: int, count: int) -> None:
+def test_other_averages_are_named(average: str, counted: int, count: int) -> None:
     law = solve(BEFORE, averaged(average, 0.99, counted, count), BATCH, 0.99, counted=counted)
     assert law is not None
     assert (average, "other", count, "biased") == (law.average, law.convention, law.count, law.variance)
@@ -330,7 +332,7 @@ def test_an_average_that_is_not_exponential_has_its_name(average: str, counted: 
 
 @pytest.mark.parametrize("counted", [None, 0])
 @pytest.mark.parametrize("average", ["cumulative", "debiased", "first-replaces"])
-def test_the_first_batch_of_each_of_them_replaces_what_was_there(average: str, counted: int | None) -> None:
+def test_the_first_update_of_other_averages_is_a_replacement(average: str, counted: int | None) -> None:
     law = solve(BEFORE, averaged(average, 0.9, 0, 1), BATCH, 0.9, counted=counted)
     assert law is not None
     assert ("replaced", 0.0, 1) == (law.average, law.momentum, law.count)
@@ -338,7 +340,7 @@ def test_the_first_batch_of_each_of_them_replaces_what_was_there(average: str, c
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("momentum", [0.9, 0.99])
-def test_a_debiased_average_that_did_not_begin_with_zeros_has_its_name(momentum: float, count: int) -> None:
+def test_a_debiased_average_not_started_at_zero_is_named(momentum: float, count: int) -> None:
     values = []
     for start, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance)):
         hidden = np.asarray(start, np.float64)
@@ -350,32 +352,32 @@ def test_a_debiased_average_that_did_not_begin_with_zeros_has_its_name(momentum:
     assert ("overcorrected", momentum, count, "biased") == (law.average, law.momentum, law.count, law.variance)
 
 
-def test_an_average_whose_first_batch_replaces_is_exponential_from_then_on() -> None:
+def test_first_replaces_is_exponential_from_the_second_update() -> None:
     law = solve(BEFORE, averaged("first-replaces", 0.9, 5, 2), BATCH, 0.9, counted=5)
     assert law is not None
     assert ("exponential", "keep", 2) == (law.average, law.convention, law.count)
 
 
-def test_without_a_count_a_cumulative_average_is_one_with_another_momentum() -> None:
+def test_a_cumulative_average_without_a_count_is_another_momentum() -> None:
     law = solve(BEFORE, averaged("cumulative", 0.9, 4, 1), BATCH, 0.9)
     assert law is not None
     assert ("exponential", "other") == (law.average, law.convention)
     assert law.momentum == pytest.approx(0.8, abs=1e-5)
 
 
-def test_an_exponential_average_that_counts_its_updates_stays_one() -> None:
+def test_an_exponential_average_with_a_count_stays_exponential() -> None:
     law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7)), BATCH, 0.9, counted=3)
     assert law is not None
     assert ("exponential", "other") == (law.average, law.convention)
 
 
-def test_nothing_moved_is_no_update() -> None:
+def test_no_change_is_no_update() -> None:
     law = solve(BEFORE, BEFORE, BATCH, 0.9)
     assert law is not None
     assert (0, 0.0) == (law.count, law.residual)
 
 
-def test_more_updates_than_are_looked_for_are_one_with_another_momentum() -> None:
+def test_too_many_updates_are_one_with_another_momentum() -> None:
     law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.99, count=MOST_UPDATES + 1)), BATCH, 0.99)
     assert law is not None
     assert ("other", 1) == (law.convention, law.count)
@@ -393,13 +395,13 @@ CORRUPTED = {
 
 
 @pytest.mark.parametrize("what", sorted(CORRUPTED))
-def test_what_no_law_explains_has_none(what: str) -> None:
+def test_changes_without_a_law(what: str) -> None:
     assert solve(BEFORE, CORRUPTED[what], BATCH, 0.9) is None
 
 
 @pytest.mark.parametrize("name", ["conv", "residual", "inception", "digits"])
-def test_laws_are_found_from_a_forward_pass_in_single_precision(name: str) -> None:
-    """A runtime's own rounding (here: onnx's evaluator in float32) stays far enough from the tolerance."""
+def test_laws_are_solved_from_a_float32_forward_pass(name: str) -> None:
+    """Rounding of a float32 runtime (here onnx's evaluator) stays well below the tolerance."""
     network = load(name)
     model = write(network, 15, training=True)
     values = dict(

@@ -1,4 +1,4 @@
-"""PaddlePaddle: layers and static programs, and what `use_global_stats` makes of both."""
+"""PaddlePaddle: layers and static programs, with and without `use_global_stats`."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ PREDICTIONS = ["eval.no-grad", "static.eval.run"]
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in most modes, every network in the two predictions, one network exported."""
+    """`seed` and `seed-batch` in most modes, every network in both prediction modes, one network exported."""
     folder = tmp_path_factory.mktemp("paddle")
     asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
     run(asked, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     everywhere = Job([RELEASE], networks=["*"], modes=PREDICTIONS, scenarios=["predict-only"], trials=1, out=folder)
     run(everywhere, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]:
@@ -50,9 +50,9 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch") -> dict[str, Any]
 
 @pytest.mark.parametrize("network", names())
 @pytest.mark.parametrize("mode", PREDICTIONS)
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, network: str) -> None:
-    found = cell(cells, mode, network)
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, mode: str, network: str) -> None:
+    result = cell(cells, mode, network)
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,11 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, mode: str, netw
         ("to-static-full-graph.train", "forward", 1),
     ],
 )
-def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
-    cells: Cells, mode: str, when: str, count: int
-) -> None:
-    found = cell(cells, mode)
-    assert ["leak"] == found["findings"]
+def test_training_updates_once_per_forward_pass(cells: Cells, mode: str, when: str, count: int) -> None:
+    result = cell(cells, mode)
+    assert ["leak"] == result["findings"]
     assert (when, count, "keep", "biased") == tuple(
-        found["update"][key] for key in ("when", "count", "convention", "variance")
+        result["update"][key] for key in ("when", "count", "convention", "variance")
     )
 
 
@@ -87,24 +85,24 @@ def test_training_keeps_what_the_momentum_says_once_for_each_forward_pass(
     ],
 )
 @pytest.mark.parametrize("network", ["seed", "seed-batch"])
-def test_what_normalizes_by_the_global_statistics_leaves_them_alone(cells: Cells, mode: str, network: str) -> None:
+def test_global_statistics_stay_constant(cells: Cells, mode: str, network: str) -> None:
     assert ["clean"] == cell(cells, mode, network)["findings"]
 
 
 @pytest.mark.parametrize("mode", ["train.grad", "static.train.gradients"])
-def test_a_single_row_is_passed_through_in_training(cells: Cells, mode: str) -> None:
-    found = cell(cells, mode, "seed")
-    assert ["wrong-gradient"] == found["findings"]
-    assert found["update"]["count"] == 0
+def test_one_row_passes_unchanged_in_training(cells: Cells, mode: str) -> None:
+    result = cell(cells, mode, "seed")
+    assert ["wrong-gradient"] == result["findings"]
+    assert result["update"]["count"] == 0
 
 
-def test_batch_statistics_in_evaluation_move_and_have_the_gradient_of_constants(cells: Cells) -> None:
+def test_batch_statistics_in_evaluation_move_and_are_constants(cells: Cells) -> None:
     assert {"state-moved", "wrong-gradient", "wrong-prediction"} == set(cell(cells, "batch-stats.eval")["findings"])
 
 
-def test_a_whole_graph_in_evaluation_leaves_no_gradient(cells: Cells) -> None:
-    found = cell(cells, "to-static-full-graph.eval")
-    assert ("refused", True) == (found["status"], "backward left no gradient on x" in found["reason"])
+def test_a_compiled_graph_in_evaluation_has_no_gradient(cells: Cells) -> None:
+    result = cell(cells, "to-static-full-graph.eval")
+    assert ("refused", True) == (result["status"], "backward left no gradient on x" in result["reason"])
 
 
 FLUID = "paddlepaddle@1.8.5"
@@ -113,27 +111,25 @@ FLUID_PREDICTIONS = ["fluid.eval.no-grad", "fluid.program.is-test.run", "fluid.p
 
 @pytest.fixture(scope="module")
 def fluid_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The release before 2.0 on the seed and its batch, every network in its predictions."""
+    """The release before 2.0 on `seed` and `seed-batch`, every network in its prediction modes."""
     folder = tmp_path_factory.mktemp("fluid")
     modes = ["fluid.*.grad", "fluid.*.then-eval", "fluid.is-test.train", "fluid.program.*"]
     asked = Job([FLUID], networks=["seed", "seed-batch"], modes=modes, scenarios=["gradient"], trials=1, out=folder)
     run(asked, SilentProgress())
-    found = read_cells(folder)
-    if any(cell["status"] == "unavailable" for cell in found.values()):
+    result = read_cells(folder)
+    if any(cell["status"] == "unavailable" for cell in result.values()):
         pytest.skip("no CPython 3.7 or 3.6 here")
     everywhere = Job([FLUID], networks=["*"], modes=FLUID_PREDICTIONS, scenarios=["predict-only"], trials=1, out=folder)
     run(everywhere, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 @pytest.mark.parametrize("mode", FLUID_PREDICTIONS)
-def test_before_2_every_network_predicts_as_the_oracle_does_but_one_with_a_large_epsilon(
-    fluid_cells: Cells, mode: str
-) -> None:
-    found = {network: fluid_cells[f"{FLUID}/{mode}/{network}/predict-only"] for network in names()}
-    refused = found.pop("conv")
+def test_before_2_networks_without_a_large_epsilon_match_the_oracle(fluid_cells: Cells, mode: str) -> None:
+    result = {network: fluid_cells[f"{FLUID}/{mode}/{network}/predict-only"] for network in names()}
+    refused = result.pop("conv")
     assert "Expected epsilon <= 0.001f" in refused["reason"]
-    assert {("ok", "clean")} == {(cell["status"], *cell["findings"]) for cell in found.values()}
+    assert {("ok", "clean")} == {(cell["status"], *cell["findings"]) for cell in result.values()}
 
 
 @pytest.mark.parametrize(
@@ -151,15 +147,15 @@ def test_before_2_every_network_predicts_as_the_oracle_does_but_one_with_a_large
         ("fluid.program.global-stats.gradients", "ok", {"clean"}),
     ],
 )
-def test_before_2_only_global_statistics_give_the_gradient_of_inference(
+def test_before_2_only_global_statistics_have_inference_gradients(
     fluid_cells: Cells, mode: str, status: str, findings: set[str]
 ) -> None:
-    found = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]
-    assert (status, findings) == (found["status"], set(found["findings"]))
+    result = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]
+    assert (status, findings) == (result["status"], set(result["findings"]))
 
 
 @pytest.mark.parametrize("mode", ["fluid.program.is-test.gradients", "fluid.program.clone-for-test.gradients"])
-def test_before_2_a_refusal_says_what_is_wrong(fluid_cells: Cells, mode: str) -> None:
+def test_before_2_refusals_have_a_reason(fluid_cells: Cells, mode: str) -> None:
     reason = fluid_cells[f"{FLUID}/{mode}/seed-batch/gradient"]["reason"]
     assert "CANNOT be used in train program" in reason
     assert "Call Stacks" not in reason

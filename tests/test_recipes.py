@@ -1,4 +1,4 @@
-"""Recipes: which call is named for which releases, on the page and by `crosscheck recipe`."""
+"""Recipes: selection of calls for ranges of releases, on the page and in `crosscheck recipe`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>[red]\x
 
 
 def asked(release: str, mode: str, findings: tuple[str, ...] = CLEAN, **fields: Any) -> dict[str, Any]:
-    """A cell that asks MXNet for the inference-mode gradient; its call is as long as the mode's name."""
+    """A cell of an inference-mode gradient in MXNet; its call is as long as the mode's name."""
     return make_cell(release, mode, findings=findings, **{"intent": "inference", "call": mode, **fields})
 
 
@@ -40,7 +40,7 @@ def brief(ranges: tuple[Recipe, ...]) -> list[tuple[str, str, str, bool]]:
     return [(recipe.releases[0], recipe.releases[-1], recipe.mode, recipe.safe) for recipe in ranges]
 
 
-def test_one_call_for_as_many_releases_as_it_is_clean_in_the_newest_first(tmp_path: Path) -> None:
+def test_ranges_are_as_long_as_possible_and_newest_first(tmp_path: Path) -> None:
     lines = [asked(release, "long-but-clean") for release in RELEASES[1:]]
     lines += [asked("1.9.1", "short"), asked("1.2.0", "short", ("leak",)), asked("0.9.5.post2", "short")]
     ranges = found(tmp_path, lines)
@@ -48,7 +48,7 @@ def test_one_call_for_as_many_releases_as_it_is_clean_in_the_newest_first(tmp_pa
     assert RELEASES[1:] == ranges[0].releases
 
 
-def test_of_equally_lasting_calls_the_shortest_and_the_others_beside_it(tmp_path: Path) -> None:
+def test_the_shortest_of_equal_ranges_wins_and_others_are_named(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "much-longer"), asked("1.9.1", "short"), asked("1.9.1", "s", ("leak",))]
     (recipe,) = found(tmp_path, lines)
     assert ("short", "short", ("much-longer",)) == (recipe.mode, recipe.code, recipe.also)
@@ -62,17 +62,17 @@ def test_of_equally_lasting_calls_the_shortest_and_the_others_beside_it(tmp_path
         asked("1.9.1", "mode", CLEAN, network="digits", status="crashed"),
     ],
 )
-def test_one_spoilt_cell_and_there_is_no_recipe(tmp_path: Path, spoilt: dict[str, Any]) -> None:
+def test_one_unclean_cell_prevents_a_recipe(tmp_path: Path, spoilt: dict[str, Any]) -> None:
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, [asked("1.9.1", "mode")]))
     assert [("1.9.1", "1.9.1", "mode", False)] == brief(found(tmp_path, [asked("1.9.1", "mode"), spoilt]))
 
 
-def test_other_variants_do_not_spoil_what_is_measured_as_installed(tmp_path: Path) -> None:
+def test_variants_do_not_affect_recipes(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))
 
 
-def test_without_a_recipe_the_best_answers_rightly_and_harms_least(tmp_path: Path) -> None:
+def test_without_a_recipe_the_least_harmful_mode_is_shown(tmp_path: Path) -> None:
     ways = {"wrong": ("wrong-gradient",), "leaks": ("leak",), "moves": ("state-moved",), "worse": ("poisoned",)}
     lines = [asked(release, mode, findings) for release in RELEASES for mode, findings in ways.items()]
     (recipe,) = found(tmp_path, [*lines, asked("1.9.1", "rare", ("input-written",))])
@@ -80,7 +80,7 @@ def test_without_a_recipe_the_best_answers_rightly_and_harms_least(tmp_path: Pat
     assert ("state-moved",) == recipe.shows
 
 
-def test_what_is_refused_on_most_networks_is_no_recipe(tmp_path: Path) -> None:
+def test_a_mode_refused_on_most_networks_is_no_recipe(tmp_path: Path) -> None:
     lines = [
         asked("1.9.1", "plain-only", network="digits-plain"),
         *(unmeasured_cell("refused", release="1.9.1", mode="plain-only", network=name) for name in ("seed", "digits")),
@@ -92,7 +92,7 @@ def test_what_is_refused_on_most_networks_is_no_recipe(tmp_path: Path) -> None:
     assert ("all", False, ("leak",)) == (recipe.mode, recipe.safe, recipe.shows)
 
 
-def test_a_recipe_says_on_what_it_was_measured_and_on_what_it_could_not_be(tmp_path: Path) -> None:
+def test_a_recipe_lists_measured_and_unmeasured_networks(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode", network=name) for name in ("seed", "digits")]
     lines.append(unmeasured_cell("timed-out", release="1.9.1", mode="mode", network="digits-plain", intent="inference"))
     (recipe,) = found(tmp_path, lines)
@@ -106,36 +106,32 @@ def test_a_recipe_says_on_what_it_was_measured_and_on_what_it_could_not_be(tmp_p
         ("opset-15-batch", "$ crosscheck gradient model.onnx -o opset-15-batch-gradient.onnx --training\n"),
     ],
 )
-def test_a_call_that_reads_a_gradient_file_comes_with_the_command_that_writes_it(
-    tmp_path: Path, form: str, command: str
-) -> None:
+def test_a_gradient_file_is_preceded_by_its_command(tmp_path: Path, form: str, command: str) -> None:
     call = f'run("{form}-gradient.onnx")'
     (recipe,) = found(tmp_path, [asked("1.9.1", form, call=call)])
     assert (True, command + call) == (recipe.safe, recipe.code)
 
 
-def test_a_gradient_file_that_no_command_writes_is_no_recipe(tmp_path: Path) -> None:
+def test_a_gradient_file_without_a_command_is_no_recipe(tmp_path: Path) -> None:
     (recipe,) = found(tmp_path, [asked("1.9.1", "fed", call='run("opset-15-fed-gradient.onnx")')])
     assert not recipe.safe
 
 
-def test_where_no_tensor_can_be_read_it_says_so(tmp_path: Path) -> None:
+def test_networks_without_readable_tensors_are_named(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", network="digits", state_changes={})]
     (recipe,) = found(tmp_path, lines)
     assert (True, ("digits",)) == (recipe.safe, recipe.unread)
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
-    assert (
-        "exactly what it was; on digits no persistent tensor can be read, and no later prediction changed;" in printed
-    )
+    assert "is unchanged; on digits no persistent tensor is readable, but no later prediction changed;" in printed
 
 
-def test_few_of_many_other_ways_are_named(tmp_path: Path) -> None:
+def test_few_of_many_other_modes_are_named(tmp_path: Path) -> None:
     saved(tmp_path, [asked("1.9.1", f"way-{letter}") for letter in "abcdefg"])
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
-    assert "clean there, too: way-b, way-c, way-d, way-e and 2 more" in printed
+    assert "also clean: way-b, way-c, way-d, way-e and 2 more" in printed
 
 
-def test_intents_are_kept_apart_and_what_was_not_measured_has_none(tmp_path: Path) -> None:
+def test_intents_are_separate_and_may_be_unmeasured(tmp_path: Path) -> None:
     lines = [make_cell("1.9.1", intent="training"), make_cell("1.9.1", "predict", asks="prediction", findings=CLEAN)]
     assert () == found(tmp_path, lines)
     assert [("1.9.1", "1.9.1", "executor.train.train", False)] == brief(found(tmp_path, lines, "training"))
@@ -154,13 +150,13 @@ def test_the_page_shows_code_and_range(tmp_path: Path) -> None:
     text = " ".join(page.text.split())
     assert "0.11.0 to 1.9.1 (3 releases measured): ✓ clean by executor.eval.eval." in text
     assert (
-        "0.11.0 to 1.9.1 (3 releases measured): no recipe among the 1 way measured. executor.train.train shows L leak:"
+        "0.11.0 to 1.9.1 (3 releases measured): no recipe among the 1 mode measured. executor.train.train shows L leak:"
         in text
     )
     assert "<code>net.forward()\n    net.backward()</code>" in html
 
 
-def test_the_command_prints_the_same_plainly_when_piped(tmp_path: Path) -> None:
+def test_the_command_prints_plain_text_when_piped(tmp_path: Path) -> None:
     saved(tmp_path, lines_of_a_run())
     done = crosscheck("recipe", "mxnet", "--out", str(tmp_path))
     assert (0, "") == (done.returncode, done.stderr)
@@ -174,16 +170,15 @@ def test_the_command_prints_the_same_plainly_when_piped(tmp_path: Path) -> None:
     ] == lines[:5]
     assert "        net.backward([cotangent], is_train=False)" in lines
     assert [
-        "      measured on seed, in gradient; every persistent tensor is exactly what it was; documented: "
-        "statistics stay",
+        "      measured on seed, in gradient; every persistent tensor is unchanged; documented: statistics stay",
         "  gradient in training mode",
-        "    0.11.0 to 1.9.1 (3 releases measured): no recipe among the one way measured; "
+        "    0.11.0 to 1.9.1 (3 releases measured): no recipe among the one mode measured; "
         "executor.train.train shows leak",
     ] == lines[lines.index("  gradient in training mode") - 1 :][:3]
     assert done.stdout == crosscheck("recipe", "--out", str(tmp_path)).stdout
 
 
-def test_hostile_calls_stay_text_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+def test_hostile_calls_are_escaped(tmp_path: Path) -> None:
     saved(tmp_path, [asked("1.9.1", "mode", call=HOSTILE)])
     page = Page(write(tmp_path).read_text(encoding="utf-8"))
     assert not [tag for tag, _ in page.tags if tag == "img"]
@@ -191,8 +186,8 @@ def test_hostile_calls_stay_text_on_the_page_and_in_the_terminal(tmp_path: Path)
     assert "        " + HOSTILE.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in printed.splitlines()
 
 
-#: Carries out a recipe on one batch normalization of two channels; prints whether a bit of it changed, and by how much
-#: the gradient differs from the closed form.
+#: Runs a recipe on one batch normalization of two channels; prints whether any bit changed, and the error of the
+#: gradient against the closed form.
 CARRIED_OUT = """
 import json, sys
 import chainer
@@ -224,7 +219,7 @@ print(json.dumps([bits() == before, float(abs(dx - forms[sys.argv[1]]).max())]))
 
 
 @pytest.mark.parametrize("intent", ["inference", "training"])
-def test_a_measured_recipe_does_what_it_says_when_it_is_pasted(intent: str, tmp_path: Path) -> None:
+def test_a_measured_recipe_runs_when_pasted(intent: str, tmp_path: Path) -> None:
     modes = ["eval.grad", "default.grad", "copy-copy.backward"]
     run(Job(["chainer"], networks=["seed-batch"], modes=modes, scenarios=["gradient"], out=tmp_path), SilentProgress())
     (book,) = recipes(read_run(tmp_path / "run.json", []), read_cells(tmp_path))
@@ -246,11 +241,11 @@ def test_a_measured_recipe_does_what_it_says_when_it_is_pasted(intent: str, tmp_
     [
         (["recipe", "mxnet", "--out", "nowhere"], "`crosscheck run mxnet --out nowhere` makes one"),
         (["recipe", "mxnett"], "Did you mean mxnet"),
-        (["recipe", "openvino"], "`crosscheck run openvino --out crosscheck-out` does"),
+        (["recipe", "openvino"], "`crosscheck run openvino --out crosscheck-out` measures one"),
         (["recipe", "onnxruntime"], "could measure no gradient of onnxruntime"),
     ],
 )
-def test_without_a_measurement_it_says_how_to_make_one(words: list[str], near: str, tmp_path: Path) -> None:
+def test_missing_measurements_name_the_command(words: list[str], near: str, tmp_path: Path) -> None:
     (tmp_path / "crosscheck-out").mkdir()
     refused = unmeasured_cell("refused", "no", release="1.0.0", runtime="onnxruntime")
     saved(tmp_path / "crosscheck-out", [make_cell(), refused])
@@ -259,7 +254,7 @@ def test_without_a_measurement_it_says_how_to_make_one(words: list[str], near: s
     assert near in done.stderr
 
 
-def test_a_run_that_asked_for_no_gradient_is_told(tmp_path: Path) -> None:
+def test_a_run_without_gradients_is_reported(tmp_path: Path) -> None:
     saved(tmp_path, [make_cell(mode="predict", asks="prediction", findings=CLEAN)])
     done = crosscheck("recipe", "--out", str(tmp_path))
     assert 2 == done.returncode

@@ -1,4 +1,4 @@
-"""Batch renormalization: the laws of its moving statistics and its gradient, against updates and steps done by hand."""
+"""Batch renormalization: the laws of its moving statistics and its gradient, against explicit updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rounded(statistics: Statistics) -> Statistics:
 
 
 def by_hand(average: str, momentum: float, count: int) -> Statistics:
-    """Update by update, with the variables that the layer has."""
+    """Step by step, with the variables of the layer."""
     batch_spread = np.sqrt(BATCH.variance + EPSILON)
     moving_mean, moving_variance = BEFORE.mean, BEFORE.variance
     renorm_mean, renorm_spread = BEFORE.mean, np.sqrt(BEFORE.variance + EPSILON)
@@ -43,17 +43,17 @@ LAWS = {"renormalized": renormalized, "renormalized-twice": renormalized_twice}
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("average", LAWS)
-def test_the_closed_form_is_what_the_updates_lead_to(average: str, count: int) -> None:
+def test_the_closed_form_equals_repeated_updates(average: str, count: int) -> None:
     expected = by_hand(average, 0.9, count)
-    found = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
-    assert np.allclose(expected.mean, found.mean, rtol=1e-12)
-    assert np.allclose(expected.variance, found.variance, rtol=1e-12)
+    actual = LAWS[average](BEFORE, BATCH.mean, BATCH.variance, 0.9, EPSILON, count)
+    assert np.allclose(expected.mean, actual.mean, rtol=1e-12)
+    assert np.allclose(expected.variance, actual.variance, rtol=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("momentum", [0.9, 0.99])
 @pytest.mark.parametrize("average", LAWS)
-def test_the_law_is_found_again(average: str, momentum: float, count: int) -> None:
+def test_solve_recovers_the_law(average: str, momentum: float, count: int) -> None:
     law = solve(rounded(BEFORE), rounded(by_hand(average, momentum, count)), BATCH, momentum, epsilon=EPSILON)
     assert law is not None
     assert (average, momentum, count, "biased") == (law.average, law.momentum, law.count, law.variance)
@@ -68,7 +68,7 @@ MEASURED = {
 
 
 @pytest.mark.parametrize("average", MEASURED)
-def test_what_tensorflow_left_behind_is_named(average: str) -> None:
+def test_measured_tensorflow_statistics_have_the_law(average: str) -> None:
     network = load("seed-batch")
     (norm,) = network.batch_norms
     before = Statistics(network.weights[norm.mean], network.weights[norm.variance])
@@ -81,7 +81,7 @@ def test_what_tensorflow_left_behind_is_named(average: str) -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.parametrize("variance", ["biased", "unbiased", "keras-2"])
-def test_no_exponential_average_is_taken_for_one(variance: str, seed: int) -> None:
+def test_exponential_averages_are_not_renormalized(variance: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     before = Statistics(random.normal(size=4).astype(np.float32), random.uniform(0.5, 2, 4).astype(np.float32))
     batch = BatchStatistics(random.normal(size=4), random.uniform(0.5, 2, 4), int(random.integers(2, 40)))
@@ -99,7 +99,7 @@ def corrected(x: Array, centre: Array, mean: Array, variance: Array) -> Array:
     return result
 
 
-def test_what_it_computes_is_the_prediction_and_its_gradient_is_neither() -> None:
+def test_the_output_equals_the_prediction_but_not_the_gradient() -> None:
     network = load("seed-batch")
     (norm,) = network.batch_norms
     x, cotangent = network.x.astype(np.float64), network.cotangent.astype(np.float64)
@@ -113,7 +113,7 @@ def test_what_it_computes_is_the_prediction_and_its_gradient_is_neither() -> Non
         down[index] -= step
         apart = corrected(up, x, mean, variance) - corrected(down, x, mean, variance)
         expected[index] = np.sum(apart * cotangent) / (2 * step)
-    found = renormalized_gradient(network.graph, moved, x, cotangent)
-    assert np.allclose(expected, found, rtol=1e-6, atol=1e-8)
+    actual = renormalized_gradient(network.graph, moved, x, cotangent)
+    assert np.allclose(expected, actual, rtol=1e-6, atol=1e-8)
     for training in (False, True):
-        assert not np.allclose(found, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)
+        assert not np.allclose(actual, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)

@@ -1,4 +1,4 @@
-"""The report, from synthetic runs: what the page says, in which table, and that runtimes' texts stay text."""
+"""The report of synthetic runs: contents of the page and its tables, and escaping of runtimes' texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_cell(
     variant: str = "plain",
     **fields: Any,
 ) -> dict[str, Any]:
-    """A line of `cells.jsonl` as the judge writes it: a measured cell of the seed, unless told otherwise."""
+    """A line of `cells.jsonl`; by default a measured cell of `seed`."""
     intent, asks = MODES.get(mode, ("training", "gradient"))
     suffix = "" if variant == "plain" else f"+{variant}"
     leaks = "leak" in findings
@@ -109,7 +109,7 @@ def make_cell(
 
 
 def unmeasured_cell(status: str, reason: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A cell that could not be measured: the numbers are null."""
+    """An unmeasured cell, whose numbers are null."""
     return make_cell(
         findings=(),
         status=status,
@@ -187,7 +187,7 @@ def make_run(**fields: Any) -> dict[str, Any]:
 
 
 def default_cells() -> list[dict[str, Any]]:
-    """Training mode leaks in every release; inference mode is clean from 0.11.0 on in one way, never in the other."""
+    """Training mode leaks in every release; one inference mode is clean from 0.11.0 on, the other never."""
     cells = []
     for release in ("0.9.5.post2", "0.11.0", "1.9.1"):
         old = release == "0.9.5.post2"
@@ -209,14 +209,14 @@ def default_cells() -> list[dict[str, Any]]:
 
 
 def saved(folder: Path, cells: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Path:
-    """Write the two files as the job does."""
+    """Write `cells.jsonl` and `run.json` like a job."""
     (folder / "run.json").write_text(json.dumps(run or make_run(), allow_nan=False))
     (folder / "cells.jsonl").write_text("".join(json.dumps(cell, allow_nan=False) + "\n" for cell in cells))
     return folder
 
 
 def loaded(tmp_path: Path, cells: list[dict[str, Any]]) -> list[JudgedCell]:
-    """The cells as the report reads them."""
+    """The cells, written and read back."""
     return read_cells(saved(tmp_path, cells) / "cells.jsonl")
 
 
@@ -224,7 +224,7 @@ RUN = cast(Run, make_run())
 
 
 class Page(HTMLParser):
-    """A page's tables as lists of lines of words, its tags, ids, links and text."""
+    """A parsed page: tables as lists of rows of texts, tags with attributes, and the whole text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -279,7 +279,7 @@ def page(tmp_path: Path) -> Page:
     return Page(write(saved(tmp_path, default_cells())).read_text())
 
 
-def test_the_first_table_shows_the_design_documents_two_lines(page: Page) -> None:
+def test_the_first_table_shows_the_example_of_2017(page: Page) -> None:
     first = page.tables[0]
     rows = {row[0].strip(): row[1:] for row in first[1:]}
     assert list(rows) == ["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1"]
@@ -291,19 +291,12 @@ def test_the_first_table_shows_the_design_documents_two_lines(page: Page) -> Non
 
 
 def test_the_answer_comes_first_and_has_the_numbers(page: Page) -> None:
-    assert "Yes, in 3 of the 3 releases measured (1 of 1 runtime): asking for an input gradient changed" in page.words
-    assert (
-        "changed a later prediction, in 3 of them against the documentation. 1 further release could not be measured."
-        in page.words
-    )
-    assert (
-        "It leaks when asked by mxnet executor.train.train (3 of 3 releases), mxnet executor.eval.default" in page.words
-    )
-    assert (
-        "clean from release 0.11.0 on, in every later release measured, when asked by executor.eval.eval" in page.words
-    )
-    assert "In 0.9.5.post2, the release measured before it, executor.eval.eval was not measured." in page.words
-    assert "every measured release that has it: mxnet executor.eval.eval (2 releases)." in page.words
+    assert "Yes, in 3 of the 3 releases measured (1 of 1 runtime): computing an input gradient changed" in page.words
+    assert "in 3 of them contrary to the documentation. 1 further release could not be measured." in page.words
+    assert "Leaking modes: mxnet executor.train.train (3 of 3 releases), mxnet executor.eval.default" in page.words
+    assert "clean from release 0.11.0 on, in every later measured release, in mode executor.eval.eval" in page.words
+    assert "In 0.9.5.post2, the previous measured release, executor.eval.eval was not measured." in page.words
+    assert "every measured release that has them: mxnet executor.eval.eval (2 releases)." in page.words
 
 
 def test_only_measured_gradients_count_in_the_answer(tmp_path: Path) -> None:
@@ -342,7 +335,7 @@ def test_clean_since_means_clean_in_every_later_release(
     assert facts.first_clean[0].release == expected
 
 
-def test_one_dirty_network_spoils_a_release(tmp_path: Path) -> None:
+def test_one_unclean_network_makes_a_release_unclean(tmp_path: Path) -> None:
     cells = loaded(
         tmp_path,
         [
@@ -356,7 +349,7 @@ def test_one_dirty_network_spoils_a_release(tmp_path: Path) -> None:
     assert facts.safe_modes == ()
 
 
-def test_what_was_clean_for_a_while_says_until_when_and_where_it_still_is(tmp_path: Path) -> None:
+def test_a_clean_span_has_its_end_and_later_findings(tmp_path: Path) -> None:
     findings = {"0.9.5.post2": "leak", "0.11.0": "clean", "1.9.1": "wrong-gradient"}
     lines = [
         make_cell(release, "executor.eval.eval", "conv", findings=(finding,)) for release, finding in findings.items()
@@ -374,7 +367,7 @@ def test_what_was_clean_for_a_while_says_until_when_and_where_it_still_is(tmp_pa
     )
 
 
-def test_a_variant_that_leaks_is_told_beside_the_release_that_is_clean_as_installed(tmp_path: Path) -> None:
+def test_leaking_variants_are_named_with_a_clean_release(tmp_path: Path) -> None:
     cells = loaded(
         tmp_path,
         [
@@ -393,28 +386,28 @@ def test_a_crashed_cell_is_not_clean(tmp_path: Path) -> None:
     assert summary.answer(RUN, cells).safe_modes == ()
 
 
-def test_a_run_that_measured_no_gradient_says_so(tmp_path: Path) -> None:
+def test_a_run_without_gradients(tmp_path: Path) -> None:
     line = make_cell("1.0.0", "session.run", findings=("clean",), runtime="onnxruntime", asks="prediction")
     page = Page(write(saved(tmp_path, [line])).read_text())
-    assert "Nothing was measured in this run that asks for an input gradient." in page.words
+    assert "This run measured no input gradient." in page.words
 
 
-def test_inference_mode_clean_nowhere_is_said_so(tmp_path: Path) -> None:
+def test_no_clean_inference_mode(tmp_path: Path) -> None:
     page = Page(write(saved(tmp_path, [make_cell("0.9.5.post2", "executor.eval.default")])).read_text())
     assert (
-        "gradients in inference mode are clean in no release measured (1 way of asking); in the newest they show leak."
+        "inference-mode gradients are clean in no measured release (1 mode); in the newest release they show leak."
         in page.words
     )
-    assert "No way of asking for a gradient was clean in every measured cell." in page.words
+    assert "No gradient mode was clean in every measured cell." in page.words
 
 
-def test_releases_and_modes_come_in_the_runs_order(tmp_path: Path) -> None:
+def test_releases_and_modes_have_the_runs_order(tmp_path: Path) -> None:
     lines = [make_cell(release, mode) for release in ("1.9.1", "0.9.5.post2") for mode in reversed(MODES)]
     (table,) = matrix.tables(RUN, loaded(tmp_path, lines), "mxnet")
     assert table.releases == ("0.9.5.post2", "1.9.1")
     assert [(group.title, [row.mode for row in group.rows]) for group in table.groups] == [
-        ("Gradients, training mode intended", ["executor.train.train"]),
-        ("Gradients, inference mode intended", ["executor.eval.default", "executor.eval.eval"]),
+        ("Training-mode gradients", ["executor.train.train"]),
+        ("Inference-mode gradients", ["executor.eval.default", "executor.eval.eval"]),
         ("Predictions (controls)", ["executor.predict"]),
     ]
 
@@ -426,7 +419,7 @@ def square(tmp_path: Path, lines: list[dict[str, Any]]) -> matrix.Square:
 
 
 def test_a_square_shows_the_worst_finding_over_networks_and_links_to_it(tmp_path: Path) -> None:
-    found = square(
+    result = square(
         tmp_path,
         [
             make_cell(findings=("clean",)),
@@ -434,20 +427,20 @@ def test_a_square_shows_the_worst_finding_over_networks_and_links_to_it(tmp_path
             make_cell(network="digits", findings=("corrupted", "leak"), contradicts=True),
         ],
     )
-    assert (found.kind, found.name, found.letters) == ("finding", "corrupted", ("X", "L", "S"))
-    assert found.target == "mxnet@1.9.1/executor.train.train/digits/gradient"
-    assert "against" == found.documentation
-    assert "leak in 2 of 3 measured cells" in found.title
+    assert (result.kind, result.name, result.letters) == ("finding", "corrupted", ("X", "L", "S"))
+    assert result.target == "mxnet@1.9.1/executor.train.train/digits/gradient"
+    assert "against" == result.documentation
+    assert "leak in 2 of 3 measured cells" in result.title
 
 
-def test_clean_shows_only_where_nothing_else_was_found(tmp_path: Path) -> None:
+def test_clean_is_shown_only_without_other_findings(tmp_path: Path) -> None:
     assert square(tmp_path, [make_cell(findings=("clean",))]).letters == ("✓",)
     assert square(tmp_path, [make_cell(findings=("clean",)), make_cell(network="a", findings=("racy",))]).letters == (
         "R",
     )
 
 
-def test_failing_to_measure_looks_different_from_findings_and_gets_a_footnote_once(tmp_path: Path) -> None:
+def test_failures_differ_from_findings_and_share_footnotes(tmp_path: Path) -> None:
     reason = "no CPython 3.7 here"
     lines = [
         unmeasured_cell("unavailable", reason, release="1.2.0"),
@@ -457,7 +450,7 @@ def test_failing_to_measure_looks_different_from_findings_and_gets_a_footnote_on
         make_cell("0.9.5.post2"),
     ]
     (table,) = matrix.tables(RUN, loaded(tmp_path, lines), "mxnet")
-    kinds = [(found.kind, found.letters, found.notes) for found in table.groups[0].rows[0].squares]
+    kinds = [(result.kind, result.letters, result.notes) for result in table.groups[0].rows[0].squares]
     assert kinds == [
         ("finding", ("L",), ()),
         ("absent", (number_text.DASH,), ()),
@@ -467,13 +460,13 @@ def test_failing_to_measure_looks_different_from_findings_and_gets_a_footnote_on
     assert table.notes == (f"unavailable: {reason}",)
 
 
-def test_a_finding_beside_a_failure_keeps_both(tmp_path: Path) -> None:
-    found = square(tmp_path, [make_cell(), unmeasured_cell("timed-out", "no answer in 60 s", network="conv")])
-    assert (found.kind, found.name, found.notes) == ("finding", "leak", (1,))
-    assert "timed-out: 1 of 2 cells" in found.title
+def test_a_square_shows_findings_and_failures(tmp_path: Path) -> None:
+    result = square(tmp_path, [make_cell(), unmeasured_cell("timed-out", "no answer in 60 s", network="conv")])
+    assert (result.kind, result.name, result.notes) == ("finding", "leak", (1,))
+    assert "timed-out: 1 of 2 cells" in result.title
 
 
-def test_variants_have_tables_of_their_own(tmp_path: Path) -> None:
+def test_variants_have_separate_tables(tmp_path: Path) -> None:
     lines = [make_cell(variant="naive-engine", findings=("clean",)), make_cell()]
     assert [
         (table.variant, table.groups[0].rows[0].squares[0].name)
@@ -507,7 +500,7 @@ def test_a_curve_is_drawn_over_its_range_and_leaves_gaps_for_not_a_number() -> N
     assert 'aria-label="falls &amp; &#34;rises&#34;"' in drawing
 
 
-def test_the_curves_numbers_stand_in_a_table(page: Page) -> None:
+def test_the_curves_numbers_are_in_a_table(page: Page) -> None:
     table = next(table for table in page.tables if table[0][1].startswith("Accuracy before"))
     assert [[word.strip() for word in row[:7]] for row in table[1:]] == [
         ["1", "0.98", "0.38", "0.38", "3", "8", "5"],
@@ -516,7 +509,7 @@ def test_the_curves_numbers_stand_in_a_table(page: Page) -> None:
     assert table[1][7].strip() == "executor.train.train in 0.9.5.post2, 0.11.0, 1.9.1"
 
 
-def test_cells_that_show_the_same_share_a_line_and_keep_their_own_anchors(tmp_path: Path) -> None:
+def test_equal_cells_share_a_line_with_separate_anchors(tmp_path: Path) -> None:
     cells = loaded(tmp_path, [make_cell("0.11.0"), make_cell("0.9.5.post2"), make_cell("1.9.1", findings=("clean",))])
     indices = {cell["id"]: at for at, cell in enumerate(cells)}
     (section,) = sections.sections(RUN, cells, "mxnet", indices)
@@ -529,14 +522,14 @@ def test_cells_that_show_the_same_share_a_line_and_keep_their_own_anchors(tmp_pa
     assert [member.name for member in clean.members] == ["1.9.1"]
 
 
-def test_without_javascript_every_finding_and_number_stands_in_a_table(page: Page) -> None:
+def test_tables_have_every_finding_and_number_without_javascript(page: Page) -> None:
     lines = [row for table in page.tables if table[0][0].startswith("Scenario, network") for row in table[1:]]
     leak = next(row for row in lines if row[0].startswith("gradient, seed") and "mode-ignored" in row[1])
     assert [word.strip() for word in leak[2:5]] == ["0.29985 0.3998", "0.284447 0.379263", "1.0e+00 / 0"]
     assert leak[7].split() == ["0.9.5.post2", "0.11.0", "1.9.1"]
 
 
-def test_every_link_within_the_page_arrives(page: Page) -> None:
+def test_every_link_within_the_page_has_a_target(page: Page) -> None:
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
     targets = {address[1:] for address in page.attributes("href") if address.startswith("#")}
@@ -544,7 +537,7 @@ def test_every_link_within_the_page_arrives(page: Page) -> None:
     assert targets <= set(ids)
 
 
-def test_what_could_not_be_measured_is_told_with_reason_and_remedy(page: Page) -> None:
+def test_unmeasured_cells_have_a_reason_and_a_remedy(page: Page) -> None:
     table = next(table for table in page.tables if table[0][0].startswith("Status") and len(table[0]) == 5)
     (row,) = table[1:]
     assert "unavailable" in row[0]
@@ -553,7 +546,7 @@ def test_what_could_not_be_measured_is_told_with_reason_and_remedy(page: Page) -
     assert "crosscheck doctor" in row[4]
 
 
-def test_the_embedded_data_give_back_every_cell(page: Page) -> None:
+def test_the_embedded_data_contain_every_cell(page: Page) -> None:
     data = unpacked(page.embedded)
 
     def unpack(fields: list[str], places: list[int]) -> dict[str, Any]:
@@ -568,7 +561,7 @@ def test_the_embedded_data_give_back_every_cell(page: Page) -> None:
     assert sorted(places) == [place for place, cell in enumerate(cells) if cell["status"] == "ok"]
 
 
-def test_no_word_of_a_runtime_becomes_markup(tmp_path: Path) -> None:
+def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
     attack = '</script><img src=x onerror="alert(1)"><!-- \' " & {{ 7 * 7 }} \ud800'
     hostile: dict[str, Any] = {
         "release": attack,
@@ -599,7 +592,7 @@ def test_no_word_of_a_runtime_becomes_markup(tmp_path: Path) -> None:
     assert attack in unpacked(page.embedded)["values"]
 
 
-def test_nothing_is_fetched_and_only_the_pages_own_script_and_style_run(page: Page) -> None:
+def test_the_page_makes_no_request_and_has_a_security_policy(page: Page) -> None:
     (policy,) = [content for content in page.attributes("content") if "default-src" in content]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
@@ -617,7 +610,7 @@ def test_headings_tables_and_landmarks_are_marked_up(page: Page) -> None:
     assert all(attributes.get("scope") for tag, attributes in page.tags if tag == "th")
 
 
-def test_numbers_that_json_lacks_are_read_and_shown(tmp_path: Path) -> None:
+def test_non_finite_numbers_are_read_and_shown(tmp_path: Path) -> None:
     line = make_cell(
         findings=("leak", "corrupted"),
         prediction_after=[["NaN", "-Infinity"]],
@@ -631,7 +624,7 @@ def test_numbers_that_json_lacks_are_read_and_shown(tmp_path: Path) -> None:
     assert unpacked(embedded([cell], {}))["values"].count([["NaN", "-Infinity"]]) == 1
 
 
-def test_a_large_prediction_shows_the_entry_that_changed_most_and_the_class(tmp_path: Path) -> None:
+def test_large_predictions_show_the_largest_change_and_the_class(tmp_path: Path) -> None:
     before = [[0.1] * 10, [0.05] * 9 + [0.55]]
     after = [[0.1] * 10, [0.75] + [0.05] * 8 + [-0.05]]
     line = make_cell(prediction_before=before, prediction_after=after, top1_before=[0, 9], top1_after=[0, 0])
@@ -642,7 +635,7 @@ def test_a_large_prediction_shows_the_entry_that_changed_most_and_the_class(tmp_
     )
 
 
-def test_predictions_of_other_shapes_do_not_break_the_page(tmp_path: Path) -> None:
+def test_predictions_may_change_their_shape(tmp_path: Path) -> None:
     line = make_cell(prediction_after=[[1.0]], top1_after=[0, 0])
     (cell,) = loaded(tmp_path, [line])
     assert number_text.before_and_after(cell) == ("0.29985 0.3998 (row 0: class 1)", "1 (row 0: class 0)")
@@ -659,17 +652,17 @@ def test_predictions_have_six_significant_digits(value: float, text: str) -> Non
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.42, "0.4 s"), (74.2, "74 s"), (725.0, "12 min 5 s"), (7380.0, "2 h 3 min")]
 )
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
+def test_durations_have_readable_units(seconds: float, text: str) -> None:
     assert number_text.duration(seconds) == text
 
 
-def test_releases_that_follow_each_other_become_a_span() -> None:
+def test_consecutive_releases_become_a_span() -> None:
     order = ["0.9", "0.10", "0.11", "0.12", "1.0"]
     members = [(name, "plain") for name in ("0.9", "0.10", "0.11", "1.0")] + [("1.0", "mkl")]
     assert number_text.release_spans(members, order) == "0.9 to 0.11 (3), 1.0, 1.0 +mkl"
 
 
-def test_every_finding_and_status_has_a_letter_of_its_own() -> None:
+def test_every_finding_and_status_has_a_distinct_letter() -> None:
     assert {word.name for word in vocabulary.FINDINGS} == set(Finding)
     assert {word.name for word in vocabulary.STATUSES} == set(Status)
     letters = [word.letter for word in (*vocabulary.FINDINGS, *vocabulary.STATUSES)]
@@ -685,14 +678,14 @@ def test_every_finding_and_status_has_a_letter_of_its_own() -> None:
         ('{"schema": 1, "id": "a"}', "lacks runtime, release"),
     ],
 )
-def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "cells.jsonl"
     path.write_text(json.dumps(make_cell()) + "\n" + line + "\n")
     with pytest.raises(CrosscheckError, match=re.escape(message)):
         read_cells(path)
 
 
-def test_what_was_not_measured_may_be_left_out_of_a_line(tmp_path: Path) -> None:
+def test_unmeasured_fields_are_optional(tmp_path: Path) -> None:
     keys = ("schema", "id", "runtime", "release", "variant", "mode", "intent", "asks", "network", "scenario", "status")
     whole = unmeasured_cell("unavailable", "no wheel")
     path = tmp_path / "cells.jsonl"
@@ -714,7 +707,7 @@ def test_the_page_stays_small_with_thousands_of_cells(tmp_path: Path) -> None:
     assert page.stat().st_size < 5_000_000
 
 
-def test_outputs_with_more_axes_are_read_row_by_row(tmp_path: Path) -> None:
+def test_outputs_with_more_axes_are_flattened_per_row(tmp_path: Path) -> None:
     images = [[[[1.0, 2.0], [3.0, 4.0]]], [[[5.0, 6.0], [7.0, 8.0]]]]
     (cell,) = loaded(tmp_path, [make_cell(prediction_before=images, prediction_after=images)])
     assert [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]] == cell["prediction_before"]

@@ -1,4 +1,4 @@
-"""Real runtimes, installed by crosscheck itself: the example of the first page, isolation, and the tables of modes."""
+"""Real runtimes, installed by crosscheck: the example of the README, isolation, and the tables of modes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
-#: Several MXNet releases, one of them with a library from another wheel; an evaluator and a session of ONNX.
+#: Several MXNet releases, one of them with a library of another wheel; onnx's evaluator and ONNX Runtime.
 SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@newest", "onnxruntime@newest"]
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The default modes of a few releases on the seed, its batch, and the digits."""
+    """The default modes of a few releases on `seed`, `seed-batch` and `digits`."""
     folder = tmp_path_factory.mktemp("runtimes")
     job = Job(SMALL, networks=["seed", "seed-batch"], scenarios=["gradient", "predict-only", "order"], out=folder)
     run(job, SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     job = Job(
         ["mxnet@1.9.1"],
         networks=["digits", "digits-plain"],
@@ -29,7 +29,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         out=folder,
     )
     run(job, SilentProgress())
-    return found | read_cells(folder)
+    return result | read_cells(folder)
 
 
 def six_digits(numbers: list[float]) -> list[str]:
@@ -37,7 +37,7 @@ def six_digits(numbers: list[float]) -> list[str]:
 
 
 @pytest.mark.parametrize("release", ["0.9.5.post2", "1.3.1", "1.9.1"])
-def test_the_example_of_2017_in_all_its_digits(cells: Cells, release: str) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells, release: str) -> None:
     cell = cells[f"mxnet@{release}/executor.train.default/seed/gradient"]
     assert ["0.29985", "0.3998"] == six_digits(cell["prediction_before"][0])
     assert ["0.284447", "0.379263"] == six_digits(cell["prediction_after"][0])
@@ -46,7 +46,7 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells, release: str) -> No
     assert cell["update"]["momentum"] == pytest.approx(0.9, abs=1e-5)
 
 
-def test_every_release_answered(cells: Cells) -> None:
+def test_every_release_is_measured(cells: Cells) -> None:
     measured = {cell["runtime"] + "@" + cell["release"] for cell in cells.values() if cell["status"] == "ok"}
     newest = {f"{name}@{catalog()[name].releases[-1].version}" for name in ("onnx", "onnxruntime")}
     assert {"mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1"} | newest == measured
@@ -59,10 +59,10 @@ def test_predicting_alone_changes_nothing(cells: Cells) -> None:
         assert ["clean"] == cell["findings"], cell["id"]
 
 
-def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) -> None:
+def test_twenty_gradients_reduce_accuracy_and_controls_are_flat(cells: Cells) -> None:
     def accuracy(mode: str, network: str) -> list[float]:
-        found: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
-        return found
+        result: list[float] = cells[f"mxnet@1.9.1/{mode}/{network}/twenty"]["curve"]["accuracy"]
+        return result
 
     leaking = accuracy("executor.train.default", "digits")
     assert leaking[0] > 0.97
@@ -74,9 +74,9 @@ def test_twenty_gradients_cost_accuracy_and_the_controls_are_flat(cells: Cells) 
 
 
 @pytest.mark.parametrize("target", SMALL)
-def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target: str, tmp_path: Path) -> None:
+def test_a_fork_and_a_new_interpreter_have_the_same_results(cells: Cells, target: str, tmp_path: Path) -> None:
     runtime = catalog()[target.partition("@")[0]]
-    # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: chance decides what else is found there.
+    # Undocumented mixtures of modes read uninitialised memory in MXNet 0.9.5: their other findings are random.
     documented = [mode.name for mode in runtime.modes if mode.default and mode.contract.statistics != "undocumented"]
     asked = documented[:3]
     job = Job(
@@ -95,7 +95,7 @@ def test_a_fork_and_an_interpreter_of_its_own_find_the_same(cells: Cells, target
         assert (cells[name]["status"], cells[name]["findings"]) == (cell["status"], cell["findings"]), name
 
 
-def test_locks_are_hash_pinned_and_name_no_index() -> None:
+def test_locks_are_hash_pinned_without_an_index() -> None:
     for runtime in catalog().values():
         locks = sorted((runtime.folder / "locks").glob("*.txt"))
         wanted = {runtime.lock(release, variant) for release in runtime.releases for variant in release.variants}
@@ -107,7 +107,7 @@ def test_locks_are_hash_pinned_and_name_no_index() -> None:
             assert "://" not in text, lock
 
 
-def test_modes_name_each_other_rightly() -> None:
+def test_modes_refer_to_existing_modes() -> None:
     for runtime in catalog().values():
         modes = {mode.name: mode for mode in runtime.modes}
         assert len(modes) == len(runtime.modes)

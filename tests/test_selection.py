@@ -1,4 +1,4 @@
-"""Words of the command line -> releases; and what they are asked about."""
+"""Selection: arguments of the command line -> releases, and their networks."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_newest() -> None:
     assert [f"onnxruntime@{catalog()['onnxruntime'].releases[-1].version}"] == selected("onnxruntime@newest")
 
 
-def test_a_version_that_is_no_release_stands_for_those_that_begin_with_it() -> None:
+def test_a_version_prefix_selects_its_releases() -> None:
     assert ["mxnet@0.9.5.post2"] == selected("mxnet@0.9.5")
     assert ["mxnet@1.3.0", "mxnet@1.3.0.post0", "mxnet@1.3.1"] == selected("mxnet@1.3")
 
 
-def test_a_range_has_both_its_ends() -> None:
-    found = selected("mxnet@0.9.5..1.3")
-    assert (found[0], found[-1]) == ("mxnet@0.9.5.post2", "mxnet@1.3.1")
-    assert "mxnet@1.2.1" in found
+def test_a_range_includes_both_ends() -> None:
+    result = selected("mxnet@0.9.5..1.3")
+    assert (result[0], result[-1]) == ("mxnet@0.9.5.post2", "mxnet@1.3.1")
+    assert "mxnet@1.2.1" in result
 
 
 def test_an_open_range() -> None:
@@ -45,23 +45,23 @@ def test_a_variant() -> None:
     assert ["mxnet@1.9.1+naive-engine"] == selected("mxnet@1.9.1+naive-engine")
 
 
-def test_all_of_a_runtime_is_every_release_in_every_variant() -> None:
+def test_all_selects_every_release_in_every_variant() -> None:
     everything = selected("mxnet", everything=True)
     assert len(catalog()["mxnet"].releases) == len([name for name in everything if "+" not in name])
     assert any("+" in name for name in everything)
 
 
-def test_without_a_version_the_default_releases() -> None:
+def test_a_runtime_without_version_selects_the_default_releases() -> None:
     default = {f"mxnet@{release.version}" for release in catalog()["mxnet"].releases if release.default}
     assert default == {name for name in selected("mxnet") if "+" not in name}
 
 
-def test_a_runtime_outside_the_default_matrix_is_its_newest_release_when_named() -> None:
+def test_a_runtime_outside_the_default_matrix_selects_its_newest_release() -> None:
     assert [f"torch@{catalog()['torch'].releases[-1].version}"] == selected("torch")
     assert not [target for target in selected() if target.startswith("torch@")]
 
 
-def test_a_word_said_twice_counts_once() -> None:
+def test_repeated_arguments_count_once() -> None:
     assert ["mxnet@1.9.1"] == selected("mxnet@1.9.1", "mxnet@1.9.1..")
 
 
@@ -75,7 +75,7 @@ def test_a_word_said_twice_counts_once() -> None:
         ("mxnet@abc..1.3", "abc"),
     ],
 )
-def test_mistakes_name_their_nearest_neighbours_in_one_line(word: str, near: str) -> None:
+def test_errors_name_the_nearest_choices_in_one_line(word: str, near: str) -> None:
     with pytest.raises(UsageError, match=near) as mistake:
         selected(word)
     assert "\n" not in str(mistake.value)
@@ -88,7 +88,7 @@ def test_globs() -> None:
 
 
 def asked(target: Target, wanted: Wanted, *, scenario: Scenario, default: bool = True) -> set[str]:
-    """The networks that the target's modes are asked about, either the default ones or the others."""
+    """The networks of the target's default modes, or of its other modes."""
     networks = [load(name) for name in names()]
     return {
         planned.cell.network
@@ -97,14 +97,14 @@ def asked(target: Target, wanted: Wanted, *, scenario: Scenario, default: bool =
     }
 
 
-def test_slow_runtimes_are_asked_about_small_networks_alone_unless_others_are_named() -> None:
+def test_slow_runtimes_run_only_small_networks_unless_named() -> None:
     (target,) = targets(["tinygrad"], catalog(), everything=False)
     assert {"seed", "seed-batch"} == asked(target, Wanted(), scenario=Scenario.GRADIENT)
     assert {"seed", "seed-batch"} == asked(target, Wanted(everything=True), scenario=Scenario.GRADIENT)
     assert set(names()) == asked(target, Wanted(networks=["*"]), scenario=Scenario.GRADIENT)
 
 
-def test_all_goes_one_step_from_the_default_matrix_along_each_axis() -> None:
+def test_all_extends_the_default_matrix_along_each_axis() -> None:
     everything, gradient = Wanted(everything=True), Scenario.GRADIENT
     usual, networks = SCENARIOS[gradient].default_networks, set(names())
     older, newest = (targets([f"mxnet@{release}"], catalog(), everything=False)[0] for release in ("1.3.1", "1.9.1"))
@@ -115,7 +115,7 @@ def test_all_goes_one_step_from_the_default_matrix_along_each_axis() -> None:
     assert asked(older, Wanted(everything=True, networks=["*"]), scenario=gradient, default=False) == networks
 
 
-def test_all_asks_older_releases_and_their_variants_for_less() -> None:
+def test_all_measures_less_in_older_releases_and_variants() -> None:
     words = "mxnet@1.4.1", "mxnet@1.4.1+mkl", "mxnet@1.9.1+mkldnn-off"
     plain, older, newest = (targets([word], catalog(), everything=False)[0] for word in words)
     everything, gradient = Wanted(everything=True), Scenario.GRADIENT
@@ -143,7 +143,7 @@ def test_all_has_every_trial_of_the_default_matrix() -> None:
 
 
 @pytest.mark.parametrize("runtime", catalog().values(), ids=lambda runtime: runtime.name)
-def test_what_a_runtime_is_spared_exists(runtime: Runtime) -> None:
+def test_skipped_modes_and_networks_exist(runtime: Runtime) -> None:
     known = {*SCENARIOS, *names()}
     assert known.issuperset(runtime.only_when_named)
     assert known.issuperset(runtime.default_networks)

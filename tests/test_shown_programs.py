@@ -1,4 +1,4 @@
-"""The programs that are shown, executed as they stand without crosscheck, give the numbers that were measured."""
+"""The displayed programs, run without crosscheck, reproduce the measured numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGE = [
 ]
 #: Findings of cells whose numbers differ from run to run.
 CHANCE = {"unrepeatable", "racy", "corrupted"}
-#: Executes every program in a process of its own, forked after the imports; what it prints goes to a file.
+#: Runs every program in a process forked after the imports, with its output in files.
 DRIVER = """
 import json, os, runpy, sys, traceback
 with open("programs.json") as file:
@@ -63,7 +63,7 @@ def compiling(environment: Environment) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("target", [*SMALL, *(pytest.param(target, marks=pytest.mark.large) for target in LARGE)])
-def test_every_shown_program_gives_the_numbers_that_were_measured(target: str, tmp_path: Path) -> None:
+def test_every_displayed_program_reproduces_the_measured_numbers(target: str, tmp_path: Path) -> None:
     name, _, version = target.partition("@")
     runtime = catalog()[name]
     release = next(release for release in runtime.releases if release.version == version)

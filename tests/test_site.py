@@ -1,4 +1,4 @@
-"""The report for other places: a folder for a static host, its badges, and the browser."""
+"""Publication of the report: the site folder, its badges, and `crosscheck open`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = '../../<script>alert("1")</script>&{{ 7 * 7 }}\x00\x1b\ud800'
 
 
 def site_of(tmp_path: Path, cells: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Path:
-    """The folder that `crosscheck report RUN --site DIR` makes."""
+    """The folder written by `crosscheck report RUN --site DIR`."""
     (tmp_path / "run").mkdir(exist_ok=True)
     folder = saved(tmp_path / "run", cells, run)
     assert 0 == main(["report", str(folder), "--site", str(tmp_path / "site")])
@@ -30,12 +30,12 @@ def site_of(tmp_path: Path, cells: list[dict[str, Any]], run: dict[str, Any] | N
 
 
 def badge_of(tmp_path: Path, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """What shields.io would get to read of mxnet."""
+    """The JSON of mxnet's badge for shields.io."""
     badge: dict[str, Any] = json.loads((site_of(tmp_path, cells) / "badge" / "mxnet.json").read_text())
     return badge
 
 
-def test_the_site_is_the_report_and_what_it_was_made_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_site_contains_the_report_and_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run" / "arrays").mkdir(parents=True)
     site = site_of(tmp_path, [make_cell()])
     assert f"report: {tmp_path}/run/report.html\nsite: {site}/index.html\n" == capsys.readouterr().out
@@ -46,14 +46,14 @@ def test_the_site_is_the_report_and_what_it_was_made_from(tmp_path: Path, capsys
         assert (tmp_path / "run" / beside).read_bytes() == (site / name).read_bytes()
 
 
-def test_a_run_without_run_json_leaves_none_on_the_site(tmp_path: Path) -> None:
+def test_the_site_of_a_run_without_run_json(tmp_path: Path) -> None:
     site = site_of(tmp_path, [make_cell()])
     (tmp_path / "run" / "run.json").unlink()
     assert 0 == main(["report", str(tmp_path / "run"), "--site", str(site)])
     assert not (site / "run.json").exists()
 
 
-def test_a_site_that_cannot_be_written_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_site_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file")
     assert 3 == main(["report", str(saved(tmp_path, [make_cell()])), "--site", str(tmp_path / "taken")])
     assert "--site" in capsys.readouterr().err
@@ -66,7 +66,7 @@ def test_a_site_that_cannot_be_written_is_said_so(tmp_path: Path, capsys: pytest
         (
             [make_cell(release) for release in ("0.11.0", "1.9.1")]
             + [make_cell("0.11.0", INFERENCE), make_cell("1.9.1", INFERENCE, findings=CLEAN)],
-            "leak in 2 of 2 releases, clean way since 1.9.1",
+            "leak in 2 of 2 releases, clean mode since 1.9.1",
         ),
         (
             [
@@ -74,31 +74,31 @@ def test_a_site_that_cannot_be_written_is_said_so(tmp_path: Path, capsys: pytest
                 make_cell("1.2.0", INFERENCE, findings=CLEAN),
                 make_cell("1.9.1", INFERENCE, findings=CLEAN),
             ],
-            "leak in 1 of 3 releases, clean way since 1.2.0",
+            "leak in 1 of 3 releases, clean mode since 1.2.0",
         ),
         (
             [make_cell(release, INFERENCE, findings=CLEAN) for release in ("0.11.0", "1.9.1")],
-            "no leak in 2 releases, clean way since 0.11.0",
+            "no leak in 2 releases, clean mode since 0.11.0",
         ),
-        ([make_cell("1.9.1", INFERENCE, findings=CLEAN)], "no leak in 1.9.1, clean way"),
-        ([make_cell("1.9.1", INFERENCE, findings=("wrong-gradient",))], "no leak in 1.9.1, no clean way"),
+        ([make_cell("1.9.1", INFERENCE, findings=CLEAN)], "no leak in 1.9.1, clean mode"),
+        ([make_cell("1.9.1", INFERENCE, findings=("wrong-gradient",))], "no leak in 1.9.1, no clean mode"),
         ([make_cell("1.9.1")], "leak in 1.9.1"),
         (
-            # A way that the newest release no longer has is no way there.
+            # A mode that the newest release no longer has does not count.
             [make_cell("0.11.0", INFERENCE, findings=CLEAN), make_cell("1.9.1", "executor.eval.default")],
-            "leak in 1 of 2 releases, no clean way in 1.9.1",
+            "leak in 1 of 2 releases, no clean mode in 1.9.1",
         ),
         ([unmeasured_cell("unavailable", "no wheel")], "not measured"),
         ([make_cell("1.9.1", "executor.predict", findings=CLEAN)], "not measured"),
     ],
 )
-def test_a_badge_says_what_was_measured(tmp_path: Path, cells: list[dict[str, Any]], message: str) -> None:
+def test_badges_summarise_the_measurements(tmp_path: Path, cells: list[dict[str, Any]], message: str) -> None:
     badge = badge_of(tmp_path, cells)
     assert ("schemaVersion", "label", "message", "color") == tuple(badge)
     assert (1, "mxnet input gradients", message) == (badge["schemaVersion"], badge["label"], badge["message"])
 
 
-def test_the_drawn_badge_says_the_same_as_the_json(tmp_path: Path) -> None:
+def test_svg_and_json_badges_have_the_same_text(tmp_path: Path) -> None:
     badge = badge_of(tmp_path, [make_cell(), unmeasured_cell("unavailable", "no", release="1.2.0")])
     drawing = ElementTree.parse(tmp_path / "site" / "badge" / "mxnet.svg").getroot()  # noqa: S314 - our own file
     title = drawing.find(f"{SVG}title")
@@ -109,7 +109,7 @@ def test_the_drawn_badge_says_the_same_as_the_json(tmp_path: Path) -> None:
     assert ("img", title.get("id")) == (drawing.get("role"), drawing.get("aria-labelledby"))
     assert [badge["label"], badge["message"]] == [text.text for text in drawing.iter(f"{SVG}text")]
     assert badge["color"] in [path.get("fill") for path in drawing.iter(f"{SVG}path")]
-    assert "2026-11-22, 1 releases measured, 1 could not be" in (meaning.text or "")
+    assert "2026-11-22, 1 releases measured, 1 not measurable" in (meaning.text or "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_drawn_badge_says_the_same_as_the_json(tmp_path: Path) -> None:
         [unmeasured_cell("unavailable")],
     ],
 )
-def test_a_badges_text_stands_out_from_its_ground(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
+def test_badges_have_enough_contrast(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
     badge_of(tmp_path, cells)
     drawing = ElementTree.parse(tmp_path / "site" / "badge" / "mxnet.svg").getroot()  # noqa: S314 - our own file
     (ink,) = [group.get("fill", "") for group in drawing.iter(f"{SVG}g")]
@@ -136,7 +136,7 @@ def luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_a_hostile_name_is_text_in_the_badge_and_stays_in_its_folder(tmp_path: Path) -> None:
+def test_hostile_names_are_escaped_in_badges_and_paths(tmp_path: Path) -> None:
     site = site_of(tmp_path, [make_cell(release=HOSTILE, runtime=HOSTILE)], make_run(runtimes={}))
     assert {"badge", "cells.jsonl", "index.html", "run.json"} == {path.name for path in site.iterdir()}
     (svg,) = (site / "badge").glob("*.svg")
@@ -159,16 +159,16 @@ def test_open_opens_the_report_in_the_browser(tmp_path: Path) -> None:
     assert (folder / "report.html").as_uri() == (tmp_path / "opened").read_text()
 
 
-def test_open_says_the_path_where_there_is_no_browser(tmp_path: Path) -> None:
+def test_open_prints_the_path_without_a_browser(tmp_path: Path) -> None:
     folder = saved(tmp_path, [make_cell()])
     assert 0 == main(["report", str(folder)])
     done = opening(folder)
     assert 0 == done.returncode
-    assert f"no browser was found here; the report is {folder}/report.html\n" == done.stdout
+    assert f"no browser found; the report is {folder}/report.html\n" == done.stdout
 
 
 def opening(folder: Path, **browser: str) -> subprocess.CompletedProcess[str]:
-    """`crosscheck open` with no other browser than the given one."""
+    """Run `crosscheck open` with only the given browser."""
     hidden = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
     command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", "open"]

@@ -1,4 +1,4 @@
-"""Chainer, tinygrad, MLX, Theano and CNTK: the small autograd runtimes, installed and asked by crosscheck itself."""
+"""The small autograd runtimes, installed by crosscheck: Chainer, tinygrad, MLX, Theano and CNTK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/network.onnx"))
 
 
 def measured(folder: Path, what: str, modes: list[str], networks: list[str], scenario: str = "gradient") -> Cells:
-    """Every cell of these modes; a name that a release lacks is told by its status."""
+    """Every cell of these modes; modes missing in a release have a status."""
     job = Job([what], networks=networks, modes=modes, scenarios=[scenario], everything=True, out=folder)
     run(job, SilentProgress())
     return read_cells(folder)
@@ -34,18 +34,18 @@ def mlx(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return measured(tmp_path_factory.mktemp("mlx"), MLX, modes, ["seed", "seed-batch"])
 
 
-def test_chainer_trains_unless_told_otherwise_and_gives_the_example_of_2017(chainer: Cells) -> None:
+def test_chainer_trains_by_default_and_reproduces_the_example_of_2017(chainer: Cells) -> None:
     cell = chainer[f"{CHAINER}/default.backward/seed/gradient"]
     assert [pytest.approx([0.284447, 0.379263], abs=1e-6)] == cell["prediction_after"]
     assert ["leak"] == cell["findings"]
     assert ("forward", 1, "keep") == tuple(cell["update"][key] for key in ("when", "count", "convention"))
 
 
-def test_chainer_in_evaluation_leaves_the_network_as_it_was(chainer: Cells) -> None:
+def test_chainer_in_evaluation_leaves_the_network_unchanged(chainer: Cells) -> None:
     assert ["clean"] == chainer[f"{CHAINER}/eval.grad/seed-batch/gradient"]["findings"]
 
 
-def test_chainers_configuration_does_not_reach_another_thread(chainer: Cells) -> None:
+def test_chainers_configuration_is_thread_local(chainer: Cells) -> None:
     cell = chainer[f"{CHAINER}/eval-thread.backward/seed-batch/gradient"]
     assert ("training", ["leak"]) == (cell["intent"], cell["findings"])
 
@@ -67,7 +67,7 @@ def test_mlx_moves_statistics_once_and_twice_under_a_checkpoint(mlx: Cells) -> N
     assert [1, 2, 1] == counts
 
 
-def test_mlx_in_evaluation_leaves_the_network_as_it_was(mlx: Cells) -> None:
+def test_mlx_in_evaluation_leaves_the_network_unchanged(mlx: Cells) -> None:
     assert ["clean"] == mlx[f"{MLX}/eval.grad/seed-batch/gradient"]["findings"]
 
 
@@ -77,7 +77,7 @@ def test_mlx_does_not_train_on_one_row(mlx: Cells) -> None:
     assert "more than one value per channel" in cell["reason"]
 
 
-def test_each_default_call_and_each_mode_for_comparison_is_one_of_the_runtimes_modes() -> None:
+def test_default_calls_and_comparison_modes_exist() -> None:
     for name in ("chainer", "cntk", "mlx", "theano", "tinygrad"):
         runtime = catalog()[name]
         modes = {mode.name: mode for mode in runtime.modes}
@@ -89,11 +89,11 @@ def test_each_default_call_and_each_mode_for_comparison_is_one_of_the_runtimes_m
 
 @pytest.mark.large
 @pytest.mark.parametrize("target", [CHAINER, MLX, "theano@1.0.5"])
-def test_all_shipped_networks_predict_what_the_oracle_says(target: str, tmp_path: Path) -> None:
-    found = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
-    assert set(NETWORKS) == {cell["network"] for cell in found.values()}
-    assert {"ok"} == {cell["status"] for cell in found.values()}
-    assert {("clean",)} == {tuple(cell["findings"]) for cell in found.values()}
+def test_all_shipped_networks_predict_like_the_oracle(target: str, tmp_path: Path) -> None:
+    result = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
+    assert set(NETWORKS) == {cell["network"] for cell in result.values()}
+    assert {"ok"} == {cell["status"] for cell in result.values()}
+    assert {("clean",)} == {tuple(cell["findings"]) for cell in result.values()}
 
 
 @pytest.mark.large
@@ -105,16 +105,14 @@ def test_chainers_forget_updated_twice_before_release_5_4(tmp_path: Path) -> Non
 
 @pytest.mark.large
 def test_theanos_default_update_moves_statistics_in_evaluation(tmp_path: Path) -> None:
-    found = measured(tmp_path, "theano@1.0.5", ["eval.grad", "default-update.eval"], ["seed-batch"])
-    assert ["clean"] == found["theano@1.0.5/eval.grad/seed-batch/gradient"]["findings"]
-    assert "leak" in found["theano@1.0.5/default-update.eval/seed-batch/gradient"]["findings"]
+    result = measured(tmp_path, "theano@1.0.5", ["eval.grad", "default-update.eval"], ["seed-batch"])
+    assert ["clean"] == result["theano@1.0.5/eval.grad/seed-batch/gradient"]["findings"]
+    assert "leak" in result["theano@1.0.5/default-update.eval/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.large
 @pytest.mark.parametrize(("release", "findings"), [("0.13.0", {"leak"}), ("0.10.3", {"leak", "wrong-gradient"})])
-def test_tinygrad_0_10_loses_the_gradient_where_a_statistic_is_read_early(
-    release: str, findings: set[str], tmp_path: Path
-) -> None:
-    found = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
-    (cell,) = found.values()
+def test_tinygrad_0_10_loses_the_gradient_after_an_early_read(release: str, findings: set[str], tmp_path: Path) -> None:
+    result = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
+    (cell,) = result.values()
     assert findings == set(cell["findings"])

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, installed by crosscheck itself: every network predicts; what each way of asking leaves behind.
+"""TensorFlow and Keras, installed by crosscheck: predictions of every network, and side effects of each mode.
 
 Large: several GB of environments, one of them for CPython 3.7 and one for CPython 3.6.
 """
@@ -20,7 +20,7 @@ RELEASES = [
     "keras@3.15.1",
     "keras@2.3.1",
 ]
-#: A prediction in each release and on each backend, so that all ways of writing a network are among them.
+#: A prediction mode in each release and on each backend, so that every network writer is tested.
 PREDICTION = {
     "tensorflow@2.21.0": "call.eval",
     "tensorflow@2.15.1": "graph.predict",
@@ -50,7 +50,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "keras"])
-def test_a_mode_only_names_modes_that_its_release_has(runtime: str) -> None:
+def test_modes_refer_to_modes_of_their_release(runtime: str) -> None:
     modes = {mode.name: mode for mode in catalog()[runtime].modes}
     for release in catalog()[runtime].releases:
         for mode in modes.values():
@@ -60,7 +60,7 @@ def test_a_mode_only_names_modes_that_its_release_has(runtime: str) -> None:
 
 
 @pytest.mark.parametrize(("version", "python"), [("2.21.0", "3.11"), ("2.15.1", "3.11")])
-def test_the_build_for_cpus_stands_in_for_the_package(version: str, python: str) -> None:
+def test_the_cpu_build_replaces_the_package(version: str, python: str) -> None:
     runtime = catalog()["tensorflow"]
     release = next(release for release in runtime.releases if release.version == version)
     lock = runtime.lock(release, release.variants[0]).read_text()
@@ -71,7 +71,7 @@ def test_the_build_for_cpus_stands_in_for_the_package(version: str, python: str)
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed and its batch in the modes above."""
+    """`seed` and `seed-batch` in the modes above."""
     folder = tmp_path_factory.mktemp("tensorflow")
     targets = [*RELEASES, "keras@3.15.1+jax", "keras@3.15.1+torch", "keras@2.3.1+theano"]
     run(
@@ -82,26 +82,26 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 
 @pytest.mark.large
 @pytest.mark.parametrize("target", PREDICTION)
-def test_every_network_predicts_what_the_oracle_does(target: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_network_predicts_like_the_oracle(target: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("predictions")
     mode = PREDICTION[target]
     job = Job([target], networks=["*"], modes=[mode], scenarios=["predict-only"], trials=1, out=folder)
     run(job, SilentProgress())
-    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
-    assert {name: ("ok", ["clean"]) for name in names()} == found
+    result = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert {name: ("ok", ["clean"]) for name in names()} == result
 
 
 @pytest.mark.large
-def test_smaller_networks_predict_on_theano_what_the_oracle_does(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without a compiler, the convolutions of the others take longer than a trial may."""
+def test_smaller_networks_on_theano_predict_like_the_oracle(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without a compiler, convolutions of the other networks exceed the time limit."""
     folder = tmp_path_factory.mktemp("theano")
     networks = ["seed", "seed-batch", "conv", "digits"]
     job = Job(
         ["keras@2.3.1+theano"], networks=networks, modes=["session.predict"], scenarios=["predict-only"], out=folder
     )
     run(job, SilentProgress())
-    found = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
-    assert dict.fromkeys(networks, ("ok", ["clean"])) == found
+    result = {cell["network"]: (cell["status"], cell["findings"]) for cell in read_cells(folder).values()}
+    assert dict.fromkeys(networks, ("ok", ["clean"])) == result
 
 
 @pytest.mark.large
@@ -119,7 +119,7 @@ def test_smaller_networks_predict_on_theano_what_the_oracle_does(tmp_path_factor
         "keras@2.3.1/k-function.train.updates",
     ],
 )
-def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
+def test_the_example_of_2017_has_its_six_digits(cells: Cells, mode: str) -> None:
     cell = cells[f"{mode}/seed/gradient"]
     assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in cell["prediction_before"][0]]
     assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in cell["prediction_after"][0]]
@@ -142,7 +142,7 @@ def test_the_example_of_2017_in_all_its_digits(cells: Cells, mode: str) -> None:
         "keras@2.3.1/k-function.train",
     ],
 )
-def test_these_leave_the_network_as_it_was(cells: Cells, mode: str) -> None:
+def test_modes_that_leave_the_network_unchanged(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
 
 
@@ -162,30 +162,30 @@ def test_recomputation_updates_twice_forward_and_backward(cells: Cells, release:
         "keras@3.15.1+torch/torch.grad.inside.train",
     ],
 )
-def test_keras_3_trains_an_inner_network_that_was_called_for_inference(cells: Cells, mode: str) -> None:
+def test_keras_3_trains_a_nested_network_called_for_inference(cells: Cells, mode: str) -> None:
     assert ["leak", "mode-ignored"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.large
-def test_a_plain_call_in_training_under_jax_grad_poisons_the_network(cells: Cells) -> None:
+def test_a_training_call_under_jax_grad_poisons_the_network(cells: Cells) -> None:
     assert "poisoned" in cells["keras@3.15.1+jax/jax.grad.train/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.large
-def test_the_mode_of_the_torch_module_is_not_the_mode_of_the_network(cells: Cells) -> None:
+def test_the_torch_modules_mode_does_not_set_the_networks_mode(cells: Cells) -> None:
     assert ["mode-ignored"] == cells["keras@3.15.1+torch/torch.grad.module-train/seed-batch/gradient"]["findings"]
 
 
 @pytest.mark.large
 @pytest.mark.parametrize("mode", ["train.updates", "eval.updates"])
-def test_keras_2_corrects_the_variance_in_its_own_way(cells: Cells, mode: str) -> None:
+def test_keras_2_has_its_own_variance_correction(cells: Cells, mode: str) -> None:
     cell = cells[f"keras@2.3.1/k-function.{mode}/seed-batch/gradient"]
     assert ["leak"] == cell["findings"]
     assert ("keras-2", 1) == (cell["update"]["variance"], cell["update"]["count"])
 
 
 @pytest.mark.large
-def test_keras_2_takes_a_negative_variance_of_one_row_from_theano(cells: Cells) -> None:
+def test_keras_2_on_theano_has_a_negative_variance_for_one_row(cells: Cells) -> None:
     batch, row = (
         cells[f"keras@2.3.1+theano/k-function.train.updates/{network}/gradient"] for network in ("seed-batch", "seed")
     )
@@ -208,7 +208,7 @@ def test_keras_2_takes_a_negative_variance_of_one_row_from_theano(cells: Cells) 
         ("keras@3.15.1+torch/torch.grad.renorm.train", "renormalized"),
     ],
 )
-def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(cells: Cells, mode: str, average: str) -> None:
+def test_batch_renormalization_has_a_law_and_a_gradient(cells: Cells, mode: str, average: str) -> None:
     cell = cells[f"{mode}/seed-batch/gradient"]
     assert {"leak", "wrong-gradient"} == set(cell["findings"])
     assert (average, 1) == (cell["update"]["average"], cell["update"]["count"])
@@ -219,11 +219,11 @@ def test_batch_renormalization_has_a_law_and_a_gradient_of_its_own(cells: Cells,
 @pytest.mark.parametrize(
     "mode", ["tensorflow@2.21.0/tape-renorm.eval", "tensorflow@1.4.1/graph-renorm.eval.update-ops"]
 )
-def test_batch_renormalization_predicts_like_any_other(cells: Cells, mode: str) -> None:
+def test_batch_renormalization_predicts_like_batch_normalization(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[f"{mode}/seed-batch/gradient"]["findings"]
 
 
-#: An export -> its findings, for the network of images and that of numbers.
+#: Export mode -> its findings, for `conv` and for `seed-batch`.
 ONNX: dict[str, tuple[list[str], list[str]]] = {
     "tensorflow@2.21.0+tf2onnx/export.onnx.function.eval": ([], []),
     "tensorflow@2.21.0+tf2onnx/export.onnx.function.train": ([], []),
@@ -240,7 +240,7 @@ ONNX: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """What tf2onnx writes, and what ONNX Runtime reads."""
+    """Exports by tf2onnx, imported by ONNX Runtime."""
     folder = tmp_path_factory.mktemp("tf2onnx")
     targets = [
         "tensorflow@2.21.0+tf2onnx",
@@ -255,10 +255,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 
 @pytest.mark.large
 @pytest.mark.parametrize("mode", ONNX)
-def test_tf2onnx_writes_what_was_asked_for_unless_it_warns(exported: Cells, mode: str) -> None:
-    found = [exported[f"{mode}/{network}/export"] for network in ("conv", "seed-batch")]
-    assert [findings or ["clean"] for findings in ONNX[mode]] == [cell["findings"] for cell in found]
-    assert all(cell["exported"]["file"] and not cell["exported"]["foreign"] for cell in found)
+def test_tf2onnx_writes_the_requested_mode_unless_it_warns(exported: Cells, mode: str) -> None:
+    result = [exported[f"{mode}/{network}/export"] for network in ("conv", "seed-batch")]
+    assert [findings or ["clean"] for findings in ONNX[mode]] == [cell["findings"] for cell in result]
+    assert all(cell["exported"]["file"] and not cell["exported"]["foreign"] for cell in result)
 
 
 @pytest.mark.large

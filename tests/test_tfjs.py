@@ -1,4 +1,4 @@
-"""TensorFlow.js on Node: what `training` does to a gradient, and what the place of the channels does to the layer."""
+"""TensorFlow.js on Node: the effect of `training` on gradients, and of the channel axis on the layer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MODES = ["apply.train.grad", "apply.eval.grad", "predict.grad", "frozen.apply.tr
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The seed, its batch and a convolution in some modes, every network in prediction."""
+    """`seed`, `seed-batch` and `conv` in some modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("tfjs")
     networks = ["seed", "seed-batch", "conv"]
     run(Job([RELEASE], networks=networks, modes=MODES, scenarios=["gradient"], trials=1, out=folder), SilentProgress())
-    found = read_cells(folder)
+    result = read_cells(folder)
     run(
         Job([RELEASE], networks=["*"], modes=["predict"], scenarios=["predict-only"], trials=1, out=folder),
         SilentProgress(),
@@ -29,7 +29,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
         Job([RELEASE], networks=["conv"], modes=["save"], scenarios=["export"], trials=1, out=folder / "saved"),
         SilentProgress(),
     )
-    return found | read_cells(folder) | read_cells(folder / "saved")
+    return result | read_cells(folder) | read_cells(folder / "saved")
 
 
 def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "gradient") -> dict[str, Any]:
@@ -37,17 +37,17 @@ def cell(cells: Cells, mode: str, network: str = "seed-batch", scenario: str = "
 
 
 @pytest.mark.large
-def test_the_example_of_2017_in_all_its_digits(cells: Cells) -> None:
-    found = cell(cells, "apply.train.grad", "seed")
-    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in found["prediction_before"][0]]
-    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in found["prediction_after"][0]]
+def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
+    result = cell(cells, "apply.train.grad", "seed")
+    assert ["0.29985", "0.3998"] == [f"{number:.6g}" for number in result["prediction_before"][0]]
+    assert ["0.284447", "0.379263"] == [f"{number:.6g}" for number in result["prediction_after"][0]]
 
 
 @pytest.mark.large
 @pytest.mark.parametrize("network", names())
-def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -> None:
-    found = cell(cells, "predict", network, "predict-only")
-    assert ("ok", ["clean"]) == (found["status"], found["findings"])
+def test_every_network_predicts_like_the_oracle(cells: Cells, network: str) -> None:
+    result = cell(cells, "predict", network, "predict-only")
+    assert ("ok", ["clean"]) == (result["status"], result["findings"])
 
 
 @pytest.mark.large
@@ -61,7 +61,9 @@ def test_every_network_predicts_as_the_oracle_does(cells: Cells, network: str) -
     ],
 )
 @pytest.mark.parametrize("network", ["seed", "seed-batch", "conv"])
-def test_training_decides_and_trainable_does_not(cells: Cells, mode: str, findings: list[str], network: str) -> None:
+def test_training_moves_statistics_and_trainable_has_no_effect(
+    cells: Cells, mode: str, findings: list[str], network: str
+) -> None:
     assert findings == cell(cells, mode, network)["findings"]
 
 
@@ -72,11 +74,11 @@ def test_the_law_of_training(cells: Cells) -> None:
 
 
 @pytest.mark.large
-def test_channels_in_the_first_place_are_normalized_by_one_anothers_statistics(cells: Cells) -> None:
+def test_channels_first_layers_mix_up_statistics(cells: Cells) -> None:
     assert "wrong-prediction" in cell(cells, "channels-first.eval.grad", "conv")["findings"]
     assert ["clean"] == cell(cells, "channels-first.eval.grad", "seed-batch")["findings"]
 
 
 @pytest.mark.large
-def test_what_was_saved_predicts_as_before(cells: Cells) -> None:
+def test_a_saved_network_predicts_the_same(cells: Cells) -> None:
     assert ["clean"] == cell(cells, "save", "conv", "export")["findings"]

@@ -1,4 +1,4 @@
-"""PyTorch: its table of modes as the host reads it, and, marked large, what its newest release does."""
+"""PyTorch: its table of modes, read by the host, and (marked large) measurements of its newest release."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASES = ["1.0.1", "1.4.0", "1.8.1", "1.12.1", "2.13.0"]
 
-#: Carries out calls as they are shown, each on a network of its own, after the imports of a network's source; prints by
-#: how much a gradient differs from that of a twin in the mode that is intended, or what was raised.
+#: Runs displayed calls, each on a separate network, after the imports of a network's source; prints the error of the
+#: gradient against a twin network in the intended mode, or the exception.
 AS_SHOWN = """
 import json, sys, warnings
 import torch
@@ -63,7 +63,7 @@ def test_every_release_is_locked_and_none_is_in_the_default_matrix(torch: Runtim
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_a_mode_only_names_modes_that_its_release_has(torch: Runtime, version: str) -> None:
+def test_modes_refer_to_modes_of_their_release(torch: Runtime, version: str) -> None:
     having = {mode.name: mode for mode in modes_of(torch, version)}
     for mode in having.values():
         for intent, other in (("inference", mode.inference), ("training", mode.training)):
@@ -71,46 +71,46 @@ def test_a_mode_only_names_modes_that_its_release_has(torch: Runtime, version: s
                 assert (intent, "gradient") == (having[other].intent, having[other].asks)
 
 
-def test_sizes_are_told_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sizes_are_listed_before_installation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "releases", "torch"]) == 0
-    told = [line.split() for line in capsys.readouterr().out.splitlines()]
-    line = next(words for words in told if words and words[0] == "torch@1.0.1")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    line = next(words for words in rows if words and words[0] == "torch@1.0.1")
     assert ["580", "MB", "1160", "MB"] == line[-4:]
 
 
 PINS = "numpy==2.2.6 \\\n    --hash=sha256:0\ntorch==2.13.0+cpu \\\n    --hash=sha256:1\n"
 
 
-def test_a_build_for_cpus_comes_from_the_machines_own_wheels_where_it_is_among_them(tmp_path: Path) -> None:
+def test_cpu_builds_come_from_local_wheels_first(tmp_path: Path) -> None:
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert ["--find-links", str(tmp_path)] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
     assert ["--find-links", str(tmp_path)] == sources(PINS, {"UV_FIND_LINKS": f"{tmp_path}/none,{tmp_path}"})
 
 
-def test_else_it_comes_from_torchs_own_index(tmp_path: Path) -> None:
+def test_cpu_builds_otherwise_come_from_torchs_index(tmp_path: Path) -> None:
     (tmp_path / "torch-2.12.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert ["--torch-backend", "cpu"] == sources(PINS, {"PIP_FIND_LINKS": str(tmp_path)})
     assert ["--torch-backend", "cpu"] == sources(PINS, {})
 
 
-def test_all_else_comes_from_where_uv_looks_anyway(tmp_path: Path) -> None:
+def test_other_packages_come_from_the_default_index(tmp_path: Path) -> None:
     assert [] == sources("numpy==2.2.6 \\\n    --hash=sha256:0\n", {"PIP_FIND_LINKS": str(tmp_path)})
 
 
 @pytest.fixture(name="cells", scope="module")
 def _cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """Plain gradients on all networks, and what is peculiar to torch on two."""
+    """Plain gradients on all networks, torch's special modes on two."""
     folder = tmp_path_factory.mktemp("torch")
     plain = ["eval.autograd-grad", "eval.no-grad", "train.autograd-grad"]
     peculiar = ["deepcopy.train", "checkpoint.non-reentrant.train", "*functional-call.*.train", "momentum-none*.train"]
     peculiar += ["jit-trace*.train", "eval.backward", "export.onnx.*"]
-    found: Cells = {}
+    result: Cells = {}
     for networks, modes in (["*"], plain), (["seed-batch", "conv"], peculiar):
         scenarios = ["gradient", "predict-only", "export"]
         job = Job(["torch@2.13.0"], networks=networks, modes=modes, scenarios=scenarios, trials=1, out=folder)
         run(job, SilentProgress())
-        found |= read_cells(folder)
-    return found
+        result |= read_cells(folder)
+    return result
 
 
 def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str], object]:
@@ -120,19 +120,19 @@ def gradient(cells: Cells, mode: str, network: str = "conv") -> tuple[list[str],
 
 
 @pytest.mark.large
-def test_calls_run_as_they_are_shown(torch: Runtime, cells: Cells) -> None:
+def test_displayed_calls_are_executable(torch: Runtime, cells: Cells) -> None:
     newest = torch.releases[-1]
     layers_of_their_own = ("momentum", "functional.", "functional-no", "no-statistics")
     asked = [mode for mode in modes_of(torch, newest.version) if mode.asks == "gradient"]
     asked = [mode for mode in asked if not mode.name.startswith((*layers_of_their_own, "compile-inductor"))]
     python = describe(torch, newest, newest.variants[0]).python  # made for `cells`
-    given = json.dumps((IMPORTS, [(mode.name, mode.intent, mode.call) for mode in asked]))
-    done = subprocess.run([python, "-c", AS_SHOWN], input=given, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    refused = {name: told for name, told in found.items() if isinstance(told, str)}
+    request = json.dumps((IMPORTS, [(mode.name, mode.intent, mode.call) for mode in asked]))
+    done = subprocess.run([python, "-c", AS_SHOWN], input=request, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    refused = {name: error for name, error in result.items() if isinstance(error, str)}
     assert {"func.grad.train", "func.vjp.train", "func.vmap-grad.train"} == refused.keys()
-    assert all("would mutate a captured Tensor" in told for told in refused.values())
-    assert all(told < 1e-5 for name, told in found.items() if name not in refused)
+    assert all("would mutate a captured Tensor" in error for error in refused.values())
+    assert all(error < 1e-5 for name, error in result.items() if name not in refused)
 
 
 @pytest.mark.large
@@ -146,7 +146,7 @@ def test_all_networks_predict_and_differentiate_like_the_oracle(cells: Cells) ->
 
 
 @pytest.mark.large
-def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_refused(cells: Cells) -> None:
+def test_training_uses_the_unbiased_variance_and_refuses_one_row(cells: Cells) -> None:
     assert (["leak"], ("forward", 1, "exponential")) == gradient(cells, "train.autograd-grad")
     assert "unbiased" == cells["torch@2.13.0/train.autograd-grad/conv/gradient"]["update"]["variance"]
     assert "refused" == cells["torch@2.13.0/train.autograd-grad/seed/gradient"]["status"]
@@ -166,7 +166,7 @@ def test_training_moves_the_statistics_by_the_unbiased_variance_and_one_row_is_r
         ("functional-call.adopted.train", "backward", 1, "exponential"),
     ],
 )
-def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, average: str) -> None:
+def test_the_law_and_the_step_of_the_update(cells: Cells, mode: str, when: str, count: int, average: str) -> None:
     assert (["leak"], (when, count, average)) == gradient(cells, mode)
 
 
@@ -174,7 +174,7 @@ def test_the_law_and_the_moment(cells: Cells, mode: str, when: str, count: int, 
 @pytest.mark.parametrize(
     "mode", ["deepcopy.train", "functional-call.dropped.train", "func.functional-call.dropped.train"]
 )
-def test_a_training_gradient_that_leaves_the_network_alone(cells: Cells, mode: str) -> None:
+def test_training_gradients_without_side_effects(cells: Cells, mode: str) -> None:
     assert (["clean"], ("none", 0, None)) == gradient(cells, mode)
 
 
@@ -188,7 +188,7 @@ def test_backward_leaves_gradients_on_the_parameters(cells: Cells) -> None:
 
 
 @pytest.mark.large
-def test_an_export_in_training_form_moves_the_network_and_one_in_evaluation_does_not(cells: Cells) -> None:
+def test_only_exports_in_training_form_move_statistics(cells: Cells) -> None:
     exported = {
         mode: cells[f"torch@2.13.0/export.onnx.{mode}/conv/export"] for mode in ("eval-after-train", "training")
     }

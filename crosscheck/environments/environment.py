@@ -106,7 +106,7 @@ def describe(runtime: Runtime, release: Release, variant: Variant, fetch: bool =
         for link, _ in system.libraries
     }
     libraries += [link.parent for link in links]
-    # Dependencies of a library lie beside it; the loader searches its own folders without LD_LIBRARY_PATH.
+    # A library's dependencies are in its folder; the loader's own folders need no LD_LIBRARY_PATH.
     libraries += [target.parent for target in links.values() if not machine.loader_knows(target.parent)]
     keeps = (release.disk_mb or 0) >= LARGE and tuple(map(int, interpreter.minor.split("."))) >= PREFIXED
     bytecode = folder / "bytecode" if keeps else None

@@ -30,8 +30,8 @@ class Interpreter:
 
 def uv(*arguments: str) -> list[str]:
     """A command line of uv, preferring the one installed with crosscheck."""
-    beside = Path(sys.executable).parent / "uv"
-    return [str(beside) if beside.exists() else "uv", *arguments]
+    bundled = Path(sys.executable).parent / "uv"
+    return [str(bundled) if bundled.exists() else "uv", *arguments]
 
 
 def find(minors: Sequence[str], fetch: bool = True) -> Interpreter:

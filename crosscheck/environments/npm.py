@@ -33,7 +33,7 @@ QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"
 
 
 def link_node(folder: Path) -> None:
-    """Link Node as `bin/node`, beside the environment's Python. Raises InstallFailed if the lock has no Node."""
+    """Link Node as `bin/node`, next to the environment's Python. Raises InstallFailed if the lock has no Node."""
     binaries = sorted(folder.glob(NODE))
     if not binaries:
         raise InstallFailed(

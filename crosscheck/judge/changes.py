@@ -15,20 +15,20 @@ __all__ = ["change_evidence"]
 AVERAGES = {
     "cumulative": "a cumulative average",
     "debiased": "a debiased average",
-    "first-replaces": "an average whose first batch replaces what was there",
-    "debiased-mean": "a debiased average of the mean, so that the batch's replaces it, and a plain one of the variance",
-    "overcorrected": "a debiased average that did not begin with zeros",
-    "renormalized": "batch renormalization, which averages the standard deviation in place of the variance",
-    "renormalized-twice": "batch renormalization, whose own averages (0.99) are averaged once more",
+    "first-replaces": "an average whose first batch replaces the old value",
+    "debiased-mean": "a debiased average of the mean, replaced by the batch's, and an exponential one of the variance",
+    "overcorrected": "a debiased average that did not start at zero",
+    "renormalized": "batch renormalization, which averages the standard deviation instead of the variance",
+    "renormalized-twice": "batch renormalization, whose renormalization averages (0.99) are averaged again",
     "replaced": "the batch's statistics replace the old ones",
 }
 #: Batch variances -> description.
 VARIANCES = {
     "unbiased-epsilon": "variance plus epsilon, times n / (n - 1)",
-    "keras-2": "variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
-    "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), as Keras 2 corrects it",
-    "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), as Keras 2 takes it from Theano",
-    "mixed": "a variance that is not the same one in every layer",
+    "keras-2": "variance times n / (n - 1 - epsilon), the correction of Keras 2",
+    "keras-2-fused": "unbiased variance times n / (n - 1 - epsilon), the correction of Keras 2",
+    "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), the correction of Keras 2 on Theano",
+    "mixed": "variances that differ between layers",
 }
 TOLD = 4  # maximum tensors named in a sentence
 
@@ -52,7 +52,7 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
             if law.average != "exponential":
                 detail = f"{AVERAGES[law.average]}: {detail}"
             if law.convention == "other" and 1 - law.momentum <= LAW.value:
-                detail = "they were written with what they held already, up to rounding"
+                detail = "they were overwritten with their own values, up to rounding"
             detail += f"; {solved.note}" if solved.note else ""
             what = f"{row.reading}: misfit of the moving statistics against their update law"
             return [Evidence(finding, what, law.residual, LAW.value, LAW.why, detail)]
@@ -64,15 +64,15 @@ def _disturbed(case: Case, finding: Finding) -> list[Evidence]:
     timed, undisturbed = next(iter(case.of("timed")), None), next(iter(case.of("undisturbed")), None)
     if timed is None or undisturbed is None or case.predicting_moves:
         return []
-    looked, left_alone = tensors(timed, "after"), tensors(undisturbed, "after")
-    names = sorted(case.statistics & looked.keys() & left_alone.keys())
-    apart = {name: distance(looked[name], left_alone[name]) for name in names}
-    other = [name for name in names if not same(looked[name], left_alone[name])]
+    observed, unobserved = tensors(timed, "after"), tensors(undisturbed, "after")
+    names = sorted(case.statistics & observed.keys() & unobserved.keys())
+    apart = {name: distance(observed[name], unobserved[name]) for name in names}
+    other = [name for name in names if not same(observed[name], unobserved[name])]
     if not other:
         return []
-    what = "difference of what is left behind when tensors are read between forward and backward, and when they are not"
+    what = "difference of the final state with and without reads of tensors between forward and backward"
     listed = ", ".join(other[:TOLD]) + (" ..." if len(other) > TOLD else "")
-    why = f"looking must not matter; {REPEATABLE.why}"
+    why = f"reading tensors must not change the outcome; {REPEATABLE.why}"
     return [Evidence(finding, what, max(apart[name] for name in other), NEVER.value, why, f"reading changes {listed}")]
 
 
@@ -87,7 +87,7 @@ def _stale(case: Case, finding: Finding) -> list[Evidence]:
             if distance(before[name], after[name]) > 0 and distance(before[name], at_once[name]) == 0
         ]
         if stale:
-            what = "unsettled: tensors that still have their old value when read at once, and change later"
-            why = "a reading that does not wait may come too early"
+            what = "unsettled: tensors read directly after the call with their old value, which change later"
+            why = "a read that does not wait can be stale"
             return [Evidence(finding, what, len(stale), NEVER.value, why, ", ".join(stale[:TOLD]))]
     return []

@@ -70,8 +70,8 @@ def wrong_answer(case: Case) -> list[Evidence]:
         nearest = Intent(case.mode.intent) if errors.matches else min(Intent, key=errors.of)
         evidence[row.reading] = Evidence(
             finding,
-            f"relative error of {case.answer} against {'the' if errors.matches else 'the nearer'} closed form, "
-            f"that of {nearest} mode",
+            f"relative error of {case.answer} against the {'' if errors.matches else 'nearer '}closed form, "
+            f"{nearest} mode",
             errors.of(nearest),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
@@ -91,7 +91,7 @@ def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
             continue
         matches = errors_of(case, value, case.asks, weights).matches
         if Intent.INFERENCE in matches:
-            return f"; it is the inference-mode form at the statistics read at state/{when}, which the call had moved"
+            return f"; it is the inference-mode form at the statistics in state/{when}, moved by the call"
     return ""
 
 
@@ -102,7 +102,7 @@ def _renormalized(case: Case, value: Array) -> str:
     expected = case.truth.renormalized_gradient
     if relative_error(value, expected, case.truth.gradient()) > CLOSED_FORM.value:
         return ""
-    return "; it is the closed form of batch renormalization in training, whose corrections r and d are constants"
+    return "; it is the training-mode closed form of batch renormalization with constant corrections r and d"
 
 
 def mode_ignored(case: Case) -> list[Evidence]:
@@ -121,7 +121,7 @@ def mode_ignored(case: Case) -> list[Evidence]:
             errors.of(intent),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
-            f"it is that of {other} mode, with an error of {errors.of(other):.3g}",
+            f"it matches {other} mode, with an error of {errors.of(other):.3g}",
         )
     return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
 
@@ -162,7 +162,7 @@ def _order(case: Case) -> list[Evidence]:
         errors = errors_of(case, value, case.asks, weights)
         if Intent.INFERENCE not in errors.matches:
             what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
-            evidence["same"] = _dependent(f"{what} inference-mode form at the statistics of that moment", errors)
+            evidence["same"] = _dependent(f"{what} inference-mode form at the current statistics", errors)
     return list(evidence.values())
 
 
@@ -197,10 +197,8 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
             continue
         errors = errors_of(case, value, Asks.GRADIENT, weights)
         if Intent.INFERENCE not in errors.matches:
-            what = (
-                f"after this mode: relative error of the gradient by {case.mode.inference}, which is right by itself,"
-            )
-            return [_dependent(f"{what} against the inference-mode form at the statistics of that moment", errors)]
+            what = f"after this mode: relative error of the gradient by {case.mode.inference}, correct when run alone,"
+            return [_dependent(f"{what} against the inference-mode form at the current statistics", errors)]
     return []
 
 

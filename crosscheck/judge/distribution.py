@@ -68,7 +68,7 @@ def _partially_written(case: Case) -> list[Evidence]:
             if name not in before or name not in after or same(value, before[name]) or same(value, after[name]):
                 continue
             apart = min(distance(value, before[name]), distance(value, after[name]))
-            what = f"unsettled: distance of {name}, read at once, from both its old and its new value"
+            what = f"unsettled: distance of {name}, read directly after the call, from both its old and its new value"
             threshold = ABSOLUTE + REPEATABLE.value * max(size(before[name]), size(after[name]))
             return [Evidence(Finding.RACY, what, apart, threshold, AGREEMENT.why)]
     return []

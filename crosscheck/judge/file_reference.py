@@ -38,7 +38,7 @@ class FileTruth(Truth):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        assert network.file is not None, "a file's truth is that of a file"
+        assert network.file is not None, "the network has no file"
         self.source = Truth.of(network.file.source)
         self._own: dict[Asks, Array | None] = {}
 
@@ -139,7 +139,7 @@ def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
 class BatchNormalization(OpRun):
     """The operator by the oracle; onnx's evaluator runs it in training mode from opset 9 to 13.
 
-    Ignores `spatial`, which is a finding of its own: readers that support it reject the file.
+    Ignores `spatial`, which is a separate finding: readers that support it reject the file.
     """
 
     op_domain = ""

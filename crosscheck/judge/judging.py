@@ -110,7 +110,7 @@ def _status(case: Case) -> Status:
     """The first status of the primary reading that is not ok; else crashed if another reading crashed; else ok."""
     primary = [row.status for row in case.observations if row.reading == case.primary]
     if not primary:
-        raise ValueError(f"{case.cell.id}: no trial read it {case.primary}, so there is nothing to judge")
+        raise ValueError(f"{case.cell.id}: no trial of the reading {case.primary}; nothing to judge")
     bad = next((status for status in primary if status is not Status.OK), None)
     if bad is not None:
         return bad

@@ -24,7 +24,7 @@ from crosscheck.repeatability import distance
 __all__ = ["file_changed"]
 
 PREFIX = recorded.FILE
-VALID = "an exported file is ONNX as its specification has it"
+VALID = "an exported file conforms to the ONNX specification"
 
 
 def file_changed(case: Case) -> list[Evidence]:
@@ -42,7 +42,7 @@ def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
         model = onnx.load_from_string(content)
         onnx.checker.check_model(model, full_check=True)
     except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
-        yield _event(f"{name}: onnx's checker refuses it", str(problem).strip().splitlines()[0])
+        yield _event(f"{name}: onnx's checker rejects it", str(problem).strip().splitlines()[0])
         if isinstance(problem, DecodeError):
             return
     nodes = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
@@ -85,7 +85,11 @@ def _layer(
     for attribute in ("epsilon",) if computed else ("epsilon", "momentum"):
         expected, actual = np.float32(getattr(norm, attribute)), np.float32(attributes[attribute])
         if actual != expected:
-            note = "" if any(item.name == attribute for item in node.attribute) else ", the default of what is not said"
+            note = (
+                ""
+                if any(item.name == attribute for item in node.attribute)
+                else ", the default of the absent attribute"
+            )
             yield _evidence(
                 f"{attribute} {where}: difference",
                 abs(float(actual - expected)),
@@ -96,8 +100,8 @@ def _layer(
     if not attributes["spatial"]:
         yield _event(
             f"spatial {where}",
-            "it is 0: by the specification of opset 7 and 8 each entry of a row then has statistics of its own, "
-            "where the layer had one for each channel",
+            "it is 0: in opset 7 and 8 each entry of a row then has separate statistics, "
+            "but the layer has one per channel",
         )
     weights = case.weights
     for tensor, source in zip(node.input[1:], (norm.scale, norm.bias, norm.mean, norm.variance), strict=True):
@@ -127,7 +131,7 @@ def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evide
     if error > CLOSED_FORM.value:
         yield Evidence(
             Finding.EXPORT_CHANGED,
-            f"relative error of what {name} predicts against the oracle",
+            f"relative error of the prediction of {name} against the oracle",
             error,
             CLOSED_FORM.value,
             CLOSED_FORM.why,
@@ -144,4 +148,4 @@ def _event(what: str, detail: str) -> Evidence:
 
 
 def _evidence(what: str, value: float, detail: str) -> Evidence:
-    return Evidence(Finding.EXPORT_CHANGED, what, value, EXACT.value, "an exporter copies numbers", detail)
+    return Evidence(Finding.EXPORT_CHANGED, what, value, EXACT.value, "an exporter copies numbers exactly", detail)

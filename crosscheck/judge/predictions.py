@@ -26,7 +26,7 @@ def leak(case: Case) -> list[Evidence]:
     before = [pair for pair in case.predictions if pair.key == AGAIN]
     after = [pair for pair in case.predictions if pair.key != AGAIN]
     evidence = _changed(case, Finding.LEAK, after) + _changed(
-        case, Finding.LEAK, before, "; predicting itself changes it"
+        case, Finding.LEAK, before, "; predicting alone changes it"
     )
     return evidence + _changed_answers(case) + _changed_classes(case)
 
@@ -87,10 +87,14 @@ def _changed_classes(case: Case) -> list[Evidence]:
                 and key.startswith(recorded.CLASSES)
                 and (other := int(np.sum(classes != first))) > most
             ):
-                most, where, images = other, f"{row.reading}: held-out images whose class at {key} is not", len(first)
+                most, where, images = (
+                    other,
+                    f"{row.reading}: held-out images whose class at {key} differs from",
+                    len(first),
+                )
     if not most:
         return []
-    return [Evidence(Finding.LEAK, f"{where} that at classes/0", most, NEVER.value, NEVER.why, f"of {images} images")]
+    return [Evidence(Finding.LEAK, f"{where} classes/0", most, NEVER.value, NEVER.why, f"of {images} images")]
 
 
 def wrong_prediction(case: Case) -> list[Evidence]:

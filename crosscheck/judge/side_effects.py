@@ -19,8 +19,8 @@ def poisoned(case: Case) -> list[Evidence]:
         came_back = False
         for step in row.steps:
             if came_back and step.error is not None:
-                what = f"{row.reading}: {step.label} raised after {case.call} had come back"
-                why = "what worked before the call works after it"
+                what = f"{row.reading}: {step.label} raised after {case.call} had returned"
+                why = "a step that worked before the call must work after it"
                 evidence[row.reading, step.label] = Evidence(Finding.POISONED, what, None, None, why, step.error)
             came_back = came_back or (step.label == case.call and step.error is None)
     return list(evidence.values())

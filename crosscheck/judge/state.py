@@ -27,7 +27,7 @@ def state_moved(case: Case) -> list[Evidence]:
     """A moving statistic or a hidden tensor changed, but no probed prediction."""
     if case.cell.scenario is Scenario.EXPORT or any(pair.change > pair.threshold for pair in case.predictions):
         return []
-    detail = "no prediction was asked for" if not case.predictions else "no prediction after it changed"
+    detail = "no prediction was made" if not case.predictions else "no prediction after it changed"
     if case.predicting_moves:
         detail += "; predicting alone moves tensors too"
     return _changes(case, Finding.STATE_MOVED, parameters=False, detail=detail)
@@ -63,7 +63,7 @@ def _non_finite(case: Case) -> list[Evidence]:
             f"{pair.reading}: NaN or infinite entries of {pair.key} after the call",
             float(np.sum(~np.isfinite(pair.after))),
             NEVER.value,
-            "a finite network on a finite input gives finite numbers",
+            "a finite network and input give finite numbers",
             "all were finite before",
         )
         for pair in (*case.predictions, *case.changes)
@@ -102,8 +102,8 @@ def _nondeterministic(case: Case) -> list[Evidence]:
         if any(
             not same(one[key], other[key]) for one, other in combinations(ends, 2) for key in one.keys() & other.keys()
         ):
-            what = f"{reading}: trials that changed the network, and left it in different states"
-            why = "a law gives one result for one input"
+            what = f"{reading}: trials that changed the network to different states"
+            why = "a law has one result per input"
             return [Evidence(Finding.CORRUPTED, what, len(ends), NEVER.value, why)]
     return []
 

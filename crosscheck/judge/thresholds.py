@@ -34,8 +34,8 @@ class Threshold:
 #: Relative to the largest entry of the earlier prediction.
 ROUNDING = Threshold(
     32 * float(np.finfo(np.float32).eps),
-    "the same input in the same process: 32 roundings of a float32 (4e-6 of the largest entry) leave room for a kernel "
-    "that sums in another order, or twice the difference of two predictions before the call where that is more",
+    "same input, same process: 32 float32 roundings (4e-6 of the largest entry) allow for kernels that sum in another "
+    "order; or twice the difference of two predictions before the call, if larger",
 )
 
 #: Factor on the difference of two predictions before the call.
@@ -44,9 +44,8 @@ NOISE_FACTOR = 2.0
 #: Relative to the largest entry of the closed form.
 CLOSED_FORM = Threshold(
     1e-4,
-    "float32 evaluations of the shipped networks differ from the float64 oracle by at most 5e-7 of the largest entry, "
-    "inference-mode and training-mode gradients from each other by 0.5 or more, and a batch normalization with another "
-    "epsilon by 5e-4: 1e-4 lies between",
+    "float32 evaluations of the shipped networks differ from the float64 oracle by at most 5e-7 of the largest entry; "
+    "another epsilon changes a batch normalization by 5e-4, the other mode a gradient by 0.5 or more",
 )
 
 #: Minimum scale of a closed form, as a fraction of the other mode's; a form near zero is no scale.
@@ -58,23 +57,21 @@ SCALE_FLOOR = 0.1
 #: Relative to the largest entry of the two arrays.
 REPEATABLE = Threshold(
     RELATIVE,
-    "one program on one machine repeats itself up to rounding; this is what trials may differ by before they are "
-    "repeated",
+    "one program on one machine repeats itself up to rounding; trials with larger differences are repeated",
 )
 
-#: The same as REPEATABLE, for an outcome of its own: how a reading without waiting compares with one that waits.
+#: The value of REPEATABLE, for readings with and without waiting.
 AGREEMENT = Threshold(
     REPEATABLE.value,
-    "waiting or not must not matter: both readings did the same operations in the same order, so they agree up to "
-    "rounding",
+    "both readings execute the same operations in the same order; waiting must not change more than rounding does",
 )
 
 LAW = Threshold(
     TOLERANCE,
-    "relative to the size of what was averaged: above the rounding of float32 sums, below the smallest difference that "
-    "update laws have to be told apart by",
+    "relative to the size of the averaged values: above the rounding of float32 sums, below the smallest difference "
+    "between update laws",
 )
 
-EXACT = Threshold(0.0, "a tensor that nothing writes keeps its bits (NaN counts as equal to NaN)")
+EXACT = Threshold(0.0, "an unwritten tensor keeps its bits (NaN counts as equal to NaN)")
 
-NEVER = Threshold(0.0, "it must not happen at all")
+NEVER = Threshold(0.0, "it must never happen")

@@ -21,8 +21,8 @@ __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 COUNTERS = ("num_batches_tracked", "counter", "updates")
 
 
-#: What a law needed to fit, begun.
-FORWARD = "with the batch statistics of a forward that normalizes by"
+#: The start of the condition under which a law fits.
+FORWARD = "with the batch statistics of a forward pass that normalizes by"
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
         return training
     inference = attempt(case.truth.inference_batch_statistics)
     if inference.law is not None:
-        return replace(inference, note=f"{FORWARD} the moving ones")
+        return replace(inference, note=f"{FORWARD} the moving statistics")
     statistics = {name: after[name] for norm in moved for name in (norm.mean, norm.variance)}
     updated = attempt(case.truth.batch_statistics_by({**weights, **statistics}))
     # After several updates, the batches differ.
     if updated.law is not None and updated.law.count == 1:
-        return replace(updated, note=f"{FORWARD} the ones that it has just updated")
+        return replace(updated, note=f"{FORWARD} the statistics it has just updated")
     return training
 
 

@@ -256,7 +256,7 @@ def _confirmed_record(record: Record, forked: Record) -> Record:
     """The new interpreter's record; its reason names the forked trial's status if different."""
     if record.status == forked.status:
         return record
-    note = f"a forked trial {forked.status} ({forked.reason}), one in an interpreter of its own did not"
+    note = f"a forked trial {forked.status} ({forked.reason}), one in a new interpreter did not"
     return dataclasses.replace(record, reason="; ".join(filter(None, (record.reason, note))))
 
 

@@ -142,7 +142,7 @@ def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
         return False
     if wanted.modes:
         return _among(wanted.modes, mode)
-    # Variants test a switch with the default modes, unless they name modes of their own.
+    # Variants test a switch with the default modes, unless they name other modes.
     return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
 
 

@@ -23,7 +23,7 @@ ROWS = 4
 
 
 def _folder() -> Path:
-    """The folder of the shipped networks: inside an installed package, beside it in a checkout."""
+    """The folder of the shipped networks: inside an installed package, next to it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "models"
     return installed if installed.is_dir() else package.parent / "models"

@@ -14,18 +14,18 @@ from crosscheck.networks.tensor_table import TensorTable
 
 __all__ = ["lower"]
 
-#: Operators that leave no node behind.
+#: Operators removed by lowering.
 DISSOLVED = ("Constant", "Dropout", "Identity")
 
 
 def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[str, Array]]:
     """The graph and the weights (tensor name -> float32 array) of `model`.
 
-    `name` becomes the graph's name; `source` is how messages call the model. Node and tensor names are kept as far as
-    they consist of letters, digits, "_" and "."; other characters become "_".
-    Raises NetworkError for what `crosscheck.networks.graph` cannot say, naming the node, the operator and a remedy.
+    `name` becomes the graph's name; `source` is the model's name in messages. In node and tensor names,
+    characters other than letters, digits, "_" and "." become "_".
+    Raises NetworkError for models outside `crosscheck.networks.graph`, naming the node, the operator and a remedy.
     """
-    # Before anything else, so that an operator that onnx knows nothing about is called what it is.
+    # Checked first, so that the message names an operator unknown to onnx.
     for index, proto in enumerate(model.graph.node):
         if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED):
             supported = ", ".join(sorted((*RULES, *DISSOLVED)))
@@ -44,7 +44,7 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
         else:
             nodes.append(_node(table, where, proto, index, attributes))
     if len(model.graph.output) != 1:
-        raise NetworkError(f"{source}: has {len(model.graph.output)} outputs; keep the one whose gradient is wanted.")
+        raise NetworkError(f"{source}: has {len(model.graph.output)} outputs; keep only the one to differentiate.")
     last = model.graph.output[0].name
     if not nodes or table.resolve(last) in (table.input, *table.constants):
         raise NetworkError(f"{source}: the output does not depend on the input; check the export.")
@@ -75,7 +75,7 @@ def _node(table: TensorTable, where: str, proto: onnx.NodeProto, index: int, att
 
 
 def _check_inference(table: TensorTable, where: str, proto: onnx.NodeProto) -> None:
-    """Refuse a Dropout whose third input switches it on."""
+    """Refuse a Dropout enabled by its third input."""
     if proto.op_type == "Dropout" and len(proto.input) > 2 and proto.input[2]:
         training = table.constants.get(table.resolve(proto.input[2]))
         if training is None or training.any():
@@ -89,4 +89,4 @@ def _literal(where: str, attributes: dict[str, Any]) -> Array:
     for key in ("value_float", "value_floats"):
         if key in attributes:
             return np.array(attributes[key], np.float32)
-    raise NetworkError(f"{where} holds a kind of constant that no supported operator takes; remove it.")
+    raise NetworkError(f"{where} has a constant of a type that no supported operator accepts; remove it.")

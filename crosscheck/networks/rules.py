@@ -14,7 +14,7 @@ from crosscheck.networks.tensor_table import TensorTable
 
 __all__ = ["RULES"]
 
-Attributes = dict[str, Any]  # the node's attributes as the file has them
+Attributes = dict[str, Any]  # the attributes in the file
 Lowered = tuple[list[str], dict[str, Any]]  # the graph's names of the inputs, and all attributes
 
 
@@ -74,7 +74,7 @@ def _batch_norm(table: TensorTable, where: str, proto: onnx.NodeProto, attribute
     if attributes.get("training_mode", 0):
         raise NetworkError(f"{where} is in training form; export the model in inference mode.")
     if not attributes.get("spatial", 1):
-        raise NetworkError(f"{where} has spatial = 0; only one statistic a channel is supported.")
+        raise NetworkError(f"{where} has spatial = 0; only statistics per channel are supported.")
     inputs = [table.data(where, proto.input[0])]
     for tensor in proto.input[1:]:
         value, stored = table.constant(where, tensor), len(table.weights)
@@ -116,7 +116,7 @@ def _pool(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Att
 def _window(
     table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Attributes, kernel: list[int]
 ) -> dict[str, Any]:
-    """Explicit kernel_shape, strides and pads, whatever `auto_pad` says."""
+    """Explicit kernel_shape, strides and pads, also for `auto_pad`."""
     axes = len(kernel)
     if axes not in (1, 2):
         raise NetworkError(f"{where} has {axes} spatial axes; 1 or 2 are supported.")
@@ -138,7 +138,7 @@ def _window(
 
 
 def _decimal(value: float) -> float:
-    """The shortest decimal that means this float32, as a user wrote it: 0.9, not 0.8999999761581421."""
+    """The shortest decimal of this float32: 0.9, not 0.8999999761581421."""
     return float(str(np.float32(value)))
 
 

@@ -16,12 +16,12 @@ Shape = list[int | str]
 
 
 class TensorTable:
-    """Looks tensors up by the model's own names and gives them the graph's.
+    """Maps the model's tensor names to the graph's.
 
     source: the model's name in messages.
     constants: initialisers and, once the pass reaches them, the values of Constant nodes.
     aliases: outputs of removed nodes -> their inputs.
-    weights: the graph's name -> array, of every parameter that a node took.
+    weights: the graph's name -> array, of every used parameter.
     """
 
     def __init__(self, model: onnx.ModelProto, source: str) -> None:
@@ -36,7 +36,7 @@ class TensorTable:
         self._shapes = self._infer_shapes(model)
 
     def resolve(self, tensor: str) -> str:
-        """The tensor that the alias `tensor` stands for."""
+        """Resolve aliases of `tensor`."""
         while tensor in self.aliases:
             tensor = self.aliases[tensor]
         return tensor
@@ -75,7 +75,7 @@ class TensorTable:
         return value
 
     def parameter(self, tensor: str, value: Array) -> str:
-        """Store a parameter under its own name, and return that; the same numbers of one tensor are stored once."""
+        """Store a parameter and return its name; equal values of one tensor are stored once."""
         tensor = self.resolve(tensor)
         stored_name = self._names.get(tensor)
         if stored_name is not None and np.array_equal(self.weights[stored_name], value):
@@ -102,7 +102,7 @@ class TensorTable:
         return str(inputs[0].name)
 
     def _infer_shapes(self, model: onnx.ModelProto) -> dict[str, Shape]:
-        """Every tensor's shape with a free batch axis, whatever the file says about the number of rows."""
+        """Every tensor's shape with a dynamic batch axis, also if the file fixes the number of rows."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         batch = next(item for item in copy.graph.input if item.name == self.input)

@@ -1,6 +1,6 @@
 """Bias correction applied to a moving average that did not start at zero.
 
-After n batches an exponential average that starts at zero gives them the weight 1 - mⁿ, m being the part kept. Bias
+After n batches an exponential average that starts at zero gives them the weight 1 - mⁿ (m: the fraction kept). Bias
 correction divides by this weight (Kingma and Ba, *Adam*, 2015, section 3): the debiased average of
 `crosscheck.oracle.laws`.
 For another start s the same division is wrong: after n batches with the statistic b it gives
@@ -21,7 +21,7 @@ def overcorrected(start: Array, batch: Array, momentum: float, count: int = 1) -
     """The statistic after the first `count` updates with one batch, float64 and shaped like `start` (channels,).
 
     start: the initial value, which is also the visible value until the first batch.
-    momentum: the part kept by one update, less than 1.
+    momentum: the fraction kept by one update, less than 1.
     Raises ValueError for a momentum of 1 or more, whose divisor is not positive.
     """
     if not 0 <= momentum < 1:

@@ -24,12 +24,12 @@ def _unbiased(variance: Array, count: int, epsilon: float) -> Array:
 
 
 #: Correction -> the variance that enters, given the batch's, the elements per channel, and the layer's epsilon; the
-#: plainest first. With one element per channel, for which some divide by zero, the variance is zero.
+#: simplest first. With one element per channel, for which some divide by zero, the variance is zero.
 #:
-#: unbiased-epsilon: Chainer 3 corrects the variance with the layer's epsilon in it, by n / max(n - 1, 1);
+#: unbiased-epsilon: Chainer 3 corrects the variance plus the layer's epsilon, by n / max(n - 1, 1);
 #:     functions/normalization/batch_normalization.py of 3.5.0.
-#: keras-2-fused: TensorFlow's fused batch normalization has applied Bessel's correction already.
-#: keras-2-theano: Keras takes the variance from Theano's spread, √(variance + epsilon), and leaves epsilon in.
+#: keras-2-fused: TensorFlow's fused batch normalization already applies Bessel's correction.
+#: keras-2-theano: Keras squares Theano's standard deviation, √(variance + epsilon), which includes epsilon.
 CORRECTIONS: Mapping[Correction, Callable[[Array, int, float], Array]] = {
     "biased": lambda variance, count, epsilon: variance,
     "unbiased": _unbiased,
@@ -44,9 +44,9 @@ WITH_EPSILON: tuple[Correction, ...] = ("unbiased-epsilon", "keras-2", "keras-2-
 
 
 def named(corrections: tuple[Correction, ...]) -> Variance:
-    """The simplest of equally good corrections; "unknown" where "biased" explains the change as well as others.
+    """The simplest of equally good corrections; "unknown" if "biased" is among them.
 
-    "mixed" where no single correction explains all layers: some runtimes compute the variance differently for matrices
+    "mixed" if no single correction explains all layers: some runtimes compute the variance differently for matrices
     and images.
     """
     if not corrections:

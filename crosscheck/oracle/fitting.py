@@ -13,9 +13,9 @@ from crosscheck.oracle.evaluation import BatchStatistics
 
 __all__ = ["Change", "Fit", "Statistics", "mixed"]
 
-#: When several corrections of the variance fit, one is told from another only if it fits this many times better.
+#: If several corrections of the variance fit, one is preferred only if its misfit is smaller by this factor.
 CLEARLY = 10.0
-#: Nor are misfits told apart that are both below what sums of some thousand float32 products leave.
+#: Misfits below this, the rounding of sums of some thousand float32 products, count as equal.
 ROUNDING = 1e-6
 
 #: The corrections of the batch's variance that explain a change, and the misfit of the best.
@@ -66,7 +66,7 @@ class Change:
         return tuple(correction for correction, misfit in misfits.items() if misfit <= most), best
 
     def misfit(self, expected: Statistics) -> float:
-        """How far `after` is from `expected`, relative to the size of what was averaged; the worst channel."""
+        """The largest difference of `after` from `expected`, relative to the size of the averaged values."""
         mean_scale, variance_scale = self._scales()
         return float(
             max(
@@ -76,7 +76,7 @@ class Change:
         )
 
     def best_kept(self, variance: Array) -> float:
-        """The part kept that minimises the sum of squared misfits, each relative to its scale; between 0 and 1."""
+        """The fraction kept that minimises the sum of squared misfits, each relative to its scale; between 0 and 1."""
         before, after, batch = self.before, self.after, self.batch
         mean_scale, variance_scale = self._scales()
         whole = np.concatenate([(batch.mean - before.mean) / mean_scale, (variance - before.variance) / variance_scale])
@@ -90,9 +90,8 @@ class Change:
     def _scales(self) -> tuple[Array, Array]:
         """The scales of the rounding errors of mean and variance, per channel.
 
-        A mean of numbers of either sign is as exact as they are large, not as it is large itself: √(mean² + variance),
-        or the moving mean where that is larger. For variances, the square of it: some runtimes subtract mean² from the
-        mean of the squares.
+        The rounding error of a mean scales with the numbers, not with the mean: √(mean² + variance), or the moving mean
+        if larger. That of a variance scales with the square: some runtimes subtract mean² from the mean of squares.
         """
         before, after, batch = self.before, self.after, self.batch
         square = np.asarray(batch.mean, np.float64) ** 2 + batch.variance

@@ -18,13 +18,13 @@ from autograd.tracer import getval  # type: ignore[import-untyped]
 __all__ = ["OPERATORS", "batch_mean_and_variance", "by_batch", "normalize", "renormalize"]
 
 Attributes = Mapping[str, Any]
-Tensor = Any  # a NumPy array, or what autograd puts around one while it records
+Tensor = Any  # a NumPy array, or autograd's box around one
 
 
 def _padded_windows(
     x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int], fill: float
 ) -> Tensor:
-    """Every complete window of x: (N, channels, *positions, *kernel). Borders are `pads` wide and hold `fill`."""
+    """Every complete window of x: (N, channels, *positions, *kernel). Borders are `pads` wide, filled with `fill`."""
     axes = len(kernel)
     padded = numpy.pad(
         x, [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)], mode="constant", constant_values=fill
@@ -54,7 +54,7 @@ def _spread_windows(
     return padded[(slice(None), slice(None), *inside)]
 
 
-# autograd differentiates neither sliding_window_view nor its strided slices quickly: both directions are written here.
+# autograd is slow on strided slices and lacks sliding_window_view: both directions are implemented here.
 _windows = primitive(_padded_windows)
 defvjp(
     _windows,
@@ -85,7 +85,7 @@ def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None
 
 
 def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:
-    """Borders never win. Where several entries of a window are largest, the gradient is shared equally."""
+    """Pads are never the largest. Several largest entries of a window share the gradient equally."""
     kernel = attributes["kernel_shape"]
     windows = _windows(x, kernel, attributes["strides"], [1] * len(kernel), attributes["pads"], -numpy.inf)
     return np.max(windows, axis=tuple(range(-len(kernel), 0)))
@@ -120,7 +120,7 @@ def normalize(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, me
 
 
 def by_batch(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Batch normalization in training mode, which leaves the moving statistics unused."""
+    """Batch normalization in training mode, which ignores the moving statistics."""
     return normalize(attributes, x, scale, bias, *batch_mean_and_variance(x))
 
 
@@ -129,9 +129,9 @@ def renormalize(
 ) -> Tensor:
     """Batch renormalization in training mode (Ioffe 2017, arXiv:1702.03275, section 3).
 
-    What the batch normalizes is corrected to what the moving statistics would: x̂ · r + d, where r is the ratio of the
-    batch's spread to theirs, and d the distance of its mean from theirs in units of their spread. Both count as
-    constants when a gradient is taken.
+    The normalized batch is corrected toward the moving statistics: x̂ · r + d, where r is the ratio of the batch's
+    standard deviation to the moving one, and d the difference of means divided by the moving standard deviation.
+    Both are constants for the gradient.
     """
     batch_mean, batch_variance = batch_mean_and_variance(x)
     spread = np.sqrt(variance + attributes["epsilon"])

@@ -1,8 +1,8 @@
 """Moving statistics of batch renormalization (Ioffe 2017, arXiv:1702.03275), as TensorFlow's layers keep them.
 
-Such a layer keeps renormalization averages of the mean and of the spread, √(variance + ε), which correct its output in
-training. It predicts with moving statistics; how they are averaged differs between releases. This module assumes a
-layer that was trained for long: its renormalization averages equal its moving mean and √(moving variance + ε).
+Such a layer keeps renormalization averages of the mean and of √(variance + ε), which correct its output in
+training. It predicts with moving statistics, averaged differently by releases. This module assumes a long-trained
+layer: its renormalization averages equal its moving mean and √(moving variance + ε).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from crosscheck.oracle.fitting import Statistics
 
 __all__ = ["RENORM_MOMENTUM", "renormalized", "renormalized_twice"]
 
-#: The part that one update keeps of the renormalization averages: TensorFlow's default.
+#: The fraction of the renormalization averages kept by one update: TensorFlow's default.
 RENORM_MOMENTUM = 0.99
 
 
 def renormalized(
     before: Statistics, mean: Array, variance: Array, momentum: float, epsilon: float, count: int = 1
 ) -> Statistics:
-    """After `count` updates with one batch where the spread is averaged in place of the variance; float64.
+    """The statistics after `count` updates with one batch if the standard deviation is averaged; float64.
 
-    TensorFlow 1.15 to 2.15 (`moving_stddev` in keras/layers/normalization.py). Keras takes 0 for a variance below it.
+    TensorFlow 1.15 to 2.15 (`moving_stddev` in keras/layers/normalization.py). Keras clips negative variances to 0.
     """
     kept = momentum**count
     spread = kept * _spread(before.variance, epsilon) + (1 - kept) * _spread(variance, epsilon)
@@ -34,7 +34,7 @@ def renormalized(
 def renormalized_twice(
     before: Statistics, mean: Array, variance: Array, momentum: float, epsilon: float, count: int = 1
 ) -> Statistics:
-    """The same where the renormalization averages, not the batch's, enter the moving statistics; float64.
+    """The same if the renormalization averages, not the batch's statistics, enter the moving ones; float64.
 
     TensorFlow 1.4 (`_renorm_correction_and_moments` in python/layers/normalization.py).
     """

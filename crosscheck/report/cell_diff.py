@@ -34,12 +34,12 @@ class Kind(StrEnum):
 
 #: Kind -> description in the report; `difference` has the exact definitions.
 MEANINGS: Mapping[Kind, str] = {
-    Kind.WORSE: "a finding or a crash that was not there, or measured before and not any more",
-    Kind.FIXED: "a finding or a crash that is gone, or clean where nothing could be measured before",
+    Kind.WORSE: "a new finding or crash, or no longer measurable",
+    Kind.FIXED: "a finding or crash is gone, or clean where nothing could be measured before",
     Kind.CHANGED: "neither worse nor fixed: another status, the same findings with other numbers (by more than "
     f"{TOLERANCE:g} of the largest), or other findings by chance: corrupted, or trials that disagree, in both runs",
-    Kind.NEW: "asked in this run only, which is no regression, whatever was found",
-    Kind.GONE: "asked in the other run only, which is no regression",
+    Kind.NEW: "in this run only; never a regression",
+    Kind.GONE: "in the other run only; never a regression",
 }
 
 

@@ -15,16 +15,16 @@ from crosscheck.report.vocabulary import MEASURED, status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
 
-#: `fault` of a trip -> text of the table.
+#: `fault` of a trip -> its text.
 FAULTS = {
     "none": "right",
     "exporter": "wrong: the exporter",
     "importer": "wrong: the importer",
     "both": "wrong: both",
-    "unknown": "wrong: not known who",
+    "unknown": "wrong: cause unknown",
 }
 #: Text of a square without a measurement.
-NOT_ASKED = "not asked"
+NOT_ASKED = "not in this run"
 #: Maximum characters of a reason in the table; the cell has the full text.
 REASON_LENGTH = 300
 #: Tones from worst to best; the worst part determines the square.
@@ -133,7 +133,7 @@ def _row(run: Run, export: JudgedCell, file: ExportedFile, squares: tuple[Square
     without = ""
     if file["network"] is None:
         what = "" if export["status"] == Status.OK else f"{export['status']}: "
-        reason = file["refusal"] or export["reason"] or "it left no ONNX file"
+        reason = file["refusal"] or export["reason"] or "it wrote no ONNX file"
         without = _short(what + reason)
     return Row(
         network=export["network"],

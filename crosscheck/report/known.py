@@ -126,7 +126,7 @@ def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
         return Verdict(case, Word.NOT_TRIED, f"none of these releases is in this run ({case.releases})")
     candidates = _matching(here, case)
     if not candidates:
-        return Verdict(case, Word.NOT_TRIED, "these releases were not asked in this way in this run")
+        return Verdict(case, Word.NOT_TRIED, "this run has no matching cell of these releases")
     measurable = [cell for cell in candidates if _answered(cell, case)]
     if not measurable:
         return Verdict(case, Word.NOT_TRIED, _failures(candidates))
@@ -185,7 +185,7 @@ def _shows(cell: JudgedCell, case: Case) -> bool:
 def _failures(cells: Iterable[JudgedCell]) -> str:
     statuses = worst_first(cell["status"] for cell in cells)
     if statuses == (Status.NOT_IN_RELEASE,):
-        return "these releases do not have this way of asking"
+        return "these releases do not have this mode"
     reason = next((cell["reason"] for cell in cells if cell["reason"] and cell["status"] == statuses[0]), "")
     return f"nothing could be measured: {', '.join(statuses)}{f' ({reason[:200]})' if reason else ''}"
 

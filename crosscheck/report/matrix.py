@@ -23,7 +23,7 @@ NOTE_LENGTH = 300
 DOCUMENTATION = {
     "": "",
     "against": "; contradicts the documentation",
-    "silent": "; the documentation leaves open what happens to the statistics",
+    "silent": "; the documentation does not say what happens to the statistics",
     "documented": "; the documentation says that statistics move",
 }
 #: Findings of a changed network.
@@ -31,11 +31,11 @@ _CHANGES = frozenset({Finding.LEAK, Finding.STATE_MOVED})
 
 #: (asks, intent) -> heading of a group of rows.
 _GROUPS = {
-    (Asks.GRADIENT, Intent.TRAINING): "Gradients, training mode intended",
-    (Asks.GRADIENT, Intent.INFERENCE): "Gradients, inference mode intended",
-    (Asks.PREDICTION, Intent.TRAINING): "Forward passes, training mode intended",
+    (Asks.GRADIENT, Intent.TRAINING): "Training-mode gradients",
+    (Asks.GRADIENT, Intent.INFERENCE): "Inference-mode gradients",
+    (Asks.PREDICTION, Intent.TRAINING): "Training-mode forward passes",
     (Asks.PREDICTION, Intent.INFERENCE): "Predictions (controls)",
-    (Asks.EXPORT, Intent.TRAINING): "Exports, training mode intended",
+    (Asks.EXPORT, Intent.TRAINING): "Training-mode exports",
     (Asks.EXPORT, Intent.INFERENCE): "Exports",
 }
 
@@ -46,7 +46,7 @@ class Square:
 
     `letters` are those of its findings, then those of the statuses of unmeasured cells.
     `kind` is "finding" (something was measured), "status" (nothing could be), "absent" (not in this release) or
-    "blank" (not asked in this run); `name` is the worst finding or status. `notes` are numbers of the table's
+    "blank" (not part of this run); `name` is the worst finding or status. `notes` are numbers of the table's
     footnotes; `target` is an HTML id, of the cell that shows the worst finding or of the mode's section.
     `documentation` relates changes to the documentation: "against", "silent" (undocumented), "documented" (statistics
     move), "" (no change).
@@ -142,7 +142,7 @@ def _group(cell: JudgedCell) -> str:
 
 def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square:
     if not cells:
-        return Square("blank", "", (), "not asked in this run")
+        return Square("blank", "", (), "not part of this run")
     available = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
     if not available:
         reason = next((cell["reason"] for cell in cells if cell["reason"]), "")

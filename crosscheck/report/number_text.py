@@ -105,7 +105,7 @@ AVERAGES = {
     "debiased": "debiased average",
     "first-replaces": "first batch replaces",
     "debiased-mean": "first batch replaces the mean",
-    "overcorrected": "debiased average, not begun with zeros",
+    "overcorrected": "debiased average, not started at zero",
     "renormalized": "standard deviation averaged (renormalization)",
     "renormalized-twice": "averages averaged (renormalization)",
     "replaced": "statistics replaced",

@@ -23,11 +23,11 @@ __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
 
 #: The columns: heading and meaning.
 COLUMNS = (
-    ("Inference-mode gradient", "ways of asking for a gradient that should use the moving statistics"),
-    ("Training-mode gradient", "ways of asking for a gradient that should use the batch's own statistics"),
-    ("Default call", "the gradient that users get who say nothing about modes"),
-    ("Prediction", "forward passes that ask for inference mode, as often as the gradients"),
-    ("Export", "ways of writing the network to a file"),
+    ("Inference-mode gradient", "gradient modes that should use the moving statistics"),
+    ("Training-mode gradient", "gradient modes that should use the batch's own statistics"),
+    ("Default call", "the gradient of a call without any argument about modes"),
+    ("Prediction", "inference-mode forward passes, as many as gradients"),
+    ("Export", "modes that write the network to a file"),
 )
 
 

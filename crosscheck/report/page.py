@@ -38,7 +38,7 @@ from crosscheck.report.run_diff import Comparison, compare
 __all__ = ["render", "write"]
 
 #: The page's JavaScript, in order of concatenation: later files use definitions of earlier ones.
-SCRIPTS = ("archive.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
+SCRIPTS = ("embedded_data.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
 
 
 def write(

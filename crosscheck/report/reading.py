@@ -17,7 +17,7 @@ __all__ = ["derived_run", "pick", "read_cells", "read_run"]
 SCHEMA = 1
 
 #: Text of facts that only `run.json` contains.
-UNKNOWN = "not known without run.json"
+UNKNOWN = "unknown without run.json"
 
 #: Non-finite numbers as text in JSON.
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -173,10 +173,12 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(
-            f"{path} is not there: {path.parent} holds no finished run. `crosscheck run --out DIR` makes one in DIR."
+            f"{path} does not exist: {path.parent} has no finished run. `crosscheck run --out DIR` makes one in DIR."
         ) from None
     except UnicodeDecodeError as problem:
-        raise CrosscheckError(f"{path}: not UTF-8 ({problem}). Run the job again; it judges anew.") from problem
+        raise CrosscheckError(
+            f"{path}: not UTF-8 ({problem}). Run the job again; it judges the cells anew."
+        ) from problem
     except OSError as problem:
         raise UsageError(f"{path} cannot be read: {problem.strerror or problem}.") from problem
 
@@ -203,7 +205,9 @@ def _record(text: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(text, parse_constant=_refuse)
     except ValueError as problem:
-        raise CrosscheckError(f"{where}: not strict JSON ({problem}). Run the job again; it judges anew.") from problem
+        raise CrosscheckError(
+            f"{where}: not strict JSON ({problem}). Run the job again; it judges the cells anew."
+        ) from problem
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise CrosscheckError(
             f"{where}: this crosscheck reads schema {SCHEMA} only. Run the job again with this crosscheck."

@@ -218,7 +218,7 @@ def _recipe(
 
 
 def _complete(recipe: Recipe, cells: Sequence[JudgedCell], examples: Examples) -> Recipe:
-    """The recipe with a complete program in place of the call, if there is one."""
+    """The recipe with a complete program instead of the call, if there is one."""
     program = examples(measured(cells)[-1])
     return recipe if program is None else replace(recipe, code=program)
 

@@ -76,7 +76,7 @@ class ModeSection:
 
 
 def embeddable(cells: Sequence[JudgedCell]) -> list[JudgedCell]:
-    """The cells with lines of their own: their status is not that of the whole release."""
+    """The cells with lines: their status is not that of the whole release."""
     return [cell for cell in cells if cell["status"] not in _OF_RELEASE]
 
 

@@ -52,7 +52,7 @@ def write_site(page: Path, into: Path) -> Path:
     """
     folder = page.parent
     if into.resolve() == folder.resolve():
-        raise UsageError(f"--site {into}: that is the folder of the run. Name another one.")
+        raise UsageError(f"--site {into}: this is the folder of the run. Name another one.")
     cells = read_cells(folder)
     site_badges = badges(read_run(folder / "run.json", cells), cells)
     loader = PackageLoader("crosscheck.report")
@@ -73,9 +73,7 @@ def write_site(page: Path, into: Path) -> Path:
             (into / "badge" / f"{name}.svg").write_text(svg, encoding="utf-8")
             (into / "badge" / f"{name}.json").write_text(json.dumps(endpoint(badge)) + "\n", encoding="utf-8")
     except OSError as problem:
-        raise CrosscheckError(
-            f"--site {into}: {problem.strerror or problem}. Name a folder that can be written."
-        ) from problem
+        raise CrosscheckError(f"--site {into}: {problem.strerror or problem}. Name a writable folder.") from problem
     return into / "index.html"
 
 
@@ -111,18 +109,18 @@ def _badge(run: Run, summary: Answer, runtime: str) -> Badge:
         leak = f"leak in {leaking} of {len(measured)} releases" if leaking else f"no leak in {len(measured)} releases"
     else:
         leak = f"{'leak' if leaking else 'no leak'} in {measured[0]}"
-    way, way_out = _clean_way(summary, runtime, measured)
+    way, way_out = _clean_mode(summary, runtime, measured)
     message = ", ".join(filter(None, (leak, way)))
     color = SAFE if way_out is not False and not leaking else WAY_OUT if way_out else NO_WAY_OUT
     meaning = (
-        f"crosscheck{date}, {len(measured)} releases measured, {unmeasured} could not be. Leak: a later prediction "
-        "changed after some way of asking for an input gradient. Clean way: a way of asking for the inference-mode "
-        "gradient with no finding in that release and every later one measured, as installed."
+        f"crosscheck{date}, {len(measured)} releases measured, {unmeasured} not measurable. Leak: a later prediction "
+        "changed after an input gradient in some mode. Clean mode: an inference-mode gradient without findings in that "
+        "release and every later measured one, as installed."
     )
     return Badge(runtime, label, _text(message), color, _text(meaning, longest=1000))
 
 
-def _clean_way(summary: Answer, runtime: str, measured: Sequence[str]) -> tuple[str, bool | None]:
+def _clean_mode(summary: Answer, runtime: str, measured: Sequence[str]) -> tuple[str, bool | None]:
     """The first release with a clean mode, as text, and whether the newest has one; None if not measured."""
     modes = [mode for mode in summary.asked if mode.runtime == runtime and mode.intent == Intent.INFERENCE]
     here = [release for release in measured if any(release in mode.as_installed for mode in modes)]
@@ -130,8 +128,8 @@ def _clean_way(summary: Answer, runtime: str, measured: Sequence[str]) -> tuple[
         return "", None
     starts = [mode.clean_from for mode in modes if mode.clean_from and here[-1] in mode.as_installed]
     if not starts:
-        return ("no clean way" if len(measured) == 1 else f"no clean way in {here[-1]}"), False
-    return ("clean way" if len(measured) == 1 else f"clean way since {min(starts, key=measured.index)}"), True
+        return ("no clean mode" if len(measured) == 1 else f"no clean mode in {here[-1]}"), False
+    return ("clean mode" if len(measured) == 1 else f"clean mode since {min(starts, key=measured.index)}"), True
 
 
 def _text(text: str, longest: int = LONGEST) -> str:

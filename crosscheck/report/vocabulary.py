@@ -35,56 +35,61 @@ FINDINGS: tuple[Word, ...] = (
     ),
     Word(Finding.LEAK, "L", "a later prediction changed", "leak"),
     Word(Finding.PARAMETERS_WRITTEN, "B", "gamma, beta or weights changed", "written"),
-    Word(Finding.EXPORT_CHANGED, "E", "the export altered the network, or what it wrote predicts otherwise", "written"),
+    Word(
+        Finding.EXPORT_CHANGED,
+        "E",
+        "the export altered the network, or the exported file predicts something else",
+        "written",
+    ),
     Word(Finding.RACY, "R", "trials that wait for asynchronous work agree, trials that do not wait differ", "order"),
-    Word(Finding.UNREPEATABLE, "U", "trials of one reading differ: chance, or memory that nobody wrote", "order"),
+    Word(Finding.UNREPEATABLE, "U", "trials of one reading differ: nondeterminism, or uninitialised memory", "order"),
     Word(Finding.ORDER_DEPENDENT, "O", "a correct call is wrong after another mode ran in the same process", "order"),
     Word(Finding.WRONG_PREDICTION, "W", "the first prediction already disagrees with the float64 oracle", "wrong"),
     Word(Finding.WRONG_GRADIENT, "G", "the gradient matches neither mode's closed form", "wrong"),
     Word(Finding.MODE_IGNORED, "M", "the gradient or the prediction is the other mode's", "wrong"),
     Word(Finding.STATE_MOVED, "S", "a persistent tensor changed, the probed predictions did not", "written"),
-    Word(Finding.INPUT_WRITTEN, "I", "the array that was handed in has other numbers afterwards", "written"),
+    Word(Finding.INPUT_WRITTEN, "I", "the runtime wrote to the caller's input array", "written"),
     Word(Finding.MODE_LEFT_CHANGED, "F", "the runtime's global mode flag differs afterwards", "written"),
-    Word(Finding.CLEAN, "✓", "none of these: nothing that was looked at changed, and the numbers are right", "clean"),
+    Word(Finding.CLEAN, "✓", "none of these: nothing observed changed, and the numbers are right", "clean"),
 )
 
-_DOCTOR = "`crosscheck doctor` names what is lacking and how to get it."
+_DOCTOR = "`crosscheck doctor` lists missing requirements and how to install them."
 
 STATUSES: tuple[Word, ...] = (
     Word(Status.OK, "", "measured"),
     Word(
         Status.CRASHED,
         "k",
-        "the process died; what had been recorded until then is judged",
-        remedy="The cell's stderr and its command tell more.",
+        "the process died; the data recorded before are judged",
+        remedy="See the cell's stderr, or run its command.",
     ),
     Word(
         Status.REFUSED,
         "r",
-        "the runtime raised before it had answered once",
-        remedy="Its message stands as the reason; the cell's command runs it alone.",
+        "the runtime raised before its first result",
+        remedy="The reason is its message; the cell's command runs it alone.",
     ),
     Word(
         Status.TIMED_OUT,
         "t",
-        "no answer within the time limit",
-        remedy="Run the cell alone on an idle machine: its command does.",
+        "no result within the time limit",
+        remedy="Run the cell alone on an idle machine, by its command.",
     ),
     Word(Status.OUT_OF_MEMORY, "o", "the memory limit was reached", remedy="Run fewer jobs at once (`--jobs`)."),
-    Word(Status.IMPORT_FAILED, "m", "installed, but does not import here", remedy=_DOCTOR),
+    Word(Status.IMPORT_FAILED, "m", "installed, but cannot be imported here", remedy=_DOCTOR),
     Word(
         Status.INSTALL_FAILED,
         "i",
         "the installer failed",
-        remedy="The reason quotes it; the same command again tries again.",
+        remedy="The reason quotes it; run the same command to retry.",
     ),
     Word(
         Status.UNAVAILABLE,
         "u",
-        "this machine lacks what the release needs, such as an interpreter or a wheel",
+        "this machine lacks a requirement of the release, such as an interpreter or a wheel",
         remedy=_DOCTOR,
     ),
-    Word(Status.NOT_IN_RELEASE, "\N{EN DASH}", "the release does not have this way of asking"),
+    Word(Status.NOT_IN_RELEASE, "\N{EN DASH}", "the release does not have this mode"),
 )
 
 _FINDING = {word.name: (rank, word) for rank, word in enumerate(FINDINGS)}
@@ -93,12 +98,12 @@ _STATUS = {word.name: (rank, word) for rank, word in enumerate(STATUSES)}
 
 def finding_word(name: str) -> Word:
     """The word of a finding; unknown findings have a question mark."""
-    return _FINDING[name][1] if name in _FINDING else Word(name, "?", "a finding that this report does not know")
+    return _FINDING[name][1] if name in _FINDING else Word(name, "?", "a finding unknown to this report")
 
 
 def status_word(name: str) -> Word:
     """The word of a status; unknown statuses have a question mark."""
-    return _STATUS[name][1] if name in _STATUS else Word(name, "?", "a status that this report does not know")
+    return _STATUS[name][1] if name in _STATUS else Word(name, "?", "a status unknown to this report")
 
 
 def worst_first(names: Iterable[str]) -> tuple[str, ...]:

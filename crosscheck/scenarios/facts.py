@@ -1,13 +1,13 @@
-"""Which scenario suits which mode and network, what it is for, and which readings it takes. Data, in one place.
+"""The facts of every scenario: purpose, suitable modes and networks, and readings.
 
-Readings are ways of running a scenario's steps, each in fresh processes:
+A reading is one variant of a scenario's steps; each of its trials is a fresh process:
 
-    undisturbed  nothing is read but what a user reads: predictions and gradients
-    timed        every persistent tensor is read after every step, and between forward and backward
-    unsettled    the tensors are read right after the call, without waiting for asynchronous work
-    immediate    the next prediction is asked for right after the call, its gradient unread
-    layers       (predict-only) what every node puts out, in runtimes that can be asked for it
-    alone        (order) the inference-mode call in a process of its own
+    undisturbed  reads only predictions and gradients, as a user does
+    timed        reads every persistent tensor after every step, and between forward and backward
+    unsettled    reads the tensors directly after the call, without waiting for asynchronous work
+    immediate    predicts directly after the call, before its gradient is read
+    layers       (predict-only) reads the output of every node, in runtimes that expose it
+    alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately
     after-same   (order) the same call after a training-mode gradient of the same network
 """
@@ -20,13 +20,13 @@ from crosscheck.cells import Asks, Intent, Scenario
 
 __all__ = ["LAYERS", "SCENARIOS", "ScenarioFacts"]
 
-#: The reading that only runtimes take which show their layers.
+#: The reading of runtimes that expose the outputs of layers.
 LAYERS = "layers"
 
 
 @dataclass(frozen=True)
 class ScenarioFacts:
-    """What a scenario does, for which modes and networks, and in which readings."""
+    """The question and steps of a scenario, its modes, networks and readings."""
 
     question: str
     steps: str
@@ -34,17 +34,17 @@ class ScenarioFacts:
     readings: tuple[str, ...]
     #: The networks of the default matrix.
     default_networks: frozenset[str]
-    #: With `--all`, the networks that older releases are asked about in modes which are not their default ones, and in
-    #: variants: enough to tell since when and until when. Empty: the scenario tells what a leak does, not whether there
-    #: is one, and only the newest release and those of the default matrix are asked. `--network` takes what suits.
+    #: With `--all`, the networks of older releases in non-default modes and in variants: enough to date a change. Empty
+    #: for scenarios that measure the effect of a leak, not its presence: they run only in the newest release and those
+    #: of the default matrix.
     further_networks: frozenset[str] = frozenset()
-    #: With `--all`, the networks that the newest release is asked about in its default modes; None: all of them.
+    #: With `--all`, the networks of the newest release in its default modes; None: all of them.
     all_networks: frozenset[str] | None = None
-    #: Only networks that come with held-out images and labels.
+    #: Whether the scenario needs held-out images and labels.
     needs_labels: bool = False
-    #: Only modes with this intent; None: both.
+    #: The intent of suitable modes; None: both.
     intent: Intent | None = None
-    #: The networks with which variants are asked, to see whether a switch changes the answer; none: they are not.
+    #: The networks of variants, which test whether a switch changes the result; empty: no variants.
     variant_networks: frozenset[str] = frozenset()
 
 
@@ -62,8 +62,8 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         variant_networks=frozenset({"seed", "conv", "digits"}),
     ),
     Scenario.PREDICT_ONLY: ScenarioFacts(
-        question="Does predicting, in this way and as often, change anything? (the control)",
-        steps="predict, predict, ask in this mode, predict, predict, ask again, predict",
+        question="Does predicting in this mode, as often, change anything? (the control)",
+        steps="predict, predict, call the mode, predict, predict, call it again, predict",
         asks=_PREDICTION,
         readings=("undisturbed", "timed", "unsettled", "immediate", LAYERS),
         default_networks=frozenset({"seed", "conv", "digits"}),
@@ -73,7 +73,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
     ),
     Scenario.ORDER: ScenarioFacts(
         question="Is a correct inference-mode gradient still right after a training-mode one in the same process?",
-        steps="training-mode gradient, inference-mode gradient; against the latter in a process of its own",
+        steps="training-mode gradient, inference-mode gradient; compared with the latter in a separate process",
         asks=_GRADIENT,
         readings=("alone", "after-other", "after-same"),
         default_networks=frozenset({"seed-batch"}),
@@ -82,8 +82,8 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         intent=Intent.INFERENCE,
     ),
     Scenario.TWENTY: ScenarioFacts(
-        question="What do twenty calls on image plus uniform noise do to the image's class and to the accuracy?",
-        steps="predict; twenty times: ask about image + noise, predict the image, predict all held-out images",
+        question="How do twenty calls on image plus uniform noise change the image's class and the accuracy?",
+        steps="predict; twenty times: call the mode on image + noise, predict the image, predict all held-out images",
         asks=_GRADIENT | _PREDICTION,
         readings=("undisturbed",),
         default_networks=frozenset({"digits", "digits-plain"}),
@@ -91,7 +91,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
     ),
     Scenario.ASCENT: ScenarioFacts(
         question="Does gradient ascent on a second network built from the first one's layers change the first one?",
-        steps="predict; twenty times: gradient of one class's read-out, image + rescaled gradient / 10, predict",
+        steps="predict; twenty times: gradient of one class's score, image + rescaled gradient / 10, predict",
         asks=_GRADIENT,
         readings=("undisturbed",),
         default_networks=frozenset({"digits"}),
@@ -99,7 +99,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         needs_labels=True,
     ),
     Scenario.SIBLING: ScenarioFacts(
-        question="When two networks share parameters, does the first see what was done to the second?",
+        question="When two networks share parameters, does a call on the second change the first?",
         steps="predict with both, gradient of the second, predict with both",
         asks=_GRADIENT,
         readings=("undisturbed",),
@@ -108,8 +108,8 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         all_networks=frozenset({"seed-batch", "conv"}),
     ),
     Scenario.EXPORT: ScenarioFacts(
-        question="Does writing the network to the runtime's own files change it, or what it predicts when read back?",
-        steps="predict, export, predict, predict with what was read back",
+        question="Does exporting the network change it, or its predictions after import?",
+        steps="predict, export, predict, import, predict",
         asks=frozenset({Asks.EXPORT}),
         readings=("undisturbed",),
         default_networks=frozenset({"conv"}),

@@ -1,25 +1,25 @@
-"""The steps of every scenario and reading, as data. `crosscheck.probe` (Python and JavaScript) carries them out.
+"""The steps of every scenario and reading, as data, executed by `crosscheck.probe` (Python and JavaScript).
 
-A step is a JSON object; `do` says what is done:
+A step is a JSON object; `do` names the action:
 
-    build     `model` of `network` ("network" or "readout"), ready to be asked in `mode`; with `shares`, on the layers
-              of that model
+    build     `model` of `network` ("network" or "readout"), for `mode`; with `shares`, with the layers of that
+              model
     predict   the documented prediction of the probe input by `model`, recorded as `prediction/<as>`
     classify  the documented prediction of the held-out images, recorded as `classes/<as>`: arg max per image
-    ask       carry out `mode` on `model`, recorded as `gradient/<as>` or `forward/<as>`; `input`: "x", "noise" (one row
-              of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether the result is read;
+    ask       run `mode` on `model`, recorded as `gradient/<as>` or `forward/<as>`; `input`: "x", "noise" (one row
+              of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether to read the result;
               `between`: steps between forward and backward
-    read      read the result of the last `ask` that was not read
+    read      read the unread result of the last `ask`
     snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`
     settle    wait for all asynchronous work
     layers    the output of every node, as `layer/<tensor>`
     ascend    image = rescale(image + rescale(last gradient) / 10), rescale mapping onto [0, 1]
     image     record the image as `image/<as>`
-    export    carry out the export; its ONNX files are recorded as `file/<name>`; what is read back is model `as`
+    export    run the export; its ONNX files are recorded as `file/<name>`; the imported network is model `as`
     repeat    `steps`, `times` times; "#" in their `as` becomes the repetition, from 1
 
-`mode` is a role: "tested" is the cell's mode, "inference" and "training" are those that it names for comparison. A step
-with `needs` is left out where its cell's mode names no mode for that role.
+`mode` is a role: "tested" is the cell's mode, "inference" and "training" are the modes it names for comparison. A step
+with `needs` is skipped if the cell's mode names no mode for that role.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["CALLS", "EXAMPLE", "SCRIPT", "STEPS", "Step", "steps"]
 
 Step = dict[str, Any]
 
-#: How often `twenty` and `ascent` ask.
+#: The number of calls of `twenty` and `ascent`.
 CALLS = 20
 
 
@@ -90,7 +90,7 @@ def _repeat(*steps: Step) -> Step:
     return {"do": "repeat", "times": CALLS, "steps": list(steps)}
 
 
-#: Nothing is read but what a user reads, until the question is answered.
+#: Reads only predictions and gradients until the predictions after the call are recorded.
 _UNDISTURBED = (
     _build(),
     _predict(recorded.BEFORE),
@@ -106,7 +106,7 @@ _UNDISTURBED = (
     _predict(recorded.LAST),
     _snapshot(recorded.LAST),
 )
-#: Every persistent tensor is read after every step, and between forward and backward where those are two calls.
+#: Reads every persistent tensor after every step, and between forward and backward if they are separate calls.
 _TIMED = (
     _build(),
     _snapshot(recorded.BUILT),
@@ -122,7 +122,7 @@ _TIMED = (
     _settle(recorded.SECOND),
     _snapshot(recorded.SECOND),
 )
-#: The tensors are read right after the call, its result unread and nothing waited for.
+#: Reads the tensors directly after the call, without waiting and before its result.
 _UNSETTLED = (
     _build(),
     _predict(recorded.BEFORE),
@@ -133,7 +133,7 @@ _UNSETTLED = (
     _snapshot(recorded.AFTER),
     _predict(recorded.AFTER),
 )
-#: The next prediction is asked for right after the call, its result unread and nothing waited for.
+#: Predicts directly after the call, without waiting and before reading its result.
 _IMMEDIATE = (
     _build(),
     _predict(recorded.BEFORE),
@@ -158,7 +158,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
     (Scenario.PREDICT_ONLY, "immediate"): _IMMEDIATE,
     (Scenario.PREDICT_ONLY, LAYERS): (_build(), {"do": "layers", "model": "model"}),
     (Scenario.ORDER, "alone"): (_build(), *_FIRST_ALONE),
-    # A model built separately: only the process is shared.
+    # A separate model: only the process is shared.
     (Scenario.ORDER, "after-other"): (
         _build("other", mode="training"),
         _ask(recorded.OTHER, "other", mode="training"),
@@ -166,7 +166,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _build(),
         *_FIRST_ALONE,
     ),
-    # The same model, whose statistics may have moved by the first call.
+    # The same model; the first call may have moved its statistics.
     (Scenario.ORDER, "after-same"): (
         _build(),
         _ask(recorded.OTHER, mode="training"),
@@ -182,7 +182,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _settle(recorded.LAST),
         _snapshot(recorded.LAST),
     ),
-    # As in the thread of 2017: gradient ascent on one class, through layers shared with the network that is watched.
+    # As in the thread of 2017: gradient ascent on one class, through layers shared with the observed network.
     (Scenario.ASCENT, "undisturbed"): (
         _build(),
         _build("readout", network="readout", shares="model"),
@@ -218,7 +218,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
 }
 
 
-#: The steps of a scenario as a script shows them: what a user would do to see it.
+#: The steps of a scenario in a script.
 SCRIPT: dict[Scenario, tuple[Step, ...]] = {
     Scenario.GRADIENT: (
         _build(),
@@ -252,5 +252,5 @@ EXAMPLE: tuple[Step, ...] = (_build(), _ask(recorded.FIRST))
 
 
 def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:
-    """The steps of one reading for a cell whose mode names modes for `roles` ("inference", "training")."""
+    """The steps of one reading of a cell; `roles` ("inference", "training") are those that its mode names."""
     return [step for step in STEPS[scenario, reading] if step.get("needs") in (None, *roles)]

@@ -1,16 +1,14 @@
-"""How long the gradient pass takes on a ResNet-50, and its gradient on ONNX Runtime against torch's eager autograd.
+"""Duration of the gradient pass on a ResNet-50, and of its gradient in ONNX Runtime against torch's eager autograd.
 
     uv run --with onnxruntime --with torch python tests/benchmarks/gradient_pass.py [--threads N] [--rows N]
 
-Needs torch and ONNX Runtime in the environment that runs it; where PyPI's torch is too large, install its build for
-CPUs first. Prints, from one run: the pass's time, and its peak memory (what the process takes at most while it runs,
-beyond what it took before) over the model's size; then, on the same weights, input and threads, the times of one
-prediction and of one gradient in ONNX Runtime and in torch, and the ratios. Rounds of all four take turns, and the
-median of each is told, so that a machine that is busy with something else slows all of them; CPU time stands beside
-wall time, since only that means something on such a machine.
+Needs torch and ONNX Runtime in its environment; torch's CPU build suffices. Prints the time of the pass, and its peak
+additional memory relative to the model's size. Then, with the same weights, input and threads, prints the times of one
+prediction and one gradient in ONNX Runtime and in torch, and the ratios. The four measurements alternate and medians
+are reported, so that other load affects all of them; CPU time is more reliable than wall time on a busy machine.
 
-Both gradients are compared with torch's in float64. Each can be off by much in a few entries, where rounding moves an
-input of a Relu over zero or changes which entry of a window is largest; the median entry tells whether a rule is wrong.
+Both gradients are compared with torch's in float64. A few entries can have large errors, if rounding moves an input of
+a Relu across zero or changes the largest entry of a window; the median error shows whether a rule is wrong.
 """
 
 from __future__ import annotations
@@ -52,18 +50,20 @@ def main() -> int:
     size = model.ByteSize()
     before = memory("VmRSS", reset=True)
     start, start_cpu = time.perf_counter(), time.process_time()
-    made = differentiate(model)
+    gradient_model = differentiate(model)
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     peak = memory("VmHWM") - before
-    console.print(f"model: {size / 1e6:.0f} MB, {len(model.graph.node)} nodes; gradient: {len(made.graph.node)} nodes")
     console.print(
-        f"pass: {seconds:.2f} s ({cpu:.2f} s of CPU), {peak / 1e6:.0f} MB at most, {peak / size:.2f} times the model"
+        f"model: {size / 1e6:.0f} MB, {len(model.graph.node)} nodes; gradient: {len(gradient_model.graph.node)} nodes"
+    )
+    console.print(
+        f"pass: {seconds:.2f} s ({cpu:.2f} s of CPU), {peak / 1e6:.0f} MB peak, {peak / size:.2f} times the model"
     )
 
     x = random.standard_normal((parsed.rows, 3, 224, 224)).astype(np.float32)
     cotangent = random.standard_normal((parsed.rows, CLASSES)).astype(np.float32)
     ways = {
-        **in_onnxruntime(model, made, x, cotangent, parsed.threads),
+        **in_onnxruntime(model, gradient_model, x, cotangent, parsed.threads),
         **in_torch(model, x, cotangent, parsed.threads),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -90,7 +90,9 @@ def main() -> int:
     for name in ("onnxruntime gradient", "torch gradient"):
         error = np.abs(results[name] - truth) / np.abs(truth).max()
         medians[name] = float(np.median(error))
-        console.print(f"{name} and float64, of the largest entry: median {medians[name]:.1e}, most {error.max():.1e}")
+        console.print(
+            f"{name} and float64, relative to the largest entry: median {medians[name]:.1e}, maximum {error.max():.1e}"
+        )
     return int(medians["onnxruntime gradient"] > 1e-6)
 
 
@@ -104,9 +106,9 @@ def double(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def memory(field: str, reset: bool = False) -> int:
-    """A line of this process's status, in bytes; with `reset`, the peak starts anew (Linux, glibc)."""
+    """A field of /proc/self/status in bytes; `reset` resets the peak (Linux, glibc)."""
     if reset:
-        # What was freed and not given back would be used again, and what the pass takes would not show.
+        # Freed memory that was not returned would be reused and hide the memory of the pass.
         ctypes.CDLL("libc.so.6").malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -181,22 +183,22 @@ class ResNet:
 
 
 def in_onnxruntime(
-    model: onnx.ModelProto, made: onnx.ModelProto, x: Array, cotangent: Array, threads: int
+    model: onnx.ModelProto, gradient_model: onnx.ModelProto, x: Array, cotangent: Array, threads: int
 ) -> dict[str, Callable[[], Array]]:
-    """One prediction by the model, one gradient by what the pass made of it."""
+    """One prediction by the model, one gradient by its gradient model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     sessions = [
         onnxruntime.InferenceSession(item.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        for item in (model, made)
+        for item in (model, gradient_model)
     ]
-    names = [item.name for item in made.graph.input]
+    names = [item.name for item in gradient_model.graph.input]
     return {
         "onnxruntime prediction": lambda: np.asarray(sessions[0].run(None, {"x": x})[0]),
         "onnxruntime gradient": lambda: np.asarray(
-            sessions[1].run([made.graph.output[1].name], {names[0]: x, names[1]: cotangent})[0]
+            sessions[1].run([gradient_model.graph.output[1].name], {names[0]: x, names[1]: cotangent})[0]
         ),
     }
 
@@ -213,24 +215,24 @@ def in_torch(model: onnx.ModelProto, x: Array, cotangent: Array, threads: int) -
         values: dict[str, Any] = {**weights, "x": data}
         for node in model.graph.node:
             attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-            given = [values[name] for name in node.input]
+            arguments = [values[name] for name in node.input]
             if node.op_type == "Conv":
                 stride, pad = attributes["strides"][0], attributes["pads"][0]
-                y = functional.conv2d(*given, stride=stride, padding=pad)
+                y = functional.conv2d(*arguments, stride=stride, padding=pad)
             elif node.op_type == "BatchNormalization":
-                data, scale, bias, mean, variance = given
+                data, scale, bias, mean, variance = arguments
                 y = functional.batch_norm(data, mean, variance, scale, bias, training=False, eps=EPSILON)
             elif node.op_type == "MaxPool":
-                y = functional.max_pool2d(*given, 3, 2, 1)
+                y = functional.max_pool2d(*arguments, 3, 2, 1)
             elif node.op_type == "GlobalAveragePool":
-                y = functional.adaptive_avg_pool2d(*given, 1)
+                y = functional.adaptive_avg_pool2d(*arguments, 1)
             else:
                 y = {
                     "Add": torch.add,
                     "Flatten": lambda data: torch.flatten(data, 1),
                     "Gemm": functional.linear,
                     "Relu": functional.relu,
-                }[node.op_type](*given)
+                }[node.op_type](*arguments)
             values[node.output[0]] = y
         return values[model.graph.output[0].name]
 

@@ -1,11 +1,10 @@
-"""How close the MXNet matrix comes to its floor, and how much faster it is than a new interpreter a trial.
+"""Duration of the MXNet matrix against its lower bound, and against a new interpreter per trial.
 
     uv run python tests/benchmarks/mxnet_matrix.py [WHAT ...] [--network GLOB] [--mode GLOB] [--scenario GLOB]
 
-Prints, from one run of the same cells on an idle machine: the wall time of the measuring; the floor, which is one
-import per release plus the CPU time of the trials' own steps, over the cores used; and the time that one new
-interpreter a trial takes. The latter is measured on every k-th cell of each release (`--every`) and scaled up: all of
-them would take hours. Environments are made beforehand and are not part of any figure.
+Prints, for the same cells on an idle machine: the wall time; the lower bound, which is one import per release plus the
+CPU time of the trials' steps, divided by the cores used; and the time with a new interpreter per trial. The latter is
+measured on every k-th cell of each release (`--every`) and extrapolated. Environments are built before the timing.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from crosscheck.runtimes.catalog import catalog
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="How close the MXNet matrix comes to its floor.")
+    parser = argparse.ArgumentParser(description="Duration of the MXNet matrix against its lower bound.")
     parser.add_argument("what", nargs="*", default=["mxnet@..1.9.1"])
     parser.add_argument("--network", action="append", default=[])
     parser.add_argument("--mode", action="append", default=[])
@@ -51,16 +50,17 @@ def main() -> int:
     wanted = [planned for planned in sampled if planned.trials]
     part = sum(len(planned.trials) for planned in wanted) / sum(len(planned.trials) for planned in plan)
     floor = (sum(forked.measured.import_seconds.values()) + forked.own) / cores()
-    table = Table("", "seconds", "of the floor", box=None)
-    obvious = interpreters.wall / part
-    rows = (("wall time", forked.wall), ("floor", floor), ("a new interpreter a trial", obvious))
+    table = Table("", "seconds", "relative to the bound", box=None)
+    per_interpreter = interpreters.wall / part
+    rows = (("wall time", forked.wall), ("lower bound", floor), ("new interpreter per trial", per_interpreter))
     for name, seconds in rows:
         table.add_row(name, f"{seconds:.1f}", f"{seconds / floor:.2f}")
     console = Console()
     console.print(f"{len(selected)} releases, {len(plan)} cells, {forked.measured.ran} trials, {cores()} cores")
     console.print(table)
     console.print(
-        f"a new interpreter a trial takes {obvious / forked.wall:.1f} times as long (from {part:.1%} of the trials)"
+        f"a new interpreter per trial takes {per_interpreter / forked.wall:.1f} times as long "
+        f"(from {part:.1%} of the trials)"
     )
     return 0
 
@@ -75,7 +75,7 @@ class Timed:
 
 
 def timed(plan: Sequence[Planned], isolation: str) -> Timed:
-    """Measure the plan with nothing to reuse."""
+    """Measure the plan without reuse."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
         with progress_for(Console(stderr=True)) as progress:
             start = time.perf_counter()
@@ -86,7 +86,7 @@ def timed(plan: Sequence[Planned], isolation: str) -> Timed:
 
 
 def sample(plan: Sequence[Planned], every: int) -> list[Planned]:
-    """Every k-th cell, counted per release so that each is there."""
+    """Every k-th cell, counted per release so that every release is included."""
     counts: dict[str, int] = {}
     chosen = []
     for planned in plan:

@@ -1,10 +1,10 @@
-"""How large the report of ten thousand cells is, when its first table is visible, and how long a filter takes.
+"""Size of the report of ten thousand cells, time until its first table is visible, and duration of filters.
 
     uv run python tests/benchmarks/report_page.py [RUN] [--cells N]
 
-RUN is the folder of a finished run, whose first N cells are taken, in turn under further release names if there are
-fewer; without one, cells of random numbers. Prints figures from one headless Chromium: each filter is typed once
-before, and timed from the event to the frame after it was drawn.
+RUN is the folder of a finished run; its first N cells are used, repeated under further release names if there are
+fewer. Without RUN, uses random cells. Measures in headless Chromium: each filter is typed once as a warm-up, and timed
+from the event to the frame after drawing.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ FILTER = """async text => {
     await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
     return [handled, performance.now() - start];
 }"""
-#: The first table has been laid out and painted for the first time.
+#: The time of the first paint of the first table.
 SEEN = """() => new Promise(resolve => new PerformanceObserver(list => resolve(list.getEntries().at(-1).startTime))
     .observe({type: "paint", buffered: true}))"""
 
 
 def main() -> int:
-    """Write the page, open it, print the figures."""
+    """Write the page, open it, print the measurements."""
     parser = argparse.ArgumentParser(description="Size and speed of the report of many cells.")
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)
@@ -65,22 +65,22 @@ def main() -> int:
         )
         start = time.perf_counter()
         path = write(folder, scripts=pieces)
-        table = Table("", "figure", box=None)
+        table = Table("", "value", box=None)
         table.add_row("cells", f"{len(lines)}")
-        table.add_row("made in", f"{time.perf_counter() - start:.1f} s")
+        table.add_row("built in", f"{time.perf_counter() - start:.1f} s")
         table.add_row("size", f"{path.stat().st_size / 1e6:.2f} MB")
-        for name, figure in watched(path):
-            table.add_row(name, figure)
+        for name, value in measured_in_browser(path):
+            table.add_row(name, value)
     Console().print(table)
     return 0
 
 
 def synthetic(count: int) -> list[dict[str, Any]]:
-    """Cells of 40 releases, 50 modes and 5 networks with random numbers, as a large run has them."""
+    """Cells of 40 releases, 50 modes and 5 networks with random numbers, like those of a large run."""
     modes, networks = [f"api{number}.eval.train" for number in range(50)], ["seed", "conv", "digits", "pair", "deep"]
     made = []
     for mode, release, network in itertools.islice(itertools.product(modes, range(40), networks), count):
-        # Most releases answer like their neighbours, bit by bit.
+        # Most releases have the same results as their neighbours.
         numbers = random.Random(f"{mode} {release // 8} {network}")  # noqa: S311 - a benchmark's cells, not a secret
         cell = make_cell(
             f"1.{release}.0",
@@ -98,7 +98,7 @@ def synthetic(count: int) -> list[dict[str, Any]]:
 
 
 def measured(run: Path, count: int) -> list[dict[str, Any]]:
-    """The first cells of a run; where it has fewer, again under further release names."""
+    """The first cells of a run, repeated under further release names if there are fewer."""
     with (run / "cells.jsonl").open() as file:
         own = [json.loads(line) for line in itertools.islice(file, count)]
     made = []
@@ -111,23 +111,23 @@ def measured(run: Path, count: int) -> list[dict[str, Any]]:
     return made
 
 
-def watched(path: Path) -> list[tuple[str, str]]:
-    """What a browser takes for the page."""
+def measured_in_browser(path: Path) -> list[tuple[str, str]]:
+    """Load and filter times of the page in a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         start = time.perf_counter()
         page.goto(path.as_uri(), wait_until="commit")
         page.wait_for_selector("table")
-        found = [("first table there after", f"{time.perf_counter() - start:.2f} s")]
-        found.append(("first paint after", f"{page.evaluate(SEEN) / 1000:.2f} s"))
+        timings = [("first table visible after", f"{time.perf_counter() - start:.2f} s")]
+        timings.append(("first paint after", f"{page.evaluate(SEEN) / 1000:.2f} s"))
         page.wait_for_selector("html[data-ready]")
-        found.append(("search ready after", f"{time.perf_counter() - start:.2f} s"))
+        timings.append(("search ready after", f"{time.perf_counter() - start:.2f} s"))
         for text in (*FILTERS, *FILTERS):
             handled, drawn = page.evaluate(FILTER, text)
-            found.append((f"filter {text or '(none)'}", f"{handled:.0f} ms, drawn after {drawn:.0f} ms"))
+            timings.append((f"filter {text or '(none)'}", f"{handled:.0f} ms, drawn after {drawn:.0f} ms"))
         browser.close()
-    return found[: -2 * len(FILTERS)] + found[-len(FILTERS) :]
+    return timings[: -2 * len(FILTERS)] + timings[-len(FILTERS) :]
 
 
 if __name__ == "__main__":

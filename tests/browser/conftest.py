@@ -1,4 +1,4 @@
-"""A real Chromium, and reports opened in it from disk."""
+"""Fixtures: Chromium, and reports opened from disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from crosscheck.report import write
 from tests.test_report import saved
 
-#: What the browser is called by the systems that package it.
+#: Names of the browser's executable on common systems.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 Open = Callable[..., Page]
@@ -23,7 +23,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The machine's Chromium. Without one the tests are skipped, but not in continuous integration."""
+    """The machine's Chromium. Without it tests are skipped, or fail in continuous integration."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = "no Chromium on this machine: `apt-get install chromium`, or the package of your system"
@@ -31,7 +31,7 @@ def chromium() -> Iterator[Browser]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        # Root, which continuous integration is, has no sandbox; the page is our own.
+        # Chromium has no sandbox for root, the user of continuous integration; the page is trusted.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -43,7 +43,7 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
 
     An error or a message on the browser's console fails the test.
     """
-    told: list[str] = []
+    messages: list[str] = []
     contexts = []
 
     def open_it(lines: list[dict[str, Any]], fragment: str = "", **options: Any) -> Page:
@@ -60,8 +60,8 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
         contexts.append(context)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda problem: told.append(str(problem)))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda problem: messages.append(str(problem)))
         page.goto(f"{path.as_uri()}{fragment}")
         if javascript:
             page.wait_for_selector("html[data-ready]")
@@ -70,4 +70,4 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     yield open_it
     for context in contexts:
         context.close()
-    assert [] == told
+    assert [] == messages

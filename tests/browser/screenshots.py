@@ -1,6 +1,6 @@
 """Takes the README's pictures of the report of a finished run.
 
-`uv run python -m tests.browser.screenshots RUN [NAME ...]` takes all of them, or those of these names.
+`uv run python -m tests.browser.screenshots RUN [NAME ...]` takes all pictures, or the named ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-#: File name -> width, height, colour scheme, fragment, and the id of what is scrolled to ("" for the top).
+#: File name -> width, height, colour scheme, fragment, and the id to scroll to ("" for the top).
 PICTURES = {
     "matrix": (1280, 820, "light", "#?q=runtime:mxnet", "runtime/"),
     "twenty": (1280, 640, "light", "", "curves"),

@@ -1,4 +1,4 @@
-"""Reading: a square opens its cell, which has everything; by keyboard, on a phone, in print, without JavaScript."""
+"""The page in the browser: panels of cells, keyboard, small screens, print, no JavaScript, accessibility."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def opened_cell(page: Page) -> Any:
     return page.get_by_role("dialog")
 
 
-def test_a_square_opens_its_cell_with_everything(opened: Open) -> None:
+def test_a_square_opens_its_cell(opened: Open) -> None:
     page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
     page.locator("table.matrix td a").first.click()
     cell = opened_cell(page)
@@ -50,7 +50,7 @@ def test_a_square_opens_its_cell_with_everything(opened: Open) -> None:
         "0.29985 0.3998 (class 1)",
         "0.284447 0.379263 (class 1)",
         "updates: 1, in backward, momentum 0.9, variance biased, residual 1.2e-8",
-        "1.0e+0 / 0 (against the inference / the training form)",
+        "1.0e+0 / 0 (against the inference / training form)",
         "bn0 (BatchNormalization), its output y by 5.1e-2",
         "statistics: stay. The moving statistics are used.",
         "the same bits",
@@ -97,7 +97,7 @@ def test_a_link_opens_a_cell_and_back_closes_it(opened: Open) -> None:
     expect(opened_cell(page)).to_be_hidden()
 
 
-def test_the_other_cells_of_a_square_are_at_hand(opened: Open) -> None:
+def test_a_cell_links_to_the_other_cells_of_its_square(opened: Open) -> None:
     page = opened([make_cell(), make_cell(network="conv", findings=("clean",))])
     page.locator("table.matrix td a").first.click()
     opened_cell(page).get_by_role("link", name="gradient, conv").click()
@@ -106,7 +106,7 @@ def test_the_other_cells_of_a_square_are_at_hand(opened: Open) -> None:
     )
 
 
-def test_the_keyboard_suffices(opened: Open) -> None:
+def test_the_page_is_usable_by_keyboard(opened: Open) -> None:
     page = opened(default_cells())
     page.keyboard.press("/")
     expect(page.get_by_label("Search cells")).to_be_focused()
@@ -123,14 +123,14 @@ def test_the_keyboard_suffices(opened: Open) -> None:
     assert "cell=" not in page.url
 
 
-def test_links_within_the_page_open_what_they_lead_to(opened: Open) -> None:
+def test_links_within_the_page_open_their_targets(opened: Open) -> None:
     page = opened(default_cells(), fragment="#mode/mxnet/executor.eval.eval")
     expect(page.locator(".runtime details.mode[open] summary")).to_contain_text("executor.eval.eval")
     page = opened(default_cells(), fragment="#mxnet@1.9.1/executor.train.train/seed/gradient")
     expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.train.train/seed/gradient")
 
 
-def test_images_that_lost_their_class_are_shown_with_both(opened: Open) -> None:
+def test_misclassified_images_are_shown_with_both_classes(opened: Open) -> None:
     line = curve_cell([0.99, *[0.5] * 20], [3] * 21)
     line["curve"]["flips"] = [FLIP]
     page = opened([line, curve_cell([0.99] * 21, [3] * 21, mode="executor.predict")])
@@ -141,13 +141,13 @@ def test_images_that_lost_their_class_are_shown_with_both(opened: Open) -> None:
     assert 1 == chart.locator(".flat polyline").count()
 
 
-def test_documented_leaks_others_and_failures_look_different(opened: Open) -> None:
-    said = {"statistics": "move", "says": "They follow.", "link": ""}
+def test_documented_leaks_other_leaks_and_failures_look_different(opened: Open) -> None:
+    documented = {"statistics": "move", "says": "They follow.", "link": ""}
     page = opened(
         [
-            make_cell("0.9.5.post2", contract=said, contradicts=False),
+            make_cell("0.9.5.post2", contract=documented, contradicts=False),
             make_cell("0.11.0"),
-            make_cell("1.2.0", contract={**said, "statistics": "undocumented"}, contradicts=False),
+            make_cell("1.2.0", contract={**documented, "statistics": "undocumented"}, contradicts=False),
             unmeasured_cell("refused", "no such operator", release="1.9.1"),
         ]
     )
@@ -158,7 +158,7 @@ def test_documented_leaks_others_and_failures_look_different(opened: Open) -> No
     assert colours[1] == colours[2]
 
 
-def test_without_javascript_every_table_is_there(opened: Open) -> None:
+def test_all_tables_exist_without_javascript(opened: Open) -> None:
     page = opened(default_cells(), javascript=False)
     expect(page.get_by_role("search")).to_be_hidden()
     expect(page.locator("table.matrix").first).to_be_visible()
@@ -178,7 +178,7 @@ def test_the_page_fits_its_window(opened: Open, width: int) -> None:
     assert width >= opened_cell(page).evaluate("node => node.scrollWidth")
 
 
-def test_print_leaves_out_what_paper_cannot_do(opened: Open) -> None:
+def test_print_omits_interactive_elements(opened: Open) -> None:
     page = opened(default_cells())
     page.emulate_media(media="print")
     expect(page.get_by_role("search")).to_be_hidden()
@@ -208,12 +208,12 @@ def test_axe_finds_no_violation(opened: Open, scheme: Any, width: int) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core says is inaccessible: the rule, and the first element that breaks it."""
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:300]}" for rule in found]
+    """Accessibility violations found by axe-core: each rule and the first element that violates it."""
+    results = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:300]}" for rule in results]
 
 
-def test_no_word_of_a_runtime_does_anything(opened: Open) -> None:
+def test_texts_of_runtimes_are_inert(opened: Open) -> None:
     attack = '</script><img src=x onerror="alert(1)"><!-- \' " & {{ 7 * 7 }}'
     line = make_cell(
         **dict.fromkeys(("release", "mode", "network", "scenario", "call", "stderr", "reproduce", "reason"), attack),

@@ -1,4 +1,4 @@
-"""Searching: what the language means, what a square then summarises, and that a link brings the view back."""
+"""Search: syntax, filtered squares, and views restored from links."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELLS: list[dict[str, Any]] = [
 
 
 def names(page: Page) -> list[str]:
-    """The ids of the cells that were found, in the order of the list."""
+    """The ids of the listed cells, in order."""
     return page.locator("#results a").all_inner_texts()
 
 
@@ -50,7 +50,7 @@ def names(page: Page) -> list[str]:
         ('-"said twice" -finding:leak,clean', [4, 6]),
     ],
 )
-def test_the_language(opened: Open, words: str, places: list[int]) -> None:
+def test_search_syntax(opened: Open, words: str, places: list[int]) -> None:
     page = opened(CELLS)
     page.get_by_label("Search cells").fill(words)
     expect(page.locator("#found")).to_have_text(f"{len(places)} of 7 cells.")
@@ -60,17 +60,17 @@ def test_the_language(opened: Open, words: str, places: list[int]) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("is:broken", "is:broken means nothing here; there are is:undocumented, is:contradicted"),
-        ("lease:1.9", "lease: is no field, so that it is looked for as text; there are runtime:, release:"),
+        ("is:broken", "is:broken is unknown; known: is:undocumented, is:contradicted"),
+        ("lease:1.9", "lease: is not a field and is searched as text; fields: runtime:, release:"),
     ],
 )
-def test_a_term_that_means_nothing_is_told(opened: Open, words: str, told: str) -> None:
+def test_invalid_terms_are_reported(opened: Open, words: str, message: str) -> None:
     page = opened(CELLS)
     page.get_by_label("Search cells").fill(words)
-    expect(page.locator("#found")).to_contain_text(told)
+    expect(page.locator("#found")).to_contain_text(message)
 
 
-def test_what_changed_against_another_run(opened: Open) -> None:
+def test_search_by_change(opened: Open) -> None:
     before = [make_cell("1.9.1", findings=("clean",)), make_cell("1.2.0")]
     page = opened([make_cell("1.9.1"), make_cell("1.2.0", findings=("clean",))], against=before)
     page.get_by_label("Search cells").fill("changed:worse")
@@ -78,7 +78,7 @@ def test_what_changed_against_another_run(opened: Open) -> None:
     assert ["mxnet@1.9.1/executor.train.train/seed/gradient"] == names(page)
 
 
-def test_the_view_stands_in_the_fragment(opened: Open) -> None:
+def test_the_view_is_stored_in_the_fragment(opened: Open) -> None:
     page = opened(default_cells())
     page.get_by_label("Search cells").fill("finding:leak -is:default")
     page.get_by_label("Network", exact=True).select_option("seed")
@@ -96,13 +96,13 @@ def test_the_view_stands_in_the_fragment(opened: Open) -> None:
 
 
 def squares(page: Page) -> list[list[str]]:
-    """What every square shows: its colours' class and its letters."""
+    """The class and letters of every square."""
     script = "nodes => nodes.map(td => [td.className, td.textContent.replace(/[0-9\\s]/g, '')])"
-    found: list[list[str]] = page.locator("table.matrix td").evaluate_all(script)
-    return found
+    shown_squares: list[list[str]] = page.locator("table.matrix td").evaluate_all(script)
+    return shown_squares
 
 
-def test_squares_are_drawn_again_as_they_were_written(opened: Open) -> None:
+def test_clearing_the_search_restores_squares(opened: Open) -> None:
     page = opened([*CELLS, *default_cells()[1:]])
     written = squares(page)
     assert len({looks for looks, _ in written}) > 5
@@ -111,7 +111,7 @@ def test_squares_are_drawn_again_as_they_were_written(opened: Open) -> None:
     assert written == squares(page)
 
 
-def test_network_and_scenario_choose_what_a_square_summarises(opened: Open) -> None:
+def test_network_and_scenario_filter_squares(opened: Open) -> None:
     page = opened([make_cell(), make_cell(network="conv", findings=("clean",))])
     square = page.locator("tr[data-mode='executor.train.train'] td")
     expect(square).to_have_text("L!")
@@ -123,7 +123,7 @@ def test_network_and_scenario_choose_what_a_square_summarises(opened: Open) -> N
     expect(square).to_have_text("L!")
 
 
-def test_what_a_search_leaves_out_is_hidden(opened: Open) -> None:
+def test_cells_outside_the_search_are_hidden(opened: Open) -> None:
     page = opened(default_cells())
     page.get_by_label("Search cells").fill("mode:executor.predict runtime:mxnet")
     expect(page.locator("tr[data-mode]:visible")).to_have_count(1)
@@ -131,7 +131,7 @@ def test_what_a_search_leaves_out_is_hidden(opened: Open) -> None:
     expect(page.get_by_role("heading", name="ONNX Runtime", exact=True)).to_be_hidden()
 
 
-def test_equal_neighbours_share_a_column_until_asked_for(opened: Open) -> None:
+def test_equal_releases_share_a_column_until_expanded(opened: Open) -> None:
     releases = ("0.9.5.post2", "0.11.0", "1.2.0", "1.9.1")
     lines = [make_cell(name, findings=("leak" if name == "1.9.1" else "clean",)) for name in releases]
     page = opened(lines)

@@ -1,4 +1,4 @@
-"""Every number of the report, traced back to `cells.jsonl`: of a run of the toy, page and cells read independently."""
+"""Every number of the report of a toy run is in `cells.jsonl`; page and cells are read independently."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.conftest import SilentProgress
 from tests.test_report import Page
 
 MODES = ["inference", "training", "predict", "leak-both", "wrong-gradient", "refused", "corrupted"]
-#: A number with a fraction or an exponent; whole ones are counts, which are counted again below.
+#: A number with a fraction or an exponent; integers are counts, tested separately below.
 REAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)(?![\w.]|-\d)")
 
-#: Every text of an element but its headings, which tell releases.
+#: Every text of an element except headings, which contain releases.
 TEXTS = """node => {
     const found = [], walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
@@ -63,20 +63,22 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def told(records: Any) -> set[float]:
-    """The numbers of JSON values as a report may round them: to six digits, to two, or as they stand in a text."""
-    found: set[float] = set()
+def rounded(records: Any) -> set[float]:
+    """The numbers of JSON values, rounded as in the report to six or two digits, and those within texts."""
+    recorded_numbers: set[float] = set()
     for leaf in leaves(records):
         if isinstance(leaf, str):
-            found.update(float(text) for text in REAL.findall(leaf))
+            recorded_numbers.update(float(text) for text in REAL.findall(leaf))
         elif isinstance(leaf, int | float) and not isinstance(leaf, bool) and math.isfinite(leaf):
-            found.update({float(f"{leaf:.6g}"), float(f"{leaf:.5e}"), float(f"{leaf:.1e}"), float(f"{leaf:.1f}")})
-    return found
+            recorded_numbers.update(
+                {float(f"{leaf:.6g}"), float(f"{leaf:.5e}"), float(f"{leaf:.1e}"), float(f"{leaf:.1f}")}
+            )
+    return recorded_numbers
 
 
-def test_every_number_of_the_page_stands_in_the_cells(folder: Path, lines: list[dict[str, Any]]) -> None:
+def test_every_number_of_the_page_is_in_the_cells(folder: Path, lines: list[dict[str, Any]]) -> None:
     cases = tomllib.loads(resources.files("crosscheck.report").joinpath("known_cases.toml").read_text())
-    known = told([lines, json.loads((folder / "run.json").read_text()), cases])
+    known = rounded([lines, json.loads((folder / "run.json").read_text()), cases])
     html = (folder / "report.html").read_text()
     words = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
     axis = {0.25, 0.5, 0.75}
@@ -86,10 +88,8 @@ def test_every_number_of_the_page_stands_in_the_cells(folder: Path, lines: list[
     assert [] == sorted(set(numbers) - known - axis - gigabytes)
 
 
-def test_every_line_of_the_sections_has_the_numbers_of_each_of_its_cells(
-    page: Page, lines: list[dict[str, Any]]
-) -> None:
-    """The lines' words, and the cells whose anchors they hold: what either table says must hold of every cell."""
+def test_every_line_has_the_numbers_of_all_its_cells(page: Page, lines: list[dict[str, Any]]) -> None:
+    """The entries of a line must hold for every cell that it links to."""
     by_place = {(line["mode"], line["scenario"], line["network"]): line for line in lines}
     seen = 0
     for table, section in zip(
@@ -125,10 +125,10 @@ def test_the_squares_and_the_answer_count_the_cells(page: Page, lines: list[dict
     assert any(line["findings"] == ["leak"] for line in lines)
     assert "Yes, in 1 of the 1 release measured" in page.words
     unmeasured = sum(line["status"] not in ("ok", "not-in-release") for line in lines)
-    assert f"{unmeasured} cells of {len(lines)} could not be measured or ended in a crash" in page.words
+    assert f"{unmeasured} cells of {len(lines)} could not be measured or crashed" in page.words
 
 
-def test_every_number_of_every_opened_cell_stands_in_its_line(
+def test_every_number_of_an_opened_cell_is_in_its_line(
     chromium: Browser, folder: Path, lines: list[dict[str, Any]]
 ) -> None:
     context = chromium.new_context(offline=True)
@@ -147,13 +147,13 @@ def test_every_number_of_every_opened_cell_stands_in_its_line(
             for pair in line["tensors"].values()
             if pair["after"] and not any(isinstance(number, str) for number in pair["after"])
         ]
-        assert [] == unexplained(numbers, told([line, changes])), line["id"]
+        assert [] == unexplained(numbers, rounded([line, changes])), line["id"]
     assert seen > 300
     context.close()
 
 
 def unexplained(numbers: set[float], known: set[float]) -> list[float]:
-    """The numbers that none of the known ones is; differences are taken of nine digits, which the last one shows."""
+    """The numbers not among the known ones; differences are computed from nine digits, so the last digit may differ."""
     return [
         number for number in numbers - known if not any(math.isclose(number, other, rel_tol=1e-5) for other in known)
     ]

@@ -1,14 +1,14 @@
-"""What the layers compute, by ONNX's specification, in NumPy that autograd can differentiate.
+"""The layers of the ONNX specification in NumPy, differentiable by autograd.
 
-Each function takes the node's attributes and inputs. Some stand in for operators of onnx's reference evaluator, which
-(in onnx 1.23) does not follow the specification there:
+Each function takes the node's attributes and inputs. Some replace operators of onnx's
+reference evaluator that do not follow the specification (in onnx 1.23):
 
-    AveragePool          what ceil_mode lacks at the end it pads half at the beginning, so that windows move
-    BatchNormalization   in opsets 9 to 13 it updates the statistics before it uses them
-    ConvTranspose        in several groups it raises unless each is one channel; with output_shape alone it raises
-    GlobalMaxPool        of other than four axes it reduces the wrong ones
-    LRN                  it takes the number of rows for that of channels, and refuses other than four axes
-    MaxPool              SAME_LOWER loses a position; with stride 1 and uneven pads it raises or is wrong
+    AveragePool          half of ceil_mode's padding at the end is added at the beginning, which shifts windows
+    BatchNormalization   in opsets 9 to 13 statistics are updated before they are used
+    ConvTranspose        raises for groups of several channels, and for output_shape without pads
+    GlobalMaxPool        reduces the wrong axes unless there are four
+    LRN                  uses the number of rows as that of channels; raises unless there are four axes
+    MaxPool              SAME_LOWER loses a position; stride 1 with uneven pads raises or is wrong
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from crosscheck.networks.graph import Array
 __all__ = ["FORMULAS", "STAND_INS", "attributes_of"]
 
 Attributes = Mapping[str, Any]
-Tensor = Any  # a NumPy array, or what autograd puts around one while it records
+Tensor = Any  # a NumPy array, or autograd's box around one
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 class Geometry:
-    """Where windows lie along one axis: `places`, (positions, entries), in entries of the input; begin, end: pads."""
+    """Windows along one axis. places: input index of each window entry, (positions, entries). begin, end: pads."""
 
     def __init__(self, attributes: Attributes, axis: int, axes: int, size: int, width: int) -> None:
         stride = attributes.get("strides", [1] * axes)[axis]
@@ -54,7 +54,7 @@ class Geometry:
         elif attributes.get("ceil_mode", 0):
             count = math.ceil((size + begin + end - reach) / stride) + 1
             if (count - 1) * stride >= size + begin:
-                count -= 1  # a window has to start before the end
+                count -= 1  # windows must start before the end
         else:
             count = (size + begin + end - reach) // stride + 1
         self.begin, self.end = begin, end
@@ -62,7 +62,7 @@ class Geometry:
 
 
 def windows(attributes: Attributes, x: Tensor, kernel: Sequence[int], fill: float) -> tuple[Tensor, list[Geometry]]:
-    """Every window of x, (N, channels, *positions, *kernel), with `fill` where it goes beyond x."""
+    """Every window of x, (N, channels, *positions, *kernel), with `fill` outside x."""
     axes, sizes = len(kernel), x.shape[2:]
     along = [Geometry(attributes, axis, axes, sizes[axis], kernel[axis]) for axis in range(axes)]
     indices, inside = [], np.ones((), bool)

@@ -1,7 +1,7 @@
-"""Models of a few nodes, what they compute, and their gradients by finite differences.
+"""Models of a few nodes: evaluation, gradient models, and finite differences.
 
-onnx's reference evaluator computes; the classes here replace those of its operators that do not follow the
-specification, or not in float64.
+Uses onnx's reference evaluator; the classes here replace its operators that violate the specification or lose
+float64 precision.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LogSoftmax(OpRun):
 
 
 class Softmax(LogSoftmax):
-    """As LogSoftmax."""
+    """Axes as in LogSoftmax."""
 
     def _run(self, x: Array, axis: int | None = None) -> tuple[Array]:
         return (np.exp(super()._run(x, axis)[0]),)
@@ -89,7 +89,7 @@ class Pad(OpRun):
 
 
 def evaluator(model: onnx.ModelProto) -> Callable[[Mapping[str, Array]], list[Array]]:
-    """What computes a model: from inputs by name to all outputs."""
+    """onnx's evaluator for a model, with the replacements."""
     session = ReferenceEvaluator(model, new_ops=[Erf, Gelu, LogSoftmax, Pad, Softmax])
     return lambda feeds: [np.asarray(output) for output in session.run(None, dict(feeds))]
 
@@ -101,7 +101,7 @@ def model_of(
     opset: int,
     dtype: Any = np.float64,
 ) -> onnx.ModelProto:
-    """A model from x, of this shape and type, to y; floats among the constants get the same type."""
+    """A model from x (`shape`, `dtype`) to y; float constants get the same type."""
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     stored = {
         name: np.asarray(value, dtype) if value.dtype == np.float64 else value for name, value in constants.items()
@@ -117,7 +117,7 @@ def model_of(
     model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     model.graph.output[0].CopyFrom(inferred.graph.output[0])
-    if not model.graph.output[0].type.tensor_type.HasField("shape"):  # a file must tell at least the rank
+    if not model.graph.output[0].type.tensor_type.HasField("shape"):  # a file must declare at least the rank
         y = predict(model, np.ones([1 if size is None or isinstance(size, str) else size for size in shape], dtype))
         model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", kind, [None] * y.ndim))
     return model
@@ -129,7 +129,7 @@ def predict(model: onnx.ModelProto, x: Array) -> Array:
 
 
 def gradient_of(model: onnx.ModelProto, x: Array, cotangent: Array) -> tuple[Array, Array]:
-    """The first output and its gradient, both by the model that `differentiate` makes."""
+    """The first output and its gradient, both computed by the gradient model."""
     made = differentiate(model)
     feeds = {made.graph.input[0].name: x, made.graph.input[-1].name: cotangent}
     y, gradient = evaluator(made)(feeds)[:2]

@@ -1,7 +1,7 @@
-"""The ONNX project's own node tests, through the gradient pass: same output, and the gradient of finite differences.
+"""The ONNX project's node tests, through the gradient pass: equal outputs, and gradients equal to finite differences.
 
-All of them are taken that have an input and a first output of float32 or float64, opset 9 or later, and operators with
-rules; what is left out beyond that is listed below, with the reason.
+Includes all cases of opset 9 or later with a float32 or float64 input and first output, and operators with rules,
+except those listed below with the reason.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from tests.differentiate.numeric import evaluator, finite_differences
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
-#: Names of cases -> why they are left out.
-LEFT_OUT = {
-    "test_gather_elements_*": "GatherElements is refused before opset 16: no scattering adds up until then",
+#: Names of excluded cases -> reason.
+EXCLUDED = {
+    "test_gather_elements_*": "GatherElements is refused before opset 16, which has no scatter-add",
     **dict.fromkeys(
         ("test_training_dropout", "test_training_dropout_mask", "test_training_dropout_default*"),
-        "what drops at random is refused",
+        "random dropout is refused",
     ),
     "test_resize_*_antialias": "antialias = 1 is refused",
     "test_resize_downsample_scales_*_align_corners": "the evaluator divides by 4 * 0.6 - 1 where the "
     "specification has length_resized - 1, which is 2 - 1",
 }
-#: Functions that are written out in more nodes take long, and consist of what others test.
+#: Functions expanded into more nodes are slow, and consist of operators tested by other cases.
 MOST_NODES = 12
-#: Among more elements than this, some are within a step of a tie.
+#: Larger tensors have elements within a step of a tie.
 MOST_ELEMENTS = 10_000
-#: Operators with a rule that have no such case: those of Cast are about narrow types, and fed as protobufs.
+#: Operators with a rule but without a case; those of Cast test narrow types, fed as protobufs.
 WITHOUT_CASES = {"Cast", "CastLike", "GatherElements"}
 SEVERAL = "several operators"
-#: Operator -> which of its inputs are scales.
+#: Operator -> indices of its inputs that are scales.
 SCALES = {"Resize": 2, "Upsample": 1}
 
 
@@ -55,9 +55,9 @@ def impossible(case: BackendCase) -> str | None:
     versions = [item.version for item in case.model.opset_import if item.domain == ""]
     inputs, outputs = case.data_sets[0]
     if not versions or versions[0] < GRADIENT_OPSET:
-        return "an opset before the first"
+        return "an opset below the first supported one"
     if not all(isinstance(item, (np.ndarray, np.generic)) for item in inputs):
-        return "inputs that are no arrays"
+        return "inputs that are not arrays"
     if all(item.type.tensor_type.elem_type not in FLOATS for item in graph.input):
         return "no input of float32 or float64"
     if not isinstance(outputs[0], np.ndarray) or graph.output[0].type.tensor_type.elem_type not in FLOATS:
@@ -69,35 +69,35 @@ def impossible(case: BackendCase) -> str | None:
     if not np.isfinite(outputs[0]).all():
         return "an output that is not finite"
     if not 0 < with_one_input(case)[1].size <= MOST_ELEMENTS:
-        return "no elements, or very many"
+        return "no elements, or too many"
     return None
 
 
 @functools.cache
 def every_case() -> list[BackendCase]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they divide by zero on purpose
+        warnings.simplefilter("ignore")  # some cases divide by zero on purpose
         return load_model_tests(kind="node")
 
 
 @functools.cache
 def possible() -> dict[str, list[BackendCase]]:
-    """Operator -> its cases; those of several nodes, mostly functions written out, are together."""
-    found: dict[str, list[BackendCase]] = {}
+    """Operator -> its cases; cases with several nodes (mostly expanded functions) share one key."""
+    cases_of: dict[str, list[BackendCase]] = {}
     for case in every_case():
         assert case.model is not None
         nodes = case.model.graph.node
         if impossible(case) is None:
-            found.setdefault(nodes[0].op_type if len(nodes) == 1 else SEVERAL, []).append(case)
-    return found
+            cases_of.setdefault(nodes[0].op_type if len(nodes) == 1 else SEVERAL, []).append(case)
+    return cases_of
 
 
-def left_out(case: BackendCase) -> bool:
-    return any(fnmatch.fnmatchcase(case.name, pattern) for pattern in LEFT_OUT)
+def excluded(case: BackendCase) -> bool:
+    return any(fnmatch.fnmatchcase(case.name, pattern) for pattern in EXCLUDED)
 
 
 def with_one_input(case: BackendCase) -> tuple[onnx.ModelProto, Array]:
-    """The model by its first float input, the others stored in it, and what the case feeds there."""
+    """The model with its first float input, the others as initialisers, and the case's value of that input."""
     assert case.model is not None
     assert case.data_sets is not None
     model = onnx.ModelProto()
@@ -113,11 +113,11 @@ def with_one_input(case: BackendCase) -> tuple[onnx.ModelProto, Array]:
 
 
 def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same, every float32 made a float64."""
+    """The same model with float64 instead of float32."""
     double = onnx.ModelProto()
     double.CopyFrom(model)
     nodes = double.graph.node
-    # These are float32 whatever the rest is.
+    # Scales are always float32.
     single = {name for node in nodes if node.op_type in SCALES for name in node.input[SCALES[node.op_type] :][:1]}
     single |= {name for node in nodes if node.op_type == "LayerNormalization" for name in node.output[1:]}
     for item in (*double.graph.input, *double.graph.output, *double.graph.value_info):
@@ -145,7 +145,7 @@ def tensor_in_float64(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def problem(case: BackendCase) -> str | None:
-    """What is wrong with a case's gradient model, or None."""
+    """The error of a case's gradient model, or None."""
     assert case.data_sets is not None
     expected = case.data_sets[0][1][0]
     model, x = with_one_input(case)
@@ -158,7 +158,7 @@ def problem(case: BackendCase) -> str | None:
         y = evaluator(single)({x_name: x, cotangent_name: np.ones_like(expected)})[0]
         if not np.allclose(expected, y, rtol=1e-3, atol=1e-5, equal_nan=True):
             return "another output"
-        # Many cases lie exactly on a kink or a tie; beside it there is one slope.
+        # Many cases are exactly on a kink or tie; a small shift makes the slope unique.
         random = np.random.default_rng(0)
         near = x + random.uniform(-0.01, 0.01, x.shape)
         cotangent = random.standard_normal(expected.shape)
@@ -171,8 +171,8 @@ def problem(case: BackendCase) -> str | None:
     return None
 
 
-def test_cases_that_contain_batch_normalization_are_taken() -> None:
-    names = {case.name for cases in possible().values() for case in cases if not left_out(case)}
+def test_cases_with_batch_normalization_are_included() -> None:
+    names = {case.name for cases in possible().values() for case in cases if not excluded(case)}
     with_norm = {
         case.name
         for case in every_case()
@@ -182,20 +182,20 @@ def test_cases_that_contain_batch_normalization_are_taken() -> None:
     assert with_norm <= names
 
 
-def test_hundreds_of_cases_are_taken() -> None:
-    assert 500 < sum(not left_out(case) for cases in possible().values() for case in cases)
+def test_hundreds_of_cases_are_included() -> None:
+    assert 500 < sum(not excluded(case) for cases in possible().values() for case in cases)
 
 
-def test_what_is_left_out_would_fail() -> None:
-    """An entry of the list above that is not needed any more is an entry too many."""
-    excused = [case for cases in possible().values() for case in cases if left_out(case)]
+def test_excluded_cases_fail() -> None:
+    """Obsolete entries of the list above fail."""
+    excused = [case for cases in possible().values() for case in cases if excluded(case)]
     assert [] == [case.name for case in excused if problem(case) is None]
-    for pattern in LEFT_OUT:
+    for pattern in EXCLUDED:
         assert any(fnmatch.fnmatchcase(case.name, pattern) for case in excused)
 
 
 @pytest.mark.parametrize("operator", [*sorted(set(RULES) - WITHOUT_CASES), SEVERAL])
-def test_the_output_is_the_case_s_and_the_gradient_that_of_finite_differences(operator: str) -> None:
-    cases = [case for case in possible().get(operator, []) if not left_out(case)]
+def test_outputs_and_gradients_match_the_case_and_finite_differences(operator: str) -> None:
+    cases = [case for case in possible().get(operator, []) if not excluded(case)]
     assert cases
-    assert {} == {case.name: told for case in cases if (told := problem(case)) is not None}
+    assert {} == {case.name: reason for case in cases if (reason := problem(case)) is not None}

@@ -1,4 +1,4 @@
-"""The layers' rules against finite differences, autograd and the oracle, in the opsets that spell them differently."""
+"""The layers' rules against finite differences, autograd and the oracle, in every opset that changes them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def layer(
     more: tuple[str, ...] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A model of one node, x of `shape` with a free batch axis; it takes x and the constants, gives y and `more`."""
+    """A model with one node from x (`shape` with a dynamic batch axis) and the constants to y and `more`."""
     stored = dict(constants or {})
     node = helper.make_node(op, inputs or ["x", *stored], ["y", *more], **attributes)
     return model_of([node], stored, (batch, *shape[1:]), opset, dtype)
@@ -54,7 +54,7 @@ def run(model: onnx.ModelProto, **feeds: Array) -> list[Array]:
 
 
 def check(model: onnx.ModelProto, x: Array, formula: bool = True, tolerance: float = 1e-6) -> Array:
-    """Prediction and gradient must be what finite differences and autograd say. Returns the gradient."""
+    """Compare prediction and gradient with finite differences and autograd. Returns the gradient."""
     made = differentiate(model)
     (y,) = run(model, x=x)
     cotangent = drawn(*y.shape, seed=9).astype(x.dtype)
@@ -62,7 +62,7 @@ def check(model: onnx.ModelProto, x: Array, formula: bool = True, tolerance: flo
     assert np.allclose(y, again, rtol=1e-12, atol=1e-12)
     assert gradient.shape == x.shape
     assert gradient.dtype == x.dtype
-    for seed in range(4):  # along random directions, each of which sees every entry
+    for seed in range(4):  # along random directions
         direction = drawn(*x.shape, seed=20 + seed)
         up, down = (np.sum(run(model, x=x + sign * STEP * direction)[0] * cotangent) for sign in (1, -1))
         assert np.isclose((up - down) / (2 * STEP), np.sum(gradient * direction), rtol=tolerance, atol=tolerance)
@@ -86,7 +86,11 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], dict[str, Array], dict[str, Any]]
         {"strides": [2], "dilations": [2], "pads": [1, 2]},
     ),
     "2-D with a bias": ((2, 3, 6, 5), {"w": drawn(4, 3, 3, 2), "b": drawn(4)}, {"pads": [1, 0, 1, 1]}),
-    "strides that leave a rest": ((1, 2, 8, 9), {"w": drawn(3, 2, 3, 3)}, {"strides": [3, 2], "pads": [0, 1, 0, 1]}),
+    "strides that do not divide the size": (
+        (1, 2, 8, 9),
+        {"w": drawn(3, 2, 3, 3)},
+        {"strides": [3, 2], "pads": [0, 1, 0, 1]},
+    ),
     "stride beyond the kernel": ((2, 2, 9, 9), {"w": drawn(3, 2, 1, 2)}, {"strides": [3, 3]}),
     "groups": ((2, 4, 6, 6), {"w": drawn(6, 2, 3, 3)}, {"group": 2, "pads": [1, 1, 1, 1]}),
     "groups and strides": (
@@ -159,20 +163,20 @@ def geometries(draw: st.DrawFn, pool: bool) -> tuple[tuple[int, ...], dict[str, 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(geometries(pool=False), st.sampled_from([1, 2]))
-def test_any_convolution(geometry: tuple[tuple[int, ...], dict[str, Any]], group: int) -> None:
+def test_random_convolutions(geometry: tuple[tuple[int, ...], dict[str, Any]], group: int) -> None:
     sizes, attributes = geometry
     weight = drawn(4, 4 // group, *attributes["kernel_shape"])
     model = layer("Conv", (2, 4, *sizes), {"w": weight}, group=group, **attributes)
     check(model, drawn(2, 4, *sizes, seed=1))
 
 
-def test_no_transposed_convolution_has_groups() -> None:
+def test_transposed_convolutions_in_gradients_have_no_groups() -> None:
     for what, (shape, constants, attributes) in CONVOLUTIONS.items():
         for node in differentiate(layer("Conv", shape, constants, **attributes)).graph.node:
             assert node.op_type != "ConvTranspose" or attributes_of(node)["group"] == 1, what
 
 
-def test_a_fed_weight_serves_the_gradient_as_it_is() -> None:
+def test_a_weight_input_is_used_unchanged_by_the_gradient() -> None:
     constants = {"w": drawn(3, 2, 3, 3)}
     model = layer("Conv", (2, 2, 5, 5), constants)
     fed = onnx.ModelProto()
@@ -189,7 +193,7 @@ def test_a_fed_weight_serves_the_gradient_as_it_is() -> None:
 POOLS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "apart": ((2, 3, 6, 6), {"kernel_shape": [2, 2], "strides": [2, 2]}),
     "overlapping, padded": ((2, 2, 7, 6), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
-    "a rest at the end": ((2, 2, 8, 9), {"kernel_shape": [2, 2], "strides": [3, 2]}),
+    "an incomplete last window": ((2, 2, 8, 9), {"kernel_shape": [2, 2], "strides": [3, 2]}),
     "uneven pads": ((2, 2, 6, 5), {"kernel_shape": [3, 2], "strides": [1, 2], "pads": [2, 0, 1, 1]}),
     "1-D": ((2, 2, 9), {"kernel_shape": [4], "strides": [2], "pads": [1, 2]}),
     "3-D": ((1, 2, 4, 5, 4), {"kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": [0, 1, 1, 0, 1, 1]}),
@@ -222,13 +226,13 @@ def test_pool(op: str, opset: int, what: str) -> None:
 @pytest.mark.parametrize("what", WIDER)
 @pytest.mark.parametrize("opset", [10, NEWEST])
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_pool_that_rounds_up(op: str, opset: int, what: str) -> None:
+def test_pool_with_ceil_mode(op: str, opset: int, what: str) -> None:
     shape, attributes = WIDER[what]
     check(layer(op, shape, None, opset, **attributes), drawn(*shape))
 
 
 @pytest.mark.parametrize("what", [*POOLS, *WIDER])
-def test_average_pool_that_counts_pads(what: str) -> None:
+def test_average_pool_with_count_include_pad(what: str) -> None:
     shape, attributes = {**POOLS, **WIDER}[what]
     check(layer("AveragePool", shape, None, 15, count_include_pad=1, **attributes), drawn(*shape))
 
@@ -241,7 +245,7 @@ def test_dilated_pool(op: str, opset: int) -> None:
 
 @pytest.mark.parametrize("what", [*POOLS, *WIDER])
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_pools_stand_in_for_what_the_evaluator_computes_elsewhere(op: str, what: str) -> None:
+def test_replacement_pools_equal_the_evaluator_where_it_is_correct(op: str, what: str) -> None:
     shape, attributes = {**POOLS, **WIDER}[what]
     model, x = layer(op, shape, None, NEWEST, **attributes), drawn(*shape)
     (y,) = run(model, x=x)
@@ -250,23 +254,23 @@ def test_pools_stand_in_for_what_the_evaluator_computes_elsewhere(op: str, what:
     assert agree is ((op, what) != ("MaxPool", "SAME_LOWER"))
 
 
-def test_an_average_pool_that_rounds_up_begins_where_its_pads_say() -> None:
+def test_average_pool_with_ceil_mode_starts_at_its_pads() -> None:
     x = np.array([[[1.0, 2, 4, 8]]])
     model = layer("AveragePool", x.shape, None, 22, kernel_shape=[2], strides=[3], dilations=[2], ceil_mode=1)
-    assert [2.5, 8.0] == run(model, x=x)[0].ravel().tolist()  # what ONNX Runtime 1.32 computes, too
+    assert [2.5, 8.0] == run(model, x=x)[0].ravel().tolist()  # ONNX Runtime 1.32 agrees
     given = np.array([[[10.0, 3.0]]])
     assert [5.0, 0.0, 5.0, 3.0] == run(differentiate(model), **{"x": x, "y.cotangent": given})[1].ravel().tolist()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(geometries(pool=True), st.booleans(), st.sampled_from(["MaxPool", "AveragePool"]))
-def test_any_pool(geometry: tuple[tuple[int, ...], dict[str, Any]], ceil: bool, op: str) -> None:
+def test_random_pools(geometry: tuple[tuple[int, ...], dict[str, Any]], ceil: bool, op: str) -> None:
     sizes, attributes = geometry
     check(layer(op, (2, 2, *sizes), None, 22, ceil_mode=int(ceil), **attributes), drawn(2, 2, *sizes))
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_a_window_that_not_all_runtimes_count_is_refused_where_onnx_counts_it(op: str) -> None:
+def test_a_last_window_inside_the_pads_is_refused(op: str) -> None:
     attributes: dict[str, Any] = {"kernel_shape": [2], "strides": [3], "pads": [0, 1], "ceil_mode": 1}
     assert "has a last window that lies in its pads alone" in refusal(layer(op, (2, 2, 5), None, 19, **attributes))
     check(layer(op, (2, 2, 5), None, 22, **attributes), drawn(2, 2, 5))
@@ -280,7 +284,7 @@ def test_global_pool(op: str, shape: tuple[int, ...], opset: int) -> None:
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_the_first_of_equally_large_entries_gets_it_all(opset: int) -> None:
+def test_the_first_largest_entry_gets_the_whole_gradient(opset: int) -> None:
     x = np.array([[[[0.0, 1, 1], [1, 1, 0], [0, 0, 0]]]])
     # windows: [0 1 / 1 1], [1 1 / 1 0], [1 1 / 0 0], [1 0 / 0 0]
     model = layer("MaxPool", x.shape, None, opset, kernel_shape=[2, 2])
@@ -288,11 +292,11 @@ def test_the_first_of_equally_large_entries_gets_it_all(opset: int) -> None:
     given = np.array([[[[1.0, 2], [4, 8]]]])
     assert expected == run(differentiate(model), **{"x": x, "y.cotangent": given})[1][0, 0].tolist()
     everywhere = layer("GlobalMaxPool", x.shape, None, opset)
-    found = run(differentiate(everywhere), **{"x": x, "y.cotangent": np.full((1, 1, 1, 1), 5.0)})[1]
-    assert [0.0, 5, 0, 0, 0, 0, 0, 0, 0] == found.ravel().tolist()
+    result = run(differentiate(everywhere), **{"x": x, "y.cotangent": np.full((1, 1, 1, 1), 5.0)})[1]
+    assert [0.0, 5, 0, 0, 0, 0, 0, 0, 0] == result.ravel().tolist()
 
 
-def test_pads_never_win_however_small_the_numbers() -> None:
+def test_max_pool_pads_are_below_any_number() -> None:
     x = np.full((1, 1, 3, 3), -1e30)
     model = layer("MaxPool", x.shape, None, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     assert 9.0 == run(differentiate(model), **{"x": x, "y.cotangent": np.ones((1, 1, 3, 3))})[1].sum()
@@ -318,7 +322,7 @@ def test_batch_normalization(shape: tuple[int, ...], opset: int) -> None:
 
 
 def training_form(shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
-    """BatchNormalization with training_mode = 1, the new statistics among the outputs of the graph."""
+    """BatchNormalization with training_mode = 1, the new statistics as graph outputs."""
     outputs = ("new_mean", "new_variance")
     attributes: dict[str, Any] = {"epsilon": 0.01, "momentum": 0.8, "training_mode": 1}
     model = layer("BatchNormalization", shape, statistics(shape[1]), opset, more=outputs, **attributes)
@@ -357,18 +361,18 @@ def test_batch_normalization_in_training_form(opset: int) -> None:
     for training in (False, True):
         made = differentiate(model, training=training)
         assert ["y", "x.gradient", "new_mean", "new_variance"] == [item.name for item in made.graph.output]
-        found = run(made, **{"x": x, "y.cotangent": cotangent})
-        assert all(np.allclose(one, other, atol=1e-12) for one, other in zip(expected, found, strict=True))
+        result = run(made, **{"x": x, "y.cotangent": cotangent})
+        assert all(np.allclose(one, other, atol=1e-12) for one, other in zip(expected, result, strict=True))
 
 
-def test_before_it_had_an_attribute_five_outputs_are_the_training_form() -> None:
+def test_five_outputs_are_the_training_form_before_opset_14() -> None:
     x, cotangent = drawn(3, 2, 4), drawn(3, 2, 4, seed=9)
     plain = layer("BatchNormalization", x.shape, statistics(2), 9, epsilon=0.01)
     further = ("new_mean", "new_variance", "saved_mean", "saved_variance")
     model = layer("BatchNormalization", x.shape, statistics(2), 9, more=further, epsilon=0.01)
     expected = run(differentiate(plain, training=True), **{"x": x, "y.cotangent": cotangent})[1]
     made = differentiate(model)
-    # The evaluator has no such form: the forward node, whose outputs the gradient does not use, makes way.
+    # The evaluator lacks this form: remove the forward node, whose outputs the gradient does not use.
     made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "BatchNormalization"))
     made.graph.node.insert(0, helper.make_node("Identity", ["x"], ["y"]))
     assert np.allclose(expected, run(made, **{"x": x, "y.cotangent": cotangent})[1], atol=1e-12)
@@ -405,7 +409,7 @@ def test_local_response_normalization(size: int, opset: int) -> None:
 
 
 def resized(opset: int, shape: tuple[int, ...], scales: Any = None, sizes: Any = None, **attributes: Any) -> Any:
-    """A Resize as its opset spells it, or an Upsample at opset 9."""
+    """A Resize in the syntax of its opset, or an Upsample in opset 9."""
     roi = np.asarray(attributes.pop("roi", []), np.float32)
     batch = 1 if sizes is not None or roi.size else "N"
     if opset < 11:
@@ -442,7 +446,7 @@ def test_resize(opset: int, scales: tuple[float, ...], mode: str, coordinates: s
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize("size", [2, 3, 5, 8])
-def test_resize_to_the_nearest(size: int, coordinates: str, rounding: str) -> None:
+def test_nearest_resize(size: int, coordinates: str, rounding: str) -> None:
     shape = (1, 2, 4, 5)
     attributes = {"coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
     check(resized(13, shape, sizes=(1, 2, size, 5), mode="nearest", **attributes), drawn(*shape), formula=False)
@@ -457,7 +461,7 @@ def test_resize_of_named_axes(sizes: tuple[int, ...], policy: str, mode: str) ->
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
-def test_resize_of_a_region(mode: str) -> None:
+def test_resize_with_a_region_of_interest(mode: str) -> None:
     shape = (1, 1, 4, 5)
     model = resized(
         13,
@@ -487,7 +491,7 @@ def test_linear_resize_of_any_rank(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("scales", [(1, 1, 2, 3), (1, 1, 2, 1)], ids=str)
 @pytest.mark.parametrize("opset", [9, 10])
 def test_upsample(opset: int, scales: tuple[float, ...], mode: str) -> None:
-    """Upsample, and the Resize of opset 10, are what later Resizes do with these attributes."""
+    """Upsample, and the Resize of opset 10, equal a later Resize with these attributes."""
     shape = (1, 2, 3, 4)
     x = drawn(*shape)
     later = resized(13, shape, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
@@ -555,9 +559,9 @@ def test_float32_stays_float32(op: str, opset: int) -> None:
     rounded = differentiate(layer(op, shape, constants, opset, np.float32, **attributes))
     cotangent = drawn(*run(layer(op, shape, constants, opset, **attributes), x=x.astype(np.float64))[0].shape, seed=9)
     expected = run(exact, **{"x": x.astype(np.float64), "y.cotangent": cotangent})[1]
-    found = run(rounded, **{"x": x, "y.cotangent": cotangent.astype(np.float32)})[1]
-    assert np.float32 == found.dtype
-    assert np.allclose(expected, found, rtol=1e-4, atol=1e-5)
+    result = run(rounded, **{"x": x, "y.cotangent": cotangent.astype(np.float32)})[1]
+    assert np.float32 == result.dtype
+    assert np.allclose(expected, result, rtol=1e-4, atol=1e-5)
 
 
 # Refusals
@@ -569,7 +573,7 @@ def refusal(model: onnx.ModelProto) -> str:
     return str(caught.value)
 
 
-def test_sizes_that_are_not_fixed_are_named() -> None:
+def test_dynamic_sizes_are_named() -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], name="first")]
     model = model_of(nodes, {"w": drawn(2, 2, 3, 3)}, ("N", 2, "height", 8), 15)
     where = "model.onnx: node 'first' (Conv) takes 'x' of shape (N, 2, height, 8)"
@@ -591,7 +595,7 @@ def test_antialiasing_is_refused() -> None:
     assert "antialias = 1" in refusal(model)
 
 
-def test_scales_that_are_computed_are_refused() -> None:
+def test_computed_scales_are_refused() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Cast", ["shape"], ["scales"], to=onnx.TensorProto.FLOAT),
@@ -604,7 +608,7 @@ def test_scales_that_are_computed_are_refused() -> None:
     )
 
 
-def test_new_statistics_that_the_output_depends_on_are_refused() -> None:
+def test_outputs_that_depend_on_updated_statistics_are_refused() -> None:
     model = training_form((3, 2, 4), 15)
     model.graph.node[0].output[0] = "normal"
     model.graph.node.append(helper.make_node("ReduceSum", ["new_mean"], ["total"]))

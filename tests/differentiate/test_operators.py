@@ -1,4 +1,4 @@
-"""Every rule but the layers', against finite differences and against autograd, in every spelling of its operator."""
+"""Every rule except the layers', against finite differences and autograd, in every opset that changes its operator."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Build = Callable[[int], tuple[list[onnx.NodeProto], dict[str, Array]]]
 Formula = Callable[[Any], Any]
 Reduction = Callable[[Any, Any, bool], Any]
 
-#: Opsets between which an operator here is spelt anew.
+#: Opsets that change the syntax of an operator tested here.
 OPSETS = (9, 10, 11, 13, 18, NEWEST)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of one operator, or of a few.
+    """A model with one operator or a few.
 
-    build: from the opset to nodes from x to y and constants. formula: the same for autograd; None where it has no such
-    function, or no gradient for it. first, last: the opsets that have it. sized: whether its batch axis has to be a
-    number. double: whether it casts to float64.
+    build: from the opset to nodes from x to y and constants. formula: the same for autograd; None without such a
+    function or gradient. first, last: the opsets that have it. sized: whether its batch axis must be a number.
+    double: whether it casts to float64.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Case:
 
 
 def numbers(*shape: int) -> Array:
-    """Distinct numbers from -3 to 3, none of them within 0.01 of a whole number or of a half."""
+    """Distinct numbers from -3 to 3, at least 0.01 from every integer and half-integer."""
     count = int(np.prod(shape))
     values = np.linspace(-2.95, 2.95, count) + 0.013
     near = np.abs(values * 2 - np.round(values * 2)) < 0.02
@@ -70,7 +70,7 @@ def single(
     sized: bool = False,
     **attributes: Any,
 ) -> Case:
-    """One node that is spelt the same in all its opsets; without `inputs` it takes x and then the constants."""
+    """One node with the same syntax in all its opsets; by default its inputs are x and the constants."""
     stored = {name: np.asarray(value) for name, value in (constants or {}).items()}
     taken = ["x", *stored] if inputs is None else inputs
     told = ",".join(f"{key}={value}" for key, value in attributes.items())
@@ -98,7 +98,7 @@ def listed(
     sized: bool = False,
     **attributes: Any,
 ) -> Case:
-    """One node that takes lists of integers as attributes, and from opset `since` on as inputs."""
+    """One node with lists of integers as attributes, or as inputs from opset `since` on."""
 
     def build(opset: int) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
         if opset < since:
@@ -170,7 +170,7 @@ ACTIVATIONS = [
     single("Softsign", lambda x: x / (1 + anp.abs(x))),
     single("Swish", lambda x: x * sigmoid(0.5 * x), alpha=0.5, first=24),
     single("Mish", lambda x: x * anp.tanh(softplus(x)), first=18),
-    # Until opset 12 softmax ran over all axes from `axis` on, and `axis` was 1 where it was left out.
+    # Until opset 12 softmax ran over all axes from `axis` on, and the default of `axis` was 1.
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, (1, 2))), label="flattened", last=12),
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, (0, 1, 2))), label="flattened", last=12, axis=0),
     single("Softmax", lambda x: anp.exp(x - log_sum_exp(x, 2)), axis=2),
@@ -322,7 +322,7 @@ MATRICES = [
 
 
 def reduction(op: str, formula: Reduction, x: Array = X) -> list[Case]:
-    """Over one axis, over two without keeping them, over all, and over none."""
+    """Over one axis, two without keepdims, all, and none."""
     since = 13 if op == "ReduceSum" else 18
 
     def over(axes: tuple[int, ...] | None, keepdims: bool) -> Formula:
@@ -460,7 +460,7 @@ SHAPES = [
 
 
 def cut(formula: Formula, starts: Any, ends: Any, axes: Any = None, steps: Any = None, **rest: Any) -> Case:
-    """A Slice that opset 9 has, too, as long as it has no steps."""
+    """A Slice, in opset 9 only without steps."""
     lists = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     return listed("Slice", formula, 10, {key: value for key, value in lists.items() if value is not None}, **rest)
 
@@ -530,7 +530,7 @@ def cotangent_of(y: Array) -> Array:
     return np.asarray(np.random.default_rng(2).standard_normal(y.shape))
 
 
-def test_names_of_cases_are_their_own() -> None:
+def test_case_names_are_unique() -> None:
     names = [case.name for case in CASES if case.first == 9]
     assert sorted(set(names)) == sorted(names)
 
@@ -544,7 +544,7 @@ def test_names_of_cases_are_their_own() -> None:
         if case.first <= opset <= case.last
     ],
 )
-def test_gradients_are_those_of_finite_differences_and_of_autograd(case: Case, opset: int) -> None:
+def test_gradients_match_finite_differences_and_autograd(case: Case, opset: int) -> None:
     model = model_at(case, opset)
     y = predict(model, case.x)
     cotangent = cotangent_of(y)
@@ -559,7 +559,7 @@ def test_gradients_are_those_of_finite_differences_and_of_autograd(case: Case, o
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if not case.sized])
 @pytest.mark.parametrize("opset", [9, NEWEST])
-def test_the_batch_axis_may_be_open(case: Case, opset: int) -> None:
+def test_the_batch_axis_may_be_dynamic(case: Case, opset: int) -> None:
     opset = max(case.first, min(case.last, opset))
     fixed = model_at(case, opset)
     cotangent = cotangent_of(predict(fixed, case.x))
@@ -622,7 +622,7 @@ def test_clip_has_slope_one_at_its_bounds_and_zero_outside(opset: int) -> None:
 
 
 @pytest.mark.parametrize("op", ["Max", "Min"])
-def test_equal_arguments_of_max_and_min_share(op: str) -> None:
+def test_equal_arguments_of_max_and_min_share_the_gradient(op: str) -> None:
     constants = {"c": np.array([2.0, 2.0, 2.0]), "d": np.array([2.0, 2.0, 2.0])}
     model = model_of([node(op, "x", "c", "d")], constants, [3], 9)
     _, gradient = gradient_of(model, np.array([1.0, 2.0, 3.0]), 3 * np.ones(3))
@@ -630,7 +630,7 @@ def test_equal_arguments_of_max_and_min_share(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["ReduceMax", "ReduceMin"])
-def test_equal_elements_of_an_extreme_share(op: str) -> None:
+def test_equal_extreme_elements_share_the_gradient(op: str) -> None:
     model = model_of([node(op, "x", axes=[1])], {}, [2, 3], 9)
     _, gradient = gradient_of(model, np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]), np.array([[3.0], [6.0]]))
     assert [[1, 1, 1], [2, 2, 2]] == gradient.tolist()
@@ -647,7 +647,7 @@ def test_powers_of_zero_have_finite_gradients() -> None:
 
 
 @pytest.mark.parametrize("opset", [9, 15, NEWEST])
-def test_a_part_of_the_network_may_be_of_another_float_type(opset: int) -> None:
+def test_parts_of_a_network_may_have_another_float_type(opset: int) -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["s"], to=onnx.TensorProto.FLOAT),
         helper.make_node("LeakyRelu", ["s"], ["r"], alpha=0.5),
@@ -675,8 +675,8 @@ def test_cast_like_is_a_cast() -> None:
     assert [1, 2, 3] == gradient_of(model, np.ones(3), np.array([1.0, 2.0, 3.0]))[1].tolist()
 
 
-def test_branches_whose_sizes_nobody_knows_are_added() -> None:
-    """Both are the input, reshaped to shapes that are computed from two others."""
+def test_branches_of_unknown_sizes_are_added() -> None:
+    """Both are the input, reshaped to computed shapes."""
     nodes = [
         helper.make_node("Reshape", ["x", "flat"], ["a"]),
         helper.make_node("Reshape", ["h", "flat"], ["b"]),
@@ -688,8 +688,8 @@ def test_branches_whose_sizes_nobody_knows_are_added() -> None:
     assert [[2, 2, 6, 8]] == gradient_of(model, x, cotangent)[1].tolist()
 
 
-def test_outputs_named_apart_from_the_input_s_batch_axis() -> None:
-    """Exporters call the batch axis differently on either side."""
+def test_input_and_output_batch_axes_may_have_different_names() -> None:
+    """Exporters name the batch axes of inputs and outputs differently."""
     nodes = [helper.make_node("Exp", ["x"], ["h"]), node("Add", "h", "x")]
     model = model_of(nodes, {}, ["batch", 2], 13)
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "rows"
@@ -697,7 +697,7 @@ def test_outputs_named_apart_from_the_input_s_batch_axis() -> None:
     assert (2 * np.ones((3, 2))).tolist() == gradient_of(model, x, np.ones((3, 2)))[1].tolist()
 
 
-def test_an_operator_without_a_rule_is_named_with_those_that_have_one() -> None:
+def test_unsupported_operators_are_named_with_the_supported_ones() -> None:
     nodes = [
         helper.make_node("Relu", ["x"], ["h"]),
         helper.make_node("Det", ["h"], ["y"], name="volume"),
@@ -736,7 +736,7 @@ def test_an_operator_without_a_rule_is_named_with_those_that_have_one() -> None:
     ],
     ids=["Slice", "Pad", "Concat", "Gather", "Cast", "Clip", "ReduceSum"],
 )
-def test_what_a_rule_cannot_do_is_refused_with_a_remedy(
+def test_rule_limitations_are_refused_with_a_remedy(
     nodes: list[onnx.NodeProto], constants: dict[str, Array], opset: int, remedy: str
 ) -> None:
     model = model_of(nodes, constants, ["N", 2], opset)

@@ -1,1 +1,1 @@
-"""The adapter of the runtimes that exchange files in `test_exchange.py`."""
+"""A toy runtime that exports and imports ONNX files, for `test_exchange.py`."""

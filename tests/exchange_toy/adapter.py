@@ -1,4 +1,4 @@
-"""The exchange toy: what only code can do."""
+"""The adapter of the exchange toy."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from crosscheck.probe.texts import TextAdapter
 
 
 class ExchangeToy(TextAdapter):
-    """The library `exchangelib`, which lies beside this file."""
+    """The library `exchangelib` in this folder."""
 
     def load(self) -> str:
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))

@@ -1,4 +1,4 @@
-"""The library of the exchange toy: reads ONNX files with onnx's evaluator, and writes them, rightly and wrongly."""
+"""The library of the exchange toy: runs ONNX files with onnx's evaluator, and exports them, some with errors."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import onnx.reference
 
 
 class Net:
-    """A file. `careless`: batch normalizations after the first are given another epsilon than the file's."""
+    """An imported file. `careless`: batch normalizations after the first get another epsilon than the file's."""
 
     def __init__(self, path: str, careless: bool = False) -> None:
         self.model = onnx.load(path)
@@ -31,7 +31,7 @@ def export(
     torn: bool = False,
     opset: int = 15,
 ) -> None:
-    """Write the network. `unit_scale` is forgotten, `foreign` writes an operator that no other runtime has."""
+    """Write the network. `unit_scale` is not exported; `foreign` writes an operator of no other runtime."""
     if opset < 15:
         raise ValueError("the toy does not export that")
     written = onnx.ModelProto()
@@ -47,6 +47,6 @@ def export(
 
 
 def set_epsilon(model: Any, epsilon: float) -> None:
-    """Of every batch normalization but the first."""
+    """Set it in every batch normalization except the first."""
     for node in [node for node in model.graph.node if node.op_type == "BatchNormalization"][1:]:
         next(item for item in node.attribute if item.name == "epsilon").f = epsilon

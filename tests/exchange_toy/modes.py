@@ -1,4 +1,4 @@
-"""The exchange toy's modes: exports named after what is wrong with the file, and readers of every file."""
+"""The exchange toy's modes: exports named after the error in the file, and readers of every file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from crosscheck.runtimes.mode import Contract, Modes
 
 STAYS = Contract("stay", "the toy's manual promises that statistics stay", "https://example.org/toy/manual")
 
-#: Careless readers take another epsilon than the file's, and write no files.
+#: Careless readers use another epsilon than the file's, and export nothing.
 CARELESS = False
 
 READER = Reader(

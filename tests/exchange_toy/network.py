@@ -1,4 +1,4 @@
-"""A network of the exchange toy: the file, read."""
+"""A network of the exchange toy: the imported file."""
 
 from __future__ import annotations
 

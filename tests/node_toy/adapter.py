@@ -1,7 +1,7 @@
-"""The toy on Node; `adapter.js` has the verbs, `toy.js` is the runtime."""
+"""The toy runtime on Node: `adapter.js` is the adapter, `toy.js` the runtime."""
 
 from crosscheck.probe.node import NodeAdapter
 
 
 class NodeToy(NodeAdapter):
-    """The toy whose verbs stand in `adapter.js`."""
+    """The host's side of `adapter.js`."""

@@ -1,4 +1,4 @@
-"""The modes of the toy on Node, named after what they do wrong."""
+"""The modes of the toy on Node, named after their misbehaviour."""
 
 from __future__ import annotations
 

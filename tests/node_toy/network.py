@@ -1,4 +1,4 @@
-"""A network of one batch normalization in the toy's own class."""
+"""A network with one batch normalization, as the toy's source text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TENSORS = ("gamma", "beta", "mean", "variance")
 
 
 def source(request: Request) -> Source:
-    """A layer of the network's own tensors, or of those of the first network."""
+    """A layer with the network's own tensors, or with those of the first network."""
     (node,) = request.graph["nodes"]
     weights = dict(zip(TENSORS, node["inputs"][1:], strict=True))
     made = "".join(f'  {name}: toy.tensor(weights["{weight}"]),\n' for name, weight in weights.items())

@@ -6,7 +6,7 @@ const { Tensor } = require("onnxruntime-common");
 
 const KEEP = 0.9;
 
-/** What is to be done when somebody waits. */
+/** Deferred work, done when the caller waits. */
 const pending = [];
 
 /** The runtime's global mode flags. */

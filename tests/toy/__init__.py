@@ -1,1 +1,1 @@
-"""A toy runtime for the tests: well-behaved, and misbehaving in each way that the findings name."""
+"""A toy runtime for the tests, with a correct mode and one misbehaving mode per finding."""

@@ -1,4 +1,4 @@
-"""The toy runtime: what only code can do."""
+"""The adapter of the toy runtime."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from crosscheck.probe.texts import Model, TextAdapter
 
 
 class Toy(TextAdapter):
-    """The library `toylib`, which lies beside this file."""
+    """The library `toylib` in this folder."""
 
     def load(self) -> str:
         if os.environ.get("TOY_UNIMPORTABLE"):
@@ -24,11 +24,11 @@ class Toy(TextAdapter):
         return "toy"
 
     def numpy(self, value: Any) -> Array:
-        """Arrays are read as well as gradients that are not there yet."""
+        """Convert arrays and deferred gradients."""
         return self.toylib.numbers(value)
 
     def state(self, model: Model) -> Dict[str, Array]:
-        """The tensors, copied, and a counter; for one habit, reading does what was put off."""
+        """Copies of the tensors, and a counter; with one habit, reading runs the deferred work."""
         net = model.names["net"]
         shown = {name: np.array(value) for name, value in TextAdapter.state(self, model).items()}
         shown["counter"] = np.array(net.counter)
@@ -40,7 +40,7 @@ class Toy(TextAdapter):
         return {name: np.array(value) for name, value in TextAdapter.parameters(self, model).items()}
 
     def settle(self, model: Model) -> None:
-        """Do what was put off, but for the habit that waits for a read."""
+        """Run the deferred work, except with the habit that waits for a read."""
         net = model.names["net"]
         if net.habit != "leak-on-read":
             net.apply()

@@ -1,4 +1,4 @@
-"""The toy's modes, each named after what it does wrong."""
+"""The toy's modes, each named after its misbehaviour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODES = Modes(inference="inference")
 
 
 def gradient(name: str, contract: Contract = STAYS, intent: str = "training", **more: Any) -> None:
-    """Two calls, told in which way to misbehave."""
+    """Forward and backward calls with the named misbehaviour."""
     text = f'net.forward(x, "{name}")\n---\ndx = net.backward(cotangent, "{name}")\n'
     MODES.gradient(name, intent, contract, text, default=True, **{"training": None, **more})
 

@@ -1,4 +1,4 @@
-"""A toy network: the graph itself."""
+"""A network of the toy: the graph as a literal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWS_LAYERS = True
 
 
 def source(request: Request) -> Source:
-    """The graph as a literal, and a network of it."""
+    """The graph as a literal, and a network built from it."""
     habit = f', habit="{request.norm["habit"]}"' if "habit" in request.norm else ""
     first = "" if request.first is None else "first = net\n"
     shares = "" if request.first is None else ", shares=first"

@@ -1,7 +1,6 @@
-"""The toy runtime: networks executed by autograd in float32, and one way of misbehaving for each finding.
+"""The toy runtime: networks executed by autograd in float32, with one misbehaviour per finding.
 
-It stands for runtimes; that it borrows the oracle's arithmetic is of no matter, since what is tested with it is the
-observer and the judge, not the oracle.
+It shares the oracle's operators; it tests the observer and the judge, not the oracle.
 """
 
 import os
@@ -20,16 +19,16 @@ Array = Any
 
 
 class flags:  # noqa: N801 - a module's variables, under one name
-    """The toy's global state, which a call may leave changed."""
+    """The toy's global mode flags, which a call may change."""
 
     training = False
     training_happened = False
-    #: Whether the next read kills the process.
+    #: Whether the next read crashes the process.
     fuse = False
 
 
 class Later(NamedTuple):
-    """A gradient that is not computed before somebody reads it."""
+    """A lazy gradient, computed when it is read."""
 
     net: "Net"
     dx: Array
@@ -77,18 +76,18 @@ class Net:
             variance[...] = keep * variance + (1 - keep) * batch.variance * factor
 
     def apply(self) -> None:
-        """Do what was put off."""
+        """Run the deferred work."""
         while self.pending:
             self.pending.pop()()
 
     def forward(self, x: Array, way: str) -> None:
-        """The first half of a gradient."""
+        """The forward pass of a gradient."""
         self.x = x
         if way in ("leak-forward", "leak-both"):
             self.update(x)
 
     def backward(self, cotangent: Array, way: str) -> Any:
-        """The second half, with what is wrong in this way of asking."""
+        """The backward pass, with the misbehaviour `way`."""
         if way in ("inference", "wrong-gradient", "wrong-prediction", "order-dependent"):
             scale = 1.5 if way == "wrong-gradient" else 1.0
             if way == "order-dependent" and flags.training_happened:
@@ -100,7 +99,7 @@ class Net:
         if way in MISCHIEF:
             MISCHIEF[way](self, self.x)
         if way == "unrepeatable":
-            # Stands for memory that nobody wrote; on small networks it holds the same in all forks of a server.
+            # Simulates uninitialised memory; on small networks it is equal in all forks of a server.
             left = os.getppid() if len(self.norms) == 1 else int.from_bytes(os.urandom(2), "little")
             dx = dx + np.float32(left)
         return Later(self, dx) if way == "racy" else dx
@@ -115,7 +114,7 @@ class Net:
 
 
 def put_off(net: Net, x: Array) -> None:
-    """Stands for work that another thread does a little later, or whoever reads."""
+    """Simulates asynchronous work, done a little later by another thread or by a read."""
     net.pending = [lambda: net.update(x)]
 
 
@@ -199,7 +198,7 @@ MISCHIEF: dict[str, Callable[[Net, Array], None]] = {
 
 
 def numbers(value: Any) -> Array:
-    """The numbers of a gradient, waiting for them."""
+    """The numbers of a gradient; waits for them."""
     if flags.fuse:
         os.kill(os.getpid(), signal.SIGABRT)
     if isinstance(value, Later):

@@ -1,5 +1,5 @@
 "use strict";
-// A cell: everything that was measured of it, as numbers and as pictures.
+// The panel of one cell: all of its measurements, as numbers and pictures.
 const panel = (() => {
   const rowsOf = (prediction) => (Array.isArray(prediction) ? prediction : []);
   const flat = (value) => (Array.isArray(value) ? value.flatMap(flat) : [value]);
@@ -21,13 +21,13 @@ const panel = (() => {
   const variance = (name) => corrected[name] || name;
   const update = (law) => law && (law.when === "none" ? "none" : [
     law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
-    law.momentum === null ? "by no known law" : `momentum ${number(law.momentum)}, variance ${variance(law.variance)}`,
+    law.momentum === null ? "no known law" : `momentum ${number(law.momentum)}, variance ${variance(law.variance)}`,
     law.residual === null ? [] : `residual ${error(law.residual)}`,
   ].flat().join(", "));
 
   const link = (address) => (/^https?:\/\//.test(address) ? element("a", address, { href: address, rel: "noreferrer" }) : address);
 
-  // One square an entry, the darker the larger; below zero in another colour and with a stroke across.
+  // One square per entry, darker for larger values; negative entries have another colour and a stroke.
   const squares = (rows, largest, description, size) => {
     const height = rows.length, width = Math.max(...rows.map((row) => row.length), 1);
     const marks = rows.flatMap((row, y) => row.map((entry, x) => {
@@ -52,7 +52,7 @@ const panel = (() => {
       after ? part(change, largestOf(change), "difference") : "0"];
   });
 
-  // The first image of a batch of images, the channels one below the other; null for anything else.
+  // The first image of a batch, channels stacked vertically; null for other shapes.
   const image = (gradient) => {
     let value = gradient;
     while (Array.isArray(value) && Array.isArray(value[0]) && Array.isArray(value[0][0])) value = Array.isArray(value[0][0][0]) ? value[0] : value.flat();
@@ -71,7 +71,7 @@ const panel = (() => {
     return "";
   };
 
-  const distribution = (cell) => table(["Reading", "Trials", "How they ended", "Distinct outcomes"], cell.trials.map((item) => [
+  const distribution = (cell) => table(["Reading", "Trials", "Statuses", "Distinct outcomes"], cell.trials.map((item) => [
     item.reading, String(item.count),
     Object.entries(item.statuses).map(([status, count]) => `${status} ${count}`).join(", "),
     item.outcomes.map((outcome) => element("span", [
@@ -88,18 +88,18 @@ const panel = (() => {
       setTimeout(() => URL.revokeObjectURL(address), 1000);
     });
     const lines = cell.script.split("\n").length;
-    return element("details", [element("summary", `${plural(lines, "line")} that need only this runtime and numpy: save them and type uv run FILE`), save, copyable(cell.script, "the script")]);
+    return element("details", [element("summary", `${plural(lines, "line")} that need only this runtime and numpy; run with: uv run FILE`), save, copyable(cell.script, "the script")]);
   };
 
   const of = (cell) => {
     const parts = [];
     const add = (title, ...nodes) => parts.push(element("h3", title), ...nodes);
-    if (cell.call) add("What was called", copyable(cell.call, "the call"));
+    if (cell.call) add("Call", copyable(cell.call, "the call"));
     parts.push(facts([
       ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
       ["Released", cell.released],
       ["Moved", update(cell.update)],
-      ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / the training form)`],
+      ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / training form)`],
       ["Gradient again", cell.later && cell.later.gradient_again ? errors(cell.later.gradient_again) : null],
       ["Inference gradient after", cell.later && cell.later.inference_gradient ? errors(cell.later.inference_gradient) : null],
       ["First layer that differs", cell.first_layer && `${cell.first_layer.node} (${cell.first_layer.op}), its output ${cell.first_layer.tensor} by ${error(cell.first_layer.error)} of its largest entry`],
@@ -110,7 +110,7 @@ const panel = (() => {
     ]));
     if (predictions(cell).length) add("Predictions", table(["Row", "Before", "After"], predictions(cell)));
     else for (const key of ["prediction_before", "prediction_after"]) if (cell[key]) add(key.replace("_", " "), element("p", String(cell[key])));
-    if (Object.keys(cell.tensors).length) add("Persistent tensors", element("p", "Strips: the stronger the larger, red above zero, blue below.", { class: "aside" }), table(["Tensor", "Before", "After", "Difference"], tensors(cell)));
+    if (Object.keys(cell.tensors).length) add("Persistent tensors", element("p", "Strips: stronger colour for larger values, red for positive, blue for negative.", { class: "aside" }), table(["Tensor", "Before", "After", "Difference"], tensors(cell)));
     const others = Object.entries(cell.state_changes).filter(([name]) => !Object.hasOwn(cell.tensors, name));
     if (others.length) add(Object.keys(cell.tensors).length ? "Largest change of the other tensors" : "Largest change of each persistent tensor",
       table(["Tensor", "Change"], others.map(([name, change]) => [name, error(change)])));
@@ -121,18 +121,18 @@ const panel = (() => {
     }
     if (cell.curve) add("Curve", element("details", [element("summary", `Accuracy ${number(cell.curve.accuracy[0])} before, ${number(cell.curve.accuracy.at(-1))} after`), table(["Call", "Accuracy", "Class"],
       cell.curve.accuracy.map((accuracy, call) => [String(call), number(accuracy), number(cell.curve.top1[call])]))]));
-    if (cell.evidence.length) add("Why: the numbers and thresholds", table(["Finding", "What", "Value", "Threshold", "Why this threshold", "Detail"],
+    if (cell.evidence.length) add("Evidence: numbers and thresholds", table(["Finding", "Quantity", "Value", "Threshold", "Reason for the threshold", "Detail"],
       cell.evidence.map((item) => [item.finding, item.what, number(item.value), number(item.threshold), item.why || "", item.detail || ""])));
     if (cell.trials.length) add("Trials", distribution(cell));
     if (cell.script) add("Standalone script", script(cell));
-    if (cell.reproduce) add("Run just this cell", copyable(cell.reproduce, "the command"));
-    if (cell.stderr) add("What the runtime printed on stderr (its end)", element("pre", cell.stderr, { tabindex: "0" }));
+    if (cell.reproduce) add("Run this cell alone", copyable(cell.reproduce, "the command"));
+    if (cell.stderr) add("End of stderr", element("pre", cell.stderr, { tabindex: "0" }));
     add("Environment", facts([
       ["Python", cell.environment.python],
       ["Lock", cell.environment.lock],
       ["Packages", Object.entries(cell.environment.packages).map((pair) => pair.join(" ")).join(", ")],
       ["Variables", Object.entries(cell.environment.variables).map((pair) => pair.join("=")).join(" ")],
-      ["Trials took", `${number(cell.seconds)} s`],
+      ["Duration of the trials", `${number(cell.seconds)} s`],
       ["Arrays", cell.arrays],
     ]));
     return parts;

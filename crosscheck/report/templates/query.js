@@ -1,5 +1,5 @@
 "use strict";
-// The language of the search: text in, a predicate on cells out.
+// The search syntax: converts text to a predicate on cells.
 const query = (() => {
   const FIELDS = ["runtime", "release", "variant", "mode", "network", "scenario", "finding", "status", "intent", "asks", "changed", "is"];
   const MOVES = ["leak", "state-moved"];
@@ -8,7 +8,7 @@ const query = (() => {
   const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const glob = (text) => new RegExp("^" + text.split("*").map(escaped).join(".*") + "$", "i");
 
-  // Numbers by size, words as text, and a word before the end of a version is older than none: 1.0rc1 < 1.0 < 1.0.post1.
+  // Numbers compare by size, words as text; a pre-release precedes its release: 1.0rc1 < 1.0 < 1.0.post1.
   const parts = (release) => release.split(/[.+-]/).flatMap((part) => part.match(/\d+|[a-z]+/gi) || []);
   const weigh = (part) => (part === undefined ? [1, 0, ""] : /^\d/.test(part) ? [2, Number(part), ""] : part === "post" ? [3, 0, part] : [0, 0, part]);
   const compare = (one, other) => {
@@ -22,7 +22,7 @@ const query = (() => {
 
   const undocumented = (cell) => cell.findings.some((name) => MOVES.includes(name)) && cell.contract.statistics !== "move";
 
-  // Asked in the same way, the measured cells do not all show the same.
+  // Whether measured cells of the same mode have different findings.
   const findDifferent = (cells) => {
     const groups = new Map();
     for (const cell of cells) {
@@ -44,7 +44,7 @@ const query = (() => {
     default: (cell) => cell.default_call,
   };
 
-  // Many cells have the same release: each is compared once.
+  // Many cells share a release: compare each release once.
   const within = (range) => {
     const [first, last] = range.split("..");
     const known = new Map();
@@ -71,7 +71,7 @@ const query = (() => {
     };
   };
 
-  // Returns {matches(cell, cells), problems, empty}; a problem is a term that means nothing, in words.
+  // Returns {matches(cell, cells), problems, empty}; a problem is a message about an invalid term.
   const parse = (source) => {
     const terms = [], problems = [];
     for (const token of source.match(/-?(?:[a-z]+:)?"[^"]*"?|\S+/gi) || []) {
@@ -84,12 +84,12 @@ const query = (() => {
       if (FIELDS.includes(key)) {
         const values = bare(body.slice(colon + 1)).split(",").filter(Boolean).map((value) => (key === "is" ? value.toLowerCase() : value));
         const unknown = key === "is" ? values.filter((value) => !Object.hasOwn(IS, value)) : [];
-        if (unknown.length) problems.push(`is:${unknown[0]} means nothing here; there are ${Object.keys(IS).map((name) => `is:${name}`).join(", ")}.`);
+        if (unknown.length) problems.push(`is:${unknown[0]} is unknown; known: ${Object.keys(IS).map((name) => `is:${name}`).join(", ")}.`);
         const any = values.filter((value) => !unknown.includes(value)).map((value) => test(key, value));
         if (!any.length) continue;
         matches = (cell, cells) => any.some((one) => one(cell, cells));
       } else {
-        if (/^[a-z]+$/.test(key)) problems.push(`${key}: is no field, so that it is looked for as text; there are ${FIELDS.join(":, ")}:.`);
+        if (/^[a-z]+$/.test(key)) problems.push(`${key}: is not a field and is searched as text; fields: ${FIELDS.join(":, ")}:.`);
         matches = text(bare(body));
       }
       terms.push(negative ? (cell, cells) => !matches(cell, cells) : matches);

@@ -1,5 +1,5 @@
 "use strict";
-// The tables of ways of asking x releases: what a square shows of the cells that a search leaves, and which columns are alike.
+// The tables of modes x releases: contents of squares for the cells that match a search, and columns with equal squares.
 const squares = (() => {
   const MARK = { against: "!", silent: "?" };
   const tables = [];
@@ -77,7 +77,7 @@ const squares = (() => {
     return left.length > 0 && looks !== "absent";
   };
 
-  // Releases whose squares equal those of the next one share its column until someone asks for every release.
+  // Releases with the same squares as the next one share its column until the user expands them.
   const collapse = (made) => {
     const rows = made.rows.filter((row) => !row.tr.hidden);
     const look = (at) => rows.map(({ tds }) => `${tds[at].className} ${tds[at].textContent}`).join("\n");
@@ -98,7 +98,7 @@ const squares = (() => {
     made.button.textContent = made.expanded ? "Fold equal releases" : `Show every release (${spared} folded)`;
   };
 
-  // wanted: the indices of the cells that are left, or null for all.
+  // wanted: the indices of the matching cells, or null for all.
   const show = (wanted, cells) => {
     for (const made of tables) {
       let any = false;
@@ -115,7 +115,7 @@ const squares = (() => {
     }
   };
 
-  const beside = (cell) => byPlace.get([cell.runtime, cell.variant, cell.mode, cell.release].join("\n")) || [];
+  const sameSquare = (cell) => byPlace.get([cell.runtime, cell.variant, cell.mode, cell.release].join("\n")) || [];
 
-  return { find, show, beside };
+  return { find, show, sameSquare };
 })();

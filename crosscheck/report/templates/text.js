@@ -1,5 +1,5 @@
 "use strict";
-// Elements and numbers. Everything is put in as text, nothing as markup: the words are the runtimes'.
+// Elements and numbers. All content is inserted as text, never as markup: some of it comes from runtimes.
 const element = (name, children, attributes) => {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);

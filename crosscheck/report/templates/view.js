@@ -1,5 +1,5 @@
 "use strict";
-// What is on view: the search and the open cell. It stands in the fragment after "#?", so that a link brings it back.
+// The view state: the search and the open cell. It is stored in the fragment after "#?", so that links restore it.
 (async () => {
   const search = document.getElementById("search"), dialog = document.getElementById("cell");
   const fields = ["q", "network", "scenario"].map((name) => document.getElementById(name));
@@ -8,13 +8,13 @@
   const KEYS = ["id", "runtime", "release", "variant", "mode", "network", "scenario", "intent", "asks", "status", "findings", "contract", "contradicts", "call", "reason", "default_call", "change"];
 
   try {
-    await archive.load();
+    await embedded.load();
   } catch (problem) {
     search.hidden = false;
-    found.textContent = `The cells could not be unpacked (${problem.message}): this browser may be too old. Every table is here all the same.`;
+    found.textContent = `The cells could not be unpacked (${problem.message}): this browser may be too old. The tables still work.`;
     return;
   }
-  const cells = Array.from({ length: archive.count }, (_, index) => Object.fromEntries(KEYS.map((key) => [key, archive.field(index, key)])));
+  const cells = Array.from({ length: embedded.count }, (_, index) => Object.fromEntries(KEYS.map((key) => [key, embedded.field(index, key)])));
   const byId = new Map(cells.map((cell, index) => [cell.id, index]));
   squares.find(cells);
 
@@ -41,7 +41,7 @@
     };
     const first = [...matching].slice(0, LISTED).map(item);
     const rest = matching.size - first.length;
-    results.replaceChildren(element("ol", first), ...(rest > 0 ? [element("p", `and ${plural(rest, "more cell")}, which the tables below show.`, { class: "aside" })] : []));
+    results.replaceChildren(element("ol", first), ...(rest > 0 ? [element("p", `and ${plural(rest, "more cell")}, shown in the tables below.`, { class: "aside" })] : []));
   };
 
   let applied = null;
@@ -73,17 +73,17 @@
       found.textContent = `This report has no cell ${id}.`;
       return;
     }
-    const cell = archive.cell(index);
+    const cell = embedded.cell(index);
     const close = element("button", "Close", { type: "button", "aria-label": "Close the cell" });
     close.addEventListener("click", () => dialog.close());
-    const beside = squares.beside(cell).filter((other) => other !== index);
-    const others = beside.map((other) => element("li", [
+    const neighbours = squares.sameSquare(cell).filter((other) => other !== index);
+    const others = neighbours.map((other) => element("li", [
       element("a", `${cells[other].scenario}, ${cells[other].network}`, { href: address({ cell: cells[other].id }) }), " ", ...shown(cells[other]).flatMap((name) => [badge(name), " "])]));
     dialog.replaceChildren(
       element("header", [element("h2", cell.id, { id: "cell-id", tabindex: "-1" }), close]),
       element("p", shown(cell).flatMap((name) => [badge(name), " "])),
       ...panel.of(cell),
-      ...(others.length ? [element("nav", [element("h3", "The other cells of this square"), element("ul", others)], { "aria-label": "The other cells of this square" })] : []),
+      ...(others.length ? [element("nav", [element("h3", "Other cells of this square"), element("ul", others)], { "aria-label": "Other cells of this square" })] : []),
     );
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
@@ -92,7 +92,7 @@
 
   const reveal = (hash) => {
     let name = hash.slice(1);
-    if (!document.getElementById(name)) try { name = decodeURIComponent(name); } catch (problem) { /* taken as it stands */ }
+    if (!document.getElementById(name)) try { name = decodeURIComponent(name); } catch (problem) { /* not percent-encoded */ }
     const target = name && document.getElementById(name);
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
@@ -132,7 +132,7 @@
     event.preventDefault();
     location.hash = address({ cell: cells[Number(index)].id });
   });
-  // Paper cannot be clicked: what is folded is printed, but for the cells' numbers, which would fill volumes.
+  // Print opens folded sections, except the cells' numbers, which would fill many pages.
   const folded = () => [...document.querySelectorAll("main details:not([open])")].filter((details) => !details.closest(".runtime, .run"));
   let unfolded = [];
   addEventListener("beforeprint", () => { unfolded = folded(); for (const details of unfolded) details.open = true; });

@@ -75,7 +75,7 @@ def _transposed_windows(call: Call) -> Windows:
     windows = windows_of(call, call.sizes(1)[2:], call.output_sizes(2), call.sizes(0, 2))
     if "output_shape" not in call.attributes:
         return windows
-    # The specification works the pads out from the output's shape; the larger half comes first but for SAME_UPPER.
+    # The specification derives pads from the output's shape; the larger half is first, except for SAME_UPPER.
     extra = call.get("output_padding", (0,) * len(windows.kernel))
     flush = dataclasses.replace(windows, begin=(0,) * len(windows.kernel))
     total = [max(0, end + more) for end, more in zip(flush.end, extra, strict=True)]

@@ -24,7 +24,7 @@ def batch_statistics(writer: Writer, call: Call) -> list[onnx.ValueInfoProto]:
     already in training form keeps the names of its outputs.
     """
     if any(call.outputs[SAVED:]):
-        raise call.refusal("hands out the statistics saved for the gradient; export it with three outputs or one")
+        raise call.refusal("outputs the statistics saved for the gradient; export it with three outputs or one")
     scale, bias, old_mean, old_variance = call.inputs[1:]
     momentum = float(call.get("momentum", 0.9))
     mean, centred, variance, inverse = _moments(writer, call, _reduced(call))

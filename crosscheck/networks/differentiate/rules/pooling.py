@@ -33,7 +33,7 @@ def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
     if any(cotangents[1:]):
-        raise call.refusal("hands its indices on to the differentiated output; they have no gradient")
+        raise call.refusal("passes its indices on to the differentiated output; they have no gradient")
     entries = _entries(writer, apart(writer, call.inputs[0], windows.sizes), windows)
     count = len(entries)
     largest = writer.node("ArgMax", writer.node("Concat", *entries, axis=1), axis=1, keepdims=1)

@@ -99,7 +99,7 @@ def _prod(writer: Writer, call: Call, axes: list[int], cotangent: str, y: str) -
 
 
 def _without_zeros(writer: Writer, x: str) -> str:
-    """One in place of zero, to divide by."""
+    """Replace zeros by ones, for division."""
     return writer.node("Where", writer.equal(x, writer.constant(0.0)), writer.constant(1.0), x)
 
 

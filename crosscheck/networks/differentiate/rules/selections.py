@@ -69,7 +69,7 @@ def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _joined(call: Call, shape: Shape, axis: int, indices: Array) -> list[int]:
-    """The output's shape with one axis in place of those of the indices."""
+    """The output's shape with the axes of the indices merged into one."""
     after = [size if isinstance(size, int) else -1 for size in shape[axis + 1 :]]
     if after.count(-1) > 1:
         raise call.refusal(f"has several unknown sizes after axis {axis}; export it with fixed ones")
@@ -82,7 +82,7 @@ def _gather_elements(writer: Writer, call: Call, cotangents: Cotangents) -> Grad
 
 def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """A constant border is dropped; copies (reflect, edge, wrap) are added to their sources."""
-    call.only_first("a number to pad with")
+    call.only_first("its pad value")
     cotangent, rank = only(cotangents), call.rank(0)
     mode, pads = str(call.get("mode", "constant")), _pads(writer, call)
     if mode == "constant":
@@ -162,7 +162,7 @@ def _put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False
     first = SCATTER_ADD if repeated else RANGE
     if writer.opset < first:
         raise call.refusal(
-            f"picks by computed places or of an axis of unknown size; make them fixed, or export it in opset {first}"
+            f"selects by computed indices along an axis of unknown size; make them fixed, or export it in opset {first}"
         )
     x = call.inputs[0]
     count = writer.node("Size", x)

@@ -1,4 +1,4 @@
-"""Operators that give another shape to the same elements, or put them side by side."""
+"""Operators that reshape, permute, repeat, join or split tensors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _concat(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _concat_computed(writer: Writer, call: Call, cotangent: str, axis: int) -> Gradients:
-    """The parts, by the sizes that the inputs have when the model runs."""
+    """The parts, by the runtime sizes of the inputs."""
     if writer.opset < SLICE_BY_INPUT:
         raise call.refusal(f"joins unknown sizes along axis {axis}; export it with fixed ones, or in a newer opset")
     gradients: Gradients = []
@@ -54,7 +54,7 @@ def _concat_computed(writer: Writer, call: Call, cotangent: str, axis: int) -> G
 
 
 def _split(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """The parts' cotangents side by side, zeros for those that nothing came back for."""
+    """The concatenated cotangents of the parts, zeros for unused parts."""
     parts = [
         cotangent if cotangent is not None else writer.zeros_like(name)
         for name, cotangent in zip(call.outputs, cotangents, strict=True)
@@ -64,7 +64,7 @@ def _split(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _tile(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Sums over the copies: every axis becomes two, of copies and of elements."""
+    """Sums over the copies: every axis is split into copies and elements."""
     copies = [int(count) for count in call.constant(1, "its repeats")]
     pairs = [(count, size if isinstance(size, int) else -1) for count, size in zip(copies, call.shape(0), strict=True)]
     if sum(size == -1 for _, size in pairs) > 1:

@@ -17,9 +17,9 @@ Sizes = tuple[int, ...]
 class Windows:
     """One number per spatial axis in each field.
 
-    sizes: of the input. positions: how many windows, the size of the output. kernel: entries of a window.
-    strides: from one window to the next. dilations: from one entry to the next. begin: how far the first window starts
-    before the input's beginning.
+    sizes: of the input. positions: number of windows, the size of the output. kernel: entries of a window.
+    strides: from one window to the next. dilations: from one entry to the next. begin: entries of the first window
+    before the input.
     """
 
     sizes: Sizes
@@ -31,12 +31,12 @@ class Windows:
 
     @property
     def reach(self) -> Sizes:
-        """From a window's first entry to its last, both included."""
+        """The extent of a window, first to last entry inclusive."""
         return tuple((size - 1) * step + 1 for size, step in zip(self.kernel, self.dilations, strict=True))
 
     @property
     def end(self) -> Sizes:
-        """How far the last window goes beyond the input's end; negative where it stops before."""
+        """Entries of the last window beyond the input; negative if it ends before."""
         return tuple(
             (count - 1) * stride + reach - begin - size
             for count, stride, reach, begin, size in zip(
@@ -46,7 +46,7 @@ class Windows:
 
 
 def windows_of(call: Call, kernel: Sequence[int], sizes: Sizes, positions: Sizes) -> Windows:
-    """The windows that a node's strides, dilations and pads or auto_pad describe.
+    """The windows of a node, from its strides, dilations, and pads or auto_pad.
 
     sizes: of the windowed side, positions: of the other; for a ConvTranspose these are its output's and its input's.
     """

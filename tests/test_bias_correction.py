@@ -1,4 +1,4 @@
-"""The average that is corrected for a beginning with zeros although it began with something else."""
+"""Bias correction applied to a moving average that did not start at zero."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crosscheck.oracle.bias_correction import overcorrected
 
 
 def by_hand(start: float, batch: float, momentum: float, count: int) -> float:
-    """Update by update: a hidden average, divided by the weight that the batches have in it."""
+    """Step by step: a hidden average, divided by the total weight of the batches in it."""
     hidden = start
     for _ in range(count):
         hidden = momentum * hidden + (1 - momentum) * batch
@@ -18,25 +18,25 @@ def by_hand(start: float, batch: float, momentum: float, count: int) -> float:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
 @pytest.mark.parametrize("momentum", [0.5, 0.9, 0.99])
-def test_the_closed_form_is_what_the_updates_lead_to(momentum: float, count: int) -> None:
+def test_the_closed_form_equals_repeated_updates(momentum: float, count: int) -> None:
     start, batch = np.array([1.0, -0.3, 0.0]), np.array([1.0, 2.0, 0.7])
     expected = [by_hand(one, other, momentum, count) for one, other in zip(start, batch, strict=True)]
     assert expected == pytest.approx(overcorrected(start, batch, momentum, count), rel=1e-12)
 
 
-def test_a_variance_of_one_and_batches_of_variance_one_make_ten() -> None:
+def test_initial_and_batch_variance_of_one_give_ten() -> None:
     assert [10.0] == pytest.approx(overcorrected(np.ones(1), np.ones(1), momentum=0.9))
 
 
-def test_what_began_with_zeros_is_corrected_rightly() -> None:
+def test_an_average_started_at_zero_is_corrected_exactly() -> None:
     assert [0.7] == pytest.approx(overcorrected(np.zeros(1), np.array([0.7]), momentum=0.9, count=3))
 
 
-def test_many_updates_forget_the_beginning() -> None:
+def test_many_updates_forget_the_initial_value() -> None:
     assert [2.0] == pytest.approx(overcorrected(np.array([5.0]), np.array([2.0]), momentum=0.9, count=500))
 
 
 @pytest.mark.parametrize("momentum", [1.0, 1.5, -0.1])
-def test_a_momentum_that_leaves_nothing_to_divide_by_is_refused(momentum: float) -> None:
+def test_a_momentum_of_one_or_more_is_refused(momentum: float) -> None:
     with pytest.raises(ValueError, match="momentum is"):
         overcorrected(np.ones(1), np.ones(1), momentum)

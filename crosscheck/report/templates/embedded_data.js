@@ -1,6 +1,6 @@
 "use strict";
-// The cells' numbers, unpacked from the page: base64 of gzip of JSON, in which values that cells share stand once.
-const archive = {
+// The cells' data, unpacked from the page: base64 of gzip of JSON, with shared values stored once.
+const embedded = {
   data: null,
 
   async load() {

@@ -1,4 +1,4 @@
-"""The road to ONNX and back: dialects that importers read, files that exporters write, and what a variant installs."""
+"""ONNX dialects for importers, judgement of exported files, and variants with extras."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def attributes(node: onnx.NodeProto) -> dict[str, object]:
 
 @pytest.mark.parametrize("network", ["seed", "conv", "inception"])
 @pytest.mark.parametrize("name", INFERENCE)
-def test_a_dialect_says_the_same_in_other_words(name: str, network: str) -> None:
+def test_dialects_keep_predictions(name: str, network: str) -> None:
     source = load(network)
     outputs: Any = ReferenceEvaluator(dialect(name, source), new_ops=[BatchNormalization]).run(None, {"x": source.x})
     expected = oracle.predict(source.graph, source.weights, source.x)
@@ -51,17 +51,17 @@ def test_a_dialect_says_the_same_in_other_words(name: str, network: str) -> None
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_dialect_is_written_in_the_opset_that_its_name_says(name: str) -> None:
+def test_dialects_have_the_opset_of_their_name(name: str) -> None:
     assert int(name.split("-")[1]) == dialect(name).opset_import[0].version
 
 
-def test_what_opset_6_says() -> None:
+def test_attributes_of_opset_6() -> None:
     assert [1, 1] == [attributes(node)["is_test"] for node in batch_norms(dialect("opset-6"))]
     training = batch_norms(dialect("opset-6-training-unread"))
     assert [(0, 5), (0, 5)] == [(attributes(node)["is_test"], len(node.output)) for node in training]
 
 
-def test_only_defaults_are_left_out() -> None:
+def test_only_default_attributes_are_removed() -> None:
     first, second = batch_norms(dialect("opset-7-no-defaults"))
     assert {"epsilon"} == attributes(first).keys()  # its momentum is 0.9
     assert {"epsilon", "momentum"} == attributes(second).keys()
@@ -72,7 +72,7 @@ def test_listed_initialisers_are_inputs() -> None:
     assert {"x", *CONV.weights} == {item.name for item in model.graph.input}
 
 
-def test_statistics_of_entries_are_those_of_their_channels() -> None:
+def test_per_entry_statistics_equal_those_of_channels() -> None:
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in dialect("opset-7-per-entry").graph.initializer}
     assert (8, 8, 8) == tensors["bn1.mean"].shape
     assert np.array_equal(CONV.weights["bn1.mean"], tensors["bn1.mean"].min(axis=(1, 2)))
@@ -82,7 +82,7 @@ def test_statistics_of_entries_are_those_of_their_channels() -> None:
 # Extras
 
 
-def test_modes_that_need_an_extra_are_asked_where_it_is() -> None:
+def test_modes_that_need_an_extra_run_in_its_variant() -> None:
     modes = {mode.name: mode for mode in catalog()["mxnet"].modes}
     for word, imports, executes in (
         ("mxnet@1.9.1", False, True),
@@ -95,7 +95,7 @@ def test_modes_that_need_an_extra_are_asked_where_it_is() -> None:
         assert executes == variant_has(target.variant, modes["executor.eval.eval"]), word
 
 
-def test_an_extra_has_a_lock_and_interpreters_of_its_own() -> None:
+def test_an_extra_has_a_separate_lock_and_interpreters() -> None:
     mxnet = catalog()["mxnet"]
     with_onnx, plain = (targets([word], catalog(), False)[0] for word in ("mxnet@1.5.1+onnx", "mxnet@1.5.1"))
     assert "1.5.1+onnx.txt" == mxnet.lock(with_onnx.release, with_onnx.variant).name
@@ -115,7 +115,7 @@ def test_a_release_without_the_extra_has_no_such_variant() -> None:
 def exported(
     change: Callable[[onnx.ModelProto], None], unit_scale: bool = False, intent: str = "inference"
 ) -> Judgement:
-    """The judgement of an export whose file is `conv` in opset 9, changed."""
+    """The judgement of an export whose file is `conv` in opset 9 after `change`."""
     model = write(CONV, 9)
     change(model)
     weights = dict(CONV.weights)
@@ -164,7 +164,7 @@ def swap_statistics(model: onnx.ModelProto) -> None:
 
 
 def compute_statistics(model: onnx.ModelProto) -> None:
-    """The training form in other operators: what the batch's statistics are is computed before each layer."""
+    """The training form in plain operators: batch statistics are computed before each layer."""
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
@@ -184,13 +184,13 @@ def compute_statistics(model: onnx.ModelProto) -> None:
     model.graph.node.extend(copies)
 
 
-def test_a_file_that_computes_the_statistics_of_the_batch_is_in_training_form() -> None:
+def test_a_file_that_computes_batch_statistics_is_in_training_form() -> None:
     assert (Finding.CLEAN,) == exported(compute_statistics, intent="training").findings
     assert (Finding.EXPORT_CHANGED,) == exported(compute_statistics).findings
     assert (Finding.EXPORT_CHANGED,) == exported(unchanged, intent="training").findings
 
 
-def test_a_faithful_file_is_clean() -> None:
+def test_a_correct_file_is_clean() -> None:
     assert (Finding.CLEAN,) == exported(unchanged).findings
     assert (Finding.CLEAN,) == exported(unit_scales, unit_scale=True).findings
 
@@ -198,7 +198,7 @@ def test_a_faithful_file_is_clean() -> None:
 @pytest.mark.parametrize(
     ("change", "what", "detail"),
     [
-        (drop_epsilon, "epsilon of bn1", "1e-05, the default of what is not said, not 0.001"),
+        (drop_epsilon, "epsilon of bn1", "1e-05, the default of the absent attribute, not 0.001"),
         (other_momentum, "momentum of bn2", "0.9, not 0.8"),
         (unit_scales, "bn1.gamma of bn1", "1 1 1 1"),
         (say_spatial, "spatial of bn1", "it is 0"),
@@ -206,18 +206,18 @@ def test_a_faithful_file_is_clean() -> None:
         (swap_statistics, "bn1.mean of bn1", "not"),
     ],
 )
-def test_what_a_file_says_otherwise_is_named(change: Callable[[onnx.ModelProto], None], what: str, detail: str) -> None:
+def test_differences_of_a_file_are_named(change: Callable[[onnx.ModelProto], None], what: str, detail: str) -> None:
     judgement = exported(change)
     assert (Finding.EXPORT_CHANGED,) == judgement.findings
     assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
 
 
 @pytest.mark.parametrize("change", [drop_epsilon, unit_scales, swap_statistics])
-def test_what_a_file_predicts_is_compared_with_the_oracle(change: Callable[[onnx.ModelProto], None]) -> None:
-    errors = [item.value for item in exported(change).evidence if "predicts" in item.what]
+def test_predictions_of_a_file_are_compared_with_the_oracle(change: Callable[[onnx.ModelProto], None]) -> None:
+    errors = [item.value for item in exported(change).evidence if "error of the prediction" in item.what]
     assert [True] == [error is not None and error > CLOSED_FORM.value for error in errors]
 
 
-def test_a_scale_that_the_layer_does_not_heed_must_not_come_back() -> None:
-    """The file still has the scale, although the layer took 1 for it."""
+def test_an_ignored_scale_must_not_be_exported() -> None:
+    """The file has the scale, but the layer used 1."""
     assert (Finding.EXPORT_CHANGED,) == exported(unchanged, unit_scale=True).findings

@@ -1,4 +1,4 @@
-"""A run against another: `crosscheck diff`, `crosscheck report --against`, and reports from `cells.jsonl` alone."""
+"""Comparison of runs: `crosscheck diff`, `crosscheck report --against`, and reports without `run.json`."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ HOSTILE = '[red]\x1b[2J</td><script>alert(1)</script>" & {{ 7 * 7 }} \ud800'
 
 
 def run_of(folder: Path, cells: Lines) -> Path:
-    """A folder with nothing but `cells.jsonl`."""
+    """A folder with `cells.jsonl` only."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cells.jsonl").write_text("".join(json.dumps(cell) + "\n" for cell in cells))
     return folder
 
 
 def kinds(tmp_path: Path, now: Lines, before: Lines) -> list[str]:
-    """What became of the cells, in their order."""
+    """The kinds of the changes, in the order of the cells."""
     runs = [read_cells(run_of(tmp_path / name, cells)) for name, cells in (("now", now), ("before", before))]
     return [change.kind for change in difference(*runs).values()]
 
 
 def diff(tmp_path: Path, now: Lines, before: Lines, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code and the words of `crosscheck diff`, white space apart."""
+    """The exit code and the output of `crosscheck diff`, with normalized white space."""
     words = ["diff", str(run_of(tmp_path / "now", now)), str(run_of(tmp_path / "before", before))]
     code = main(words)
     return code, " ".join(capsys.readouterr().out.split())
 
 
-def test_as_a_user_types_it(tmp_path: Path) -> None:
+def test_the_command_line(tmp_path: Path) -> None:
     now, before = run_of(tmp_path / "now", [make_cell()]), run_of(tmp_path / "before", [make_cell(findings=CLEAN)])
     command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", "diff"]
     worse = subprocess.run([*command, now, before / "cells.jsonl"], capture_output=True, text=True)
@@ -59,7 +59,7 @@ def test_equal_runs_print_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"{tmp_path}/now against {tmp_path}/before: nothing changed in 2 cells\n" == capsys.readouterr().out
 
 
-def test_the_second_run_on_the_same_machine_differs_in_nothing_that_counts(tmp_path: Path) -> None:
+def test_volatile_fields_are_not_compared(tmp_path: Path) -> None:
     before = make_cell(reason="timed: crashed at 0x7f1200", seconds=0.05, stderr="pid 4711")
     now = make_cell(reason="timed: crashed at 0x7f9900", seconds=0.25, stderr="pid 815")
     now["prediction_after"] = [[value * (1 + 2e-5) for value in row] for row in now["prediction_after"]]
@@ -87,16 +87,16 @@ def test_the_second_run_on_the_same_machine_differs_in_nothing_that_counts(tmp_p
         (make_cell(contradicts=True), make_cell(contradicts=False), "changed"),
     ],
 )
-def test_what_became_of_a_cell(tmp_path: Path, now: dict[str, Any], before: dict[str, Any], kind: str) -> None:
+def test_the_change_of_a_cell(tmp_path: Path, now: dict[str, Any], before: dict[str, Any], kind: str) -> None:
     assert [kind] == kinds(tmp_path, [now], [before])
 
 
-def test_another_selection_is_no_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_selection_is_not_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now, before = make_cell("1.9.1", findings=("poisoned",)), make_cell("1.2.0", findings=CLEAN)
     code, out = diff(tmp_path, [now], [before], capsys)
     assert 0 == code
-    assert "new 1 mxnet 1.9.1 executor.train.train gradient: seed (not asked) -> poisoned" in out
-    assert "gone 1 mxnet 1.2.0 executor.train.train gradient: seed clean -> (not asked)" in out
+    assert "new 1 mxnet 1.9.1 executor.train.train gradient: seed (absent) -> poisoned" in out
+    assert "gone 1 mxnet 1.2.0 executor.train.train gradient: seed clean -> (absent)" in out
     assert out.endswith(": 1 new, 1 gone, 0 the same")
 
 
@@ -113,27 +113,27 @@ def test_another_selection_is_no_regression(tmp_path: Path, capsys: pytest.Captu
         ({"public_view": "hides"}, "parameter view"),
     ],
 )
-def test_numbers_that_differ_are_named(
+def test_different_numbers_are_named(
     tmp_path: Path, fields: dict[str, Any], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out = diff(tmp_path, [make_cell(**fields)], [make_cell()], capsys)
     assert 0 == code
-    assert f"leak -> leak; other numbers: {named}" in out
+    assert f"leak -> leak; different numbers: {named}" in out
     assert "1 changed, 0 the same" in out
 
 
-def test_a_flipped_class_on_the_way_is_a_change(tmp_path: Path) -> None:
+def test_a_temporarily_flipped_class_is_a_change(tmp_path: Path) -> None:
     accuracy = [0.9] * 21
     assert ["changed"] == kinds(
         tmp_path, [curve_cell(accuracy, [3] * 20 + [8])], [curve_cell(accuracy, [3] * 19 + [8] * 2)]
     )
 
 
-def test_numbers_that_only_one_run_recorded_are_no_difference(tmp_path: Path) -> None:
+def test_numbers_of_one_run_only_are_not_compared(tmp_path: Path) -> None:
     assert [] == kinds(tmp_path, [make_cell(gradient_error=None, update=None)], [make_cell()])
 
 
-def test_what_is_chance_is_neither_worse_nor_fixed(tmp_path: Path) -> None:
+def test_random_findings_are_neither_worse_nor_fixed(tmp_path: Path) -> None:
     outcomes = [{"count": 1, "what": "one"}, {"count": 1, "what": "other"}]
     trials = [{"reading": "unsettled", "count": 2, "statuses": {"ok": 2}, "outcomes": outcomes}]
     racy, lucky = make_cell(findings=("leak", "racy"), trials=trials), make_cell(findings=("racy",), trials=trials)
@@ -146,9 +146,7 @@ def test_what_is_chance_is_neither_worse_nor_fixed(tmp_path: Path) -> None:
     assert [] == kinds(tmp_path, [{**corrupted, "state_changes": {"bn.mean": "NaN"}}], [corrupted])
 
 
-def test_equal_changes_share_a_line_and_the_worst_comes_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_equal_changes_share_a_line_worst_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     releases = ["0.9.5.post2", "0.10.0", "0.11.0", "1.9.1"]
     networks = ["seed", "conv"]
     before = [make_cell(release, network=network, findings=CLEAN) for release in releases for network in networks]
@@ -174,17 +172,17 @@ def test_help_defines_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "near"),
     [
-        (["diff", "nowhere", "nowhere"], "nowhere/cells.jsonl is not there"),
-        (["diff", "nowhere.jsonl", "nowhere"], "nowhere.jsonl is not there"),
+        (["diff", "nowhere", "nowhere"], "nowhere/cells.jsonl does not exist"),
+        (["diff", "nowhere.jsonl", "nowhere"], "nowhere.jsonl does not exist"),
         (["diff", "nowhere"], "OTHER"),
-        (["report", "nowhere"], "nowhere/cells.jsonl is not there"),
+        (["report", "nowhere"], "nowhere/cells.jsonl does not exist"),
         (["report", "run/cells.jsonl"], "run/cells.jsonl/cells.jsonl cannot be read"),
-        (["report", "run", "--against", "nowhere"], "nowhere/cells.jsonl is not there"),
-        (["report", "run", "--site", "run"], "--site run: that is the folder of the run"),
-        (["open", "run"], "run/report.html is not there"),
+        (["report", "run", "--against", "nowhere"], "nowhere/cells.jsonl does not exist"),
+        (["report", "run", "--site", "run"], "--site run: this is the folder of the run"),
+        (["open", "run"], "run/report.html does not exist"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
+def test_usage_errors_are_one_line_with_exit_code_2(
     words: list[str], near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -195,14 +193,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert 1 == err.count("\n")
 
 
-def test_cells_that_are_not_utf_8_are_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_that_are_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_of(tmp_path, [make_cell()])
     (tmp_path / "cells.jsonl").write_bytes(b'{"schema": 1, "id": "\xff"}\n')
     assert 3 == main(["diff", str(tmp_path), str(tmp_path)])
     assert "cells.jsonl: not UTF-8" in capsys.readouterr().err
 
 
-def test_hostile_names_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_names_are_escaped_in_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = {"release": HOSTILE, "mode": HOSTILE, "network": HOSTILE, "scenario": HOSTILE, "runtime": HOSTILE}
     now, before = make_cell(**fields, findings=(HOSTILE,)), make_cell(**fields, findings=CLEAN)
     code, out = diff(tmp_path, [now], [before], capsys)
@@ -214,7 +212,7 @@ def test_hostile_names_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Page:
-    """The report of a run in which one thing got worse, one was fixed, one changed, one is new and one gone."""
+    """A report with one worse, one fixed, one changed, one new and one gone cell."""
     before = [
         make_cell("1.9.1", findings=CLEAN),
         make_cell("1.9.1", "executor.eval.eval"),
@@ -235,12 +233,12 @@ def compared(tmp_path: Path) -> Page:
     return Page((folder / "report.html").read_text())
 
 
-def test_the_report_tells_what_changed_in_a_table(compared: Page) -> None:
+def test_the_report_lists_changes_in_a_table(compared: Page) -> None:
     assert "other : 1 cell worse , 1 cell fixed , 1 cell changed , 1 cell new , 1 cell gone ; 1 cell the same." in (
         re.sub(r"([,;:])", r" \1", compared.words).replace("  ", " ")
     )
     (table,) = [table for table in compared.tables if table[0][0].strip() == "Change"]
-    numbers = "leak ; other numbers: prediction after"
+    numbers = "leak ; different numbers: prediction after"
     assert [
         ["worse", "Apache MXNet 1.9.1", "executor.train.train", "seed", "gradient", "clean", "leak", "1"],
         ["fixed", "Apache MXNet 1.9.1", "executor.eval.eval", "seed", "gradient", "leak", "clean", "1"],
@@ -250,18 +248,18 @@ def test_the_report_tells_what_changed_in_a_table(compared: Page) -> None:
     ] == [[cell.strip() for cell in row] for row in table[1:]]
 
 
-def test_every_change_links_to_its_cell_and_every_link_arrives(compared: Page) -> None:
+def test_every_change_links_to_its_cell(compared: Page) -> None:
     targets = {address[1:] for address in compared.attributes("href") if address.startswith("#")}
     assert {"difference", "mxnet@1.9.1/executor.train.train/seed/gradient"} <= targets
     assert targets <= set(compared.attributes("id"))
 
 
-def test_without_another_run_nothing_is_said_of_changes(tmp_path: Path) -> None:
+def test_a_report_without_another_run_has_no_changes(tmp_path: Path) -> None:
     assert 0 == main(["report", str(saved(tmp_path, [make_cell()]))])
     assert "What changed" not in (tmp_path / "report.html").read_text()
 
 
-def test_hostile_names_stay_text_in_the_table_of_changes(tmp_path: Path) -> None:
+def test_hostile_names_are_escaped_in_the_table_of_changes(tmp_path: Path) -> None:
     attack = HOSTILE.replace("\x1b", "")
     fields = {"release": attack, "mode": attack, "network": attack, "scenario": attack, "runtime": attack}
     folder = run_of(tmp_path / "now", [make_cell(**fields, findings=(attack,))])
@@ -279,8 +277,8 @@ def test_the_report_is_rebuilt_from_the_cells_alone(tmp_path: Path) -> None:
     cells += [make_cell("1.9.1", "executor.eval.eval", findings=CLEAN), make_cell("1.9.1", variant="naive-engine")]
     assert 0 == main(["report", str(run_of(tmp_path, cells))])
     page = Page((tmp_path / "report.html").read_text())
-    assert "There is no run.json beside cells.jsonl: command, machine and times are not known" in page.words
-    (seed,) = [table for table in page.tables if "after a gradient in training mode" in " ".join(table[0])]
+    assert "The folder has no run.json: command, machine and times are unknown" in page.words
+    (seed,) = [table for table in page.tables if "After a training-mode gradient" in " ".join(table[0])]
     assert ["0.9.5.post2", "0.11.0", "1.9.1", "1.10.0", "nightly"] == [row[0].strip() for row in seed[1:]]
     (environments,) = [table for table in page.tables if table[0][0].strip() == "Environment"]
     assert "mxnet@1.9.1+naive-engine" in [row[0].strip() for row in environments[1:]]
@@ -295,10 +293,10 @@ def test_cells_that_do_not_name_their_lock_are_read(tmp_path: Path) -> None:
     assert 0 == main(["report", str(run_of(tmp_path, [cell]))])
     page = Page((tmp_path / "report.html").read_text())
     (environments,) = [table for table in page.tables if table[0][0].strip() == "Environment"]
-    assert ["not known without run.json"] == [row[3].strip() for row in environments[1:]]
+    assert ["unknown without run.json"] == [row[3].strip() for row in environments[1:]]
 
 
-def test_a_run_that_did_not_record_packages_is_read(tmp_path: Path) -> None:
+def test_a_run_without_packages_is_read(tmp_path: Path) -> None:
     run = make_run(environments={"mxnet@1.9.1": {"lock": "1.9.1.txt", "python": "3.11.7", "key": "a"}})
     assert 0 == main(["report", str(saved(tmp_path, [make_cell()], run))])
     assert "1.9.1.txt" in (tmp_path / "report.html").read_text()
