@@ -397,7 +397,7 @@ def test_what_no_law_explains_has_none(what: str) -> None:
     assert solve(BEFORE, CORRUPTED[what], BATCH, 0.9) is None
 
 
-@pytest.mark.parametrize("name", ["conv", "residual", "inception", "digits"])
+@pytest.mark.parametrize("name", ["conv", "conv-norm", "conv-norm-odd", "residual", "inception", "digits"])
 def test_laws_are_found_from_a_forward_pass_in_single_precision(name: str) -> None:
     """A runtime's own rounding (here: onnx's evaluator in float32) stays far enough from the tolerance."""
     network = load(name)
