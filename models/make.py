@@ -5,7 +5,7 @@
 # [tool.uv.sources]
 # crosscheck = { path = "..", editable = true }
 # ///
-"""Makes the untrained networks: seed, seed-batch, conv, conv-plain, residual, inception.
+"""Makes the networks that are not trained; README.md lists them.
 
 Run `uv run models/make.py`; it is deterministic. `save` and `Builder` also serve train_digits.py.
 """
@@ -51,16 +51,24 @@ class Builder:
         return name
 
     def conv(
-        self, name: str, x: str, channels: tuple[int, int], kernel: int, stride: int = 1, bias: bool = False
+        self,
+        name: str,
+        x: str,
+        channels: tuple[int, int],
+        kernel: int,
+        stride: int = 1,
+        bias: bool = False,
+        padded: bool = True,
     ) -> str:
-        """`channels`: in, out. Pads so that stride 1 keeps the size; He-scaled weights."""
+        """`channels`: in, out. Padded so that stride 1 keeps the size, or not at all; He-scaled weights."""
         inside, outside = channels
         scale = np.sqrt(2 / (inside * kernel**2))
         shape = (outside, inside, kernel, kernel)
         inputs = [x, self.weight(f"{name}.weight", self.random.normal(0, scale, shape))]
         if bias:
             inputs.append(self.weight(f"{name}.bias", self.random.normal(0, 0.3, outside)))
-        return self.node("Conv", name, inputs, dilations=[1, 1], group=1, **window(kernel, stride, kernel // 2))
+        pad = kernel // 2 if padded else 0
+        return self.node("Conv", name, inputs, dilations=[1, 1], group=1, **window(kernel, stride, pad))
 
     def norm(self, name: str, x: str, channels: int, epsilon: float = 0.001, momentum: float = 0.9) -> str:
         """A batch normalization, or nothing in a network without them."""
@@ -140,6 +148,26 @@ def conv(name: str, batch_norm: bool, text: str) -> None:
     save(builder.graph(name, (3, 8, 8), y, 6), builder.weights, text, probe((4, 3, 8, 8)))
 
 
+def conv_norm(name: str, seed: int, channels: int, size: tuple[int, int], batch_norm: bool, text: str) -> None:
+    """Batch normalization and Relu between two convolutions, and nothing else; `size`: height, width of the images."""
+    builder = Builder(seed, batch_norm)
+    y = builder.conv("conv1", "x", (3, channels), 3, bias=True)
+    y = builder.node("Relu", "relu", [builder.norm("bn", y, channels)])
+    builder.random = np.random.default_rng([seed, 2])  # the same second convolution with and without `norm`
+    y = builder.conv("conv2", y, (channels, channels), 3, bias=True, padded=False)
+    height, width = size
+    features = channels * (height - 2) * (width - 2)
+    y = builder.node("Flatten", "flatten", [y], axis=1)
+    save(builder.graph(name, (3, *size), y, features), builder.weights, text, probe((3, 3, *size)))
+
+
+def dense(text: str) -> None:
+    """A dense layer whose weight can be transposed by mistake without an error of its shape."""
+    builder = Builder(6)
+    y = builder.dense("dense", "x", (5, 5))
+    save(builder.graph("dense", (5,), y, 5), builder.weights, text, probe((3, 5)))
+
+
 def residual() -> None:
     """A stem, a block whose shortcut is the identity (6 channels), and one that halves the size (12 channels)."""
     builder = Builder(2)
@@ -214,7 +242,37 @@ if __name__ == "__main__":
     conv(
         "conv-plain",
         False,
-        "`conv` without batch normalization, a control\nRandom weights, made by models/make.py (seed 1).",
+        "`conv` without batch normalization\nRandom weights, made by models/make.py (seed 1). A control only where "
+        "maximum pools are right:\n`conv-norm-plain` is one without a pool.",
     )
+    layers = "Convolution, batch normalization, Relu, convolution, and no pool, whose defects would hide others."
+    conv_norm(
+        "conv-norm",
+        seed=4,
+        channels=8,
+        size=(6, 4),
+        batch_norm=True,
+        text=f"one batch normalization between two convolutions, 8 channels\n{layers}\n"
+        "Random weights and statistics, made by models/make.py (seed 4). 8 channels of 6x4.",
+    )
+    conv_norm(
+        "conv-norm-plain",
+        seed=4,
+        channels=8,
+        size=(6, 4),
+        batch_norm=False,
+        text="`conv-norm` without batch normalization, a control\n"
+        "The same convolutions as in `conv-norm`, made by models/make.py (seed 4), with a Relu between them.",
+    )
+    conv_norm(
+        "conv-norm-odd",
+        seed=5,
+        channels=3,
+        size=(7, 5),
+        batch_norm=True,
+        text=f"one batch normalization between two convolutions, 3 channels\n{layers}\n"
+        "Random weights and statistics, made by models/make.py (seed 5). 3 channels of 7x5.",
+    )
+    dense("one square dense layer, a control\nRandom weights, made by models/make.py (seed 6). Five features to five.")
     residual()
     inception()

@@ -35,7 +35,20 @@ from crosscheck.networks.graph import Array
 from crosscheck.oracle import batch_statistics, gradient, predict, updated
 from crosscheck.oracle.laws import Statistics
 
-SHIPPED = ("conv", "conv-plain", "digits", "digits-plain", "inception", "residual", "seed", "seed-batch")
+SHIPPED = (
+    "conv",
+    "conv-norm",
+    "conv-norm-odd",
+    "conv-norm-plain",
+    "conv-plain",
+    "dense",
+    "digits",
+    "digits-plain",
+    "inception",
+    "residual",
+    "seed",
+    "seed-batch",
+)
 CLASSIFIERS = ("digits", "digits-plain")
 Save = Callable[..., str]
 
@@ -87,7 +100,7 @@ BATCH_NORM_WEIGHTS = {key: np.ones(2, np.float32) for key in "gbmv"}
 # Shipped networks
 
 
-def test_eight_networks_ship() -> None:
+def test_twelve_networks_ship() -> None:
     assert names() == SHIPPED
 
 
@@ -129,7 +142,36 @@ def test_channel_counts_include_multiples_of_eight_and_others() -> None:
     assert {count % 2 == 0 for count in counts} == {True, False}
 
 
-@pytest.mark.parametrize("name", ["conv-plain", "digits-plain"])
+@pytest.mark.parametrize("name", ["conv-norm", "conv-norm-odd"])
+def test_one_normalization_stands_alone_between_convolutions(name: str) -> None:
+    network = load(name)
+    operators = [node["op"] for node in network.graph["nodes"]]
+    assert ["Conv", "BatchNormalization", "Relu", "Conv", "Flatten"] == operators
+    rows, _, height, width = network.x.shape
+    channels = len(network.weights["bn.mean"])
+    assert (3, name.endswith("odd")) == (rows, channels % 8 != 0)
+    assert height != width
+    assert {name.endswith("odd")} == {bool(size % 2) for size in (height, width)}
+
+
+def test_the_control_of_the_pool_free_networks_has_the_same_convolutions() -> None:
+    network, control = load("conv-norm"), load("conv-norm-plain")
+    left_out = {key for key in network.weights if key.startswith("bn.")}
+    assert network.weights.keys() - left_out == control.weights.keys()
+    assert all(np.array_equal(network.weights[key], value) for key, value in control.weights.items())
+    assert np.array_equal(network.x, control.x)
+    assert np.array_equal(network.cotangent, control.cotangent)
+    operators = [node["op"] for node in network.graph["nodes"] if node["op"] != "BatchNormalization"]
+    assert operators == [node["op"] for node in control.graph["nodes"]]
+
+
+def test_a_dense_layer_is_square_and_not_symmetric() -> None:
+    weight = load("dense").weights["dense.weight"]
+    assert weight.shape == (5, 5)
+    assert not np.allclose(weight, weight.T)
+
+
+@pytest.mark.parametrize("name", ["conv-norm-plain", "conv-plain", "dense", "digits-plain"])
 def test_controls_have_no_batch_normalization(name: str) -> None:
     assert load(name).batch_norms == ()
 

@@ -399,7 +399,7 @@ def test_changes_without_a_law(what: str) -> None:
     assert solve(BEFORE, CORRUPTED[what], BATCH, 0.9) is None
 
 
-@pytest.mark.parametrize("name", ["conv", "residual", "inception", "digits"])
+@pytest.mark.parametrize("name", ["conv", "conv-norm", "conv-norm-odd", "residual", "inception", "digits"])
 def test_laws_are_solved_from_a_float32_forward_pass(name: str) -> None:
     """Rounding of a float32 runtime (here onnx's evaluator) stays well below the tolerance."""
     network = load(name)

@@ -32,6 +32,34 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return result | read_cells(folder)
 
 
+#: The other runtimes that the ordinary tests install.
+OTHERS = ["chainer@newest", "mlx@newest"]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The network without pool and normalization in every default mode, and the one with normalization in one mode."""
+    folder = tmp_path_factory.mktemp("pair")
+    control = Job(SMALL, networks=["conv-norm-plain"], scenarios=["gradient", "order"], trials=1, out=folder)
+    run(control, SilentProgress())
+    found = read_cells(folder)
+    # Their other modes leave parameter gradients or flags behind, with and without batch normalization.
+    asked = ["gradient"]
+    control = Job(OTHERS, modes=["eval.grad"], networks=["conv-norm-plain"], scenarios=asked, trials=1, out=folder)
+    run(control, SilentProgress())
+    found |= read_cells(folder)
+    normalized = Job(
+        ["mxnet@1.3.1", "mxnet@1.9.1"],
+        networks=["conv-norm"],
+        modes=["executor.eval.eval"],
+        scenarios=["gradient", "order", "sibling"],
+        trials=1,
+        out=folder,
+    )
+    run(normalized, SilentProgress())
+    return found | read_cells(folder)
+
+
 def six_digits(numbers: list[float]) -> list[str]:
     return [f"{number:.6g}" for number in numbers]
 
@@ -71,6 +99,24 @@ def test_twenty_gradients_reduce_accuracy_and_controls_are_flat(cells: Cells) ->
     for mode, network in [*controls, ("executor.train.default", "digits-plain"), ("executor.eval.eval", "digits")]:
         flat = accuracy(mode, network)
         assert {flat[0]} == set(flat), (mode, network)
+
+
+@pytest.mark.parametrize("target", [*SMALL, *OTHERS])
+def test_the_control_without_pool_and_normalization_is_clean(pair: Cells, target: str) -> None:
+    name, _, release = target.partition("@")
+    release = catalog()[name].releases[-1].version if release == "newest" else release
+    cells = [cell for key, cell in pair.items() if key.startswith(f"{name}@{release}/") and "/conv-norm-plain/" in key]
+    measured = [cell for cell in cells if cell["status"] == "ok"]
+    assert "gradient" in {cell["scenario"] for cell in measured}
+    for cell in measured:
+        assert ["clean"] == cell["findings"], cell["id"]
+
+
+def test_without_a_pool_mxnets_documented_inference_gradient_is_clean_in_any_order(pair: Cells) -> None:
+    for release in ("1.3.1", "1.9.1"):
+        for scenario in ("gradient", "order", "sibling"):
+            cell = pair[f"mxnet@{release}/executor.eval.eval/conv-norm/{scenario}"]
+            assert ["clean"] == cell["findings"], cell["id"]
 
 
 @pytest.mark.parametrize("target", SMALL)

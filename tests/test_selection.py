@@ -99,8 +99,8 @@ def asked(target: Target, wanted: Wanted, *, scenario: Scenario, default: bool =
 
 def test_slow_runtimes_run_only_small_networks_unless_named() -> None:
     (target,) = targets(["tinygrad"], catalog(), everything=False)
-    assert {"seed", "seed-batch"} == asked(target, Wanted(), scenario=Scenario.GRADIENT)
-    assert {"seed", "seed-batch"} == asked(target, Wanted(everything=True), scenario=Scenario.GRADIENT)
+    assert {"seed", "seed-batch", "dense"} == asked(target, Wanted(), scenario=Scenario.GRADIENT)
+    assert {"seed", "seed-batch", "dense"} == asked(target, Wanted(everything=True), scenario=Scenario.GRADIENT)
     assert set(names()) == asked(target, Wanted(networks=["*"]), scenario=Scenario.GRADIENT)
 
 
@@ -115,13 +115,23 @@ def test_all_extends_the_default_matrix_along_each_axis() -> None:
     assert asked(older, Wanted(everything=True, networks=["*"]), scenario=gradient, default=False) == networks
 
 
+@pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.ORDER, Scenario.SIBLING])
+@pytest.mark.parametrize("release", ["1.3.1", "1.6.0", "1.9.1"])
+def test_a_network_without_a_pool_is_asked_about_in_every_release(scenario: Scenario, release: str) -> None:
+    (target,) = targets([f"mxnet@{release}"], catalog(), everything=False)
+    for everything in (False, True):
+        assert "conv-norm" in asked(target, Wanted(everything=everything), scenario=scenario)
+
+
 def test_all_measures_less_in_older_releases_and_variants() -> None:
     words = "mxnet@1.4.1", "mxnet@1.4.1+mkl", "mxnet@1.9.1+mkldnn-off"
     plain, older, newest = (targets([word], catalog(), everything=False)[0] for word in words)
     everything, gradient = Wanted(everything=True), Scenario.GRADIENT
     assert asked(newest, everything, scenario=gradient) == SCENARIOS[gradient].variant_networks
     assert {"seed-batch"} == asked(older, everything, scenario=gradient)
-    assert not asked(older, everything, scenario=Scenario.ORDER)
+    assert {"conv-norm"} == asked(newest, everything, scenario=Scenario.ORDER)
+    assert {"conv-norm", "seed-batch"} == asked(older, everything, scenario=Scenario.ORDER)
+    assert not asked(older, everything, scenario=Scenario.SIBLING)
     assert not asked(plain, everything, scenario=Scenario.TWENTY)
 
     def repeats(target: Target) -> set[int]:

@@ -13,6 +13,7 @@ from crosscheck.cli import main
 from crosscheck.environments.environment import describe
 from crosscheck.environments.sources import sources
 from crosscheck.job import Job, run
+from crosscheck.networks import names
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.torch.network import IMPORTS
@@ -138,9 +139,7 @@ def test_displayed_calls_are_executable(torch: Runtime, cells: Cells) -> None:
 @pytest.mark.large
 def test_all_networks_predict_and_differentiate_like_the_oracle(cells: Cells) -> None:
     evaluated = [cell for cell in cells.values() if cell["mode"] in ("eval.autograd-grad", "eval.no-grad")]
-    assert {"conv", "conv-plain", "digits", "digits-plain", "inception", "residual", "seed", "seed-batch"} == {
-        cell["network"] for cell in evaluated
-    }
+    assert set(names()) == {cell["network"] for cell in evaluated}
     for cell in evaluated:
         assert ("ok", ["clean"]) == (cell["status"], cell["findings"]), cell["id"]
 
