@@ -79,13 +79,38 @@ def test_a_script_says_that_its_texts_have_changed_since_the_cell_was_measured()
     assert "These texts have changed since" in "".join(composed(cell))
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-node"])
+def test_both_networks_of_an_ascent_have_their_own_files(name: str) -> None:
+    curve: dict[str, list[float]] = {"accuracy": [], "classes": []}
+    text = "".join(composed(judged(catalog()[name], "digits", scenario="ascent", curve=curve)))
+    opened = re.findall(r'create\("(.*?)"|Session\("(.*?)"', text)
+    assert ["opset-9.onnx", "readout-opset-9.onnx", "readout-opset-15-gradient.onnx"] == list(map("".join, opened))
+
+
+@pytest.mark.parametrize("scenario", ["sibling", "ascent", "order"])
+@pytest.mark.parametrize("name", [runtime.name for runtime in RUNTIMES if runtime.registry == "npm"])
+def test_a_module_declares_no_name_of_two_networks_twice(name: str, scenario: str) -> None:
+    network = "digits" if scenario == "ascent" else "seed-batch"
+    runtime = catalog()[name]
+    text = "".join(composed(judged(runtime, network, scenario=scenario, curve={"accuracy": [], "classes": []})))
+    declared = [
+        word
+        for line in re.findall(r"^(?:const|let|class|function) (.+?)(?: [=({]|;$)", BLOCK.sub("", text), re.MULTILINE)
+        for word in re.findall(r"\w+", line)
+    ]
+    assert {"net", "x", "y", "dx"} <= set(declared)
+    assert len(set(declared)) == len(declared)
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """The default modes of a few releases on the seed, and one export."""
+    """The default modes of a few releases on the seed, and gradient ascent through the files of two networks."""
     folder = tmp_path_factory.mktemp("scripts")
     scenarios = ["gradient", "predict-only", "order", "sibling"]
     run(Job(TARGETS, networks=["seed-batch"], scenarios=scenarios, trials=1, out=folder), SilentProgress())
-    return read_cells(folder)
+    ascent = Job(["onnxruntime@1.32.0"], networks=["digits"], scenarios=["ascent"], trials=1, out=folder / "ascent")
+    run(ascent, SilentProgress())
+    return {**read_cells(folder), **read_cells(folder / "ascent")}
 
 
 def printed(text: str) -> list[tuple[str, list[float], list[float]]]:
@@ -124,4 +149,5 @@ def test_scripts_show_the_numbers_of_the_report(cells: Cells, target: str, tmp_p
         for what, own, report in printed(ended.stdout):
             assert np.allclose(own, report, rtol=1e-4, atol=1e-5), (cell["id"], what, own, report)
             compared += 1
-    assert compared >= 2 * len(chosen)
+    expected = [1 if cell["scenario"] == "ascent" else 2 for cell in chosen]  # of an ascent, the accuracies
+    assert compared >= sum(expected)
