@@ -1,4 +1,4 @@
-"""crosscheck: which runtimes leak training-mode statistics when asked for an input gradient."""
+"""crosscheck: which runtimes leak training-mode statistics when they compute an input gradient."""
 
 from __future__ import annotations
 

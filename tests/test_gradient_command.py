@@ -103,7 +103,7 @@ def test_an_unknown_attribute_of_the_package() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "near"),
+    ("argument", "near"),
     [
         (None, "check the path"),
         (b"no network at all", "cannot be read as ONNX"),

@@ -60,9 +60,9 @@ def test_a_system_library_is_linked_under_the_required_name(
     runtime, release = needing(toy, library(tmp_path))
     environment = describe(runtime, release, release.variants[0])
     make(runtime, release, environment)
-    links, beside = environment.library_path
+    links, dependencies = environment.library_path
     assert "the library" == (links / LINK).read_text()
-    assert tmp_path == beside  # the folder of its own dependencies
+    assert tmp_path == dependencies  # the folder of its own dependencies
 
 
 def test_a_library_of_the_loader_adds_no_search_path(toy: Runtime) -> None:

@@ -42,8 +42,8 @@ def test_the_site_contains_the_report_and_its_data(tmp_path: Path, capsys: pytes
     names = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
     badges = [f"badge/{name}.{kind}" for name in ("mxnet", "onnxruntime") for kind in ("json", "svg")]
     assert [*badges, "cells.jsonl", "index.html", "run.json"] == names
-    for name, beside in (("index.html", "report.html"), ("cells.jsonl", "cells.jsonl"), ("run.json", "run.json")):
-        assert (tmp_path / "run" / beside).read_bytes() == (site / name).read_bytes()
+    for name, original in (("index.html", "report.html"), ("cells.jsonl", "cells.jsonl"), ("run.json", "run.json")):
+        assert (tmp_path / "run" / original).read_bytes() == (site / name).read_bytes()
 
 
 def test_the_site_of_a_run_without_run_json(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The answer: which releases leak, asked in which way, when inference-mode gradients became clean, what is safe."""
+"""The summary: leaking releases and modes, first clean inference-mode releases, safe modes."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_search_syntax(opened: Open, words: str, places: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("is:broken", "is:broken is unknown; known: is:undocumented, is:contradicted"),
         ("lease:1.9", "lease: is not a field and is searched as text; fields: runtime:, release:"),

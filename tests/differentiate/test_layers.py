@@ -376,7 +376,7 @@ def test_five_outputs_are_the_training_form_before_opset_14() -> None:
     made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "BatchNormalization"))
     made.graph.node.insert(0, helper.make_node("Identity", ["x"], ["y"]))
     assert np.allclose(expected, run(made, **{"x": x, "y.cotangent": cotangent})[1], atol=1e-12)
-    with pytest.raises(NetworkError, match="hands out the statistics saved for the gradient"):
+    with pytest.raises(NetworkError, match="outputs the statistics saved for the gradient"):
         differentiate(model, training=True)
 
 
