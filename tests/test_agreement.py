@@ -43,6 +43,11 @@ def test_one_round_suffices_if_all_trials_differ() -> None:
     assert {} == wanting(trials(range(8)))
 
 
+def test_four_trials_that_deviate_are_a_distribution() -> None:
+    assert {"undisturbed": 16} == wanting(trials([1] * 5 + [2] * 3))
+    assert {} == wanting(trials([1] * 4 + [2] * 4))
+
+
 def test_a_rare_outcome_needs_more_rounds() -> None:
     assert {"undisturbed": 16} == wanting(trials([1] * 7 + [2]))
     assert {"undisturbed": 30} == wanting(trials([1] * 15 + [2]))
@@ -53,6 +58,10 @@ def test_readings_that_disagree_with_the_first_add_one_round_of_both() -> None:
     apart = [*trials([1, 1]), trial("immediate", 2)]
     assert {"undisturbed": 8, "immediate": 8} == wanting(apart)
     assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1] * 8), *trials([2] * 8, "immediate")])
+
+
+def test_a_later_trial_that_does_not_wait_has_the_first_reading_repeated_too() -> None:
+    assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1, 1]), *trials([1, 1, 2], "immediate")])
 
 
 def test_trials_with_different_statuses_disagree() -> None:
