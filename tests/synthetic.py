@@ -24,7 +24,10 @@ from crosscheck.scenarios import steps as scenarios
 DIGITS = load("digits")
 assert DIGITS.images is not None
 assert DIGITS.labels is not None
-NETWORKS = {name: load(name) for name in ("seed", "seed-batch", "conv", "conv-plain", "residual")}
+NETWORKS = {
+    name: load(name)
+    for name in ("seed", "seed-batch", "conv", "conv-plain", "conv-norm", "conv-norm-plain", "dense", "residual")
+}
 NETWORKS["digits"] = replace(DIGITS, images=DIGITS.images[:40], labels=DIGITS.labels[:40])
 TRUTHS = {name: Truth.of(network) for name, network in NETWORKS.items()}
 
