@@ -23,6 +23,7 @@ POOL = {
     "op": "MaxPool",
     "node": "pool",
     "attributes": {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 0, 0]},
+    "again": None,
 }
 
 
@@ -69,8 +70,9 @@ def test_garbage_of_one_operator_is_its_doing_in_every_scenario(cells: Cells, sc
     assert found is not None
     assert ("wrong-gradient", "pool", "MaxPool") == (found["finding"], found["node"], found["op"])
     assert [2, 2] == found["attributes"]["kernel_shape"]
-    by = "parts of the network" if scenario == "gradient" else "as in toy@1.8.0/pool-garbage/conv/gradient"
-    assert by == found["by"]
+    shared = "" if scenario == "gradient" else " in toy@1.8.0/pool-garbage/conv/gradient"
+    assert f"parts of the network{shared}" == found["by"]
+    assert {"network": "conv-norm", "findings": ["clean"]} == found["again"]
 
 
 def test_the_first_part_that_is_wrong_names_the_node(cells: Cells) -> None:
@@ -125,10 +127,10 @@ def test_the_page_has_a_row_for_each_cause(page: Page) -> None:
 def test_what_is_against_the_documentation_comes_first_and_what_is_documented_beside_the_table(page: Page) -> None:
     first = rows(page)[0]
     assert ["Toy runtime", "BatchNormalization"] == first[:2]
-    assert "leak in training mode, against the documentation" in first[2]
+    assert "leak in training mode, contrary to the documentation" in first[2]
     assert "toy@1.8.0/leak-forward/conv/gradient" in first[4]
     assert not any("leak-backward" in text for row in rows(page) for text in row)
-    assert "As documented, calls in training mode move statistics in Toy runtime 1.8.0 (2 cells)." in page.words
+    assert "Calls in training mode move statistics, as documented: Toy runtime 1.8.0 (2 cells)." in page.words
 
 
 def test_the_page_links_cells_that_are_there(page: Page) -> None:
@@ -157,7 +159,7 @@ def test_wrong_cells_beyond_the_bound_are_counted_and_told(
         (row["cause"] is not None for row in read_cells(tmp_path).values()), reverse=True
     )
     words = Page((tmp_path / "report.html").read_text()).words
-    assert "The operator was looked for in 1 cell; 2 further wrong cells had no cell like them among these." in words
+    assert "The operator was located in 1 cell; 2 further wrong cells had no similar cell among these." in words
 
 
 def test_the_same_command_again_measures_no_part(toy: Runtime, tmp_path: Path) -> None:
