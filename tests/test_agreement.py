@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from crosscheck.cells import Status
 from crosscheck.matrix.agreement import doubtful, undecided, wanting
 from crosscheck.matrix.journal import Record
-from crosscheck.repeatability import same
+from crosscheck.repeatability import differing, same
 
 
 def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
@@ -66,6 +67,13 @@ def test_a_later_trial_that_does_not_wait_has_the_first_reading_repeated_too() -
 
 def test_trials_with_different_statuses_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
+
+
+def test_what_a_second_mode_left_is_left_out_whichever_trial_it_ran_in() -> None:
+    one, other = (trial("undisturbed", 1).observation() for _ in range(2))
+    ran = replace(other, arrays={**other.arrays, "gradient/inference": np.ones(1), "prediction/last": np.ones(1)})
+    assert [] == differing(one, ran) == differing(ran, one)
+    assert ["prediction/last"] == differing(one, replace(one, arrays={**one.arrays, "prediction/last": np.ones(1)}))
 
 
 def test_a_suspected_race_is_undecided_until_waiting_trials_disagree() -> None:

@@ -445,6 +445,21 @@ def test_batch_statistics_of_a_forward_with_updated_ones_follow_a_law() -> None:
     assert any("the statistics it has just updated" in item.detail for item in verdict.evidence)
 
 
+def test_two_updates_with_what_the_second_has_left_follow_no_law() -> None:
+    """The batch of the first of two updates differs from that of the second, so no count can be told."""
+
+    class UpdatesTwice(Training):
+        def backward(self) -> None:
+            for norm in self.network.batch_norms:
+                seen = TRUTHS[self.network.name].batch_statistics_by(self.tensors)[norm.node]
+                before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+                after = updated(before, seen, norm.momentum, 2)
+                self.tensors[norm.mean] = after.mean.astype(np.float32)
+                self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    assert {Finding.LEAK, Finding.CORRUPTED} == set(judged(UpdatesTwice, "conv").findings)
+
+
 def test_the_example_of_the_design_document() -> None:
     verdict = judged(LeakBackward, "seed")
     assert verdict.prediction_before is not None
@@ -561,6 +576,18 @@ def test_observer_effects_are_reported() -> None:
     assert verdict.update.when == "none"
 
 
+def test_reading_that_changes_the_outcome_names_the_statistics_alone() -> None:
+    class ReadingHelps(LeakBackward):
+        def backward(self) -> None:
+            if not any(key.startswith("state/between/") for key in self.arrays):
+                self.update()
+                self.tensors["hidden"] = np.array(1)
+
+    found = [item.detail for item in judged(ReadingHelps, "conv").evidence if item.detail.startswith("reading changes")]
+    moving = sorted(name for norm in NETWORKS["conv"].batch_norms for name in (norm.mean, norm.variance))
+    assert [f"reading changes {', '.join(moving)}"] == found
+
+
 def test_a_later_modes_result_is_not_a_race_of_this_mode() -> None:
     class Garbage(Training):
         seed = 0
@@ -604,6 +631,8 @@ def test_no_race_is_reported_if_waiting_trials_disagree() -> None:
     assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
     rows.append(observe(Training, undisturbed, "seed-batch"))
     assert (Finding.LEAK, Finding.UNREPEATABLE) == judged(Training, trials=rows).findings
+    rows.append(observe(LeakBackward, timed, "seed-batch"))
+    assert Finding.RACY not in judged(Training, trials=rows).findings
 
 
 def test_only_non_waiting_trials_that_disagree_are_racy() -> None:

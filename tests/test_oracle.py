@@ -14,7 +14,9 @@ from crosscheck.networks import load, names, write
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.oracle import (
     BatchStatistics,
+    Law,
     Statistics,
+    agree,
     batch_statistics,
     explanations,
     gradient,
@@ -22,7 +24,7 @@ from crosscheck.oracle import (
     solve,
     updated,
 )
-from crosscheck.oracle.laws import MOST_UPDATES
+from crosscheck.oracle.laws import AVERAGES, MOST_UPDATES
 
 SHIPPED = names()
 EPSILON = 0.001
@@ -451,6 +453,27 @@ def test_a_law_that_fits_clearly_better_is_taken_although_a_simpler_one_fits_too
     assert law is not None
     assert ("other", 1) == (law.convention, law.count)
     assert law.momentum == pytest.approx(0.9**1.5, abs=1e-2)
+
+
+def test_updates_that_keep_everything_are_no_law() -> None:
+    """The declared momentum is 0, so that updates that take it change nothing; statistics move by a few roundings."""
+    after = Statistics(BEFORE.mean, BEFORE.variance * np.float32(1 + 8 * float(np.finfo(np.float32).eps)))
+    assert {0, 1} == {law.count for law in explanations(BEFORE, after, BATCH, 0.0)}
+
+
+@pytest.mark.parametrize("counted", [None, 0, 3])
+def test_a_declared_momentum_of_one_leaves_the_other_averages(counted: int | None) -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7)), BATCH, 1.0, counted=counted)
+    assert law is not None
+    assert ("exponential", "other", 1) == (law.average, law.convention, law.count)
+    assert AVERAGES["debiased"](1.0, 4) == pytest.approx(AVERAGES["debiased"](1 - 1e-9, 4), abs=1e-6)
+
+
+def test_laws_agree_that_say_the_same_count_and_part_kept() -> None:
+    one, other, twice = (Law("keep", kept, count, (), 0.0) for kept, count in ((0.9, 1), (0.8, 1), (0.9, 2)))
+    assert agree(one, Law("other", 0.9, 1, (), 0.0))
+    assert not agree(one, other)
+    assert not agree(one, twice)
 
 
 def test_one_part_kept_by_both_conventions_is_one_law() -> None:

@@ -70,11 +70,13 @@ SAME_MOMENTUM = 1e-6
 #:
 #: cumulative: equal weights of all batches, k = (n - 1) / n; torch with momentum None.
 #: debiased: an exponential average from zero, divided by the total weight 1 - m**n of n batches
-#:     (Kingma and Ba 2015, section 3): k = m (1 - m**(n - 1)) / (1 - m**n); haiku.
+#:     (Kingma and Ba 2015, section 3): k = m (1 - m**(n - 1)) / (1 - m**n), and its limit for m = 1; haiku.
 #: first-replaces: the first batch replaces the old value, exponential from the second on; equinox.
 AVERAGES: Mapping[Average, Callable[[float, int], float]] = {
     "cumulative": lambda momentum, n: (n - 1) / n,
-    "debiased": lambda momentum, n: momentum * (1 - momentum ** (n - 1)) / (1 - momentum**n),
+    "debiased": lambda momentum, n: (
+        momentum * (1 - momentum ** (n - 1)) / (1 - momentum**n) if momentum != 1 else (n - 1) / n
+    ),
     "first-replaces": lambda momentum, n: 0.0 if n == 1 else momentum,
 }
 
