@@ -191,7 +191,7 @@ def test_what_a_fork_may_have_caused_is_tried_in_a_new_interpreter_and_that_coun
     ledger.record(again, record(trial.reading))
     (kept,) = journal.records(journal.reusable())
     assert Status.OK == kept.status
-    assert f"a forked trial {status} (signal 11), one in an interpreter of its own did not" == kept.reason
+    assert f"a forked trial {status} (signal 11), one in a new interpreter did not" == kept.reason
 
 
 def test_a_crash_that_a_new_interpreter_confirmed_is_not_confirmed_again(toy: Runtime, journal: Journal) -> None:

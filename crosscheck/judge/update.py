@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,7 +98,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
 
         found = _common(laws())
         if not found.explained and len(pairs) > 1:
-            return _one_momentum(laws) or found
+            return _one_momentum(laws, {norm.momentum for norm in pairs}) or found
         return found
 
     training = attempt(case.truth.batch_statistics)
@@ -167,9 +167,12 @@ def _merged(laws: Sequence[Law | None]) -> Law:
     return replace(solved[0], corrections=corrections, residual=max(law.residual for law in solved))
 
 
-def _one_momentum(laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]]) -> Solved | None:
-    """The law of layers that all keep one part which they do not declare: that of some layer, with the fewest updates.
+def _one_momentum(
+    laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]], declared: Collection[float]
+) -> Solved | None:
+    """The law of layers that all keep one part which not all of them declare.
 
+    A part that some layer declares is preferred, then the fewest updates.
     laws: momentum (None: each layer's own) -> node -> the laws that explain its change equally well.
     """
     solved = []
@@ -180,7 +183,9 @@ def _one_momentum(laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]])
         }
         if (law := _common(keeping).law) is not None:
             solved.append(replace(law, convention="other"))
-    return Solved(min(solved, key=lambda law: (law.count, law.residual))) if solved else None
+    if not solved:
+        return None
+    return Solved(min(solved, key=lambda law: (law.momentum not in declared, law.count, law.residual)))
 
 
 def update(case: Case) -> Update | None:
