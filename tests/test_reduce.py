@@ -87,6 +87,16 @@ def test_the_smallest_case(
     assert "toylib" in (tmp_path / "reduced" / "smallest.py").read_text()
 
 
+def test_of_an_order_the_gradient_after_another_mode_is_shown(reducing: Reducing, tmp_path: Path) -> None:
+    reducing("toy@1.7.0/order-dependent/seed-batch/order")
+    text = (tmp_path / "reduced" / "README.md").read_text()
+    shown = [
+        text.partition(f"{title}:\n\n")[2].split("\n\n")[0] for title in ("measured", "inference-mode closed form")
+    ]
+    measured, right = (np.array([float(number) for number in block.strip(" []").split()]) for block in shown)
+    assert np.allclose(0.5 * right, measured)
+
+
 def test_of_a_prediction_the_output_is_shown(reducing: Reducing, tmp_path: Path) -> None:
     reducing("toy@1.7.0/forward-ignored/seed-batch/predict-only")
     text = (tmp_path / "reduced" / "README.md").read_text()

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 
-from crosscheck.cells import Array, Asks, Intent
+from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.job import environment_facts
 from crosscheck.judge import Truth, line
@@ -26,6 +26,8 @@ __all__ = ["write"]
 
 #: The largest array that the text shows.
 SHOWN = 64
+#: The reading of `order` that scripts repeat.
+AFTER_OTHER = "after-other"
 
 
 def write(
@@ -83,12 +85,14 @@ def _script(folder: Path, answer: Answer, cell: JudgedCell, runtimes: Mapping[st
 def _answers(answer: Answer) -> list[tuple[int, Array]]:
     """The distinct first answers (input gradients, or outputs) of the trials of one reading, each with its trials.
 
-    The one furthest from the closed form of the mode's intent is the first: a trial may be right by chance.
+    The reading is the one that the script repeats. The answer furthest from the closed form of the mode's intent is the
+    first, since a trial may be right by chance.
     """
     groups: list[list[Array]] = []
+    shown = AFTER_OTHER if answer.planned.cell.scenario == Scenario.ORDER else answer.observations[0].reading
     for row in answer.observations:
         value = row.arrays.get(_answered(answer))
-        if row.reading == answer.observations[0].reading and value is not None:
+        if row.reading == shown and value is not None:
             group = next((group for group in groups if same(group[0], value)), None)
             if group is None:
                 groups.append([value])
