@@ -77,6 +77,8 @@ def distance(one: Array, other: Array) -> float:
 def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
     """The change of the entry that exceeds its own rounding most, and the rounding allowed for it, both absolute.
 
+    Without such an entry, the largest change.
+
     The rounding of an entry is `REWRITE` times the spacing of its float type there. Integers have none.
     """
     if before.shape != after.shape or not np.issubdtype(before.dtype, np.floating):
@@ -89,7 +91,8 @@ def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
         return 0.0, 0.0
     largest = np.maximum(np.abs(here), np.abs(there))
     allowed = REWRITE * float(np.finfo(before.dtype).eps) * np.where(np.isfinite(largest), largest, 0.0)
-    worst = int(np.argmax(apart - allowed))
+    excess = apart - allowed
+    worst = int(np.argmax(excess if np.max(excess) > 0 else apart))
     return float(apart.flat[worst]), float(allowed.flat[worst])
 
 
