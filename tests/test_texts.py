@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from crosscheck.cells import Asks, Scenario
+from crosscheck.matrix.plan import planned_cell
+from crosscheck.matrix.selection import targets
+from crosscheck.networks import load
+from crosscheck.networks.exported_models import written_network
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog, variant_has
 from crosscheck.runtimes.mode import Mode
 from crosscheck.script.writer import program
@@ -70,3 +75,18 @@ def test_no_two_modes_show_the_same_program(runtime: Runtime) -> None:
             if here is release:
                 names[program(runtime, here, variant, mode)].append(mode.name)
         assert [] == [same for same in names.values() if len(same) > 1]
+
+
+@pytest.mark.parametrize(
+    "runtime", [name for name, one in catalog().items() if any(mode.reads_files for mode in one.modes)]
+)
+def test_a_mode_that_reads_exported_files_shows_its_own_text(runtime: str) -> None:
+    """Such a network has no weights, so a mode with the same text that builds layers is no comparison."""
+    source = load("conv")
+    file = written_network(source.model.SerializeToString(), "conv.from.toy.1b2c3d4e", source)
+    (target,) = targets([f"{runtime}@newest"], catalog(), everything=False)
+    for mode in target.runtime.modes:
+        asks = Scenario.GRADIENT if Asks(mode.asks) is Asks.GRADIENT else Scenario.PREDICT_ONLY
+        if mode.reads_files and target.release.has(mode):
+            call = planned_cell(target, mode, file, asks, ("undisturbed",), trials=1).call
+            assert mode.in_release(target.release.version).call.splitlines()[-1].partition("$")[0] in call

@@ -17,7 +17,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.matrix.engine import Progress, Settings, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
-from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, reads_files, spared
+from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, spared
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
 from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
@@ -125,7 +125,7 @@ def _readers(targets: Sequence[Target]) -> list[Target]:
 
     newest: dict[str, Target] = {}
     for target in targets:
-        if any(mode_wanted(mode, target, Wanted()) for mode in target.runtime.modes if reads_files(mode)):
+        if any(mode_wanted(mode, target, Wanted()) for mode in target.runtime.modes if mode.reads_files):
             current = newest.get(target.runtime.name)
             if current is None or rank(target) > rank(current):
                 newest[target.runtime.name] = target
@@ -138,7 +138,7 @@ def _cells(target: Target, network: Network, wanted: Wanted) -> Iterator[Planned
     if spared(target, origin, wanted):
         return
     for mode in target.runtime.modes:
-        if not reads_files(mode) or not mode_wanted(mode, target, wanted):
+        if not mode.reads_files or not mode_wanted(mode, target, wanted):
             continue
         scenario = SCENARIOS[Asks(mode.asks)]
         if not wanted.scenarios or any(fnmatchcase(scenario, pattern) for pattern in wanted.scenarios):

@@ -29,7 +29,6 @@ __all__ = [
     "forms_for",
     "mode_wanted",
     "planned_cell",
-    "reads_files",
     "spared",
 ]
 
@@ -150,11 +149,6 @@ def _among(patterns: Iterable[str], mode: Mode) -> bool:
     return any(fnmatchcase(mode.name, pattern) for pattern in patterns)
 
 
-def reads_files(mode: Mode) -> bool:
-    """Whether the mode reads only files written by runtimes."""
-    return mode.file and Asks(mode.asks) is not Asks.EXPORT
-
-
 def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
     """Whether the mode is selected for the target."""
     if not variant_has(target.variant, mode):
@@ -173,7 +167,7 @@ def spared(target: Target, network: str, wanted: Wanted) -> bool:
 def _suits(
     facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
 ) -> bool:
-    if reads_files(mode) or Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+    if mode.reads_files or Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
     if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
         return False

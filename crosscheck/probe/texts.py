@@ -59,6 +59,10 @@ class Model:
         for model in self.alike if flags else ():
             model.left = flags
 
+    def trains(self, norm: bool) -> bool:
+        """Whether the user's own lines put a layer into training mode. norm: whether it is a batch normalization."""
+        return self.left == "train" or (self.left == "frozen" and not norm)
+
     def says(self, *words: str) -> bool:
         """Whether a text executed on these layers has one of the words: what it sets is the user's own doing."""
         return any(word in text for model in self.alike for text in model.executed for word in words)

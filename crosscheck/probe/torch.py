@@ -59,8 +59,7 @@ class TorchAdapter(TextAdapter):
         return {
             key or "net": part.training
             for key, part in self.module(model).named_modules()
-            if model.left
-            and part.training != (model.left == "train" or (model.left == "frozen" and not isinstance(part, norm)))
+            if model.left and part.training != model.trains(isinstance(part, norm))
         }
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:

@@ -106,6 +106,11 @@ class Mode:
     editions: tuple[Edition, ...] = ()
 
     @property
+    def reads_files(self) -> bool:
+        """Whether the mode reads only files written by runtimes."""
+        return self.file and self.asks != "export"
+
+    @property
     def call(self) -> str:
         """The text as a reader gets it: all parts, one after the other."""
         return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"))

@@ -61,11 +61,15 @@ def compose(
 def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
     """The mode's text, after those lines of the network's source that the mode asks for.
 
-    These are the lines that the source of a plain network lacks: of the first mode with the same text, or of the same
-    mode without what it tells the layers.
+    These are the lines that the source of a plain network lacks: of the first mode with the same text that takes such a
+    network, a file or not, or of the same mode without what it tells the layers.
     """
     here = mode.in_release(release.version)
-    others = [other for other in runtime.modes if other.asks == mode.asks and release.has(other)]
+    others = [
+        other
+        for other in runtime.modes
+        if other.asks == mode.asks and other.reads_files == mode.reads_files and release.has(other)
+    ]
     same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))

@@ -81,10 +81,9 @@ class Jittor(TextAdapter):
         found = {}
         for name in {expression.rpartition(".")[0] for expression, _ in model.source["tensors"].values()}:
             layer = model.evaluate(name)
-            norm = isinstance(layer, self.jittor.nn.BatchNorm)
-            own = model.left == "train" or (model.left == "frozen" and not norm)
-            if bool(layer.is_training()) != own:
-                found[name] = bool(layer.is_training())
+            training = bool(layer.is_training())
+            if training != model.trains(isinstance(layer, self.jittor.nn.BatchNorm)):
+                found[name] = training
         return found
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:

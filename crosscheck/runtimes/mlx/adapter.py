@@ -29,12 +29,11 @@ class Mlx(TextAdapter):
 
     def switched(self, model: Model) -> Dict[str, bool]:
         """Modules in another mode than the user's lines put them in."""
-        found = {}
-        for name, module in model.names["net"].named_modules():
-            own = model.left == "train" or (model.left == "frozen" and not isinstance(module, self.mlx.nn.BatchNorm))
-            if model.left and module.training != own:
-                found[name or "net"] = module.training
-        return found
+        return {
+            name or "net": module.training
+            for name, module in model.names["net"].named_modules()
+            if model.left and module.training != model.trains(isinstance(module, self.mlx.nn.BatchNorm))
+        }
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `parameters()` of the module shows: the statistics, too."""
