@@ -110,13 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         "the newest nor part of the default matrix)",
     )
     run.add_argument("--jobs", type=int, default=None, metavar="N", help="parallel trials (default: one per core)")
-    run.add_argument(
-        "--out",
-        type=Path,
-        default=Path("crosscheck-out"),
-        metavar="DIR",
-        help="the output folder (default crosscheck-out)",
-    )
+    _add_out(run, "the output folder")
     run.add_argument("--fresh", action="store_true", help="ignore earlier measurements")
     run.add_argument(
         "--isolation",
@@ -143,24 +137,12 @@ def _parser() -> argparse.ArgumentParser:
 
     explain = commands.add_parser("explain", help="show the numbers, thresholds and contract behind a cell's findings")
     explain.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
-    explain.add_argument(
-        "--out",
-        type=Path,
-        default=Path("crosscheck-out"),
-        metavar="DIR",
-        help="the folder of the run (default crosscheck-out)",
-    )
+    _add_out(explain, "the folder of the run")
     explain.set_defaults(command=_explain)
 
     script = commands.add_parser("script", help="write a cell as a short program that needs only its runtime and numpy")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
-    script.add_argument(
-        "--out",
-        type=Path,
-        default=Path("crosscheck-out"),
-        metavar="DIR",
-        help="the folder of the run (default crosscheck-out)",
-    )
+    _add_out(script, "the folder of the run")
     script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
     script.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write to this file instead of standard output"
@@ -181,13 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     reduce.add_argument(
         "--time-limit", type=float, metavar="MINUTES", help="end after that long with what was reached so far"
     )
-    reduce.add_argument(
-        "--out",
-        type=Path,
-        default=Path("crosscheck-out"),
-        metavar="RUN",
-        help="the folder of the run that may have the cell (default crosscheck-out)",
-    )
+    _add_out(reduce, "the folder of the run that may have the cell", "RUN")
     reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
     reduce.set_defaults(command=_reduce)
 
@@ -223,13 +199,7 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe = commands.add_parser("recipe", help="list calls that compute a gradient and leave the network unchanged")
     recipe.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
-    recipe.add_argument(
-        "--out",
-        type=Path,
-        default=Path("crosscheck-out"),
-        metavar="DIR",
-        help="the folder of the run (default crosscheck-out)",
-    )
+    _add_out(recipe, "the folder of the run")
     recipe.set_defaults(command=_recipe)
 
     doctor = commands.add_parser("doctor", help="list missing requirements of this machine, and how to install them")
@@ -241,6 +211,12 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("what", nargs="+", metavar="WHAT", help="as for run")
     lock.set_defaults(command=_lock)
     return parser
+
+
+def _add_out(command: argparse.ArgumentParser, what: str, metavar: str = "DIR") -> None:
+    command.add_argument(
+        "--out", type=Path, default=Path("crosscheck-out"), metavar=metavar, help=f"{what} (default crosscheck-out)"
+    )
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

@@ -65,7 +65,8 @@ def _cause(cause: report.Cause | None) -> str:
         return ""
     again = cause["again"]
     elsewhere = f"; on {again['network']}, without this operator: {', '.join(again['findings'])}" if again else ""
-    return f"{report.operator(cause)} ({cause['node']}) for {cause['finding']}, by {cause['by']}{elsewhere}"
+    first = ", of which the first node alone is wrong already" if cause["first"] else ""
+    return f"{report.operator(cause)} ({cause['node']}) for {cause['finding']}, by {cause['by']}{first}{elsewhere}"
 
 
 def _releases(cell: JudgedCell, finding: str, cells: Iterable[JudgedCell]) -> str:

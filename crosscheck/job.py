@@ -211,8 +211,8 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
             status, reason, stderr = measured.statuses[cell.id]
             judgement = Judgement(status, reason, stderr=stderr)
         else:
-            observations = _observations(journal, measured, cell.id)
-            inference = _observations(journal, measured, _inference(planned))
+            observations = journal.observations(measured.keys.get(cell.id, ()))
+            inference = journal.observations(measured.keys.get(_inference(planned), ()))
             truth = exported_files.truths[cell.network]
             judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
             kept = _keep(arrays, planned, observations[0])
@@ -234,17 +234,6 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
     for path in stale:
         path.unlink()
     return judged
-
-
-def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
-    """A cell's observations. Trials with equal bytes share arrays, for fast comparison."""
-    cached: dict[tuple[str, bytes], Observation] = {}
-    observations = []
-    for record in journal.records(measured.keys.get(cell, ())):
-        same = cached.get((record.keys, record.arrays))
-        observations.append(record.observation(None if same is None else same.arrays))
-        cached.setdefault((record.keys, record.arrays), observations[-1])
-    return observations
 
 
 def _inference(planned: Planned) -> str:

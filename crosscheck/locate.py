@@ -8,13 +8,13 @@ cause of the nearest release that was asked.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.version import Version
-
-from crosscheck.cells import Asks, Finding, Observation, Scenario, Status
+from crosscheck.cells import Asks, Finding, Scenario
 from crosscheck.judge import Again, Cause, Judgement, Truth, judge
+from crosscheck.judge.case import MEASURED
 from crosscheck.matrix.engine import Progress, Settings, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
@@ -45,11 +45,9 @@ READING = "undisturbed"
 BATCH_NORMALIZATION = "BatchNormalization"
 #: Networks that show batch normalization with as few other operators as possible.
 STAND_INS = ("seed-batch", "conv-norm")
-#: How a cause was found. If the first node is at fault, whichever it is, the operator may not matter.
+#: How a cause was found.
 PARTS = "parts of the network"
-FIRST_NODE = "parts of the network, of which the first node alone is wrong already"
-#: Statuses of a part that was measured.
-MEASURED = (Status.OK, Status.CRASHED)
+LAYERS = "its layers"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def locate(
     todo = {part.cell.id: part for cell in parts.values() for part in cell}
     measured = measure(list(todo.values()), journal, settings, progress) if todo else Measured()
     for planned, finding in chosen:
-        cause = _first(planned, finding, parts[planned.cell.id], measured, journal)
+        judgements = [_judged(part, measured, journal) for part in parts[planned.cell.id]]
+        cause = _first(planned.network, finding, judgements)
         if cause is not None:
             causes[planned.cell.id] = cause
     _share(judged, causes, [planned for planned, _ in chosen])
@@ -96,7 +95,7 @@ def _of_layer(planned: Planned, judgement: Judgement) -> Cause | None:
     layer = judgement.first_layer
     if layer is None or Finding.WRONG_PREDICTION not in judgement.findings:
         return None
-    return _cause(_node(planned.network, layer.node), Finding.WRONG_PREDICTION, "its layers")
+    return _cause(_node(planned.network, layer.node), Finding.WRONG_PREDICTION, LAYERS)
 
 
 def _finding(planned: Planned, judgement: Judgement) -> Finding | None:
@@ -110,7 +109,7 @@ def _finding(planned: Planned, judgement: Judgement) -> Finding | None:
 
 def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
     """At most `MOST_CELLS`: first one of each runtime, finding and network; newest releases and short modes first."""
-    rows = sorted(wrong, key=lambda item: (_newness(item[0]), len(item[0].mode.text)))
+    rows = sorted(wrong, key=lambda item: (-_newness(item[0]), len(item[0].mode.text)))
     seen: dict[tuple[str, ...], int] = {}
     ranked = []
     for planned, finding in rows:
@@ -122,9 +121,9 @@ def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Fin
 
 
 def _newness(planned: Planned) -> int:
-    """0 for the newest release of its runtime."""
-    releases = sorted(planned.target.runtime.releases, key=lambda release: Version(release.version), reverse=True)
-    return [release.version for release in releases].index(planned.cell.release)
+    """The place of the release among those of its runtime: -1 for the newest, less for older ones."""
+    releases = planned.target.runtime.releases  # oldest first
+    return releases.index(planned.target.release) - len(releases)
 
 
 def _parts(planned: Planned, finding: Finding) -> list[Planned]:
@@ -143,31 +142,27 @@ def _parts(planned: Planned, finding: Finding) -> list[Planned]:
     ]
 
 
-def _first(
-    planned: Planned, finding: Finding, parts: Sequence[Planned], measured: Measured, journal: Journal
-) -> Cause | None:
+def _judged(planned: Planned, measured: Measured, journal: Journal) -> Judgement | None:
+    """The judgement of a cell of the follow-up; None if it could not be measured."""
+    observations = journal.observations(measured.keys.get(planned.cell.id, ()))
+    if not observations:
+        return None
+    judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations)
+    return judgement if judgement.status in MEASURED else None
+
+
+def _first(network: Network, finding: Finding, parts: Sequence[Judgement | None]) -> Cause | None:
     """The first node whose part shows the finding; the last node if only the whole network does.
 
     None if the part before that node could not be measured: that part's node may be at fault.
     """
-    nodes = planned.network.graph["nodes"]
+    nodes = network.graph["nodes"]
     known = True
     for node, part in zip(nodes, parts, strict=False):
-        observations = [record.observation() for record in journal.records(measured.keys.get(part.cell.id, ()))]
-        shows = _shows(part, finding, observations)
-        if shows:
-            return _cause(node, finding, FIRST_NODE if node is nodes[0] else PARTS) if known else None
-        known = shows is not None
-    return _cause(nodes[-1], finding, FIRST_NODE if len(nodes) == 1 else PARTS) if known else None
-
-
-def _shows(part: Planned, finding: Finding, observations: Sequence[Observation]) -> bool | None:
-    """Whether a part shows the finding; None if it could not be measured."""
-    if not observations:
-        return None
-    network = part.network
-    judgement = judge(part.cell, part.mode, network, Truth.of(network), observations)
-    return not LOCATED[finding].isdisjoint(judgement.findings) if judgement.status in MEASURED else None
+        if part is not None and not LOCATED[finding].isdisjoint(part.findings):
+            return _cause(node, finding, PARTS, first=node is nodes[0]) if known else None
+        known = part is not None
+    return _cause(nodes[-1], finding, PARTS, first=len(nodes) == 1) if known else None
 
 
 def _share(judged: Sequence[tuple[Planned, Judgement]], causes: dict[str, Cause], asked: Sequence[Planned]) -> None:
@@ -217,10 +212,8 @@ def _ask_again(
         chosen = list(todo.values())[:MOST_CELLS]
         measured = measure(chosen, journal, settings, progress)
         for planned in chosen:
-            observations = [record.observation() for record in journal.records(measured.keys.get(planned.cell.id, ()))]
-            if observations:
-                truth = Truth.of(planned.network)
-                judgement = judge(planned.cell, planned.mode, planned.network, truth, observations)
+            judgement = _judged(planned, measured, journal)
+            if judgement is not None:
                 shown[planned.cell.id] = judgement.findings
     for cell, other in others.items():
         if shown.get(other.cell.id):
@@ -230,17 +223,18 @@ def _ask_again(
 
 def _without(planned: Planned, op: str) -> Planned | None:
     """The same question on the first shipped network with batch normalization of that rank and without the operator."""
-    if op == BATCH_NORMALIZATION:
+    facts = SCENARIO_FACTS[planned.cell.scenario]
+    if op == BATCH_NORMALIZATION or facts.needs_labels:
         return None
-    for name in STAND_INS:
-        network = load(name)
+    for network in _stand_ins():
         if network.x.ndim == planned.network.x.ndim and all(node["op"] != op for node in network.graph["nodes"]):
-            facts = SCENARIO_FACTS[planned.cell.scenario]
-            if not facts.needs_labels:
-                return planned_cell(
-                    planned.target, planned.mode, network, planned.cell.scenario, facts.readings, trials=2
-                )
+            return planned_cell(planned.target, planned.mode, network, planned.cell.scenario, facts.readings, trials=2)
     return None
+
+
+@functools.cache
+def _stand_ins() -> tuple[Network, ...]:
+    return tuple(map(load, STAND_INS))
 
 
 def _distance(one: Planned, other: Planned) -> tuple[bool, int, bool]:
@@ -255,5 +249,5 @@ def _node(network: Network, name: str) -> Node:
     return next(node for node in network.graph["nodes"] if node["name"] == name)
 
 
-def _cause(node: Node, finding: Finding, by: str) -> Cause:
-    return Cause(finding, node["name"], node["op"], dict(node["attributes"]), by)
+def _cause(node: Node, finding: Finding, by: str, first: bool = False) -> Cause:
+    return Cause(finding, node["name"], node["op"], dict(node["attributes"]), by, first)

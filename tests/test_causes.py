@@ -23,6 +23,7 @@ POOL = {
     "op": "MaxPool",
     "node": "pool",
     "attributes": {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 0, 0]},
+    "first": False,
     "again": None,
 }
 

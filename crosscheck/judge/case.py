@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,15 +11,17 @@ import numpy as np
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDING
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
+__all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
 
 Tensors = Mapping[str, Array]
+#: A trial, and its persistent tensors before and after a call.
+Around = tuple[Observation, Tensors, Tensors]
 
 #: Statuses of judged observations; the others are failures to measure.
 MEASURED = (Status.OK, Status.CRASHED)
@@ -206,46 +208,38 @@ class Case:
         close = (
             [row for row in self.measured if row.reading in ("timed", "after-same")] if self.predicting_moves else []
         )
-        return tuple(
-            self._pair(row.reading, name, before[name], after[name])
-            for row in close or self.measured
-            for before, after in [self.around(row)]
-            for name in sorted(before.keys() & after.keys())
-        )
+        return tuple(pair for row in close or self.measured for pair in self._pairs(row, *self.around(row)))
 
     @cached_property
     def second_changes(self) -> tuple[Pair, ...]:
         """The same for the second call: every persistent tensor after it paired with its value after the first."""
-        found = []
-        for row in self.measured:
-            if row.reading != "timed" and self.predicting_moves:
-                continue
-            before, after = tensors(row, recorded.AFTER), tensors(row, _second(row))
-            found += [
-                self._pair(row.reading, name, before[name], after[name])
-                for name in sorted(before.keys() & after.keys())
-            ]
-        return tuple(found)
+        return tuple(pair for around in self._second_calls() for pair in self._pairs(*around))
 
     @property
-    def calls(self) -> Iterator[tuple[Observation, Tensors, Tensors]]:
+    def calls(self) -> Iterator[Around]:
         """The persistent tensors around the first call in every trial, then around the second."""
+        yield from ((row, *self.around(row)) for row in self.measured)
+        yield from self._second_calls()
+
+    def _second_calls(self) -> Iterator[Around]:
         for row in self.measured:
-            yield (row, *self.around(row))
-        for row in self.measured:
-            if row.reading == "timed" or not self.predicting_moves:
-                yield row, tensors(row, recorded.AFTER), tensors(row, _second(row))
+            if row.reading == "timed":
+                yield row, tensors(row, recorded.AFTER), tensors(row, recorded.SECOND)
+            elif not self.predicting_moves:
+                yield row, tensors(row, recorded.AFTER), tensors(row, recorded.AFTER_SECOND)
 
     @property
     def all_changes(self) -> tuple[Pair, ...]:
         """The changes by the first call and by the second."""
         return (*self.changes, *self.second_changes)
 
-    def _pair(self, reading: str, name: str, before: Array, after: Array) -> Pair:
-        if name in self.statistics:
-            change, threshold = beyond_rounding(before, after)
-            return Pair(reading, name, before, after, threshold, change)
-        return Pair(reading, name, before, after, 0.0, distance(before, after))
+    def _pairs(self, row: Observation, before: Tensors, after: Tensors) -> Iterator[Pair]:
+        for name in sorted(before.keys() & after.keys()):
+            old, new = before[name], after[name]
+            change, threshold = (
+                beyond_rounding(old, new) if name in self.statistics else (distance(old, new), EXACT.value)
+            )
+            yield Pair(row.reading, name, old, new, threshold, change)
 
     def around(self, row: Observation) -> tuple[Tensors, Tensors]:
         """The persistent tensors before the call under test and after it.
@@ -302,9 +296,13 @@ class Case:
         return relative_error(now, expected, np.zeros(1)) <= CLOSED_FORM.value
 
 
-def _second(row: Observation) -> str:
-    """The moment after the second call."""
-    return recorded.SECOND if row.reading == "timed" else recorded.AFTER_SECOND
+def largest(pairs: Iterable[Pair]) -> list[Pair]:
+    """Of the pairs that moved, the largest change of each key."""
+    worst: dict[str, Pair] = {}
+    for pair in pairs:
+        if pair.moved and (pair.key not in worst or pair.change > worst[pair.key].change):
+            worst[pair.key] = pair
+    return list(worst.values())
 
 
 def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:

@@ -79,10 +79,11 @@ def wrong_answer(case: Case) -> list[Evidence]:
     """
     finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
     evidence: dict[str, Evidence] = {}
-    for row, value, errors in _answers(case):
+    answers = _answers(case)
+    for row, value, errors in answers:
         intent = Intent(case.mode.intent)
         others = frozenset() if case.nondeterministic else errors.matches - errors.zero
-        if intent in errors.matches or others or row.reading in evidence or _nothing(case, value):
+        if intent in errors.matches or others or row.reading in evidence or _nothing(case, value, errors):
             continue
         nearest = intent if errors.matches else min(Intent, key=errors.of)
         evidence[row.reading] = Evidence(
@@ -96,7 +97,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
             + ("; the other mode's closed form is zero here and proves nothing" if errors.matches & errors.zero else "")
             + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
         )
-    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
+    return across_readings(evidence, (row.reading for row, _, _ in answers))
 
 
 def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
@@ -123,7 +124,7 @@ def _renormalized(case: Case, value: Array) -> str:
     return "; it is the training-mode closed form of batch renormalization with constant corrections r and d"
 
 
-def _nothing(case: Case, value: Array) -> bool:
+def _nothing(case: Case, value: Array, errors: FormErrors) -> bool:
     """Whether a gradient is zero in every entry, which the mode's own closed form is not.
 
     Zero is an answer, if a wrong one, where it is the other mode's and the call moved statistics as that mode does, or
@@ -131,25 +132,29 @@ def _nothing(case: Case, value: Array) -> bool:
     """
     if case.asks is not Asks.GRADIENT or value.any() or case.nondeterministic:
         return False
-    if errors_of(case, value, case.asks).matches and any(
-        pair.moved for pair in case.changes if pair.key in case.statistics
-    ):
+    if errors.matches and any(pair.moved for pair in case.changes if pair.key in case.statistics):
         return False
-    return bool(case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING, case.own_weights).any())
+    return bool(_expected(case).any())
+
+
+def _expected(case: Case) -> Array:
+    """The closed form of the mode's own gradient."""
+    return case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING, case.own_weights)
 
 
 def no_gradient(case: Case) -> list[Evidence]:
     """The gradient is zero in every entry, and the closed form of its mode is not."""
     evidence: dict[str, Evidence] = {}
-    for row, value, errors in _answers(case):
-        if row.reading not in evidence and Intent(case.mode.intent) not in errors.matches and _nothing(case, value):
-            detail = ""
-            if errors.matches:
-                detail = "the other mode's is zero, too: whether that was computed, or nothing, cannot be seen here"
-            expected = case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING, case.own_weights)
-            what = f"largest entry of {case.answer}, where the closed form of its mode has {size(expected):.4g}"
-            evidence[row.reading] = Evidence(Finding.NO_GRADIENT, what, 0.0, 0.0, "zero is no gradient", detail)
-    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
+    answers = _answers(case)
+    for row, value, errors in answers:
+        if row.reading in evidence or Intent(case.mode.intent) in errors.matches or not _nothing(case, value, errors):
+            continue
+        detail = "the other mode's is zero, too: whether that was computed, or nothing, cannot be seen here"
+        what = f"largest entry of {case.answer}, where the closed form of its mode has {size(_expected(case)):.4g}"
+        evidence[row.reading] = Evidence(
+            Finding.NO_GRADIENT, what, 0.0, 0.0, "zero is no gradient", detail if errors.matches else ""
+        )
+    return across_readings(evidence, (row.reading for row, _, _ in answers))
 
 
 def mode_ignored(case: Case) -> list[Evidence]:
@@ -158,7 +163,8 @@ def mode_ignored(case: Case) -> list[Evidence]:
         return []
     evidence: dict[str, Evidence] = {}
     intent = Intent(case.mode.intent)
-    for row, _, errors in _answers(case):
+    answers = _answers(case)
+    for row, _, errors in answers:
         if not errors.matches - errors.zero or intent in errors.matches or row.reading in evidence:
             continue
         (other,) = errors.matches
@@ -170,7 +176,7 @@ def mode_ignored(case: Case) -> list[Evidence]:
             CLOSED_FORM.why,
             f"it matches {other} mode, with an error of {errors.of(other):.3g}",
         )
-    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
+    return across_readings(evidence, (row.reading for row, _, _ in answers))
 
 
 #: Answers after the first: key, and the moments of the snapshots before and after it.

@@ -162,6 +162,7 @@ class Again:
 class Cause:
     """The node at fault for a finding: name, operator and attributes. by: how it was found.
 
+    first: whether the part of the network that is its first node alone is wrong: the operator may not matter then.
     again: the question asked again, where the operator is not batch normalization and the network has some.
     """
 
@@ -170,6 +171,7 @@ class Cause:
     op: str
     attributes: Mapping[str, Any]
     by: str
+    first: bool = False
     again: Again | None = None
 
 

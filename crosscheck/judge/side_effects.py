@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosscheck.cells import Finding, Observation
-from crosscheck.judge.case import Case
+from crosscheck.judge.case import Case, largest
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER, REWRITTEN
 from crosscheck.probe import recorded
@@ -48,16 +48,19 @@ def _statistics_written(case: Case) -> list[Evidence]:
     """The runtime wrote to moving statistics that were fed: arrays of the caller, which later predictions take, too."""
     if not case.mode.fed:
         return []
-    worst: dict[str, Evidence] = {}
     predicted = max((pair.change for pair in case.predictions), default=0.0)
-    for pair in case.all_changes:
-        if pair.key in case.statistics and pair.moved and pair.key not in worst:
-            what = f"{pair.reading}: largest change of {pair.key}, an array of the caller"
-            detail = (
-                f"it is fed to the next prediction, too, which changes by up to {predicted:.4g}" if predicted else ""
-            )
-            worst[pair.key] = Evidence(Finding.INPUT_WRITTEN, what, pair.change, pair.threshold, REWRITTEN.why, detail)
-    return list(worst.values())
+    detail = f"it is fed to the next prediction, too, which changes by up to {predicted:.4g}" if predicted else ""
+    return [
+        Evidence(
+            Finding.INPUT_WRITTEN,
+            f"{pair.reading}: largest change of {pair.key}, an array of the caller",
+            pair.change,
+            pair.threshold,
+            REWRITTEN.why,
+            detail,
+        )
+        for pair in largest(pair for pair in case.all_changes if pair.key in case.statistics)
+    ]
 
 
 def gradients_left(case: Case) -> list[Evidence]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from crosscheck.cells import Array, Finding, Observation, Scenario
-from crosscheck.judge.case import STEPWISE, Case, tensors
+from crosscheck.judge.case import STEPWISE, Case, Pair, largest, tensors
 from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import EXACT, LAW, NEVER, REWRITTEN
@@ -43,18 +43,24 @@ def parameters_written(case: Case) -> list[Evidence]:
 
 def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> list[Evidence]:
     """Evidence for each changed tensor of that kind: the largest change in any reading."""
-    worst: dict[str, Evidence] = {}
     written = case.network.weights.keys() - case.statistics
     own = case.statistics if case.mode.fed or case.mode.adopts else frozenset()
-    for call, pairs in (("the call", case.changes), ("the second call", case.second_changes)):
-        for pair in pairs:
-            if not pair.moved or (pair.key in written) != parameters or pair.key in own:
-                continue
-            if pair.key not in worst or pair.change > (worst[pair.key].value or 0.0):
-                what = f"{pair.reading}: largest change of {pair.key} by {call}"
-                why = REWRITTEN.why if pair.key in case.statistics else EXACT.why
-                worst[pair.key] = Evidence(finding, what, pair.change, pair.threshold, why, detail)
-    return list(worst.values())
+    kind = [pair for pair in case.all_changes if (pair.key in written) == parameters and pair.key not in own]
+
+    def call(pair: Pair) -> str:
+        return "the second call" if pair in case.second_changes else "the call"
+
+    return [
+        Evidence(
+            finding,
+            f"{pair.reading}: largest change of {pair.key} by {call(pair)}",
+            pair.change,
+            pair.threshold,
+            REWRITTEN.why if pair.key in case.statistics else EXACT.why,
+            detail,
+        )
+        for pair in largest(kind)
+    ]
 
 
 def corrupted(case: Case) -> list[Evidence]:

@@ -99,10 +99,7 @@ class Experiment:
         if planned.cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[planned.cell.id]
             return Answer(planned, Judgement(status, reason, stderr=stderr), environment=environment)
-        observations, inference = (
-            [record.observation() for record in kept.records(measured.keys.get(one.cell.id, ()))]
-            for one in (planned, plan[-1])
-        )
+        observations, inference = (kept.observations(measured.keys.get(one.cell.id, ())) for one in (planned, plan[-1]))
         if len(plan) == 1:
             inference = []
         return judged(Answer(planned, Judgement(observations[0].status), observations, inference, environment))

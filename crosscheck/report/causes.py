@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crosscheck.cells import Asks, Finding, Intent
+from crosscheck.cells import Finding, Intent
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import measured, own, release_order, runtime_order, title_of
 from crosscheck.report.records import Cause, JudgedCell, Run, anchor
@@ -47,7 +47,6 @@ class Group:
     operator: str
     findings: tuple[str, ...]
     intents: tuple[str, ...]
-    asks: str
     documented: bool
     contradicts: bool
     releases: str
@@ -82,7 +81,10 @@ def causes(run: Run, cells: Sequence[JudgedCell]) -> Causes:
     for cell in shown:
         for finding in _independent(cell):
             grouped[_key(cell, finding, anywhere)].append(cell)
-    groups = [_group(run, cells, key, members) for key, members in grouped.items()]
+    of_runtime: dict[str, list[JudgedCell]] = defaultdict(list)
+    for cell in cells:
+        of_runtime[cell["runtime"]].append(cell)
+    groups = [_group(run, of_runtime[key[0]], key, members) for key, members in grouped.items()]
     order = {name: rank for rank, name in enumerate(runtime_order(run, cells))}
     severity = {name: rank for rank, name in enumerate(worst_first(group.findings[0] for group in groups))}
     groups.sort(key=lambda group: (severity[group.findings[0]], -group.count, order[group.runtime]))
@@ -131,7 +133,7 @@ def _anywhere(cells: Sequence[JudgedCell]) -> frozenset[tuple[str, str, str]]:
     operators: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for cell in cells:
         cause = cell.get("cause")
-        if cause and "first node" in cause["by"]:
+        if cause and cause["first"]:
             operators[cell["runtime"], cell["mode"], cause["finding"]].add(cause["op"])
     return frozenset(key for key, names in operators.items() if len(names) > 1)
 
@@ -150,6 +152,7 @@ def _key(cell: JudgedCell, finding: str, anywhere: frozenset[tuple[str, str, str
 
 
 def _group(run: Run, cells: Sequence[JudgedCell], key: tuple[Any, ...], members: Sequence[JudgedCell]) -> Group:
+    """The group of `members`, of all cells of the runtime."""
     runtime, together, name, _, documented, contradicts = key
     shown = {finding for cell in members for finding in cell["findings"]}
     findings = (together,) if together else worst_first(shown & OF_STATISTICS)
@@ -166,7 +169,6 @@ def _group(run: Run, cells: Sequence[JudgedCell], key: tuple[Any, ...], members:
         operator=name,
         findings=findings,
         intents=tuple(sorted({cell["intent"] for cell in members})),
-        asks="prediction" if all(cell["asks"] == Asks.PREDICTION for cell in members) else "gradient",
         documented=documented,
         contradicts=contradicts,
         releases=release_spans(pairs, order),

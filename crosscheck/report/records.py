@@ -133,13 +133,14 @@ class Again(TypedDict):
 
 
 class Cause(TypedDict):
-    """The node at fault for one finding. by: how it was found."""
+    """The node at fault for one finding. by: how it was found. first: whether the first node alone is wrong."""
 
     finding: str
     node: str
     op: str
     attributes: dict[str, Any]
     by: str
+    first: bool
     again: Again | None
 
 
