@@ -29,6 +29,7 @@ NETWORKS = {
     for name in ("seed", "seed-batch", "conv", "conv-plain", "conv-norm", "conv-norm-plain", "dense", "residual")
 }
 NETWORKS["digits"] = replace(DIGITS, images=DIGITS.images[:40], labels=DIGITS.labels[:40])
+EPSILON = float(np.finfo(np.float32).eps)
 TRUTHS = {name: Truth.of(network) for name, network in NETWORKS.items()}
 
 
@@ -188,6 +189,47 @@ class Runtime:
             np.uint8
         )
         return found
+
+
+class Training(Runtime):
+    """Behaves well, and is asked for the training-mode gradient."""
+
+    intent = Intent.TRAINING
+
+
+class Blind(Training):
+    """The same, and shows no tensor."""
+
+    def snapshot(self, when: str) -> None:
+        pass
+
+
+def noisy(roundings: float, seed: int, base: type[Runtime]) -> type[Runtime]:
+    """Each prediction is off by up to so many roundings of its largest entry."""
+    chance = np.random.default_rng(seed)
+
+    class Noisy(base):  # type: ignore[misc, valid-type]
+        def prediction(self) -> Array:
+            value = super().prediction()
+            error = chance.uniform(-1, 1, value.shape) * roundings * EPSILON * np.abs(value).max()
+            off: Array = (value + error).astype(np.float32)
+            return off
+
+    return Noisy
+
+
+def warming(roundings: float, base: type[Runtime]) -> type[Runtime]:
+    """The first prediction of a process differs from all later ones."""
+
+    class Warming(base):  # type: ignore[misc, valid-type]
+        predicted = 0
+
+        def prediction(self) -> Array:
+            self.predicted += 1
+            value: Array = super().prediction() * np.float32(1 + roundings * EPSILON * (self.predicted == 1))
+            return value
+
+    return Warming
 
 
 def reading(scenario: Scenario, name: str) -> Callable[[Runtime], None]:

@@ -25,27 +25,26 @@ from crosscheck.repeatability import distance, same
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
     ENVIRONMENT,
+    EPSILON,
     NETWORKS,
     STAYS,
     TRUTHS,
+    Blind,
     Runtime,
+    Training,
     alone,
     export,
     immediate,
     judged,
+    noisy,
     observations,
     observe,
     timed,
     twenty,
     undisturbed,
     variation,
+    warming,
 )
-
-
-class Training(Runtime):
-    """Correct, called for the training-mode gradient."""
-
-    intent = Intent.TRAINING
 
 
 class LeakForward(Training):
@@ -886,9 +885,6 @@ def test_no_public_name_of_the_package_is_also_a_module() -> None:
     assert not modules & set(crosscheck.judge.__all__)
 
 
-EPSILON = float(np.finfo(np.float32).eps)
-
-
 def off(roundings: float, when: Callable[[Runtime], bool], base: type[Runtime] = Training) -> type[Runtime]:
     """Predictions that are so many roundings of the largest entry off at times; no tensor can be read."""
 
@@ -910,55 +906,18 @@ def test_without_noise_and_state_rounding_ends_at_32_roundings(roundings: float,
     assert (expected,) == judged(off(roundings, lambda run: run.calls > 0)).findings
 
 
-def with_noise(roundings: float, base: type[Runtime] = Training, seed: int = 0) -> type[Runtime]:
-    """Each prediction is off by a random number of roundings of its largest entry, up to `roundings`."""
-    chance = np.random.default_rng(seed)
-
-    class Noisy(base):  # type: ignore[misc, valid-type]
-        def prediction(self) -> Array:
-            value = super().prediction()
-            error = chance.uniform(-1, 1, value.shape) * roundings * EPSILON * np.abs(value).max()
-            noisy: Array = (value + error).astype(np.float32)
-            return noisy
-
-    return Noisy
-
-
-class Blind(LeakBackward):
-    """Leaks, and no tensor can be read."""
-
-    def snapshot(self, when: str) -> None:
-        pass
-
-
-class BlindTraining(Training):
-    """Behaves well, and no tensor can be read."""
-
-    def snapshot(self, when: str) -> None:
-        pass
-
-
 @pytest.mark.parametrize("roundings", [0, 10, 40, 100, 400])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("base", "expected"), [(Training, Finding.CLEAN), (LeakBackward, Finding.LEAK)])
 def test_noise_of_any_reading_is_no_leak_and_hides_none(
     roundings: float, seed: int, base: type[Runtime], expected: Finding
 ) -> None:
-    assert (expected,) == judged(with_noise(roundings, base, seed)).findings
+    assert (expected,) == judged(noisy(roundings, seed, base)).findings
 
 
-@pytest.mark.parametrize("base", [Training, BlindTraining])
+@pytest.mark.parametrize("base", [Training, Blind])
 def test_a_first_prediction_that_differs_from_all_later_ones_is_no_leak(base: type[Runtime]) -> None:
-    class WarmsUp(base):  # type: ignore[misc, valid-type]
-        predictions = 0
-
-        def prediction(self) -> Array:
-            self.predictions += 1
-            cold = np.float32(1 + 34 * EPSILON) if self.predictions == 1 else np.float32(1)
-            warm: Array = super().prediction() * cold
-            return warm
-
-    assert (Finding.CLEAN,) == judged(WarmsUp).findings
+    assert (Finding.CLEAN,) == judged(warming(34, base)).findings
 
 
 class OneChannel(Training):
@@ -977,7 +936,7 @@ def test_one_channel_that_moves_by_a_thousandth_is_seen() -> None:
 
 
 @pytest.mark.parametrize("network", ["seed-batch", "conv"])
-@pytest.mark.parametrize("base", [Training, BlindTraining])
+@pytest.mark.parametrize("base", [Training, Blind])
 def test_a_leak_that_begins_with_the_second_call_is_a_leak(network: str, base: type[Runtime]) -> None:
     class Second(base):  # type: ignore[misc, valid-type]
         def backward(self) -> None:
@@ -1297,9 +1256,6 @@ def test_small_statistics_that_differ_between_trials_are_unrepeatable() -> None:
 
 def test_a_leak_that_only_the_second_prediction_shows() -> None:
     class Later(Blind):
-        def backward(self) -> None:
-            pass
-
         def predict(self, when: str) -> None:
             super().predict(when)
             if when == "after-again":
@@ -1324,7 +1280,7 @@ def test_a_hidden_tensor_that_moves_with_the_next_prediction() -> None:
 
 
 def test_a_second_answer_that_is_not_the_first() -> None:
-    class Grows(BlindTraining):
+    class Grows(Blind):
         asks = Asks.PREDICTION
         intent = Intent.INFERENCE
         can_take_apart = False

@@ -29,7 +29,7 @@ from functools import partial
 
 import numpy as np
 
-from crosscheck.cells import Array, Finding, Intent, Observation, Scenario
+from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge import Judgement
 from crosscheck.matrix.agreement import SERVERS, doubtful, undecided, wanting
 from crosscheck.matrix.journal import Record
@@ -41,12 +41,24 @@ from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON, Correction,
 from crosscheck.oracle.laws import AVERAGES, Average
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
 from crosscheck.scenarios.facts import SCENARIOS
-from tests.synthetic import NETWORKS, TRUTHS, Runtime, judgement, observe, reading, variation
+from tests.synthetic import (
+    EPSILON,
+    NETWORKS,
+    TRUTHS,
+    Blind,
+    Runtime,
+    Training,
+    judgement,
+    noisy,
+    observe,
+    reading,
+    variation,
+    warming,
+)
 
 __all__ = ["Known", "Row", "classes", "markdown", "race_table", "row", "seen_with", "trials"]
 
 Findings = frozenset[Finding]
-EPSILON = float(np.finfo(np.float32).eps)
 CLEAN = frozenset({Finding.CLEAN})
 LEAK = frozenset({Finding.LEAK})
 MOVED = frozenset({Finding.STATE_MOVED})
@@ -107,19 +119,6 @@ class Row:
     laws: Counter[str] = field(default_factory=Counter)
     findings: Counter[Findings] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-
-
-class Training(Runtime):
-    """Behaves well, and is asked for the training-mode gradient."""
-
-    intent = Intent.TRAINING
-
-
-class Blind(Training):
-    """The same, and shows no tensor."""
-
-    def snapshot(self, when: str) -> None:
-        pass
 
 
 # Runtimes
@@ -215,34 +214,6 @@ def special(average: str, count: int) -> Callable[[Runtime], None]:
                 )
 
     return partial(by, law)
-
-
-def noisy(roundings: float, seed: int, base: type[Runtime]) -> type[Runtime]:
-    """Each prediction is off by up to so many roundings of its largest entry."""
-    chance = np.random.default_rng(seed)
-
-    class Noisy(base):  # type: ignore[misc, valid-type]
-        def prediction(self) -> Array:
-            value = super().prediction()
-            error = chance.uniform(-1, 1, value.shape) * roundings * EPSILON * np.abs(value).max()
-            off: Array = (value + error).astype(np.float32)
-            return off
-
-    return Noisy
-
-
-def warming(roundings: float, base: type[Runtime]) -> type[Runtime]:
-    """The first prediction of a process differs from all later ones."""
-
-    class Warming(base):  # type: ignore[misc, valid-type]
-        predicted = 0
-
-        def prediction(self) -> Array:
-            self.predicted += 1
-            value: Array = super().prediction() * np.float32(1 + roundings * EPSILON * (self.predicted == 1))
-            return value
-
-    return Warming
 
 
 def racing(probability: float, seed: int, shows: str) -> type[Runtime]:
