@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
@@ -109,9 +107,11 @@ class Case:
 
     @cached_property
     def weights(self) -> Tensors:
-        """The network's tensors in the mode: scales are 1 if its layers ignore them."""
-        scales = {norm.scale for norm in self.network.batch_norms} if self.mode.unit_scale else set()
-        return {name: np.ones_like(value) if name in scales else value for name, value in self.network.weights.items()}
+        """The network's tensors in the mode: scales are 1, and biases 0, if its layers ignore them."""
+        return self._taken(self.network.weights)
+
+    def _taken(self, weights: Tensors) -> Tensors:
+        return self.network.taken(weights, self.mode.unit_scale, self.mode.zero_bias)
 
     @cached_property
     def initial(self) -> Tensors:
@@ -196,10 +196,12 @@ class Case:
             if any(pair.change > pair.threshold for pair in self._predictions(row)):
                 return None
             read = {}
-        return {
-            name: read[name] if name in read and read[name].shape == value.shape else value
-            for name, value in self.network.weights.items()
-        }
+        return self._taken(
+            {
+                name: read[name] if name in read and read[name].shape == value.shape else value
+                for name, value in self.network.weights.items()
+            }
+        )
 
 
 def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:

@@ -222,6 +222,8 @@ class ModeFacts(TypedDict):
     intent: str
     asks: str
     call: str
+    unit_scale: NotRequired[bool]
+    zero_bias: NotRequired[bool]
     contract: Contract
 
 
