@@ -37,6 +37,7 @@ class Finding(StrEnum):
     CORRUPTED = "corrupted"
     POISONED = "poisoned"
     WRONG_GRADIENT = "wrong-gradient"
+    NO_GRADIENT = "no-gradient"
     MODE_IGNORED = "mode-ignored"
     WRONG_PREDICTION = "wrong-prediction"
     ORDER_DEPENDENT = "order-dependent"
@@ -44,6 +45,7 @@ class Finding(StrEnum):
     UNREPEATABLE = "unrepeatable"
     PARAMETERS_WRITTEN = "parameters-written"
     INPUT_WRITTEN = "input-written"
+    GRADIENTS_LEFT = "gradients-left"
     MODE_LEFT_CHANGED = "mode-left-changed"
     EXPORT_CHANGED = "export-changed"
 

@@ -37,6 +37,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("update", _errors(cell["update"])),
         ("state changes", _errors(cell["state_changes"])),
         ("first layer that differs", _errors(cell["first_layer"])),
+        ("at fault", _cause(cell["cause"])),
         *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell["findings"]),
         ("command", cell["reproduce"]),
     ]
@@ -57,6 +58,14 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             )
         )
     console.print(evidence)
+
+
+def _cause(cause: report.Cause | None) -> str:
+    if cause is None:
+        return ""
+    again = cause["again"]
+    elsewhere = f"; on {again['network']}, without this operator: {', '.join(again['findings'])}" if again else ""
+    return f"{report.operator(cause)} ({cause['node']}) for {cause['finding']}, by {cause['by']}{elsewhere}"
 
 
 def _releases(cell: JudgedCell, finding: str, cells: Iterable[JudgedCell]) -> str:

@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
+from crosscheck.locate import Located, locate
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
@@ -138,10 +140,19 @@ def _run(
     unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
     if unchanged:
         statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
+        causes = before["causes"]
     else:
-        statuses, findings = _judge(job, plan, measured, journal, exchanged)
+        judged = _judge(job, plan, measured, journal, exchanged)
+        located = locate(judged.verdicts, journal, settings, progress)
+        statuses, findings = judged.write(job.out, located)
+        causes = {
+            "cells_asked": located.asked,
+            "cells_left_out": located.left_out,
+            "cells_unmeasured": located.unmeasured,
+        }
     facts = _facts(job, plan, selected, measured)
     facts["fingerprint"] = mark
+    facts["causes"] = causes
     facts["counts"] |= {"statuses": statuses, "findings": findings}
     facts["seconds"] |= {
         "cells": round(measured_at - start, 3),
@@ -167,17 +178,31 @@ def _wanted(job: Job) -> Wanted:
     return Wanted(job.modes, job.scenarios, job.networks, job.everything, job.trials)
 
 
-def _judge(
-    job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, exchanged: Exchange
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Judge every cell from the journal; write `cells.jsonl`, `arrays/`, `files/`; count statuses and findings."""
-    statuses: dict[str, int] = {}
-    findings: dict[str, int] = {}
+@dataclass(frozen=True)
+class _Judged:
+    """All cells of a run with their judgements and their lines, which lack causes."""
+
+    verdicts: list[tuple[Planned, Judgement]] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, folder: Path, located: Located) -> tuple[dict[str, int], dict[str, int]]:
+        """Write `cells.jsonl` with the causes; count statuses and findings."""
+        for record in self.lines:
+            cause = located.causes.get(record["id"])
+            record["cause"] = None if cause is None else dataclasses.asdict(cause)
+        _write(folder / "cells.jsonl", "".join(json.dumps(record) + "\n" for record in self.lines))
+        statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
+        findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
+        return dict(statuses), dict(findings)
+
+
+def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, exchanged: Exchange) -> _Judged:
+    """Judge every cell from the journal; write `arrays/` and `files/`."""
+    judged = _Judged()
     exported_files = ExportedFiles(job.out, plan, exchanged)
     arrays = job.out / "arrays"
     arrays.mkdir(exist_ok=True)
     stale = set(arrays.glob("**/*.npz"))
-    lines = []
     for planned in plan:
         cell = planned.cell
         kept = None
@@ -204,14 +229,11 @@ def _judge(
             arrays=None if kept is None else str(kept.relative_to(job.out)),
             exported=exported_files.exported(planned, observations, judgement),
         )
-        lines.append(json.dumps(record) + "\n")
-        statuses[judgement.status] = statuses.get(judgement.status, 0) + 1
-        for finding in judgement.findings:
-            findings[finding] = findings.get(finding, 0) + 1
+        judged.verdicts.append((planned, judgement))
+        judged.lines.append(record)
     for path in stale:
         path.unlink()
-    _write(job.out / "cells.jsonl", "".join(lines))
-    return statuses, findings
+    return judged
 
 
 def _observations(journal: Journal, measured: Measured, cell: str) -> list[Observation]:
@@ -279,6 +301,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             name: {
                 "title": runtime.title,
                 "link": runtime.link,
+                "clears": runtime.clears,
                 "releases": [
                     release.version
                     for release in runtime.releases  # oldest first

@@ -82,6 +82,8 @@ def _line(console: Console, text: str, indent: int, style: str = "") -> None:
 def _headline(recipe: Recipe) -> str:
     first, last = recipe.releases[0], recipe.releases[-1]
     releases = first if first == last else f"{first} to {last} ({len(recipe.releases)} releases measured)"
+    if recipe.clears:
+        return f"{releases}: {recipe.mode} leaves parameter gradients, which the last line clears; else it is clean"
     if recipe.safe:
         return f"{releases}: {recipe.mode} is clean"
     modes = f"the {recipe.ways} modes measured" if recipe.ways > 1 else "the one mode measured"
@@ -105,7 +107,7 @@ def _measured(recipe: Recipe) -> str:
 
 def _unchanged(recipe: Recipe) -> str:
     """The evidence of `clean`."""
-    read = "every persistent tensor is unchanged"
+    read = "every persistent tensor is unchanged, statistics up to four roundings"
     if not recipe.unread:
         return read
     unread = "no persistent tensor is readable, but no later prediction changed"

@@ -17,10 +17,14 @@ __all__ = [
     "ABSOLUTE",
     "NOT_WAITING",
     "RELATIVE",
+    "REWRITE",
     "agree",
+    "beyond_rounding",
     "differing",
     "distance",
+    "moved",
     "outcomes",
+    "predicting_changes",
     "predicting_moves",
     "same",
     "size",
@@ -33,6 +37,9 @@ __all__ = [
 RELATIVE = 1e-4
 #: Absolute tolerance, for statistics that start at zero and have no scale.
 ABSOLUTE = 1e-6
+
+#: Relative to each entry: a statistic that is computed anew from itself ends within a few roundings of its type.
+REWRITE = 4.0
 
 #: The readings that do not wait for the call under test. Only their first read differs from waiting readings.
 NOT_WAITING = ("unsettled", "immediate")
@@ -65,6 +72,34 @@ def distance(one: Array, other: Array) -> float:
     with np.errstate(invalid="ignore"):
         apart = np.where(alike, 0.0, np.abs(here - there))
     return float(np.max(np.where(np.isnan(apart), math.inf, apart), initial=0.0))
+
+
+def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
+    """The change of the entry that exceeds its own rounding most, and the rounding allowed for it, both absolute.
+
+    Without such an entry, the largest change.
+
+    The rounding of an entry is `REWRITE` times the spacing of its float type there. Integers have none.
+    """
+    if before.shape != after.shape or not np.issubdtype(before.dtype, np.floating):
+        return distance(before, after), 0.0
+    here, there = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.where((here == there) | (np.isnan(here) & np.isnan(there)), 0.0, np.abs(here - there))
+    apart = np.where(np.isnan(apart), math.inf, apart)
+    if not apart.any():
+        return 0.0, 0.0
+    largest = np.maximum(np.abs(here), np.abs(there))
+    allowed = REWRITE * float(np.finfo(before.dtype).eps) * np.where(np.isfinite(largest), largest, 0.0)
+    excess = apart - allowed
+    worst = int(np.argmax(excess if np.max(excess) > 0 else apart))
+    return float(apart.flat[worst]), float(allowed.flat[worst])
+
+
+def moved(before: Array, after: Array) -> bool:
+    """Whether a tensor changed by more than its rounding."""
+    change, rounding = beyond_rounding(before, after)
+    return change > rounding
 
 
 def size(values: Array) -> float:
@@ -115,8 +150,16 @@ def waiting_disagree(rows: Sequence[Observation]) -> bool:
 
 def predicting_moves(timed: Observation) -> bool:
     """Whether the documented prediction, which a timed trial takes first, moved a persistent tensor by itself."""
-    before, after = _tensors(timed, "built"), _tensors(timed, "predicted")
-    return any(distance(before[name], after[name]) > 0 for name in before.keys() & after.keys())
+    before, after = _tensors(timed, recorded.BUILT), _tensors(timed, recorded.PREDICTED)
+    return any(moved(before[name], after[name]) for name in before.keys() & after.keys())
+
+
+def predicting_changes(undisturbed: Observation) -> bool:
+    """Whether the second of two predictions before the call differs from the first, by more than rounding."""
+    first, again = (
+        undisturbed.arrays.get(key) for key in (recorded.PREDICTION_BEFORE, recorded.PREDICTION_BEFORE_AGAIN)
+    )
+    return first is not None and again is not None and not same(first, again)
 
 
 def unlike_waiting(
@@ -125,19 +168,23 @@ def unlike_waiting(
     """Differences of a non-waiting trial from a waiting one: (key, its array, the waiting trial's).
 
     Waiting must change neither the next prediction, nor the answer, nor the settled state. The undisturbed trial has
-    one prediction more before the call than the others: if predicting moves tensors, the timed trial is compared
-    instead, whose state before the next prediction is recorded as `asked`.
+    one prediction more before the call than the others: if predicting moves tensors or changes the next prediction, the
+    timed trial is compared instead, whose state before the next prediction is recorded as `asked`. A settled state that
+    is the timed trial's of that moment is no difference either: the next prediction, not waiting, moves what is left.
     """
-    moves = timed is not None and predicting_moves(timed)
+    moves = (timed is not None and predicting_moves(timed)) or (
+        undisturbed is not None and predicting_changes(undisturbed)
+    )
     reference = timed if moves else undisturbed
     if reference is None:
         return []
     settled = "asked" if moves and row.reading == "unsettled" else "after"
     expected = _settled(reference, settled)
+    asked = {} if timed is None or row.reading != "unsettled" else _state(timed, "asked")
     return [
         (key, value, expected[key])
         for key, value in _settled(row, "after").items()
-        if key in expected and not same(value, expected[key])
+        if key in expected and not same(value, expected[key]) and not (key in asked and same(value, asked[key]))
     ]
 
 
@@ -151,9 +198,12 @@ def _settled(row: Observation, when: str) -> dict[str, Array]:
         )
         if key in row.arrays
     ]
-    return {key: row.arrays[key] for key in keys} | {
-        recorded.tensor(recorded.STATE, recorded.AFTER, name): value for name, value in _tensors(row, when).items()
-    }
+    return {key: row.arrays[key] for key in keys} | _state(row, when)
+
+
+def _state(row: Observation, when: str) -> dict[str, Array]:
+    """The persistent tensors of a moment, by the keys that they have after the call."""
+    return {recorded.tensor(recorded.STATE, recorded.AFTER, name): value for name, value in _tensors(row, when).items()}
 
 
 def _tensors(row: Observation, when: str) -> Mapping[str, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from crosscheck.cells import Status
 from crosscheck.matrix.agreement import doubtful, undecided, wanting
 from crosscheck.matrix.journal import Record
-from crosscheck.repeatability import same
+from crosscheck.repeatability import differing, same
 
 
 def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
@@ -43,6 +44,11 @@ def test_one_round_suffices_if_all_trials_differ() -> None:
     assert {} == wanting(trials(range(8)))
 
 
+def test_four_trials_that_deviate_are_a_distribution() -> None:
+    assert {"undisturbed": 16} == wanting(trials([1] * 5 + [2] * 3))
+    assert {} == wanting(trials([1] * 4 + [2] * 4))
+
+
 def test_a_rare_outcome_needs_more_rounds() -> None:
     assert {"undisturbed": 16} == wanting(trials([1] * 7 + [2]))
     assert {"undisturbed": 30} == wanting(trials([1] * 15 + [2]))
@@ -55,8 +61,19 @@ def test_readings_that_disagree_with_the_first_add_one_round_of_both() -> None:
     assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1] * 8), *trials([2] * 8, "immediate")])
 
 
+def test_a_later_trial_that_does_not_wait_has_the_first_reading_repeated_too() -> None:
+    assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1, 1]), *trials([1, 1, 2], "immediate")])
+
+
 def test_trials_with_different_statuses_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
+
+
+def test_what_a_second_mode_left_is_left_out_whichever_trial_it_ran_in() -> None:
+    one, other = (trial("undisturbed", 1).observation() for _ in range(2))
+    ran = replace(other, arrays={**other.arrays, "gradient/inference": np.ones(1), "prediction/last": np.ones(1)})
+    assert [] == differing(one, ran) == differing(ran, one)
+    assert ["prediction/last"] == differing(one, replace(one, arrays={**one.arrays, "prediction/last": np.ones(1)}))
 
 
 def test_a_suspected_race_is_undecided_until_waiting_trials_disagree() -> None:

@@ -1,9 +1,8 @@
-"""The judge, on observations of a simulated runtime with one misbehaviour at a time."""
+"""The judge, on observations of a simulated runtime (`tests/synthetic.py`) with one misbehaviour at a time."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -18,246 +17,30 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Judgement, Truth, judge, line, validate
+from crosscheck.judge import Truth, judge, line, validate
 from crosscheck.judge.compare import relative_error
-from crosscheck.networks import load
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
 from crosscheck.repeatability import distance, same
 from crosscheck.runtimes.mode import Contract, Mode
-
-DIGITS = load("digits")
-assert DIGITS.images is not None
-assert DIGITS.labels is not None
-NETWORKS = {name: load(name) for name in ("seed", "seed-batch", "conv", "conv-plain", "residual")}
-NETWORKS["digits"] = replace(DIGITS, images=DIGITS.images[:40], labels=DIGITS.labels[:40])
-TRUTHS = {name: Truth.of(network) for name, network in NETWORKS.items()}
-STAYS = Contract("stay", "statistics stay", "https://example.org/manual")
-
-
-class Runtime:
-    """A correct runtime: the oracle, rounded to float32. Each subclass misbehaves."""
-
-    intent = Intent.INFERENCE
-    asks = Asks.GRADIENT
-    can_take_apart = True
-
-    def __init__(self, network: str) -> None:
-        self.network = NETWORKS[network]
-        self.tensors = {name: np.array(value) for name, value in self.network.weights.items()}
-        self.arrays: dict[str, Array] = {}
-        self.steps: list[Step] = []
-        self.calls = 0
-        self.flag = False
-
-    # Overridden by subclasses.
-    def forward(self) -> None:
-        """Side effects of the call before `between`."""
-
-    def backward(self) -> None:
-        """Side effects of the call after `between`."""
-
-    def settled(self) -> None:
-        """Side effects of waiting."""
-
-    def broken(self) -> bool:
-        return False
-
-    def prediction(self) -> Array:
-        with np.errstate(all="ignore"):
-            return oracle.predict(self.network.graph, self.tensors, self.network.x).astype(np.float32)
-
-    def answer(self) -> Array:
-        training = self.intent is Intent.TRAINING
-        if self.asks is Asks.PREDICTION:
-            return oracle.predict(self.network.graph, self.tensors, self.network.x, training).astype(np.float32)
-        return self.gradient(training)
-
-    def gradient(self, training: bool) -> Array:
-        here = self.network
-        return oracle.gradient(here.graph, self.tensors, here.x, here.cotangent, training).astype(np.float32)
-
-    # Steps of a trial.
-    def step(self, label: str, action: Callable[[], None]) -> None:
-        if self.broken():
-            self.steps.append(Step(label, 0.001, "RuntimeError: the engine is in an error state"))
-            raise InterruptedError(label)
-        action()
-        self.steps.append(Step(label, 0.001))
-
-    def predict(self, when: str) -> None:
-        self.step(f"predict/{when}", lambda: self.arrays.update({f"prediction/{when}": self.prediction()}))
-
-    def ask(self, when: str, between: Callable[[], None] = lambda: None) -> None:
-        kind = "gradient" if self.asks is Asks.GRADIENT else "forward"
-
-        def call() -> None:
-            self.arrays[f"{kind}/{when}"] = self.answer()
-            self.forward()
-            if self.can_take_apart:
-                between()
-            self.backward()
-            self.calls += 1
-
-        self.steps.append(Step(f"flags/before-{when}", 0.0, flags={"training": self.flag}))
-        self.step(f"{kind}/{when}", call)
-        self.steps.append(Step(f"flags/after-{when}", 0.0, flags={"training": self.flag}))
-
-    def snapshot(self, when: str) -> None:
-        self.arrays |= {f"state/{when}/{name}": np.array(value) for name, value in self.tensors.items()}
-        self.arrays |= {f"parameters/{when}/{name}": np.array(value) for name, value in self.public().items()}
-
-    def public(self) -> dict[str, Array]:
-        return self.tensors
-
-    def update(self, variance: Any = "biased", keep: float | None = None, count: int = 1) -> None:
-        """Update every batch normalization's moving statistics in place."""
-        seen = TRUTHS[self.network.name].batch_statistics
-        for norm in self.network.batch_norms:
-            before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
-            after = updated(
-                before, seen[norm.node], keep or norm.momentum, count, variance=variance, epsilon=norm.epsilon
-            )
-            self.tensors[norm.mean] = after.mean.astype(np.float32)
-            self.tensors[norm.variance] = after.variance.astype(np.float32)
-
-    def inference_afterwards(self) -> None:
-        self.arrays["gradient/inference"] = self.gradient(training=False)
-
-
-def undisturbed(run: Runtime) -> None:
-    run.predict("before")
-    run.predict("before-again")
-    run.ask("first")
-    run.predict("after")
-    run.predict("after-again")
-    run.settled()
-    run.snapshot("after")
-    run.ask("second")
-    run.snapshot("before-inference")
-    run.inference_afterwards()
-    run.predict("last")
-
-
-def timed(run: Runtime) -> None:
-    run.snapshot("built")
-    run.predict("before")
-    run.snapshot("predicted")
-
-    def between() -> None:
-        run.settled()
-        run.snapshot("between")
-
-    run.ask("first", between)
-    run.settled()
-    run.snapshot("asked")
-    run.snapshot("read")
-    run.predict("after")
-    run.snapshot("after")
-
-
-def unsettled(run: Runtime) -> None:
-    run.predict("before")
-    run.ask("first")
-    run.snapshot("at-once")
-    run.settled()
-    run.snapshot("after")
-    run.predict("after")
-
-
-def immediate(run: Runtime) -> None:
-    run.predict("before")
-    run.ask("first")
-    run.predict("after")
-    run.settled()
-    run.snapshot("after")
-    run.predict("last")
-
-
-def alone(run: Runtime) -> None:
-    run.ask("first")
-    run.settled()
-    run.snapshot("after")
-
-
-def sibling(run: Runtime) -> None:
-    run.predict("before")
-    run.ask("first")
-    run.predict("after")
-    run.settled()
-    run.snapshot("after")
-
-
-def export(run: Runtime) -> None:
-    run.predict("before")
-    run.snapshot("before")
-    run.step("export", run.backward)
-    run.predict("after")
-    run.snapshot("after")
-    run.arrays["prediction/exported"] = run.prediction()
-
-
-def twenty(run: Runtime) -> None:
-    for step in range(21):
-        if step:
-            run.ask(str(step))
-        run.predict(str(step))
-        run.arrays[f"classes/{step}"] = classes(run)
-    run.snapshot("last")
-
-
-def classes(run: Runtime) -> Array:
-    assert run.network.images is not None
-    logits = oracle.predict(run.network.graph, run.tensors, run.network.images)
-    found: Array = np.argmax(logits, axis=1).astype(np.uint8)
-    return found
-
-
-READINGS: dict[Scenario, list[Callable[[Runtime], None]]] = {
-    Scenario.GRADIENT: [undisturbed, undisturbed, timed, unsettled, immediate],
-    Scenario.PREDICT_ONLY: [undisturbed, undisturbed, timed, unsettled, immediate],
-    Scenario.ORDER: [alone],
-    Scenario.TWENTY: [twenty, twenty],
-    Scenario.SIBLING: [sibling],
-    Scenario.EXPORT: [export],
-}
-
-
-def observe(kind: type[Runtime], steps: Callable[[Runtime], None], network: str, reading: str = "") -> Observation:
-    run = kind(network)
-    reason = None
-    try:
-        steps(run)
-    except InterruptedError as problem:
-        reason = str(problem)
-    name = reading or ("undisturbed" if steps in (twenty, sibling, export) else steps.__name__)
-    return Observation(name, Status.OK, reason, tuple(run.steps), run.arrays, 0.01, 0.01, 0)
-
-
-def observations(kind: type[Runtime], network: str, scenario: Scenario) -> list[Observation]:
-    return [observe(kind, steps, network) for steps in READINGS[scenario]]
-
-
-def judged(
-    kind: type[Runtime],
-    network: str = "seed-batch",
-    scenario: Scenario = Scenario.GRADIENT,
-    trials: Sequence[Observation] | None = None,
-    inference: Sequence[Observation] = (),
-    contract: Contract = STAYS,
-) -> Judgement:
-    cell = Cell("tiny", "1.0", "plain", "tiny.mode", network, scenario)
-    asks = "export" if scenario is Scenario.EXPORT else kind.asks.value
-    mode = Mode("tiny.mode", kind.intent.value, asks, "tiny.mode()", contract, inference="tiny.inference")
-    if trials is None:
-        trials = observations(kind, network, scenario)
-    verdict = judge(cell, mode, NETWORKS[network], TRUTHS[network], trials, inference)
-    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
-    validate(json.loads(json.dumps(record, allow_nan=False)))
-    return verdict
-
-
-ENVIRONMENT = {"python": "3.11.7", "lock": "1.0.txt", "packages": {"tiny": "1.0"}, "variables": {}}
+from tests.synthetic import (
+    ENVIRONMENT,
+    NETWORKS,
+    STAYS,
+    TRUTHS,
+    Runtime,
+    alone,
+    export,
+    immediate,
+    judged,
+    observations,
+    observe,
+    subject,
+    timed,
+    twenty,
+    undisturbed,
+    variation,
+)
 
 
 class Training(Runtime):
@@ -441,8 +224,7 @@ class LeftOut(Training):
 @pytest.mark.parametrize("network", ["conv", "residual"])
 def test_scales_and_biases_that_layers_leave_out_are_not_in_the_closed_form(network: str) -> None:
     trials = observations(LeftOut, network, Scenario.GRADIENT)
-    cell = Cell("tiny", "1.0", "plain", "tiny.mode", network, Scenario.GRADIENT)
-    mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS, inference="tiny.inference")
+    cell, mode = subject(LeftOut, network, Scenario.GRADIENT, STAYS)
 
     def found(unit_scale: bool = False, zero_bias: bool = False) -> set[Finding]:
         told = replace(mode, unit_scale=unit_scale, zero_bias=zero_bias)
@@ -621,7 +403,7 @@ def test_a_law_with_any_momentum_is_not_corrupted(keep: float, count: int) -> No
         def backward(self) -> None:
             self.update(keep=keep, count=count)
 
-    assert Finding.CORRUPTED not in judged(Own).findings
+    assert (Finding.LEAK,) == judged(Own).findings
 
 
 def test_layers_that_follow_different_laws_are_corrupted() -> None:
@@ -637,6 +419,21 @@ def test_layers_that_follow_different_laws_are_corrupted() -> None:
     assert {Finding.LEAK, Finding.CORRUPTED} == set(verdict.findings)
     assert verdict.update is not None
     assert verdict.update.count is None
+
+
+def test_layers_with_momenta_of_their_own_that_differ_are_corrupted() -> None:
+    class EachItsOwn(Training):
+        def backward(self) -> None:
+            self.update(keep=0.75)
+            first = dict(self.tensors)
+            self.tensors |= {name: self.network.weights[name] for name in first}
+            self.update(keep=0.6)
+            norm = self.network.batch_norms[0]
+            self.tensors |= {name: first[name] for name in (norm.mean, norm.variance)}
+
+    verdict = judged(EachItsOwn, "conv")
+    assert {Finding.LEAK, Finding.CORRUPTED} == set(verdict.findings)
+    assert any("the layers follow different laws" in item.what for item in verdict.evidence)
 
 
 def test_batch_statistics_of_an_inference_forward_follow_a_law() -> None:
@@ -671,6 +468,21 @@ def test_batch_statistics_of_a_forward_with_updated_ones_follow_a_law() -> None:
     assert verdict.update is not None
     assert 1 == verdict.update.count
     assert any("the statistics it has just updated" in item.detail for item in verdict.evidence)
+
+
+def test_two_updates_with_what_the_second_has_left_follow_no_law() -> None:
+    """The batch of the first of two updates differs from that of the second, so no count can be told."""
+
+    class UpdatesTwice(Training):
+        def backward(self) -> None:
+            for norm in self.network.batch_norms:
+                seen = TRUTHS[self.network.name].batch_statistics_by(self.tensors)[norm.node]
+                before = Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+                after = updated(before, seen, norm.momentum, 2)
+                self.tensors[norm.mean] = after.mean.astype(np.float32)
+                self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    assert {Finding.LEAK, Finding.CORRUPTED} == set(judged(UpdatesTwice, "conv").findings)
 
 
 def test_the_example_of_the_design_document() -> None:
@@ -789,6 +601,18 @@ def test_observer_effects_are_reported() -> None:
     assert verdict.update.when == "none"
 
 
+def test_reading_that_changes_the_outcome_names_the_statistics_alone() -> None:
+    class ReadingHelps(LeakBackward):
+        def backward(self) -> None:
+            if not any(key.startswith("state/between/") for key in self.arrays):
+                self.update()
+                self.tensors["hidden"] = np.array(1)
+
+    found = [item.detail for item in judged(ReadingHelps, "conv").evidence if item.detail.startswith("reading changes")]
+    moving = sorted(name for norm in NETWORKS["conv"].batch_norms for name in (norm.mean, norm.variance))
+    assert [f"reading changes {', '.join(moving)}"] == found
+
+
 def test_a_later_modes_result_is_not_a_race_of_this_mode() -> None:
     class Garbage(Training):
         seed = 0
@@ -832,6 +656,8 @@ def test_no_race_is_reported_if_waiting_trials_disagree() -> None:
     assert (Finding.LEAK, Finding.RACY) == judged(Training, trials=rows).findings
     rows.append(observe(Training, undisturbed, "seed-batch"))
     assert (Finding.LEAK, Finding.UNREPEATABLE) == judged(Training, trials=rows).findings
+    rows.append(observe(LeakBackward, timed, "seed-batch"))
+    assert Finding.RACY not in judged(Training, trials=rows).findings
 
 
 def test_only_non_waiting_trials_that_disagree_are_racy() -> None:
@@ -869,8 +695,7 @@ def test_predictions_that_change_by_predicting_are_a_leak() -> None:
             return value
 
     verdict = judged(PredictLeaks)
-    assert Finding.LEAK in verdict.findings
-    assert Finding.RACY not in verdict.findings
+    assert (Finding.LEAK,) == verdict.findings
     assert any("predicting alone changes it" in item.detail for item in verdict.evidence)
 
 
@@ -1084,3 +909,589 @@ def test_a_negative_variance_gives_non_finite_results_without_warnings() -> None
 def test_no_public_name_of_the_package_is_also_a_module() -> None:
     modules = {module.name for module in pkgutil.iter_modules(crosscheck.judge.__path__)}
     assert not modules & set(crosscheck.judge.__all__)
+
+
+EPSILON = float(np.finfo(np.float32).eps)
+
+
+def off(roundings: float, when: Callable[[Runtime], bool], base: type[Runtime] = Training) -> type[Runtime]:
+    """Predictions that are so many roundings of the largest entry off at times; no tensor can be read."""
+
+    class Off(base):  # type: ignore[misc, valid-type]
+        def snapshot(self, when: str) -> None:
+            pass
+
+        def prediction(self) -> Array:
+            value = super().prediction()
+            moved: Array = (value + np.float32(roundings * EPSILON) * np.abs(value).max()).astype(np.float32)
+            unmoved: Array = value
+            return moved if when(self) else unmoved
+
+    return Off
+
+
+@pytest.mark.parametrize(("roundings", "expected"), [(24, Finding.CLEAN), (48, Finding.LEAK)])
+def test_without_noise_and_state_rounding_ends_at_32_roundings(roundings: float, expected: Finding) -> None:
+    assert (expected,) == judged(off(roundings, lambda run: run.calls > 0)).findings
+
+
+def with_noise(roundings: float, base: type[Runtime] = Training, seed: int = 0) -> type[Runtime]:
+    """Each prediction is off by a random number of roundings of its largest entry, up to `roundings`."""
+    chance = np.random.default_rng(seed)
+
+    class Noisy(base):  # type: ignore[misc, valid-type]
+        def prediction(self) -> Array:
+            value = super().prediction()
+            error = chance.uniform(-1, 1, value.shape) * roundings * EPSILON * np.abs(value).max()
+            noisy: Array = (value + error).astype(np.float32)
+            return noisy
+
+    return Noisy
+
+
+class Blind(LeakBackward):
+    """Leaks, and no tensor can be read."""
+
+    def snapshot(self, when: str) -> None:
+        pass
+
+
+class BlindTraining(Training):
+    """Behaves well, and no tensor can be read."""
+
+    def snapshot(self, when: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("roundings", [0, 10, 40, 100, 400])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("base", "expected"), [(Training, Finding.CLEAN), (LeakBackward, Finding.LEAK)])
+def test_noise_of_any_reading_is_no_leak_and_hides_none(
+    roundings: float, seed: int, base: type[Runtime], expected: Finding
+) -> None:
+    assert (expected,) == judged(with_noise(roundings, base, seed)).findings
+
+
+@pytest.mark.parametrize("base", [Training, BlindTraining])
+def test_a_first_prediction_that_differs_from_all_later_ones_is_no_leak(base: type[Runtime]) -> None:
+    class WarmsUp(base):  # type: ignore[misc, valid-type]
+        predictions = 0
+
+        def prediction(self) -> Array:
+            self.predictions += 1
+            cold = np.float32(1 + 34 * EPSILON) if self.predictions == 1 else np.float32(1)
+            warm: Array = super().prediction() * cold
+            return warm
+
+    assert (Finding.CLEAN,) == judged(WarmsUp).findings
+
+
+class OneChannel(Training):
+    """Moves the mean of one channel of the second batch normalization by a thousandth of the way to the batch's."""
+
+    def backward(self) -> None:
+        norm = self.network.batch_norms[-1]
+        batch = TRUTHS[self.network.name].batch_statistics[norm.node]
+        mean = np.array(self.tensors[norm.mean])
+        mean[0] += np.float32(0.001 * (batch.mean[0] - mean[0]))
+        self.tensors[norm.mean] = mean
+
+
+def test_one_channel_that_moves_by_a_thousandth_is_seen() -> None:
+    assert (Finding.LEAK, Finding.CORRUPTED) == judged(OneChannel, "conv").findings
+
+
+@pytest.mark.parametrize("network", ["seed-batch", "conv"])
+@pytest.mark.parametrize("base", [Training, BlindTraining])
+def test_a_leak_that_begins_with_the_second_call_is_a_leak(network: str, base: type[Runtime]) -> None:
+    class Second(base):  # type: ignore[misc, valid-type]
+        def backward(self) -> None:
+            if self.calls:
+                self.update()
+
+    verdict = judged(Second, network)
+    assert (Finding.LEAK,) == verdict.findings
+    if verdict.state_changes:
+        assert verdict.update is not None
+        assert ("second", 1) == (verdict.update.when, verdict.update.count)
+
+
+@pytest.mark.parametrize(("network", "keep"), [("conv", 0.9), ("conv", 0.8), ("digits", 0.999)])
+def test_one_momentum_for_layers_that_declare_several_is_one_law(network: str, keep: float) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(keep=keep)
+
+    verdict = judged(Own, network)
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert 1 == verdict.update.count
+    assert verdict.update.momentum == pytest.approx(keep, abs=1e-3)
+
+
+def test_three_updates_that_take_nine_tenths_are_counted() -> None:
+    class Takes(Training):
+        def backward(self) -> None:
+            self.update(keep=0.1, count=3)
+
+    update = judged(Takes).update
+    assert update is not None
+    assert ("take", 3) == (update.convention, update.count)
+
+
+def test_a_change_that_more_than_one_law_explains_is_not_corrupted() -> None:
+    """The moving statistics are so close to the batch's that one update and two are within rounding of each other."""
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(count=2)
+
+    verdict = judged(Twice, variation("seed-batch", near=5e-6))
+    assert (Finding.STATE_MOVED,) == verdict.findings
+    assert verdict.update is not None
+    assert (None, None, None) == (verdict.update.count, verdict.update.momentum, verdict.update.convention)
+    assert any("no single law" in item.detail for item in verdict.evidence)
+
+
+def test_a_layer_whose_change_more_than_one_law_explains_follows_that_of_the_others() -> None:
+    still = variation("conv", near=1e-5)
+    first = NETWORKS["conv"].batch_norms[0]
+    mixed = {**NETWORKS["conv"].weights}
+    mixed |= {name: NETWORKS[still].weights[name] for name in (first.mean, first.variance)}
+    NETWORKS["one still layer"] = replace(NETWORKS["conv"], name="one still layer", weights=mixed)
+    TRUTHS["one still layer"] = Truth.of(NETWORKS["one still layer"])
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(count=2)
+
+    verdict = judged(Twice, "one still layer")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert ("keep", 2) == (verdict.update.convention, verdict.update.count)
+
+
+def test_a_change_by_a_few_roundings_that_no_prediction_shows_has_no_law_and_is_not_corrupted() -> None:
+    class Writes(Training):
+        def backward(self) -> None:
+            norm = self.network.batch_norms[0]
+            self.tensors[norm.variance] = self.network.weights[norm.variance] * np.float32(1 + 8 * EPSILON)
+
+    verdict = judged(Writes, "conv")
+    assert (Finding.STATE_MOVED,) == verdict.findings
+    assert verdict.update is not None
+    assert verdict.update.momentum is None
+    assert any("nothing, up to rounding" in item.detail for item in verdict.evidence)
+
+
+@pytest.mark.parametrize("keep", [0.7505, 0.8505, 0.9995])
+def test_layers_of_one_momentum_need_not_agree_in_its_third_digit(keep: float) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(keep=keep)
+
+    verdict = judged(Own, "residual")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert verdict.update.momentum == pytest.approx(keep, abs=1e-4)
+
+
+def test_an_update_that_the_next_prediction_carries_out_is_no_race() -> None:
+    assert (Finding.LEAK,) == judged(LeakLate).findings
+
+
+def test_layers_that_all_but_forget_may_each_fit_another_count_and_follow_one_law() -> None:
+    """Of 0.0025 kept, each layer's declared momentum has a power close by; none of them is every layer's."""
+
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(keep=0.05, count=2)
+
+    verdict = judged(Own, "conv")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert verdict.update.momentum == pytest.approx(0.0025, abs=1e-5)
+
+
+def test_predictions_at_once_that_differ_and_end_alike_are_not_corrupted() -> None:
+    """Of several trials that predict at once, some see the update; after waiting, all have it."""
+    late = [observe(kind, immediate, "seed-batch") for kind in (Racy, LeakBackward, Racy)]
+    rows = [observe(LeakBackward, undisturbed, "seed-batch") for _ in range(2)]
+    assert (Finding.LEAK, Finding.RACY) == judged(LeakBackward, trials=[*rows, *late]).findings
+
+
+def test_predicting_that_leaks_unseen_is_no_race() -> None:
+    class PredictLeaks(Runtime):
+        def prediction(self) -> Array:
+            value = super().prediction()
+            self.update()
+            return value
+
+        def snapshot(self, when: str) -> None:
+            pass
+
+    assert (Finding.LEAK,) == judged(PredictLeaks).findings
+
+
+class Stale(Training):
+    """Shows the statistics of the beginning until the end, and computes by the moved ones."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        self.shown = {name: np.array(value) for name, value in self.tensors.items()}
+
+    def backward(self) -> None:
+        self.update()
+
+    def snapshot(self, when: str) -> None:
+        self.arrays |= {f"state/{when}/{name}": value for name, value in self.shown.items()}
+
+
+class StaleInference(Stale):
+    intent = Intent.INFERENCE
+
+
+@pytest.mark.parametrize("kind", [Stale, StaleInference])
+@pytest.mark.parametrize("network", ["seed-batch", "conv"])
+def test_a_stale_state_makes_no_order_dependence(kind: type[Runtime], network: str) -> None:
+    assert (Finding.LEAK,) == judged(kind, network).findings
+
+
+class MovesWhenRead(Training):
+    """Does what a call put off once the tensors are read, which show their old values then."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        self.put_off = False
+
+    def backward(self) -> None:
+        self.put_off = True
+
+    def snapshot(self, when: str) -> None:
+        super().snapshot(when)
+        if self.put_off:
+            self.put_off = False
+            self.update()
+
+
+class MovesWhenReadInference(MovesWhenRead):
+    intent = Intent.INFERENCE
+
+
+@pytest.mark.parametrize("kind", [MovesWhenRead, MovesWhenReadInference])
+@pytest.mark.parametrize("network", ["seed-batch", "conv"])
+def test_reading_that_moves_statistics_is_no_race_and_no_order_dependence(kind: type[Runtime], network: str) -> None:
+    inference = observations(Runtime, network, Scenario.GRADIENT)
+    verdict = judged(kind, network, inference=inference)
+    assert (Finding.LEAK,) == verdict.findings
+    assert any("reading changes" in item.detail for item in verdict.evidence)
+
+
+@pytest.mark.parametrize("calls", [1, 20])
+def test_a_statistic_that_is_rewritten_within_rounding_is_clean_with_a_remark(calls: int) -> None:
+    class Rewrites(Training):
+        def backward(self) -> None:
+            for norm in self.network.batch_norms if self.calls % 3 == 0 else ():
+                for name in (norm.mean, norm.variance):
+                    value = self.tensors[name]
+                    self.tensors[name] = np.nextafter(value, np.float32(9 if self.calls % 2 else -9), dtype=np.float32)
+
+    scenario = Scenario.GRADIENT if calls == 1 else Scenario.TWENTY
+    verdict = judged(Rewrites, "digits", scenario)
+    assert (Finding.CLEAN,) == verdict.findings
+    assert any("rewritten with their own value, up to rounding" in item.detail for item in verdict.evidence)
+    assert verdict.contradicts is False
+
+
+def test_twenty_small_moves_that_add_up_are_no_rounding() -> None:
+    class Creeps(Training):
+        def backward(self) -> None:
+            norm = self.network.batch_norms[0]
+            self.tensors[norm.variance] = self.tensors[norm.variance] * np.float32(1 + 2 * EPSILON)
+
+    assert (Finding.STATE_MOVED,) == judged(Creeps, "digits", Scenario.TWENTY).findings
+
+
+class LeavesGradients(Training):
+    def snapshot(self, when: str) -> None:
+        super().snapshot(when)
+        if self.calls:
+            self.arrays[f"left/{when}/bn.gamma.grad"] = np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.TWENTY, Scenario.SIBLING, Scenario.ORDER])
+def test_parameter_gradients_left_behind_have_one_word_in_every_scenario(scenario: Scenario) -> None:
+    verdict = judged(LeavesGradients, "digits" if scenario is Scenario.TWENTY else "seed-batch", scenario)
+    assert (Finding.GRADIENTS_LEFT,) == verdict.findings
+    assert "bn.gamma.grad" in verdict.evidence[0].detail
+
+
+@pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.TWENTY])
+def test_a_layer_that_the_runtime_switched_is_a_mode_left_changed(scenario: Scenario) -> None:
+    class Switches(Training):
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            if self.calls:
+                self.arrays[f"switched/{when}/bn"] = np.array(True)
+
+    assert (Finding.MODE_LEFT_CHANGED,) == judged(Switches, "digits", scenario).findings
+
+
+class Nothing(Runtime):
+    """Computes no gradient: a buffer of zeros comes back."""
+
+    def answer(self) -> Array:
+        return np.zeros_like(super().answer())
+
+
+def test_a_gradient_of_zeros_is_no_gradient() -> None:
+    assert (Finding.NO_GRADIENT,) == judged(Nothing).findings
+
+
+def test_a_closed_form_that_is_zero_is_no_match() -> None:
+    """On the seed, the training-mode gradient is zero: zeros do not show which mode ran."""
+    verdict = judged(Nothing, "seed")
+    assert (Finding.NO_GRADIENT,) == verdict.findings
+    assert "cannot be seen here" in verdict.evidence[0].detail
+
+
+def test_a_zero_of_the_other_mode_that_moved_statistics_is_wrong_but_an_answer() -> None:
+    class Ignores(Nothing):
+        def backward(self) -> None:
+            self.update()
+
+    assert {Finding.LEAK, Finding.WRONG_GRADIENT} == set(judged(Ignores, "seed").findings)
+
+
+def test_a_zero_gradient_that_the_mode_asks_for_is_clean() -> None:
+    assert (Finding.CLEAN,) == judged(Training, "seed").findings
+
+
+def test_a_residue_of_a_vanishing_gradient_is_wrong_and_not_the_other_mode() -> None:
+    class Residue(Runtime):
+        def answer(self) -> Array:
+            return np.full_like(super().answer(), 1e-7)
+
+    assert (Finding.WRONG_GRADIENT,) == judged(Residue, "seed").findings
+
+
+class Adopts(LeakBackward):
+    """The user's own line replaces the statistics by returned ones."""
+
+    adopts = True
+
+
+def test_statistics_that_the_user_adopts_are_no_finding_and_their_moment_is_told() -> None:
+    verdict = judged(Adopts)
+    assert (Finding.CLEAN,) == verdict.findings
+    assert verdict.update is not None
+    assert "adopted" == verdict.update.when
+    assert any("the call's own lines replace the statistics" in item.detail for item in verdict.evidence)
+
+
+class Feeds(LeakBackward):
+    """The statistics are arrays of the caller, passed with every call."""
+
+    fed = True
+
+
+def test_statistics_of_the_caller_that_are_overwritten_are_his_input() -> None:
+    verdict = judged(Feeds, "conv")
+    assert (Finding.INPUT_WRITTEN,) == verdict.findings
+    assert "an array of the caller" in verdict.evidence[0].what
+    assert verdict.contradicts is True
+
+
+def test_trials_that_differ_by_a_thousandth_are_unrepeatable() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    other = {
+        key: value * np.float32(1.001) if key.startswith("prediction/") else value for key, value in row.arrays.items()
+    }
+    found = judged(Training, trials=[row, replace(row, arrays=other)]).findings
+    assert {Finding.UNREPEATABLE, Finding.WRONG_PREDICTION} == set(found)
+
+
+def test_small_statistics_that_differ_between_trials_are_unrepeatable() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    other = {
+        key: value + np.float32(1e-4) if key == "state/after/bn.mean" else value for key, value in row.arrays.items()
+    }
+    expected = (Finding.STATE_MOVED, Finding.CORRUPTED, Finding.UNREPEATABLE)
+    assert expected == judged(Training, trials=[row, replace(row, arrays=other)]).findings
+
+
+def test_a_leak_that_only_the_second_prediction_shows() -> None:
+    class Later(Blind):
+        def backward(self) -> None:
+            pass
+
+        def predict(self, when: str) -> None:
+            super().predict(when)
+            if when == "after-again":
+                self.arrays["prediction/after-again"] = self.arrays["prediction/after-again"] * np.float32(1.1)
+
+    assert (Finding.LEAK,) == judged(Later, trials=[observe(Later, undisturbed, "seed-batch")]).findings
+
+
+def test_a_hidden_tensor_that_moves_with_the_next_prediction() -> None:
+    class Late(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["hidden"] = np.array(0)
+
+        def predict(self, when: str) -> None:
+            if self.calls:
+                self.tensors["hidden"] = self.tensors["hidden"] + 1
+            super().predict(when)
+
+    rows = [observe(Late, steps, "seed-batch") for steps in (undisturbed, timed)]
+    assert (Finding.STATE_MOVED,) == judged(Late, trials=rows).findings
+
+
+def test_a_second_answer_that_is_not_the_first() -> None:
+    class Grows(BlindTraining):
+        asks = Asks.PREDICTION
+        intent = Intent.INFERENCE
+        can_take_apart = False
+
+        def answer(self) -> Array:
+            grown: Array = super().answer() * np.float32(1 + 5e-6 * self.calls)
+            return grown
+
+    assert (Finding.LEAK,) == judged(Grows, scenario=Scenario.PREDICT_ONLY).findings
+
+
+def test_classes_alone_are_a_leak() -> None:
+    row = observe(Training, twenty, "digits")
+    classes = row.arrays["classes/20"].copy()
+    classes[0] = (classes[0] + 1) % 10
+    rows = [replace(row, arrays={**row.arrays, "classes/20": classes})] * 2
+    assert (Finding.LEAK,) == judged(Training, "digits", Scenario.TWENTY, rows).findings
+
+
+def test_one_reading_that_predicts_wrongly_is_enough() -> None:
+    rows = [observe(Training, undisturbed, "seed-batch")] * 2 + [observe(Training, timed, "seed-batch")]
+    wrong = {
+        key: value * np.float32(1.01) if key.startswith("prediction/") else value
+        for key, value in rows[2].arrays.items()
+    }
+    verdict = judged(Training, trials=[*rows[:2], replace(rows[2], arrays=wrong)])
+    assert (Finding.WRONG_PREDICTION,) == verdict.findings
+
+
+def test_a_hidden_tensor_that_becomes_not_a_number_is_corrupted() -> None:
+    class Hidden(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["hidden"] = np.array(0.0)
+
+        def backward(self) -> None:
+            self.tensors["hidden"] = np.array(np.nan)
+
+    assert {Finding.STATE_MOVED, Finding.CORRUPTED} == set(judged(Hidden).findings)
+
+
+def test_a_lawless_change_in_any_reading_is_corrupted() -> None:
+    rows = [observe(LeakBackward, undisturbed, "seed-batch")] * 2
+    row = observe(LeakBackward, timed, "seed-batch")
+    keys = ("state/after/bn.mean", "state/asked/bn.mean")
+    shift = np.array([0.3, -0.1], np.float32)
+    wild = {key: value + shift if key in keys else value for key, value in row.arrays.items()}
+    verdict = judged(LeakBackward, trials=[*rows, replace(row, arrays=wild)])
+    assert (Finding.LEAK, Finding.CORRUPTED) == verdict.findings
+
+
+def test_one_trial_that_leaks_and_one_that_does_not() -> None:
+    rows = [observe(kind, undisturbed, "seed-batch") for kind in (LeakBackward, Training)]
+    assert {Finding.LEAK, Finding.UNREPEATABLE} == set(judged(Training, trials=rows).findings)
+
+
+def test_predicting_at_once_that_gives_another_number_is_racy() -> None:
+    rows = [observe(LeakBackward, undisturbed, "seed-batch")] * 2 + [observe(Training, immediate, "seed-batch")]
+    assert {Finding.LEAK, Finding.RACY} == set(judged(LeakBackward, trials=rows).findings)
+
+
+def test_a_network_that_is_not_asked_contradicts_no_contract_that_moves_statistics() -> None:
+    assert judged(Runtime, scenario=Scenario.ORDER, contract=Contract("move", "", "")).contradicts is False
+
+
+def test_a_crash_at_the_end_of_a_spotless_trial_is_not_clean() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    verdict = judged(Training, trials=[replace(row, status=Status.CRASHED, reason="signal 11")])
+    assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
+
+
+def test_a_count_that_the_layer_keeps_tells_a_cumulative_average() -> None:
+    class Cumulative(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["bn.num_batches_tracked"] = np.array(4)
+
+        def backward(self) -> None:
+            norm = self.network.batch_norms[0]
+            batch = TRUTHS[self.network.name].batch_statistics[norm.node]
+            for name, new in ((norm.mean, batch.mean), (norm.variance, batch.variance)):
+                self.tensors[name] = ((4 * self.tensors[name] + new) / 5).astype(np.float32)
+            self.tensors["bn.num_batches_tracked"] = np.array(5)
+
+    update = judged(Cumulative).update
+    assert update is not None
+    assert ("cumulative", 1) == (update.average, update.count)
+    assert update.momentum == pytest.approx(0.8, abs=1e-4)
+
+
+def test_an_export_for_inference_that_predicts_in_training_form_is_changed() -> None:
+    row, network = observe(Runtime, export, "seed-batch"), NETWORKS["seed-batch"]
+    y = oracle.predict(network.graph, network.weights, network.x, True).astype(np.float32)
+    row = replace(row, arrays={**row.arrays, "prediction/exported": y})
+    assert (Finding.EXPORT_CHANGED,) == judged(Runtime, scenario=Scenario.EXPORT, trials=[row]).findings
+
+
+def test_accuracy_is_measured_against_the_labels() -> None:
+    row = observe(Training, twenty, "digits")
+    wrong = {key: (value + 1) % 10 if key.startswith("classes/") else value for key, value in row.arrays.items()}
+    curve = judged(Training, "digits", Scenario.TWENTY, [replace(row, arrays=wrong)] * 2).curve
+    assert curve is not None
+    assert max(curve.accuracy) < 0.1
+
+
+def test_one_wrong_trial_of_the_inference_mode_by_itself_excuses_it() -> None:
+    right, wrong = (observations(kind, "seed-batch", Scenario.GRADIENT) for kind in (Runtime, ModeIgnored))
+    assert (Finding.CLEAN,) == judged(InferenceWrongAfterwards, inference=[*right, wrong[0]]).findings
+
+
+def test_the_second_answer_is_judged_at_the_statistics_that_the_first_call_left() -> None:
+    class Leaks(LeakBackward):
+        intent = Intent.INFERENCE
+
+    class Old(Leaks):
+        """Its second answer is still at the statistics of the beginning."""
+
+        def answer(self) -> Array:
+            kept, self.tensors = self.tensors, {name: np.array(value) for name, value in self.network.weights.items()}
+            value = super().answer()
+            self.tensors = kept
+            return value
+
+    assert (Finding.LEAK,) == judged(Leaks).findings
+    assert {Finding.LEAK, Finding.ORDER_DEPENDENT} == set(judged(Old).findings)
+
+
+def test_failures_of_a_reading_are_counted() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    refused = replace(row, reading="timed", status=Status.REFUSED, reason="no", arrays={})
+    (_, reading) = judged(Training, trials=[row, refused, refused, refused]).trials
+    assert [3] == [outcome.count for outcome in reading.outcomes]
+
+
+def test_what_a_runtime_held_from_the_beginning_is_no_change_of_the_call() -> None:
+    class TakesOne(Training):
+        """Holds another scale than the network's, as layers do that fix it to 1."""
+
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["bn1.gamma"] = np.ones_like(self.tensors["bn1.gamma"])
+
+    verdict = judged(TakesOne, "conv")
+    assert (Finding.WRONG_GRADIENT, Finding.WRONG_PREDICTION) == verdict.findings
+    assert 0 == verdict.state_changes["bn1.gamma"]

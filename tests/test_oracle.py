@@ -12,8 +12,19 @@ from onnx.reference import ReferenceEvaluator
 
 from crosscheck.networks import load, names, write
 from crosscheck.networks.graph import Array, Graph
-from crosscheck.oracle import BatchStatistics, Statistics, batch_statistics, gradient, predict, solve, updated
-from crosscheck.oracle.laws import MOST_UPDATES
+from crosscheck.oracle import (
+    BatchStatistics,
+    Law,
+    Statistics,
+    agree,
+    batch_statistics,
+    explanations,
+    gradient,
+    predict,
+    solve,
+    updated,
+)
+from crosscheck.oracle.laws import AVERAGES, MOST_UPDATES
 
 SHIPPED = names()
 EPSILON = 0.001
@@ -383,7 +394,111 @@ def test_too_many_updates_are_one_with_another_momentum() -> None:
     assert ("other", 1) == (law.convention, law.count)
 
 
+def test_forty_updates_are_counted() -> None:
+    law = solve(BEFORE, updated(BEFORE, BATCH, 0.99, count=40), BATCH, 0.99)
+    assert law is not None
+    assert ("keep", 40) == (law.convention, law.count)
+
+
+def test_small_statistics_are_held_against_their_own_size() -> None:
+    small = Statistics(BEFORE.mean * np.float32(1e-4), BEFORE.variance * np.float32(1e-8))
+    batch = BatchStatistics(BATCH.mean * 1e-4, BATCH.variance * 1e-8, BATCH.count)
+    after = updated(small, batch, 0.9)
+    assert solve(small, after, batch, 0.9) is not None
+    assert solve(small, Statistics(after.mean + np.array([0, 0, 1e-6]), after.variance), batch, 0.9) is None
+
+
+def close(fraction: float) -> Statistics:
+    """Moving statistics whose distance from the batch's is that fraction of BEFORE's."""
+    return rounded(
+        Statistics(
+            BATCH.mean + fraction * (BEFORE.mean - BATCH.mean),
+            BATCH.variance + fraction * (BEFORE.variance - BATCH.variance),
+        )
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 20])
+@pytest.mark.parametrize("declared", [0.9, 0.99, 0.999])
+@pytest.mark.parametrize("fraction", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+def test_of_laws_that_differ_by_little_the_right_one_or_none_is_told(
+    fraction: float, declared: float, count: int
+) -> None:
+    before = close(fraction)
+    for convention, kept in (("keep", declared), ("take", 1 - declared)):
+        after = rounded(updated(before, BATCH, kept, count))
+        laws = explanations(before, after, BATCH, declared)
+        law = solve(before, after, BATCH, declared)
+        assert any((one.convention, one.count) == (convention, count) for one in laws) or kept**count < 1e-4
+        if law is not None and kept**count >= 1e-4:
+            assert (convention, count) == (law.convention, law.count)
+        if fraction >= 0.1:
+            assert law is not None
+
+
+def test_a_change_that_is_hardly_there_has_several_laws_and_no_single_one() -> None:
+    after = Statistics(BEFORE.mean, BEFORE.variance * np.float32(1 + 8 * float(np.finfo(np.float32).eps)))
+    laws = explanations(BEFORE, after, BATCH, 0.9)
+    assert {0, 1} == {law.count for law in laws}
+    assert solve(BEFORE, after, BATCH, 0.9) is None
+
+
+def test_a_law_that_fits_clearly_better_is_taken_although_a_simpler_one_fits_too() -> None:
+    """One update with 0.9 and two fit within the tolerance; one of them fits to the last digit."""
+    before = close(1e-4)
+    once, twice = (solve(before, rounded(updated(before, BATCH, 0.9, count)), BATCH, 0.9) for count in (1, 2))
+    assert [1, 2] == [law.count for law in (once, twice) if law is not None]
+    middle = rounded(updated(before, BATCH, 0.9**1.5))
+    law = solve(before, middle, BATCH, 0.9)
+    assert law is not None
+    assert ("other", 1) == (law.convention, law.count)
+    assert law.momentum == pytest.approx(0.9**1.5, abs=1e-2)
+
+
+def test_updates_that_keep_everything_are_no_law() -> None:
+    """The declared momentum is 0, so that updates that take it change nothing; statistics move by a few roundings."""
+    after = Statistics(BEFORE.mean, BEFORE.variance * np.float32(1 + 8 * float(np.finfo(np.float32).eps)))
+    assert {0, 1} == {law.count for law in explanations(BEFORE, after, BATCH, 0.0)}
+
+
+@pytest.mark.parametrize("counted", [None, 0, 3])
+def test_a_declared_momentum_of_one_leaves_the_other_averages(counted: int | None) -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7)), BATCH, 1.0, counted=counted)
+    assert law is not None
+    assert ("exponential", "other", 1) == (law.average, law.convention, law.count)
+    assert AVERAGES["debiased"](1.0, 4) == pytest.approx(AVERAGES["debiased"](1 - 1e-9, 4), abs=1e-6)
+
+
+def test_laws_agree_that_say_the_same_count_and_part_kept() -> None:
+    one, other, twice = (Law("keep", kept, count, (), 0.0) for kept, count in ((0.9, 1), (0.8, 1), (0.9, 2)))
+    assert agree(one, Law("other", 0.9, 1, (), 0.0))
+    assert not agree(one, other)
+    assert not agree(one, twice)
+
+
+def test_one_part_kept_by_both_conventions_is_one_law() -> None:
+    laws = explanations(BEFORE, rounded(updated(BEFORE, BATCH, 0.5, 2)), BATCH, 0.5)
+    assert [("keep", 2), ("take", 2)] == [(law.convention, law.count) for law in laws]
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.5, 2)), BATCH, 0.5)
+    assert law is not None
+    assert ("keep", 0.5, 2) == (law.convention, law.momentum, law.count)
+
+
+@pytest.mark.parametrize(
+    ("kept", "count", "expected"), [(0.1, 4, ("take", 4)), (0.1, 5, ("take", 5)), (0.001, 3, ("other", 1))]
+)
+def test_updates_that_leave_nothing_count_as_one_where_the_change_does_not_tell(
+    kept: float, count: int, expected: tuple[str, int]
+) -> None:
+    law = solve(BEFORE, rounded(updated(BEFORE, BATCH, kept, count)), BATCH, 1 - kept)
+    assert law is not None
+    assert expected == (law.convention, law.count)
+
+
 CORRUPTED = {
+    "a channel that is off by a ten-thousandth": Statistics(
+        updated(BEFORE, BATCH, 0.9).mean * np.array([1, 1, 1 + 1e-4]), updated(BEFORE, BATCH, 0.9).variance
+    ),
     "a channel that moved alone": Statistics(BEFORE.mean + np.array([0, 0, 1e-3]), BEFORE.variance),
     "a mean that moved without the variance": Statistics(updated(BEFORE, BATCH, 0.9).mean, BEFORE.variance),
     "not a number": Statistics(np.array([np.nan, 0.0, 0.0]), BEFORE.variance),

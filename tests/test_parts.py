@@ -179,6 +179,17 @@ def test_a_part_of_a_part_and_identity_by_content() -> None:
     assert "other" == renamed(one, "other", "Other").graph["name"]
 
 
+def test_a_part_of_a_node_with_a_long_name_has_a_short_one() -> None:
+    long = ["layer/" + letter * 300 for letter in "ab"]
+    network = made(
+        [helper.make_node("Relu", ["x"], ["a"], long[0]), helper.make_node("Relu", ["a"], ["y"], long[1])], {}, (2,)
+    )
+    first, second = network.graph["nodes"]
+    parts = [prefix(network, first["name"]), prefix(network, second["name"]), suffix(network, second["name"])]
+    assert all(part is not None and len(part.name) < 80 for part in parts)
+    assert 3 == len({part.name for part in parts if part is not None})
+
+
 def test_unknown_nodes_are_named() -> None:
     for part in (prefix, suffix):
         with pytest.raises(NetworkError, match=r"has no node 'pol'\. There are: conv1"):

@@ -122,7 +122,8 @@ def test_networks_without_readable_tensors_are_named(tmp_path: Path) -> None:
     (recipe,) = found(tmp_path, lines)
     assert (True, ("digits",)) == (recipe.safe, recipe.unread)
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
-    assert "is unchanged; on digits no persistent tensor is readable, but no later prediction changed;" in printed
+    unread = "on digits no persistent tensor is readable, but no later prediction changed;"
+    assert f"is unchanged, statistics up to four roundings; {unread}" in printed
 
 
 def test_a_mode_that_leaves_scales_out_is_no_recipe(tmp_path: Path) -> None:
@@ -179,7 +180,8 @@ def test_the_command_prints_plain_text_when_piped(tmp_path: Path) -> None:
     ] == lines[:5]
     assert "        net.backward([cotangent], is_train=False)" in lines
     assert [
-        "      measured on seed, in gradient; every persistent tensor is unchanged; documented: statistics stay",
+        "      measured on seed, in gradient; every persistent tensor is unchanged, statistics up to four roundings; "
+        "documented: statistics stay",
         "  gradient in training mode",
         "    0.11.0 to 1.9.1 (3 releases measured): no recipe among the one mode measured; "
         "executor.train.train shows leak",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,19 @@ import pytest
 from rich.console import Console
 
 from crosscheck import networks
-from crosscheck.cells import Finding
+from crosscheck.cells import Finding, Scenario
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.job import Result
+from crosscheck.matrix.engine import Settings
+from crosscheck.matrix.plan import planned_cell
+from crosscheck.matrix.selection import targets
 from crosscheck.reduce import Request, reduce
 from crosscheck.reduce.command import Reduced
+from crosscheck.reduce.experiment import Answer, Experiment, Trials, judged
 from crosscheck.reduce.reporting import Narrator
 from crosscheck.reduce.search import Search
+from crosscheck.reduce.symptom import Symptom
+from crosscheck.reduce.writing import write
 from crosscheck.runtimes.catalog import Runtime
 from tests.test_cli import crosscheck
 
@@ -78,6 +85,25 @@ def test_the_smallest_case(
     assert f"crosscheck reduce {cell}" in text
     assert text.startswith(f"# {finding}: ")
     assert "toylib" in (tmp_path / "reduced" / "smallest.py").read_text()
+
+
+def test_of_an_order_the_gradient_after_another_mode_is_shown(reducing: Reducing, tmp_path: Path) -> None:
+    reducing("toy@1.7.0/order-dependent/seed-batch/order")
+    text = (tmp_path / "reduced" / "README.md").read_text()
+    shown = [
+        text.partition(f"{title}:\n\n")[2].split("\n\n")[0] for title in ("measured", "inference-mode closed form")
+    ]
+    measured, right = (np.array([float(number) for number in block.strip(" []").split()]) for block in shown)
+    assert np.allclose(0.5 * right, measured)
+
+
+def test_of_a_prediction_the_output_is_shown(reducing: Reducing, tmp_path: Path) -> None:
+    reducing("toy@1.7.0/forward-ignored/seed-batch/predict-only")
+    text = (tmp_path / "reduced" / "README.md").read_text()
+    assert text.index("output, measured:") < text.index("inference-mode closed form:")
+    script = (tmp_path / "reduced" / "smallest.py").read_text()
+    assert 'print("forward first"' in script
+    assert script.partition('print("forward first"')[2].partition("\n")[0].count("| report ") == 1
 
 
 def test_every_smaller_network_is_shown(reducing: Reducing, shown: Console) -> None:
@@ -161,6 +187,56 @@ def test_the_search_needs_no_runtime() -> None:
     assert (1, 2, 1, 1) == search.network.x.shape
     assert np.array_equal([1, 2], np.sort(search.network.x, axis=None))
     assert len(tried) < 80
+
+
+@pytest.fixture
+def measured(toy: Runtime) -> Answer:
+    """The toy's wrong gradient of `seed-batch`, half as large again as the right one, in one trial."""
+    mode = next(mode for mode in toy.modes if mode.name == "wrong-gradient")
+    (target,) = targets(["toy@1.7.0"], {"toy": toy}, everything=False)
+    planned = planned_cell(target, mode, networks.load("seed-batch"), Scenario.GRADIENT, ("undisturbed",), 1)
+    with Experiment(planned, Settings(jobs=1)) as experiment:
+        return experiment.ask(planned.network, Trials(("undisturbed",), 1, False, False), Narrator.silent())
+
+
+def with_gradients(answer: Answer, factors: Sequence[float]) -> Answer:
+    """The answer of trials whose first gradients are these multiples of the measured one."""
+    (row,) = answer.observations
+    gradient = row.arrays["gradient/first"]
+    rows = [
+        replace(row, arrays={**row.arrays, "gradient/first": (gradient * factor).astype(np.float32)})
+        for factor in factors
+    ]
+    return judged(replace(answer, observations=rows))
+
+
+def test_a_case_that_is_right_in_some_trials_is_none_if_the_cell_is_wrong_in_all(measured: Answer) -> None:
+    """What memory that nobody wrote decides can be right by chance."""
+    right = 2 / 3
+    always = Symptom.of(with_gradients(measured, [1, 2, 0, 3]), Finding.WRONG_GRADIENT)
+    assert always.always
+    assert always.shown_by(with_gradients(measured, [0, 2, 2, 0]))
+    assert not always.shown_by(with_gradients(measured, [1, 2, right, 3]))
+    now_and_then = Symptom.of(with_gradients(measured, [1, right, right, right]), Finding.WRONG_GRADIENT)
+    assert not now_and_then.always
+    assert now_and_then.shown_by(with_gradients(measured, [1, 2, right, 3]))
+
+
+def test_whether_an_answer_is_finite_does_not_matter_where_trials_differ(measured: Answer) -> None:
+    nan = float("nan")
+    differing = Symptom.of(with_gradients(measured, [1, 2, 3, 4]), Finding.WRONG_GRADIENT)
+    assert differing.shown_by(with_gradients(measured, [nan, 1, 2, 3]))
+    agreeing = Symptom.of(with_gradients(measured, [1, 1]), Finding.WRONG_GRADIENT)
+    assert not agreeing.shown_by(with_gradients(measured, [nan, nan]))
+
+
+def test_where_trials_differ_the_wrong_numbers_are_shown(measured: Answer, toy: Runtime, tmp_path: Path) -> None:
+    differing = with_gradients(measured, [2 / 3, 1, 2 / 3])
+    write(tmp_path, differing, Symptom.of(differing, Finding.WRONG_GRADIENT), "crosscheck reduce", [], {"toy": toy})
+    text = (tmp_path / "README.md").read_text()
+    assert text.index("measured in 1 of 3 trials:") < text.index("measured in 2 of 3 trials:")
+    wrong = measured.observations[0].arrays["gradient/first"].ravel()[0]
+    assert f"| report {wrong:.6g} " in (tmp_path / "smallest.py").read_text()
 
 
 @pytest.mark.parametrize(

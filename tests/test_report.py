@@ -279,9 +279,15 @@ def page(tmp_path: Path) -> Page:
     return Page(write(saved(tmp_path, default_cells())).read_text())
 
 
-def test_the_first_table_shows_the_example_of_2017(page: Page) -> None:
-    first = page.tables[0]
-    rows = {row[0].strip(): row[1:] for row in first[1:]}
+def test_the_causes_come_first(page: Page) -> None:
+    causes = page.tables[0]
+    assert "Operator" in [heading.strip() for heading in causes[0]]
+    assert all("crosscheck reduce mxnet@" in row[-1] for row in causes[1:])
+
+
+def test_the_example_of_2017_has_a_table(page: Page) -> None:
+    example = page.tables[1]
+    rows = {row[0].strip(): row[1:] for row in example[1:]}
     assert list(rows) == ["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1"]
     for release in ("0.9.5.post2", "1.9.1"):
         assert rows[release][0].strip() == "0.29985 0.3998"

@@ -138,7 +138,9 @@ def test_a_fork_and_a_new_interpreter_have_the_same_results(cells: Cells, target
     alone = read_cells(tmp_path)
     assert alone
     for name, cell in alone.items():
-        assert (cells[name]["status"], cells[name]["findings"]) == (cell["status"], cell["findings"]), name
+        # Whether a race shows in a few trials is chance: MXNet's auxiliary states, read without waiting.
+        here, there = (set(one["findings"]) - {"racy"} for one in (cells[name], cell))
+        assert (cells[name]["status"], here) == (cell["status"], there), name
 
 
 def test_locks_are_hash_pinned_without_an_index() -> None:

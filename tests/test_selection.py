@@ -9,6 +9,7 @@ from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Wanted, expand
 from crosscheck.matrix.selection import Target, matching, targets
 from crosscheck.networks import load, names
+from crosscheck.repeatability import NOT_WAITING
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 
@@ -150,6 +151,38 @@ def test_all_has_every_trial_of_the_default_matrix() -> None:
         return {trial for cell in planned for trial in cell.trials}
 
     assert trials(everything=False) < trials(everything=True)
+
+
+def trials_at_once(word: str, network: str, wanted: Wanted | None = None) -> set[int]:
+    """How many trials the readings that do not wait have, in the cells of scenario `gradient`."""
+    planned = expand(targets([word], catalog(), everything=False), [load(network)], wanted or Wanted())
+    cells = [cell for cell in planned if cell.cell.scenario is Scenario.GRADIENT and cell.trials]
+    return {sum(trial.reading == reading for trial in cell.trials) for cell in cells for reading in NOT_WAITING}
+
+
+def test_asynchronous_runtimes_have_more_trials_that_do_not_wait_where_a_trial_is_cheap() -> None:
+    assert {3} == trials_at_once("mxnet@1.9.1", "seed-batch") == trials_at_once("flax", "conv")
+    assert {1} == trials_at_once("mxnet@1.9.1", "seed") == trials_at_once("torch", "seed-batch")
+    assert {1} == trials_at_once("mxnet@1.9.1+naive-engine", "conv", Wanted(networks=["conv"]))
+    assert {1} == trials_at_once("mxnet@1.9.1", "conv", Wanted(trials=1))
+    assert {1} == trials_at_once("mxnet@1.3.1", "conv", Wanted(everything=True))
+
+
+def test_looking_for_races_costs_the_default_matrix_less_than_a_tenth() -> None:
+    planned = expand(targets([], catalog(), everything=False), [load(name) for name in names()], Wanted())
+    trials = [trial for cell in planned for trial in cell.trials]
+    further = [trial for trial in trials if trial.reading in NOT_WAITING and trial.repeat]
+    assert 0 < len(further) < (len(trials) - len(further)) / 10
+
+
+def test_runtimes_that_wait_for_other_threads_are_asynchronous() -> None:
+    """Those whose adapter has work to wait for; MLX and Jittor are lazy: what asks for a value computes it."""
+    bases = {"crosscheck.probe.jax": "JaxAdapter"}
+    for runtime in catalog().values():
+        text = runtime.adapter.read_text()
+        waits = "def settle" in text or any(f"from {module} import {name}" in text for module, name in bases.items())
+        plain = runtime.releases[-1].variants[0]
+        assert plain.asynchronous == (waits and runtime.name not in ("mlx", "jittor")), runtime.name
 
 
 @pytest.mark.parametrize("runtime", catalog().values(), ids=lambda runtime: runtime.name)

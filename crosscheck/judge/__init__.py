@@ -1,7 +1,7 @@
 """Derives findings from observations and the oracle. Pure; every finding has its numbers and threshold."""
 
 from crosscheck.judge.attribution import Exported, Origin, exported
-from crosscheck.judge.evidence import Curve, Evidence, Judgement, Outcome, Reading, Update
+from crosscheck.judge.evidence import Again, Cause, Curve, Evidence, Judgement, Outcome, Reading, Update
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.judging import judge
 from crosscheck.judge.lines import line
@@ -9,6 +9,8 @@ from crosscheck.judge.reference import Truth
 from crosscheck.judge.schema import validate
 
 __all__ = [
+    "Again",
+    "Cause",
     "Curve",
     "Evidence",
     "Exported",

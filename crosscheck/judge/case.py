@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, NOISE_FACTOR, ROUNDING
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
-from crosscheck.repeatability import distance, predicting_moves, size, waiting_disagree
+from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "tensors"]
@@ -29,7 +32,15 @@ CLOSED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIB
 
 
 #: The second of two predictions before the call; its difference from the first is noise, or a leak.
-AGAIN = recorded.PREDICTION_BEFORE_AGAIN
+AGAIN = (recorded.PREDICTION_BEFORE_AGAIN, recorded.PREDICTION_START_AGAIN)
+#: Two predictions between which nothing was asked.
+UNASKED = (
+    (recorded.PREDICTION_BEFORE, recorded.PREDICTION_BEFORE_AGAIN),
+    (recorded.PREDICTION_START, recorded.PREDICTION_START_AGAIN),
+    (recorded.PREDICTION + recorded.SIBLING_BEFORE, recorded.PREDICTION_BEFORE),
+)
+#: Scenarios whose readings take every persistent tensor after the call.
+OBSERVED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.TWENTY, Scenario.SIBLING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +53,11 @@ class Pair:
     after: Array
     threshold: float
     change: float
+
+    @property
+    def moved(self) -> bool:
+        """Whether the change is more than rounding."""
+        return self.change > self.threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +130,13 @@ class Case:
         return self.network.taken(weights, self.mode.unit_scale, self.mode.zero_bias)
 
     @cached_property
+    def users_own(self) -> bool:
+        """Whether statistics changed that are the user's own: arrays that were fed, or replaced by returned ones."""
+        return (self.mode.fed or self.mode.adopts) and any(
+            pair.moved for pair in self.all_changes if pair.key in self.statistics
+        )
+
+    @cached_property
     def initial(self) -> Tensors:
         """The network's tensors before the first step: the runtime's if recorded, else the network's."""
         built: Tensors = next((tensors(row, "built") for row in self.of("timed")), {})
@@ -128,23 +151,43 @@ class Case:
         before = row.arrays.get(self.first)
         if before is None:
             return
-        scale = size(before)
-        threshold = ROUNDING.value * scale
-        again = row.arrays.get(AGAIN)
-        if again is not None:
-            noise = distance(before, again)
-            # Noise is bounded by rounding; a larger difference means that predicting changes predictions.
-            if noise <= CLOSED_FORM.value * scale:
-                threshold = max(threshold, NOISE_FACTOR * noise)
-            else:
-                yield Pair(row.reading, AGAIN, before, again, threshold, noise)
-        for key in self._later(row):
+        threshold = self.rounding * size(before)
+        for key in [key for key in AGAIN if key in row.arrays] + self._later(row):
             yield Pair(row.reading, key, before, row.arrays[key], threshold, distance(before, row.arrays[key]))
+
+    @cached_property
+    def rounding(self) -> float:
+        """The largest change of a prediction that is rounding, relative to the prediction's largest entry.
+
+        At least `ROUNDING`, and `NOISE_FACTOR` times the difference of two predictions of this cell between which
+        nothing was asked. Where the runtime shows all moving statistics and none moved, everything below `CLOSED_FORM`.
+        """
+        still = self.cell.scenario in OBSERVED and not any(pair.moved for pair in self.all_changes)
+        shown = {pair.key for pair in self.all_changes}
+        if still and self.statistics <= shown:
+            return CLOSED_FORM.value
+        return min(CLOSED_FORM.value, max(ROUNDING.value, NOISE_FACTOR * self.noise))
+
+    @cached_property
+    def noise(self) -> float:
+        """The largest difference of two predictions between which nothing was asked, relative to their largest entry.
+
+        In one process, or the first ones of two. Differences above `CLOSED_FORM` are not rounding, and not counted.
+        """
+        firsts = [row.arrays[self.first] for row in self.measured if self.first in row.arrays]
+        pairs = [(firsts[0], other) for other in firsts[1:]]
+        for row in self.measured:
+            for one, other in UNASKED:
+                if one in row.arrays and other in row.arrays:
+                    pairs.append((row.arrays[one], row.arrays[other]))
+        apart = [distance(one, other) / size(one) for one, other in pairs if size(one)]
+        return max((value for value in apart if value <= CLOSED_FORM.value), default=0.0)
 
     def _later(self, row: Observation) -> list[str]:
         if self.cell.scenario in STEPWISE:
-            return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key != self.first]
-        keys = [recorded.PREDICTION_AFTER, recorded.PREDICTION_AFTER_AGAIN]
+            earlier = (self.first, recorded.PREDICTION_START_AGAIN)
+            return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key not in earlier]
+        keys = [recorded.PREDICTION_AFTER, recorded.PREDICTION_AFTER_AGAIN, recorded.PREDICTION_AFTER_SECOND]
         # The last prediction belongs to this mode only if no other mode ran before it.
         if row.reading == "immediate" or self.mode.inference in (None, self.mode.name):
             keys.append(recorded.PREDICTION_LAST)
@@ -154,17 +197,52 @@ class Case:
     def changes(self) -> tuple[Pair, ...]:
         """Every persistent tensor after the call paired with its earlier value; `change` is zero if equal.
 
+        Moving statistics have a threshold of a few roundings (`repeatability.REWRITE`), other tensors none.
         If predicting also moves tensors, only from readings with snapshots directly before and after the call.
         """
         close = (
             [row for row in self.measured if row.reading in ("timed", "after-same")] if self.predicting_moves else []
         )
         return tuple(
-            Pair(row.reading, name, before[name], after[name], 0.0, distance(before[name], after[name]))
+            self._pair(row.reading, name, before[name], after[name])
             for row in close or self.measured
             for before, after in [self.around(row)]
             for name in sorted(before.keys() & after.keys())
         )
+
+    @cached_property
+    def second_changes(self) -> tuple[Pair, ...]:
+        """The same for the second call: every persistent tensor after it paired with its value after the first."""
+        found = []
+        for row in self.measured:
+            if row.reading != "timed" and self.predicting_moves:
+                continue
+            before, after = tensors(row, recorded.AFTER), tensors(row, _second(row))
+            found += [
+                self._pair(row.reading, name, before[name], after[name])
+                for name in sorted(before.keys() & after.keys())
+            ]
+        return tuple(found)
+
+    @property
+    def calls(self) -> Iterator[tuple[Observation, Tensors, Tensors]]:
+        """The persistent tensors around the first call in every trial, then around the second."""
+        for row in self.measured:
+            yield (row, *self.around(row))
+        for row in self.measured:
+            if row.reading == "timed" or not self.predicting_moves:
+                yield row, tensors(row, recorded.AFTER), tensors(row, _second(row))
+
+    @property
+    def all_changes(self) -> tuple[Pair, ...]:
+        """The changes by the first call and by the second."""
+        return (*self.changes, *self.second_changes)
+
+    def _pair(self, reading: str, name: str, before: Array, after: Array) -> Pair:
+        if name in self.statistics:
+            change, threshold = beyond_rounding(before, after)
+            return Pair(reading, name, before, after, threshold, change)
+        return Pair(reading, name, before, after, 0.0, distance(before, after))
 
     def around(self, row: Observation) -> tuple[Tensors, Tensors]:
         """The persistent tensors before the call under test and after it.
@@ -186,22 +264,46 @@ class Case:
         """Whether the documented prediction moves persistent tensors by itself."""
         return any(predicting_moves(row) for row in self.of("timed"))
 
+    @cached_property
+    def predicting_changes(self) -> bool:
+        """Whether predicting alone changes the next prediction: what the call then starts from is unknown."""
+        return any(pair.moved for pair in self.predictions if pair.key in AGAIN)
+
     def weights_at(self, row: Observation, when: str) -> Tensors | None:
         """The network's weights at a snapshot; None if the statistics are unknown then.
 
-        Unreadable statistics count as the initial ones as long as predictions stay unchanged.
+        Unreadable statistics count as the initial ones as long as predictions stay unchanged. Statistics are not the
+        ones in use, but stale, if the prediction of that moment is not the network's at them.
         """
         read = tensors(row, when)
         if not self.statistics <= read.keys():
-            if any(pair.change > pair.threshold for pair in self._predictions(row)):
+            if any(pair.moved for pair in self._predictions(row)):
                 return None
             read = {}
+        elif not self._consistent(row, when, read):
+            return None
         return self._taken(
             {
                 name: read[name] if name in read and read[name].shape == value.shape else value
                 for name, value in self.network.weights.items()
             }
         )
+
+    def _consistent(self, row: Observation, when: str, read: Tensors) -> bool:
+        """Whether the prediction recorded at a moment is the network's at the statistics read then, if it changed."""
+        before, now = row.arrays.get(self.first), row.arrays.get(recorded.PREDICTION + when)
+        if before is None or now is None or distance(before, now) <= self.rounding * size(before):
+            return True
+        known = {name: value for name, value in read.items() if name in self.network.weights}
+        if any(known[name].shape != self.network.weights[name].shape for name in known):
+            return True
+        expected = self.truth.prediction(False, self._taken({**self.weights, **known}))
+        return relative_error(now, expected, np.zeros(1)) <= CLOSED_FORM.value
+
+
+def _second(row: Observation) -> str:
+    """The moment after the second call."""
+    return recorded.SECOND if row.reading == "timed" else recorded.AFTER_SECOND
 
 
 def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:

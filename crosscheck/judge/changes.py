@@ -7,6 +7,7 @@ from crosscheck.judge.case import STEPWISE, Case, tensors
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
 from crosscheck.judge.update import solve_update
+from crosscheck.oracle import Law
 from crosscheck.repeatability import distance, same
 
 __all__ = ["change_evidence"]
@@ -30,7 +31,7 @@ VARIANCES = {
     "keras-2-theano": "variance plus epsilon, times n / (n - 1 - epsilon), the correction of Keras 2 on Theano",
     "mixed": "variances that differ between layers",
 }
-TOLD = 4  # maximum tensors named in a sentence
+TOLD = 4  # maximum tensors or laws named in a sentence
 
 
 def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
@@ -39,24 +40,34 @@ def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
 
 
 def _law(case: Case, finding: Finding) -> list[Evidence]:
-    """The update law, if one fits; without one the finding is `corrupted`."""
+    """The update law, if one fits, or the first of several; without one the finding is `corrupted`."""
     if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
         return []
-    for row in (*case.of("timed"), *case.measured):
-        solved = solve_update(case, *case.around(row))
-        if solved is not None and solved.law is not None:
-            law = solved.law
-            times = "once" if law.count == 1 else f"{law.count} times"
-            variance = VARIANCES.get(law.variance, f"{law.variance} variance")
-            detail = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {variance}"
-            if law.average != "exponential":
-                detail = f"{AVERAGES[law.average]}: {detail}"
-            if law.convention == "other" and 1 - law.momentum <= LAW.value:
-                detail = "they were overwritten with their own values, up to rounding"
-            detail += f"; {solved.note}" if solved.note else ""
+    timed = [(row, *case.around(row)) for row in case.of("timed")]
+    solved = [(row, one) for row, *around in (*timed, *case.calls) if (one := solve_update(case, *around)) is not None]
+    for row, one in solved:
+        if one.law is not None:
+            detail = _text(one.law) + (f"; {one.note}" if one.note else "")
             what = f"{row.reading}: misfit of the moving statistics against their update law"
-            return [Evidence(finding, what, law.residual, LAW.value, LAW.why, detail)]
+            return [Evidence(finding, what, one.law.residual, LAW.value, LAW.why, detail)]
+    for row, one in solved:
+        if one.several:
+            best = min(law.residual for law in one.several)
+            more = f"; and {len(one.several) - TOLD} more" if len(one.several) > TOLD else ""
+            detail = "no single law, as these explain it equally well: "
+            detail += "; or ".join(_text(law) for law in one.several[:TOLD]) + more
+            what = f"{row.reading}: smallest misfit of the moving statistics against update laws"
+            return [Evidence(finding, what, best, LAW.value, LAW.why, detail)]
     return []
+
+
+def _text(law: Law) -> str:
+    if law.count == 0:
+        return "nothing, up to rounding"
+    times = "once" if law.count == 1 else f"{law.count} times"
+    variance = VARIANCES.get(law.variance, f"{law.variance} variance")
+    text = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {variance}"
+    return text if law.average == "exponential" else f"{AVERAGES[law.average]}: {text}"
 
 
 def _disturbed(case: Case, finding: Finding) -> list[Evidence]:

@@ -14,15 +14,27 @@ from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
-__all__ = ["errors_of", "gradient_error", "later_errors", "mode_ignored", "order_dependent", "wrong_answer"]
+__all__ = [
+    "errors_of",
+    "gradient_error",
+    "later_errors",
+    "mode_ignored",
+    "no_gradient",
+    "order_dependent",
+    "wrong_answer",
+]
 
 
 @dataclass(frozen=True)
 class FormErrors:
-    """The errors of one array relative to the two closed forms."""
+    """The errors of one array relative to the two closed forms.
+
+    zero: the modes whose closed form is zero, but for the cotangent's rounding: a match with it proves nothing.
+    """
 
     inference: float
     training: float
+    zero: frozenset[Intent] = frozenset()
 
     def of(self, intent: Intent) -> float:
         """The error relative to the form of that mode."""
@@ -42,12 +54,15 @@ class FormErrors:
 def errors_of(case: Case, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
     """The errors of an answer against the inference-mode and training-mode closed forms, at `weights` if not None."""
     inference, training = (case.truth.answer(asks, mode, weights) for mode in (False, True))
-    return FormErrors(relative_error(value, inference, training), relative_error(value, training, inference))
+    largest = max(size(inference), size(training))
+    forms = {Intent.INFERENCE: inference, Intent.TRAINING: training}
+    zero = frozenset(intent for intent, form in forms.items() if size(form) <= CLOSED_FORM.value * largest)
+    return FormErrors(relative_error(value, inference, training), relative_error(value, training, inference), zero)
 
 
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
-    """The answers of the call under test without earlier calls that could affect them."""
-    if case.cell.scenario not in CLOSED:
+    """The answers of the call under test without earlier calls, or predictions, that could affect them."""
+    if case.cell.scenario not in CLOSED or case.predicting_changes:
         return []
     return [
         (row, row.arrays[case.answer], errors_of(case, row.arrays[case.answer], case.asks))
@@ -59,15 +74,17 @@ def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
 def wrong_answer(case: Case) -> list[Evidence]:
     """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form.
 
-    For nondeterministic cells only the mode's own closed form counts; a match with the other's is random.
+    A closed form of the other mode that is zero does not count, and for nondeterministic cells only the mode's own: a
+    match with the other's proves nothing. An answer that is zero altogether is `no-gradient`.
     """
     finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
     evidence: dict[str, Evidence] = {}
     for row, value, errors in _answers(case):
-        right = Intent(case.mode.intent) in errors.matches if case.nondeterministic else bool(errors.matches)
-        if right or row.reading in evidence:
+        intent = Intent(case.mode.intent)
+        others = frozenset() if case.nondeterministic else errors.matches - errors.zero
+        if intent in errors.matches or others or row.reading in evidence or _nothing(case, value):
             continue
-        nearest = Intent(case.mode.intent) if errors.matches else min(Intent, key=errors.of)
+        nearest = intent if errors.matches else min(Intent, key=errors.of)
         evidence[row.reading] = Evidence(
             finding,
             f"relative error of {case.answer} against the {'' if errors.matches else 'nearer '}closed form, "
@@ -76,6 +93,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
             CLOSED_FORM.value,
             CLOSED_FORM.why,
             f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
+            + ("; the other mode's closed form is zero here and proves nothing" if errors.matches & errors.zero else "")
             + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
         )
     return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
@@ -105,14 +123,43 @@ def _renormalized(case: Case, value: Array) -> str:
     return "; it is the training-mode closed form of batch renormalization with constant corrections r and d"
 
 
+def _nothing(case: Case, value: Array) -> bool:
+    """Whether a gradient is zero in every entry, which the mode's own closed form is not.
+
+    Zero is an answer, if a wrong one, where it is the other mode's and the call moved statistics as that mode does, or
+    where other trials give other answers.
+    """
+    if case.asks is not Asks.GRADIENT or value.any() or case.nondeterministic:
+        return False
+    if errors_of(case, value, case.asks).matches and any(
+        pair.moved for pair in case.changes if pair.key in case.statistics
+    ):
+        return False
+    return bool(case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING).any())
+
+
+def no_gradient(case: Case) -> list[Evidence]:
+    """The gradient is zero in every entry, and the closed form of its mode is not."""
+    evidence: dict[str, Evidence] = {}
+    for row, value, errors in _answers(case):
+        if row.reading not in evidence and Intent(case.mode.intent) not in errors.matches and _nothing(case, value):
+            detail = ""
+            if errors.matches:
+                detail = "the other mode's is zero, too: whether that was computed, or nothing, cannot be seen here"
+            expected = case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING)
+            what = f"largest entry of {case.answer}, where the closed form of its mode has {size(expected):.4g}"
+            evidence[row.reading] = Evidence(Finding.NO_GRADIENT, what, 0.0, 0.0, "zero is no gradient", detail)
+    return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
+
+
 def mode_ignored(case: Case) -> list[Evidence]:
-    """The answer matches the other mode's closed form and not the requested mode's."""
+    """The answer matches the other mode's closed form, which is not zero, and not the requested mode's."""
     if case.nondeterministic:
         return []
     evidence: dict[str, Evidence] = {}
     intent = Intent(case.mode.intent)
     for row, _, errors in _answers(case):
-        if not errors.matches or intent in errors.matches or row.reading in evidence:
+        if not errors.matches - errors.zero or intent in errors.matches or row.reading in evidence:
             continue
         (other,) = errors.matches
         evidence[row.reading] = Evidence(
@@ -124,6 +171,11 @@ def mode_ignored(case: Case) -> list[Evidence]:
             f"it matches {other} mode, with an error of {errors.of(other):.3g}",
         )
     return across_readings(evidence, (row.reading for row, _, _ in _answers(case)))
+
+
+#: Answers after the first: key, and the moments of the snapshots before and after it.
+AGAIN = (recorded.GRADIENT_SECOND, (recorded.AFTER, recorded.AFTER_SECOND))
+INFERENCE = (recorded.GRADIENT_INFERENCE, (recorded.AFTER_SECOND, recorded.LAST))
 
 
 def order_dependent(case: Case) -> list[Evidence]:
@@ -170,10 +222,9 @@ def _again(case: Case) -> list[Evidence]:
     """The second answer of the call, against the first answer's form, at the current statistics."""
     key = case.answer.replace("first", "second")
     for row, _, first in _answers(case):
-        value, weights = row.arrays.get(key), case.weights_at(row, "after")
-        if value is None or weights is None or not first.matches:
+        errors = _later(case, row, key, AGAIN[1], case.asks)
+        if errors is None or not first.matches:
             continue
-        errors = errors_of(case, value, case.asks, weights)
         if not first.matches & errors.matches:
             form = min(first.matches)
             what = f"{row.reading}: relative error of {key} against the {form} form, which {case.answer} matched"
@@ -189,17 +240,29 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
     if case.mode.inference in (None, case.mode.name) or not _right_alone(case, case.inference):
         return []
     for row in case.of(case.primary):
-        value, weights = (
-            row.arrays.get(recorded.GRADIENT_INFERENCE),
-            case.weights_at(row, recorded.BEFORE_INFERENCE),
-        )
-        if value is None or weights is None:
+        errors = _later(case, row, *INFERENCE)
+        if errors is None:
             continue
-        errors = errors_of(case, value, Asks.GRADIENT, weights)
         if Intent.INFERENCE not in errors.matches:
             what = f"after this mode: relative error of the gradient by {case.mode.inference}, correct when run alone,"
             return [_dependent(f"{what} against the inference-mode form at the current statistics", errors)]
     return []
+
+
+def _later(
+    case: Case, row: Observation, key: str, moments: Sequence[str], asks: Asks = Asks.GRADIENT
+) -> FormErrors | None:
+    """The errors of a later answer at the statistics read before it; None if it or they are unknown.
+
+    Statistics that are read may be stale, or move by being read: if the answer matches no form at those, but one at the
+    statistics read after it, these were in use.
+    """
+    value = row.arrays.get(key)
+    known = [weights for when in moments if (weights := case.weights_at(row, when)) is not None]
+    if value is None or case.weights_at(row, moments[0]) is None:
+        return None
+    errors = [errors_of(case, value, asks, weights) for weights in known]
+    return next((item for item in errors if item.matches), errors[0])
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
@@ -220,16 +283,11 @@ def gradient_error(case: Case) -> Errors | None:
 
 def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
     """The errors of the gradients after the call under test, at the current statistics."""
-    keys = {
-        "gradient_again": (recorded.GRADIENT_SECOND, "after"),
-        "inference_gradient": (recorded.GRADIENT_INFERENCE, recorded.BEFORE_INFERENCE),
-    }
     for row in case.of(case.primary):
         errors: dict[str, Errors | None] = {}
-        for name, (key, when) in keys.items():
-            value, weights = row.arrays.get(key), case.weights_at(row, when)
-            comparable = value is not None and weights is not None
-            errors[name] = errors_of(case, value, Asks.GRADIENT, weights).line if comparable else None  # type: ignore[arg-type]
+        for name, answer in (("gradient_again", AGAIN), ("inference_gradient", INFERENCE)):
+            found = _later(case, row, *answer)
+            errors[name] = None if found is None else found.line
         if any(errors.values()):
             return errors
     return None

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 
-from crosscheck.cells import Finding, Observation
+from crosscheck.cells import Array, Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
 from crosscheck.judge.evidence import Evidence, Outcome, Reading
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
 from crosscheck.probe import recorded
-from crosscheck.repeatability import ABSOLUTE, NOT_WAITING, differing, distance, outcomes, same, size, unlike_waiting
+from crosscheck.repeatability import (
+    ABSOLUTE,
+    NOT_WAITING,
+    differing,
+    distance,
+    moved,
+    outcomes,
+    same,
+    size,
+    unlike_waiting,
+)
 
 __all__ = ["distribution", "racy", "unrepeatable"]
 
@@ -29,7 +39,7 @@ def racy(case: Case) -> list[Evidence]:
 
     A tensor that still has its old value when read at once is stale, not racy: a lazy runtime returns it every time. It
     is a race if trials disagree, if the value is neither old nor new, or if a later prediction, the answer or the
-    settled state differs.
+    settled state differs. Not if reading does it: if tensors that had not moved after waiting move by being read.
     """
     if case.nondeterministic:
         return []
@@ -46,6 +56,8 @@ def _without_waiting(case: Case) -> list[Evidence]:
         scale: dict[str, float] = {}
         for row in case.of(reading):
             for key, value, expected in unlike_waiting(row, undisturbed, timed):
+                if reading == "unsettled" and _by_reading(case, key, value):
+                    continue
                 apart[key] = max(distance(value, expected), apart.get(key, 0.0))
                 scale[key] = max(size(value), size(expected))
         # One piece of evidence for all tensors of the state: the largest difference.
@@ -56,6 +68,18 @@ def _without_waiting(case: Case) -> list[Evidence]:
             detail = f"and of {len(others) - 1} more tensors" if key in others[:1] and len(others) > 1 else ""
             evidence.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
     return evidence
+
+
+def _by_reading(case: Case, key: str, value: Array) -> bool:
+    """Whether reading tensors made that array: all timed trials end with it, and moved tensors by reading them."""
+    looked = [row for row in case.of("timed") if key in row.arrays]
+    return bool(looked) and all(same(value, row.arrays[key]) and _reading_moves(row) for row in looked)
+
+
+def _reading_moves(timed: Observation) -> bool:
+    """Whether a tensor read after waiting is another one when it is read again."""
+    first, again = tensors(timed, recorded.ASKED), tensors(timed, recorded.READ)
+    return any(moved(first[name], again[name]) for name in first.keys() & again.keys())
 
 
 def _partially_written(case: Case) -> list[Evidence]:
@@ -116,9 +140,9 @@ def describe(case: Case, row: Observation) -> str:
     """Describe an outcome: the changed predictions and tensors, and the step that raised, if any."""
     alone = Case(case.cell, case.mode, case.network, case.truth, [row])
     parts = []
-    moved = max((pair.change for pair in alone.predictions), default=None)
-    if moved is not None:
-        parts.append(f"predictions change by {moved:.4g}" if moved else "predictions stay")
+    most = max((pair.change for pair in alone.predictions), default=None)
+    if most is not None:
+        parts.append(f"predictions change by {most:.4g}" if most else "predictions stay")
     before, after = case.around(row)
     changes = {name: distance(before[name], after[name]) for name in before.keys() & after.keys()}
     moving = sorted((name for name, change in changes.items() if change), key=lambda name: -changes[name])

@@ -11,6 +11,8 @@ from crosscheck.oracle import Average
 from crosscheck.oracle.corrections import Variance
 
 __all__ = [
+    "Again",
+    "Cause",
     "Curve",
     "Errors",
     "Evidence",
@@ -25,7 +27,7 @@ __all__ = [
     "across_readings",
 ]
 
-When = Literal["forward", "backward", "both", "read", "none"]
+When = Literal["forward", "backward", "both", "read", "second", "adopted", "none"]
 Errors = Mapping[str, float | None]  # "inference" and "training" -> relative error
 
 
@@ -66,13 +68,14 @@ def across_readings(evidence: Mapping[str, Evidence], readings: Iterable[str]) -
 class Update:
     """The law and the time of a change of moving statistics.
 
-    when: the first step after the change. `taken_apart` is false if the runtime runs forward and backward in one call,
-        without a snapshot between: then `when` is "forward", since a law needs only the forward's numbers, or "both"
-        for two updates.
-    count: number of updates; None if no law fits. momentum: the fraction kept by one. convention: meaning of the
-        declared momentum ("keep", "take", "other"). variance: correction of the batch's
-        (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: kind of average
-        (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None if no law fits.
+    when: the first step after the change; "second" if only the second call moves them; "adopted" if the user's own
+        lines replace the statistics by returned ones.
+        `taken_apart` is false if the runtime runs forward and backward in one call, without a snapshot between: then
+        `when` is "forward", since a law needs only the forward's numbers, or "both" for two updates.
+    count: number of updates; None if no law fits, or several do that say different things. momentum: the fraction kept
+        by one. convention: meaning of the declared momentum ("keep", "take", "other"). variance: correction of the
+        batch's (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: kind of average
+        (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None like `count`.
     """
 
     when: When
@@ -148,6 +151,29 @@ class FirstLayer:
 
 
 @dataclass(frozen=True)
+class Again:
+    """The same question on a network without the operator at fault, and what it shows there."""
+
+    network: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The node at fault for a finding: name, operator and attributes. by: how it was found.
+
+    again: the question asked again, where the operator is not batch normalization and the network has some.
+    """
+
+    finding: Finding
+    node: str
+    op: str
+    attributes: Mapping[str, Any]
+    by: str
+    again: Again | None = None
+
+
+@dataclass(frozen=True)
 class Judgement:
     """The judgement of one cell. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
 
@@ -171,5 +197,6 @@ class Judgement:
     public_view: Literal["shows", "hides"] | None = None
     curve: Curve | None = None
     first_layer: FirstLayer | None = None
+    cause: Cause | None = None
     seconds: float = 0.0
     stderr: str = ""

@@ -15,7 +15,7 @@ from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
 from crosscheck.judge.layers import first_layer
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, REWRITTEN, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
@@ -31,12 +31,14 @@ FINDERS = (
     side_effects.poisoned,
     closed_forms.wrong_answer,
     closed_forms.mode_ignored,
+    closed_forms.no_gradient,
     predictions.wrong_prediction,
     closed_forms.order_dependent,
     distribution.racy,
     distribution.unrepeatable,
     state.parameters_written,
     side_effects.input_written,
+    side_effects.gradients_left,
     side_effects.mode_left_changed,
     predictions.export_changed,
     onnx_file.file_changed,
@@ -139,7 +141,13 @@ def _clean(case: Case) -> list[Evidence]:
     if change := max(case.changes, key=lambda pair: pair.change, default=None):
         names = len({pair.key for pair in case.changes})
         what, detail = "largest change of a persistent tensor", f"of {names} tensors"
-        evidence.append(Evidence(Finding.CLEAN, what, change.change, EXACT.value, EXACT.why, detail))
+        if case.users_own:
+            detail += "; the call's own lines replace the statistics by those that the runtime returned"
+        elif change.change:
+            rewritten = sorted({pair.key for pair in case.changes if pair.change})
+            detail += f"; rewritten with their own value, up to rounding: {', '.join(rewritten)}"
+        why = REWRITTEN.why if change.change else EXACT.why
+        evidence.append(Evidence(Finding.CLEAN, what, change.change, change.threshold, why, detail))
     if error := closed_forms.gradient_error(case):
         form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
         what = f"relative error of {case.answer} against the {form} closed form"
@@ -153,10 +161,10 @@ def _contradicts(case: Case) -> bool | None:
     True if they changed and the contract says that statistics stay, or if none changed and it says that a call moves
     them.
     """
-    statistics = [pair for pair in case.changes if pair.key in case.statistics]
+    statistics = [pair for pair in case.all_changes if pair.key in case.statistics]
     if not statistics and not case.predictions:
         return None
-    changed = any(pair.change > pair.threshold for pair in (*statistics, *case.predictions))
+    changed = any(pair.moved for pair in (*statistics, *case.predictions))
     if case.mode.contract.statistics == "move":
         return bool(statistics) and not changed and case.cell.scenario in CALLS
     return changed and case.mode.contract.statistics == "stay"

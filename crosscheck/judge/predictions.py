@@ -20,11 +20,14 @@ SHOWN = 4  # maximum numbers of an array in a sentence
 
 
 def leak(case: Case) -> list[Evidence]:
-    """A prediction after the call differs from the one before, or two before the call differ beyond noise."""
-    if case.cell.scenario is Scenario.EXPORT:
+    """A prediction after the call differs from the one before, or two before the call differ beyond noise.
+
+    Not where the user's own lines replace statistics by returned ones, or the statistics are the user's own arrays.
+    """
+    if case.cell.scenario is Scenario.EXPORT or case.users_own:
         return []
-    before = [pair for pair in case.predictions if pair.key == AGAIN]
-    after = [pair for pair in case.predictions if pair.key != AGAIN]
+    before = [pair for pair in case.predictions if pair.key in AGAIN]
+    after = [pair for pair in case.predictions if pair.key not in AGAIN]
     evidence = _changed(case, Finding.LEAK, after) + _changed(
         case, Finding.LEAK, before, "; predicting alone changes it"
     )
@@ -37,7 +40,7 @@ def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = ""
     for pair in pairs:
         previous = worst.get(pair.reading)
         larger = previous is None or (previous.key != recorded.PREDICTION_AFTER and pair.change > previous.change)
-        if pair.change > pair.threshold and larger:
+        if pair.moved and larger:
             worst[pair.reading] = pair
     return across_readings(
         {
@@ -63,13 +66,13 @@ def _changed_answers(case: Case) -> list[Evidence]:
         if (
             first is not None
             and second is not None
-            and (change := distance(first, second)) > size(first) * ROUNDING.value
+            and (change := distance(first, second)) > size(first) * case.rounding
         ):
             evidence[row.reading] = Evidence(
                 Finding.LEAK,
                 "largest change from forward/first to forward/second",
                 change,
-                size(first) * ROUNDING.value,
+                size(first) * case.rounding,
                 ROUNDING.why,
                 f"{numbers(first)} became {numbers(second)}",
             )
@@ -121,9 +124,9 @@ def export_changed(case: Case) -> list[Evidence]:
         return []
     evidence = _changed(case, Finding.EXPORT_CHANGED, case.predictions)
     for pair in case.changes:
-        if pair.change > 0:
+        if pair.moved:
             what = f"change of {pair.key} by the export"
-            evidence.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, EXACT.value, EXACT.why))
+            evidence.append(Evidence(Finding.EXPORT_CHANGED, what, pair.change, pair.threshold, EXACT.why))
     for row in case.measured:
         before, exported = row.arrays.get(case.first), row.arrays.get(recorded.PREDICTION_EXPORTED)
         if before is not None and exported is not None:

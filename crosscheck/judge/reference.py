@@ -27,7 +27,7 @@ class Truth:
         self.network = network
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
-        self._laws: dict[tuple[str, int | None, bytes], Law | None] = {}
+        self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
         self._in_modes: dict[tuple[bool, bool], Truth] = {}
 
     @classmethod
@@ -82,19 +82,27 @@ class Truth:
                 )
         return self._layers[training]
 
-    def law(
-        self, norm: BatchNorm, before: Statistics, after: Statistics, batch: BatchStatistics, counted: int | None = None
-    ) -> Law | None:
-        """The law of a change of one layer's statistics, given its batch; None if no law fits.
+    def laws(
+        self,
+        norm: BatchNorm,
+        before: Statistics,
+        after: Statistics,
+        batch: BatchStatistics,
+        counted: int | None = None,
+        momentum: float | None = None,
+    ) -> tuple[Law, ...]:
+        """The laws that explain a change of one layer's statistics equally well, given its batch; empty if none does.
 
-        counted: the layer's count of earlier updates, if it has one.
+        counted: the layer's count of earlier updates, if it has one. momentum: tried as the declared one, if not the
+        layer's own.
 
         Cached: many modes and releases have the same change.
         """
         numbers = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
-        key = (norm.node, counted, b"".join(values.tobytes() for values in numbers))
+        declared = norm.momentum if momentum is None else momentum
+        key = (norm.node, counted, declared, b"".join(values.tobytes() for values in numbers))
         if key not in self._laws:
-            self._laws[key] = oracle.solve(before, after, batch, norm.momentum, counted=counted, epsilon=norm.epsilon)
+            self._laws[key] = oracle.explanations(before, after, batch, declared, counted=counted, epsilon=norm.epsilon)
         return self._laws[key]
 
     @cached_property

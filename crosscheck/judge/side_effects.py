@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from crosscheck.cells import Finding
+from crosscheck.cells import Finding, Observation
 from crosscheck.judge.case import Case
 from crosscheck.judge.evidence import Evidence
-from crosscheck.judge.thresholds import NEVER
+from crosscheck.judge.thresholds import NEVER, REWRITTEN
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 
-__all__ = ["input_written", "mode_left_changed", "poisoned"]
+__all__ = ["gradients_left", "input_written", "mode_left_changed", "poisoned"]
+
+#: Moments of snapshots before the call under test.
+EARLIER = (recorded.BUILT, recorded.PREDICTED, recorded.BEFORE)
+TOLD = 3  # maximum names in a sentence
 
 
 def poisoned(case: Case) -> list[Evidence]:
@@ -37,11 +41,49 @@ def input_written(case: Case) -> list[Evidence]:
                 change = None if expected is None else distance(value, expected)
                 what = f"{row.reading}: largest change of the input array during {key.removeprefix('input/')}"
                 evidence[key] = Evidence(Finding.INPUT_WRITTEN, what, change, NEVER.value, NEVER.why)
-    return list(evidence.values())
+    return list(evidence.values()) + _statistics_written(case)
+
+
+def _statistics_written(case: Case) -> list[Evidence]:
+    """The runtime wrote to moving statistics that were fed: arrays of the caller, which later predictions take, too."""
+    if not case.mode.fed:
+        return []
+    worst: dict[str, Evidence] = {}
+    predicted = max((pair.change for pair in case.predictions), default=0.0)
+    for pair in case.all_changes:
+        if pair.key in case.statistics and pair.moved and pair.key not in worst:
+            what = f"{pair.reading}: largest change of {pair.key}, an array of the caller"
+            detail = (
+                f"it is fed to the next prediction, too, which changes by up to {predicted:.4g}" if predicted else ""
+            )
+            worst[pair.key] = Evidence(Finding.INPUT_WRITTEN, what, pair.change, pair.threshold, REWRITTEN.why, detail)
+    return list(worst.values())
+
+
+def gradients_left(case: Case) -> list[Evidence]:
+    """Parameter gradients, hooks or flags that the call left on the network, in the first trial that shows them."""
+    for row in case.measured:
+        names = _new(row, recorded.LEFT)
+        if names:
+            what = f"{row.reading}: what the call left on the network"
+            listed = ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
+            why = "no prediction reads it; the next training step or gradient adds to it"
+            return [Evidence(Finding.GRADIENTS_LEFT, what, len(names), NEVER.value, why, listed)]
+    return []
+
+
+def _new(row: Observation, kind: str) -> list[str]:
+    """The names of a kind in the snapshots after the call that were in none before it."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for key in row.arrays:
+        if key.startswith(kind):
+            _, when, name = key.split("/", 2)
+            found[when in EARLIER].add(name)
+    return sorted(found[False] - found[True])
 
 
 def mode_left_changed(case: Case) -> list[Evidence]:
-    """The call changed a global mode flag of the runtime."""
+    """The call changed a global mode flag of the runtime, or a layer's, against what the user's own lines set."""
     when = case.call.rpartition("/")[2] if "/" in case.call else "first"
     evidence: dict[str, Evidence] = {}
     for row in case.measured:
@@ -54,4 +96,10 @@ def mode_left_changed(case: Case) -> list[Evidence]:
                 detail = f"{before.get(name)} before, {after.get(name)} after"
                 what = f"{row.reading}: the flag {name!r}"
                 evidence.setdefault(name, Evidence(Finding.MODE_LEFT_CHANGED, what, None, None, NEVER.why, detail))
+        for name in _new(row, recorded.SWITCHED):
+            what = f"{row.reading}: the mode flag of {name}"
+            why = "only the user's own lines set it"
+            evidence.setdefault(
+                name, Evidence(Finding.MODE_LEFT_CHANGED, what, None, None, why, "the call switched it")
+            )
     return list(evidence.values())

@@ -12,10 +12,10 @@ from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
 from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.evidence import Evidence, TensorPair
-from crosscheck.judge.thresholds import EXACT, LAW, NEVER
+from crosscheck.judge.thresholds import EXACT, LAW, NEVER, REWRITTEN
 from crosscheck.judge.update import solve_update
 from crosscheck.probe import recorded
-from crosscheck.repeatability import distance, same
+from crosscheck.repeatability import distance, moved, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]
 
@@ -24,8 +24,11 @@ SMALL = 64
 
 
 def state_moved(case: Case) -> list[Evidence]:
-    """A moving statistic or a hidden tensor changed, but no probed prediction."""
-    if case.cell.scenario is Scenario.EXPORT or any(pair.change > pair.threshold for pair in case.predictions):
+    """A moving statistic or a hidden tensor changed, but no probed prediction.
+
+    Not statistics that the user's own lines replace by returned ones, or that are the user's own arrays.
+    """
+    if case.cell.scenario is Scenario.EXPORT or any(pair.moved for pair in case.predictions):
         return []
     detail = "no prediction was made" if not case.predictions else "no prediction after it changed"
     if case.predicting_moves:
@@ -42,12 +45,15 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
     """Evidence for each changed tensor of that kind: the largest change in any reading."""
     worst: dict[str, Evidence] = {}
     written = case.network.weights.keys() - case.statistics
-    for pair in case.changes:
-        if pair.change == 0 or (pair.key in written) != parameters:
-            continue
-        if pair.key not in worst or pair.change > (worst[pair.key].value or 0.0):
-            what = f"{pair.reading}: largest change of {pair.key} by the call"
-            worst[pair.key] = Evidence(finding, what, pair.change, EXACT.value, EXACT.why, detail)
+    own = case.statistics if case.mode.fed or case.mode.adopts else frozenset()
+    for call, pairs in (("the call", case.changes), ("the second call", case.second_changes)):
+        for pair in pairs:
+            if not pair.moved or (pair.key in written) != parameters or pair.key in own:
+                continue
+            if pair.key not in worst or pair.change > (worst[pair.key].value or 0.0):
+                what = f"{pair.reading}: largest change of {pair.key} by {call}"
+                why = REWRITTEN.why if pair.key in case.statistics else EXACT.why
+                worst[pair.key] = Evidence(finding, what, pair.change, pair.threshold, why, detail)
     return list(worst.values())
 
 
@@ -73,13 +79,15 @@ def _non_finite(case: Case) -> list[Evidence]:
 
 
 def _lawless(case: Case) -> list[Evidence]:
-    """No update law fits. Excludes scenarios with twenty inputs, and exports."""
+    """No update law fits; several that fit equally well are no corruption.
+
+    Excludes scenarios with twenty inputs, and exports.
+    """
     if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
         return []
-    for row in case.measured:
-        before, after = case.around(row)
+    for row, before, after in case.calls:
         solved = solve_update(case, before, after)
-        if solved is not None and solved.law is None:
+        if solved is not None and not solved.explained:
             detail = "; ".join(
                 f"{name} {_short(before[name])} became {_short(after[name])}"
                 for norm in case.network.batch_norms[:2]
@@ -110,16 +118,17 @@ def _nondeterministic(case: Case) -> list[Evidence]:
 
 def _changed(case: Case, row: Observation) -> bool:
     alone = replace(case, observations=[row])
-    return any(pair.change > pair.threshold for pair in (*alone.predictions, *alone.changes))
+    return any(pair.moved for pair in (*alone.predictions, *alone.changes))
 
 
 def _end(row: Observation) -> dict[str, Array]:
-    """The final state and predictions of a trial."""
+    """The final state and predictions of a trial; not a prediction that did not wait for the call."""
     last = {f"last/{name}": value for name, value in tensors(row, "last").items()}
+    prediction = recorded.PREDICTION_LAST if row.reading == "immediate" else recorded.PREDICTION_AFTER
     return last | {
         key: value
         for key, value in row.arrays.items()
-        if key.startswith((recorded.tensor(recorded.STATE, recorded.AFTER), recorded.PREDICTION_AFTER))
+        if key.startswith((recorded.tensor(recorded.STATE, recorded.AFTER), prediction))
     }
 
 
@@ -153,9 +162,7 @@ def public_view(case: Case) -> Literal["shows", "hides"] | None:
     """Whether the runtime's own view of its parameters differs after a change; None without a change or a view."""
     for row in (*case.of("timed"), *case.of(case.primary)):
         before_state, after_state = case.around(row)
-        changed = any(
-            distance(before_state[name], after_state[name]) > 0 for name in before_state.keys() & after_state.keys()
-        )
+        changed = any(moved(before_state[name], after_state[name]) for name in before_state.keys() & after_state.keys())
         after = tensors(row, "after", "parameters") or tensors(row, "last", "parameters")
         if not changed or not after:
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck.oracle.laws import TOLERANCE
-from crosscheck.repeatability import RELATIVE
+from crosscheck.repeatability import RELATIVE, REWRITE
 
 __all__ = [
     "AGREEMENT",
@@ -17,6 +17,7 @@ __all__ = [
     "NEVER",
     "NOISE_FACTOR",
     "REPEATABLE",
+    "REWRITTEN",
     "ROUNDING",
     "SCALE_FLOOR",
     "Threshold",
@@ -35,11 +36,13 @@ class Threshold:
 ROUNDING = Threshold(
     32 * float(np.finfo(np.float32).eps),
     "same input, same process: 32 float32 roundings (4e-6 of the largest entry) allow for kernels that sum in another "
-    "order; or twice the difference of two predictions before the call, if larger",
+    "order; or four times the difference of two predictions with no call in between, if larger; or 1e-4 if all moving "
+    "statistics were read and none moved",
 )
 
-#: Factor on the difference of two predictions before the call.
-NOISE_FACTOR = 2.0
+#: Factor on the largest difference of two predictions between which nothing was asked. Two random predictions differ by
+#: up to twice what the few observed ones typically do.
+NOISE_FACTOR = 4.0
 
 #: Relative to the largest entry of the closed form.
 CLOSED_FORM = Threshold(
@@ -70,6 +73,12 @@ LAW = Threshold(
     TOLERANCE,
     "relative to the size of the averaged values: above the rounding of float32 sums, below the smallest difference "
     "between update laws",
+)
+
+REWRITTEN = Threshold(
+    REWRITE * float(np.finfo(np.float32).eps),
+    "relative to each entry: a statistic that is computed anew from itself, such as 0.9 m + 0.1 m, ends within four "
+    "roundings of where it was; the smallest update seen is 1,000 times as large",
 )
 
 EXACT = Threshold(0.0, "an unwritten tensor keeps its bits (NaN counts as equal to NaN)")

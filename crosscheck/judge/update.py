@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,15 +11,19 @@ from crosscheck.cells import Array, Asks, Observation, Scenario
 from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
-from crosscheck.oracle import BatchStatistics, Law, Statistics
+from crosscheck.oracle import BatchStatistics, Law, Statistics, agree
 from crosscheck.oracle.corrections import CORRECTIONS
-from crosscheck.repeatability import distance
+from crosscheck.probe import recorded
+from crosscheck.repeatability import moved as changed
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
 #: Names of a layer's update counter in runtimes: persistent tensors `<node>.<name>` with one entry.
 COUNTERS = ("num_batches_tracked", "counter", "updates")
 
+
+#: Layers whose own momenta differ by less than this keep the same part.
+SAME_UNDECLARED = 1e-3
 
 #: The start of the condition under which a law fits.
 FORWARD = "with the batch statistics of a forward pass that normalizes by"
@@ -30,11 +34,18 @@ class Solved:
     """The law of a change: `law` is the common law with the worst residual, or None with a `problem`.
 
     note: condition of the fit besides training-mode batch statistics; usually empty.
+    several: the laws that explain the change equally well, if more than one does; then there is no single law.
     """
 
     law: Law | None
     problem: str = ""
     note: str = ""
+    several: tuple[Law, ...] = ()
+
+    @property
+    def explained(self) -> bool:
+        """Whether a law explains the change, or more than one does."""
+        return self.law is not None or bool(self.several)
 
 
 def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Array]) -> Solved | None:
@@ -48,7 +59,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
         norm
         for norm in case.network.batch_norms
         if any(
-            name in before and name in after and distance(before[name], after[name]) > 0
+            name in before and name in after and changed(before[name], after[name])
             for name in (norm.mean, norm.variance)
         )
     ]
@@ -78,18 +89,23 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     built = next((tensors(row, "built") for row in case.of("timed")), {})
 
     def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
-        return _common(
-            {
-                norm.node: case.truth.law(norm, *pair, batches[norm.node], counted=_counted({**built, **before}, norm))
+        def laws(momentum: float | None = None) -> dict[str, tuple[Law, ...]]:
+            counted = {norm: _counted({**built, **before}, norm) for norm in pairs}
+            return {
+                norm.node: case.truth.laws(norm, *pair, batches[norm.node], counted[norm], momentum)
                 for norm, pair in pairs.items()
             }
-        )
+
+        found = _common(laws())
+        if not found.explained and len(pairs) > 1:
+            return _one_momentum(laws, {norm.momentum for norm in pairs}) or found
+        return found
 
     training = attempt(case.truth.batch_statistics)
-    if training.law is not None:
+    if training.explained:
         return training
     inference = attempt(case.truth.inference_batch_statistics)
-    if inference.law is not None:
+    if inference.explained:
         return replace(inference, note=f"{FORWARD} the moving statistics")
     statistics = {name: after[name] for norm in moved for name in (norm.mean, norm.variance)}
     updated = attempt(case.truth.batch_statistics_by({**weights, **statistics}))
@@ -109,32 +125,67 @@ def _counted(values: Mapping[str, Array], norm: BatchNorm) -> int | None:
     return next((int(value.item()) for value in counters if value is not None and value.size == 1), None)
 
 
-def _common(laws: Mapping[str, Law | None]) -> Solved:
+def _common(laws: Mapping[str, tuple[Law, ...]]) -> Solved:
     """The common law of all moved layers, with the first layer's momentum and the common variance.
 
-    Layers with different variances still follow one law, with variance "mixed".
+    laws: node -> the laws that explain its change equally well. A layer that moved so little that nothing moving
+    explains it, too, counts only if all layers did. Layers with different variances still follow one law, with variance
+    "mixed".
     """
-    lawless = [node for node, law in laws.items() if law is None]
+    lawless = [node for node, found in laws.items() if not found]
     if lawless:
         return Solved(None, f"no update law explains the change of {', '.join(lawless)}")
-    solved = [law for law in laws.values() if law is not None]
-    # The declared momentum may differ between layers; an undeclared one must not.
-    kinds = {
-        (
-            law.average,
-            law.convention,
-            law.count,
-            round(law.momentum, 3) if (law.average, law.convention) == ("exponential", "other") else None,
-        )
-        for law in solved
-    }
-    corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in solved))
-    if len(kinds) > 1:
+    telling = {node: found for node, found in laws.items() if all(law.count for law in found)} or laws
+    first, *others = telling.values()
+    common = [
+        _merged([law, *same])
+        for law in first
+        for same in [[next((one for one in found if _one_law(law, one)), None) for found in others]]
+        if None not in same
+    ]
+    if not common:
         description = "; ".join(
-            f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, law in laws.items() if law
+            f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, (law, *_) in telling.items()
         )
         return Solved(None, f"the layers follow different laws: {description}")
-    return Solved(replace(solved[0], corrections=corrections, residual=max(law.residual for law in solved)))
+    if any(law.count == 0 or not agree(common[0], law) for law in common):
+        return Solved(None, "more than one update law explains the change", several=tuple(common))
+    return Solved(common[0])
+
+
+def _one_law(one: Law, other: Law) -> bool:
+    """Whether two layers follow the same law. The declared momentum may differ between them; an undeclared must not."""
+    same = (one.average, one.convention, one.count) == (other.average, other.convention, other.count)
+    undeclared = (one.average, one.convention) == ("exponential", "other")
+    return same and (not undeclared or abs(one.momentum - other.momentum) <= SAME_UNDECLARED)
+
+
+def _merged(laws: Sequence[Law | None]) -> Law:
+    """One law of several layers, with the corrections that fit all of them and the worst residual."""
+    solved = [law for law in laws if law is not None]
+    corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in solved))
+    return replace(solved[0], corrections=corrections, residual=max(law.residual for law in solved))
+
+
+def _one_momentum(
+    laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]], declared: Collection[float]
+) -> Solved | None:
+    """The law of layers that all keep one part which not all of them declare.
+
+    A part that some layer declares is preferred, then the fewest updates.
+    laws: momentum (None: each layer's own) -> node -> the laws that explain its change equally well.
+    """
+    solved = []
+    best = [min(found, key=lambda law: law.residual) for found in laws(None).values() if found]
+    for momentum in sorted({part for law in best for part in (law.momentum, law.momentum**law.count)}):
+        keeping = {
+            node: tuple(law for law in found if law.convention == "keep") for node, found in laws(momentum).items()
+        }
+        if (law := _common(keeping).law) is not None:
+            solved.append(replace(law, convention="other"))
+    if not solved:
+        return None
+    return Solved(min(solved, key=lambda law: (law.momentum not in declared, law.count, law.residual)))
 
 
 def update(case: Case) -> Update | None:
@@ -145,11 +196,13 @@ def update(case: Case) -> Update | None:
     timed = next((row for row in case.of("timed") if tensors(row, "asked")), None)
     if timed is None or not case.statistics or case.cell.scenario not in (Scenario.GRADIENT, Scenario.PREDICT_ONLY):
         return None
-    rows = [timed, *case.of(case.primary)]
-    solved = next(filter(None, (solve_update(case, *case.around(row)) for row in rows)), None)
+    around = [(row, *case.around(row)) for row in (timed, *case.of(case.primary))]
+    solved = next(
+        filter(None, (solve_update(case, before, after) for _, before, after in (*around, *case.calls))), None
+    )
     taken_apart = bool(tensors(timed, "between"))
     law = solved.law if solved else None
-    when = _when(case, timed, law)
+    when = "adopted" if solved is not None and case.mode.adopts else _when(case, timed, law)
     if solved is None:
         return Update("none", taken_apart, 0, None, "unknown", None)
     if law is None:
@@ -168,9 +221,11 @@ def _when(case: Case, timed: Observation, law: Law | None) -> When:
         twice = case.asks is Asks.GRADIENT and law is not None and law.count == 2
         return "both" if twice else "forward"
     late = any(_moved(case, timed, "asked", when) for when in ("read", "after"))
+    if not late and _moved(case, timed, recorded.AFTER, recorded.SECOND):
+        return "second"
     return "read" if late else "none"
 
 
 def _moved(case: Case, row: Observation, earlier: str, later: str) -> bool:
     before, after = tensors(row, earlier), tensors(row, later)
-    return any(distance(before[name], after[name]) > 0 for name in case.statistics & before.keys() & after.keys())
+    return any(changed(before[name], after[name]) for name in case.statistics & before.keys() & after.keys())

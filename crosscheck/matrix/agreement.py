@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crosscheck.cells import Observation
+from crosscheck.cells import Observation, Scenario
 from crosscheck.matrix.journal import Record
 from crosscheck.repeatability import NOT_WAITING, outcomes, unlike_waiting, waiting_disagree
 
-__all__ = ["SERVERS", "doubtful", "undecided", "wanting"]
+__all__ = ["doubtful", "servers", "undecided", "wanting"]
 
 #: Numbers of trials per reading after each round of repetition. Most races appear in the first round; thirty trials
 #: show an outcome of probability 1/20 with probability 1 - 0.95**30 = 79 %.
@@ -20,6 +20,13 @@ DEVIATING = 4
 #: server share its heap, including uninitialised memory. The commonest outcome of such a cell (MXNet
 #: 0.9.5, `executor.eval.default`) was seen in 14 of 24 processes: that 16 of them agree has a chance of 3 in 10,000.
 SERVERS = 15
+#: The same for a scenario of twenty calls: the calls of one trial differ, too, and each has that chance.
+SERVERS_OF_MANY_CALLS = 3
+
+
+def servers(scenario: Scenario) -> int:
+    """The number of further servers for a cell of a doubtful mode."""
+    return SERVERS_OF_MANY_CALLS if scenario in (Scenario.TWENTY, Scenario.ASCENT) else SERVERS
 
 
 def wanting(records: Sequence[Record]) -> dict[str, int]:
@@ -64,10 +71,10 @@ def _by_reading(records: Sequence[Record]) -> dict[str, list[Observation]]:
 
 
 def _unlike_waiting(observed: dict[str, list[Observation]]) -> list[str]:
-    """The non-waiting readings whose first trial disagrees with the first waiting trial."""
+    """The non-waiting readings of which a trial disagrees with the first waiting trial."""
     undisturbed, timed = (next(iter(observed.get(reading, ())), None) for reading in ("undisturbed", "timed"))
     return [
         reading
         for reading in NOT_WAITING
-        if reading in observed and unlike_waiting(observed[reading][0], undisturbed, timed)
+        if any(unlike_waiting(row, undisturbed, timed) for row in observed.get(reading, ()))
     ]

@@ -229,7 +229,7 @@ class _Run:
     def _send(self, server: ProbeServer, at_once: int) -> None:
         planned, trial, isolation = self.ledger.take(server.target)
         network = self._network(planned.network, planned.target)
-        server.send(planned, trial.reading, network, isolation, at_once, trial)
+        server.send(planned, trial, network, isolation, at_once)
 
     def _network(self, network: Network, target: Target) -> Path:
         """The folder of the network's files for the probe, with the ONNX forms of its modes."""

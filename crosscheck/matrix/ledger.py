@@ -12,7 +12,7 @@ from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import SERVERS, doubtful, undecided, wanting
+from crosscheck.matrix.agreement import doubtful, servers, undecided, wanting
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -77,7 +77,8 @@ class Ledger:
         self._cells: dict[str, _UnderWay] = {}
         self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
-        self._doubtful: set[tuple[Target, str]] = set()
+        #: Target and mode -> the operators of each network on which trials disagree.
+        self._doubtful: dict[tuple[Target, str], list[frozenset[str]]] = {}
         for planned in plan:
             self._enter(planned)
         for target in {cell.planned.target for cell in self._cells.values()}:
@@ -138,7 +139,8 @@ class Ledger:
         """Queue trials for a new server of the target after its other trials; False if none are needed.
 
         Forks of one server share its memory, which can make all trials of a cell agree. If trials of a mode disagree in
-        one cell, its other cells are therefore measured again, one trial per server.
+        one cell, its other cells are therefore measured again, one trial per server, if their networks have an operator
+        that may be the reason.
         """
         while not self.queues.get(target):
             cells = [cell for cell in self._cells.values() if self._wants_server(cell, target)]
@@ -154,8 +156,13 @@ class Ledger:
 
     def _wants_server(self, cell: _UnderWay, target: Target) -> bool:
         planned = cell.planned
-        doubtful = planned.target == target and (target, planned.mode.name) in self._doubtful
-        return doubtful and cell.open and not cell.missing and cell.servers < SERVERS
+        if planned.target != target or not cell.open or cell.missing:
+            return False
+        seen = self._doubtful.get((target, planned.mode.name), [])
+        # One operator is suspected: one that all these networks have, if there is any.
+        suspects = frozenset[str]().union(*seen)
+        suspects = suspects.intersection(*seen) or suspects
+        return cell.servers < servers(planned.cell.scenario) and not suspects.isdisjoint(_operators(planned))
 
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
         """Set the status of every cell of the target with missing trials."""
@@ -226,7 +233,8 @@ class Ledger:
                 measured = all(record.status in WORTH_MORE for record in records)
                 cell.open = measured and undecided(records)
                 if measured and doubtful(records):
-                    self._doubtful.add((cell.planned.target, cell.planned.mode.name))
+                    key = cell.planned.target, cell.planned.mode.name
+                    self._doubtful.setdefault(key, []).append(_operators(cell.planned))
                 self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
                 return
             for trial in trials:
@@ -239,6 +247,10 @@ class Ledger:
             queue.remove(trial)
             del cell.keys[trial]
             cell.missing -= 1
+
+
+def _operators(planned: Planned) -> frozenset[str]:
+    return frozenset(node["op"] for node in planned.network.graph["nodes"])
 
 
 def _lack(planned: Planned) -> Unavailable | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck import probe
-from crosscheck.cells import Status
+from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import ProbeError
 from crosscheck.matrix.journal import Record
@@ -49,7 +49,7 @@ class ProbeServer:
         self.target = target
         self.limits = limits
         self.folder = folder
-        self.under_way: dict[int, tuple[Any, Path]] = {}
+        self.under_way: dict[int, tuple[Trial, Path]] = {}
         self.ready = False
         self.import_seconds = 0.0
         self._rest = b""
@@ -80,8 +80,12 @@ class ProbeServer:
         os.close(their_requests)
         os.close(their_replies)
 
-    def send(self, planned: Planned, reading: str, network: Path, isolation: str, at_once: int, tag: Any) -> None:
-        """Run a trial once fewer than `at_once` are running; `tag` returns with its record."""
+    def send(self, planned: Planned, trial: Trial, network: Path, isolation: str, at_once: int) -> None:
+        """Run a trial once fewer than `at_once` are running; it returns with its record.
+
+        Every second trial of a reading runs with an allocator that fills the memory it hands out: forks share their
+        heap, and all trials would read the same memory that nobody wrote.
+        """
         self._count += 1
         out = self.folder / str(self._count)
         out.mkdir()
@@ -89,20 +93,21 @@ class ProbeServer:
             "trial": self._count,
             "out": str(out),
             "network": str(network),
-            **planned.work(reading),
+            **planned.work(trial.reading),
+            "fills_memory": trial.repeat % 2 == 1,
             "isolation": isolation,
             "at_once": at_once,
             "seconds": self.limits.seconds,
             "bytes": self.limits.memory,
         }
-        self.under_way[self._count] = (tag, out)
+        self.under_way[self._count] = (trial, out)
         line = (json.dumps(request) + "\n").encode()
         with contextlib.suppress(BrokenPipeError):  # `receive` reports a dead server
             while line:  # a pipe may take less than a long program at once
                 line = line[os.write(self.requests, line) :]
 
-    def receive(self) -> list[tuple[Any, Record]]:
-        """Finished trials with their tags. Raises ServerDied if the server has exited."""
+    def receive(self) -> list[tuple[Trial, Record]]:
+        """Finished trials with their records. Raises ServerDied if the server has exited."""
         data = os.read(self.replies, 1 << 20)
         if not data:
             raise ServerDied(*self._death())
@@ -115,8 +120,8 @@ class ProbeServer:
             if "ready" in reply:
                 self.ready, self.import_seconds = True, reply["import_seconds"]
                 continue
-            tag, out = self.under_way.pop(reply["trial"])
-            finished.append((tag, _collect(out, reply, tag.reading)))
+            trial, out = self.under_way.pop(reply["trial"])
+            finished.append((trial, _collect(out, reply, trial.reading)))
             shutil.rmtree(out, ignore_errors=True)
         return finished
 

@@ -36,7 +36,7 @@ def prefix(network: Network, node: str) -> Network:
     kept = output == network.graph["outputs"][0]["name"]
     return built(
         network,
-        f"{network.name}:{node}",
+        f"{network.name}:{short(node)}",
         f"{network.title}, up to {node}",
         output=output,
         cotangent=network.cotangent if kept else None,
@@ -58,7 +58,7 @@ def suffix(network: Network, node: str) -> Network | None:
         return None
     nodes = [_reading(item, {start: first}) for item in needed]
     x = values(network)[start].astype(np.float32)
-    return built(network, f"{network.name}:{node}..", f"{network.title}, from {node}", nodes=nodes, x=x)
+    return built(network, f"{network.name}:{short(node)}..", f"{network.title}, from {node}", nodes=nodes, x=x)
 
 
 def without(network: Network, nodes: Collection[str]) -> Network | None:

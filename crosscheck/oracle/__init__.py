@@ -8,14 +8,16 @@ from crosscheck.oracle.evaluation import (
     predict,
     renormalized_gradient,
 )
-from crosscheck.oracle.laws import Average, Law, Statistics, solve, updated
+from crosscheck.oracle.laws import Average, Law, Statistics, agree, explanations, solve, updated
 
 __all__ = [
     "Average",
     "BatchStatistics",
     "Law",
     "Statistics",
+    "agree",
     "batch_statistics",
+    "explanations",
     "gradient",
     "layers",
     "predict",

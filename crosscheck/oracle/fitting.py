@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,10 @@ from crosscheck.networks.graph import Array
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction
 from crosscheck.oracle.evaluation import BatchStatistics
 
-__all__ = ["Change", "Fit", "Statistics", "mixed"]
+__all__ = ["CLEARLY", "ROUNDING", "Change", "Fit", "Statistics", "mixed"]
 
-#: If several corrections of the variance fit, one is preferred only if its misfit is smaller by this factor.
+#: If several laws, or several corrections of the variance, fit, one is preferred only if its misfit is smaller by this
+#: factor.
 CLEARLY = 10.0
 #: Misfits below this, the rounding of sums of some thousand float32 products, count as equal.
 ROUNDING = 1e-6
@@ -58,12 +59,24 @@ class Change:
 
     def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
         """The corrections with which a law (batch variance -> statistics) explains the change; None if none does."""
-        misfits = {correction: self.misfit(law(self.variance(correction))) for correction in corrections}
+        return self._fit({correction: self.misfit(law(self.variance(correction))) for correction in corrections})
+
+    def kept(self, parts: Array, corrections: tuple[Correction, ...] = USUAL) -> list[Fit | None]:
+        """The same for averages that keep each of these parts (count,) of the old values, one fit for each part."""
+        misfits = {correction: self._misfits(parts, self.variance(correction)) for correction in corrections}
+        return [
+            self._fit({name: float(values[index]) for name, values in misfits.items()}) for index in range(len(parts))
+        ]
+
+    def limit(self, best: float) -> float:
+        """The largest misfit that is as good as `best`, the smallest one."""
+        return min(self.tolerance, max(CLEARLY * best, ROUNDING))
+
+    def _fit(self, misfits: Mapping[Correction, float]) -> Fit | None:
         best = min(misfits.values())
-        if best > self.tolerance:
+        if not best <= self.tolerance:
             return None
-        most = min(self.tolerance, max(CLEARLY * best, ROUNDING))
-        return tuple(correction for correction, misfit in misfits.items() if misfit <= most), best
+        return tuple(name for name, misfit in misfits.items() if misfit <= self.limit(best)), best
 
     def misfit(self, expected: Statistics) -> float:
         """The largest difference of `after` from `expected`, relative to the size of the averaged values."""
@@ -74,6 +87,20 @@ class Change:
                 np.max(np.abs(self.after.variance - expected.variance) / variance_scale),
             )
         )
+
+    def _misfits(self, parts: Array, variance: Array) -> Array:
+        """`misfit` of `mixed` for each part kept; (count,)."""
+        mean_scale, variance_scale = self._scales()
+        worst = [
+            np.max(np.abs(after - (part * before + (1 - part) * batch)) / scale, axis=1)
+            for part in [np.asarray(parts, np.float64)[:, None]]
+            for before, after, batch, scale in (
+                (np.asarray(self.before.mean, np.float64), self.after.mean, self.batch.mean, mean_scale),
+                (np.asarray(self.before.variance, np.float64), self.after.variance, variance, variance_scale),
+            )
+        ]
+        result: Array = np.maximum(*worst)
+        return result
 
     def best_kept(self, variance: Array) -> float:
         """The fraction kept that minimises the sum of squared misfits, each relative to its scale; between 0 and 1."""

@@ -21,7 +21,7 @@ from crosscheck.networks.graph import Array
 from crosscheck.oracle.bias_correction import overcorrected
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Variance, named
 from crosscheck.oracle.evaluation import BatchStatistics
-from crosscheck.oracle.fitting import Change, Statistics, mixed
+from crosscheck.oracle.fitting import CLEARLY, ROUNDING, Change, Statistics, mixed
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
     "Convention",
     "Law",
     "Statistics",
+    "agree",
+    "explanations",
     "solve",
     "updated",
 ]
@@ -58,18 +60,23 @@ TOLERANCE = 2e-5
 MOST_UPDATES = 64
 #: The same for batch renormalization: one update, and another for recomputation.
 MOST_RENORMALIZED = 2
-#: Below this fraction of the old value, many updates are indistinguishable from one overwrite and count as one.
-LEAST_KEPT = 1e-3
+#: Many updates that keep less than this fraction of the old value count as one overwrite where the change does not
+#: tell them from it.
+LEAST_KEPT = 5 * TOLERANCE
+#: Laws whose updates keep fractions that differ by less than this say the same.
+SAME_MOMENTUM = 1e-6
 
 #: Average -> fraction k kept by the n-th update (n from 1), as a function of the declared fraction and n.
 #:
 #: cumulative: equal weights of all batches, k = (n - 1) / n; torch with momentum None.
 #: debiased: an exponential average from zero, divided by the total weight 1 - m**n of n batches
-#:     (Kingma and Ba 2015, section 3): k = m (1 - m**(n - 1)) / (1 - m**n); haiku.
+#:     (Kingma and Ba 2015, section 3): k = m (1 - m**(n - 1)) / (1 - m**n), and its limit for m = 1; haiku.
 #: first-replaces: the first batch replaces the old value, exponential from the second on; equinox.
 AVERAGES: Mapping[Average, Callable[[float, int], float]] = {
     "cumulative": lambda momentum, n: (n - 1) / n,
-    "debiased": lambda momentum, n: momentum * (1 - momentum ** (n - 1)) / (1 - momentum**n),
+    "debiased": lambda momentum, n: (
+        momentum * (1 - momentum ** (n - 1)) / (1 - momentum**n) if momentum != 1 else (n - 1) / n
+    ),
     "first-replaces": lambda momentum, n: 0.0 if n == 1 else momentum,
 }
 
@@ -132,75 +139,126 @@ def solve(
     counted: int | None = None,
     epsilon: float = 0.0,
 ) -> Law | None:
-    """The law of the change from `before` to `after`, given the declared momentum; None if no law fits.
+    """The law of the change from `before` to `after`, given the declared momentum.
 
+    None if no law fits, or several do that differ in what they say (`agree`). Arguments are those of `explanations`.
+    """
+    laws = explanations(before, after, batch, momentum, tolerance, counted, epsilon)
+    return laws[0] if laws and all(agree(laws[0], law) for law in laws) else None
+
+
+def agree(one: Law, other: Law) -> bool:
+    """Whether two laws say the same: as many updates, each of which keeps the same part."""
+    return one.count == other.count and abs(one.momentum - other.momentum) <= SAME_MOMENTUM
+
+
+def explanations(
+    before: Statistics,
+    after: Statistics,
+    batch: BatchStatistics,
+    momentum: float,
+    tolerance: float = TOLERANCE,
+    counted: int | None = None,
+    epsilon: float = 0.0,
+) -> tuple[Law, ...]:
+    """The laws that explain the change from `before` to `after` equally well, the simplest first; empty if none does.
+
+    momentum: as declared by the layer.
     counted: the layer's count of earlier updates; None if it has none.
     epsilon: the layer's; with 0, some of the corrections coincide.
 
-    Returns the smallest count up to `MOST_UPDATES` that fits the declared momentum, "keep" before "take"; corrections
-    with epsilon are tried with "keep" only, as in the runtimes that use them. Failing that, the average of `AVERAGES`
-    that fits the update number `counted`. Failing that, a debiased mean, then the averages of batch renormalization.
-    Failing that, one update with the best-fitting fraction (least squares over all channels of both statistics).
+    Tried are, in this order: up to `MOST_UPDATES` updates with the declared momentum, "keep" before "take" (corrections
+    with epsilon with "keep" only, as in the runtimes that use them), and full replacement; an overcorrected average;
+    the averages of `AVERAGES` after `counted` updates; a debiased mean; batch renormalization; one update with the
+    best-fitting fraction (least squares over all channels of both statistics). A later kind is taken only if it fits
+    clearly better than all earlier ones. Laws of one kind are equally good if none fits clearly better. `count` 0 is
+    among them where the change is so small that nothing moving explains it, too.
     """
     measured = (before.mean, before.variance, after.mean, after.variance, batch.mean, batch.variance)
     if not all(np.isfinite(values).all() for values in measured):
-        return None
+        return ()
     if np.array_equal(before.mean, after.mean) and np.array_equal(before.variance, after.variance):
-        return Law("keep", momentum, 0, tuple(CORRECTIONS), 0.0)
+        return (_nothing(momentum, 0.0),)
     change = Change(before, after, batch, epsilon, tolerance)
-    return (
-        _declared(change, momentum)
-        or (_overcorrected(change, momentum) if counted == 0 else None)
-        or (_counted(change, momentum, counted) if counted is not None else None)
-        or _debiased_mean(change, momentum)
-        or _renormalized(change, momentum)
-        or _free(change)
+    kinds: tuple[Callable[[], list[Law]], ...] = (
+        lambda: _declared(change, momentum),
+        lambda: _overcorrected(change, momentum) if counted == 0 else [],
+        lambda: _counted(change, momentum, counted) if counted is not None else [],
+        lambda: _debiased_mean(change, momentum),
+        lambda: _renormalized(change, momentum),
+        lambda: _free(change),
     )
+    laws: list[Law] = []
+    best = np.inf
+    for kind in kinds:
+        found = kind()
+        smallest = min((law.residual for law in found), default=np.inf)
+        if CLEARLY * smallest < best:
+            laws, best = found, smallest
+        if best <= ROUNDING:  # nothing fits clearly better
+            break
+    return _equally_good(change, laws, _nothing(momentum, change.misfit(before)))
 
 
-def _declared(change: Change, momentum: float) -> Law | None:
-    """Updates with the declared momentum, or full replacement, if either fits."""
+def _nothing(momentum: float, residual: float) -> Law:
+    return Law("keep", momentum, 0, tuple(CORRECTIONS), residual)
+
+
+def _equally_good(change: Change, laws: list[Law], nothing: Law) -> tuple[Law, ...]:
+    """The laws that fit as well as the best, and that nothing moved if that does.
+
+    Many updates that cannot be told from one overwrite count as one.
+    """
+    if not laws:
+        return ()
+    limit = change.limit(min(law.residual for law in laws))
+    good = [law for law in (nothing, *laws) if law.residual <= limit]
+    if any(law.average == "replaced" for law in good):
+        good = [law for law in good if law.count <= 1 or law.momentum**law.count >= LEAST_KEPT]
+    return tuple(good)
+
+
+def _declared(change: Change, momentum: float) -> list[Law]:
+    """Updates with the declared momentum, and full replacement, as far as they fit."""
     readings: tuple[tuple[Convention, float, tuple[Correction, ...]], ...] = (
         ("keep", momentum, (*USUAL, *WITH_EPSILON)),
         ("take", 1 - momentum, USUAL),
     )
-    for count in range(1, MOST_UPDATES + 1):
-        for convention, kept, corrections in readings:
-            if count > 1 and kept**count < LEAST_KEPT:
-                continue
-            if (fit := change.explained(_keeping(change, kept**count), corrections)) is not None:
-                return Law(convention, kept, count, *fit)
-    fit = change.explained(_keeping(change, 0.0), (*USUAL, *WITH_EPSILON))
-    return None if fit is None else Law("other", 0.0, 1, *fit, "replaced")
+    laws = [
+        Law(convention, kept, count, *fit)
+        for convention, kept, corrections in readings
+        if kept != 1
+        for count, fit in enumerate(change.kept(kept ** np.arange(1, MOST_UPDATES + 1), corrections), start=1)
+        if fit is not None
+    ]
+    replaced = change.kept(np.zeros(1), (*USUAL, *WITH_EPSILON))
+    laws += [Law("other", 0.0, 1, *fit, "replaced") for fit in replaced if fit is not None]
+    return sorted(laws, key=lambda law: law.count)
 
 
-def _keeping(change: Change, kept: float) -> Callable[[Array], Statistics]:
-    return lambda variance: mixed(change.before, change.batch.mean, variance, kept)
-
-
-def _counted(change: Change, momentum: float, counted: int) -> Law | None:
-    """The average of `AVERAGES` that fits a change after `counted` earlier updates, if any."""
+def _counted(change: Change, momentum: float, counted: int) -> list[Law]:
+    """The averages of `AVERAGES` that fit a change after `counted` earlier updates."""
+    laws = []
     for average, kept_by in AVERAGES.items():
-        whole = 1.0
-        for count in range(1, MOST_UPDATES + 1):
-            whole *= kept_by(momentum, counted + count)
-            if (fit := change.explained(_keeping(change, whole), (*USUAL, *WITH_EPSILON))) is not None:
-                return Law("other", kept_by(momentum, counted + 1), count, *fit, average)
-    return None
+        kept = [kept_by(momentum, counted + count) for count in range(1, MOST_UPDATES + 1)]
+        fits = change.kept(np.cumprod(kept), (*USUAL, *WITH_EPSILON))
+        laws += [Law("other", kept[0], count, *fit, average) for count, fit in enumerate(fits, 1) if fit is not None]
+    return laws
 
 
-def _debiased_mean(change: Change, momentum: float) -> Law | None:
+def _debiased_mean(change: Change, momentum: float) -> list[Law]:
     """The first update with a debiased mean: the batch's mean replaces it, the variance is averaged."""
 
     def law(variance: Array) -> Statistics:
         return Statistics(change.batch.mean, mixed(change.before, change.batch.mean, variance, momentum).variance)
 
-    return None if (fit := change.explained(law)) is None else Law("keep", momentum, 1, *fit, "debiased-mean")
+    return [] if (fit := change.explained(law)) is None else [Law("keep", momentum, 1, *fit, "debiased-mean")]
 
 
-def _overcorrected(change: Change, momentum: float) -> Law | None:
-    """The first updates of a debiased average that did not start at zero, if they fit."""
+def _overcorrected(change: Change, momentum: float) -> list[Law]:
+    """The first updates of a debiased average that did not start at zero, as far as they fit."""
     before, batch = change.before, change.batch
+    laws = []
     for count in range(1, MOST_UPDATES + 1 if momentum < 1 else 1):
 
         def law(variance: Array, count: int = count) -> Statistics:
@@ -210,34 +268,35 @@ def _overcorrected(change: Change, momentum: float) -> Law | None:
             )
 
         if (fit := change.explained(law)) is not None:
-            return Law("other", momentum, count, *fit, "overcorrected")
-    return None
+            laws.append(Law("other", momentum, count, *fit, "overcorrected"))
+    return laws
 
 
-def _renormalized(change: Change, momentum: float) -> Law | None:
-    """Updates of batch renormalization, if they fit."""
+def _renormalized(change: Change, momentum: float) -> list[Law]:
+    """Updates of batch renormalization, as far as they fit."""
     before, mean, epsilon = change.before, change.batch.mean, change.epsilon
-    laws: tuple[tuple[Average, Callable[..., Statistics]], ...] = (
+    kinds: tuple[tuple[Average, Callable[..., Statistics]], ...] = (
         ("renormalized", renormalized),
         ("renormalized-twice", renormalized_twice),
     )
+    laws = []
     for count in range(1, MOST_RENORMALIZED + 1):
-        for average, law in laws:
+        for average, law in kinds:
 
             def after(variance: Array, count: int = count, law: Callable[..., Statistics] = law) -> Statistics:
                 return law(before, mean, variance, momentum, epsilon, count)
 
             if (fit := change.explained(after, ("biased",))) is not None:
-                return Law("keep", momentum, count, *fit, average)
-    return None
+                laws.append(Law("keep", momentum, count, *fit, average))
+    return laws
 
 
-def _free(change: Change) -> Law | None:
+def _free(change: Change) -> list[Law]:
     """One update with the best-fitting fraction kept, if it fits."""
 
     def law(variance: Array) -> Statistics:
         return mixed(change.before, change.batch.mean, variance, change.best_kept(variance))
 
     if (fit := change.explained(law)) is None:
-        return None
-    return Law("other", change.best_kept(change.variance(fit[0][0])), 1, *fit)
+        return []
+    return [Law("other", change.best_kept(change.variance(fit[0][0])), 1, *fit)]

@@ -49,5 +49,6 @@ def renormalized_twice(
 
 
 def _spread(variance: Array, epsilon: float) -> Array:
-    result: Array = np.sqrt(np.asarray(variance, np.float64) + epsilon)
+    with np.errstate(invalid="ignore"):  # a runtime may have made a variance negative: the law then fits nothing
+        result: Array = np.sqrt(np.asarray(variance, np.float64) + epsilon)
     return result

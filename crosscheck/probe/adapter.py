@@ -107,6 +107,17 @@ class Adapter:
         """What the runtime's public parameter view shows, under the same names as in `state`."""
         return {}
 
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """What calls left on the network that no prediction reads: parameter gradients, hooks, `requires_grad` flags.
+
+        Only what a network that was just built does not have, and what the user's own lines did not set.
+        """
+        return {}
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Each layer whose mode flag is not what the user's own lines set it to, with the flag's value."""
+        return {}
+
     def layers(self, model: Model, x: Tensor, mode: str) -> Dict[str, Tensor]:
         """What each node puts out for x in a mode that asks for a prediction, under the graph's names of tensors.
 

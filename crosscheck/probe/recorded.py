@@ -9,6 +9,8 @@ GRADIENT = "gradient/"
 FORWARD = "forward/"
 STATE = "state/"
 PARAMETERS = "parameters/"
+LEFT = "left/"
+SWITCHED = "switched/"
 LAYER = "layer/"
 INPUT = "input/"
 IMAGE = "image/"
@@ -23,7 +25,7 @@ FIRST = "first"
 SECOND = "second"
 AFTER = "after"
 AFTER_AGAIN = "after-again"
-BEFORE_INFERENCE = "before-inference"
+AFTER_SECOND = "after-second"
 INFERENCE = "inference"
 LAST = "last"
 #: Moments of the readings that read tensors early.
@@ -40,13 +42,16 @@ SIBLING_AFTER = "sibling-after"
 EXPORTED = "exported"
 #: Before the first of many calls.
 START = "0"
+START_AGAIN = "0-again"
 
 
 PREDICTION_START = PREDICTION + START
+PREDICTION_START_AGAIN = PREDICTION + START_AGAIN
 PREDICTION_BEFORE = PREDICTION + BEFORE
 PREDICTION_BEFORE_AGAIN = PREDICTION + BEFORE_AGAIN
 PREDICTION_AFTER = PREDICTION + AFTER
 PREDICTION_AFTER_AGAIN = PREDICTION + AFTER_AGAIN
+PREDICTION_AFTER_SECOND = PREDICTION + AFTER_SECOND
 PREDICTION_LAST = PREDICTION + LAST
 PREDICTION_EXPORTED = PREDICTION + EXPORTED
 GRADIENT_FIRST = GRADIENT + FIRST
@@ -59,5 +64,5 @@ INPUT_INFERENCE = INPUT + INFERENCE
 
 
 def tensor(kind: str, when: str, name: str = "") -> str:
-    """The name of one tensor in a snapshot, or what all begin with; `kind` is STATE or PARAMETERS."""
+    """The name of one tensor in a snapshot, or what all begin with; `kind` is STATE, PARAMETERS, LEFT or SWITCHED."""
     return kind + when + "/" + name

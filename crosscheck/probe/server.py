@@ -4,7 +4,7 @@ Requests and replies are JSON lines on two pipes of their own, because several r
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
     request   {"trial": n, "out": folder, "network": folder, "isolation": "fork" | "new-interpreter", "at_once": n,
-               "seconds": limit, "bytes": limit, and what the trial does: "steps", "modes", "program"}
+               "seconds": limit, "bytes": limit, and what the trial does: "steps", "modes", "program", "fills_memory"}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
     reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
                "peak_bytes": n, "wall_seconds": s}

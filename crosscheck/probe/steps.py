@@ -5,6 +5,8 @@ Keys of what is recorded:
     prediction/<when>       the network's documented prediction of the probe input
     gradient/<when>         what a gradient mode returned; forward/<when> what a prediction mode returned
     state/<when>/<tensor>   every persistent tensor; parameters/<when>/<tensor> the runtime's public view of them
+    left/<when>/<name>      what calls left on the network besides; switched/<when>/<layer> a mode flag that the user's
+                            own lines did not set
     layer/<tensor>          what each node put out in the mode under test
     input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
     classes/<when>          arg max over the held-out images
@@ -120,11 +122,17 @@ class Trial:
         self.recorder.array(kind + key, self.recorder.step("read/" + key, lambda: self.adapter.numpy(value)))
 
     def do_snapshot(self, step: Step) -> None:
-        """Every persistent tensor, and the runtime's public parameter view."""
+        """Every persistent tensor, the runtime's public parameter view, and what else calls left behind."""
         key, model = self._key(step), self.models[step["model"]]
 
         def read() -> None:
-            for kind, view in ((recorded.STATE, self.adapter.state), (recorded.PARAMETERS, self.adapter.parameters)):
+            adapter = self.adapter
+            for kind, view in (
+                (recorded.STATE, adapter.state),
+                (recorded.PARAMETERS, adapter.parameters),
+                (recorded.LEFT, adapter.left),
+                (recorded.SWITCHED, adapter.switched),
+            ):
                 for name, value in sorted(view(model).items()):
                     self.recorder.array(recorded.tensor(kind, key, name), self.adapter.numpy(value))
 

@@ -24,7 +24,9 @@ class Model:
     once: the modes whose first part has been executed.
     folder: where its texts are executed, and where the files lie that they name.
     alike: the models on the same layers, this one among them, which have the variables `carried` in common.
-    left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or "".
+    left: what the user's own lines have put the layers' mode flags into: "train", "eval", "frozen" or ""; lines about
+        one of the models on the same layers put all of them there.
+    executed: the texts that were executed.
     """
 
     def __init__(self, network: Network, names: Dict[str, Any], folder: str, shares: Optional["Model"] = None) -> None:
@@ -34,13 +36,16 @@ class Model:
         self.texts = network.texts
         self.names = names
         self.once: Set[str] = set()
-        self.left: str = network.source["leaves"][0]
+        self.executed: Set[str] = set()
         self.alike: List[Model] = [] if shares is None else shares.alike
         self.alike.append(self)
+        self.left: str = "" if shares is None else shares.left
+        self.leave(network.source["leaves"][0])
 
     def run(self, text: str, part: str) -> None:
         """Execute one text; `part` names it in tracebacks."""
         if text:
+            self.executed.add(text)
             os.chdir(self.folder)
             file = self.file(text, part)
             if part == "network":
@@ -48,6 +53,15 @@ class Model:
             exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
             for model in self.alike:
                 model.names.update((name, self.names[name]) for name in self.source["carried"] if name in self.names)
+
+    def leave(self, flags: str) -> None:
+        """The user's own lines put the flags of these layers somewhere; "" for lines that do not touch them."""
+        for model in self.alike if flags else ():
+            model.left = flags
+
+    def says(self, *words: str) -> bool:
+        """Whether a text executed on these layers has one of the words: what it sets is the user's own doing."""
+        return any(word in text for model in self.alike for text in model.executed for word in words)
 
     def evaluate(self, expression: str, **names: Any) -> Any:
         """The value of an expression in the namespace."""
@@ -106,7 +120,7 @@ class TextAdapter(Adapter):
         other = model.source["classify"] and tuple(x.shape)[:1] != (model.network.batch,)
         model.names["x"] = x
         model.run(model.source["classify"] if other else model.source["predict"], "classify" if other else "predict")
-        model.left = model.source["leaves"][1] or model.left
+        model.leave(model.source["leaves"][1])
         return model.names["y"]
 
     def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
@@ -126,12 +140,12 @@ class TextAdapter(Adapter):
         texts = model.texts[mode]
         self.prepare(model, mode)
         model.run(texts["forward"], mode)
-        left = texts["leaves"].split()
-        model.left = left[0] if left else model.left
+        first, _, last = texts["leaves"].partition(" ")
+        model.leave(first)
         if texts["backward"]:
             between()
             model.run(texts["backward"], mode + "_backward")
-            model.left = left[-1] if left else model.left
+            model.leave(last)
 
     def prepare(self, model: Model, mode: str) -> None:
         """Execute the first part of a mode's texts, if it has not been executed for this model."""
@@ -145,7 +159,7 @@ class TextAdapter(Adapter):
         model.names["x"] = self.tensor(example(model.network))
         model.run(texts["once"], mode + "_once")
         model.run(texts["forward"], mode)
-        model.left = texts["leaves"] or model.left
+        model.leave(texts["leaves"])
         if not texts["backward"]:
             return None
         names = self.namespace(model.names)

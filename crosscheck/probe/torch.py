@@ -2,8 +2,13 @@
 
 from typing import Any, Dict
 
+import numpy as np
+
 from crosscheck.probe.adapter import Tensor
 from crosscheck.probe.texts import Model, TextAdapter
+
+#: Where a module keeps its hooks.
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class TorchAdapter(TextAdapter):
@@ -32,6 +37,31 @@ class TorchAdapter(TextAdapter):
         """Parameters and buffers: those that the module has by now, for a call may have removed some."""
         names = self.keys(model)
         return {names.get(key, key): value for key, value in self.module(model).state_dict().items()}
+
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Gradients on parameters, parameters that take none any more, and how many hooks a module has."""
+        names, own, found = self.keys(model), model.says("parameter.requires_grad"), {}
+        for key, parameter in self.module(model).named_parameters():
+            name = names.get(key, key)
+            if parameter.grad is not None:
+                found[name + ".grad"] = parameter.grad
+            if not parameter.requires_grad and not own:
+                found[name + ".requires_grad"] = np.array(False)
+        for key, module in self.module(model).named_modules():
+            hooks = sum(len(getattr(module, kind, ())) for kind in HOOKS)
+            if hooks:
+                found[key + ".hooks"] = np.array(hooks)
+        return found
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Modules in another mode than the user's lines put them in."""
+        norm = self.torch.nn.modules.batchnorm._BatchNorm
+        return {
+            key or "net": part.training
+            for key, part in self.module(model).named_modules()
+            if model.left
+            and part.training != (model.left == "train" or (model.left == "frozen" and not isinstance(part, norm)))
+        }
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `named_parameters()` of the module shows: no statistics."""

@@ -1,5 +1,6 @@
 """Runs one trial in this process and leaves its observation in a folder."""
 
+import ctypes
 import json
 import os
 import sys
@@ -11,6 +12,10 @@ import numpy as np
 from crosscheck.probe.adapter import Adapter, Array, Network
 from crosscheck.probe.recorder import Recorder, StepFailed, message
 from crosscheck.probe.steps import Trial
+
+#: The parameter of glibc's `mallopt` (malloc.h), and the byte whose complement fills new memory.
+M_PERTURB = -6
+FILLING = 0xA5
 
 
 class Material(NamedTuple):
@@ -32,12 +37,14 @@ def load_material(folder: str) -> Material:
 
 
 def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
-    """Carry out `request` ({"out": folder, "steps", "modes": role -> {"name", "asks"}, "program"}).
+    """Carry out `request` ({"out": folder, "steps", "modes": role -> {"name", "asks"}, "program", "fills_memory"}).
 
     Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote.
     Its absence means that the process died. `seconds` is what the steps took, from the first one on.
     """
     out = request["out"]
+    if request.get("fills_memory"):
+        fill_memory()
     recorder = Recorder(out)
     places = dict(request["program"], scratch=out, kept=os.path.dirname(out))
     networks = {"network": material.network._replace(**places)}
@@ -64,6 +71,13 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
     }
     recorder.close()
     write_end(out, end)
+
+
+def fill_memory() -> None:
+    """Have glibc's allocator fill what it hands out from now on, as `MALLOC_PERTURB_` does; nothing with another."""
+    allocator = ctypes.CDLL(None)
+    if hasattr(allocator, "mallopt"):
+        allocator.mallopt(M_PERTURB, FILLING)
 
 
 def run_alone(load_adapter: Callable[[], Adapter], request: Dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+import numpy as np
+
 from crosscheck.cells import Observation
 from crosscheck.environments.environment import Environment
 from crosscheck.judge import Judgement, Truth, judge
@@ -16,7 +18,7 @@ from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network
 from crosscheck.scenarios.facts import SCENARIOS
 
-__all__ = ["Answer", "Experiment", "Trials"]
+__all__ = ["Answer", "Experiment", "Trials", "judged"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Answer:
 
     def judged_by(self, trials: Trials) -> Answer:
         """The same cell, judged by fewer trials."""
-        return _judged(
+        return judged(
             replace(
                 self,
                 observations=trials.of(self.observations),
@@ -103,7 +105,7 @@ class Experiment:
         )
         if len(plan) == 1:
             inference = []
-        return _judged(Answer(planned, Judgement(observations[0].status), observations, inference, environment))
+        return judged(Answer(planned, Judgement(observations[0].status), observations, inference, environment))
 
     def _planned(self, mode: str, network: Network, trials: Trials) -> Planned:
         target = self.planned.target
@@ -111,14 +113,17 @@ class Experiment:
         return planned_cell(target, named, network, self.planned.cell.scenario, trials.readings, trials.count)
 
 
-def _judged(answer: Answer) -> Answer:
+def judged(answer: Answer) -> Answer:
+    """The answer with the judgement of its observations."""
     planned = answer.planned
-    judgement = judge(
-        planned.cell,
-        planned.mode,
-        planned.network,
-        Truth.of(planned.network),
-        answer.observations,
-        answer.inference,
-    )
+    # What a runtime read from memory that nobody wrote may overflow, or be a negative variance.
+    with np.errstate(all="ignore"):
+        judgement = judge(
+            planned.cell,
+            planned.mode,
+            planned.network,
+            Truth.of(planned.network),
+            answer.observations,
+            answer.inference,
+        )
     return replace(answer, judgement=judgement)

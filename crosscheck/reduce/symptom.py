@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from crosscheck.cells import Finding, Status
 from crosscheck.judge import Truth
+from crosscheck.locate import LOCATED
 from crosscheck.networks import Network
 from crosscheck.networks.smaller import differentiable
 from crosscheck.probe import recorded
-from crosscheck.reduce.experiment import Answer, Trials
+from crosscheck.reduce.experiment import Answer, Trials, judged
 
 __all__ = ["Symptom", "fewest_trials"]
 
@@ -29,8 +30,9 @@ class Symptom:
     """A finding and its kind.
 
     status: the cell's, `ok` or `crashed`. findings: all of the cell; a smaller network may lack others, but with a new
-    one it has another defect. answer: whether the first answer is "finite", "zero" or "not finite". when: the step that
-    moves statistics, or None. clear: the least number, in units of its threshold.
+    one it has another defect. answer: whether the first answer is "finite", "zero" or "not finite"; None where trials
+    differ, since then it is chance. when: the step that moves statistics, or None. clear: the least number, in units of
+    its threshold. always: whether every trial alone shows the finding, though trials differ.
     """
 
     finding: Finding
@@ -39,6 +41,7 @@ class Symptom:
     answer: str | None
     when: str | None
     clear: float
+    always: bool
 
     @classmethod
     def of(cls, answer: Answer, finding: Finding) -> Symptom:
@@ -48,9 +51,10 @@ class Symptom:
             finding,
             judgement.status,
             frozenset(judgement.findings),
-            _kind(answer),
+            None if Finding.UNREPEATABLE in judgement.findings else _kind(answer),
             None if judgement.update is None else judgement.update.when,
             min(CLEAR, max(_sizes(answer, finding), default=0.0)),
+            _always(answer, finding),
         )
 
     def shown_by(self, answer: Answer) -> bool:
@@ -60,10 +64,12 @@ class Symptom:
             return False
         here = Symptom.of(answer, self.finding)
         return (
-            (here.status, here.answer) == (self.status, self.answer)
+            here.status == self.status
+            and (self.answer is None or here.answer in (None, self.answer))
             and (self.when is None or here.when in (None, self.when))
             and here.findings <= self.findings
             and here.clear >= self.clear
+            and here.always >= self.always
         )
 
     def sound_in(self, network: Network) -> bool:
@@ -109,6 +115,19 @@ def _sizes(answer: Answer, finding: Finding) -> Iterator[float]:
         if item.finding is finding:
             sized = item.value is not None and item.threshold and np.isfinite(item.value)
             yield float(item.value) / float(item.threshold) if sized else np.inf  # type: ignore[arg-type]
+
+
+def _always(answer: Answer, finding: Finding) -> bool:
+    """Whether every trial of the first reading alone shows the finding; trials that agree are not asked one by one.
+
+    Memory that nobody wrote may be zero, so that there is no gradient in some of the trials.
+    """
+    if Finding.UNREPEATABLE not in answer.judgement.findings:
+        return True
+    shows = LOCATED.get(finding, frozenset({finding}))
+    first = [row for row in answer.observations if row.reading == answer.observations[0].reading]
+    alone = (judged(replace(answer, observations=[row])) for row in first)
+    return all(not shows.isdisjoint(one.judgement.findings) for one in alone)
 
 
 def _kind(answer: Answer) -> str | None:

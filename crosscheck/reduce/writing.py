@@ -9,13 +9,15 @@ from typing import Any, cast
 import numpy as np
 import onnx
 
-from crosscheck.cells import Array
+from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.job import environment_facts
-from crosscheck.judge import line
+from crosscheck.judge import Truth, line
 from crosscheck.networks.prepare import write_arrays
+from crosscheck.probe import recorded
 from crosscheck.reduce.experiment import Answer
 from crosscheck.reduce.symptom import Symptom
+from crosscheck.repeatability import distance, same
 from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Runtime
 from crosscheck.script.writer import NoScript, composed
@@ -24,6 +26,8 @@ __all__ = ["write"]
 
 #: The largest array that the text shows.
 SHOWN = 64
+#: The reading of `order` that scripts repeat.
+AFTER_OTHER = "after-other"
 
 
 def write(
@@ -53,11 +57,15 @@ def write(
             call=planned.call,
         ),
     )
+    answers = _answers(answer)
+    if answers and network.x.size <= SHOWN:
+        cell["gradient"] = answers[0][1].tolist()
     try:
         onnx.save(network.model, folder / "network.onnx")
         write_arrays(folder / "inputs.npz", {"x": network.x, "cotangent": network.cotangent})
         script = _script(folder, answer, cell, runtimes)
-        (folder / "README.md").write_text(_text(answer, symptom, cell, command, told, script), encoding="utf-8")
+        text = _text(answer, symptom, cell, answers, command, told, script)
+        (folder / "README.md").write_text(text, encoding="utf-8")
     except OSError as problem:
         raise CrosscheckError(f"{folder}: {problem.strerror or problem}. Name another folder by -o.") from problem
 
@@ -74,7 +82,43 @@ def _script(folder: Path, answer: Answer, cell: JudgedCell, runtimes: Mapping[st
     return f"`{name}` shows it without crosscheck: {how}."
 
 
-def _text(answer: Answer, symptom: Symptom, cell: JudgedCell, command: str, told: Sequence[str], script: str) -> str:
+def _answers(answer: Answer) -> list[tuple[int, Array]]:
+    """The distinct first answers (input gradients, or outputs) of the trials of one reading, each with its trials.
+
+    The reading is the one that the script repeats. The answer furthest from the closed form of the mode's intent is the
+    first, since a trial may be right by chance.
+    """
+    groups: list[list[Array]] = []
+    shown = AFTER_OTHER if answer.planned.cell.scenario == Scenario.ORDER else answer.observations[0].reading
+    for row in answer.observations:
+        value = row.arrays.get(_answered(answer))
+        if row.reading == shown and value is not None:
+            group = next((group for group in groups if same(group[0], value)), None)
+            if group is None:
+                groups.append([value])
+            else:
+                group.append(value)
+    if not groups:
+        return []
+    mode = answer.planned.mode
+    right = Truth.of(answer.planned.network).in_mode(mode).answer(Asks(mode.asks), mode.intent == Intent.TRAINING)
+    return sorted(((len(group), group[0]) for group in groups), key=lambda group: -distance(group[1], right))
+
+
+def _answered(answer: Answer) -> str:
+    """What the first answer of the mode is recorded as."""
+    return recorded.GRADIENT_FIRST if answer.planned.mode.asks == Asks.GRADIENT else recorded.FORWARD_FIRST
+
+
+def _text(
+    answer: Answer,
+    symptom: Symptom,
+    cell: JudgedCell,
+    answers: Sequence[tuple[int, Array]],
+    command: str,
+    told: Sequence[str],
+    script: str,
+) -> str:
     network, target = answer.planned.network, answer.planned.target
     arrays: dict[str, Array] = {"x": network.x, "cotangent": network.cotangent, **network.weights}
     parts = [
@@ -90,7 +134,7 @@ def _text(answer: Answer, symptom: Symptom, cell: JudgedCell, command: str, told
         ),
         "\n".join(_node(node) for node in network.graph["nodes"]),
         "\n\n".join(f"{name}, {_shape(array)}:\n\n{_block(array)}" for name, array in arrays.items()),
-        *_numbers(cell),
+        *_numbers(answer, answers),
         "\n".join(
             f"- {item.finding}: {_evidence(item.what, item.value, item.threshold, item.detail)}"
             for item in answer.judgement.evidence
@@ -105,16 +149,20 @@ def _node(node: Mapping[str, Any]) -> str:
     return f"    {node['outputs'][0]} = {node['op']}({', '.join(words)})"
 
 
-def _numbers(cell: JudgedCell) -> list[str]:
-    """The measured answer and both closed forms, where they are small."""
-    if cell["gradient"] is None:
+def _numbers(answer: Answer, answers: Sequence[tuple[int, Array]]) -> list[str]:
+    """The measured answers and both closed forms, where they are small."""
+    network, asks = answer.planned.network, Asks(answer.planned.mode.asks)
+    if not answers or network.x.size > SHOWN:
         return []
-    rows: dict[str, Any] = {"measured": cell["gradient"], **(cell["closed_forms"] or {})}
-    titles = {"measured": "input gradient, measured"}
-    return [
-        f"{titles.get(name, f'{name}-mode closed form')}:\n\n{_block(np.array(value, np.float64))}"
-        for name, value in rows.items()
+    trials = sum(count for count, _ in answers)
+    title = "input gradient" if asks is Asks.GRADIENT else "output"
+    rows = [
+        (f"{title}, measured" + (f" in {count} of {trials} trials" if len(answers) > 1 else ""), value)
+        for count, value in answers
     ]
+    truth = Truth.of(network).in_mode(answer.planned.mode)
+    rows += [(f"{intent}-mode closed form", truth.answer(asks, intent is Intent.TRAINING)) for intent in Intent]
+    return [f"{title}:\n\n{_block(np.asarray(value, np.float64))}" for title, value in rows]
 
 
 def _evidence(what: str, value: float | None, threshold: float | None, detail: str) -> str:

@@ -1,7 +1,9 @@
 """Renders judged cells and the facts of a run as one HTML file. Imports no runtime, probe or judge."""
 
+from crosscheck.report.causes import operator
 from crosscheck.report.page import write
 from crosscheck.report.reading import pick, read_cells
+from crosscheck.report.records import Cause
 from crosscheck.report.site import write_site
 
-__all__ = ["pick", "read_cells", "write", "write_site"]
+__all__ = ["Cause", "operator", "pick", "read_cells", "write", "write_site"]

@@ -23,6 +23,9 @@ __all__ = [
 #: Text of a missing number.
 DASH = "\N{EN DASH}"
 
+#: Moments of an update that are not said as "in <moment>".
+WHENS = {"adopted": "as the caller adopts what was returned", "second": "in the second call only"}
+
 #: Maximum numbers of a prediction in a table's column.
 SHOWN_WHOLE = 8
 
@@ -131,7 +134,8 @@ def update_text(update: Update | None) -> str:
     law = "" if momentum is None else f", momentum {significant(momentum)}, variance {variance}"
     average = update.get("average") or "exponential"
     named = "" if average == "exponential" else f", {AVERAGES[average]}"
-    return f"{updates} in {update['when']}{named}{law}"
+    when = WHENS.get(update["when"], f"in {update['when']}")
+    return f"{updates} {when}{named}{law}"
 
 
 def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> str:

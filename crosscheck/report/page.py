@@ -26,6 +26,7 @@ from crosscheck.report import (
     summary,
     vocabulary,
 )
+from crosscheck.report.causes import causes
 from crosscheck.report.cell_diff import MEANINGS
 from crosscheck.report.embedded_data import Scripts, embedded
 from crosscheck.report.exchange_table import exchange
@@ -79,6 +80,7 @@ def render(
         script=script,
         policy=_policy(style, script),
         answer=summary.answer(run, cells),
+        causes=causes(run, cells),
         overview=overview.overview(run, cells),
         columns=overview.COLUMNS,
         seed_rows=seed.seed_rows(run, cells),

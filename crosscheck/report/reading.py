@@ -46,6 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
     "public_view": None,
     "curve": None,
     "first_layer": None,
+    "cause": None,
     "seconds": 0.0,
     "environment": {"python": "", "packages": {}, "variables": {}},
     "stderr": "",
@@ -99,6 +100,7 @@ def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:
     if not path.exists():
         return derived_run(cells)
     record = _record(_text(path), str(path))
+    record.setdefault("causes", {})  # early runs lack them
     _require(record, tuple(Run.__annotations__), str(path))
     for facts in record["environments"].values():
         facts.setdefault("packages", {})  # early runs lack them
@@ -121,6 +123,7 @@ def derived_run(cells: Sequence[JudgedCell]) -> Run:
         "jobs": 0,
         "isolation": "",
         "seconds": {},
+        "causes": {},
         "counts": {"cells": len(cells), "trials": sum(row["count"] for cell in cells for row in cell["trials"])},
         "runtimes": {
             name: {

@@ -1,7 +1,7 @@
 """Selects, per runtime, the shortest call measured to give a gradient and to leave the network unchanged.
 
-`clean` has no tolerance for persistent tensors: every readable one is unchanged, except the sign of a zero and the
-payload of a NaN.
+A call is safe if it is `clean`, where its own lines replace no statistics; or if it leaves nothing but parameter
+gradients and the runtime has a line that clears them, which is then part of the recipe.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crosscheck.cells import Finding, Intent
+from crosscheck.cells import Finding, Intent, Status
 from crosscheck.report.order import (
     all_clean,
     as_installed,
@@ -48,9 +48,9 @@ class Recipe:
     """A gradient call for consecutive releases, as installed.
 
     releases: all measured ones between the first and the last, oldest first.
-    safe: whether `mode` is a recipe: clean in every measured cell of these releases, measured on more than half of the
-        planned networks, and the shortest such mode. If no release has one, `mode` is available in most releases, with
-        the right gradient if possible, and the least harm.
+    safe: whether `mode` is a recipe: clean, or clean but for gradients that `clears` removes, in every measured cell of
+        these releases, measured on more than half of the planned networks, and the shortest such mode. If no release
+        has one, `mode` is available in most releases, with the right gradient if possible, and the least harm.
     code: a complete program if examples are made; else the call, preceded by the command that writes its gradient file,
         if it reads one.
     shows: its findings; `clean` only as a single finding.
@@ -58,6 +58,7 @@ class Recipe:
         readable persistent tensors, whose predictions alone show that nothing moved.
     ways: the number of modes measured in these releases.
     also: other modes that are safe in all of these releases, on as many networks.
+    clears: the line that removes the gradients that the call leaves on parameters; "" if it leaves none.
     """
 
     releases: tuple[str, ...]
@@ -73,6 +74,7 @@ class Recipe:
     unread: tuple[str, ...]
     ways: int
     also: tuple[str, ...]
+    clears: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def _ranges(
     cells_of: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in wanted:
         cells_of[cell["release"], cell["mode"]].append(cell)
-    safe = [_safe({mode: cells_of[release, mode] for mode in modes}) for release in releases]
+    clears = run["runtimes"][runtime].get("clears", "") if runtime in run["runtimes"] else ""
+    safe = [_safe({mode: cells_of[release, mode] for mode in modes}, clears) for release in releases]
     ranges = []
     end = len(releases)
     while end:
@@ -137,19 +140,39 @@ def _ranges(
         also = tuple(mode for mode in candidates if mode != chosen)
         count = sum(bool(measured(cells)) for cells in ways.values())
         recipe = _recipe(run, here, ways[chosen], also, count, safe=bool(candidates))
-        ranges.append(recipe if examples is None else _complete(recipe, ways[chosen], examples))
+        if examples is not None:
+            recipe = _complete(recipe, ways[chosen], examples)
+        if recipe.safe and Finding.GRADIENTS_LEFT in recipe.shows:
+            recipe = replace(recipe, code=f"{recipe.code.rstrip()}\n{clears}\n", clears=clears)
+        ranges.append(recipe)
         end = start
     return tuple(ranges)
 
 
-def _safe(ways: Mapping[str, Sequence[JudgedCell]]) -> frozenset[str]:
-    """The safe modes of one release, measured on as many networks as any of them; see `Recipe.safe`."""
-    clean = {
-        mode: len(_networks(measured(cells)))
+def _safe(ways: Mapping[str, Sequence[JudgedCell]], clears: str) -> frozenset[str]:
+    """The safe modes of one release, measured on as many networks as any of them; see `Recipe.safe`.
+
+    Those that leave gradients, which `clears` removes, only if no other is safe.
+    """
+    usable = {
+        mode: measured(cells)
         for mode, cells in ways.items()
-        if _widely_measured(cells) and all_clean(measured(cells)) and _code(cells[0]) is not None
+        if _widely_measured(cells) and _code(cells[0]) is not None and not any(map(_adopts, measured(cells)))
     }
+    clean = {mode: len(_networks(cells)) for mode, cells in usable.items() if all_clean(cells)}
+    if not clean and clears:
+        cleared = {Finding.CLEAN, Finding.GRADIENTS_LEFT}
+        clean = {
+            mode: len(_networks(cells))
+            for mode, cells in usable.items()
+            if findings_of(cells) <= cleared and all(cell["status"] == Status.OK for cell in cells)
+        }
     return frozenset(mode for mode, count in clean.items() if count == max(clean.values()))
+
+
+def _adopts(cell: JudgedCell) -> bool:
+    """Whether the call's own lines replace the statistics by returned ones."""
+    return cell["update"] is not None and cell["update"]["when"] == "adopted"
 
 
 def _widely_measured(cells: Sequence[JudgedCell]) -> bool:

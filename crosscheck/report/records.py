@@ -125,6 +125,24 @@ class FirstLayer(TypedDict):
     error: float
 
 
+class Again(TypedDict):
+    """What the same question shows on a network without the operator at fault."""
+
+    network: str
+    findings: list[str]
+
+
+class Cause(TypedDict):
+    """The node at fault for one finding. by: how it was found."""
+
+    finding: str
+    node: str
+    op: str
+    attributes: dict[str, Any]
+    by: str
+    again: Again | None
+
+
 class Trip(TypedDict):
     """One export in one reader: errors against the exported network's oracle, and the first wrong layer.
 
@@ -207,6 +225,7 @@ class JudgedCell(TypedDict):
     public_view: str | None
     curve: Curve | None
     first_layer: FirstLayer | None
+    cause: Cause | None
     seconds: float
     environment: CellEnvironment
     stderr: str
@@ -228,9 +247,10 @@ class ModeFacts(TypedDict):
 
 
 class RuntimeFacts(TypedDict):
-    """A runtime: `releases` from the oldest to the newest, `modes` in the adapter's order."""
+    """A runtime: `releases` from the oldest to the newest, `modes` in their order, `clears` as in the catalog."""
 
     title: str
+    clears: NotRequired[str]
     link: str
     releases: list[str]
     modes: list[ModeFacts]
@@ -245,7 +265,11 @@ class EnvironmentFacts(TypedDict):
 
 
 class Run(TypedDict):
-    """`run.json`: machine, command, timings (seconds), runtimes, networks and scenarios."""
+    """`run.json`: machine, command, timings (seconds), runtimes, networks and scenarios.
+
+    causes: numbers of cells ("cells_asked", "cells_left_out", "cells_unmeasured") as in `crosscheck.locate.Located`;
+    empty for early runs.
+    """
 
     schema: int
     crosscheck: str
@@ -260,6 +284,7 @@ class Run(TypedDict):
     networks: dict[str, dict[str, str]]
     scenarios: dict[str, dict[str, str]]
     environments: dict[str, EnvironmentFacts]
+    causes: dict[str, int]
 
 
 def anchor(cell: JudgedCell) -> str:

@@ -45,12 +45,34 @@ FINDINGS: tuple[Word, ...] = (
     Word(Finding.UNREPEATABLE, "U", "trials of one reading differ: nondeterminism, or uninitialised memory", "order"),
     Word(Finding.ORDER_DEPENDENT, "O", "a correct call is wrong after another mode ran in the same process", "order"),
     Word(Finding.WRONG_PREDICTION, "W", "the first prediction already disagrees with the float64 oracle", "wrong"),
+    Word(Finding.NO_GRADIENT, "N", "the gradient is zero in every entry, which its mode's closed form is not", "wrong"),
     Word(Finding.WRONG_GRADIENT, "G", "the gradient matches neither mode's closed form", "wrong"),
-    Word(Finding.MODE_IGNORED, "M", "the gradient or the prediction is the other mode's", "wrong"),
-    Word(Finding.STATE_MOVED, "S", "a persistent tensor changed, the probed predictions did not", "written"),
-    Word(Finding.INPUT_WRITTEN, "I", "the runtime wrote to the caller's input array", "written"),
-    Word(Finding.MODE_LEFT_CHANGED, "F", "the runtime's global mode flag differs afterwards", "written"),
-    Word(Finding.CLEAN, "✓", "none of these: nothing observed changed, and the numbers are right", "clean"),
+    Word(Finding.MODE_IGNORED, "M", "the gradient or the prediction is the other mode's, which is not zero", "wrong"),
+    Word(
+        Finding.STATE_MOVED,
+        "S",
+        "statistics or other values that predictions read changed, the probed predictions did not",
+        "written",
+    ),
+    Word(
+        Finding.INPUT_WRITTEN,
+        "I",
+        "an array of the caller, the input or fed statistics, has other numbers afterwards",
+        "written",
+    ),
+    Word(Finding.MODE_LEFT_CHANGED, "F", "a mode flag is not what the user's own lines set it to", "written"),
+    Word(
+        Finding.GRADIENTS_LEFT,
+        "D",
+        "parameter gradients, hooks or `requires_grad` flags are left; no prediction reads them, the next step does",
+        "written",
+    ),
+    Word(
+        Finding.CLEAN,
+        "✓",
+        "none of these: nothing observed changed by more than rounding, and the numbers are right",
+        "clean",
+    ),
 )
 
 _DOCTOR = "`crosscheck doctor` lists missing requirements and how to install them."

@@ -10,10 +10,12 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     title = "Apache MXNet"
     link = "https://..."                 # where its documentation lives
     default_call = "gluon.train.default" # the mode that users get who say nothing about modes
+    clears = "net.zero_grad()"           # the line that removes what a backward pass leaves on parameters
     only_when_named = ["twenty", "conv"] # scenarios and networks that take too long here for what they could show
     default_networks = ["seed"]          # likewise: networks that the default matrix keeps to; without: the usual
     registry = "npm"                     # where the package lies; PyPI, if not said
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
+    asynchronous = true                  # calls return while other threads still compute: more trials that do not wait
 
     [defaults]                           # for every release that does not say otherwise
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
@@ -64,6 +66,7 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     releases = ["1.9.1"]                 # which releases have it; all, if not said
     modes = ["executor.*"]               # globs; all, if not said
     default = ["1.9.1"]                  # for which of them it is part of the default matrix
+    asynchronous = false                 # where it is not as the runtime is
     about = "every operation is executed at once, in the calling thread"
 """
 
@@ -135,6 +138,7 @@ class Variant:
     modes, lacks: globs of the modes that it is asked in, and of those that need an extra which it does not have.
     environment, serving: variables that the runtime reads, and further ones of the probe server.
     told: what the source text says differently.
+    asynchronous: whether calls return while other threads still compute.
     """
 
     name: str
@@ -149,6 +153,7 @@ class Variant:
     lacks: tuple[str, ...] = ()
     serving: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
+    asynchronous: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +202,8 @@ class Runtime:
     #: Writes a network as source text.
     write: Callable[[Request], Source] = field(repr=False)
     default_call: str = ""
+    #: The line that clears the gradients that a backward pass leaves on the parameters of `net`.
+    clears: str = ""
     only_when_named: tuple[str, ...] = ()
     default_networks: tuple[str, ...] = ()
     registry: str = "pypi"
@@ -250,6 +257,7 @@ def load_runtime(folder: Path) -> Runtime:
         releases=tuple(sorted(releases, key=lambda release: Version(release.version))),
         modes=modes,
         default_call=about.get("default_call", ""),
+        clears=about.get("clears", ""),
         only_when_named=tuple(about.get("only_when_named", ())),
         default_networks=tuple(about.get("default_networks", ())),
         shows_layers=shows_layers,
@@ -348,6 +356,7 @@ def _variant(
         extra=None if extra is None else extra["name"],
         about=table.get("about", ""),
         modes=tuple(table.get("modes", ["*"])),
+        asynchronous=table.get("asynchronous", about.get("asynchronous", False)),
         lacks=tuple(
             {glob for other in data.get("extra", []) if other["name"] != table.get("extra") for glob in other["modes"]}
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class Mode:
     norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
     form: for runtimes that read ONNX, the form of the file under test (`crosscheck.networks.forms`).
     fed: whether the statistics are inputs of that file.
+    adopts: whether the text itself replaces the network's statistics by those that a call returned.
     unit_scale, zero_bias: whether the layers are told to take 1 for their scale, and 0 for their bias, whatever the
         network's are.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
@@ -99,6 +101,7 @@ class Mode:
     norm: Mapping[str, Any] = field(default_factory=dict)
     form: str = ""
     fed: bool = False
+    adopts: bool = False
     unit_scale: bool = False
     zero_bias: bool = False
     file: bool = False
@@ -137,6 +140,7 @@ class Modes:
     """Collects the modes of one API in the order of the report; the arguments hold for all that do not say otherwise.
 
     inference, training: the plain ways to the two gradients.
+    adopting: a regular expression (multi-line) for lines that replace the network's statistics by returned ones.
     """
 
     def __init__(
@@ -146,8 +150,10 @@ class Modes:
         kind: str = "",
         since: str | None = None,
         until: str | None = None,
+        adopting: str = "",
     ) -> None:
         self.inference, self.training, self.kind, self.since, self.until = inference, training, kind, since, until
+        self.adopting = adopting
         self.modes: list[Mode] = []
 
     def __iter__(self) -> Iterator[Mode]:
@@ -167,5 +173,6 @@ class Modes:
         self._add(name, intent, "export", contract, text, more)
 
     def _add(self, name: str, intent: str, asks: str, contract: Contract, text: str, more: Mapping[str, Any]) -> None:
-        given = {"kind": self.kind, "since": self.since, "until": self.until, **more}
+        adopts = bool(self.adopting and re.search(self.adopting, text, re.MULTILINE))
+        given = {"kind": self.kind, "since": self.since, "until": self.until, "adopts": adopts, **more}
         self.modes.append(Mode(name, intent, asks, text, contract, **given))

@@ -10,7 +10,9 @@ A step is a JSON object; `do` names the action:
               of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether to read the result;
               `between`: steps between forward and backward
     read      read the unread result of the last `ask`
-    snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`
+    snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`,
+              what else calls left on the network as `left/<as>/<name>`, and mode flags that differ from what the user's
+              lines set as `switched/<as>/<name>`
     settle    wait for all asynchronous work
     layers    the output of every node, as `layer/<tensor>`
     ascend    image = rescale(image + rescale(last gradient) / 10), rescale mapping onto [0, 1]
@@ -101,7 +103,8 @@ _UNDISTURBED = (
     _settle(recorded.AFTER),
     _snapshot(recorded.AFTER),
     _ask(recorded.SECOND),
-    _snapshot(recorded.BEFORE_INFERENCE, needs="inference"),
+    _predict(recorded.AFTER_SECOND),
+    _snapshot(recorded.AFTER_SECOND),
     _ask(recorded.INFERENCE, mode="inference", needs="inference"),
     _predict(recorded.LAST),
     _snapshot(recorded.LAST),
@@ -177,6 +180,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
     (Scenario.TWENTY, "undisturbed"): (
         _build(),
         _predict(recorded.START),
+        _predict(recorded.START_AGAIN),
         _classify(recorded.START),
         _repeat(_ask("#", source="noise"), _predict("#"), _classify("#")),
         _settle(recorded.LAST),
@@ -187,6 +191,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _build(),
         _build("readout", network="readout", shares="model"),
         _predict(recorded.START),
+        _predict(recorded.START_AGAIN),
         _classify(recorded.START),
         _repeat(
             _ask("#", "readout", source="image", cotangent="ones"), {"do": "ascend"}, _predict("#"), _classify("#")

@@ -45,5 +45,15 @@ class Toy(TextAdapter):
         if net.habit != "leak-on-read":
             net.apply()
 
+    def left(self, model: Model) -> Dict[str, Array]:
+        """Gradients of parameters."""
+        net = model.names["net"]
+        return {name + ".gradient": np.array(value) for name, value in net.gradients.items()}
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Layers whose flag the user's lines set otherwise."""
+        flags = model.names["net"].training
+        return {name: flag for name, flag in flags.items() if model.left and flag != (model.left == "train")}
+
     def flags(self) -> Dict[str, bool]:
         return {"training": self.toylib.flags.training}

@@ -9,12 +9,14 @@ from crosscheck.runtimes.mode import Contract, Modes
 STAYS = Contract("stay", "the toy's manual promises that statistics stay", "https://example.org/toy/manual")
 MOVES = Contract("move", "the toy's manual says that training moves statistics", "https://example.org/toy/manual")
 
-MODES = Modes(inference="inference")
+MODES = Modes(inference="inference", adopting=r"^net\.adopt\(")
 
 
-def gradient(name: str, contract: Contract = STAYS, intent: str = "training", **more: Any) -> None:
-    """Forward and backward calls with the named misbehaviour."""
-    text = f'net.forward(x, "{name}")\n---\ndx = net.backward(cotangent, "{name}")\n'
+def gradient(
+    name: str, contract: Contract = STAYS, intent: str = "training", text: str = "", way: str = "", **more: Any
+) -> None:
+    """Two calls, told in which way to misbehave; by default in that of the mode's name."""
+    text = text or f'net.forward(x, "{way or name}")\n---\ndx = net.backward(cotangent, "{way or name}")\n'
     MODES.gradient(name, intent, contract, text, default=True, **{"training": None, **more})
 
 
@@ -26,23 +28,18 @@ gradient("leak-forward")
 gradient("leak-both")
 gradient("leak-on-read", norm={"habit": "leak-on-read"})
 gradient("leak-unbiased-take")
+gradient("leak-second")
+gradient("leak-one-momentum")
 gradient("state-moved")
 gradient("corrupted")
 gradient("nan")
 gradient("poisoned")
 gradient("wrong-gradient", intent="inference")
-MODES.gradient(
-    "mode-ignored",
-    "inference",
-    STAYS,
-    """\
-net.forward(x, "mode-ignored")
----
-dx = net.backward(cotangent, "mode-ignored")
-""",
-    default=True,
-    training=None,
-)
+gradient("mode-ignored", intent="inference")
+gradient("no-gradient", intent="inference", training="training")
+gradient("pool-garbage", intent="inference", training="training")
+gradient("wrong-whole", intent="inference")
+gradient("refuses-parts", intent="inference")
 gradient("wrong-prediction", intent="inference", norm={"habit": "wrong-prediction"})
 gradient("order-dependent", intent="inference", training="training")
 gradient("racy")
@@ -50,6 +47,28 @@ gradient("unrepeatable")
 gradient("parameters-written")
 gradient("input-written")
 gradient("mode-left-changed")
+gradient("layer-switched")
+gradient("gradients-left")
+gradient("rewrites")
+gradient(
+    "trains-first",
+    text='net.train()\nnet.forward(x, "training")\n---\ndx = net.backward(cotangent, "training")\n',
+    leaves="train",
+)
+gradient(
+    "adopts",
+    MOVES,
+    text="""\
+net.forward(x, "training")
+statistics = net.averaged(x)
+---
+dx = net.backward(cotangent, "training")
+net.adopt(statistics)
+""",
+)
+FED = 'net.forward(x, "{0}", statistics)\n---\ndx = net.backward(cotangent, "{0}")\n'
+gradient("fed", text=FED.format("training"), fed=True)
+gradient("fed-written", text=FED.format("fed-written"), fed=True)
 MODES.prediction(
     "forward-leak",
     "training",
@@ -82,6 +101,7 @@ MODES.export(
 )
 gradient("refused")
 gradient("crash")
+gradient("crash-in-a-fork")
 gradient("crash-later")
 gradient("hang")
 gradient("eats-memory")

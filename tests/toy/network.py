@@ -12,21 +12,26 @@ SHOWS_LAYERS = True
 
 
 def source(request: Request) -> Source:
-    """The graph as a literal, and a network built from it."""
+    """The graph as a literal, and a network of it; fed statistics are arrays beside it."""
     habit = f', habit="{request.norm["habit"]}"' if "habit" in request.norm else ""
-    first = "" if request.first is None else "first = net\n"
     shares = "" if request.first is None else ", shares=first"
-    statistics = {
+    text = "" if request.first is None else "first = net\n"
+    text += f"graph = {json.dumps(request.graph)}\nnet = toylib.Net(graph, weights{habit}{shares})\n"
+    statistics = [
         name for node in request.graph["nodes"] if node["op"] == "BatchNormalization" for name in node["inputs"][3:5]
-    }
+    ]
+    if request.fed and request.first is None:
+        text += f"statistics = {{name: np.array(weights[name]) for name in {statistics}}}\n"
     training = ", training=True" if request.norm.get("habit") == "forward-leak" else ""
+    held = {name: "statistics" if request.fed and name in statistics else "net.tensors" for name in request.weights}
     return Source(
         imports="import numpy as np\nimport toylib\n",
-        text=f"{first}graph = {json.dumps(request.graph)}\nnet = toylib.Net(graph, weights{habit}{shares})\n",
-        predict="y = net.predict(x)\n",
+        text=text,
+        predict=f"y = net.predict(x{', statistics' if request.fed else ''})\n",
         tensor="np.array({})",
         array="toylib.numbers({})",
         layers=f"layers = net.layers(x{training})\n",
-        tensors={name: (f'net.tensors["{name}"]', None) for name in request.weights},
+        tensors={name: (f'{where}["{name}"]', None) for name, where in held.items()},
         public=tuple(name for name in request.weights if name not in statistics),
+        leaves=("eval", ""),
     )

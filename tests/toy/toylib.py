@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 import autograd  # type: ignore[import-untyped]
 import numpy as np
+from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
 
 from crosscheck.oracle import evaluation
+from crosscheck.oracle.operators import OPERATORS
 
 Array = Any
+
+#: The process that imported the library; a fork is another one.
+IMPORTED_IN = os.getpid()
 
 
 class flags:  # noqa: N801 - a module's variables, under one name
@@ -35,7 +40,11 @@ class Later(NamedTuple):
 
 
 class Net:
-    """A network's float32 tensors; shared ones are the same arrays, changed in place."""
+    """A network's float32 tensors; shared ones are the same arrays, changed in place.
+
+    gradients: parameter gradients by the name of the parameter, as an optimizer would read them.
+    training: the mode flag of each layer, by its name. Nothing is computed by it.
+    """
 
     def __init__(self, graph: Mapping[str, Any], weights: Mapping[str, Array], habit: str = "", shares: Any = None):
         self.graph: Any = graph
@@ -43,7 +52,10 @@ class Net:
         self.tensors = {name: np.array(value) for name, value in weights.items()}
         if shares is not None:
             self.tensors.update(shares.tensors)
+        self.gradients: dict[str, Array] = {} if shares is None else shares.gradients
+        self.training = {node["name"]: False for node in graph["nodes"]} if shares is None else shares.training
         self.counter = np.zeros((), np.int64)
+        self.calls = 0
         self.pending: list[Callable[[], None]] = []
         self.broken = False
         self.norms = [node for node in graph["nodes"] if node["op"] == "BatchNormalization"]
@@ -52,7 +64,8 @@ class Net:
     def __call__(self, x: Array, training: bool = False) -> Array:
         return evaluation.evaluate(self.graph, self.tensors, x, training)[0]
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, statistics: Mapping[str, Array] | None = None) -> Array:
+        self.tensors.update(statistics or {})
         if self.broken:
             raise RuntimeError("the engine is in an error state")
         if os.environ.get("TOY_NOISY"):
@@ -80,16 +93,41 @@ class Net:
         while self.pending:
             self.pending.pop()()
 
-    def forward(self, x: Array, way: str) -> None:
-        """The forward pass of a gradient."""
+    def averaged(self, x: Array) -> dict[str, Array]:
+        """The moving statistics after one update by x; the network keeps its own."""
+        other = Net(self.graph, self.tensors)
+        other.update(x)
+        return {name: other.tensors[name] for layer in self.norms for name in layer["inputs"][3:5]}
+
+    def adopt(self, statistics: Mapping[str, Array]) -> None:
+        """Replace the moving statistics."""
+        for name, value in statistics.items():
+            self.tensors[name][...] = value
+
+    def train(self) -> None:
+        """Set the flag of every layer."""
+        for name in self.training:
+            self.training[name] = True
+
+    def forward(self, x: Array, way: str, statistics: Mapping[str, Array] | None = None) -> None:
+        """The first half of a gradient; `statistics` are the caller's own arrays."""
         self.x = x
+        self.tensors.update(statistics or {})
         if way in ("leak-forward", "leak-both"):
             self.update(x)
 
     def backward(self, cotangent: Array, way: str) -> Any:
-        """The backward pass, with the misbehaviour `way`."""
-        if way in ("inference", "wrong-gradient", "wrong-prediction", "order-dependent"):
-            scale = 1.5 if way == "wrong-gradient" else 1.0
+        """The second half, with what is wrong in this way of asking."""
+        self.calls += 1
+        if way == "refuses-parts" and self.is_part:
+            raise ValueError("the toy takes whole networks only")
+        if way == "no-gradient":
+            return np.zeros_like(self.x)
+        if way == "pool-garbage":
+            return self.pull_back_with_garbage(cotangent)
+        if way in INFERENCE:
+            wrong = way == "wrong-gradient" or (way in ("wrong-whole", "refuses-parts") and not self.is_part)
+            scale = 1.5 if wrong else 1.0
             if way == "order-dependent" and flags.training_happened:
                 scale = 0.5
             return self.pull_back(cotangent, False) * np.float32(scale)
@@ -108,9 +146,36 @@ class Net:
         pull, _ = autograd.make_vjp(lambda x: self(x, training))(np.asarray(self.x))
         return pull(np.asarray(cotangent))
 
+    def pull_back_with_garbage(self, cotangent: Array) -> Array:
+        """The inference-mode gradient, but for that of MaxPool: memory that nobody wrote."""
+        pool = OPERATORS["MaxPool"]
+        OPERATORS["MaxPool"] = lambda attributes, x: unwritten(pool(attributes, x))
+        try:
+            return self.pull_back(cotangent, False)
+        finally:
+            OPERATORS["MaxPool"] = pool
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the graph is part of a larger one."""
+        return ":" in self.graph["name"]
+
     def leaking_forward(self, x: Array) -> Array:
         self.update(x)
         return self(x, training=True)
+
+
+#: The ways that compute the inference-mode gradient, rightly or wrongly.
+INFERENCE = ("inference", "wrong-gradient", "wrong-prediction", "order-dependent", "wrong-whole", "refuses-parts")
+
+#: Passes values on, and garbage back.
+unwritten = primitive(lambda values: values)
+defvjp(unwritten, lambda result, values: lambda cotangent: noise().standard_normal(values.shape, np.float32))
+
+
+def noise() -> np.random.Generator:
+    """Other numbers in every process."""
+    return np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
 
 
 def put_off(net: Net, x: Array) -> None:
@@ -123,10 +188,9 @@ def move(net: Net, x: Array) -> None:
 
 
 def corrupt(net: Net, x: Array) -> None:
-    noise = np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
     for layer in net.norms:
         mean = net.tensors[layer["inputs"][3]]
-        mean += noise.random(mean.shape, np.float32)
+        mean += noise().random(mean.shape, np.float32)
 
 
 def spoil(net: Net, x: Array) -> None:
@@ -151,6 +215,28 @@ def leave_training(net: Net, x: Array) -> None:
     flags.training = True
 
 
+def leave_gradients(net: Net, x: Array) -> None:
+    for layer in net.norms:
+        scale = layer["inputs"][1]
+        net.gradients[scale] = net.gradients.get(scale, 0) + np.ones_like(net.tensors[scale])
+
+
+def switch_layer(net: Net, x: Array) -> None:
+    net.training[net.norms[-1]["name"]] = True
+
+
+def update_from_the_second_call_on(net: Net, x: Array) -> None:
+    if net.calls > 1:
+        net.update(x)
+
+
+def rewrite(net: Net, x: Array) -> None:
+    """Variances end one rounding above or below where they were, in turns."""
+    for layer in net.norms:
+        variance = net.tensors[layer["inputs"][4]]
+        variance[...] = np.nextafter(variance, np.float32(np.inf if net.calls % 2 else -np.inf))
+
+
 def refuse(net: Net, x: Array) -> None:
     raise ValueError("the toy does not do that")
 
@@ -159,6 +245,11 @@ def crash(net: Net, x: Array) -> None:
     sys.stderr.write("toy: about to crash\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def crash_in_a_fork(net: Net, x: Array) -> None:
+    if os.getpid() != IMPORTED_IN:
+        crash(net, x)
 
 
 def crash_later(net: Net, x: Array) -> None:
@@ -181,6 +272,12 @@ MISCHIEF: dict[str, Callable[[Net, Array], None]] = {
     "leak-both": Net.update,
     "leak-on-read": put_off,
     "leak-unbiased-take": lambda net, x: net.update(x, keep=0.1, unbiased=True),
+    "leak-second": update_from_the_second_call_on,
+    "leak-one-momentum": lambda net, x: net.update(x, keep=0.7),
+    "fed-written": Net.update,
+    "rewrites": rewrite,
+    "gradients-left": leave_gradients,
+    "layer-switched": switch_layer,
     "state-moved": move,
     "corrupted": corrupt,
     "nan": spoil,
@@ -191,6 +288,7 @@ MISCHIEF: dict[str, Callable[[Net, Array], None]] = {
     "mode-left-changed": leave_training,
     "refused": refuse,
     "crash": crash,
+    "crash-in-a-fork": crash_in_a_fork,
     "crash-later": crash_later,
     "hang": hang,
     "eats-memory": eat_memory,

@@ -19,8 +19,9 @@ const panel = (() => {
     "keras-2-theano": "(biased + epsilon) x n/(n - 1 - epsilon)",
   };
   const variance = (name) => corrected[name] || name;
+  const whens = { adopted: "as the caller adopts what was returned", second: "in the second call only" };
   const update = (law) => law && (law.when === "none" ? "none" : [
-    law.count === null ? `moved in ${law.when}` : `updates: ${law.count}, in ${law.when}`,
+    `${law.count === null ? "moved" : `updates: ${law.count},`} ${whens[law.when] || `in ${law.when}`}`,
     law.momentum === null ? "no known law" : `momentum ${number(law.momentum)}, variance ${variance(law.variance)}`,
     law.residual === null ? [] : `residual ${error(law.residual)}`,
   ].flat().join(", "));

@@ -27,17 +27,13 @@ class Chainer(TextAdapter):
             raise RuntimeError("backward left no gradient on x")
         return dx
 
-    def state(self, model: Model) -> Dict[str, Tensor]:
-        """The source's tensors, and the gradients that `backward` left on parameters.
-
-        A gradient is zeros where Chainer has None, or the NaN that says that no gradient came yet.
-        """
-        found = TextAdapter.state(self, model)
-        for name, value in list(found.items()):
-            if isinstance(value, self.chainer.Variable):
-                missing = value.grad is None or np.isnan(value.grad).all()
-                found[name + ".grad"] = np.zeros_like(value.array) if missing else value.grad
-        return found
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """The gradients that `backward` left on parameters; before, they are None or NaN."""
+        return {
+            name + ".grad": value.grad
+            for name, value in TextAdapter.state(self, model).items()
+            if isinstance(value, self.chainer.Variable) and value.grad is not None and not np.isnan(value.grad).all()
+        }
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `namedparams` of the chain shows: no statistics."""

@@ -48,10 +48,16 @@ DONATING = input_gradient(compiled='@eqx.filter_jit(donate="all-except-first")\n
 DONATED = "copies = jnp.array(x), jnp.array(cotangent)\ndx, new_state = input_gradient(net, state, *copies)\n"
 
 
+#: A call whose state takes the place of the old one.
+ADOPTING = r"^.*\bstate = "
+
+
 def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
     """The modes of one kind of batch normalization."""
-    table = Modes(f"{kind}.inference-mode.grad", f"{kind}.train.grad.adopted", kind, since)
-    fresh = Modes(f"{kind}.fresh.inference-mode.grad", f"{kind}.fresh.train.grad.adopted", kind, since)
+    table = Modes(f"{kind}.inference-mode.grad", f"{kind}.train.grad.adopted", kind, since, adopting=ADOPTING)
+    fresh = Modes(
+        f"{kind}.fresh.inference-mode.grad", f"{kind}.fresh.train.grad.adopted", kind, since, adopting=ADOPTING
+    )
     plain = input_gradient()
 
     def asking(
@@ -90,7 +96,7 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
     asking("fresh.train.grad.adopted", "training", adopted, modes=fresh)
     asking("fresh.train.grad.dropped", "training", contracts.DROPPED, modes=fresh)
 
-    files = Modes(kind=kind, since=since)
+    files = Modes(kind=kind, since=since, adopting=ADOPTING)
     predicted = INFERENCE_MODE + "y, _ = call(inference, state, x)\n"
     files.prediction(f"{kind}.predict", "inference", contracts.INFERENCE, predicted, default=True)
     files.prediction(f"{kind}.train.forward.adopted", "training", adopted, "y, state = call(net, state, x)\n")

@@ -16,13 +16,12 @@ HALVES = {"train": "training", "eval": "inference"}
 class Halves(Modes):
     """Modes that mostly come in two halves.
 
-    evaluation: what is documented of modules in evaluation mode. flags: whether the adapter compares the layers' mode
-    flags (`Mode.leaves`). plain: the arguments of `Modes`.
+    evaluation: what is documented of modules in evaluation mode. plain: the arguments of `Modes`.
     """
 
-    def __init__(self, evaluation: Contract, flags: bool = True, **plain: Any) -> None:
+    def __init__(self, evaluation: Contract, **plain: Any) -> None:
         super().__init__(**plain)
-        self.evaluation, self.flags = evaluation, flags
+        self.evaluation = evaluation
 
     def halves(
         self,
@@ -45,7 +44,7 @@ class Halves(Modes):
         """
         for half in only:
             contract = training if half == "train" else evaluation or self.evaluation
-            fields = {"leaves": half if self.flags else "", "default": half in default, **more}
+            fields = {"leaves": half, "default": half in default, **more}
             if asks == "gradient" and half == "eval" and paired:
                 fields["training"] = name.format("train")
             add = {"gradient": self.gradient, "prediction": self.prediction, "export": self.export}[asks]

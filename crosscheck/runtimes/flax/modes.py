@@ -11,8 +11,10 @@ from crosscheck.runtimes.mode import Contract, Contracts, Edition, Modes
 
 contracts = Contracts(__file__)
 
-LINEN = Modes(inference="linen.eval.grad", training="linen.train.grad.adopted", kind="linen")
-NNX = Modes(inference="nnx.eval.grad", training="nnx.train.grad", kind="nnx")
+LINEN = Modes(
+    inference="linen.eval.grad", training="linen.train.grad.adopted", kind="linen", adopting=r"^variables\.update\("
+)
+NNX = Modes(inference="nnx.eval.grad", training="nnx.train.grad", kind="nnx", adopting=r"^nnx\.update\(net, state\)")
 
 ADOPT = "variables.update(updates)\n"
 MUTABLE = """\

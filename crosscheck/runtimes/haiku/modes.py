@@ -9,8 +9,10 @@ from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
 
-TABLE = Modes(inference="eval.grad", training="train.grad.adopted")
-OF_FRESH = Modes(inference="fresh.eval.grad", training="fresh.train.grad.adopted")
+#: A call whose state takes the place of the old one.
+ADOPTING = r"^.*\bstate = "
+TABLE = Modes(inference="eval.grad", training="train.grad.adopted", adopting=ADOPTING)
+OF_FRESH = Modes(inference="fresh.eval.grad", training="fresh.train.grad.adopted", adopting=ADOPTING)
 FILES = Modes()
 
 TRAIN, EVAL = ", is_training=True", ", is_training=False"

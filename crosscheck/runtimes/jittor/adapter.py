@@ -24,9 +24,9 @@ class Jittor(TextAdapter):
 
     def load(self) -> str:
         """Import Jittor, compiled where that has not happened yet."""
-        #: Which variables of a model take gradients: when it was built, and as its user's last call left them.
+        #: Which variables of a model take gradients: when it was built, and as its user's last call set them.
         self.built: Dict[Model, List[bool]] = {}
-        self.left: Dict[Model, List[bool]] = {}
+        self.expected: Dict[Model, List[bool]] = {}
         folder = os.path.join(sys.prefix, "jittor")
         with variables(folder):
             warmed = os.path.join(importlib.import_module("jittor_utils").cache_path, "crosscheck-warmed")
@@ -41,26 +41,26 @@ class Jittor(TextAdapter):
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
         """The network; which of its variables take gradients is noted."""
         model = TextAdapter.build(self, network, mode, shares)
-        self.built[model] = self.left[model] = self.taking_gradients(model)
+        self.built[model] = self.expected[model] = self.taking_gradients(model)
         return model
 
     def predict(self, model: Model, x: Tensor) -> Tensor:
         """The documented prediction; `eval` stops the gradients of all variables."""
         y = TextAdapter.predict(self, model, x)
-        self.left[model] = self.plain(model)
+        self.expected[model] = self.plain(model)
         return y
 
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """The texts of a mode; what they make of the variables before the backward pass is the user's own doing."""
 
         def noted() -> None:
-            self.left[model] = self.taking_gradients(model)
+            self.expected[model] = self.taking_gradients(model)
             between()
 
         TextAdapter.ask(self, model, mode, noted)
         texts = model.texts[mode]
         if texts["leaves"] and not texts["backward"]:
-            self.left[model] = self.plain(model)
+            self.expected[model] = self.plain(model)
 
     def plain(self, model: Model) -> List[bool]:
         """Which variables take gradients after `train` (those that did at first) or `eval` (none)."""
@@ -71,18 +71,20 @@ class Jittor(TextAdapter):
         variables = [model.evaluate(expression) for expression, _ in model.source["tensors"].values()]
         return [not variable.is_stop_grad() for variable in variables]
 
-    def state(self, model: Model) -> Dict[str, Tensor]:
-        """Every variable of every layer; `switched` tells which flags are other ones than the user's last call left."""
-        found = TextAdapter.state(self, model)
-        names = {expression.rpartition(".")[0]: None for expression, _ in model.source["tensors"].values()}
-        switched = []
-        for layer in map(model.evaluate, names):
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Variables that take gradients where the user's last call stopped them, and the reverse."""
+        now = zip(model.source["tensors"], self.taking_gradients(model), self.expected[model])
+        return {name + ".stop_grad": np.array(not taking) for name, taking, expected in now if taking != expected}
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Layers in another mode than the user's lines put them in."""
+        found = {}
+        for name in {expression.rpartition(".")[0] for expression, _ in model.source["tensors"].values()}:
+            layer = model.evaluate(name)
             norm = isinstance(layer, self.jittor.nn.BatchNorm)
-            left = model.left == "train" or (model.left == "frozen" and not norm)
-            switched.append(bool(layer.is_training()) != left)
-        now = self.taking_gradients(model)
-        switched += [one != other for one, other in zip(now, self.left[model])]
-        found["switched"] = np.array(switched, np.int64)
+            own = model.left == "train" or (model.left == "frozen" and not norm)
+            if bool(layer.is_training()) != own:
+                found[name] = bool(layer.is_training())
         return found
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:

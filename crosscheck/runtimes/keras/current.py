@@ -16,21 +16,23 @@ contracts = Contracts(__file__)
 
 #: Batch renormalization: Keras 3.0 had none; when between these it came was not looked for.
 SINCE, SINCE_RENORMALIZED = "3.0", "3.15.1"
+#: Values that a stateless call returned take the place of the old ones.
+ADOPTING = r"^ +variable\.assign\(value\)$"
 
 
 def on_tensorflow(since: str = SINCE) -> Modes:
     """A collection of modes of the backend."""
-    return Modes("tf.tape.eval", "tf.tape.train", since=since)
+    return Modes("tf.tape.eval", "tf.tape.train", since=since, adopting=ADOPTING)
 
 
 def on_jax(since: str = SINCE) -> Modes:
     """A collection of modes of the backend."""
-    return Modes("jax.grad.stateless.eval", "jax.grad.stateless.train.adopted", since=since)
+    return Modes("jax.grad.stateless.eval", "jax.grad.stateless.train.adopted", since=since, adopting=ADOPTING)
 
 
 def on_torch(since: str = SINCE) -> Modes:
     """A collection of modes of the backend."""
-    return Modes("torch.grad.eval", "torch.grad.train", since=since)
+    return Modes("torch.grad.eval", "torch.grad.train", since=since, adopting=ADOPTING)
 
 
 TENSORFLOW, JAX, TORCH = on_tensorflow(), on_jax(), on_torch()

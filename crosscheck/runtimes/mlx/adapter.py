@@ -19,11 +19,21 @@ class Mlx(TextAdapter):
         self.mlx = mlx
         return str(mlx.core.__version__)
 
-    def state(self, model: Model) -> Dict[str, Tensor]:
-        """The source's tensors, the modules' `training` flags, and how many parameters are trainable."""
-        net, found = model.names["net"], TextAdapter.state(self, model)
-        found["training"] = np.array([module.training for module in net.modules()], np.int64)
-        found["trainable"] = np.array(len(self.flat(net.trainable_parameters())), np.int64)
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Parameters that are not trainable any more."""
+        if model.says("freeze"):
+            return {}
+        net = model.names["net"]
+        frozen = self.flat(net.parameters()).keys() - self.flat(net.trainable_parameters()).keys()
+        return {name + ".frozen": np.array(True) for name in frozen if ".running_" not in name}
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Modules in another mode than the user's lines put them in."""
+        found = {}
+        for name, module in model.names["net"].named_modules():
+            own = model.left == "train" or (model.left == "frozen" and not isinstance(module, self.mlx.nn.BatchNorm))
+            if model.left and module.training != own:
+                found[name or "net"] = module.training
         return found
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:

@@ -9,7 +9,7 @@ from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-TABLE = Halves(contracts.EVALUATION, flags=False, inference="eval.grad", training="train.grad")
+TABLE = Halves(contracts.EVALUATION, inference="eval.grad", training="train.grad")
 
 LOSS = "def loss(x):\n    return (net(x) * cotangent).sum()\n"
 GRAD = LOSS + "dx = mx.grad(loss)(x)\n"
@@ -38,8 +38,10 @@ for layer in net.leaf_modules().values():
     if isinstance(layer, nn.BatchNorm):
         layer.eval()
 """
-TABLE.gradient("frozen.grad", "inference", contracts.EVALUATION, FROZEN + GRAD, default=True)
-TABLE.gradient("freeze.grad", "training", contracts.FROZEN, "net.train()\nnet.freeze()\n" + GRAD, default=True)
+TABLE.gradient("frozen.grad", "inference", contracts.EVALUATION, FROZEN + GRAD, default=True, leaves="frozen")
+TABLE.gradient(
+    "freeze.grad", "training", contracts.FROZEN, "net.train()\nnet.freeze()\n" + GRAD, default=True, leaves="train"
+)
 
 STATE = "state = [net.state]\n\n"
 FUNCTION = "def input_gradient(x, cotangent):\n    return mx.grad(lambda x: (net(x) * cotangent).sum())(x)\n"
@@ -61,10 +63,11 @@ TABLE.gradient(
     contracts.CAPTURED_MODE,
     f"net.train()\nmx.eval(input_gradient(x, cotangent), state)\nnet.eval()\n{ASK}",
     once=WHOLE,
+    leaves="eval",
 )
 
-TABLE.prediction("predict", "inference", contracts.EVALUATION, "net.eval()\ny = net(x)\n", default=True)
-TABLE.prediction("train.forward", "training", contracts.TRAINING, "net.train()\ny = net(x)\n")
+TABLE.prediction("predict", "inference", contracts.EVALUATION, "net.eval()\ny = net(x)\n", default=True, leaves="eval")
+TABLE.prediction("train.forward", "training", contracts.TRAINING, "net.train()\ny = net(x)\n", leaves="train")
 TABLE.export(
     "save-weights",
     "inference",

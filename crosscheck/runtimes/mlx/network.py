@@ -42,6 +42,7 @@ def source(request: Request) -> Source:
         array="{}",
         layers=f"net.{mode}()\n" + "\n".join([*numpy_like.entry(graph, "mx"), *looked, FIRST]),
         tensors=graph.stored(place),
+        leaves=("train", "eval"),
     )
 
 

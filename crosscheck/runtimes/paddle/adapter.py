@@ -57,27 +57,22 @@ class Paddle(TextAdapter):
         except self.fluid.core.EnforceNotMet as problem:
             raise RuntimeError(str(problem).rpartition("Error Message Summary:")[2].strip("\n- "))
 
-    def state(self, model: Model) -> Dict[str, Tensor]:
-        """Parameters and statistics, and of layers what else a call may leave behind.
-
-        `<parameter>.grad` is what `backward` left on it (zeros for None), `stopped` are the `stop_gradient` of all.
-        """
-        found = TextAdapter.state(self, model)
-        if not self.dynamic():
-            return found
-        stopped = []
-        for name, (expression, axes) in model.source["tensors"].items():
-            tensor = model.evaluate(expression)
-            stopped.append(tensor.stop_gradient)
-            if not expression.rpartition(".")[2].startswith("_"):  # no statistics
-                left = self.left(tensor)
-                if left is None:
-                    left = np.zeros(tuple(tensor.shape), np.float32)
-                found[name + ".grad"] = left if axes is None else np.transpose(left, axes)
-        found["stopped"] = np.array(stopped, np.int64)
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Gradients that `backward` left on parameters of layers, and parameters that take none any more."""
+        found: Dict[str, Tensor] = {}
+        own = model.says("parameter.stop_gradient")
+        for name, (expression, axes) in model.source["tensors"].items() if self.dynamic() else ():
+            if expression.rpartition(".")[2].startswith("_"):  # a statistic
+                continue
+            parameter = model.evaluate(expression)
+            gradient = self.gradient_on(parameter)
+            if gradient is not None:
+                found[name + ".grad"] = gradient if axes is None else np.transpose(gradient, axes)
+            if parameter.stop_gradient and not own:
+                found[name + ".stop_gradient"] = np.array(True)
         return found
 
-    def left(self, parameter: Tensor) -> Array:
+    def gradient_on(self, parameter: Tensor) -> Array:
         """The gradient that `backward` left on a parameter, as numbers; None where it left none."""
         if self.fluid is not None:
             return parameter.gradient()

@@ -14,7 +14,6 @@ contracts = Contracts(__file__)
 
 FLUID = Halves(
     contracts.FLUID_EVALUATION,
-    flags=False,
     inference="fluid.set-global-stats.grad",
     training="fluid.train.grad",
     kind="fluid",

@@ -11,8 +11,8 @@ from crosscheck.runtimes.mode import Contract, Contracts
 
 contracts = Contracts(__file__)
 
-LAYERS = Halves(contracts.EVALUATION, flags=False, inference="eval.grad", training="train.grad", since="2.0.0")
-EXPORTS = Halves(contracts.SAVED, flags=False, since="2.0.0")
+LAYERS = Halves(contracts.EVALUATION, inference="eval.grad", training="train.grad", since="2.0.0")
+EXPORTS = Halves(contracts.SAVED, since="2.0.0")
 
 CONTRACT = {"train": contracts.TRAINING, "eval": contracts.EVALUATION}
 

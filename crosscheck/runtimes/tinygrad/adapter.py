@@ -23,15 +23,16 @@ class Tinygrad(TextAdapter):
         return version("tinygrad")
 
     def state(self, model: Model) -> Dict[str, Tensor]:
-        """The source's tensors, whose reading computes them and what they waited for.
+        """The source's tensors, whose reading computes them and what they waited for."""
+        return TextAdapter.state(self, model)
 
-        `<weight>.has_grad` tells whether a gradient hangs on a tensor, which reading would compute.
-        """
-        found = TextAdapter.state(self, model)
-        for name, value in list(found.items()):
-            if isinstance(value, self.tinygrad.Tensor):
-                found[name + ".has_grad"] = np.array(value.grad is not None, np.int64)
-        return found
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Which tensors have a gradient; its numbers are not read, which would compute them."""
+        return {
+            name + ".grad": np.array(True)
+            for name, value in TextAdapter.state(self, model).items()
+            if isinstance(value, self.tinygrad.Tensor) and value.grad is not None
+        }
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `nn.state.get_state_dict` shows, statistics among it."""

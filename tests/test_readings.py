@@ -1,0 +1,258 @@
+"""What each reading asks of an adapter, in which order, and under which names it records that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crosscheck.cells import Observation, Scenario, Status
+from crosscheck.matrix.journal import Record
+from crosscheck.networks import load
+from crosscheck.networks.prepare import noise
+from crosscheck.probe import trial
+from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
+from crosscheck.probe.recorder import Recorder
+from crosscheck.probe.steps import Trial, rescale
+from crosscheck.scenarios.steps import steps
+
+DIGITS = load("digits")
+assert DIGITS.images is not None
+IMAGES = DIGITS.images[:4]
+
+
+class Unread:
+    """A result that says when it is read."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+
+class Diary(Adapter):
+    """Writes down what it is asked for; models are "a", "b" ... in the order of their making."""
+
+    def __init__(self, breaks: bool = False) -> None:
+        self.lines: list[str] = []
+        self.asked: list[Array] = []
+        self.models = 0
+        self.breaks = breaks
+
+    def build(self, network: Network, mode: str, shares: Model | None = None) -> Model:
+        self.models += 1
+        name = "-abc"[self.models]
+        self.lines.append(f"build {name} for {mode}" + ("" if shares is None else f" on {shares}"))
+        return name
+
+    def predict(self, model: Model, x: Tensor) -> Tensor:
+        if self.breaks and self.asked:
+            raise RuntimeError("broken")
+        self.lines.append(f"predict {model}" if len(x) == 1 else f"classify {model}")
+        return np.zeros((len(x), 10), np.float32)
+
+    def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
+        self.lines.append(f"forward {model} {mode}")
+        self.asked.append(x)
+        return Unread(np.zeros((len(x), 10), np.float32))
+
+    def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
+        self.forward(model, x, mode)
+        between()
+        self.lines.append(f"backward {model} {mode}")
+        return Unread(slope(x))
+
+    def numpy(self, value: Tensor) -> Array:
+        if isinstance(value, Unread):
+            self.lines.append("read")
+            return value.array
+        return np.array(value)
+
+    def export(self, model: Model, mode: str, folder: str) -> Model:
+        self.lines.append(f"export {model} {mode}")
+        return "copy"
+
+    def state(self, model: Model) -> dict[str, Tensor]:
+        self.lines.append(f"state {model}")
+        return {"mean": np.zeros(2, np.float32)}
+
+    def parameters(self, model: Model) -> dict[str, Tensor]:
+        return {"scale": np.ones(2, np.float32)}
+
+    def left(self, model: Model) -> dict[str, Tensor]:
+        return {"scale.grad": np.ones(2, np.float32)} if self.asked else {}
+
+    def switched(self, model: Model) -> dict[str, bool]:
+        return {"bn": True} if self.asked else {}
+
+    def settle(self, model: Model) -> None:
+        self.lines.append(f"settle {model}")
+
+    def flags(self) -> dict[str, bool]:
+        return {"training": bool(self.asked)}
+
+
+def slope(x: Array) -> Array:
+    """A gradient: larger from entry to entry."""
+    return np.arange(x.size, dtype=np.float32).reshape(x.shape)
+
+
+def carried_out(
+    folder: Path, scenario: str, reading: str = "undisturbed", asks: str = "gradient"
+) -> tuple[Diary, Observation]:
+    """The steps of a reading, on the digits, and what they recorded."""
+    network = Network(DIGITS.graph, DIGITS.weights, {}, 1, str(folder), str(folder))
+    inputs = {"x": DIGITS.x, "cotangent": DIGITS.cotangent, "images": IMAGES, "noise": noise(DIGITS)}
+    modes = {"tested": {"name": "tested", "asks": asks}} | {
+        role: {"name": role, "asks": "gradient"} for role in ("inference", "training")
+    }
+    diary, recorder = Diary(), Recorder(str(folder))
+    networks = {"network": network, "readout": network}
+    todo: list[Mapping[str, Any]] = [*steps(Scenario(scenario), reading, list(modes))]
+    Trial(diary, recorder, modes, networks, inputs).run(todo)
+    recorder.close()
+    taken, keys = ((folder / name).read_text() for name in ("steps.jsonl", "keys.jsonl"))
+    arrays = (folder / "arrays.bin").read_bytes()
+    return diary, Record(reading, Status.OK, None, taken, keys, arrays, 0.0, 0.0, 0, "").observation()
+
+
+ASK = "forward a tested, backward a tested"
+LOOKING = "forward a tested, settle a, state a, backward a tested"
+TRAINING = "forward a training, backward a training, read, settle a"
+EXPECTED = {
+    (
+        "gradient",
+        "undisturbed",
+    ): f"build a for tested, predict a, predict a, {ASK}, read, predict a, predict a, settle a, "
+    f"state a, {ASK}, read, predict a, state a, forward a inference, backward a inference, read, predict a, state a",
+    (
+        "gradient",
+        "timed",
+    ): f"build a for tested, state a, predict a, state a, {LOOKING}, read, settle a, state a, state a, "
+    f"predict a, state a, {ASK}, read, settle a, state a",
+    ("gradient", "unsettled"): f"build a for tested, predict a, {ASK}, state a, read, settle a, state a, predict a",
+    ("gradient", "immediate"): f"build a for tested, predict a, {ASK}, predict a, read, settle a, state a, predict a",
+    ("order", "alone"): f"build a for tested, {ASK}, read, settle a, state a",
+    (
+        "order",
+        "after-other",
+    ): f"build a for training, {TRAINING}, build b for tested, forward b tested, backward b tested, "
+    "read, settle b, state b",
+    ("order", "after-same"): f"build a for tested, {TRAINING}, state a, {ASK}, read, settle a, state a",
+    ("sibling", "undisturbed"): "build a for tested, build b for tested on a, predict a, predict b, forward b tested, "
+    "backward b tested, read, predict a, predict b, settle a, state a",
+}
+
+
+@pytest.mark.parametrize(("scenario", "reading"), EXPECTED)
+def test_what_a_reading_asks_for_in_which_order(tmp_path: Path, scenario: str, reading: str) -> None:
+    assert EXPECTED[scenario, reading].split(", ") == carried_out(tmp_path, scenario, reading)[0].lines
+
+
+@pytest.mark.parametrize("reading", ["undisturbed", "timed", "unsettled", "immediate"])
+def test_a_prediction_is_asked_for_as_a_gradient_is_without_a_second_half(tmp_path: Path, reading: str) -> None:
+    lines = carried_out(tmp_path, "predict-only", reading, "prediction")[0].lines
+    alike = EXPECTED["gradient", reading].replace(LOOKING, "forward a tested").replace(ASK, "forward a tested")
+    assert alike.split(", ") == lines
+
+
+def test_an_export_is_between_predictions_and_snapshots(tmp_path: Path) -> None:
+    lines = carried_out(tmp_path, "export", asks="export")[0].lines
+    expected = "build a for tested, predict a, state a, export a tested, predict a, state a, predict copy"
+    assert expected.split(", ") == lines
+
+
+def test_what_is_compared_with_an_inference_mode_is_left_out_where_there_is_none() -> None:
+    modes = [step["mode"] for step in steps(Scenario.GRADIENT, "undisturbed", ["tested"]) if step["do"] == "ask"]
+    assert ["tested", "tested"] == modes
+
+
+@pytest.mark.parametrize(
+    ("reading", "moments"),
+    [
+        ("undisturbed", "after after-second last"),
+        ("timed", "built predicted between asked read after second"),
+        ("unsettled", "at-once after"),
+        ("immediate", "after"),
+    ],
+)
+def test_a_snapshot_has_the_name_of_its_moment_and_four_kinds_of_tensors(
+    tmp_path: Path, reading: str, moments: str
+) -> None:
+    arrays = carried_out(tmp_path, "gradient", reading)[1].arrays
+    assert moments.split() == [key.split("/")[1] for key in arrays if key.startswith("state/")]
+    later = [moment for moment in moments.split() if moment not in ("built", "predicted")]
+    for kind, name in (("parameters", "scale"), ("left", "scale.grad"), ("switched", "bn")):
+        expected = later if kind in ("left", "switched") else moments.split()
+        assert [f"{kind}/{moment}/{name}" for moment in expected] == [
+            key for key in arrays if key.startswith(f"{kind}/")
+        ]
+
+
+@pytest.mark.parametrize("reading", ["undisturbed", "timed", "unsettled", "immediate"])
+def test_flags_are_read_right_before_the_call_and_right_after_it(tmp_path: Path, reading: str) -> None:
+    taken = carried_out(tmp_path, "gradient", reading)[1].steps
+    labels = [step.label for step in taken]
+    before, call, after = (labels.index(name) for name in ("flags/before-first", "gradient/first", "flags/after-first"))
+    inside = [label for label in labels[before + 1 : after] if label != "gradient/first"]
+    assert inside == (["settle/between", "state/between"] if reading == "timed" else [])
+    assert before < call < after
+    assert ({"training": False}, {"training": True}) == (taken[before].flags, taken[after].flags)
+
+
+def test_an_array_of_the_caller_is_recorded_only_if_it_changed(tmp_path: Path) -> None:
+    arrays = carried_out(tmp_path, "gradient")[1].arrays
+    assert not [key for key in arrays if key.startswith("input/")]
+
+
+def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
+    diary, observation = carried_out(tmp_path, "twenty")
+    assert np.array_equal(np.stack(diary.asked), noise(DIGITS))
+    assert ["predict a", "predict a", "classify a"] == diary.lines[1:4]
+    assert ["forward a tested", "backward a tested", "read", "predict a", "classify a"] * 20 == diary.lines[4:-2]
+    assert ["settle a", "state a"] == diary.lines[-2:]
+    assert [f"classes/{step}" for step in range(21)] == [
+        key for key in observation.arrays if key.startswith("classes/")
+    ]
+
+
+def test_ascent_climbs_by_a_tenth_of_the_rescaled_gradient_through_shared_layers(tmp_path: Path) -> None:
+    diary, observation = carried_out(tmp_path, "ascent")
+    assert ["build a for tested", "build b for tested on a"] == diary.lines[:2]
+    asked = [line for line in diary.lines if line.startswith("forward")]
+    assert ["forward b tested"] * 20 == asked
+    image = DIGITS.x
+    for x in diary.asked:
+        assert np.array_equal(image, x)
+        image = rescale(image + rescale(slope(image)) / np.float32(10))
+    assert np.array_equal(image, observation.arrays["image/last"])
+    assert (0.0, 1.0) == (image.min(), image.max())
+
+
+@pytest.mark.parametrize("reading", ["immediate", "undisturbed"])
+def test_what_fails_after_the_call_is_no_refusal(tmp_path: Path, reading: str) -> None:
+    end = ended(tmp_path, Diary(breaks=True), reading)
+    assert ("ok", "predict/after: RuntimeError: broken") == (end["status"], end["reason"])
+
+
+def test_what_fails_in_the_call_is_a_refusal(tmp_path: Path) -> None:
+    class Refuses(Diary):
+        def forward(self, model: Model, x: Tensor, mode: str) -> Tensor:
+            raise ValueError("no")
+
+    end = ended(tmp_path, Refuses(), "undisturbed")
+    assert ("refused", "gradient/first: ValueError: no") == (end["status"], end["reason"])
+
+
+def ended(folder: Path, adapter: Adapter, reading: str) -> dict[str, Any]:
+    """How a trial of the digits ended."""
+    inputs = {"x": DIGITS.x, "cotangent": DIGITS.cotangent}
+    material = trial.Material(Network(DIGITS.graph, DIGITS.weights, {}, 1, "", ""), None, inputs)
+    modes = {"tested": {"name": "tested", "asks": "gradient"}}
+    todo = steps(Scenario.GRADIENT, reading, list(modes))
+    program: dict[str, Any] = {"sources": {}, "texts": {}}
+    trial.run(adapter, material, {"out": str(folder), "steps": todo, "modes": modes, "program": program})
+    end: dict[str, Any] = json.loads((folder / "end.json").read_text())
+    return end
