@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Truth, line, validate
+from crosscheck.judge import Truth, judge, line, validate
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
@@ -39,6 +39,7 @@ from tests.synthetic import (
     noisy,
     observations,
     observe,
+    subject,
     timed,
     twenty,
     undisturbed,
@@ -209,6 +210,30 @@ class ForwardLeak(Runtime):
 
     def backward(self) -> None:
         self.update()
+
+
+class LeftOut(Training):
+    """Correct for layers that take 1 for the scale and 0 for the bias."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        self.tensors = dict(self.network.taken(self.network.weights, unit_scale=True, zero_bias=True))
+
+
+@pytest.mark.parametrize("network", ["conv", "residual"])
+def test_scales_and_biases_that_layers_leave_out_are_not_in_the_closed_form(network: str) -> None:
+    trials = observations(LeftOut, network, Scenario.GRADIENT)
+    cell, mode = subject(LeftOut, network, Scenario.GRADIENT, STAYS)
+
+    def found(unit_scale: bool = False, zero_bias: bool = False) -> set[Finding]:
+        told = replace(mode, unit_scale=unit_scale, zero_bias=zero_bias)
+        return set(judge(cell, told, NETWORKS[network], TRUTHS[network], trials).findings)
+
+    # The runtime's own tensors are others than the network's, which these findings show, too.
+    wrong = {Finding.WRONG_GRADIENT, Finding.WRONG_PREDICTION}
+    assert wrong <= found()
+    assert wrong <= found(unit_scale=True)
+    assert not wrong & found(unit_scale=True, zero_bias=True)
 
 
 ALONE = [

@@ -44,8 +44,15 @@ def test_the_first_release_has_one_backward_and_no_imperative_gradient(mxnet: Ru
         "executor.train.default",
         "executor.eval.default",
         "executor.global-stats",
+        "executor.fix-gamma.train.default",
+        "executor.fix-gamma.eval.default",
+        "executor.fix-gamma.global-stats",
+        "executor.output-mean-var.train.default",
+        "executor.output-mean-var.eval.default",
         "module.train",
         "module.eval",
+        "module.fix-gamma.train",
+        "module.fix-gamma.eval",
     }
 
 
@@ -89,6 +96,11 @@ def test_programs_of_modes_are_distinct(mxnet: Runtime, version: str, variant: s
         ("executor.train.default", "net.forward(is_train=True)\nnet.backward([cotangent])\n"),
         ("executor.eval.eval", "net.forward(is_train=False)\nnet.backward([cotangent], is_train=False)\n"),
         ("executor.global-stats", "fix_gamma=False, use_global_stats=True"),
+        ("executor.fix-gamma.train.default", 'eps=0.001, momentum=0.9, name="bn")'),
+        ("executor.output-mean-var.eval.eval", 'fix_gamma=False, output_mean_var=True, name="bn")[0]'),
+        ("executor.batch-norm-v1.eval.eval", "mx.sym.BatchNorm_v1("),
+        ("gluon.sync.eval.eval", "gluon.contrib.nn.SyncBatchNorm("),
+        ("gluon.scale-false.eval.eval", "scale=False"),
         ("gluon.eval.eval", "y.backward(cotangent, train_mode=False)\n"),
         ("gluon.global-stats", "scale=True, use_global_stats=True"),
         ("hybrid.predict", "net.hybridize()\n"),

@@ -14,7 +14,7 @@ from crosscheck.job import Job, run
 from crosscheck.report import read_cells, write
 from crosscheck.report.reading import read_run
 from crosscheck.report.recipes import Recipe, recipes
-from crosscheck.report.records import Run
+from crosscheck.report.records import ModeFacts, Run
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress
 from tests.test_cli import crosscheck
@@ -124,6 +124,15 @@ def test_networks_without_readable_tensors_are_named(tmp_path: Path) -> None:
     printed = crosscheck("recipe", "--out", str(tmp_path)).stdout
     unread = "on digits no persistent tensor is readable, but no later prediction changed;"
     assert f"is unchanged, statistics up to four roundings; {unread}" in printed
+
+
+def test_a_mode_that_leaves_scales_out_is_no_recipe(tmp_path: Path) -> None:
+    run = cast(Run, make_run())
+    told = {"name": "fixed", "intent": "inference", "asks": "gradient", "call": "", "contract": {}, "unit_scale": True}
+    run["runtimes"]["mxnet"]["modes"].append(cast(ModeFacts, told))
+    lines = [asked("1.9.1", "fixed"), asked("1.9.1", "longer-mode")]
+    (book,) = recipes(run, read_cells(saved(tmp_path, lines)))
+    assert [("1.9.1", "1.9.1", "longer-mode", True)] == brief(book.recipes[0].ranges)
 
 
 def test_few_of_many_other_modes_are_named(tmp_path: Path) -> None:

@@ -125,14 +125,11 @@ class Case:
 
     @cached_property
     def weights(self) -> Tensors:
-        """The network's tensors in the mode: scales are 1 if its layers ignore them."""
-        scales = {norm.scale for norm in self.network.batch_norms} if self.mode.unit_scale else set()
-        return {name: np.ones_like(value) if name in scales else value for name, value in self.network.weights.items()}
+        """The network's tensors in the mode: scales are 1, and biases 0, if its layers ignore them."""
+        return self._taken(self.network.weights)
 
-    @property
-    def own_weights(self) -> Tensors | None:
-        """The weights where they are not the network's own; None where they are."""
-        return self.weights if self.mode.unit_scale else None
+    def _taken(self, weights: Tensors) -> Tensors:
+        return self.network.taken(weights, self.mode.unit_scale, self.mode.zero_bias)
 
     @cached_property
     def users_own(self) -> bool:
@@ -279,10 +276,12 @@ class Case:
             read = {}
         elif not self._consistent(row, when, read):
             return None
-        return {
-            name: read[name] if name in read and read[name].shape == value.shape else value
-            for name, value in self.network.weights.items()
-        }
+        return self._taken(
+            {
+                name: read[name] if name in read and read[name].shape == value.shape else value
+                for name, value in self.network.weights.items()
+            }
+        )
 
     def _consistent(self, row: Observation, when: str, read: Tensors) -> bool:
         """Whether the prediction recorded at a moment is the network's at the statistics read then, if it changed."""
@@ -292,7 +291,7 @@ class Case:
         known = {name: value for name, value in read.items() if name in self.network.weights}
         if any(known[name].shape != self.network.weights[name].shape for name in known):
             return True
-        expected = self.truth.prediction(False, {**self.weights, **known})
+        expected = self.truth.prediction(False, self._taken({**self.weights, **known}))
         return relative_error(now, expected, np.zeros(1)) <= CLOSED_FORM.value
 
 

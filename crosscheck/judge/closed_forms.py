@@ -139,7 +139,7 @@ def _nothing(case: Case, value: Array, errors: FormErrors) -> bool:
 
 def _expected(case: Case) -> Array:
     """The closed form of the mode's own gradient."""
-    return case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING, case.own_weights)
+    return case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING)
 
 
 def no_gradient(case: Case) -> list[Evidence]:

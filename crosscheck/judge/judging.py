@@ -64,7 +64,7 @@ def judge(
 
     Raises ValueError without observations of the primary reading: the caller has the status of unmeasured cells.
     """
-    case = Case(cell, mode, network, truth, observations, inference)
+    case = Case(cell, mode, network, truth.in_mode(mode), observations, inference)
     status = _status(case)
     seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
     stderr = next((row.stderr for row in observations if row.stderr), "")

@@ -102,7 +102,7 @@ def _changed_classes(case: Case) -> list[Evidence]:
 
 def wrong_prediction(case: Case) -> list[Evidence]:
     """The first prediction differs from the oracle's."""
-    expected, training = (case.truth.prediction(training, case.own_weights) for training in (False, True))
+    expected, training = (case.truth.prediction(training) for training in (False, True))
     errors = [
         (relative_error(value, expected, training), row.reading, value)
         for row in case.measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,6 +15,7 @@ from crosscheck.networks import BatchNorm, Network
 from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.operators import batch_mean_and_variance
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["Truth"]
 
@@ -26,11 +28,22 @@ class Truth:
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
+        self._in_modes: dict[tuple[bool, bool], Truth] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
         """The reference of `network`, computed lazily."""
         return cls(network)
+
+    def in_mode(self, mode: Mode) -> Truth:
+        """The reference of the network with the scales and biases that the mode's layers take."""
+        told = mode.unit_scale, mode.zero_bias
+        if not any(told):
+            return self
+        if told not in self._in_modes:
+            taken = self.network.taken(self.network.weights, *told)
+            self._in_modes[told] = Truth(dataclasses.replace(self.network, weights=taken))
+        return self._in_modes[told]
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
         """The output for the probe input, float64 (rows, ...); by default at the network's own weights."""

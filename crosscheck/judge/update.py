@@ -68,7 +68,7 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     unread = [norm.node for norm in moved if not {norm.mean, norm.variance} <= before.keys() & after.keys()]
     if unread:
         return Solved(None, f"the runtime shows only one of the two statistics of {', '.join(unread)}")
-    weights = case.network.weights
+    weights = case.weights
     reshaped = [
         norm.node
         for norm in moved

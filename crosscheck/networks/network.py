@@ -85,6 +85,17 @@ class Network:
             for scale, bias, mean, variance in [node["inputs"][1:]]
         )
 
+    def taken(
+        self, weights: Mapping[str, Array], unit_scale: bool = False, zero_bias: bool = False
+    ) -> Mapping[str, Array]:
+        """`weights` as its batch normalizations take them that are told to leave out the scale, the bias, or both."""
+        scales = {norm.scale for norm in self.batch_norms} if unit_scale else set()
+        biases = {norm.bias for norm in self.batch_norms} if zero_bias else set()
+        left_out = dict.fromkeys(scales, 1.0) | dict.fromkeys(biases, 0.0)
+        return {
+            name: np.full_like(value, left_out[name]) if name in left_out else value for name, value in weights.items()
+        }
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of all inputs of a measurement; equal in every process and platform."""

@@ -101,7 +101,7 @@ def _answers(answer: Answer) -> list[tuple[int, Array]]:
     if not groups:
         return []
     mode = answer.planned.mode
-    right = Truth.of(answer.planned.network).answer(Asks(mode.asks), mode.intent == Intent.TRAINING)
+    right = Truth.of(answer.planned.network).in_mode(mode).answer(Asks(mode.asks), mode.intent == Intent.TRAINING)
     return sorted(((len(group), group[0]) for group in groups), key=lambda group: -distance(group[1], right))
 
 
@@ -160,7 +160,7 @@ def _numbers(answer: Answer, answers: Sequence[tuple[int, Array]]) -> list[str]:
         (f"{title}, measured" + (f" in {count} of {trials} trials" if len(answers) > 1 else ""), value)
         for count, value in answers
     ]
-    truth = Truth.of(network)
+    truth = Truth.of(network).in_mode(answer.planned.mode)
     rows += [(f"{intent}-mode closed form", truth.answer(asks, intent is Intent.TRAINING)) for intent in Intent]
     return [f"{title}:\n\n{_block(np.asarray(value, np.float64))}" for title, value in rows]
 

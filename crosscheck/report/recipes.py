@@ -96,7 +96,7 @@ class Cookbook:
 
 def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
     """The recipes of every runtime with a gradient measured as installed, in the order of the run."""
-    gradient_cells = as_installed(gradients(cells))
+    gradient_cells = [cell for cell in as_installed(gradients(cells)) if not _of_another_network(run, cell)]
     return tuple(
         Cookbook(
             runtime,
@@ -106,6 +106,13 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
         for runtime in runtime_order(run, measured(gradient_cells))
         if any(cell["runtime"] == runtime for cell in measured(gradient_cells))
     )
+
+
+def _of_another_network(run: Run, cell: JudgedCell) -> bool:
+    """Whether the mode's layers leave out the network's scales or biases, so that they predict something else."""
+    runtime = run["runtimes"].get(cell["runtime"])
+    mode = next((mode for mode in runtime["modes"] if mode["name"] == cell["mode"]), None) if runtime else None
+    return mode is not None and bool(mode.get("unit_scale") or mode.get("zero_bias"))
 
 
 def _ranges(

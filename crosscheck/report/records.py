@@ -242,6 +242,8 @@ class ModeFacts(TypedDict):
     intent: str
     asks: str
     call: str
+    unit_scale: NotRequired[bool]
+    zero_bias: NotRequired[bool]
     contract: Contract
 
 

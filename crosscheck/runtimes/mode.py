@@ -78,7 +78,8 @@ class Mode:
     form: for runtimes that read ONNX, the form of the file under test (`crosscheck.networks.forms`).
     fed: whether the statistics are inputs of that file.
     adopts: whether the text itself replaces the network's statistics by those that a call returned.
-    unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
+    unit_scale, zero_bias: whether the layers are told to take 1 for their scale, and 0 for their bias, whatever the
+        network's are.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
     editions: the texts of older releases, the oldest first.
     """
@@ -102,6 +103,7 @@ class Mode:
     fed: bool = False
     adopts: bool = False
     unit_scale: bool = False
+    zero_bias: bool = False
     file: bool = False
     editions: tuple[Edition, ...] = ()
 
@@ -135,7 +137,8 @@ class Mode:
     def record(self) -> dict[str, Any]:
         """The mode as JSON types, for `run.json`."""
         names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
-        return {name: getattr(self, name) for name in names} | {"contract": self.contract._asdict()}
+        told = ("unit_scale", "zero_bias")
+        return {name: getattr(self, name) for name in (*names, *told)} | {"contract": self.contract._asdict()}
 
 
 class Modes:

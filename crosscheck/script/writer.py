@@ -273,7 +273,8 @@ class _Script:
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
         cell, network = self.cell, self.network
-        prediction = oracle.predict(network.graph, network.weights, network.x)
+        weights = network.taken(network.weights, self.mode.unit_scale, self.mode.zero_bias)
+        prediction = oracle.predict(network.graph, weights, network.x)
         beside = {
             "prediction before": Beside(cell["prediction_before"], prediction),
             "prediction after": Beside(cell["prediction_after"], prediction),
@@ -284,10 +285,10 @@ class _Script:
         training = self.mode.intent == "training"
         if self.mode.asks == "gradient":
             with np.errstate(all="ignore"):
-                truth = oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
+                truth = oracle.gradient(network.graph, weights, network.x, network.cotangent, training)
             beside["gradient first"] = Beside(cell["gradient"], truth)
         else:
-            truth = oracle.predict(network.graph, network.weights, network.x, training)
+            truth = oracle.predict(network.graph, weights, network.x, training)
             beside["forward first"] = Beside(cell["gradient"], truth)
         tensors = cell["tensors"] or {}
         beside |= {name: Beside(tensors[name]["after"]) for name in statistics if name in tensors}

@@ -17,10 +17,16 @@ __all__ = [
     "FREEZE_BATCH_NORMS",
     "FROZEN",
     "KEYS",
+    "LEFT_OUT",
+    "VIRTUAL_BATCH",
     "Dialect",
+    "content",
     "functional",
+    "held",
+    "keywords",
     "renormalized",
     "targets",
+    "virtual",
 ]
 
 #: Operator -> what its layer calls its weights.
@@ -31,6 +37,13 @@ KEYS = {
 }
 #: The key of a mode's `norm` that is no keyword of the layer: what of the network is frozen, "network" or "layers".
 FROZEN = "frozen"
+#: Setting -> layers without a scale or a bias, which then have no variable for it, as fields of a mode.
+LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
+    "scale-false": {"norm": {"scale": False}, "unit_scale": True},
+    "center-false": {"norm": {"center": False}, "zero_bias": True},
+}
+#: Batches of statistics within the batch: as large as the probe, whose answer is then that of any other layer.
+VIRTUAL_BATCH = {"virtual_batch_size": "rows"}
 FREEZE = "net.trainable = False\n"
 FREEZE_BATCH_NORMS = """\
 for layer in net.layers:
@@ -75,11 +88,41 @@ def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Store
     def place(node: Node, number: int) -> Stored:
         key = KEYS[node.op][number]
         variable = dialect.read.format(f'net.get_layer("{node.id}").{key}')
+        if virtual(node, request):
+            variable = f"tf.reshape({variable}, [-1])"
         return dialect.kernel.format(variable) if node.op == "Conv" and number == 0 else variable, kernel_from_last(
             node, number
         )
 
-    return text, graph.stored(place)
+    return text, {node.weights[n]: place(node, n) for node in graph.layers for n in held(node, request)}
+
+
+def held(node: Node, request: Request) -> list[int]:
+    """The numbers of the weights that the layer has; a batch normalization may be told to have no scale or bias."""
+    absent = []
+    if node.op == "BatchNormalization":
+        absent = [number for number, key in enumerate(("scale", "center")) if request.norm.get(key) is False]
+    return [number for number in range(len(node.weights)) if number not in absent]
+
+
+def virtual(node: Node, request: Request) -> bool:
+    """Whether it is a batch normalization with virtual batches, whose variables have every axis, and one more."""
+    return node.op == "BatchNormalization" and "virtual_batch_size" in request.norm
+
+
+def content(node: Node, number: int, request: Request) -> str:
+    """What a layer's variable is to hold."""
+    value = last_value(node, number)
+    return f"{value}.reshape({(*[1] * node.rank, node.channels)})" if virtual(node, request) else value
+
+
+def keywords(node: Node, request: Request) -> str:
+    """The keywords of a batch normalization; like ONNX, Keras calls the part that is kept momentum."""
+    told = {"momentum": node.attributes["momentum"], "epsilon": node.attributes["epsilon"], **request.norm}
+    told.pop(FROZEN, None)
+    if told.get("virtual_batch_size") == "rows":
+        told["virtual_batch_size"] = request.batch
+    return ", ".join(f"{key}={given!r}" for key, given in told.items())
 
 
 def targets(request: Request) -> str:
@@ -95,7 +138,7 @@ def named(node: Node) -> Node:
 
 def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
     """What the layer's variables are set to, in Keras's order."""
-    found = [last_value(node, number) for number in range(len(node.weights))]
+    found = [content(node, number, request) for number in held(node, request)]
     if node.op == "Conv":
         found[0] = dialect.kernel.format(found[0])
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
@@ -121,7 +164,7 @@ def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str
     x = inputs[0]
     match node.op:
         case "BatchNormalization" | "Conv" | "Gemm":
-            layer = f'first.get_layer("{node.id}")' if node in graph.shared else new_layer(node, graph.request.norm)
+            layer = f'first.get_layer("{node.id}")' if node in graph.shared else new_layer(node, graph.request)
             return f"{layer}({padded(node, x, dialect) if node.op == 'Conv' else x})"
         case "Add":
             return f"layers.Add()([{', '.join(inputs)}])"
@@ -149,14 +192,12 @@ def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str
     return f'layers.Activation("relu")({x})'
 
 
-def new_layer(node: Node, norm: Mapping[str, Any]) -> str:
-    """A layer with weights; like ONNX, Keras calls the part that is kept momentum."""
-    attributes, name = node.attributes, f'name="{node.id}"'
+def new_layer(node: Node, request: Request) -> str:
+    """A layer with weights."""
+    name = f'name="{node.id}"'
     match node.op:
         case "BatchNormalization":
-            told = "".join(f"{key}={given!r}, " for key, given in norm.items() if key != FROZEN)
-            momentum, epsilon = attributes["momentum"], attributes["epsilon"]
-            return f"layers.BatchNormalization(momentum={momentum}, epsilon={epsilon}, {told}{name})"
+            return f"layers.BatchNormalization({keywords(node, request)}, {name})"
         case "Gemm":
             return f"layers.Dense({node.filters}, {name})"
     words = [str(node.filters), str(node.kernel), *[f"strides={node.strides}"] * node.strided]

@@ -5,10 +5,10 @@ every backend. Its last word says which mode the network is called in: `train`, 
 what the user does with the statistics that come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crosscheck.runtimes.family.keras import FROZEN
+from crosscheck.runtimes.family.keras import FROZEN, LEFT_OUT
 from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, TAPE, WEIGHTS, on_batches
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
@@ -195,3 +195,32 @@ stateless(
     ),
     norm=RENORMALIZED,
 )
+
+TENSORFLOW_TOLD, JAX_TOLD, TORCH_TOLD = on_tensorflow(), on_jax(), on_torch()
+#: Setting -> fields, contract in training.
+SETTINGS: Mapping[str, tuple[Mapping[str, Any], Contract]] = {
+    **{name: (fields, contracts.TRAINING) for name, fields in LEFT_OUT.items()},
+    "synchronized": ({"norm": {"synchronized": True}}, contracts.SYNCHRONIZED),
+    "momentum-1": ({"norm": {"momentum": 1.0}}, contracts.MOMENTUM_1),
+}
+for name, (fields, contract) in SETTINGS.items():
+    for to, prefix, text, training in (
+        (TENSORFLOW_TOLD, "tf.tape", TAPE, "train"),
+        (JAX_TOLD, "jax.grad.stateless", STATELESS_JAX, "train.adopted"),
+        (TORCH_TOLD, "torch.grad", TORCH_GRAD, "train"),
+    ):
+        if name == "synchronized" and to is not TENSORFLOW_TOLD:
+            continue
+        for half in ("train", "eval"):
+            stateless_jax = to is JAX_TOLD
+            call = STATELESS.format(half == "train") if stateless_jax else f"y = {CALLS[half]}"
+            to.gradient(
+                f"{prefix}.{name}.{training if half == 'train' else 'eval'}",
+                INTENT[half],
+                contract if half == "train" else contracts.INFERENCE,
+                VALUES + text + ADOPT if stateless_jax else text.format(call),
+                once=STATELESS_LOSS.replace("{}", call) if stateless_jax else "",
+                inference=f"{prefix}.{name}.eval",
+                training=None if half == "train" else f"{prefix}.{name}.{training}",
+                **fields,
+            )

@@ -1,6 +1,6 @@
 """Keras 2: functions of the backend, which run the updates that they are given and no others."""
 
-from crosscheck.runtimes.family.keras import FROZEN
+from crosscheck.runtimes.family.keras import FROZEN, LEFT_OUT
 from crosscheck.runtimes.family.keras_texts import INTENT, backend_function, called_function, on_batches
 from crosscheck.runtimes.mode import Contracts, Modes
 
@@ -59,3 +59,22 @@ FUNCTIONS.export(
     predict=PREDICT,
     default=True,
 )
+
+TOLD = Modes(until="2.3.1")
+for name, fields in LEFT_OUT.items():
+    for ending, phase, updates, contract in (
+        ("train", 1, "", contracts.BACKEND_FUNCTION),
+        ("train.updates", 1, "net.updates", contracts.BACKEND_UPDATES),
+        ("eval", 0, "", contracts.BACKEND_INFERENCE),
+    ):
+        text, once = backend_function(phase, updates)
+        TOLD.gradient(
+            f"k-function.{name}.{ending}",
+            "training" if phase else "inference",
+            contract,
+            text,
+            once=once,
+            inference=f"k-function.{name}.eval",
+            training=None if phase else f"k-function.{name}.train",
+            **fields,
+        )

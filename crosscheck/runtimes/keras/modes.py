@@ -10,5 +10,9 @@ MODES = (
     *current.TENSORFLOW_RENORMALIZED,
     *current.JAX_RENORMALIZED,
     *current.TORCH_RENORMALIZED,
+    *current.TENSORFLOW_TOLD,
+    *current.JAX_TOLD,
+    *current.TORCH_TOLD,
     *graphs.FUNCTIONS,
+    *graphs.TOLD,
 )

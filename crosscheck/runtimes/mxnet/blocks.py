@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
 from crosscheck.runtimes.family.layers import class_with_layers
-from crosscheck.runtimes.mxnet.operators import ROLES, keywords, operator, padded
+from crosscheck.runtimes.mxnet.operators import ROLES, axis_last, keywords, operator, padded
 from crosscheck.runtimes.mxnet.symbols import (
     ARRAY,
     IMPORTS,
@@ -81,6 +81,8 @@ def gluon(request: Request) -> Source:
         if node.op not in LAYERS:
             return operator("F", node, inputs, request.norm)
         x = padded("F", inputs[0], node, "0") if node.op == "Conv" else inputs[0]
+        if node.op == "BatchNormalization" and request.norm.get("axis") == -1:
+            return axis_last("F", node, x, lambda x: f"self.{node.id}({x})")
         return f"self.{node.id}({x})"
 
     lines, output = graph.statements(expression)
@@ -115,7 +117,8 @@ def layer(node: Node, request: Request) -> str:
     match node.op:
         case "BatchNormalization":
             values = {"epsilon": attributes["epsilon"], "momentum": attributes["momentum"], "scale": True}
-            return f"nn.BatchNorm({', '.join(keywords({**values, **request.norm, 'in_channels': node.filters}))})"
+            name = "gluon.contrib.nn.SyncBatchNorm" if "num_devices" in request.norm else "nn.BatchNorm"
+            return f"{name}({', '.join(keywords({**values, **request.norm, 'in_channels': node.filters}))})"
         case "Conv":
             values = {
                 "kernel_size": node.kernel,

@@ -4,7 +4,7 @@ from packaging.version import Version
 
 from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.mode import Contracts, Edition, Modes
-from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FROZEN
+from crosscheck.runtimes.mxnet.symbolic_modes import BOUND, FIXED_GAMMA, FROZEN, LAST_AXIS, OUTPUT_MEAN_VAR
 from crosscheck.runtimes.mxnet.symbols import EXECUTED
 
 contracts = Contracts(__file__)
@@ -132,6 +132,46 @@ for name in ("gluon", "hybrid"):
         default=name == "gluon",
         norm=FROZEN,
     )
+
+# Settings of the layers.
+for name, kind, since, more in (
+    ("nd.fix-gamma", "nd", AUTOGRAD, FIXED_GAMMA),
+    ("nd.output-mean-var", "nd", AUTOGRAD, {"norm": OUTPUT_MEAN_VAR}),
+    ("gluon.scale-false", "gluon", AUTOGRAD, {"norm": {"scale": False}, "unit_scale": True}),
+    ("gluon.axis-last", "gluon", AUTOGRAD, {"norm": LAST_AXIS}),
+    ("gluon.sync", "gluon", "1.3.0", {"norm": {"num_devices": 1}}),
+    ("hybrid.scale-false", "hybrid", AUTOGRAD, {"norm": {"scale": False}, "unit_scale": True}),
+    ("symbolblock.fix-gamma", "symbolblock", AUTOGRAD, FIXED_GAMMA),
+):
+    for half, other, contract in (
+        ("train", "default", contracts.TRAINING),
+        ("eval", "eval", contracts.AUTOGRAD_INFERENCE),
+    ):
+        is_train = half == "train"
+        text = record(f"autograd.record(train_mode={is_train})", "" if is_train else ", train_mode=False")
+        if is_train and name == "gluon.sync":
+            contract = contracts.SYNCHRONIZED
+        IMPERATIVE[kind].gradient(
+            f"{name}.{half}.{other}",
+            HALVES[half],
+            contract,
+            text,
+            inference=f"{name}.eval.eval",
+            training=None if is_train else f"{name}.train.default",
+            since=since,
+            editions=editions(kind, text),
+            **more,
+        )
+
+# A layer without `center` keeps its beta as a parameter; whether it ignores it, predictions show.
+IMPERATIVE["gluon"].prediction(
+    "gluon.center-false.predict",
+    "inference",
+    contracts.PREDICTION,
+    "y = net(x)\n",
+    norm={"center": False},
+    zero_bias=True,
+)
 
 for ending, option in (("grad", ""), ("grad-create-graph", ", create_graph=True")):
     for half, contract in (("train", contracts.TRAINING), ("eval", contracts.AUTOGRAD_INFERENCE)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from crosscheck.runtimes.family.graph import Node
 from crosscheck.runtimes.family.pools import average
 
-__all__ = ["ROLES", "keywords", "operator", "padded"]
+__all__ = ["DEPRECATED", "ROLES", "axis_last", "keywords", "operator", "padded"]
 
 #: Operator -> what MXNet calls its weights, in ONNX's order. The last two of BatchNormalization are auxiliary states.
 ROLES = {
@@ -17,8 +17,10 @@ ROLES = {
     "Conv": ("weight", "bias"),
     "Gemm": ("weight", "bias"),
 }
-#: BatchNorm's defaults, for keywords that `norm` says need not be written.
+#: BatchNorm's defaults, for keywords that `norm` says need not be written. That of fix_gamma is taken as it is: True.
 DEFAULTS = {"eps": 1e-3, "momentum": 0.9}
+#: The key of a mode's `norm` that is no keyword: whether the operator is BatchNorm_v1.
+DEPRECATED = "deprecated"
 
 
 def operator(
@@ -64,15 +66,27 @@ def batch_norm(
     """BatchNorm; over the last axis, it stands between two transpositions."""
     values = {"eps": node.attributes["epsilon"], "momentum": node.attributes["momentum"], "fix_gamma": False}
     for key, value in norm.items():
+        if key == DEPRECATED:
+            continue
         if value is not None:
             values[key] = value
-        elif values[key] == DEFAULTS[key]:
+        elif key not in DEFAULTS or values[key] == DEFAULTS[key]:
             del values[key]
-    moved = norm.get("axis") == -1 and node.rank > 2
-    if moved:
-        x = f"{ops}.transpose({x}, axes={(0, *range(2, node.rank), 1)})"
-    text = f"{ops}.BatchNorm({', '.join([x, *weights, *keywords(values), *named])})"
-    return f"{ops}.transpose({text}, axes={(0, node.rank - 1, *range(1, node.rank - 1))})" if moved else text
+    name = "BatchNorm_v1" if norm.get(DEPRECATED) else "BatchNorm"
+    first = "[0]" if norm.get("output_mean_var") else ""
+
+    def call(x: str) -> str:
+        return f"{ops}.{name}({', '.join([x, *weights, *keywords(values), *named])}){first}"
+
+    return axis_last(ops, node, x, call) if norm.get("axis") == -1 else call(x)
+
+
+def axis_last(ops: str, node: Node, x: str, call: Callable[[str], str]) -> str:
+    """`call` of `x` with its channels last; `x` has them on axis 1, and so has the result."""
+    if node.rank == 2:
+        return call(x)
+    last = f"{ops}.transpose({x}, axes={(0, *range(2, node.rank), 1)})"
+    return f"{ops}.transpose({call(last)}, axes={(0, node.rank - 1, *range(1, node.rank - 1))})"
 
 
 def pool(ops: str, node: Node, x: str, kind: str, value: str) -> str:

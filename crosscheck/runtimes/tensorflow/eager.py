@@ -3,9 +3,10 @@
 The last word of a name says which mode the network is called in: `train`, `eval`, or `unset` where nobody says.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.runtimes.family.keras import FROZEN
+from crosscheck.runtimes.family.keras import FROZEN, LEFT_OUT, VIRTUAL_BATCH
 from crosscheck.runtimes.family.keras_texts import CALLS, INTENT, OUTER, taped
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
@@ -150,6 +151,28 @@ for name, call, intent, contract in (
         kind="trained",
         default=name in ("evaluate", "train-on-batch.learning-rate-0"),
     )
+
+TOLD = eager_modes()
+#: Setting -> fields, contract in training. Keras 3 has neither `fused` nor `virtual_batch_size`.
+SETTINGS: Mapping[str, tuple[Mapping[str, Any], Contract]] = {
+    **{name: (fields, contracts.TRAINING) for name, fields in LEFT_OUT.items()},
+    "fused-false": ({"norm": {"fused": False}, "until": BEFORE_KERAS_3}, contracts.TRAINING),
+    "virtual-batch": ({"norm": VIRTUAL_BATCH, "until": BEFORE_KERAS_3}, contracts.VIRTUAL_BATCH),
+    "synchronized": ({"norm": {"synchronized": True}, "since": BEFORE_KERAS_3}, contracts.SYNCHRONIZED),
+    "momentum-0": ({"norm": {"momentum": 0.0}}, contracts.TRAINING),
+    "momentum-1": ({"norm": {"momentum": 1.0}}, contracts.MOMENTUM_1),
+}
+for name, (fields, contract) in SETTINGS.items():
+    for half in ("train", "eval"):
+        TOLD.gradient(
+            f"tape-{name}.{half}",
+            INTENT[half],
+            contract if half == "train" else contracts.INFERENCE,
+            taped(CALLS[half]),
+            inference=f"tape-{name}.eval",
+            training=None if half == "train" else f"tape-{name}.train",
+            **fields,
+        )
 
 RENORMALIZED = eager_modes()
 for name, text, once in (("tape", taped("{}"), ""), ("function", APPLY, TRACED)):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crosscheck.runtimes.family.keras import LEFT_OUT, VIRTUAL_BATCH
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -29,8 +30,12 @@ def modes(
     hows: Sequence[str] = ("alone", "update-ops", "control"),
     norm: Mapping[str, Any] | None = None,
     default: bool = False,
+    **more: Any,
 ) -> None:
-    """A way of writing the layer, asked for the gradient in both modes: alone, beside the updates, or after them."""
+    """A way of writing the layer, asked for the gradient in both modes: alone, beside the updates, or after them.
+
+    more: fields of the modes. Layers without a scale or a bias are compared with themselves.
+    """
     for how in hows:
         for training in (True, False):
             feed = FEED.format(training)
@@ -43,7 +48,14 @@ def modes(
                 once=CONTROLLED if how == "control" else GRADIENT,
                 norm=norm or {},
                 default=default and (training or how == "alone") and how != "control",
+                **own(prefix, training) if more else {},
+                **more,
             )
+
+
+def own(prefix: str, training: bool) -> dict[str, str | None]:
+    """The modes with which those of a layer are compared that answers otherwise than others."""
+    return {"inference": f"{prefix}.eval", "training": None if training else f"{prefix}.train"}
 
 
 def predictions(to: Modes, prefix: str, collected: Contract, updated: Contract, inference: Contract) -> None:
@@ -87,6 +99,16 @@ modes(CONTRIB, "contrib", *OF_CONTRIB, default=True)
 modes(CONTRIB, "contrib-in-place", *IN_PLACE, hows=("alone",), norm=at_once, default=True)
 modes(CONTRIB, "contrib-fused", *IN_PLACE, hows=("alone",), norm=at_once | {"fused": True})
 modes(CONTRIB, "contrib-debiased", *DEBIASED, hows=("alone",), norm=at_once | {"zero_debias_moving_mean": True})
+TOLD, CONTRIB_TOLD = of_layers(), of_contrib()
+# TensorFlow 1.4 has no virtual batches, and no fused layer of two axes.
+for name, fields in {
+    **LEFT_OUT,
+    "fused-false": {"norm": {"fused": False}},
+    "virtual-batch": {"norm": VIRTUAL_BATCH, "since": "1.15"},
+}.items():
+    modes(TOLD, f"graph-{name}", *OF_LAYERS, hows=("alone", "update-ops"), **fields)
+for name, fields in LEFT_OUT.items():
+    modes(CONTRIB_TOLD, f"contrib-{name}", *OF_CONTRIB, hows=("alone", "update-ops"), **fields)
 predictions(LAYERS, "graph", *OF_LAYERS)
 predictions(CONTRIB, "contrib", *OF_CONTRIB)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_axis, last_value
-from crosscheck.runtimes.family.keras import KEYS, renormalized
+from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_axis
+from crosscheck.runtimes.family.keras import KEYS, content, held, keywords, renormalized, virtual
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -41,11 +41,12 @@ def source(request: Request) -> Source:
         )
     )
     for node in graph.own:
-        for variable, content in contents(node, request).items():
-            text += f'    variables["{node.id}/{variable}"].load({content}, session)\n'
+        for variable, numbers in contents(node, request).items():
+            text += f'    variables["{node.id}/{variable}"].load({numbers}, session)\n'
 
     def place(node: Node, number: int) -> Stored:
-        return f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])', kernel_from_last(node, number)
+        value = f'session.run(variables["{node.id}/{KEYS[node.op][number]}"])'
+        return value + (".reshape(-1)" if virtual(node, request) else ""), kernel_from_last(node, number)
 
     # Those whose variables `tf.trainable_variables()` shows.
     frozen = () if request.norm.get("trainable", True) else graph.norms
@@ -56,8 +57,8 @@ def source(request: Request) -> Source:
         predict="y = session.run(outputs, {inputs: x})\n",
         tensor="{}",
         array="{}",
-        tensors=graph.stored(place),
-        public=tuple(name for node in trained for name in node.weights[:2]),
+        tensors={node.weights[n]: place(node, n) for node in graph.layers for n in held(node, request)},
+        public=tuple(node.weights[n] for node in trained for n in held(node, request) if n < 2),
     )
 
 
@@ -79,7 +80,7 @@ def created(request: Request) -> list[str]:
 
 def contents(node: Node, request: Request) -> dict[str, str]:
     """What the variables of a layer are to hold."""
-    found = {key: last_value(node, number) for number, key in enumerate(KEYS[node.op][: len(node.weights)])}
+    found = {KEYS[node.op][number]: content(node, number, request) for number in held(node, request)}
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
         further = renormalized(node)
         keys = RENORMALIZED if request.release >= Version("1.15") else RENORMALIZED_WEIGHTED
@@ -117,17 +118,13 @@ def expression(node: Node, inputs: list[str], request: Request) -> str:
 
 def batch_norm(node: Node, x: str, request: Request) -> str:
     """`tf.layers.batch_normalization`, or that of contrib."""
-    momentum, epsilon = node.attributes["momentum"], node.attributes["epsilon"]
-    told = "".join(f", {key}={given!r}" for key, given in request.norm.items())
+    told = keywords(node, request)
     if request.kind == "contrib":
-        return (
-            f"tf.contrib.layers.batch_norm({x}, decay={momentum}, epsilon={epsilon}, scale=True, "
-            f'is_training=training{told}, scope="{node.id}", {REUSE})'
-        )
-    return (
-        f"tf.layers.batch_normalization({x}, momentum={momentum}, epsilon={epsilon}, training=training{told}, "
-        f'name="{node.id}", {REUSE})'
-    )
+        # Its own default is no scale.
+        told = told.replace("momentum=", "decay=").replace(", scale=False", "")
+        scaled = "" if request.norm.get("scale") is False else ", scale=True"
+        return f'tf.contrib.layers.batch_norm({x}, {told}{scaled}, is_training=training, scope="{node.id}", {REUSE})'
+    return f'tf.layers.batch_normalization({x}, {told}, training=training, name="{node.id}", {REUSE})'
 
 
 def convolution(node: Node, x: str) -> str:

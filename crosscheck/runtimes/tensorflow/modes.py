@@ -2,7 +2,7 @@
 
 Keras models executed at once (`eager.py`), and their files (`files.py`); functions of `tf.layers` and
 `tf.contrib.layers` in a graph (`graphs.py`); Keras models in a graph (`sessions.py`); batch renormalization in most of
-them.
+them; and layers that are told other settings.
 """
 
 from crosscheck.runtimes.tensorflow import eager, files, graphs, sessions
@@ -17,6 +17,9 @@ MODES = (
     *eager.RENORMALIZED,
     *graphs.RENORMALIZED,
     *graphs.CONTRIB_RENORMALIZED,
+    *eager.TOLD,
+    *graphs.TOLD,
+    *graphs.CONTRIB_TOLD,
     *files.ONNX,
     *graphs.ONNX,
 )

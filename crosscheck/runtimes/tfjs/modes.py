@@ -1,5 +1,6 @@
 """Each way of asking, as users of TensorFlow.js write it: a call of the model, and a gradient function around it."""
 
+from crosscheck.runtimes.family.keras import LEFT_OUT
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -79,6 +80,19 @@ for half, (intent, contract, arguments) in HALVES.items():
         inference="channels-first.eval.grad",
         training="channels-first.train.grad" if intent == "inference" else None,
     )
+# Layers without a scale or a bias predict; in training and for a gradient they are refused.
+for name, fields in LEFT_OUT.items():
+    for half, (intent, contract, arguments) in HALVES.items():
+        TFJS.gradient(
+            f"{name}.{half}.grad",
+            intent,
+            contract,
+            GRAD.format(arguments),
+            inference=f"{name}.eval.grad",
+            training=f"{name}.train.grad" if intent == "inference" else None,
+            **fields,
+        )
+    TFJS.prediction(f"{name}.predict", "inference", contracts.PREDICT, "y = net.predict(x);\n", **fields)
 TFJS.prediction("predict", "inference", contracts.PREDICT, "y = net.predict(x);\n", default=True)
 TFJS.prediction("predict-on-batch", "inference", contracts.PREDICT_ON_BATCH, "y = net.predictOnBatch(x);\n")
 TFJS.prediction("apply", "inference", contracts.EVALUATION, "y = net.apply(x);\n")

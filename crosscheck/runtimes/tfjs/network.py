@@ -6,11 +6,13 @@ What a layer cannot say it is not made to say: groups of a convolution, and wind
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, kernel_to_last, last_axis
+from crosscheck.runtimes.family.keras import held
 from crosscheck.runtimes.source import Request, Source, Stored
 from crosscheck.runtimes.tfjs.pools import AVERAGE, MAXIMUM
 
@@ -39,7 +41,11 @@ def source(request: Request) -> Source:
 
     def expression(node: Node, inputs: list[str]) -> str:
         value = inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
-        own = [*padding(node, first), f'first.getLayer("{node.id}")'] if node in graph.shared else layers(node, first)
+        own = (
+            [*padding(node, first), f'first.getLayer("{node.id}")']
+            if node in graph.shared
+            else layers(node, first, request.norm)
+        )
         return "\n".join([value, *own])
 
     lines, result = graph.statements(expression)
@@ -52,7 +58,7 @@ def source(request: Request) -> Source:
     text += "function network(x) {\n" + block([*body, f"return {result}"]) + "}\n\n"
     text += f"const input = tf.input({{ shape: {list(request.input_shape[1:])} }});\n"
     text += "net = tf.model({ inputs: input, outputs: network(input) });\n"
-    text += "".join(map(set_weights, graph.own))
+    text += "".join(set_weights(node, request) for node in graph.own)
     return Source(
         imports=imports(request.release),
         text=text,
@@ -60,8 +66,8 @@ def source(request: Request) -> Source:
         tensor="tensor({})",
         array="array({})",
         layers=outputs(graph, first) if request.asks == "prediction" else "",
-        tensors=graph.stored(place),
-        public=graph.parameters,
+        tensors={node.weights[n]: place(node, n, request) for node in graph.layers for n in held(node, request)},
+        public=tuple(node.weights[n] for node in graph.layers for n in held(node, request) if n < 2),
     )
 
 
@@ -78,7 +84,7 @@ def imports(release: Version) -> str:
     )
 
 
-def layers(node: Node, first: bool) -> list[str]:
+def layers(node: Node, first: bool, norm: Mapping[str, Any]) -> list[str]:
     """The layer of an operator, or several one after the other, the last with the node's name."""
     name = [f'name: "{node.id}"']
     attributes = node.attributes
@@ -87,7 +93,8 @@ def layers(node: Node, first: bool) -> list[str]:
         case "BatchNormalization":
             axis = ["axis: 1"] if first else []
             facts = [f"{key}: {attributes[key]}" for key in ("momentum", "epsilon")]
-            return [call("batchNormalization", [*name, *axis, *facts])]
+            told = [f"{key}: {json.dumps(value)}" for key, value in norm.items()]
+            return [call("batchNormalization", [*name, *axis, *facts, *told])]
         case "Conv":
             return [*padding(node, first), call("conv2d", [*name, *convolution(node), *data_format])]
         case "Gemm":
@@ -192,9 +199,9 @@ def block(lines: Sequence[str]) -> str:
     return indented(f"{line};" for line in lines).replace("    ", "  ")
 
 
-def set_weights(node: Node) -> str:
+def set_weights(node: Node, request: Request) -> str:
     """The statement that gives a layer its weights, on one line or on one a weight."""
-    values = [value(node, number) for number in range(len(node.weights))]
+    values = [value(node, number) for number in held(node, request)]
     begin, end = f'net.getLayer("{node.id}").setWeights([', "]);\n"
     short = begin + ", ".join(values) + end
     return short if len(short) <= WIDTH else f"{begin}\n" + "".join(f"  {value},\n" for value in values) + end
@@ -207,9 +214,10 @@ def value(node: Node, number: int) -> str:
     return f"tf.transpose({made}, {list(moved)})" if moved else made
 
 
-def place(node: Node, number: int) -> Stored:
+def place(node: Node, number: int, request: Request) -> Stored:
     """Where the model keeps a weight, and the order of axes that makes ONNX's layout of it."""
-    return f'net.getLayer("{node.id}").weights[{number}].read()', kernel_from_last(node, number)
+    index = held(node, request).index(number)
+    return f'net.getLayer("{node.id}").weights[{index}].read()', kernel_from_last(node, number)
 
 
 def outputs(graph: Graph, first: bool) -> str:
