@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from crosscheck.cells import Array, Asks, Intent, Observation
-from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported
+from crosscheck.cells import Asks, Intent, Observation
+from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported, told
 from crosscheck.matrix.exchange import Exchange
 from crosscheck.matrix.plan import Planned
 
@@ -82,8 +80,5 @@ class ExportedFiles:
 
 def _origin(exporter: Planned) -> Origin:
     network = exporter.network
-    scales = {norm.scale for norm in network.batch_norms} if exporter.mode.unit_scale else set()
-    weights: Mapping[str, Array] = {
-        name: np.ones_like(value) if name in scales else value for name, value in network.weights.items()
-    }
+    weights = told(Truth.of(network), exporter.mode).network.weights
     return Origin(exporter.cell.id, network, weights, Intent(exporter.mode.intent) is Intent.TRAINING)

@@ -7,6 +7,7 @@ from crosscheck.judge.judging import judge
 from crosscheck.judge.lines import line
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.schema import validate
+from crosscheck.judge.settings import told
 
 __all__ = [
     "Curve",
@@ -22,5 +23,6 @@ __all__ = [
     "exported",
     "judge",
     "line",
+    "told",
     "validate",
 ]

@@ -15,6 +15,7 @@ from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
 from crosscheck.judge.layers import first_layer
 from crosscheck.judge.reference import Truth
+from crosscheck.judge.settings import told
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
@@ -62,7 +63,8 @@ def judge(
 
     Raises ValueError without observations of the primary reading: the caller has the status of unmeasured cells.
     """
-    case = Case(cell, mode, network, truth, observations, inference)
+    here = told(truth, mode)
+    case = Case(cell, mode, network if here is truth else here.network, here, observations, inference)
     status = _status(case)
     seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
     stderr = next((row.stderr for row in observations if row.stderr), "")

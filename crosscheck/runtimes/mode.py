@@ -76,7 +76,10 @@ class Mode:
     norm: what the batch normalization layers are told, beyond epsilon and momentum; `source` knows the keys.
     form: for runtimes that read ONNX, the form of the file under test (`crosscheck.networks.forms`).
     fed: whether the statistics are inputs of that file.
-    unit_scale: whether the layers are told to take 1 for their scale, whatever the network's says.
+    unit_scale, zero_offset: whether the layers are told to take 1 for their scale, 0 for their offset, whatever the
+        network's say.
+    batch_prediction: whether the layers are told to normalize by the batch in predictions, too.
+    renormalized: whether they renormalize in training: by the batch, corrected by the moving statistics.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
     editions: the texts of older releases, the oldest first.
     """
@@ -99,6 +102,9 @@ class Mode:
     form: str = ""
     fed: bool = False
     unit_scale: bool = False
+    zero_offset: bool = False
+    batch_prediction: bool = False
+    renormalized: bool = False
     file: bool = False
     editions: tuple[Edition, ...] = ()
 

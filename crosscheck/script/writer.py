@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import __version__, oracle
+from crosscheck import __version__
 from crosscheck.cells import Asks, Scenario
 from crosscheck.errors import CrosscheckError
+from crosscheck.judge import Truth, told
 from crosscheck.networks import Network, load, names, readout
 from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
@@ -273,7 +274,8 @@ class _Script:
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
         cell, network = self.cell, self.network
-        prediction = oracle.predict(network.graph, network.weights, network.x)
+        closed = told(Truth.of(network), self.mode)
+        prediction = closed.prediction()
         beside = {
             "prediction before": Beside(cell["prediction_before"], prediction),
             "prediction after": Beside(cell["prediction_after"], prediction),
@@ -283,12 +285,9 @@ class _Script:
         }
         training = self.mode.intent == "training"
         if self.mode.asks == "gradient":
-            with np.errstate(all="ignore"):
-                truth = oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
-            beside["gradient first"] = Beside(cell["gradient"], truth)
+            beside["gradient first"] = Beside(cell["gradient"], closed.gradient(training))
         else:
-            truth = oracle.predict(network.graph, network.weights, network.x, training)
-            beside["forward first"] = Beside(cell["gradient"], truth)
+            beside["forward first"] = Beside(cell["gradient"], closed.prediction(training))
         tensors = cell["tensors"] or {}
         beside |= {name: Beside(tensors[name]["after"]) for name in statistics if name in tensors}
         if cell["curve"] is not None:
