@@ -145,7 +145,7 @@ AUTOGRAD.halves(
     "x = x.contiguous(memory_format=torch.channels_last)\n" + GRAD,
     before="net.to(memory_format=torch.channels_last)\n",
     inference="channels-last.eval",
-    since="1.8.1",
+    since="1.4.0",
 )
 for half in BOTH:
     AUTOGRAD.gradient(
