@@ -68,9 +68,6 @@ def source(request: Request) -> Source:
         + "net = Net()\n"
     )
     tensors = graph.stored(place)
-    if not norm.get("affine", True):
-        for name in (name for node in graph.norms for name in node.weights[:2]):
-            del tensors[name]
     for node in graph.norms:
         tensors[f"{node.name}.updates"] = f"np.array(net.{node.id}.N)", None
         if node in graph.own:
