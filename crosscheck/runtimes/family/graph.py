@@ -217,10 +217,13 @@ class Graph:
 
     @cached_property
     def absent(self) -> frozenset[str]:
-        """The names of scales and offsets, if batch normalizations are told to have none: `affine` is False."""
-        if self.request.norm.get("affine", True):
-            return frozenset()
-        return frozenset(name for node in self.norms for name in node.weights[:2])
+        """The names of what batch normalizations are told not to have.
+
+        `affine`: scale and offset. `track_running_stats`: statistics.
+        """
+        kinds = {"affine": slice(2), "track_running_stats": slice(2, 4)}
+        cuts = [cut for word, cut in kinds.items() if not self.request.norm.get(word, True)]
+        return frozenset(name for node in self.norms for cut in cuts for name in node.weights[cut])
 
     @property
     def weights(self) -> tuple[str, ...]:
