@@ -41,6 +41,26 @@ for layer in net.leaf_modules().values():
 TABLE.gradient("frozen.grad", "inference", contracts.EVALUATION, FROZEN + GRAD, default=True)
 TABLE.gradient("freeze.grad", "training", contracts.FROZEN, "net.train()\nnet.freeze()\n" + GRAD, default=True)
 
+TABLE.halves(
+    "affine-off.{}",
+    contracts.TRAINING,
+    GRAD,
+    inference="affine-off.eval",
+    norm={"affine": False},
+    unit_scale=True,
+    zero_offset=True,
+)
+for half in HALVES:
+    TABLE.gradient(
+        f"no-statistics.{half}",
+        "training",
+        contracts.NO_STATISTICS,
+        f"net.{half}()\n{GRAD}net.eval()\n",
+        inference=None,
+        norm={"track_running_stats": False},
+        batch_prediction=True,
+    )
+
 STATE = "state = [net.state]\n\n"
 FUNCTION = "def input_gradient(x, cotangent):\n    return mx.grad(lambda x: (net(x) * cotangent).sum())(x)\n"
 WHOLE = STATE + "@functools.partial(mx.compile, inputs=state, outputs=state)\n" + FUNCTION
