@@ -23,12 +23,13 @@ __all__ = ["Truth"]
 class Truth:
     """Reference predictions, gradients and batch statistics of a network, for its probe input and cotangent."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, batch_prediction: bool = False, renormalized: bool = False) -> None:
         self.network = network
+        self._batch_prediction, self._renormalized = batch_prediction, renormalized
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
-        self._in_modes: dict[tuple[bool, bool], Truth] = {}
+        self._in_modes: dict[tuple[bool, ...], Truth] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
@@ -36,13 +37,14 @@ class Truth:
         return cls(network)
 
     def in_mode(self, mode: Mode) -> Truth:
-        """The reference of the network with the scales and biases that the mode's layers take."""
-        told = mode.unit_scale, mode.zero_bias
+        """The reference of the network whose layers are told what the mode tells them; `self` where that is nothing."""
+        told = mode.unit_scale, mode.zero_bias, mode.batch_prediction, mode.renormalized
         if not any(told):
             return self
         if told not in self._in_modes:
-            taken = self.network.taken(self.network.weights, *told)
-            self._in_modes[told] = Truth(dataclasses.replace(self.network, weights=taken))
+            taken = self.network.taken(self.network.weights, mode.unit_scale, mode.zero_bias)
+            network = dataclasses.replace(self.network, weights=taken)
+            self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized)
         return self._in_modes[told]
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
@@ -60,16 +62,22 @@ class Truth:
         return oracle.renormalized_gradient(network.graph, network.weights, network.x, network.cotangent)
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
-        """The closed form of a mode's answer. Non-finite weights give a non-finite answer."""
+        """The closed form of a mode's answer. Non-finite weights give a non-finite answer.
+
+        Corrected by the moving statistics, a renormalized batch gives the prediction of inference mode.
+        """
         at = self.network.weights if weights is None else weights
         key = (asks, training, b"" if weights is None else _fingerprint(weights))
         if key not in self._answers:
             graph, x = self.network.graph, self.network.x
             with np.errstate(all="ignore"):
-                if asks is Asks.GRADIENT:
-                    value = oracle.gradient(graph, at, x, self.network.cotangent, training)
+                if asks is Asks.PREDICTION:
+                    by_batch = (training or self._batch_prediction) and not self._renormalized
+                    value = oracle.predict(graph, at, x, by_batch)
+                elif training and self._renormalized:
+                    value = oracle.renormalized_gradient(graph, at, x, self.network.cotangent)
                 else:
-                    value = oracle.predict(graph, at, x, training)
+                    value = oracle.gradient(graph, at, x, self.network.cotangent, training)
             self._answers[key] = value
         return self._answers[key]
 

@@ -109,10 +109,11 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
 
 
 def _of_another_network(run: Run, cell: JudgedCell) -> bool:
-    """Whether the mode's layers leave out the network's scales or biases, so that they predict something else."""
+    """Whether the mode's layers are told to leave out, or to use, something else than the network's say."""
     runtime = run["runtimes"].get(cell["runtime"])
     mode = next((mode for mode in runtime["modes"] if mode["name"] == cell["mode"]), None) if runtime else None
-    return mode is not None and bool(mode.get("unit_scale") or mode.get("zero_bias"))
+    told = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
+    return mode is not None and any(mode.get(name) for name in told)
 
 
 def _ranges(

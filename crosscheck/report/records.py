@@ -244,6 +244,8 @@ class ModeFacts(TypedDict):
     call: str
     unit_scale: NotRequired[bool]
     zero_bias: NotRequired[bool]
+    batch_prediction: NotRequired[bool]
+    renormalized: NotRequired[bool]
     contract: Contract
 
 

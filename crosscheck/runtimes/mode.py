@@ -80,6 +80,8 @@ class Mode:
     adopts: whether the text itself replaces the network's statistics by those that a call returned.
     unit_scale, zero_bias: whether the layers are told to take 1 for their scale, and 0 for their bias, whatever the
         network's are.
+    batch_prediction: whether the layers are told to normalize by the batch in predictions, too.
+    renormalized: whether they renormalize in training: by the batch, corrected by the moving statistics.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
     editions: the texts of older releases, the oldest first.
     """
@@ -104,6 +106,8 @@ class Mode:
     adopts: bool = False
     unit_scale: bool = False
     zero_bias: bool = False
+    batch_prediction: bool = False
+    renormalized: bool = False
     file: bool = False
     editions: tuple[Edition, ...] = ()
 
@@ -137,7 +141,7 @@ class Mode:
     def record(self) -> dict[str, Any]:
         """The mode as JSON types, for `run.json`."""
         names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
-        told = ("unit_scale", "zero_bias")
+        told = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
         return {name: getattr(self, name) for name in (*names, *told)} | {"contract": self.contract._asdict()}
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import __version__, oracle
+from crosscheck import __version__
 from crosscheck.cells import Asks, Scenario
 from crosscheck.errors import CrosscheckError
+from crosscheck.judge import Truth
 from crosscheck.networks import Network, load, names, readout
 from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
@@ -273,8 +274,8 @@ class _Script:
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
         cell, network = self.cell, self.network
-        weights = network.taken(network.weights, self.mode.unit_scale, self.mode.zero_bias)
-        prediction = oracle.predict(network.graph, weights, network.x)
+        truth = Truth.of(network).in_mode(self.mode)
+        prediction = truth.prediction()
         beside = {
             "prediction before": Beside(cell["prediction_before"], prediction),
             "prediction after": Beside(cell["prediction_after"], prediction),
@@ -284,12 +285,9 @@ class _Script:
         }
         training = self.mode.intent == "training"
         if self.mode.asks == "gradient":
-            with np.errstate(all="ignore"):
-                truth = oracle.gradient(network.graph, weights, network.x, network.cotangent, training)
-            beside["gradient first"] = Beside(cell["gradient"], truth)
+            beside["gradient first"] = Beside(cell["gradient"], truth.gradient(training))
         else:
-            truth = oracle.predict(network.graph, weights, network.x, training)
-            beside["forward first"] = Beside(cell["gradient"], truth)
+            beside["forward first"] = Beside(cell["gradient"], truth.prediction(training))
         tensors = cell["tensors"] or {}
         beside |= {name: Beside(tensors[name]["after"]) for name in statistics if name in tensors}
         if cell["curve"] is not None:

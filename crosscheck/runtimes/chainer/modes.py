@@ -115,9 +115,13 @@ for way, contract in (("share", contracts.SHARED_COPY), ("copy", contracts.DEEP_
     )
 
 
-def layers(name: str, norm: Mapping[str, Any], training: Contract, default: bool = False) -> None:
-    """The two plain gradients of a network whose batch normalizations are written otherwise."""
-    plain = {"inference": f"{name}.eval", "norm": norm}
+#: The limits of the corrections that the paper on batch renormalization ends its training with.
+CORRECTED: dict[str, Any] = {"renormalized": ("rmax=3", "dmax=5")}
+
+
+def layers(name: str, norm: Mapping[str, Any], training: Contract, default: bool = False, **more: Any) -> None:
+    """The two plain gradients of a network whose batch normalizations are written otherwise; `more`: fields of both."""
+    plain = {"inference": f"{name}.eval", "norm": norm, **more}
     TABLE.gradient(f"{name}.default", "training", training, GRAD, default=default, training=None, **plain)
     evaluated = within(EVAL, GRAD)
     TABLE.gradient(f"{name}.eval", "inference", contracts.EVALUATION, evaluated, training=f"{name}.default", **plain)
@@ -127,6 +131,21 @@ layers("finetune", {"finetune": True}, contracts.FINE_TUNING)
 layers("finetune-counted", {"finetune": True, "counted": 6}, contracts.FINE_TUNING, default=True)
 layers("decay-one", {"decay": 1.0}, contracts.DECAY_ONE)
 layers("functional-no-statistics", {"function": "batch"}, contracts.NO_STATISTICS)
+layers("affine-off", {"affine": False}, contracts.TRAINING, unit_scale=True, zero_bias=True)
+layers("axis", {"axis": True}, contracts.TRAINING, since="5.4.0")
+layers("functional-running", {"function": "running"}, contracts.RUNNING)
+layers("renorm", {"renormalized": ()}, contracts.RENORMALIZED)
+layers("renorm-corrected", CORRECTED, contracts.RENORMALIZED, renormalized=True)
+for name, norm in (("functional-running", {"function": "running"}), ("renorm-corrected", CORRECTED)):
+    TABLE.gradient(
+        f"{name}.forget",
+        "training",
+        contracts.FORGET,
+        FORGET,
+        inference=f"{name}.eval",
+        norm=norm,
+        renormalized=norm is CORRECTED,
+    )
 TABLE.gradient("functional-fixed.default", "inference", contracts.FIXED, GRAD, norm={"function": "fixed"})
 TABLE.gradient("frozen.default", "inference", contracts.EVALUATION, GRAD, norm={"frozen": True}, default=True)
 for half in ("default", "eval"):

@@ -30,6 +30,15 @@ def frozen(link, x):
 
 
 """,
+    "running": """\
+def normalized(link, x):
+    if chainer.config.train:
+        return F.batch_normalization(x, link.gamma, link.beta, eps=link.eps, running_mean=link.avg_mean,
+                                     running_var=link.avg_var, decay=link.decay)
+    return F.fixed_batch_normalization(x, link.gamma, link.beta, link.avg_mean, link.avg_var, eps=link.eps)
+
+
+""",
     "batch": """\
 def normalized(link, x):
     if chainer.config.train:
@@ -117,7 +126,7 @@ def normalization(link: str, x: str, norm: Mapping[str, Any]) -> str:
         return f"frozen({link}, {x})"
     if norm.get("finetune"):
         return f"{link}({x}, finetune=True)"
-    if norm.get("function") == "batch":
+    if norm.get("function") in ("batch", "running"):
         return f"normalized({link}, {x})"
     if norm.get("function") == "fixed":
         arrays = ", ".join(f"{link}.{key}" for key in KEYS["BatchNormalization"])
@@ -130,9 +139,16 @@ def link(node: Node, norm: Mapping[str, Any]) -> str:
     attributes, values = node.attributes, node.values
     match node.op:
         case "BatchNormalization":
-            decay = norm.get("decay", attributes["momentum"])
-            initial = f"initial_gamma={values[0]}, initial_beta={values[1]}"
-            return f"L.BatchNormalization({node.filters}, decay={decay}, eps={attributes['epsilon']}, {initial})"
+            kind = "BatchRenormalization" if "renormalized" in norm else "BatchNormalization"
+            words = [f"{node.filters}", *norm.get("renormalized", ())]
+            words += [f"decay={norm.get('decay', attributes['momentum'])}", f"eps={attributes['epsilon']}"]
+            if norm.get("axis"):
+                words.append(f"axis={(0, *range(2, node.rank))}")
+            if norm.get("affine", True):
+                words += [f"initial_gamma={values[0]}", f"initial_beta={values[1]}"]
+            else:
+                words += ["use_gamma=False", "use_beta=False"]
+            return f"L.{kind}({', '.join(words)})"
         case "Conv":
             # Release 3 knows neither groups nor dilation here: it is told of them only where there are any.
             words = [window(node), *options(node, "dilate", "groups", "nobias=True"), f"initialW={values[0]}"]

@@ -72,6 +72,15 @@ MODES.gradient(
     norm={"normalization_time_constant": -1},
 )
 
+MODES.gradient(
+    "replaced.grad",
+    "training",
+    contracts.REPLACED,
+    GRAD,
+    once=LOSS,
+    norm={"normalization_time_constant": 0},
+)
+
 MODES.prediction("predict", "inference", contracts.EVALUATION, "y = net.eval({features: x})\n", default=True)
 MODES.prediction(
     "forward",

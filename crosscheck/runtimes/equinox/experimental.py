@@ -1,5 +1,7 @@
 """Until 0.10: `equinox.experimental.BatchNorm`, whose statistics a callback writes to a cache outside of the model."""
 
+from typing import Any
+
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -36,8 +38,10 @@ def asking(
     """`input_gradient`, of a copy in inference mode if the name ends so."""
     copied = name.endswith("inference.grad")
     text = f"{INFERENCE if copied else ''}dx = input_gradient({'inference' if copied else 'net'}, x, cotangent)\n"
-    norm = {"fresh": True} if modes is FRESH else {}
-    modes.gradient(f"experimental.{name}", intent, contract, text, once=once, norm=norm, default=default)
+    more: dict[str, Any] = {"norm": {"fresh": True} if modes is FRESH else {}}
+    if name.startswith("affine-off"):
+        more = {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True}
+    modes.gradient(f"experimental.{name}", intent, contract, text, once=once, default=default, **more)
 
 
 EAGER = GRADIENT.format(compiled="", called=BATCHED)
@@ -58,6 +62,14 @@ TABLE.gradient(
 )
 asking("fresh.inference.grad", "inference", contracts.EXPERIMENTAL_INFERENCE, modes=FRESH)
 asking("fresh.train.grad", "training", contracts.EXPERIMENTAL, modes=FRESH, default=True)
+PLAIN_LAYERS = Modes(
+    "experimental.affine-off.inference.grad",
+    "experimental.affine-off.train.grad",
+    "experimental",
+    until="0.10.2",
+)
+asking("affine-off.inference.grad", "inference", contracts.EXPERIMENTAL_INFERENCE, modes=PLAIN_LAYERS)
+asking("affine-off.train.grad", "training", contracts.EXPERIMENTAL, modes=PLAIN_LAYERS)
 LAST.prediction(
     "experimental.predict",
     "inference",
@@ -67,4 +79,4 @@ LAST.prediction(
 )
 LAST.prediction("experimental.train.forward", "training", contracts.EXPERIMENTAL, "y = call(net, x)\n")
 
-EXPERIMENTAL = (*TABLE, *FRESH, *LAST)
+EXPERIMENTAL = (*TABLE, *FRESH, *PLAIN_LAYERS, *LAST)

@@ -72,8 +72,10 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
         """`input_gradient` of a module, after `setting`; the last word of the name is what becomes of the state."""
         state = "state" if "adopted" in name else "new_state"
         text = f"{setting}dx, {state} = input_gradient({module}, state, x, cotangent)\n"
-        norm = {"fresh": True} if modes is fresh else {}
-        modes.gradient(f"{kind}.{name}", intent, contract, text, once=once, norm=norm, default=name in DEFAULT)
+        more: dict[str, Any] = {"norm": {"fresh": True} if modes is fresh else {}}
+        if name.startswith("affine-off"):
+            more = {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True}
+        modes.gradient(f"{kind}.{name}", intent, contract, text, once=once, default=name in DEFAULT, **more)
 
     inferring: dict[str, Any] = {"module": "inference", "setting": INFERENCE_MODE}
     asking("inference-mode.grad", "inference", contracts.INFERENCE, **inferring)
@@ -96,6 +98,10 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
     asking("fresh.train.grad.adopted", "training", adopted, modes=fresh)
     asking("fresh.train.grad.dropped", "training", contracts.DROPPED, modes=fresh)
 
+    plain_layers = Modes(f"{kind}.affine-off.inference-mode.grad", f"{kind}.affine-off.train.grad.adopted", kind, since)
+    asking("affine-off.inference-mode.grad", "inference", contracts.INFERENCE, modes=plain_layers, **inferring)
+    asking("affine-off.train.grad.adopted", "training", adopted, modes=plain_layers)
+
     files = Modes(kind=kind, since=since, adopting=ADOPTING)
     predicted = INFERENCE_MODE + "y, _ = call(inference, state, x)\n"
     files.prediction(f"{kind}.predict", "inference", contracts.INFERENCE, predicted, default=True)
@@ -103,7 +109,7 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
     files.prediction(
         f"{kind}.train.forward.dropped", "training", contracts.DROPPED, "y, new_state = call(net, state, x)\n"
     )
-    return [*table, *fresh, *files]
+    return [*table, *fresh, *plain_layers, *files]
 
 
 KINDS = {"batch": ("0.13.0", contracts.ADOPTED), "ema": ("0.11.0", contracts.EMA)}

@@ -80,7 +80,8 @@ def layer(request: Request, node: Node) -> str:
         case "BatchNormalization":
             mode = f', mode="{request.kind}"' if request.release >= MODE else ""
             where = "eqx.experimental" if request.kind == "experimental" else "eqx.nn"
-            words = f"eps={attributes['epsilon']}, momentum={attributes['momentum']}{mode}"
+            affine = "" if request.norm.get("affine", True) else ", channelwise_affine=False"
+            words = f"eps={attributes['epsilon']}{affine}, momentum={attributes['momentum']}{mode}"
             return f'{where}.BatchNorm({node.filters}, "batch", {words})'
         case "Conv":
             words = ", ".join([window(node), *options(node, "dilation", "groups", "use_bias=False")])
@@ -118,7 +119,8 @@ def made(graph: Graph, passed: bool) -> str:
         text += f"net = eqx.tree_at(lambda net: net.{node.id}, net, first.{node.id})\n"
     for node in graph.own:
         for number, key in enumerate(KEYS[: len(node.weights)]):
-            text += f"net = eqx.tree_at(lambda net: net.{node.id}.{key}, net, {array(node, number)})\n"
+            if node.weights[number] not in graph.absent:
+                text += f"net = eqx.tree_at(lambda net: net.{node.id}.{key}, net, {array(node, number)})\n"
         if node.op == "BatchNormalization":
             text += statistics(graph.request, node)
     return text + "\n\n"

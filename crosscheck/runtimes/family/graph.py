@@ -215,15 +215,25 @@ class Graph:
         """The layers that `request.first` lacks."""
         return tuple(node for node in self.layers if node not in self.shared)
 
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """The names of what batch normalizations are told not to have.
+
+        `affine`: scale and offset. `track_running_stats`: statistics.
+        """
+        kinds = {"affine": slice(2), "track_running_stats": slice(2, 4)}
+        cuts = [cut for word, cut in kinds.items() if not self.request.norm.get(word, True)]
+        return frozenset(name for node in self.norms for cut in cuts for name in node.weights[cut])
+
     @property
     def weights(self) -> tuple[str, ...]:
         """The names of the layers' weights."""
-        return tuple(name for node in self.layers for name in node.weights)
+        return tuple(name for node in self.layers for name in node.weights if name not in self.absent)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The same without the moving statistics."""
-        return tuple(name for node in self.layers for name in node.weights[:2])
+        return tuple(name for node in self.layers for name in node.weights[:2] if name not in self.absent)
 
     def statements(self, expression: Callable[[Node, list[str]], str]) -> tuple[list[str], str]:
         """One line `variable = expression(node, variables of its inputs)` a node; and the output's variable.
@@ -270,11 +280,17 @@ class Graph:
         """(layer, number, key) of every weight that `request.first` lacks."""
         for node in self.own:
             for number, key in enumerate(keys[node.op][: len(node.weights)]):
-                yield node, number, key
+                if node.weights[number] not in self.absent:
+                    yield node, number, key
 
     def stored(self, place: Callable[[Node, int], Stored]) -> dict[str, Stored]:
         """Weight name -> `place(layer, number of the weight)`."""
-        return {name: place(node, number) for node in self.layers for number, name in enumerate(node.weights)}
+        return {
+            name: place(node, number)
+            for node in self.layers
+            for number, name in enumerate(node.weights)
+            if name not in self.absent
+        }
 
     def attributes(self, keys: Keys) -> dict[str, Stored]:
         """The same where weights are attributes of layers, which are attributes of `net`, in ONNX's layout."""

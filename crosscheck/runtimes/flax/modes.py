@@ -6,6 +6,8 @@ a mode flag in each layer. Functions are compiled by `jit`, as in Flax's guides,
 mode is about what happens without.
 """
 
+from typing import Any
+
 from crosscheck.runtimes.family.jax import write_onnx
 from crosscheck.runtimes.mode import Contract, Contracts, Edition, Modes
 
@@ -25,6 +27,13 @@ def input_gradient(variables, x, cotangent):
     return jax.grad(loss, has_aux=True)(x)
 """
 APPLY = "dx, updates = input_gradient(variables, x, cotangent)\n"
+EVAL_STEP = """\
+@jax.jit
+def input_gradient(variables, x, cotangent):
+    def loss(x):
+        return (net.apply(variables, x, train=False) * cotangent).sum()
+    return jax.grad(loss)(x)
+"""
 TRAIN_STEP = "@jax.jit\n" + MUTABLE.format(train=True)
 
 LINEN.gradient(
@@ -32,13 +41,7 @@ LINEN.gradient(
     "inference",
     contracts.LINEN_INFERENCE,
     "dx = input_gradient(variables, x, cotangent)\n",
-    once="""\
-@jax.jit
-def input_gradient(variables, x, cotangent):
-    def loss(x):
-        return (net.apply(variables, x, train=False) * cotangent).sum()
-    return jax.grad(loss)(x)
-""",
+    once=EVAL_STEP,
     default=True,
 )
 LINEN.gradient(
@@ -278,6 +281,78 @@ CALL = "y = call(net, x)\n"
 NNX.prediction("nnx.predict", "inference", contracts.NNX_INFERENCE, EVAL + CALL, leaves="eval")
 NNX.prediction("nnx.train.forward", "training", contracts.NNX_TRAINING, TRAIN + CALL, leaves="train")
 NNX.prediction("nnx.train.forward.clone", "training", contracts.NNX_COPY, COPY + "y = call(copy, x)\n")
+
+#: Layers that are told more: name -> norm, and the fields by which the oracle knows of it.
+TOLD: dict[str, dict[str, Any]] = {
+    "affine-off": {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True},
+    "exact-variance": {"norm": {"exact": True}},
+}
+for name, fields in TOLD.items():
+    plain = {"inference": f"linen.{name}.eval.grad", "training": None, **fields}
+    LINEN.gradient(
+        f"linen.{name}.eval.grad",
+        "inference",
+        contracts.LINEN_INFERENCE,
+        "dx = input_gradient(variables, x, cotangent)\n",
+        once=EVAL_STEP,
+        **plain | {"training": f"linen.{name}.train.grad.adopted"},
+    )
+    LINEN.gradient(
+        f"linen.{name}.train.grad.adopted",
+        "training",
+        contracts.LINEN_ADOPTED,
+        APPLY + ADOPT,
+        once=TRAIN_STEP,
+        **plain,
+    )
+    plain = {"inference": f"nnx.{name}.eval.grad", "training": None, **fields}
+    ask = "dx = input_gradient(net, x, cotangent)\n"
+    NNX.gradient(
+        f"nnx.{name}.eval.grad",
+        "inference",
+        contracts.NNX_INFERENCE,
+        EVAL + ask,
+        once=argument(),
+        leaves="eval",
+        **plain | {"training": f"nnx.{name}.train.grad"},
+    )
+    NNX.gradient(
+        f"nnx.{name}.train.grad",
+        "training",
+        contracts.NNX_TRAINING,
+        TRAIN + ask,
+        once=argument(),
+        leaves="train",
+        **plain,
+    )
+#: Every row a batch of its own, whose statistics are those of all of them.
+LINEN.gradient(
+    "linen.synced.train.grad.adopted",
+    "training",
+    contracts.LINEN_SYNCED,
+    APPLY + ADOPT,
+    once="""\
+@jax.jit
+def input_gradient(variables, x, cotangent):
+    def applied(row):
+        return net.apply(variables, row[None], train=True, mutable=["batch_stats"])
+    def loss(x):
+        y, updates = jax.vmap(applied, out_axes=(0, None), axis_name="batch")(x)
+        return (y[:, 0] * cotangent).sum(), updates
+    return jax.grad(loss, has_aux=True)(x)
+""",
+    norm={"synced": True},
+)
+NNX.gradient(
+    "nnx.synced.train.grad",
+    "training",
+    contracts.NNX_SYNCED,
+    TRAIN + "dx = input_gradient(net, x, cotangent)\n",
+    once='applied = nnx.vmap(lambda net, row: net(row[None])[0], in_axes=(None, 0), axis_name="batch")\n\n'
+    + argument("applied(net, x)"),
+    norm={"synced": True},
+    leaves="train",
+)
 
 LINEN.export(
     "linen.to-bytes",

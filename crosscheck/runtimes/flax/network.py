@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from packaging.version import Version
 
 from crosscheck.runtimes.family import numpy_like
@@ -31,7 +34,7 @@ def linen(request: Request) -> Source:
     """A compact module, and the collections `params` and `batch_stats`."""
     graph = Graph.of(request)
     average = "self.frozen or not train" if request.norm.get("frozen") else "not train"
-    body, result = numpy_like.body(graph, lambda node, inputs: linen_expression(node, inputs, average))
+    body, result = numpy_like.body(graph, lambda node, inputs: linen_expression(node, inputs, average, request.norm))
     frozen = ["frozen: bool = False", ""] if request.norm.get("frozen") else []
     text = (
         "class Net(nn.Module):\n"
@@ -42,7 +45,7 @@ def linen(request: Request) -> Source:
     if request.first is None:
         text += "variables = {\n"
         for collection in ("params", "batch_stats"):
-            lines = [line for node in graph.own for line in entries(node, collection)]
+            lines = [line for node in graph.own for line in entries(graph, node, collection)]
             text += indented([f'"{collection}": {{', *(f"    {line}," for line in lines), "},"])
         text += "}\nvariables = jax.tree_util.tree_map(jnp.asarray, variables)\n"
     else:  # its variables are those of the first network, and what it has besides
@@ -50,7 +53,7 @@ def linen(request: Request) -> Source:
             f'variables["{collection}"]["{node.id}"] = jax.tree_util.tree_map(jnp.asarray, {line.partition(": ")[2]})\n'
             for node in graph.own
             for collection in ("params", "batch_stats")
-            for line in entries(node, collection)
+            for line in entries(graph, node, collection)
         )
 
     def place(node: Node, number: int) -> Stored:
@@ -68,11 +71,12 @@ def linen(request: Request) -> Source:
     )
 
 
-def linen_expression(node: Node, inputs: list[str], average: str) -> str:
+def linen_expression(node: Node, inputs: list[str], average: str, norm: Mapping[str, Any]) -> str:
     """One layer or function of linen; `average`: when the running averages are used."""
     match node.op:
         case "BatchNormalization":
-            return f'nn.BatchNorm(use_running_average={average}, {normalization(node)}, name="{node.id}")({inputs[0]})'
+            words = f"use_running_average={average}, {normalization(node, norm)}"
+            return f'nn.BatchNorm({words}, name="{node.id}")({inputs[0]})'
         case "Conv":
             return f'nn.Conv({node.filters}, {convolution(node)}, name="{node.id}")({inputs[0]})'
         case "Gemm":
@@ -80,12 +84,12 @@ def linen_expression(node: Node, inputs: list[str], average: str) -> str:
     return function(node, inputs, "nn")
 
 
-def entries(node: Node, collection: str) -> list[str]:
+def entries(graph: Graph, node: Node, collection: str) -> list[str]:
     """The layer's entry in one of the collections, if it has one."""
     arrays = [
         f'"{key}": {last_value(node, number)}'
         for number, key in enumerate(KEYS[node.op][: len(node.weights)])
-        if collection_of(key) == collection
+        if collection_of(key) == collection and node.weights[number] not in graph.absent
     ]
     return [f'"{node.id}": {{{", ".join(arrays)}}}'] if arrays else []
 
@@ -102,7 +106,7 @@ def nnx(request: Request) -> Source:
     body, result = numpy_like.body(graph, nnx_expression)
     text = class_with_layers(
         "Net(nnx.Module)",
-        [f"self.{node.id} = {nnx_layer(node)}" for node in graph.layers],
+        [f"self.{node.id} = {nnx_layer(node, request.norm)}" for node in graph.layers],
         concluded(body, result),
         method=f"__call__(self, x, {'use_running_average=None' if graph.norms else '**unused'})",
     )
@@ -126,11 +130,11 @@ def nnx(request: Request) -> Source:
     )
 
 
-def nnx_layer(node: Node) -> str:
+def nnx_layer(node: Node, norm: Mapping[str, Any]) -> str:
     """A layer; batch normalizations are told no mode by their constructor."""
     match node.op:
         case "BatchNormalization":
-            return f"nnx.BatchNorm({node.filters}, {normalization(node)}, rngs=nnx.Rngs(0))"
+            return f"nnx.BatchNorm({node.filters}, {normalization(node, norm)}, rngs=nnx.Rngs(0))"
         case "Conv":
             return f"nnx.Conv({node.channels}, {node.filters}, {convolution(node)}, rngs=nnx.Rngs(0))"
     return f"nnx.Linear({node.channels}, {node.filters}, rngs=nnx.Rngs(0))"
@@ -150,9 +154,16 @@ def convolution(node: Node) -> str:
     return ", ".join(words + options(node, "kernel_dilation", "feature_group_count", "use_bias=False"))
 
 
-def normalization(node: Node) -> str:
+def normalization(node: Node, norm: Mapping[str, Any]) -> str:
     """The keywords that both `BatchNorm`s share; like ONNX, Flax calls the part that is kept momentum."""
-    return f"momentum={node.attributes['momentum']}, epsilon={node.attributes['epsilon']}"
+    words = [f"momentum={node.attributes['momentum']}", f"epsilon={node.attributes['epsilon']}"]
+    if not norm.get("affine", True):
+        words += ["use_scale=False", "use_bias=False"]
+    if norm.get("exact"):
+        words.append("use_fast_variance=False")
+    if norm.get("synced"):
+        words.append('axis_name="batch"')
+    return ", ".join(words)
 
 
 def function(node: Node, inputs: list[str], module: str) -> str:

@@ -89,6 +89,41 @@ asking("fresh.eval.grad", "inference", contracts.INFERENCE, input_gradient(EVAL)
 asking("fresh.train.grad.adopted", "training", contracts.ADOPTED, input_gradient(TRAIN), OF_FRESH, default=True)
 asking("fresh.train.grad.dropped", "training", contracts.DROPPED, input_gradient(TRAIN), OF_FRESH)
 
+OF_PLAIN = Modes(inference="affine-off.eval.grad")
+for name, intent, contract, mode in (
+    ("eval.grad", "inference", contracts.INFERENCE, EVAL),
+    ("train.grad.adopted", "training", contracts.ADOPTED, TRAIN),
+):
+    OF_PLAIN.gradient(
+        f"affine-off.{name}",
+        intent,
+        contract,
+        f"dx, {'state' if 'adopted' in name else 'new_state'} = input_gradient(params, state, x, cotangent)\n",
+        once=input_gradient(mode),
+        norm={"affine": False},
+        training="affine-off.train.grad.adopted" if intent == "inference" else None,
+        unit_scale=True,
+        zero_bias=True,
+    )
+#: Every row a batch of its own, whose statistics are those of all of them.
+TABLE.gradient(
+    "synced.train.grad.adopted",
+    "training",
+    contracts.SYNCED,
+    "dx, state = input_gradient(params, state, x, cotangent)\n",
+    once="""\
+@jax.jit
+def input_gradient(params, state, x, cotangent):
+    def applied(row):
+        return net.apply(params, state, None, row[None], is_training=True)
+    def loss(x):
+        y, new_state = jax.vmap(applied, out_axes=(0, None), axis_name="batch")(x)
+        return (y[:, 0] * cotangent).sum(), new_state
+    return jax.grad(loss, has_aux=True)(x)
+""",
+    norm={"synced": True},
+)
+
 CALL = "y, {} = apply(params, state, None, x{})\n"
 TABLE.prediction("predict", "inference", contracts.INFERENCE, CALL.format("_", EVAL), default=True)
 TABLE.prediction("train.forward.adopted", "training", contracts.ADOPTED, CALL.format("state", TRAIN))
@@ -108,4 +143,4 @@ for half, intent in (("eval", "inference"), ("train", "training")):
     forward = f"def forward(x):\n    return net.apply(params, state, None, x{mode})[0]\n\n"
     FILES.export(f"export.onnx.{half}", intent, contracts.ONNX, forward + write_onnx("forward"), file=True)
 
-MODES = (*TABLE, *OF_FRESH, *FILES)
+MODES = (*TABLE, *OF_FRESH, *OF_PLAIN, *FILES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from crosscheck.runtimes.family import numpy_like
 from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import options
@@ -33,7 +36,7 @@ def ema(value):  # before the first batch
 def source(request: Request) -> Source:
     """The network, with layers that are fresh if the mode says so, or have long been trained."""
     graph = Graph.of(request, ("apply", "ema", "is_training", "network", "params", "state", "test_local_stats"))
-    body, result = numpy_like.body(graph, expression)
+    body, result = numpy_like.body(graph, lambda node, inputs: expression(node, inputs, request.norm))
     text = (
         "def network(x, is_training, test_local_stats=False):\n"
         + indented([*body, f"return {result}"])
@@ -55,12 +58,15 @@ def source(request: Request) -> Source:
     )
 
 
-def expression(node: Node, inputs: list[str]) -> str:
+def expression(node: Node, inputs: list[str], norm: Mapping[str, Any]) -> str:
     """A module and its call, or a function."""
     x, attributes = inputs[0], node.attributes
     match node.op:
         case "BatchNormalization":
-            words = f"True, True, {attributes['momentum']}, {attributes['epsilon']}"
+            made = norm.get("affine", True)
+            words = f"{made}, {made}, {attributes['momentum']}, {attributes['epsilon']}"
+            if norm.get("synced"):
+                words += ', cross_replica_axis="batch"'
             return f'hk.BatchNorm({words}, name="{node.id}")({x}, is_training, test_local_stats)'
         case "Conv":
             return f'hk.Conv{node.rank - 2}D({node.filters}, {convolution(node)}, name="{node.id}")({x})'
@@ -89,7 +95,8 @@ def pool(node: Node, kind: str, x: str, fill: str) -> str:
 
 def kept(graph: Graph) -> str:
     """The parameters and the state, whole."""
-    text = "params = {\n" + indented(f'"{node.id}": {parameters(node)},' for node in graph.layers) + "}\n"
+    entries = {node.id: parameters(graph, node) for node in graph.layers}
+    text = "params = {\n" + indented(f'"{name}": {entry},' for name, entry in entries.items() if entry != "{}") + "}\n"
     text += "params = jax.tree_util.tree_map(jnp.array, params)\n"
     if not graph.norms:
         return text + "state = {}\n"
@@ -106,14 +113,18 @@ def kept(graph: Graph) -> str:
 def added(graph: Graph) -> str:
     """What the network has besides the parameters and the state of the first one, which it shares."""
     return "".join(
-        f'params["{node.id}"] = jax.tree_util.tree_map(jnp.array, {parameters(node)})\n' for node in graph.own
+        f'params["{node.id}"] = jax.tree_util.tree_map(jnp.array, {parameters(graph, node)})\n' for node in graph.own
     )
 
 
-def parameters(node: Node) -> str:
+def parameters(graph: Graph, node: Node) -> str:
     """A module's entry among the parameters."""
-    keys = [key for key in KEYS[node.op][: len(node.weights)] if key not in AVERAGES]
-    return "{" + ", ".join(f'"{key}": {value(node, number)}' for number, key in enumerate(keys)) + "}"
+    held = [
+        f'"{key}": {value(node, number)}'
+        for number, key in enumerate(KEYS[node.op][: len(node.weights)])
+        if key not in AVERAGES and node.weights[number] not in graph.absent
+    ]
+    return "{" + ", ".join(held) + "}"
 
 
 def value(node: Node, number: int) -> str:

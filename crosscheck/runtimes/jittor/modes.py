@@ -101,6 +101,16 @@ for name, norm, contract, half in (
 ):
     MODES.gradient(f"{name}.{half}", HALVES[half], contract, f"net.{half}()\n{GRAD}", leaves=half, norm=norm)
 
+MODES.halves(
+    "affine-off.{}",
+    contracts.TRAINING,
+    GRAD,
+    inference="affine-off.eval",
+    norm={"affine": False},
+    unit_scale=True,
+    zero_bias=True,
+)
+
 for half in HALVES:
     MODES.halves("{}.call", contracts.TRAINING, "y = net(x)\n", asks="prediction", default=HALVES, only=[half])
     MODES.halves("{}.no-grad", contracts.NO_GRAD, NO_GRAD, contracts.INFERENCE, asks="prediction", only=[half])

@@ -99,6 +99,23 @@ for told, intent, contract in ((True, "training", contracts.BATCH), (False, "inf
                 SET[half] + text,
                 inference=None if told else f"{way}.{statistics}.eval",
                 norm={"use_batch_statistics": told},
+                batch_prediction=told,
+            )
+
+for name, norm, contract in (
+    ("affine-off", {"learned": False}, contracts.TRAINING),
+    ("functional", {"functional": True}, contracts.FUNCTION),
+):
+    for way, text in (("pynative", GRAD), ("graph", OPERATION)):
+        for half in ("train", "eval"):
+            gradient(
+                way,
+                f"{name}.{half}",
+                HALVES[half],
+                contract if half == "train" else contracts.EVALUATION,
+                SET[half] + text,
+                inference=f"{way}.{name}.eval",
+                norm=norm,
             )
 
 for way in ("pynative", "graph"):

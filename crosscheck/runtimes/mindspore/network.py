@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node
 from crosscheck.runtimes.family.layers import options
@@ -23,6 +25,8 @@ WORDS = {
     "Conv": ("weight_init", "bias_init"),
     "Gemm": ("weight_init", "bias_init"),
 }
+#: What the constructor of a batch normalization is told as the mode has it.
+TOLD = ("use_batch_statistics",)
 POOLS = {"AveragePool": "AvgPool2d", "MaxPool": "MaxPool2d"}
 #: What `Cell` has under these names is its own.
 TAKEN = ("cast", "cells", "construct", "grad", "init_parameters_data", "param_prefix", "phase", "pynative", "training")
@@ -34,7 +38,7 @@ PYNATIVE = "mindspore.set_context(mode=mindspore.PYNATIVE_MODE)\n"
 def source(request: Request) -> Source:
     """A cell; the kind of the mode is how the process executes cells: at once or compiled."""
     graph = Graph.of(request, TAKEN)
-    body, output = graph.statements(expression)
+    body, output = graph.statements(lambda node, inputs: expression(node, inputs, request.norm))
     made = [
         f"self.{node.id} = {cell(node, request, values=node not in graph.shared)}"
         for node in graph
@@ -62,7 +66,8 @@ def cell(node: Node, request: Request, values: bool) -> str:
         case "BatchNormalization":
             kind = "BatchNorm2d" if node.rank == 4 else "BatchNorm1d"
             words = [str(node.channels), f"eps={attributes['epsilon']}", f"momentum={attributes['momentum']}"]
-            words += [f"{key}={value}" for key, value in request.norm.items()]
+            words += [f"{key}={value}" for key, value in request.norm.items() if key in TOLD]
+            words += ["affine=False"] * (not request.norm.get("learned", True))
         case "Conv":
             padding = tuple(chain(*node.pads))
             kind, words = "Conv2d", [str(node.channels), str(node.filters), str(node.kernel)]
@@ -79,7 +84,7 @@ def cell(node: Node, request: Request, values: bool) -> str:
     return f"nn.{kind}({', '.join([*words, *weights])})"
 
 
-def expression(node: Node, inputs: list[str]) -> str:
+def expression(node: Node, inputs: list[str], norm: Mapping[str, Any]) -> str:
     """A call of a cell, or an operation."""
     attributes, x = node.attributes, inputs[0]
     match node.op:
@@ -87,6 +92,10 @@ def expression(node: Node, inputs: list[str]) -> str:
             return " + ".join(inputs)
         case "AveragePool":
             return average(node, x, lambda x: pooled(node, x, "0.0"), "ops.ones_like({})")
+        case "BatchNormalization" if norm.get("functional"):
+            cell = f"self.{node.id}"
+            held = ", ".join(f"{cell}.{key}" for key in ("moving_mean", "moving_variance", "gamma", "beta"))
+            return f"ops.batch_norm({x}, {held}, self.training, {cell}.momentum, {cell}.eps)"
         case "Concat":
             return f"ops.cat(({', '.join(inputs)}), {attributes['axis']})"
         case "Flatten":

@@ -43,6 +43,26 @@ TABLE.gradient(
     "freeze.grad", "training", contracts.FROZEN, "net.train()\nnet.freeze()\n" + GRAD, default=True, leaves="train"
 )
 
+TABLE.halves(
+    "affine-off.{}",
+    contracts.TRAINING,
+    GRAD,
+    inference="affine-off.eval",
+    norm={"affine": False},
+    unit_scale=True,
+    zero_bias=True,
+)
+for half in HALVES:
+    TABLE.gradient(
+        f"no-statistics.{half}",
+        "training",
+        contracts.NO_STATISTICS,
+        f"net.{half}()\n{GRAD}net.eval()\n",
+        inference=None,
+        norm={"track_running_stats": False},
+        batch_prediction=True,
+    )
+
 STATE = "state = [net.state]\n\n"
 FUNCTION = "def input_gradient(x, cotangent):\n    return mx.grad(lambda x: (net(x) * cotangent).sum())(x)\n"
 WHOLE = STATE + "@functools.partial(mx.compile, inputs=state, outputs=state)\n" + FUNCTION

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from crosscheck.runtimes.family import numpy_like
 from crosscheck.runtimes.family.graph import Graph, Node
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, options
@@ -27,7 +30,7 @@ def source(request: Request) -> Source:
     """The network."""
     graph = Graph.of(request, TAKEN)
     body, result = numpy_like.body(graph, lambda node, inputs: expression(node, inputs, "self"), "mx")
-    init = ["super().__init__()", *graph.constructed(layer)]
+    init = ["super().__init__()", *graph.constructed(lambda node: layer(node, request.norm))]
     text = class_with_layers("Net(nn.Module)", init, [*body, f"return {result}"])
     text += ("" if request.first is None else "first = net\n") + "net = Net()\n"
     for node, number, key in graph.new_weights(NAMES_OF_TORCH):
@@ -46,12 +49,14 @@ def source(request: Request) -> Source:
     )
 
 
-def layer(node: Node) -> str:
+def layer(node: Node, norm: Mapping[str, Any]) -> str:
     """The constructor of a layer; MLX calls momentum the part that is taken from the batch."""
     attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            return f"nn.BatchNorm({node.filters}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
+            words = [f"eps={attributes['epsilon']}", f"momentum=1 - {attributes['momentum']}"]
+            words += [f"{key}={value}" for key, value in norm.items()]
+            return f"nn.BatchNorm({node.filters}, {', '.join(words)})"
         case "Conv":
             words = [window(node), *options(node, "dilation", "groups", "bias=False")]
             return f"nn.Conv{node.rank - 2}d({node.channels}, {node.filters}, {', '.join(words)})"

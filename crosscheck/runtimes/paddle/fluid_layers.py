@@ -65,6 +65,7 @@ for half in HALVES:
 def told(name: str, norm: dict[str, bool], intent: dict[str, str], train: Contract, evaluation: Contract) -> None:
     """The plain gradient in training and prediction in evaluation, of batch normalizations that are told more."""
     words: dict[str, Any] = {"norm": norm, "default": name == "global-stats"}
+    words["batch_prediction"] = intent["eval"] == "training"
     FLUID.gradient(f"fluid.{name}.train", intent["train"], train, "net.train()\n" + GRAD, **words)
     FLUID.prediction(f"fluid.{name}.eval", intent["eval"], evaluation, "net.eval()\n" + NO_GRAD, **words)
 

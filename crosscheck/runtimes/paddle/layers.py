@@ -78,6 +78,7 @@ def told(
             f"net.{half}()\n{GRAD}",
             norm=norm,
             inference=inference,
+            batch_prediction=intent["eval"] == "training",
             default=default,
         )
 
@@ -108,7 +109,18 @@ LAYERS.prediction(
     contracts.MINI_BATCH,
     "net.eval()\n" + NO_GRAD,
     norm={"use_global_stats": False},
+    batch_prediction=True,
 )
+LAYERS.halves(
+    "affine-off.{}",
+    contracts.TRAINING,
+    GRAD,
+    inference="affine-off.eval",
+    norm={"affine": False},
+    unit_scale=True,
+    zero_bias=True,
+)
+LAYERS.halves("sync.{}", contracts.SYNC, GRAD, inference="sync.eval", norm={"sync": True})
 
 EXPORTS.export(
     "export.state-dict",

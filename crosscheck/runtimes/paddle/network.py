@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 from crosscheck.runtimes.family.graph import Graph, Node
 from crosscheck.runtimes.family.modules import module_class
@@ -38,9 +40,11 @@ def source(request: Request) -> Source:
 def dynamic(request: Request) -> Source:
     """A layer that is executed as it is called."""
     graph = Graph.of(request, TAKEN)
-    text = layer_class(graph, "".join(f", {key}={value}" for key, value in request.norm.items())) + graph.adopting()
+    text = layer_class(graph, told(request.norm)) + graph.adopting()
     for node, number, key in graph.new_weights(KEYS):
         text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
+    if request.norm.get("sync"):
+        text += "net = nn.SyncBatchNorm.convert_sync_batchnorm(net)\n"
     looking = graph.shown(lambda node, inputs: expression(node, inputs, "net"))
     return Source(
         imports=IMPORTS,
@@ -51,6 +55,13 @@ def dynamic(request: Request) -> Source:
         layers=f"net.{half(request)}()\n" + "".join(f"{line}\n" for line in looking),
         tensors=graph.stored(place),
     )
+
+
+def told(norm: Mapping[str, Any]) -> str:
+    """What batch normalizations are told further."""
+    if not norm.get("affine", True):
+        return ", weight_attr=False, bias_attr=False"
+    return "".join(f", {key}={value}" for key, value in norm.items() if key != "sync")
 
 
 def program(request: Request) -> Source:

@@ -88,6 +88,31 @@ MODES.gradient(
 )
 MODES.gradient("eval.lop", "inference", contracts.EVALUATION, ASK, once=VARIABLES + EVAL + LOP + function(UNUSED))
 
+for mode in ("low_mem", "high_mem"):
+    name = f"old-{mode.replace('_', '-')}"
+    for half, intent, contract, once in (
+        ("train", "training", contracts.UPDATED, TRAIN + GRADIENT + function(", updates=updates")),
+        ("eval", "inference", contracts.OLD, EVAL + GRADIENT + function(UNUSED)),
+    ):
+        MODES.gradient(
+            f"{name}.{half}",
+            intent,
+            contract,
+            ASK,
+            once=VARIABLES + once,
+            inference=f"{name}.eval",
+            training=f"{name}.train" if half == "eval" else None,
+            norm={"old": mode},
+        )
+MODES.gradient(
+    "no-statistics.train",
+    "training",
+    contracts.ALONE,
+    ASK,
+    once=VARIABLES + TRAIN + GRADIENT + function(", updates=updates"),
+    norm={"alone": True},
+)
+
 MODES.prediction(
     "predict",
     "inference",

@@ -26,6 +26,29 @@ def batch_norm(x, gamma, beta, mean, var, epsilon, momentum, train, updates):
     return x
 
 """
+#: The same by the older function, which takes the statistics that it is to normalize by; `{mode}` is one of its two.
+OLD = """\
+def batch_norm(x, gamma, beta, mean, var, epsilon, momentum, train, updates):
+    if train:
+        axes = (0,) + tuple(range(2, x.ndim))
+        batch_mean, batch_var = x.mean(axes), x.var(axes)
+        updates += [(mean, momentum * mean + (1 - momentum) * batch_mean),
+                    (var, momentum * var + (1 - momentum) * batch_var)]
+        mean, var = batch_mean, batch_var
+    order = ["x", 0] + ["x"] * (x.ndim - 2)
+    gamma, beta, mean, std = [value.dimshuffle(*order) for value in (gamma, beta, mean, T.sqrt(var + epsilon))]
+    return bn.batch_normalization(x, gamma, beta, mean, std, mode="{mode}")
+
+"""
+#: The same without running averages.
+ALONE = """\
+def batch_norm(x, gamma, beta, mean, var, epsilon, momentum, train, updates):
+    if not train:
+        return bn.batch_normalization_test(x, gamma, beta, mean, var, axes="spatial", epsilon=epsilon)
+    x, _, _ = bn.batch_normalization_train(x, gamma, beta, axes="spatial", epsilon=epsilon)
+    return x
+
+"""
 PAD = """\
 def pad(x, pads, value=0):
     axes = [(x.shape[axis], low, high) for axis, (low, high) in enumerate(pads, 2)]
@@ -55,12 +78,13 @@ def source(request: Request) -> Source:
     body = "\n".join(lines)
     known = "" if request.first is None else "params[name] if name in params else "
     train = request.intent == "training"
+    functions = FUNCTIONS | {"batch_norm": normalization(request)}
     return Source(
         imports="import pickle\nimport sys\n\nimport theano\nimport theano.tensor as T\n"
         "from theano.tensor.nnet import bn\nfrom theano.tensor.signal.pool import pool_2d\n",
         text=(RECURSION if len(graph.nodes) >= DEEP else "")
         + f"params = {{name: {known}theano.shared(value, name=name) for name, value in weights.items()}}\n\n\n"
-        + "".join(text + "\n" for name, text in FUNCTIONS.items() if f"{name}(" in body)
+        + "".join(text + "\n" for name, text in functions.items() if f"{name}(" in body)
         + "def net(x, train):\n"
         + indented(["updates = []", *lines, f"return {output}, updates"])
         + f'\n\nfeatures = T.{VARIABLES[len(request.input_shape)]}("features")\n'
@@ -78,6 +102,13 @@ def source(request: Request) -> Source:
         tensors={name: (f'params["{name}"].get_value()', None) for name in request.weights},
         public=tuple(request.weights),
     )
+
+
+def normalization(request: Request) -> str:
+    """The text's function of that name, as the mode has it."""
+    if "old" in request.norm:
+        return OLD.format(mode=request.norm["old"])
+    return ALONE if request.norm.get("alone") else NORMALIZATION
 
 
 def expression(node: Node, inputs: list[str]) -> str:

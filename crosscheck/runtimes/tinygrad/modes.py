@@ -66,6 +66,32 @@ TABLE.gradient(
     "Tensor.training = True\n" + GRADIENT + "Tensor.training = False\n",
 )
 
+for half in ("train", "eval"):
+    entered(
+        TABLE.gradient,
+        f"affine-off.{half}",
+        HALVES[half],
+        CONTRACT[half],
+        half,
+        GRADIENT,
+        inference="affine-off.eval",
+        training="affine-off.train" if half == "eval" else None,
+        norm={"affine": False},
+        unit_scale=True,
+        zero_bias=True,
+    )
+    entered(
+        TABLE.gradient,
+        f"no-statistics.{half}",
+        "training",
+        contracts.NO_STATISTICS,
+        half,
+        GRADIENT,
+        inference=None,
+        norm={"track_running_stats": False},
+        batch_prediction=True,
+    )
+
 STEP = """\
 @TinyJit
 def step(x, cotangent):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 from packaging.version import Version
 
@@ -38,7 +40,9 @@ def source(request: Request) -> Source:
             "from tinygrad.nn.state import get_parameters, get_state_dict, load_state_dict, safe_load, safe_save\n"
         ),
         text=(
-            class_with_layers("Net", graph.constructed(layer), [*body, f"return {output}"])
+            class_with_layers(
+                "Net", graph.constructed(lambda node: layer(node, request.norm)), [*body, f"return {output}"]
+            )
             + ("" if request.first is None else "first = net\n")
             + "net = Net()\n"
             + ("state = {\n" + indented(loaded) + "}\nload_state_dict(net, state, strict=False, verbose=False)\n")
@@ -51,12 +55,14 @@ def source(request: Request) -> Source:
     )
 
 
-def layer(node: Node) -> str:
+def layer(node: Node, norm: Mapping[str, Any]) -> str:
     """The constructor of a layer; tinygrad calls momentum the part that is taken from the batch."""
     attributes = node.attributes
     match node.op:
         case "BatchNormalization":
-            return f"nn.BatchNorm({node.filters}, eps={attributes['epsilon']}, momentum=1 - {attributes['momentum']})"
+            words = [f"eps={attributes['epsilon']}", f"momentum=1 - {attributes['momentum']}"]
+            words += [f"{key}={value}" for key, value in norm.items()]
+            return f"nn.BatchNorm({node.filters}, {', '.join(words)})"
         case "Conv":  # takes kernels of one axis, too
             words = [window(node), *options(node, "dilation", "groups", "bias=False")]
             return f"nn.Conv2d({node.channels}, {node.filters}, {', '.join(words)})"

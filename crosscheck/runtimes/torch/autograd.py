@@ -117,6 +117,36 @@ for name, norm, contract, shown in (
     AUTOGRAD.halves(
         name + ".{}", contract, GRAD, norm=norm, inference=f"{name}.eval", default=("train",) if shown else ()
     )
+AUTOGRAD.gradient(
+    "functional-fixed.train",
+    "inference",
+    contracts.FIXED,
+    "net.train()\n" + GRAD,
+    norm={"functional": "fixed"},
+    inference="functional-fixed.train",
+    training=None,
+    leaves="train",
+)
+AUTOGRAD.halves(
+    "affine-off.{}",
+    contracts.TRAINING,
+    GRAD,
+    norm={"affine": False},
+    inference="affine-off.eval",
+    unit_scale=True,
+    zero_bias=True,
+)
+#: Their sizes are those of the state that they load.
+AUTOGRAD.halves("lazy.{}", contracts.LAZY, GRAD, norm={"lazy": True}, inference="lazy.eval", since="1.12.1")
+AUTOGRAD.halves("sync.{}", contracts.SYNC, GRAD, norm={"sync": True}, inference="sync.eval", since="1.4.0")
+AUTOGRAD.halves(
+    "channels-last.{}",
+    contracts.CHANNELS_LAST,
+    "x = x.contiguous(memory_format=torch.channels_last)\n" + GRAD,
+    before="net.to(memory_format=torch.channels_last)\n",
+    inference="channels-last.eval",
+    since="1.4.0",
+)
 for half in BOTH:
     AUTOGRAD.gradient(
         f"no-statistics.{half}",
@@ -125,5 +155,6 @@ for half in BOTH:
         f"net.{half}()\n{GRAD}",
         inference=None,
         norm={"track_running_stats": False},
+        batch_prediction=True,
         leaves=half,
     )

@@ -18,6 +18,7 @@ Norm = Mapping[str, Any]
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 STATISTICS = ("running_mean", "running_var")
+AFFINE = ("weight", "bias")
 #: What `nn.Module` itself has under names without an underscore, in one release or another.
 TAKEN = """\
 T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
@@ -28,7 +29,7 @@ register_load_state_dict_post_hook register_load_state_dict_pre_hook register_mo
 register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
 state_dict to to_empty train training type xpu zero_grad"""
 
-#: A batch normalization that is written as a function; `{statistics}` are those of training mode.
+#: A batch normalization that is written as a function.
 FUNCTIONAL = """\
 class BatchNorm(nn.Module):
     def __init__(self, channels, eps, momentum):
@@ -40,17 +41,20 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x):
-        {statistics}
-        return F.batch_norm(
-            x, mean, var, self.weight, self.bias, training=self.training, momentum=self.momentum, eps=self.eps
-        )
-
+{call}
 
 """
 OWN = "self.running_mean, self.running_var"
-IN_TRAINING = {
-    "with-statistics": f"mean, var = {OWN}",
-    "without-statistics": f"mean, var = (None, None) if self.training else ({OWN})",
+CALL = """\
+        mean, var = {}
+        return F.batch_norm(
+            x, mean, var, self.weight, self.bias, training=self.training, momentum=self.momentum, eps=self.eps
+        )
+"""
+CALLS = {
+    "with-statistics": CALL.format(OWN),
+    "without-statistics": CALL.format(f"(None, None) if self.training else ({OWN})"),
+    "fixed": f"        return F.batch_norm(x, {OWN}, self.weight, self.bias, eps=self.eps)\n",
 }
 
 
@@ -65,7 +69,7 @@ def source(request: Request) -> Source:
     )
     first = request.first is not None
     made = [f"self.{n.id} = {f'first.{n.id}' if n in graph.shared else layer(n, norm)}" for n in layers.values()]
-    text = FUNCTIONAL.format(statistics=IN_TRAINING[norm["functional"]]) if "functional" in norm else ""
+    text = FUNCTIONAL.format(call=CALLS[norm["functional"]]) if "functional" in norm else ""
     text += class_with_layers(
         "Net(nn.Module)",
         ["super().__init__()", *made],
@@ -79,6 +83,8 @@ def source(request: Request) -> Source:
     )
     if not first:
         text += f"net.load_state_dict({{\n{indented(e for n in own for e in entries(n, norm, n.id + '.'))}}})\n"
+    if norm.get("sync"):
+        text += "net = nn.SyncBatchNorm.convert_sync_batchnorm(net)\n"
     tensors = {name: place for node in layers.values() for name, place in places(node, norm).items()}
     return Source(
         imports=IMPORTS,
@@ -102,8 +108,10 @@ def unique(graph: Graph) -> dict[tuple[str, tuple[str, ...]], Node]:
 
 def keys(node: Node, norm: Norm) -> list[tuple[str, str]]:
     """(name in the graph, name in the layer) of each weight that the layer has."""
-    found = list(zip(node.weights, NAMES_OF_TORCH[node.op], strict=False))
-    return found if norm.get("track_running_stats", True) else [pair for pair in found if pair[1] not in STATISTICS]
+    missing = () if norm.get("track_running_stats", True) else STATISTICS
+    if node.op == "BatchNormalization" and not norm.get("affine", True):
+        missing = AFFINE
+    return [pair for pair in zip(node.weights, NAMES_OF_TORCH[node.op], strict=False) if pair[1] not in missing]
 
 
 def counts(node: Node, norm: Norm) -> bool:
@@ -133,12 +141,14 @@ def layer(node: Node, norm: Norm) -> str:
     match node.op:
         case "BatchNormalization":
             taken = norm.get("momentum", round(1 - attributes["momentum"], 7))
-            said = f"{node.filters}, eps={attributes['epsilon']}, momentum={taken}"
+            channels = "" if norm.get("lazy") else f"{node.filters}, "
+            said = f"{channels}eps={attributes['epsilon']}, momentum={taken}"
             if "functional" in norm:
                 return f"BatchNorm({said})"
-            if "track_running_stats" in norm:
-                said += f", track_running_stats={norm['track_running_stats']}"
-            return f"nn.BatchNorm{2 if node.rank == 4 else 1}d({said})"
+            for word in ("affine", "track_running_stats"):
+                if word in norm:
+                    said += f", {word}={norm[word]}"
+            return f"nn.{'Lazy' if norm.get('lazy') else ''}BatchNorm{2 if node.rank == 4 else 1}d({said})"
         case "Conv":
             return f"nn.Conv{node.rank - 2}d({convolution(node)})"
     return f"nn.Linear({node.channels}, {node.filters})"
