@@ -17,6 +17,7 @@ from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Intent, Observation, Scenario, Status, Step
 from crosscheck.judge import Judgement, Truth, judge, line, validate
 from crosscheck.networks import fixed_cotangent, load
+from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Statistics, updated
 from crosscheck.runtimes.mode import Contract, Mode
 from crosscheck.scenarios import steps as scenarios
@@ -75,6 +76,8 @@ class Runtime:
 
     def __init__(self, network: str) -> None:
         self.network = NETWORKS[network]
+        #: The input of the call.
+        self.x = self.network.x
         self.tensors = {name: np.array(value) for name, value in self.network.weights.items()}
         self.arrays: dict[str, Array] = {}
         self.steps: list[Step] = []
@@ -101,12 +104,12 @@ class Runtime:
     def answer(self) -> Array:
         training = self.intent is Intent.TRAINING
         if self.asks is Asks.PREDICTION:
-            return oracle.predict(self.network.graph, self.tensors, self.network.x, training).astype(np.float32)
+            return oracle.predict(self.network.graph, self.tensors, self.x, training).astype(np.float32)
         return self.gradient(training)
 
     def gradient(self, training: bool) -> Array:
         here = self.network
-        return oracle.gradient(here.graph, self.tensors, here.x, here.cotangent, training).astype(np.float32)
+        return oracle.gradient(here.graph, self.tensors, self.x, here.cotangent, training).astype(np.float32)
 
     # What a trial asks for.
     def step(self, label: str, action: Callable[[], None]) -> None:
@@ -175,6 +178,7 @@ class Runtime:
                 case "ask" if step["mode"] == "inference":
                     self.inference_afterwards()
                 case "ask":
+                    self.x = noise(self.network)[repetition - 1] if step["input"] == "noise" else self.network.x
                     self.ask(when, lambda step=step: self.carry_out(step["between"]))  # type: ignore[misc]
                 case "snapshot":
                     self.snapshot(when)

@@ -17,7 +17,7 @@ from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["AGAIN", "CLOSED", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
+__all__ = ["AGAIN", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
 
 Tensors = Mapping[str, Array]
 #: A trial, and its persistent tensors before and after a call.
@@ -29,8 +29,6 @@ MEASURED = (Status.OK, Status.CRASHED)
 PRIMARY = {scenario: "alone" if scenario is Scenario.ORDER else "undisturbed" for scenario in Scenario}
 #: Scenarios with twenty calls on different inputs.
 STEPWISE = (Scenario.TWENTY, Scenario.ASCENT)
-#: Scenarios whose first call uses the probe input, with a known closed form.
-CLOSED = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIBLING)
 
 
 #: The second of two predictions before the call; its difference from the first is noise, or a leak.
@@ -112,6 +110,11 @@ class Case:
         if self.asks is Asks.EXPORT:
             return "export"
         return self.answer.replace("first", "1") if self.cell.scenario in STEPWISE else self.answer
+
+    @property
+    def asked(self) -> Truth:
+        """The reference of the call under test, whose input or network are others in `twenty` and `ascent`."""
+        return self.truth.asked_in(self.cell.scenario)
 
     @property
     def first(self) -> str:

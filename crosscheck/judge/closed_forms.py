@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
-from crosscheck.judge.case import CLOSED, Case
+from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
+from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
@@ -51,9 +52,9 @@ class FormErrors:
         return {"inference": self.inference, "training": self.training}
 
 
-def errors_of(case: Case, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
+def errors_of(truth: Truth, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
     """The errors of an answer against the inference-mode and training-mode closed forms, at `weights` if not None."""
-    inference, training = (case.truth.answer(asks, mode, weights) for mode in (False, True))
+    inference, training = (truth.answer(asks, mode, weights) for mode in (False, True))
     largest = max(size(inference), size(training))
     forms = {Intent.INFERENCE: inference, Intent.TRAINING: training}
     zero = frozenset(intent for intent, form in forms.items() if size(form) <= CLOSED_FORM.value * largest)
@@ -62,12 +63,12 @@ def errors_of(case: Case, value: Array, asks: Asks, weights: Mapping[str, Array]
 
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
     """The answers of the call under test without earlier calls, or predictions, that could affect them."""
-    if case.cell.scenario not in CLOSED or case.predicting_changes:
+    if case.asks is Asks.EXPORT or case.predicting_changes:
         return []
     return [
-        (row, row.arrays[case.answer], errors_of(case, row.arrays[case.answer], case.asks))
+        (row, row.arrays[case.call], errors_of(case.asked, row.arrays[case.call], case.asks))
         for row in case.measured
-        if case.answer in row.arrays and row.reading not in ("after-other", "after-same")
+        if case.call in row.arrays and row.reading not in ("after-other", "after-same")
     ]
 
 
@@ -88,7 +89,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
         nearest = intent if errors.matches else min(Intent, key=errors.of)
         evidence[row.reading] = Evidence(
             finding,
-            f"relative error of {case.answer} against the {'' if errors.matches else 'nearer '}closed form, "
+            f"relative error of {case.call} against the {'' if errors.matches else 'nearer '}closed form, "
             f"{nearest} mode",
             errors.of(nearest),
             CLOSED_FORM.value,
@@ -108,7 +109,7 @@ def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
         weights = case.weights_at(row, when)
         if weights is None:
             continue
-        matches = errors_of(case, value, case.asks, weights).matches
+        matches = errors_of(case.asked, value, case.asks, weights).matches
         if Intent.INFERENCE in matches:
             return f"; it is the inference-mode form at the statistics in state/{when}, moved by the call"
     return ""
@@ -118,8 +119,8 @@ def _renormalized(case: Case, value: Array) -> str:
     """Whether the answer is the training-mode gradient of batch renormalization."""
     if case.asks is not Asks.GRADIENT or not case.network.batch_norms:
         return ""
-    expected = case.truth.renormalized_gradient
-    if relative_error(value, expected, case.truth.gradient()) > CLOSED_FORM.value:
+    expected = case.asked.renormalized_gradient
+    if relative_error(value, expected, case.asked.gradient()) > CLOSED_FORM.value:
         return ""
     return "; it is the training-mode closed form of batch renormalization with constant corrections r and d"
 
@@ -139,7 +140,7 @@ def _nothing(case: Case, value: Array, errors: FormErrors) -> bool:
 
 def _expected(case: Case) -> Array:
     """The closed form of the mode's own gradient."""
-    return case.truth.gradient(Intent(case.mode.intent) is Intent.TRAINING)
+    return case.asked.gradient(Intent(case.mode.intent) is Intent.TRAINING)
 
 
 def no_gradient(case: Case) -> list[Evidence]:
@@ -150,7 +151,7 @@ def no_gradient(case: Case) -> list[Evidence]:
         if row.reading in evidence or Intent(case.mode.intent) in errors.matches or not _nothing(case, value, errors):
             continue
         detail = "the other mode's is zero, too: whether that was computed, or nothing, cannot be seen here"
-        what = f"largest entry of {case.answer}, where the closed form of its mode has {size(_expected(case)):.4g}"
+        what = f"largest entry of {case.call}, where the closed form of its mode has {size(_expected(case)):.4g}"
         evidence[row.reading] = Evidence(
             Finding.NO_GRADIENT, what, 0.0, 0.0, "zero is no gradient", detail if errors.matches else ""
         )
@@ -170,7 +171,7 @@ def mode_ignored(case: Case) -> list[Evidence]:
         (other,) = errors.matches
         evidence[row.reading] = Evidence(
             Finding.MODE_IGNORED,
-            f"relative error of {case.answer} against the closed form of {intent} mode",
+            f"relative error of {case.call} against the closed form of {intent} mode",
             errors.of(intent),
             CLOSED_FORM.value,
             CLOSED_FORM.why,
@@ -217,7 +218,7 @@ def _order(case: Case) -> list[Evidence]:
         value, weights = row.arrays.get(case.answer), case.weights_at(row, "before")
         if value is None or weights is None or Intent.INFERENCE not in right.matches:
             continue
-        errors = errors_of(case, value, case.asks, weights)
+        errors = errors_of(case.truth, value, case.asks, weights)
         if Intent.INFERENCE not in errors.matches:
             what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
             evidence["same"] = _dependent(f"{what} inference-mode form at the current statistics", errors)
@@ -267,13 +268,14 @@ def _later(
     known = [weights for when in moments if (weights := case.weights_at(row, when)) is not None]
     if value is None or case.weights_at(row, moments[0]) is None:
         return None
-    errors = [errors_of(case, value, asks, weights) for weights in known]
+    errors = [errors_of(case.truth, value, asks, weights) for weights in known]
     return next((item for item in errors if item.matches), errors[0])
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
     values = [row.arrays[recorded.GRADIENT_FIRST] for row in inference if recorded.GRADIENT_FIRST in row.arrays]
-    return bool(values) and all(Intent.INFERENCE in errors_of(case, value, Asks.GRADIENT).matches for value in values)
+    matches = [errors_of(case.truth, value, Asks.GRADIENT).matches for value in values]
+    return bool(matches) and all(Intent.INFERENCE in found for found in matches)
 
 
 def _dependent(what: str, errors: FormErrors, form: Intent = Intent.INFERENCE) -> Evidence:

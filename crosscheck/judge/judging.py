@@ -150,7 +150,7 @@ def _clean(case: Case) -> list[Evidence]:
         evidence.append(Evidence(Finding.CLEAN, what, change.change, change.threshold, why, detail))
     if error := closed_forms.gradient_error(case):
         form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
-        what = f"relative error of {case.answer} against the {form} closed form"
+        what = f"relative error of {case.call} against the {form} closed form"
         evidence.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))
     return evidence
 

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck import oracle
-from crosscheck.cells import Array, Asks
-from crosscheck.networks import BatchNorm, Network
+from crosscheck.cells import Array, Asks, Scenario
+from crosscheck.networks import BatchNorm, Network, readout
+from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.operators import batch_mean_and_variance
@@ -30,6 +31,7 @@ class Truth:
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
         self._in_modes: dict[tuple[bool, ...], Truth] = {}
+        self._asked_in: dict[Scenario, Truth] = {}
 
     @classmethod
     def of(cls, network: Network) -> Truth:
@@ -46,6 +48,19 @@ class Truth:
             network = dataclasses.replace(self.network, weights=taken)
             self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized)
         return self._in_modes[told]
+
+    def asked_in(self, scenario: Scenario) -> Truth:
+        """The reference of a scenario's first call: of `twenty`, with its noise on the input; of `ascent`, read out."""
+        if scenario not in (Scenario.TWENTY, Scenario.ASCENT):
+            return self
+        if scenario not in self._asked_in:
+            network = self.network
+            if scenario is Scenario.TWENTY:
+                network = dataclasses.replace(network, x=noise(network)[0])
+            elif network.target is not None:
+                network = readout(network, network.target)
+            self._asked_in[scenario] = Truth(network, self._batch_prediction, self._renormalized)
+        return self._asked_in[scenario]
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
         """The output for the probe input, float64 (rows, ...); by default at the network's own weights."""
