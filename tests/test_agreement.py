@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crosscheck.cells import Status
-from crosscheck.matrix.agreement import doubtful, undecided, wanting
+from crosscheck.matrix.agreement import doubtful, wanting
 from crosscheck.matrix.journal import Record
 from crosscheck.repeatability import differing, same
 
@@ -76,10 +76,9 @@ def test_what_a_second_mode_left_is_left_out_whichever_trial_it_ran_in() -> None
     assert ["prediction/last"] == differing(one, replace(one, arrays={**one.arrays, "prediction/last": np.ones(1)}))
 
 
-def test_a_suspected_race_is_undecided_until_waiting_trials_disagree() -> None:
-    agreeing, race = trials([1, 1]), trials([2], "immediate")
+def test_other_cells_are_doubted_where_waiting_trials_disagree_and_not_for_a_race() -> None:
+    agreeing = trials([1, 1])
     assert not doubtful([*agreeing, *trials([2], "timed")])
-    assert doubtful([*agreeing, *race])
-    assert undecided([*agreeing, *race, *trials([3], "immediate")])
+    assert not doubtful([*agreeing, *trials([2, 3], "immediate")])
     assert doubtful(trials([1, 2]))
-    assert not undecided([*trials([1, 2]), *race])
+    assert doubtful([*agreeing, *trials([1, 2], "timed")])

@@ -149,8 +149,8 @@ def _steps(text: str) -> tuple[Step, ...]:
     """Decode steps. The step in which the process died has NaN seconds."""
     steps: list[Step] = []
     begun: str | None = None
-    for line in text.splitlines():
-        row: Mapping[str, Any] = json.loads(line)
+    rows: list[Mapping[str, Any]] = json.loads(_list(text))
+    for row in rows:
         if row.get("begun"):
             begun = row["label"]
             continue
@@ -162,11 +162,16 @@ def _steps(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def _list(lines: str) -> str:
+    """JSON lines as one JSON list, which is parsed several times as fast."""
+    return f"[{','.join(lines.splitlines())}]"
+
+
 def _arrays(keys: str, data: bytes) -> dict[str, Array]:
     """Read-only views of `data`, split by `keys` (`crosscheck.probe.recorder.Recorder`)."""
     arrays: dict[str, Array] = {}
     offset = 0
-    for key, dtype, shape in json.loads(f"[{','.join(keys.splitlines())}]"):
+    for key, dtype, shape in json.loads(_list(keys)):
         count = math.prod(shape)
         arrays[key] = np.frombuffer(data, dtype, count, offset).reshape(shape)
         offset += arrays[key].nbytes

@@ -12,7 +12,7 @@ from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import doubtful, servers, undecided, wanting
+from crosscheck.matrix.agreement import SERVERS, doubtful, wanting
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -59,6 +59,7 @@ class _UnderWay:
     #: Further servers that ran a trial, and whether another can still change the outcome.
     servers: int = 0
     open: bool = False
+    doubtful: bool = False
 
 
 class Ledger:
@@ -77,11 +78,10 @@ class Ledger:
         self._cells: dict[str, _UnderWay] = {}
         self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
-        #: Target and mode -> the operators of each network on which trials disagree.
-        self._doubtful: dict[tuple[Target, str], list[frozenset[str]]] = {}
+        self._of_target: dict[Target, list[_UnderWay]] = {}
         for planned in plan:
             self._enter(planned)
-        for target in {cell.planned.target for cell in self._cells.values()}:
+        for target in self._of_target:
             if not self.queues.get(target):
                 self.ask_again(target)
 
@@ -142,27 +142,20 @@ class Ledger:
         one cell, its other cells are therefore measured again, one trial per server, if their networks have an operator
         that may be the reason.
         """
+        cells = self._of_target.get(target, ())
         while not self.queues.get(target):
-            cells = [cell for cell in self._cells.values() if self._wants_server(cell, target)]
-            if not cells:
+            suspects = _suspects(cells)
+            wanted = [cell for cell in cells if cell.open and not cell.missing and cell.servers < SERVERS]
+            wanted = [cell for cell in wanted if suspects[cell.planned.mode.name] & _operators(cell.planned)]
+            if not wanted:
                 return False
-            for cell in cells:
+            for cell in wanted:
                 cell.servers += 1
                 reading = cell.planned.trials[0].reading
                 repeat = sum(trial.reading == reading for trial in cell.keys)
                 self._queue(cell, Trial(cell.planned.cell, reading, repeat))
                 self._settle(cell)
         return True
-
-    def _wants_server(self, cell: _UnderWay, target: Target) -> bool:
-        planned = cell.planned
-        if planned.target != target or not cell.open or cell.missing:
-            return False
-        seen = self._doubtful.get((target, planned.mode.name), [])
-        # One operator is suspected: one that all these networks have, if there is any.
-        suspects = frozenset[str]().union(*seen)
-        suspects = suspects.intersection(*seen) or suspects
-        return cell.servers < servers(planned.cell.scenario) and not suspects.isdisjoint(_operators(planned))
 
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
         """Set the status of every cell of the target with missing trials."""
@@ -186,6 +179,7 @@ class Ledger:
             self.done.statuses[name] = (status_of(failure), str(failure), "")
             return
         cell = self._cells[name] = _UnderWay(planned)
+        self._of_target.setdefault(target, []).append(cell)
         failed = False
         for trial in planned.trials:
             key = self._key(planned, trial)
@@ -231,10 +225,8 @@ class Ledger:
             ]
             if not trials:
                 measured = all(record.status in WORTH_MORE for record in records)
-                cell.open = measured and undecided(records)
-                if measured and doubtful(records):
-                    key = cell.planned.target, cell.planned.mode.name
-                    self._doubtful.setdefault(key, []).append(_operators(cell.planned))
+                cell.doubtful = measured and doubtful(records)
+                cell.open = measured and not cell.doubtful
                 self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
                 return
             for trial in trials:
@@ -247,6 +239,23 @@ class Ledger:
             queue.remove(trial)
             del cell.keys[trial]
             cell.missing -= 1
+
+
+def _suspects(cells: Sequence[_UnderWay]) -> dict[str, frozenset[str]]:
+    """Mode -> the operators that may be why its trials disagree; none where they agree.
+
+    One operator is suspected, as far as there is one: that all networks have whose trials disagree in some cell, and
+    none whose trials agree in all.
+    """
+    suspects: dict[str, frozenset[str]] = {}
+    for mode in dict.fromkeys(cell.planned.mode.name for cell in cells):
+        here = [cell for cell in cells if cell.planned.mode.name == mode and (cell.open or cell.doubtful)]
+        disagree = {cell.planned.network.name: _operators(cell.planned) for cell in here if cell.doubtful}
+        agree = [_operators(cell.planned) for cell in here if cell.planned.network.name not in disagree]
+        any_of = frozenset[str]().union(*disagree.values())
+        common = any_of.intersection(*disagree.values()) or any_of
+        suspects[mode] = common.difference(*agree) or common
+    return suspects
 
 
 def _operators(planned: Planned) -> frozenset[str]:

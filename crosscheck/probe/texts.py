@@ -5,6 +5,8 @@ All texts of one model run in one namespace, which is a module, so that `inspect
 probe sets are `weights`, `x` and `cotangent`; names that texts set are `net`, `y` and `dx`.
 """
 
+import contextlib
+import functools
 import linecache
 import os
 import sys
@@ -14,6 +16,22 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+
+
+@functools.lru_cache(maxsize=None)
+def compiled(text: str, file: str = "<expression>", kind: str = "eval") -> types.CodeType:
+    """The code of a text or an expression."""
+    code: types.CodeType = compile(text, file, kind)
+    return code
+
+
+def compile_ahead(program: Mapping[str, Any]) -> None:
+    """Compile a program's expressions, which every snapshot evaluates: before the fork, once for all of its trials."""
+    for source in program["sources"].values():
+        around = [source[key].format("value") for key in ("tensor", "array")]
+        for expression in around + [expression for expression, _ in source["tensors"].values()]:
+            with contextlib.suppress(SyntaxError):  # the trial says so, where it evaluates it
+                compiled(expression)
 
 
 class Model:
@@ -50,7 +68,7 @@ class Model:
             file = self.file(text, part)
             if part == "network":
                 self.names["__file__"] = file  # where `inspect` looks for the source of a class
-            exec(compile(text, file, "exec"), self.names)  # noqa: S102 - the host's text
+            exec(compiled(text, file, "exec"), self.names)  # noqa: S102 - the host's text
             for model in self.alike:
                 model.names.update((name, self.names[name]) for name in self.source["carried"] if name in self.names)
 
@@ -69,7 +87,7 @@ class Model:
 
     def evaluate(self, expression: str, **names: Any) -> Any:
         """The value of an expression in the namespace."""
-        return eval(compile(expression, "<expression>", "eval"), self.names, names)  # noqa: S307 - the host's text
+        return eval(compiled(expression), self.names, names)  # noqa: S307 - the host's text
 
     def file(self, text: str, part: str) -> str:
         """The name of a text, the same in every trial; `inspect` and tracers read its lines by that name."""
@@ -111,13 +129,15 @@ class TextAdapter(Adapter):
 
     def tensor(self, x: Array) -> Tensor:
         """The source's expression for a tensor."""
-        return eval(self.expressions["tensor"].format("value"), self.imported, {"value": np.array(x)})  # noqa: S307
+        expression = compiled(self.expressions["tensor"].format("value"))
+        return eval(expression, self.imported, {"value": np.array(x)})  # noqa: S307 - the host's text
 
     def numpy(self, value: Tensor) -> Array:
         """The source's expression for a tensor's numbers; numpy's own arrays and scalars as they are."""
         if isinstance(value, (np.ndarray, np.generic)):
             return np.array(value)
-        return np.array(eval(self.expressions["array"].format("value"), self.imported, {"value": value}))  # noqa: S307
+        expression = compiled(self.expressions["array"].format("value"))
+        return np.array(eval(expression, self.imported, {"value": value}))  # noqa: S307 - the host's text
 
     def predict(self, model: Model, x: Tensor) -> Tensor:
         """The documented prediction; by a text of its own where the number of rows is another one."""

@@ -31,7 +31,7 @@ import numpy as np
 
 from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge import Judgement
-from crosscheck.matrix.agreement import SERVERS, doubtful, undecided, wanting
+from crosscheck.matrix.agreement import wanting
 from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import RACE_NETWORKS, RACE_TRIALS
 from crosscheck.networks import BatchNorm
@@ -609,14 +609,11 @@ def trials(known: Known) -> list[Observation]:
     """The trials of a cell: the planned ones, and the repetitions that the matrix asks for."""
     planned = ["undisturbed", "undisturbed", "timed", *(["unsettled", "immediate"] * known.at_once)]
     rows = [observe(known.kind, reading(Scenario.GRADIENT, name), known.network) for name in planned]
-    servers = 0
     while known.repeated:
         records = [_record(row) for row in rows]
         more = {name: count - sum(row.reading == name for row in rows) for name, count in wanting(records).items()}
         if not any(count > 0 for count in more.values()):
-            if not (doubtful(records) and undecided(records)) or servers == SERVERS:
-                break
-            servers, more = servers + 1, {"undisturbed": 1}
+            break
         rows += [
             observe(known.kind, reading(Scenario.GRADIENT, name), known.network)
             for name, count in more.items()
