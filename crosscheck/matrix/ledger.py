@@ -139,14 +139,10 @@ class Ledger:
         """Queue trials for a new server of the target after its other trials; False if none are needed.
 
         Forks of one server share its memory, which can make all trials of a cell agree. If trials of a mode disagree in
-        one cell, its other cells are therefore measured again, one trial per server, if their networks have an operator
-        that may be the reason.
+        one cell, others of its cells are therefore measured again, one trial per server; see `_to_ask_again`.
         """
-        cells = self._of_target.get(target, ())
         while not self.queues.get(target):
-            suspects = _suspects(cells)
-            wanted = [cell for cell in cells if cell.open and not cell.missing and cell.servers < SERVERS]
-            wanted = [cell for cell in wanted if suspects[cell.planned.mode.name] & _operators(cell.planned)]
+            wanted = _to_ask_again(self._of_target.get(target, ()))
             if not wanted:
                 return False
             for cell in wanted:
@@ -241,21 +237,25 @@ class Ledger:
             cell.missing -= 1
 
 
-def _suspects(cells: Sequence[_UnderWay]) -> dict[str, frozenset[str]]:
-    """Mode -> the operators that may be why its trials disagree; none where they agree.
+def _to_ask_again(cells: Sequence[_UnderWay]) -> list[_UnderWay]:
+    """The cells of one target for which a further server is wanted.
 
-    One operator is suspected, as far as there is one: that all networks have whose trials disagree in some cell, and
-    none whose trials agree in all.
+    One operator is suspected, if there is one that all networks have on which trials of the mode disagree. On these
+    networks every cell is asked again; on others with that operator the first one, which reads the same memory.
     """
-    suspects: dict[str, frozenset[str]] = {}
-    for mode in dict.fromkeys(cell.planned.mode.name for cell in cells):
-        here = [cell for cell in cells if cell.planned.mode.name == mode and (cell.open or cell.doubtful)]
+    wanted = []
+    for mode in dict.fromkeys(cell.planned.mode.name for cell in cells if cell.doubtful):
+        here = [cell for cell in cells if cell.planned.mode.name == mode]
         disagree = {cell.planned.network.name: _operators(cell.planned) for cell in here if cell.doubtful}
-        agree = [_operators(cell.planned) for cell in here if cell.planned.network.name not in disagree]
-        any_of = frozenset[str]().union(*disagree.values())
-        common = any_of.intersection(*disagree.values()) or any_of
-        suspects[mode] = common.difference(*agree) or common
-    return suspects
+        suspects = frozenset[str]().union(*disagree.values())
+        suspects = suspects.intersection(*disagree.values()) or suspects
+        asked: set[str] = set()
+        for cell in here:
+            network = cell.planned.network.name
+            if cell.open and suspects & _operators(cell.planned) and (network in disagree or network not in asked):
+                asked.add(network)
+                wanted.append(cell)
+    return [cell for cell in wanted if cell.servers < SERVERS and not cell.missing]
 
 
 def _operators(planned: Planned) -> frozenset[str]:
