@@ -110,7 +110,8 @@ class Adapter:
     def left(self, model: Model) -> Dict[str, Tensor]:
         """What calls left on the network that no prediction reads: parameter gradients, hooks, `requires_grad` flags.
 
-        Only what a network that was just built does not have, and what the user's own lines did not set.
+        Only what a network that was just built does not have, and what the user's own lines did not set. Not what the
+        next call overwrites, as MXNet's gradient buffers are.
         """
         return {}
 
