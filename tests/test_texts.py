@@ -77,6 +77,11 @@ def test_no_two_modes_show_the_same_program(runtime: Runtime) -> None:
         assert [] == [same for same in names.values() if len(same) > 1]
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=ids)
+def test_a_mode_that_is_called_adopted_replaces_the_statistics_itself(runtime: Runtime) -> None:
+    assert [] == [mode.name for mode in runtime.modes if "adopted" in mode.name.split(".") and not mode.adopts]
+
+
 @pytest.mark.parametrize(
     "runtime", [name for name, one in catalog().items() if any(mode.reads_files for mode in one.modes)]
 )

@@ -98,7 +98,13 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
     asking("fresh.train.grad.adopted", "training", adopted, modes=fresh)
     asking("fresh.train.grad.dropped", "training", contracts.DROPPED, modes=fresh)
 
-    plain_layers = Modes(f"{kind}.affine-off.inference-mode.grad", f"{kind}.affine-off.train.grad.adopted", kind, since)
+    plain_layers = Modes(
+        f"{kind}.affine-off.inference-mode.grad",
+        f"{kind}.affine-off.train.grad.adopted",
+        kind,
+        since,
+        adopting=ADOPTING,
+    )
     asking("affine-off.inference-mode.grad", "inference", contracts.INFERENCE, modes=plain_layers, **inferring)
     asking("affine-off.train.grad.adopted", "training", adopted, modes=plain_layers)
 

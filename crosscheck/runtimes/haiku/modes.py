@@ -89,7 +89,7 @@ asking("fresh.eval.grad", "inference", contracts.INFERENCE, input_gradient(EVAL)
 asking("fresh.train.grad.adopted", "training", contracts.ADOPTED, input_gradient(TRAIN), OF_FRESH, default=True)
 asking("fresh.train.grad.dropped", "training", contracts.DROPPED, input_gradient(TRAIN), OF_FRESH)
 
-OF_PLAIN = Modes(inference="affine-off.eval.grad")
+OF_PLAIN = Modes(inference="affine-off.eval.grad", adopting=ADOPTING)
 for name, intent, contract, mode in (
     ("eval.grad", "inference", contracts.INFERENCE, EVAL),
     ("train.grad.adopted", "training", contracts.ADOPTED, TRAIN),

@@ -6,7 +6,12 @@ from crosscheck.runtimes.mode import Contracts, Edition
 
 contracts = Contracts(__file__)
 
-TRANSFORMS = Halves(contracts.EVALUATION, inference="eval.autograd-grad", training="train.autograd-grad")
+TRANSFORMS = Halves(
+    contracts.EVALUATION,
+    inference="eval.autograd-grad",
+    training="train.autograd-grad",
+    adopting=r"^net\.load_state_dict\(buffers",
+)
 
 FUNC = "2.0"
 #: The last release before `functional_call` moved to `torch.func`; it came with 1.12.
