@@ -16,6 +16,7 @@ import pytest
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import describe
 from crosscheck.matrix import cache
+from crosscheck.matrix.agreement import SERVERS
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.ledger import Ledger
 from crosscheck.matrix.plan import Planned, Wanted, expand
@@ -142,10 +143,14 @@ def test_a_trial_depends_on_the_probe_and_one_that_reads_onnx_on_what_writes_it(
 
 
 def record(
-    reading: str = "undisturbed", status: Status = Status.OK, reason: str | None = None, steps: str = ""
+    reading: str = "undisturbed",
+    status: Status = Status.OK,
+    reason: str | None = None,
+    steps: str = "",
+    value: float = 1.0,
 ) -> Record:
     keys = json.dumps(["prediction/after", "<f4", [1]]) + "\n"
-    return Record(reading, status, reason, steps, keys, np.ones(1, "<f4").tobytes(), 0.0, 0.0, 0, "")
+    return Record(reading, status, reason, steps, keys, np.array([value], "<f4").tobytes(), 0.0, 0.0, 0, "")
 
 
 def test_a_trial_that_ran_out_of_time_is_measured_again(tmp_path: Path) -> None:
@@ -220,3 +225,52 @@ def test_after_a_refusal_no_other_trial_is_run(toy: Runtime, journal: Journal, s
     ledger.record(trial, record(trial.reading, status, "no"))
     assert not ledger.queues[target]
     assert 1 == ledger.done.ran
+
+
+def measure_all(ledger: Ledger, target: Target, disagreeing: frozenset[str], readings: tuple[str, ...]) -> list[str]:
+    """Record every queued trial, of disagreeing cells each with another number; returns the cells, in order."""
+    asked = []
+    while ledger.queues[target]:
+        planned, trial, _ = ledger.take(target)
+        asked.append("/".join(planned.cell.id.rsplit("/", 2)[1:]))
+        chance = asked[-1] in disagreeing and trial.reading in readings
+        ledger.record(trial, record(trial.reading, value=float(len(asked)) if chance else 1.0))
+    return asked
+
+
+def of_several_networks(toy: Runtime, journal: Journal) -> tuple[Ledger, Target]:
+    names = ["seed-batch", "conv", "conv-plain", "conv-norm-plain"]
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load(name) for name in names], Wanted(["inference"], ["gradient", "order"], names))
+    return Ledger(plan, journal, "fork", lambda cell: None), plan[0].target
+
+
+def test_where_trials_disagree_further_servers_ask_what_may_read_the_same_memory(
+    toy: Runtime, journal: Journal
+) -> None:
+    """All cells of the networks that disagree, one of a network that has an operator of all these, none of others."""
+    disagreeing = frozenset({"conv/gradient", "conv-plain/gradient"})
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    rounds = []
+    while ledger.ask_again(target):
+        rounds.append(sorted(measure_all(ledger, target, disagreeing, ("undisturbed",))))
+    assert [["conv-norm-plain/gradient", "conv-plain/order", "conv/order"]] * SERVERS == rounds
+
+
+def test_a_cell_that_a_further_server_shows_to_disagree_has_its_network_asked_whole(
+    toy: Runtime, journal: Journal
+) -> None:
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, frozenset({"conv-plain/gradient"}), ("undisturbed",))
+    assert ledger.ask_again(target)
+    measure_all(ledger, target, frozenset({"conv-norm-plain/gradient"}), ("undisturbed",))
+    assert ledger.ask_again(target)
+    assert "conv-norm-plain/order" in measure_all(ledger, target, frozenset(), ())
+
+
+def test_a_race_asks_for_no_further_server(toy: Runtime, journal: Journal) -> None:
+    """Further servers repeat the first reading, which waits."""
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, frozenset({"conv/gradient"}), ("immediate", "unsettled"))
+    assert not ledger.ask_again(target)
