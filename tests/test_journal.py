@@ -258,6 +258,15 @@ def test_where_trials_disagree_further_servers_ask_what_may_read_the_same_memory
     assert [["conv-norm-plain/gradient", "conv-plain/order", "conv/order"]] * SERVERS == rounds
 
 
+def test_a_run_that_was_stopped_before_its_further_servers_goes_on_with_them(toy: Runtime, journal: Journal) -> None:
+    disagreeing = frozenset({"conv/gradient", "conv-plain/gradient"})
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    again, _ = of_several_networks(toy, journal)
+    expected = ["conv-norm-plain/gradient", "conv-plain/order", "conv/order"]
+    assert expected == sorted(measure_all(again, target, disagreeing, ("undisturbed",)))
+
+
 def test_a_cell_that_a_further_server_shows_to_disagree_has_its_network_asked_whole(
     toy: Runtime, journal: Journal
 ) -> None:
