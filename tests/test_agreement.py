@@ -76,6 +76,12 @@ def test_what_a_second_mode_left_is_left_out_whichever_trial_it_ran_in() -> None
     assert ["prediction/last"] == differing(one, replace(one, arrays={**one.arrays, "prediction/last": np.ones(1)}))
 
 
+def test_chance_that_only_trials_without_a_wait_show_is_looked_for_in_as_many_that_wait() -> None:
+    waiting, race = trials([1] * 8), trials([1] * 7 + [1.001], "immediate")
+    assert {"undisturbed": 16, "immediate": 16} == wanting([*waiting, *race])
+    assert {"undisturbed": 9, "immediate": 9} == wanting([*waiting, *trials([1] * 5 + [1.001] * 4, "immediate")])
+
+
 def test_other_cells_are_doubted_where_waiting_trials_disagree_and_not_for_a_race() -> None:
     agreeing = trials([1, 1])
     assert not doubtful([*agreeing, *trials([2], "timed")])

@@ -252,10 +252,11 @@ def test_where_trials_disagree_further_servers_ask_what_may_read_the_same_memory
     disagreeing = frozenset({"conv/gradient", "conv-plain/gradient"})
     ledger, target = of_several_networks(toy, journal)
     measure_all(ledger, target, disagreeing, ("undisturbed",))
-    rounds = []
+    before, rounds = len(journal.reusable()), []
     while ledger.ask_again(target):
         rounds.append(sorted(measure_all(ledger, target, disagreeing, ("undisturbed",))))
     assert [["conv-norm-plain/gradient", "conv-plain/order", "conv/order"]] * SERVERS == rounds
+    assert 3 * SERVERS == len(journal.reusable()) - before  # each a trial of its own
 
 
 def test_a_run_that_was_stopped_before_its_further_servers_goes_on_with_them(toy: Runtime, journal: Journal) -> None:
@@ -283,3 +284,13 @@ def test_a_race_asks_for_no_further_server(toy: Runtime, journal: Journal) -> No
     ledger, target = of_several_networks(toy, journal)
     measure_all(ledger, target, frozenset({"conv/gradient"}), ("immediate", "unsettled"))
     assert not ledger.ask_again(target)
+
+
+def test_a_target_that_is_given_up_takes_no_other_with_it(toy: Runtime, journal: Journal) -> None:
+    selected = targets(["toy@1.7.0", "toy@1.8.0"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load("seed")], Wanted(["inference"], ["gradient"], ["seed"]))
+    ledger = Ledger(plan, journal, "fork", lambda cell: None)
+    ledger.give_up(selected[0], Status.IMPORT_FAILED, "no such module")
+    assert [plan[0].cell.id] == list(ledger.done.statuses)
+    assert ledger.queues[selected[1]]
+    assert not ledger.queues[selected[0]]

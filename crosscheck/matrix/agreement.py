@@ -25,7 +25,8 @@ SERVERS = 4
 def wanting(records: Sequence[Record]) -> dict[str, int]:
     """Reading -> number of trials to reach; readings that agree internally and with waiting ones are omitted.
 
-    A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round.
+    A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round. If one
+    that does not wait disagrees internally, the first reading, which waits, gets as many trials: chance would show.
     """
     observed = _by_reading(records)
     wanted: dict[str, int] = {}
@@ -37,6 +38,11 @@ def wanting(records: Sequence[Record]) -> dict[str, int]:
     for reading in _unlike_waiting(observed):
         for one in (first, reading):
             wanted.setdefault(one, max(ROUNDS[0], len(observed[one])))
+    for reading in NOT_WAITING:
+        rows = observed.get(reading, [])
+        count = wanted.get(reading, len(rows))
+        if len(outcomes(rows)) > 1 and count > len(observed[first]):
+            wanted[first] = max(count, wanted.get(first, 0))
     return wanted
 
 
