@@ -1185,6 +1185,16 @@ def test_parameter_gradients_left_behind_have_one_word_in_every_scenario(scenari
     assert "bn.gamma.grad" in verdict.evidence[0].detail
 
 
+def test_gradients_that_an_earlier_call_left_are_not_those_of_the_call_under_test() -> None:
+    class LeftBefore(Training):
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            if when == "before" or self.calls > 1:
+                self.arrays[f"left/{when}/bn.gamma.grad"] = np.ones(2, np.float32)
+
+    assert (Finding.CLEAN,) == judged(LeftBefore, "seed-batch", Scenario.ORDER).findings
+
+
 @pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.TWENTY])
 def test_a_layer_that_the_runtime_switched_is_a_mode_left_changed(scenario: Scenario) -> None:
     class Switches(Training):
