@@ -39,6 +39,7 @@ from tests.synthetic import (
     noisy,
     observations,
     observe,
+    reading,
     subject,
     timed,
     twenty,
@@ -1192,7 +1193,9 @@ def test_gradients_that_an_earlier_call_left_are_not_those_of_the_call_under_tes
             if when == "before" or self.calls > 1:
                 self.arrays[f"left/{when}/bn.gamma.grad"] = np.ones(2, np.float32)
 
-    assert (Finding.CLEAN,) == judged(LeftBefore, "seed-batch", Scenario.ORDER).findings
+    asked_before = reading(Scenario.ORDER, "after-same")
+    rows = [observe(LeftBefore, steps, "seed-batch") for steps in (alone, asked_before)]
+    assert (Finding.CLEAN,) == judged(LeftBefore, "seed-batch", Scenario.ORDER, rows).findings
 
 
 @pytest.mark.parametrize("scenario", [Scenario.GRADIENT, Scenario.TWENTY])
