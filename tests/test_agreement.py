@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from crosscheck.cells import Status
-from crosscheck.matrix.agreement import doubtful, wanting
-from crosscheck.matrix.journal import Record
-from crosscheck.repeatability import differing, same
+from crosscheck.cells import Observation, Status
+from crosscheck.matrix.agreement import wanting
+from crosscheck.repeatability import differing, same, waiting_disagree
 
 
-def trial(reading: str, value: float, status: Status = Status.OK) -> Record:
-    keys = json.dumps(["prediction/after", "<f4", [1]]) + "\n"
-    numbers = np.array([value], "<f4").tobytes()
-    return Record(reading, status, None, "", keys, numbers, 0.0, 0.0, 0, "")
+def trial(reading: str, value: float, status: Status = Status.OK) -> Observation:
+    return Observation(reading, status, None, (), {"prediction/after": np.array([value], "<f4")}, 0.0, 0.0, 0)
 
 
-def trials(values: Sequence[float], reading: str = "undisturbed") -> list[Record]:
+def trials(values: Sequence[float], reading: str = "undisturbed") -> list[Observation]:
     return [trial(reading, value) for value in values]
 
 
@@ -35,7 +31,7 @@ def test_differences_within_rounding_are_agreement() -> None:
 
 @pytest.mark.parametrize("value", [1 + 0.9e-4, 1 + 1.5e-4])
 def test_exactly_the_trials_that_the_judge_distinguishes_are_repeated(value: float) -> None:
-    one, other = (row.observation().arrays["prediction/after"] for row in trials([1, value]))
+    one, other = (row.arrays["prediction/after"] for row in trials([1, value]))
     assert same(one, other) == ({} == wanting(trials([1, value]))) == (value < 1 + 1e-4)
 
 
@@ -70,7 +66,7 @@ def test_trials_with_different_statuses_disagree() -> None:
 
 
 def test_what_a_second_mode_left_is_left_out_whichever_trial_it_ran_in() -> None:
-    one, other = (trial("undisturbed", 1).observation() for _ in range(2))
+    one, other = (trial("undisturbed", 1) for _ in range(2))
     ran = replace(other, arrays={**other.arrays, "gradient/inference": np.ones(1), "prediction/last": np.ones(1)})
     assert [] == differing(one, ran) == differing(ran, one)
     assert ["prediction/last"] == differing(one, replace(one, arrays={**one.arrays, "prediction/last": np.ones(1)}))
@@ -84,7 +80,7 @@ def test_chance_that_only_trials_without_a_wait_show_is_looked_for_in_as_many_th
 
 def test_other_cells_are_doubted_where_waiting_trials_disagree_and_not_for_a_race() -> None:
     agreeing = trials([1, 1])
-    assert not doubtful([*agreeing, *trials([2], "timed")])
-    assert not doubtful([*agreeing, *trials([2, 3], "immediate")])
-    assert doubtful(trials([1, 2]))
-    assert doubtful([*agreeing, *trials([1, 2], "timed")])
+    assert not waiting_disagree([*agreeing, *trials([2], "timed")])
+    assert not waiting_disagree([*agreeing, *trials([2, 3], "immediate")])
+    assert waiting_disagree(trials([1, 2]))
+    assert waiting_disagree([*agreeing, *trials([1, 2], "timed")])

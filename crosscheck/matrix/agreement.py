@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosscheck.cells import Observation
-from crosscheck.matrix.journal import Record
-from crosscheck.repeatability import NOT_WAITING, outcomes, unlike_waiting, waiting_disagree
+from crosscheck.repeatability import NOT_WAITING, outcomes, unlike_waiting
 
-__all__ = ["SERVERS", "doubtful", "wanting"]
+__all__ = ["SERVERS", "wanting"]
 
 #: Numbers of trials per reading after each round of repetition. Most races appear in the first round; thirty trials
 #: show an outcome of probability 1/20 with probability 1 - 0.95**30 = 79 %.
@@ -22,45 +21,30 @@ DEVIATING = 4
 SERVERS = 4
 
 
-def wanting(records: Sequence[Record]) -> dict[str, int]:
+def wanting(rows: Sequence[Observation]) -> dict[str, int]:
     """Reading -> number of trials to reach; readings that agree internally and with waiting ones are omitted.
 
     A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round. If one
     that does not wait disagrees internally, the first reading, which waits, gets as many trials: chance would show.
     """
-    observed = _by_reading(records)
-    wanted: dict[str, int] = {}
-    for reading, rows in observed.items():
-        deviating = len(rows) - len(outcomes(rows)[0])
-        if 0 < deviating < DEVIATING:
-            wanted[reading] = next((count for count in ROUNDS if count > len(rows)), len(rows))
+    observed: dict[str, list[Observation]] = {}
+    for row in rows:
+        observed.setdefault(row.reading, []).append(row)
+    deviating = {reading: len(here) - len(outcomes(here)[0]) for reading, here in observed.items()}
+    wanted = {
+        reading: next((count for count in ROUNDS if count > len(here)), len(here))
+        for reading, here in observed.items()
+        if 0 < deviating[reading] < DEVIATING
+    }
     first = next(iter(observed))
     for reading in _unlike_waiting(observed):
         for one in (first, reading):
             wanted.setdefault(one, max(ROUNDS[0], len(observed[one])))
     for reading in NOT_WAITING:
-        rows = observed.get(reading, [])
-        count = wanted.get(reading, len(rows))
-        if len(outcomes(rows)) > 1 and count > len(observed[first]):
+        count = wanted.get(reading, len(observed.get(reading, [])))
+        if deviating.get(reading) and count > len(observed[first]):
             wanted[first] = max(count, wanted.get(first, 0))
     return wanted
-
-
-def doubtful(records: Sequence[Record]) -> bool:
-    """Whether trials that wait disagree: other cells of the mode, or further trials, may then agree by chance."""
-    return waiting_disagree([row for rows in _by_reading(records).values() for row in rows])
-
-
-def _by_reading(records: Sequence[Record]) -> dict[str, list[Observation]]:
-    """The observations by reading. Trials with equal bytes share arrays, for fast comparison."""
-    arrays: dict[tuple[str, bytes], Observation] = {}
-    observed: dict[str, list[Observation]] = {}
-    for record in records:
-        cached = arrays.get((record.keys, record.arrays))
-        row = record.observation(None if cached is None else cached.arrays)
-        arrays.setdefault((record.keys, record.arrays), row)
-        observed.setdefault(record.reading, []).append(row)
-    return observed
 
 
 def _unlike_waiting(observed: dict[str, list[Observation]]) -> list[str]:

@@ -12,10 +12,11 @@ from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
-from crosscheck.matrix.agreement import SERVERS, doubtful, wanting
+from crosscheck.matrix.agreement import SERVERS, wanting
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
+from crosscheck.repeatability import waiting_disagree
 
 __all__ = ["Ledger", "Measured", "status_of"]
 
@@ -211,8 +212,8 @@ class Ledger:
     def _settle(self, cell: _UnderWay) -> None:
         """After the last trial, queue repetitions of disagreeing ones, or finish the cell."""
         while not cell.missing:
-            records = self.journal.records(cell.keys.values())
-            more = wanting(records)
+            rows = self.journal.observations(cell.keys.values())
+            more = wanting(rows)
             trials = [
                 trial
                 for reading, count in more.items()
@@ -220,8 +221,8 @@ class Ledger:
                 if trial not in cell.keys
             ]
             if not trials:
-                measured = all(record.status in WORTH_MORE for record in records)
-                cell.doubtful = measured and doubtful(records)
+                measured = all(row.status in WORTH_MORE for row in rows)
+                cell.doubtful = measured and waiting_disagree(rows)
                 cell.open = measured and not cell.doubtful
                 self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
                 return

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import sys
 from collections import Counter
@@ -32,7 +31,6 @@ import numpy as np
 from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge import Judgement
 from crosscheck.matrix.agreement import wanting
-from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import RACE_NETWORKS, RACE_TRIALS
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Statistics, updated
@@ -610,8 +608,7 @@ def trials(known: Known) -> list[Observation]:
     planned = ["undisturbed", "undisturbed", "timed", *(["unsettled", "immediate"] * known.at_once)]
     rows = [observe(known.kind, reading(Scenario.GRADIENT, name), known.network) for name in planned]
     while known.repeated:
-        records = [_record(row) for row in rows]
-        more = {name: count - sum(row.reading == name for row in rows) for name, count in wanting(records).items()}
+        more = {name: count - sum(row.reading == name for row in rows) for name, count in wanting(rows).items()}
         if not any(count > 0 for count in more.values()):
             break
         rows += [
@@ -620,12 +617,6 @@ def trials(known: Known) -> list[Observation]:
             for _ in range(count)
         ]
     return rows
-
-
-def _record(row: Observation) -> Record:
-    keys = "".join(json.dumps([key, value.dtype.str, list(value.shape)]) + "\n" for key, value in row.arrays.items())
-    numbers = b"".join(np.ascontiguousarray(value).tobytes() for value in row.arrays.values())
-    return Record(row.reading, row.status, row.reason, "", keys, numbers, 0.0, 0.0, 0, "")
 
 
 def row(name: str, cells: Iterable[Known]) -> Row:
