@@ -80,5 +80,5 @@ class ExportedFiles:
 
 def _origin(exporter: Planned) -> Origin:
     network = exporter.network
-    weights = network.taken(network.weights, exporter.mode.unit_scale, exporter.mode.zero_bias)
+    weights = Truth.of(network).in_mode(exporter.mode).network.weights
     return Origin(exporter.cell.id, network, weights, Intent(exporter.mode.intent) is Intent.TRAINING)

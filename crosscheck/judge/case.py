@@ -126,10 +126,10 @@ class Case:
         """The names of all moving means and variances."""
         return frozenset(name for norm in self.network.batch_norms for name in (norm.mean, norm.variance))
 
-    @cached_property
+    @property
     def weights(self) -> Tensors:
         """The network's tensors in the mode: scales are 1, and biases 0, if its layers ignore them."""
-        return self._taken(self.network.weights)
+        return self.truth.network.weights
 
     def _taken(self, weights: Tensors) -> Tensors:
         return self.network.taken(weights, self.mode.unit_scale, self.mode.zero_bias)

@@ -119,7 +119,7 @@ def _layer(
 
 def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evidence]:
     """The file's prediction: batch normalizations by the oracle, other operators by onnx's evaluator."""
-    expected = case.truth.prediction(_training(case), case.weights)
+    expected = case.truth.prediction(_training(case))
     initialisers = {tensor.name for tensor in model.graph.initializer}
     inputs = [item.name for item in model.graph.input if item.name not in initialisers]
     try:

@@ -133,7 +133,7 @@ def export_changed(case: Case) -> list[Evidence]:
             forms = [np.asarray(before, np.float64)]
             if case.mode.intent == Intent.TRAINING:
                 # A network exported in training form may normalize by the batch's statistics.
-                forms.append(case.truth.prediction(True, case.weights))
+                forms.append(case.truth.prediction(True))
             error = min(relative_error(exported, form, np.zeros(1)) for form in forms)
             if error > CLOSED_FORM.value:
                 what = "difference of the exported network's prediction, relative to the largest entry"

@@ -26,6 +26,7 @@ from crosscheck.report.order import (
 )
 from crosscheck.report.records import JudgedCell, Run
 from crosscheck.report.vocabulary import FINDINGS, worst_first
+from crosscheck.runtimes.mode import TOLD
 
 __all__ = ["Cookbook", "Examples", "Recipe", "Recipes", "recipes"]
 
@@ -96,7 +97,8 @@ class Cookbook:
 
 def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
     """The recipes of every runtime with a gradient measured as installed, in the order of the run."""
-    gradient_cells = [cell for cell in as_installed(gradients(cells)) if not _of_another_network(run, cell)]
+    other = _of_other_networks(run)
+    gradient_cells = [cell for cell in as_installed(gradients(cells)) if (cell["runtime"], cell["mode"]) not in other]
     return tuple(
         Cookbook(
             runtime,
@@ -108,12 +110,14 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
     )
 
 
-def _of_another_network(run: Run, cell: JudgedCell) -> bool:
-    """Whether the mode's layers are told to leave out, or to use, something else than the network's say."""
-    runtime = run["runtimes"].get(cell["runtime"])
-    mode = next((mode for mode in runtime["modes"] if mode["name"] == cell["mode"]), None) if runtime else None
-    told = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
-    return mode is not None and any(mode.get(name) for name in told)
+def _of_other_networks(run: Run) -> frozenset[tuple[str, str]]:
+    """(runtime, mode) of modes whose layers are told to leave out, or to use, something else than the network's say."""
+    return frozenset(
+        (name, mode["name"])
+        for name, runtime in run["runtimes"].items()
+        for mode in runtime["modes"]
+        if any(mode.get(word) for word in TOLD)
+    )
 
 
 def _ranges(

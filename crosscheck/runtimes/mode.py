@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-__all__ = ["CUT", "Contract", "Edition", "Mode", "Modes"]
+__all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
+#: The fields of a mode that say that its layers are told to answer otherwise than the network's say.
+TOLD = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
 
 
 class Contract(NamedTuple):
@@ -141,8 +143,7 @@ class Mode:
     def record(self) -> dict[str, Any]:
         """The mode as JSON types, for `run.json`."""
         names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
-        told = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
-        return {name: getattr(self, name) for name in (*names, *told)} | {"contract": self.contract._asdict()}
+        return {name: getattr(self, name) for name in (*names, *TOLD)} | {"contract": self.contract._asdict()}
 
 
 class Modes:
