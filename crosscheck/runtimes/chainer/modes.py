@@ -7,7 +7,7 @@ Names begin with what the configuration's `train` is in the forward pass: `defau
 from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.runtimes.family.graph import indented
+from crosscheck.runtimes.family.graph import AFFINE_OFF, indented
 from crosscheck.runtimes.family.scopes import within
 from crosscheck.runtimes.mode import CUT, Contract, Contracts, Modes
 
@@ -131,7 +131,7 @@ layers("finetune", {"finetune": True}, contracts.FINE_TUNING)
 layers("finetune-counted", {"finetune": True, "counted": 6}, contracts.FINE_TUNING, default=True)
 layers("decay-one", {"decay": 1.0}, contracts.DECAY_ONE)
 layers("functional-no-statistics", {"function": "batch"}, contracts.NO_STATISTICS)
-layers("affine-off", {"affine": False}, contracts.TRAINING, unit_scale=True, zero_bias=True)
+layers("affine-off", training=contracts.TRAINING, **AFFINE_OFF)
 layers("axis", {"axis": True}, contracts.TRAINING, since="5.4.0")
 layers("functional-running", {"function": "running"}, contracts.RUNNING)
 layers("renorm", {"renormalized": ()}, contracts.RENORMALIZED)

@@ -1,7 +1,6 @@
 """Until 0.10: `equinox.experimental.BatchNorm`, whose statistics a callback writes to a cache outside of the model."""
 
-from typing import Any
-
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
@@ -38,9 +37,7 @@ def asking(
     """`input_gradient`, of a copy in inference mode if the name ends so."""
     copied = name.endswith("inference.grad")
     text = f"{INFERENCE if copied else ''}dx = input_gradient({'inference' if copied else 'net'}, x, cotangent)\n"
-    more: dict[str, Any] = {"norm": {"fresh": True} if modes is FRESH else {}}
-    if name.startswith("affine-off"):
-        more = {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True}
+    more = AFFINE_OFF if name.startswith("affine-off") else {"norm": {"fresh": True} if modes is FRESH else {}}
     modes.gradient(f"experimental.{name}", intent, contract, text, once=once, default=default, **more)
 
 

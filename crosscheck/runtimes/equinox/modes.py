@@ -8,6 +8,7 @@ yet; others have long been trained. `adopted` or `dropped` is what the user does
 from typing import Any
 
 from crosscheck.runtimes.equinox.experimental import EXPERIMENTAL
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.family.jax import write_onnx
 from crosscheck.runtimes.mode import Contract, Contracts, Mode, Modes
 
@@ -72,9 +73,7 @@ def of(kind: str, since: str, adopted: Contract) -> list[Mode]:
         """`input_gradient` of a module, after `setting`; the last word of the name is what becomes of the state."""
         state = "state" if "adopted" in name else "new_state"
         text = f"{setting}dx, {state} = input_gradient({module}, state, x, cotangent)\n"
-        more: dict[str, Any] = {"norm": {"fresh": True} if modes is fresh else {}}
-        if name.startswith("affine-off"):
-            more = {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True}
+        more = AFFINE_OFF if name.startswith("affine-off") else {"norm": {"fresh": True} if modes is fresh else {}}
         modes.gradient(f"{kind}.{name}", intent, contract, text, once=once, default=name in DEFAULT, **more)
 
     inferring: dict[str, Any] = {"module": "inference", "setting": INFERENCE_MODE}

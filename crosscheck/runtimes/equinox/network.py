@@ -118,8 +118,8 @@ def made(graph: Graph, passed: bool) -> str:
     for node in graph.shared:
         text += f"net = eqx.tree_at(lambda net: net.{node.id}, net, first.{node.id})\n"
     for node in graph.own:
-        for number, key in enumerate(KEYS[: len(node.weights)]):
-            if node.weights[number] not in graph.absent:
+        for number, key in enumerate(KEYS):
+            if number in graph.held(node):
                 text += f"net = eqx.tree_at(lambda net: net.{node.id}.{key}, net, {array(node, number)})\n"
         if node.op == "BatchNormalization":
             text += statistics(graph.request, node)

@@ -6,14 +6,17 @@ import builtins
 import keyword
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from crosscheck.runtimes.source import Request, Stored
 
 __all__ = [
+    "ABSENCES",
+    "AFFINE_OFF",
     "LAYERS",
+    "NO_STATISTICS",
     "Graph",
     "Node",
     "concluded",
@@ -26,6 +29,11 @@ __all__ = [
 
 #: Operators that have weights.
 LAYERS = ("BatchNormalization", "Conv", "Gemm")
+#: What batch normalizations are told not to have by a False in a mode's `norm`: word -> which of their weights.
+ABSENCES: Mapping[str, slice] = {"affine": slice(2), "track_running_stats": slice(2, 4)}
+#: Batch normalizations without scale and offset, and without statistics, as fields of a mode.
+AFFINE_OFF: Mapping[str, Any] = {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True}
+NO_STATISTICS: Mapping[str, Any] = {"norm": {"track_running_stats": False}, "batch_prediction": True}
 #: Operator -> what a runtime's layer calls its weights, in ONNX's order.
 Keys = Mapping[str, Sequence[str]]
 
@@ -152,13 +160,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """The network of a request, as nodes in their order; iterates over them."""
+    """The network of a request, as nodes in their order; iterates over them.
+
+    absences: the runtime's words for what its batch normalizations may lack, as `ABSENCES`.
+    """
 
     request: Request
     nodes: tuple[Node, ...]
+    absences: Mapping[str, slice] = field(default_factory=lambda: ABSENCES)
 
     @classmethod
-    def of(cls, request: Request, taken: Collection[str] = ()) -> Graph:
+    def of(cls, request: Request, taken: Collection[str] = (), absences: Mapping[str, slice] = ABSENCES) -> Graph:
         """The request's own graph; no identifier is one of `taken`, a keyword or a builtin."""
         used = {*taken, *keyword.kwlist, *dir(builtins), "x", "y", "net"}
         shapes = {request.input: request.input_shape}
@@ -182,7 +194,7 @@ class Graph:
                 )
             )
             shapes[found[-1].output] = found[-1].output_shape
-        return cls(request, tuple(found))
+        return cls(request, tuple(found), absences)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -217,23 +229,23 @@ class Graph:
 
     @cached_property
     def absent(self) -> frozenset[str]:
-        """The names of what batch normalizations are told not to have.
-
-        `affine`: scale and offset. `track_running_stats`: statistics.
-        """
-        kinds = {"affine": slice(2), "track_running_stats": slice(2, 4)}
-        cuts = [cut for word, cut in kinds.items() if not self.request.norm.get(word, True)]
+        """The names of what batch normalizations are told not to have."""
+        cuts = [cut for word, cut in self.absences.items() if not self.request.norm.get(word, True)]
         return frozenset(name for node in self.norms for cut in cuts for name in node.weights[cut])
+
+    def held(self, node: Node) -> list[int]:
+        """The numbers of the weights that a layer has."""
+        return [number for number, name in enumerate(node.weights) if name not in self.absent]
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The names of the layers' weights."""
-        return tuple(name for node in self.layers for name in node.weights if name not in self.absent)
+        return tuple(node.weights[number] for node in self.layers for number in self.held(node))
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The same without the moving statistics."""
-        return tuple(name for node in self.layers for name in node.weights[:2] if name not in self.absent)
+        return tuple(node.weights[number] for node in self.layers for number in self.held(node) if number < 2)
 
     def statements(self, expression: Callable[[Node, list[str]], str]) -> tuple[list[str], str]:
         """One line `variable = expression(node, variables of its inputs)` a node; and the output's variable.
@@ -279,18 +291,12 @@ class Graph:
     def new_weights(self, keys: Keys) -> Iterator[tuple[Node, int, str]]:
         """(layer, number, key) of every weight that `request.first` lacks."""
         for node in self.own:
-            for number, key in enumerate(keys[node.op][: len(node.weights)]):
-                if node.weights[number] not in self.absent:
-                    yield node, number, key
+            for number in self.held(node):
+                yield node, number, keys[node.op][number]
 
     def stored(self, place: Callable[[Node, int], Stored]) -> dict[str, Stored]:
         """Weight name -> `place(layer, number of the weight)`."""
-        return {
-            name: place(node, number)
-            for node in self.layers
-            for number, name in enumerate(node.weights)
-            if name not in self.absent
-        }
+        return {node.weights[number]: place(node, number) for node in self.layers for number in self.held(node)}
 
     def attributes(self, keys: Keys) -> dict[str, Stored]:
         """The same where weights are attributes of layers, which are attributes of `net`, in ONNX's layout."""

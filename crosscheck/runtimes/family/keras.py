@@ -13,6 +13,7 @@ from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.source import Request, Stored
 
 __all__ = [
+    "ABSENCES",
     "FREEZE",
     "FREEZE_BATCH_NORMS",
     "FROZEN",
@@ -22,7 +23,6 @@ __all__ = [
     "Dialect",
     "content",
     "functional",
-    "held",
     "keywords",
     "renormalized",
     "targets",
@@ -37,6 +37,8 @@ KEYS = {
 }
 #: The key of a mode's `norm` that is no keyword of the layer: what of the network is frozen, "network" or "layers".
 FROZEN = "frozen"
+#: What batch normalizations are told not to have; see `Graph`.
+ABSENCES = {"scale": slice(1), "center": slice(1, 2)}
 #: Setting -> layers without a scale or a bias, which then have no variable for it, as fields of a mode.
 LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
     "scale-false": {"norm": {"scale": False}, "unit_scale": True},
@@ -71,7 +73,7 @@ class Dialect:
 
 def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Stored]]:
     """The text that makes `net`, and where its tensors are."""
-    graph = Graph(request, tuple(map(named, Graph.of(request))))
+    graph = Graph(request, tuple(map(named, Graph.of(request))), ABSENCES)
     rank = len(request.input_shape)
     lines, output = graph.statements(lambda node, inputs: called(node, inputs, graph, dialect))
     text = "first = net\n" if graph.shared else ""
@@ -81,7 +83,7 @@ def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Store
     text += "".join(f"{line}\n" for line in lines)
     text += f"net = {dialect.model}(inputs, {channels_first(output, len(graph.output_shape))})\n"
     for node in graph.own:
-        text += f'net.get_layer("{node.id}").set_weights([{", ".join(values(node, request, dialect))}])\n'
+        text += f'net.get_layer("{node.id}").set_weights([{", ".join(values(node, graph, dialect))}])\n'
     frozen = request.norm.get(FROZEN)
     text += FREEZE if frozen == "network" else FREEZE_BATCH_NORMS if frozen == "layers" else ""
 
@@ -94,15 +96,7 @@ def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Store
             node, number
         )
 
-    return text, {node.weights[n]: place(node, n) for node in graph.layers for n in held(node, request)}
-
-
-def held(node: Node, request: Request) -> list[int]:
-    """The numbers of the weights that the layer has; a batch normalization may be told to have no scale or bias."""
-    absent = []
-    if node.op == "BatchNormalization":
-        absent = [number for number, key in enumerate(("scale", "center")) if request.norm.get(key) is False]
-    return [number for number in range(len(node.weights)) if number not in absent]
+    return text, graph.stored(place)
 
 
 def virtual(node: Node, request: Request) -> bool:
@@ -136,12 +130,12 @@ def named(node: Node) -> Node:
     return node if node.id[0] != "_" else dataclasses.replace(node, id="layer" + node.id)
 
 
-def values(node: Node, request: Request, dialect: Dialect) -> list[str]:
+def values(node: Node, graph: Graph, dialect: Dialect) -> list[str]:
     """What the layer's variables are set to, in Keras's order."""
-    found = [content(node, number, request) for number in held(node, request)]
+    found = [content(node, number, graph.request) for number in graph.held(node)]
     if node.op == "Conv":
         found[0] = dialect.kernel.format(found[0])
-    if node.op == "BatchNormalization" and request.norm.get("renorm"):
+    if node.op == "BatchNormalization" and graph.request.norm.get("renorm"):
         found += [renormalized(node)[key] for key in ("moving_stddev", "renorm_mean", "renorm_stddev")]
     return found
 

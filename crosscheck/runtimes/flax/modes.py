@@ -6,8 +6,10 @@ a mode flag in each layer. Functions are compiled by `jit`, as in Flax's guides,
 mode is about what happens without.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.family.jax import write_onnx
 from crosscheck.runtimes.mode import Contract, Contracts, Edition, Modes
 
@@ -283,8 +285,8 @@ NNX.prediction("nnx.train.forward", "training", contracts.NNX_TRAINING, TRAIN + 
 NNX.prediction("nnx.train.forward.clone", "training", contracts.NNX_COPY, COPY + "y = call(copy, x)\n")
 
 #: Layers that are told more: name -> norm, and the fields by which the oracle knows of it.
-TOLD: dict[str, dict[str, Any]] = {
-    "affine-off": {"norm": {"affine": False}, "unit_scale": True, "zero_bias": True},
+TOLD: dict[str, Mapping[str, Any]] = {
+    "affine-off": AFFINE_OFF,
     "exact-variance": {"norm": {"exact": True}},
 }
 for name, fields in TOLD.items():

@@ -87,9 +87,9 @@ def linen_expression(node: Node, inputs: list[str], average: str, norm: Mapping[
 def entries(graph: Graph, node: Node, collection: str) -> list[str]:
     """The layer's entry in one of the collections, if it has one."""
     arrays = [
-        f'"{key}": {last_value(node, number)}'
-        for number, key in enumerate(KEYS[node.op][: len(node.weights)])
-        if collection_of(key) == collection and node.weights[number] not in graph.absent
+        f'"{KEYS[node.op][number]}": {last_value(node, number)}'
+        for number in graph.held(node)
+        if collection_of(KEYS[node.op][number]) == collection
     ]
     return [f'"{node.id}": {{{", ".join(arrays)}}}'] if arrays else []
 

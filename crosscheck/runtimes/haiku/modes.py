@@ -4,6 +4,7 @@ Layers have long been trained, unless a mode says that they are `fresh`: then th
 know of no batch yet. `adopted` or `dropped` is what the user does with the state that comes back.
 """
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.family.jax import write_onnx
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
@@ -100,10 +101,8 @@ for name, intent, contract, mode in (
         contract,
         f"dx, {'state' if 'adopted' in name else 'new_state'} = input_gradient(params, state, x, cotangent)\n",
         once=input_gradient(mode),
-        norm={"affine": False},
         training="affine-off.train.grad.adopted" if intent == "inference" else None,
-        unit_scale=True,
-        zero_bias=True,
+        **AFFINE_OFF,
     )
 #: Every row a batch of its own, whose statistics are those of all of them.
 TABLE.gradient(

@@ -120,9 +120,9 @@ def added(graph: Graph) -> str:
 def parameters(graph: Graph, node: Node) -> str:
     """A module's entry among the parameters."""
     held = [
-        f'"{key}": {value(node, number)}'
-        for number, key in enumerate(KEYS[node.op][: len(node.weights)])
-        if key not in AVERAGES and node.weights[number] not in graph.absent
+        f'"{KEYS[node.op][number]}": {value(node, number)}'
+        for number in graph.held(node)
+        if KEYS[node.op][number] not in AVERAGES
     ]
     return "{" + ", ".join(held) + "}"
 

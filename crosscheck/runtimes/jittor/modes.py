@@ -7,6 +7,7 @@ the layers alone into evaluation wants the running statistics.
 
 from __future__ import annotations
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.scopes import within
 from crosscheck.runtimes.mode import Contracts
@@ -106,9 +107,7 @@ MODES.halves(
     contracts.TRAINING,
     GRAD,
     inference="affine-off.eval",
-    norm={"affine": False},
-    unit_scale=True,
-    zero_bias=True,
+    **AFFINE_OFF,
 )
 
 for half in HALVES:

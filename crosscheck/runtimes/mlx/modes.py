@@ -4,6 +4,7 @@ Names begin with the module's mode in the forward pass, `train` or `eval`, or wi
 `compiled` ones go on with what the compiler is told of the module's state.
 """
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF, NO_STATISTICS
 from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.mode import Contracts
 
@@ -48,9 +49,7 @@ TABLE.halves(
     contracts.TRAINING,
     GRAD,
     inference="affine-off.eval",
-    norm={"affine": False},
-    unit_scale=True,
-    zero_bias=True,
+    **AFFINE_OFF,
 )
 for half in HALVES:
     TABLE.gradient(
@@ -59,8 +58,7 @@ for half in HALVES:
         contracts.NO_STATISTICS,
         f"net.{half}()\n{GRAD}net.eval()\n",
         inference=None,
-        norm={"track_running_stats": False},
-        batch_prediction=True,
+        **NO_STATISTICS,
     )
 
 STATE = "state = [net.state]\n\n"

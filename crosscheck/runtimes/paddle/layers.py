@@ -6,6 +6,7 @@ what the layers are told, or with what the network is made into first. The inten
 
 from __future__ import annotations
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF
 from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.mode import Contract, Contracts
 
@@ -116,9 +117,7 @@ LAYERS.halves(
     contracts.TRAINING,
     GRAD,
     inference="affine-off.eval",
-    norm={"affine": False},
-    unit_scale=True,
-    zero_bias=True,
+    **AFFINE_OFF,
 )
 LAYERS.halves("sync.{}", contracts.SYNC, GRAD, inference="sync.eval", norm={"sync": True})
 

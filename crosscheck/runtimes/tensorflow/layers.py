@@ -5,7 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, last_axis
-from crosscheck.runtimes.family.keras import KEYS, content, held, keywords, renormalized, virtual
+from crosscheck.runtimes.family.keras import ABSENCES, KEYS, content, keywords, renormalized, virtual
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
@@ -22,7 +22,7 @@ RENORMALIZED = ("moving_stddev", "renorm_mean", "renorm_stddev")
 
 def source(request: Request) -> Source:
     """`net`, its placeholders, and its variables by name; `training` is False where it is not fed."""
-    graph = Graph.of(request, ("tf", "np", "graph", "session", "inputs", "training", "outputs", "variables"))
+    graph = Graph.of(request, ("tf", "np", "graph", "session", "inputs", "training", "outputs", "variables"), ABSENCES)
     body, output = graph.statements(lambda node, inputs: expression(node, inputs, request))
     text = (
         "\ndef net(x, training):\n"
@@ -41,7 +41,7 @@ def source(request: Request) -> Source:
         )
     )
     for node in graph.own:
-        for variable, numbers in contents(node, request).items():
+        for variable, numbers in contents(node, graph).items():
             text += f'    variables["{node.id}/{variable}"].load({numbers}, session)\n'
 
     def place(node: Node, number: int) -> Stored:
@@ -57,8 +57,8 @@ def source(request: Request) -> Source:
         predict="y = session.run(outputs, {inputs: x})\n",
         tensor="{}",
         array="{}",
-        tensors={node.weights[n]: place(node, n) for node in graph.layers for n in held(node, request)},
-        public=tuple(node.weights[n] for node in trained for n in held(node, request) if n < 2),
+        tensors=graph.stored(place),
+        public=tuple(node.weights[n] for node in trained for n in graph.held(node) if n < 2),
     )
 
 
@@ -78,9 +78,10 @@ def created(request: Request) -> list[str]:
     ]
 
 
-def contents(node: Node, request: Request) -> dict[str, str]:
+def contents(node: Node, graph: Graph) -> dict[str, str]:
     """What the variables of a layer are to hold."""
-    found = {KEYS[node.op][number]: content(node, number, request) for number in held(node, request)}
+    request = graph.request
+    found = {KEYS[node.op][number]: content(node, number, request) for number in graph.held(node)}
     if node.op == "BatchNormalization" and request.norm.get("renorm"):
         further = renormalized(node)
         keys = RENORMALIZED if request.release >= Version("1.15") else RENORMALIZED_WEIGHTED

@@ -12,7 +12,7 @@ from typing import Any
 from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, kernel_to_last, last_axis
-from crosscheck.runtimes.family.keras import held
+from crosscheck.runtimes.family.keras import ABSENCES
 from crosscheck.runtimes.source import Request, Source, Stored
 from crosscheck.runtimes.tfjs.pools import AVERAGE, MAXIMUM
 
@@ -36,7 +36,7 @@ TO_LAST, TO_FIRST = [2, 3, 1], [3, 1, 2]
 
 def source(request: Request) -> Source:
     """The model; the last layer of every node has its name."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, ABSENCES)
     first = request.kind == "channels-first"
 
     def expression(node: Node, inputs: list[str]) -> str:
@@ -58,7 +58,7 @@ def source(request: Request) -> Source:
     text += "function network(x) {\n" + block([*body, f"return {result}"]) + "}\n\n"
     text += f"const input = tf.input({{ shape: {list(request.input_shape[1:])} }});\n"
     text += "net = tf.model({ inputs: input, outputs: network(input) });\n"
-    text += "".join(set_weights(node, request) for node in graph.own)
+    text += "".join(set_weights(node, graph) for node in graph.own)
     return Source(
         imports=imports(request.release),
         text=text,
@@ -66,8 +66,8 @@ def source(request: Request) -> Source:
         tensor="tensor({})",
         array="array({})",
         layers=outputs(graph, first) if request.asks == "prediction" else "",
-        tensors={node.weights[n]: place(node, n, request) for node in graph.layers for n in held(node, request)},
-        public=tuple(node.weights[n] for node in graph.layers for n in held(node, request) if n < 2),
+        tensors=graph.stored(lambda node, number: place(node, number, graph)),
+        public=graph.parameters,
     )
 
 
@@ -199,9 +199,9 @@ def block(lines: Sequence[str]) -> str:
     return indented(f"{line};" for line in lines).replace("    ", "  ")
 
 
-def set_weights(node: Node, request: Request) -> str:
+def set_weights(node: Node, graph: Graph) -> str:
     """The statement that gives a layer its weights, on one line or on one a weight."""
-    values = [value(node, number) for number in held(node, request)]
+    values = [value(node, number) for number in graph.held(node)]
     begin, end = f'net.getLayer("{node.id}").setWeights([', "]);\n"
     short = begin + ", ".join(values) + end
     return short if len(short) <= WIDTH else f"{begin}\n" + "".join(f"  {value},\n" for value in values) + end
@@ -214,9 +214,9 @@ def value(node: Node, number: int) -> str:
     return f"tf.transpose({made}, {list(moved)})" if moved else made
 
 
-def place(node: Node, number: int, request: Request) -> Stored:
+def place(node: Node, number: int, graph: Graph) -> Stored:
     """Where the model keeps a weight, and the order of axes that makes ONNX's layout of it."""
-    index = held(node, request).index(number)
+    index = graph.held(node).index(number)
     return f'net.getLayer("{node.id}").weights[{index}].read()', kernel_from_last(node, number)
 
 

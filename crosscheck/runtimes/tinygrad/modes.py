@@ -7,6 +7,7 @@ Names begin with the training flag in the forward pass, `train` or `eval`, or wi
 from collections.abc import Callable
 from typing import Any
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF, NO_STATISTICS
 from crosscheck.runtimes.family.halves import HALVES
 from crosscheck.runtimes.family.scopes import within
 from crosscheck.runtimes.mode import CUT, Contract, Contracts, Edition, Modes
@@ -76,9 +77,7 @@ for half in ("train", "eval"):
         GRADIENT,
         inference="affine-off.eval",
         training="affine-off.train" if half == "eval" else None,
-        norm={"affine": False},
-        unit_scale=True,
-        zero_bias=True,
+        **AFFINE_OFF,
     )
     entered(
         TABLE.gradient,
@@ -88,8 +87,7 @@ for half in ("train", "eval"):
         half,
         GRADIENT,
         inference=None,
-        norm={"track_running_stats": False},
-        batch_prediction=True,
+        **NO_STATISTICS,
     )
 
 STEP = """\

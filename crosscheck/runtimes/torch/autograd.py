@@ -1,5 +1,6 @@
 """Autograd over a module: each way of asking for a gradient, in training and in evaluation, and the ways in between."""
 
+from crosscheck.runtimes.family.graph import AFFINE_OFF, NO_STATISTICS
 from crosscheck.runtimes.family.halves import HALVES, Halves
 from crosscheck.runtimes.family.torch import BACKWARD, FROZEN, GRAD, PREDICT
 from crosscheck.runtimes.mode import Contracts
@@ -131,10 +132,8 @@ AUTOGRAD.halves(
     "affine-off.{}",
     contracts.TRAINING,
     GRAD,
-    norm={"affine": False},
     inference="affine-off.eval",
-    unit_scale=True,
-    zero_bias=True,
+    **AFFINE_OFF,
 )
 #: Their sizes are those of the state that they load.
 AUTOGRAD.halves("lazy.{}", contracts.LAZY, GRAD, norm={"lazy": True}, inference="lazy.eval", since="1.12.1")
@@ -154,7 +153,6 @@ for half in BOTH:
         contracts.NO_STATISTICS,
         f"net.{half}()\n{GRAD}",
         inference=None,
-        norm={"track_running_stats": False},
-        batch_prediction=True,
         leaves=half,
+        **NO_STATISTICS,
     )
