@@ -60,6 +60,7 @@ class _UnderWay:
     #: Further servers that ran a trial, and whether another can still change the outcome.
     servers: int = 0
     open: bool = False
+    #: Whether trials that wait disagree.
     doubtful: bool = False
 
 
@@ -157,11 +158,10 @@ class Ledger:
     def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
         """Set the status of every cell of the target with missing trials."""
         self.queues[target].clear()
-        for name, cell in self._cells.items():
-            if cell.planned.target != target or not cell.missing:
-                continue
+        for cell in self._of_target[target]:
+            name = cell.planned.cell.id
             # A cell with only repetitions missing keeps its trials.
-            if name not in self.done.keys:
+            if cell.missing and name not in self.done.keys:
                 self.done.statuses[name] = (status, reason, stderr)
                 self.finished(name)
 
