@@ -95,3 +95,20 @@ def test_a_mode_that_reads_exported_files_shows_its_own_text(runtime: str) -> No
         if mode.reads_files and target.release.has(mode):
             call = planned_cell(target, mode, file, asks, ("undisturbed",), trials=1).call
             assert mode.in_release(target.release.version).call.splitlines()[-1].partition("$")[0] in call
+
+
+@pytest.mark.parametrize("name", ["mxnet@1.9.1/executor.predict", "tfjs@4.22.0/predict"])
+def test_what_other_modes_tell_their_layers_is_not_shown_of_one_that_tells_them_nothing(name: str) -> None:
+    """Another mode has the same text, and a network whose layers are told something."""
+    where, _, wanted = name.partition("/")
+    (target,) = targets([where], catalog(), everything=False)
+    mode = next(mode for mode in target.runtime.modes if mode.name == wanted)
+    alike = [other for other in target.runtime.modes if other.norm and other.call == mode.call]
+    assert alike
+    cells = [
+        planned_cell(target, one, load("conv"), Scenario.PREDICT_ONLY, ("undisturbed",), trials=1)
+        for one in (mode, *alike)
+    ]
+    plain, *told = (cell.call for cell in cells)
+    assert plain.strip() == mode.call.strip()
+    assert all(call.endswith(plain) and len(call) > len(plain) for call in told)

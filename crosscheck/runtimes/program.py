@@ -62,7 +62,8 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     """The mode's text, after those lines of the network's source that the mode asks for.
 
     These are the lines that the source of a plain network lacks: of the first mode with the same text that takes such a
-    network, a file or not, or of the same mode without what it tells the layers.
+    network, a file or not, and tells its layers nothing, if there is one; or of the same mode without what it tells the
+    layers.
     """
     here = mode.in_release(release.version)
     others = [
@@ -70,7 +71,8 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
         for other in runtime.modes
         if other.asks == mode.asks and other.reads_files == mode.reads_files and release.has(other)
     ]
-    same = next((one for one in others if one.in_release(release.version).call == here.call), mode)
+    alike = [one for one in others if one.in_release(release.version).call == here.call]
+    same = next((one for one in alike if not one.norm), alike[0] if alike else mode)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
     text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
