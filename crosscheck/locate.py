@@ -22,6 +22,7 @@ from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network, load
 from crosscheck.networks.graph import Node
 from crosscheck.networks.parts import prefix
+from crosscheck.repeatability import NOT_WAITING
 from crosscheck.scenarios.facts import SCENARIOS as SCENARIO_FACTS
 
 __all__ = ["LOCATED", "MOST_CELLS", "Located", "locate"]
@@ -104,7 +105,12 @@ def _finding(planned: Planned, judgement: Judgement) -> Finding | None:
         return None
     if planned.mode.fed or Asks(planned.mode.asks) is Asks.EXPORT:
         return None
-    return next((finding for finding in LOCATED if finding in judgement.findings), None)
+    return next((finding for finding in LOCATED if finding in _without_races(judgement)), None)
+
+
+def _without_races(judgement: Judgement) -> frozenset[Finding]:
+    """The findings that a reading shows that waits. Others are the race's, and parts are asked with a wait."""
+    return frozenset(item.finding for item in judgement.evidence if not item.what.startswith(NOT_WAITING))
 
 
 def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:

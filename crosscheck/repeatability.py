@@ -19,7 +19,9 @@ __all__ = [
     "RELATIVE",
     "REWRITE",
     "agree",
+    "at_pace",
     "beyond_rounding",
+    "by_pace",
     "differing",
     "distance",
     "moved",
@@ -140,6 +142,21 @@ def outcomes(rows: Sequence[Observation]) -> list[list[Observation]]:
         else:
             group.append(row)
     return sorted(groups, key=len, reverse=True)
+
+
+def at_pace(rows: Sequence[Observation], step: str) -> list[Observation]:
+    """The trials that took a step (`recorded.HOLD` or `recorded.REST`)."""
+    return [row for row in rows if any(taken.label == step for taken in row.steps)]
+
+
+def by_pace(rows: Sequence[Observation]) -> bool:
+    """Whether trials of one reading differ by their pace: held back ones agree, rested ones too, and both differ.
+
+    By chance alone, at least two of each kind seldom do so.
+    """
+    held, rested = at_pace(rows, recorded.HOLD), at_pace(rows, recorded.REST)
+    alike = all(len(trials) > 1 and len(outcomes(trials)) == 1 for trials in (held, rested))
+    return alike and not agree(held[0], rested[0])
 
 
 def waiting_disagree(rows: Sequence[Observation]) -> bool:

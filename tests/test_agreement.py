@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crosscheck.cells import Observation, Status
+from crosscheck.cells import Observation, Status, Step
 from crosscheck.matrix.agreement import wanting
 from crosscheck.repeatability import differing, same, waiting_disagree
 
@@ -76,6 +76,24 @@ def test_chance_that_only_trials_without_a_wait_show_is_looked_for_in_as_many_th
     waiting, race = trials([1] * 8), trials([1] * 7 + [1.001], "immediate")
     assert {"undisturbed": 16, "immediate": 16} == wanting([*waiting, *race])
     assert {"undisturbed": 9, "immediate": 9} == wanting([*waiting, *trials([1] * 5 + [1.001] * 4, "immediate")])
+
+
+def paced(value: float, step: str) -> Observation:
+    return replace(trial("unsettled", value), steps=(Step(step, 0.0),))
+
+
+def test_trials_that_differ_by_their_pace_alone_need_no_further_round() -> None:
+    waiting, held, rested = trials([1] * 8), [paced(2, "hold")] * 3, [paced(1, "rest")] * 2
+    eight = {"undisturbed": 8, "unsettled": 8}
+    assert eight == wanting([*waiting, *trials([1, 1, 1], "unsettled"), *held, *rested])
+    assert eight == wanting([*trials([1, 1]), trial("unsettled", 1), held[0], rested[0]])
+
+
+def test_trials_of_one_pace_that_differ_are_repeated_and_so_are_those_that_wait() -> None:
+    held, rested = [paced(2, "hold")] * 2, [paced(1, "rest")] * 2
+    one = [*trials([1] * 8), *trials([1] * 3, "unsettled")]
+    assert {"undisturbed": 16, "unsettled": 16} == wanting([*one, *held, paced(1, "hold"), *rested])
+    assert {} == wanting([*one, *[paced(1, "hold")] * 3, *rested])
 
 
 def test_other_cells_are_doubted_where_waiting_trials_disagree_and_not_for_a_race() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def slope(x: Array) -> Array:
 
 
 def carried_out(
-    folder: Path, scenario: str, reading: str = "undisturbed", asks: str = "gradient"
+    folder: Path, scenario: str, reading: str = "undisturbed", asks: str = "gradient", pace: str = "as-it-comes"
 ) -> tuple[Diary, Observation]:
     """The steps of a reading, on the digits, and what they recorded."""
     network = Network(DIGITS.graph, DIGITS.weights, {}, 1, str(folder), str(folder))
@@ -110,7 +111,7 @@ def carried_out(
     }
     diary, recorder = Diary(), Recorder(str(folder))
     networks = {"network": network, "readout": network}
-    todo: list[Mapping[str, Any]] = [*steps(Scenario(scenario), reading, list(modes))]
+    todo: list[Mapping[str, Any]] = [*steps(Scenario(scenario), reading, list(modes), pace)]
     Trial(diary, recorder, modes, networks, inputs).run(todo)
     recorder.close()
     taken, keys = ((folder / name).read_text() for name in ("steps.jsonl", "keys.jsonl"))
@@ -149,6 +150,28 @@ EXPECTED = {
 @pytest.mark.parametrize(("scenario", "reading"), EXPECTED)
 def test_what_a_reading_asks_for_in_which_order(tmp_path: Path, scenario: str, reading: str) -> None:
     assert EXPECTED[scenario, reading].split(", ") == carried_out(tmp_path, scenario, reading)[0].lines
+
+
+@pytest.mark.parametrize("reading", ["unsettled", "immediate"])
+def test_threads_are_held_back_during_the_call_and_the_next_look_or_rest_between_these(reading: str) -> None:
+    def todo(pace: str) -> list[str]:
+        return [step["do"] for step in steps(Scenario.GRADIENT, reading, ["tested"], pace)]
+
+    as_it_comes, look = todo("as-it-comes"), {"unsettled": "snapshot", "immediate": "predict"}[reading]
+    assert ["build", "predict", "ask", look] == as_it_comes[:4]
+    assert ["build", "predict", "hold", "ask", look, "release", *as_it_comes[4:]] == todo("held-back")
+    assert ["build", "predict", "ask", "rest", look, *as_it_comes[4:]] == todo("rested")
+
+
+def test_the_pace_of_a_trial_is_on_record_and_ends_with_it(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0), os.sched_getaffinity(0)
+    for pace in ("hold", "rest"):
+        folder = tmp_path / pace
+        folder.mkdir()
+        wanted = {"hold": "held-back", "rest": "rested"}[pace]
+        labels = [step.label for step in carried_out(folder, "gradient", "unsettled", pace=wanted)[1].steps]
+        assert pace in labels[: labels.index("state/at-once")]
+        assert before == (os.sched_getscheduler(0), os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize("reading", ["undisturbed", "timed", "unsettled", "immediate"])

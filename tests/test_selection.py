@@ -168,6 +168,18 @@ def test_asynchronous_runtimes_have_more_trials_that_do_not_wait_where_a_trial_i
     assert {1} == trials_at_once("mxnet@1.3.1", "conv", Wanted(everything=True))
 
 
+def test_trials_that_do_not_wait_have_each_pace_in_turn_in_asynchronous_runtimes_alone() -> None:
+    def paces(word: str) -> list[set[str]]:
+        (target,) = targets([word], catalog(), everything=False)
+        wanted = Wanted(networks=["conv"], scenarios=["gradient"])
+        cell = next(cell for cell in expand([target], [load("conv")], wanted) if cell.trials)
+        trials = [Trial(cell.cell, "unsettled", repeat) for repeat in range(6)]
+        return [{step["do"] for step in cell.work(trial)["steps"]} & {"hold", "release", "rest"} for trial in trials]
+
+    assert [set(), {"hold", "release"}, {"rest"}] * 2 == paces("mxnet@1.9.1")
+    assert [set()] * 6 == paces("mxnet@1.9.1+naive-engine") == paces("onnxruntime@newest")
+
+
 def test_looking_for_races_costs_the_default_matrix_less_than_a_tenth() -> None:
     planned = expand(targets([], catalog(), everything=False), [load(name) for name in names()], Wanted())
     trials = [trial for cell in planned for trial in cell.trials]

@@ -12,6 +12,7 @@ from crosscheck.probe import recorded
 from crosscheck.repeatability import (
     ABSOLUTE,
     NOT_WAITING,
+    at_pace,
     differing,
     distance,
     moved,
@@ -24,6 +25,11 @@ from crosscheck.repeatability import (
 __all__ = ["distribution", "racy", "unrepeatable"]
 
 TOLD = 3  # maximum tensors named in an outcome
+#: Step of a trial -> its pace, in words.
+PACED = {
+    recorded.HOLD: "with the runtime's other threads held back",
+    recorded.REST: "after these threads had come to rest",
+}
 
 
 def unrepeatable(case: Case) -> list[Evidence]:
@@ -125,7 +131,11 @@ def distribution(case: Case) -> tuple[Reading, ...]:
         ends = [
             Outcome(
                 len(group),
-                describe(case, group[0]) + (f"; {_differences(groups[0][0], group[0])}" if index else ""),
+                describe(case, group[0])
+                + (f"; {_differences(groups[0][0], group[0])}" if index else "")
+                + "".join(
+                    f"; {len(paced)} of them {how}" for step, how in PACED.items() if (paced := at_pace(group, step))
+                ),
             )
             for index, group in enumerate(groups)
         ]

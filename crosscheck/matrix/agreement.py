@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosscheck.cells import Observation
-from crosscheck.repeatability import NOT_WAITING, outcomes, unlike_waiting
+from crosscheck.repeatability import NOT_WAITING, by_pace, outcomes, unlike_waiting
 
 __all__ = ["SERVERS", "wanting"]
 
@@ -26,6 +26,7 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
 
     A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round. If one
     that does not wait disagrees internally, the first reading, which waits, gets as many trials: chance would show.
+    Trials that differ by their pace alone are a race, whose odds further trials would only estimate.
     """
     observed: dict[str, list[Observation]] = {}
     for row in rows:
@@ -34,7 +35,7 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
     wanted = {
         reading: next((count for count in ROUNDS if count > len(here)), len(here))
         for reading, here in observed.items()
-        if 0 < deviating[reading] < DEVIATING
+        if 0 < deviating[reading] < DEVIATING and not by_pace(here)
     }
     first = next(iter(observed))
     for reading in _unlike_waiting(observed):

@@ -25,7 +25,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         trial.reading,
         trial.repeat,
         _code(planned.target.runtime),
-        planned.work(trial.reading),
+        planned.work(trial),
         folder_digest(Path(probe.__file__).parent),
         environment.key,
         planned.network.digest,

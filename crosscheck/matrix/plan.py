@@ -18,7 +18,7 @@ from crosscheck.runtimes.catalog import variant_has
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint, shown
 from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
-from crosscheck.scenarios.steps import Step, steps
+from crosscheck.scenarios.steps import AS_IT_COMES, PACES, Step, steps
 
 __all__ = [
     "RACE_NETWORKS",
@@ -35,10 +35,8 @@ __all__ = [
 #: Every ONNX form and dialect of a network.
 WRITTEN = FORMS.keys() | DIALECTS.keys()
 
-#: Number of trials of each reading that does not wait, and the networks, for the scenario `gradient` in asynchronous
-#: runtimes. A race that shows in one of ten such trials is seen by 8 of them (4 networks with batch normalization) with
-#: probability 1 - 0.9**8 = 57 %, by 4 with 34 %.
-RACE_TRIALS = 3
+#: Number of trials of each reading that does not wait, one of each pace, in asynchronous runtimes, and their networks.
+RACE_TRIALS = len(PACES)
 RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 
 
@@ -71,18 +69,20 @@ class Planned:
         modes = {mode.name: mode for mode in self.target.runtime.modes}
         return {role: modes[name] for role, name in named.items() if name is not None}
 
-    def work(self, reading: str) -> Mapping[str, Any]:
+    def work(self, trial: Trial) -> Mapping[str, Any]:
         """The probe's input for a trial: steps, modes by role, and the program."""
-        if reading not in self._work:
-            self._work[reading] = self._of(reading)
-        return self._work[reading]
+        paced = self.target.variant.asynchronous and trial.reading in NOT_WAITING
+        asked = trial.reading, PACES[trial.repeat % len(PACES)] if paced else AS_IT_COMES
+        if asked not in self._work:
+            self._work[asked] = self._of(*asked)
+        return self._work[asked]
 
     @functools.cached_property
-    def _work(self) -> dict[str, Mapping[str, Any]]:
+    def _work(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         return {}
 
-    def _of(self, reading: str) -> Mapping[str, Any]:
-        todo = steps(self.cell.scenario, reading, list(self.roles))
+    def _of(self, reading: str, pace: str) -> Mapping[str, Any]:
+        todo = steps(self.cell.scenario, reading, list(self.roles), pace)
         return {
             "steps": todo,
             "modes": {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()},
@@ -217,8 +217,9 @@ def _times(target: Target, wanted: Wanted) -> int:
 
 def _at_once(target: Target, scenario: Scenario, network: Network, wanted: Wanted) -> int:
     """The number of trials of each reading that does not wait: more where a race is likeliest and a trial is cheap."""
-    looked_for = target.variant.asynchronous and scenario is Scenario.GRADIENT and network.name in RACE_NETWORKS
-    return RACE_TRIALS if looked_for and _times(target, wanted) > 1 else 1
+    looked_for = target.variant.asynchronous and network.name in RACE_NETWORKS
+    reads = any(reading in NOT_WAITING for reading in SCENARIOS[scenario].readings)
+    return RACE_TRIALS if looked_for and reads and _times(target, wanted) > 1 else 1
 
 
 def planned_cell(

@@ -93,7 +93,7 @@ class ProbeServer:
             "trial": self._count,
             "out": str(out),
             "network": str(network),
-            **planned.work(trial.reading),
+            **planned.work(trial),
             "fills_memory": trial.repeat % 2 == 1,
             "isolation": isolation,
             "at_once": at_once,

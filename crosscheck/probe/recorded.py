@@ -17,6 +17,9 @@ IMAGE = "image/"
 FILE = "file/"
 FLAGS_BEFORE = "flags/before-"
 FLAGS_AFTER = "flags/after-"
+#: Steps of trials whose pace is not the runtime's own.
+HOLD = "hold"
+REST = "rest"
 
 #: Moments: predictions around the call under test, that call, the same call again, an inference-mode gradient.
 BEFORE = "before"

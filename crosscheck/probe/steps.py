@@ -15,11 +15,11 @@ Keys of what is recorded:
 """
 
 import os
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 
-from crosscheck.probe import recorded
+from crosscheck.probe import pace, recorded
 from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
 from crosscheck.probe.recorder import Recorder
 
@@ -52,6 +52,7 @@ class Trial:
         self.image = inputs["x"]
         self.gradient: Optional[Array] = None
         self.unread: Optional[Tensor] = None
+        self.cpus: Set[int] = set()
 
     def run(self, steps: List[Step]) -> None:
         """Carry out the steps in their order. Raises StepFailed where one fails."""
@@ -141,6 +142,18 @@ class Trial:
     def do_settle(self, step: Step) -> None:
         """Wait for all asynchronous work."""
         self.recorder.step("settle/" + self._key(step), lambda: self.adapter.settle(self.models[step["model"]]))
+
+    def do_hold(self, step: Step) -> None:
+        """Hold the runtime's other threads back."""
+        self.cpus = self.recorder.step(recorded.HOLD, pace.hold)
+
+    def do_release(self, step: Step) -> None:
+        """Let the runtime's other threads run again."""
+        pace.release(self.cpus)
+
+    def do_rest(self, step: Step) -> None:
+        """Wait until the runtime's other threads sleep."""
+        self.recorder.step(recorded.REST, pace.rest)
 
     def do_layers(self, step: Step) -> None:
         """What every node puts out in the mode under test."""

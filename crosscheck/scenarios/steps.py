@@ -14,6 +14,8 @@ A step is a JSON object; `do` names the action:
               what else calls left on the network as `left/<as>/<name>`, and mode flags that differ from what the user's
               lines set as `switched/<as>/<name>`
     settle    wait for all asynchronous work
+    hold      let the runtime's other threads run only while this one blocks, until `release`
+    rest      wait until the runtime's other threads sleep, without a call of the runtime
     layers    the output of every node, as `layer/<tensor>`
     ascend    image = rescale(image + rescale(last gradient) / 10), rescale mapping onto [0, 1]
     image     record the image as `image/<as>`
@@ -21,7 +23,7 @@ A step is a JSON object; `do` names the action:
     repeat    `steps`, `times` times; "#" in their `as` becomes the repetition, from 1
 
 `mode` is a role: "tested" is the cell's mode, "inference" and "training" are the modes it names for comparison. A step
-with `needs` is skipped if the cell's mode names no mode for that role.
+with `needs` is skipped if the cell's mode names no mode for that role, one with `pace` in trials of another pace.
 """
 
 from __future__ import annotations
@@ -33,12 +35,16 @@ from crosscheck.cells import Scenario
 from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
-__all__ = ["CALLS", "EXAMPLE", "SCRIPT", "STEPS", "Step", "steps"]
+__all__ = ["AS_IT_COMES", "CALLS", "EXAMPLE", "HELD_BACK", "PACES", "RESTED", "SCRIPT", "STEPS", "Step", "steps"]
 
 Step = dict[str, Any]
 
 #: The number of calls of `twenty` and `ascent`.
 CALLS = 20
+
+#: The paces of a trial that does not wait for the call, by turns. A race that shows in a few of many trials shows in
+#: almost every one whose other threads are held back, and in none of those that give them time.
+AS_IT_COMES, HELD_BACK, RESTED = PACES = ("as-it-comes", "held-back", "rested")
 
 
 def _build(model: str = "model", mode: str = "tested", network: str = "network", shares: str | None = None) -> Step:
@@ -88,6 +94,10 @@ def _settle(when: str, model: str = "model") -> Step:
     return {"do": "settle", "model": model, "as": when}
 
 
+def _paced(pace: str, do: str) -> Step:
+    return {"do": do, "pace": pace}
+
+
 def _repeat(*steps: Step) -> Step:
     return {"do": "repeat", "times": CALLS, "steps": list(steps)}
 
@@ -129,8 +139,11 @@ _TIMED = (
 _UNSETTLED = (
     _build(),
     _predict(recorded.BEFORE),
+    _paced(HELD_BACK, "hold"),
     _ask(recorded.FIRST, read=False),
+    _paced(RESTED, "rest"),
     _snapshot(recorded.AT_ONCE),
+    _paced(HELD_BACK, "release"),
     _read(recorded.FIRST),
     _settle(recorded.AFTER),
     _snapshot(recorded.AFTER),
@@ -140,8 +153,11 @@ _UNSETTLED = (
 _IMMEDIATE = (
     _build(),
     _predict(recorded.BEFORE),
+    _paced(HELD_BACK, "hold"),
     _ask(recorded.FIRST, read=False),
+    _paced(RESTED, "rest"),
     _predict(recorded.AFTER),
+    _paced(HELD_BACK, "release"),
     _read(recorded.FIRST),
     _settle(recorded.AFTER),
     _snapshot(recorded.AFTER),
@@ -256,6 +272,10 @@ SCRIPT: dict[Scenario, tuple[Step, ...]] = {
 EXAMPLE: tuple[Step, ...] = (_build(), _ask(recorded.FIRST))
 
 
-def steps(scenario: Scenario, reading: str, roles: Sequence[str]) -> list[Step]:
-    """The steps of one reading of a cell; `roles` ("inference", "training") are those that its mode names."""
-    return [step for step in STEPS[scenario, reading] if step.get("needs") in (None, *roles)]
+def steps(scenario: Scenario, reading: str, roles: Sequence[str], pace: str = AS_IT_COMES) -> list[Step]:
+    """The steps of one reading of a cell at one pace; `roles` ("inference", "training") are those its mode names."""
+    return [
+        step
+        for step in STEPS[scenario, reading]
+        if step.get("needs") in (None, *roles) and step.get("pace") in (None, pace)
+    ]
