@@ -121,7 +121,11 @@ class Mode:
     @property
     def call(self) -> str:
         """The text as a reader gets it: all parts, one after the other."""
-        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"))
+        return self.call_on()
+
+    def call_on(self, input: str = "x", output: str = "y") -> str:
+        """The same for a network whose input and output have these names."""
+        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"), input, output)
 
     def named(self, text: str, input: str = "x", output: str = "y") -> str:
         """A text with a network's own names for `$input` and `$output`, which modes that read ONNX files use."""

@@ -75,7 +75,7 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     same = next((one for one in alike if not one.norm), alike[0] if alike else mode)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
-    text = mode.named(here.call, network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
+    text = here.call_on(network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
     if before == after:
         return text
     added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
