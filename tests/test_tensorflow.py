@@ -1,16 +1,19 @@
 """TensorFlow and Keras, installed by crosscheck: predictions of every network, and side effects of each mode.
 
-Large: several GB of environments, one of them for CPython 3.7 and one for CPython 3.6.
+Large: several GB of environments, one of them for CPython 3.7 and one for CPython 3.6. The ordinary tests measure Keras
+on torch, whose wheel they have anyway.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from crosscheck.job import Job, run
 from crosscheck.networks import names
 from crosscheck.runtimes.catalog import catalog
-from tests.conftest import Cells, SilentProgress, read_cells
+from tests.conftest import Cells, SilentProgress, cells_by_mode, read_cells
 
 RELEASES = [
     "tensorflow@2.21.0",
@@ -67,6 +70,14 @@ def test_the_cpu_build_replaces_the_package(version: str, python: str) -> None:
     assert f"\ntensorflow-cpu=={version} " in lock
     assert "\ntensorflow==" not in lock
     assert python in release.python
+
+
+def test_keras_3_on_torch_trains_a_nested_network_called_for_inference(tmp_path: Path) -> None:
+    findings = {"torch.grad.train": ["leak"], "torch.grad.inside.train": ["leak", "mode-ignored"]}
+    target = "keras@3.15.1+torch"
+    job = Job([target], networks=["seed-batch"], modes=[*findings], scenarios=["gradient"], trials=1, out=tmp_path)
+    run(job, SilentProgress())
+    assert findings == {mode: cell["findings"] for mode, cell in cells_by_mode(tmp_path).items()}
 
 
 @pytest.fixture(scope="module")
