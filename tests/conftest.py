@@ -65,3 +65,11 @@ def read_cells(folder: Path) -> Cells:
     """The judged cells of a run's `cells.jsonl`, by id."""
     lines = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
     return {line["id"]: line for line in lines}
+
+
+def cells_by_mode(folder: Path) -> Cells:
+    """The judged cells of a run of one target, network and scenario. A cell without a measurement fails."""
+    cells = {cell["mode"]: cell for cell in read_cells(folder).values()}
+    for cell in cells.values():
+        assert "ok" == cell["status"], f"{cell['id']} is {cell['status']}: {cell['reason']}"
+    return cells

@@ -73,6 +73,8 @@ class Runtime:
     #: Whether the statistics are fed by the caller, and whether the caller adopts returned ones.
     fed = False
     adopts = False
+    #: Whether the mode says that its layers renormalize.
+    renormalized = False
 
     def __init__(self, network: str) -> None:
         self.network = NETWORKS[network]
@@ -294,6 +296,7 @@ def subject(kind: type[Runtime], network: str, scenario: Scenario, contract: Con
         inference="tiny.inference",
         fed=kind.fed,
         adopts=kind.adopts,
+        renormalized=kind.renormalized,
     )
     return cell, mode
 

@@ -396,6 +396,79 @@ def test_batch_renormalization_has_a_law_and_a_gradient(network: str) -> None:
     assert "averages the standard deviation" in record[Finding.LEAK]
 
 
+class RenormalizesApart(Training):
+    """The same by averages of its own, which no snapshot has; the mode says so. As TensorFlow 1.15 and later do."""
+
+    renormalized = True
+    of_averages = False
+
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        #: Mean and sqrt(variance + epsilon).
+        self.own = {
+            norm.node: (self.tensors[norm.mean], np.sqrt(self.tensors[norm.variance] + norm.epsilon))
+            for norm in self.network.batch_norms
+        }
+
+    def backward(self) -> None:
+        for norm in self.network.batch_norms:
+            batch = TRUTHS[self.network.name].inference_batch_statistics[norm.node]
+            mean, spread = self.own[norm.node]
+            mean = 0.99 * mean + 0.01 * batch.mean
+            spread = 0.99 * spread + 0.01 * np.sqrt(batch.variance + norm.epsilon)
+            self.own[norm.node] = mean, spread
+            kept, moving = norm.momentum, Statistics(self.tensors[norm.mean], self.tensors[norm.variance])
+            if self.of_averages:
+                after = Statistics(
+                    kept * moving.mean + (1 - kept) * mean,
+                    kept * moving.variance + (1 - kept) * (spread**2 - norm.epsilon),
+                )
+            else:
+                after = renormalized(moving, batch.mean, batch.variance, kept, norm.epsilon)
+            self.tensors[norm.mean] = after.mean.astype(np.float32)
+            self.tensors[norm.variance] = after.variance.astype(np.float32)
+
+    def gradient(self, training: bool) -> Array:
+        if not training:
+            return super().gradient(training)
+        here, corrected = self.network, dict(self.tensors)
+        for norm in here.batch_norms:
+            mean, spread = self.own[norm.node]
+            corrected |= {norm.mean: mean, norm.variance: spread**2 - norm.epsilon}
+        return oracle.renormalized_gradient(here.graph, corrected, here.x, here.cotangent).astype(np.float32)
+
+
+class RenormalizesTwice(RenormalizesApart):
+    """As TensorFlow 1.4 does: the moving statistics are averages of the averages."""
+
+    of_averages = True
+
+
+class RenormalizesOnce(RenormalizesApart):
+    """Its second gradient is that of a plain batch normalization."""
+
+    def gradient(self, training: bool) -> Array:
+        return super().gradient(training) if self.calls == 0 else Training.gradient(self, training)
+
+
+@pytest.mark.parametrize("network", ["seed-batch", "conv-norm", "conv"])
+@pytest.mark.parametrize(
+    ("kind", "average", "findings"),
+    [
+        (RenormalizesApart, "renormalized", {Finding.LEAK}),
+        (RenormalizesTwice, "renormalized-twice", {Finding.LEAK}),
+        (RenormalizesOnce, "renormalized", {Finding.LEAK, Finding.ORDER_DEPENDENT}),
+    ],
+)
+def test_layers_that_are_told_to_renormalize_have_that_gradient_in_every_call(
+    kind: type[Runtime], average: str, findings: set[Finding], network: str
+) -> None:
+    verdict = judged(kind, network)
+    assert findings == set(verdict.findings)
+    assert verdict.update is not None
+    assert (1, average) == (verdict.update.count, verdict.update.average)
+
+
 @given(keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
 @settings(max_examples=25, deadline=None)
 def test_a_law_with_any_momentum_is_not_corrupted(keep: float, count: int) -> None:

@@ -262,12 +262,14 @@ def _later(
     """The errors of a later answer at the statistics read before it; None if it or they are unknown.
 
     Statistics that are read may be stale, or move by being read: if the answer matches no form at those, but one at the
-    statistics read after it, these were in use.
+    statistics read after it, these were in use. So were averages that only a renormalization reads, if it matches then.
     """
     value = row.arrays.get(key)
     known = [weights for when in moments if (weights := case.weights_at(row, when)) is not None]
     if value is None or case.weights_at(row, moments[0]) is None:
         return None
+    if case.truth.renormalization_averages is not None:
+        known.append(case.truth.renormalization_averages)
     errors = [errors_of(case.truth, value, asks, weights) for weights in known]
     return next((item for item in errors if item.matches), errors[0])
 

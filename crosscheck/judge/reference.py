@@ -16,6 +16,7 @@ from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.operators import batch_mean_and_variance
+from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["Truth"]
@@ -24,9 +25,9 @@ __all__ = ["Truth"]
 class Truth:
     """Reference predictions, gradients and batch statistics of a network, for its probe input and cotangent."""
 
-    def __init__(self, network: Network, batch_prediction: bool = False, renormalized: bool = False) -> None:
+    def __init__(self, network: Network, batch_prediction: bool = False, renormalizes: bool = False) -> None:
         self.network = network
-        self._batch_prediction, self._renormalized = batch_prediction, renormalized
+        self._batch_prediction, self._renormalizes = batch_prediction, renormalizes
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
@@ -59,7 +60,7 @@ class Truth:
                 network = dataclasses.replace(network, x=noise(network)[0])
             elif network.target is not None:
                 network = readout(network, network.target)
-            self._asked_in[scenario] = Truth(network, self._batch_prediction, self._renormalized)
+            self._asked_in[scenario] = Truth(network, self._batch_prediction, self._renormalizes)
         return self._asked_in[scenario]
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
@@ -69,6 +70,22 @@ class Truth:
     def gradient(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
         """The input gradient, d sum(output * cotangent) / d x, float64, shaped like x; at `weights` if not None."""
         return self.answer(Asks.GRADIENT, training, weights)
+
+    @cached_property
+    def renormalization_averages(self) -> Mapping[str, Array] | None:
+        """The weights, in place of the statistics what corrects the second batch; None if nothing is renormalized.
+
+        For layers that correct by averages of their own, as TensorFlow's do, and not by the moving statistics.
+        """
+        if not self._renormalizes:
+            return None
+        averages = dict(self.network.weights)
+        for norm in self.network.batch_norms:
+            batch = self.inference_batch_statistics[norm.node]
+            before = Statistics(averages[norm.mean], averages[norm.variance])
+            after = renormalized(before, batch.mean, batch.variance, RENORM_MOMENTUM, norm.epsilon)
+            averages[norm.mean], averages[norm.variance] = after.mean, after.variance
+        return averages
 
     @cached_property
     def renormalized_gradient(self) -> Array:
@@ -87,9 +104,9 @@ class Truth:
             graph, x = self.network.graph, self.network.x
             with np.errstate(all="ignore"):
                 if asks is Asks.PREDICTION:
-                    by_batch = (training or self._batch_prediction) and not self._renormalized
+                    by_batch = (training or self._batch_prediction) and not self._renormalizes
                     value = oracle.predict(graph, at, x, by_batch)
-                elif training and self._renormalized:
+                elif training and self._renormalizes:
                     value = oracle.renormalized_gradient(graph, at, x, self.network.cotangent)
                 else:
                     value = oracle.gradient(graph, at, x, self.network.cotangent, training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crosscheck.cells import Finding, Intent
@@ -13,7 +13,7 @@ from crosscheck.report.order import measured, own, release_order, runtime_order,
 from crosscheck.report.records import Cause, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first
 
-__all__ = ["Causes", "Group", "causes", "operator"]
+__all__ = ["Causes", "Group", "causes", "lines", "operator"]
 
 #: Maximum cells linked from a group.
 LINKS = 2
@@ -38,8 +38,8 @@ class Group:
     intents, documented: shared by the cells; `documented` is whether the documentation says that statistics move.
     releases: text, consecutive ones as ranges. bounds: since and until which release, where the neighbours were
     measured. modes, networks: of the cells. smallest: the command that finds the smallest case. links: (id, anchor) of
-    some cells, of distinct releases and modes. count: of all cells. again: (network, findings) of the same questions on
-    networks without the operator.
+    some cells, of distinct releases and modes. cells: the ids of all. again: (network, findings) of the same questions
+    on networks without the operator. place: the anchor of the row, or of the paragraph that names the group.
     """
 
     runtime: str
@@ -55,8 +55,21 @@ class Group:
     networks: tuple[str, ...]
     smallest: str
     links: tuple[tuple[str, str], ...]
-    count: int
+    cells: tuple[str, ...]
     again: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    place: str = ""
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return len(self.cells)
+
+    @property
+    def line(self) -> str:
+        """The group in one line."""
+        where = f"{self.operator} in {' and '.join(self.intents)} mode" if self.operator else "operator not located"
+        documented = ", as documented" if self.documented else ", contrary to the documentation" * self.contradicts
+        return f"{', '.join(self.findings)}: {where}{documented}; {self.releases}"
 
 
 @dataclass(frozen=True)
@@ -91,8 +104,19 @@ def causes(run: Run, cells: Sequence[JudgedCell]) -> Causes:
     groups.sort(key=lambda group: not group.contradicts)
     kinds: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
-        kinds[_kind(group)].append(group)
+        kind = _kind(group)
+        place = f"cause/{len(kinds[kind]) + 1}" if kind == "groups" else f"causes/{kind}"
+        kinds[kind].append(replace(group, place=place))
     return Causes(**{kind: tuple(kinds[kind]) for kind in ("groups", "documented", "undocumented", "leaving")})
+
+
+def lines(causes: Causes) -> dict[str, list[tuple[str, str]]]:
+    """Cell id -> (place, line) of the cell's groups, defects first."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for group in (*causes.groups, *causes.undocumented, *causes.leaving, *causes.documented):
+        for cell in group.cells:
+            found[cell].append((group.place, group.line))
+    return found
 
 
 def _kind(group: Group) -> str:
@@ -177,7 +201,7 @@ def _group(run: Run, cells: Sequence[JudgedCell], key: tuple[Any, ...], members:
         networks=tuple(dict.fromkeys(cell["network"] for cell in members)),
         smallest=_smallest(newest_first, finding),
         links=tuple((cell["id"], anchor(cell)) for cell in list(links.values())[:LINKS]),
-        count=len({cell["id"] for cell in members}),
+        cells=tuple(dict.fromkeys(cell["id"] for cell in members)),
         again=_again(members),
     )
 

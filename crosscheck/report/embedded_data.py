@@ -63,11 +63,16 @@ NUMBERS_KEPT = 256
 Scripts = Callable[[JudgedCell], tuple[str, ...] | None]
 
 
-def embedded(cells: Sequence[JudgedCell], changes: Mapping[str, str], scripts: Scripts | None = None) -> str:
+def embedded(
+    cells: Sequence[JudgedCell],
+    changes: Mapping[str, str],
+    scripts: Scripts | None = None,
+    causes: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+) -> str:
     """Pack `{"fields", "evidence", "values", "cells"}` as base64 of gzip: a cell is one index into `values` per field.
 
-    Two entries follow the fields: the change against another run ("" if none), and the script as a list of indices of
-    its pieces (empty if none). Many scripts share pieces.
+    Three entries follow the fields: the change against another run ("" if none); the script as a list of indices of
+    its pieces (empty if none), since many scripts share pieces; and the cell's causes, as (anchor, line).
     """
     places: dict[str, int] = {}
 
@@ -85,8 +90,9 @@ def embedded(cells: Sequence[JudgedCell], changes: Mapping[str, str], scripts: S
     for cell in cells:
         pieces = scripts(cell) if scripts else None
         row = [pack(cell, field) for field in FIELDS]
-        rows.append([*row, place(changes.get(cell["id"], "")), place([place(piece) for piece in pieces or ()])])
-    heads = f'"fields":{json.dumps([*FIELDS, "change", "script"])},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
+        row += [place(changes.get(cell["id"], "")), place([place(piece) for piece in pieces or ()])]
+        rows.append([*row, place((causes or {}).get(cell["id"], []))])
+    heads = f'"fields":{json.dumps([*FIELDS, "change", "script", "causes"])},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
     text = f'{{{heads},"values":[{",".join(places)}],"cells":{json.dumps(rows, separators=(",", ":"))}}}'
     return base64.b64encode(gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)).decode("ascii")
 

@@ -26,7 +26,7 @@ from crosscheck.report import (
     summary,
     vocabulary,
 )
-from crosscheck.report.causes import causes
+from crosscheck.report.causes import causes, lines
 from crosscheck.report.cell_diff import MEANINGS
 from crosscheck.report.embedded_data import Scripts, embedded
 from crosscheck.report.exchange_table import exchange
@@ -73,6 +73,7 @@ def render(
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
     indices = {cell["id"]: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
+    located = causes(run, cells)
     template = _environment().get_template("page.html")
     return template.render(
         run=run,
@@ -80,7 +81,7 @@ def render(
         script=script,
         policy=_policy(style, script),
         answer=summary.answer(run, cells),
-        causes=causes(run, cells),
+        causes=located,
         overview=overview.overview(run, cells),
         columns=overview.COLUMNS,
         seed_rows=seed.seed_rows(run, cells),
@@ -99,7 +100,7 @@ def render(
         networks=order.distinct(cell["network"] for cell in cells),
         scenarios=order.distinct(cell["scenario"] for cell in cells),
         words=_words(),
-        data=embedded(cells, {} if comparison is None else comparison.kinds, scripts),
+        data=embedded(cells, {} if comparison is None else comparison.kinds, scripts, lines(located)),
     )
 
 

@@ -72,6 +72,26 @@ def test_a_square_opens_its_cell(opened: Open) -> None:
     assert 64 == cell.get_by_role("img", name="Gradient, measured").locator("rect").count()
 
 
+def test_a_cell_links_to_its_causes(opened: Open) -> None:
+    found: dict[str, Any] = {"finding": "wrong-gradient", "node": "pool", "op": "MaxPool"}
+    found |= {"attributes": {"kernel_shape": [2, 2]}, "by": "parts of the network", "first": False, "again": None}
+    page = opened([RICH, make_cell(network="conv", findings=("leak", "wrong-gradient"), cause=found)])
+    page.goto(f"{page.url}#mxnet@1.9.1/executor.train.train/conv/gradient")
+    links = opened_cell(page).locator("dl").first.get_by_role("link", name="1.9.1")
+    by = {
+        "wrong-gradient": "wrong-gradient: MaxPool 2x2 in training mode; 1.9.1",
+        "leak": "leak: BatchNormalization in training mode, contrary to the documentation; 1.9.1",
+    }
+    assert set(by.values()) == set(links.all_inner_texts())
+    for finding, line in by.items():
+        page.goto(f"{page.url.partition('#')[0]}#mxnet@1.9.1/executor.train.train/conv/gradient")
+        opened_cell(page).get_by_role("link", name=line).click()
+        expect(opened_cell(page)).to_be_hidden()
+        row = page.locator(":target")
+        expect(row).to_be_in_viewport()
+        expect(row).to_contain_text(finding)
+
+
 def test_texts_are_copied_and_the_script_is_saved(opened: Open) -> None:
     page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
     page.locator("table.matrix td a").first.click()

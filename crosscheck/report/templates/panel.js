@@ -97,6 +97,7 @@ const panel = (() => {
     const add = (title, ...nodes) => parts.push(element("h3", title), ...nodes);
     if (cell.call) add("Call", copyable(cell.call, "the call"));
     parts.push(facts([
+      ...cell.causes.map(([place, line]) => ["Cause", element("a", line, { href: `#${place}` })]),
       ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
       ["Released", cell.released],
       ["Moved", update(cell.update)],

@@ -108,6 +108,7 @@
       if (words.get("cell")) open(words.get("cell"));
       else if (dialog.open) dialog.close();
     } else {
+      if (dialog.open) dialog.close();
       filter();
       reveal(location.hash);
     }

@@ -174,7 +174,7 @@ SAVE = 'net.save("network.keras")\n---\nnet = keras.saving.load_model("network.k
 EVERY.export("export.keras", "inference", contracts.SAVED, SAVE, default=True)
 EVERY.export("export.weights", "inference", contracts.SAVED, WEIGHTS.format(keras="keras"))
 
-RENORMALIZED: dict[str, Any] = {"renorm": True}
+RENORMALIZED: dict[str, Any] = {"norm": {"renorm": True}, "renormalized": True}
 TENSORFLOW_RENORMALIZED, JAX_RENORMALIZED, TORCH_RENORMALIZED = (
     make(SINCE_RENORMALIZED) for make in (on_tensorflow, on_jax, on_torch)
 )
@@ -183,7 +183,15 @@ for to, prefix, text in (
     (TORCH_RENORMALIZED, "torch.grad.renorm.", TORCH_GRAD),
 ):
     for half, contract in (("train", contracts.RENORM), ("eval", contracts.RENORM_INFERENCE)):
-        to.gradient(prefix + half, INTENT[half], contract, text.format(f"y = {CALLS[half]}"), norm=RENORMALIZED)
+        to.gradient(
+            prefix + half,
+            INTENT[half],
+            contract,
+            text.format(f"y = {CALLS[half]}"),
+            inference=prefix + "eval",
+            training=None if half == "train" else prefix + "train",
+            **RENORMALIZED,
+        )
 stateless(
     JAX_RENORMALIZED,
     "jax.grad.stateless.renorm",
@@ -193,7 +201,8 @@ stateless(
         ("train.adopted", "train", True, contracts.RENORM),
         ("eval", "eval", True, contracts.RENORM_INFERENCE),
     ),
-    norm=RENORMALIZED,
+    inference="jax.grad.stateless.renorm.eval",
+    **RENORMALIZED,
 )
 
 TENSORFLOW_TOLD, JAX_TOLD, TORCH_TOLD = on_tensorflow(), on_jax(), on_torch()

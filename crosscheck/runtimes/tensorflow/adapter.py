@@ -38,6 +38,10 @@ class TensorFlow(KerasAdapter):
                 found[name] = model.evaluate(expression)
         return found
 
+    def trainable(self, model: Model) -> Dict[str, bool]:
+        """The flags of a Keras model's layers; a function of `tf.layers` has none."""
+        return {} if "variables" in model.names else KerasAdapter.trainable(self, model)
+
     def flags(self) -> Dict[str, bool]:
         """The global learning phase, where it is a number."""
         if hasattr(self.tf, "placeholder") or not hasattr(self.tf.keras.backend, "learning_phase"):

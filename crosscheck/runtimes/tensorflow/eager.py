@@ -183,5 +183,8 @@ for name, text, once in (("tape", taped("{}"), ""), ("function", APPLY, TRACED))
             contract,
             text.replace("{}", CALLS[half]),
             once=once.replace("{}", CALLS[half]),
+            inference=f"{name}-renorm.eval",
+            training=None if half == "train" else f"{name}-renorm.train",
             norm={"renorm": True},
+            renormalized=True,
         )

@@ -34,7 +34,7 @@ def modes(
 ) -> None:
     """A way of writing the layer, asked for the gradient in both modes: alone, beside the updates, or after them.
 
-    more: fields of the modes. Layers without a scale or a bias are compared with themselves.
+    more: fields of the modes. Layers that answer otherwise than others are compared with themselves.
     """
     for how in hows:
         for training in (True, False):
@@ -120,6 +120,7 @@ modes(
     contracts.LAYERS_RENORM_INFERENCE,
     hows=("alone", "update-ops"),
     norm={"renorm": True},
+    renormalized=True,
 )
 modes(
     CONTRIB_RENORMALIZED,
@@ -129,6 +130,7 @@ modes(
     contracts.CONTRIB_RENORM_INFERENCE,
     hows=("alone", "update-ops"),
     norm={"renorm": True},
+    renormalized=True,
 )
 
 SAVER = """\
