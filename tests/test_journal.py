@@ -275,6 +275,18 @@ def test_the_step_in_which_a_process_died_is_kept() -> None:
     assert math.isnan(last.seconds)
 
 
+def test_a_process_that_ended_after_its_last_step_died_in_none() -> None:
+    lines = (
+        {"label": "build/model", "begun": True},
+        {"label": "build/model", "seconds": 0.1, "flags": {"training": False}},
+        {"label": "gradient/first", "begun": True},
+        {"label": "gradient/first", "seconds": 0.2, "error": "no gradient"},
+    )
+    build, last = record(steps="\n".join(map(json.dumps, lines))).observation().steps
+    assert ("build/model", 0.1, None, {"training": False}) == (build.label, build.seconds, build.error, build.flags)
+    assert ("gradient/first", 0.2, "no gradient", None) == (last.label, last.seconds, last.error, last.flags)
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "journal")

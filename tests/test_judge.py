@@ -751,7 +751,12 @@ def test_what_the_public_view_shows() -> None:
             moving = {name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)}
             return {name: value for name, value in self.tensors.items() if name not in moving}
 
+    class Grows(Hides):
+        def public(self) -> dict[str, Array]:
+            return super().public() | {f"after {self.calls} calls": np.zeros(1)}
+
     assert ["shows", "hides", None] == [judged(kind).public_view for kind in (LeakBackward, Hides, Training)]
+    assert "hides" == judged(Grows).public_view  # a name that is new is no change
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
@@ -1464,3 +1469,70 @@ def test_what_a_runtime_held_from_the_beginning_is_no_change_of_the_call() -> No
     verdict = judged(TakesOne, "conv")
     assert (Finding.WRONG_GRADIENT, Finding.WRONG_PREDICTION) == verdict.findings
     assert 0 == verdict.state_changes["bn1.gamma"]
+
+
+def layers_read(network: str, training: bool, wrong: str = "", missing: str = "") -> Observation:
+    """The reading `layers`, of a runtime in which one node's output is wrong and one is not shown."""
+    shown = {name: value.astype(np.float32) for name, value in TRUTHS[network].layers(training).items()}
+    arrays = {f"layer/{name}": value + (name == wrong) for name, value in shown.items() if name != missing}
+    return Observation("layers", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+
+
+@pytest.mark.parametrize("kind", [Runtime, Training])
+def test_the_first_layer_that_is_not_the_oracles_is_named(kind: type[Runtime]) -> None:
+    training = kind.intent is Intent.TRAINING
+    usual = observations(kind, "conv", Scenario.GRADIENT)
+    nodes = NETWORKS["conv"].graph["nodes"]
+    for node in nodes:
+        (name,) = node["outputs"][:1]
+        first = judged(kind, "conv", trials=[*usual, layers_read("conv", training, wrong=name)]).first_layer
+        assert first is not None
+        assert (node["name"], node["op"], name) == (first.node, first.op, first.tensor)
+        assert first.error > 1e-3
+        unseen = layers_read("conv", training, wrong=name, missing=name)
+        assert judged(kind, "conv", trials=[*usual, unseen]).first_layer is None
+    assert judged(kind, "conv", trials=usual).first_layer is None
+    assert judged(kind, "conv", trials=[*usual, layers_read("conv", training)]).first_layer is None
+    other = judged(kind, "conv", trials=[*usual, layers_read("conv", not training)]).first_layer
+    assert other is not None
+    assert "BatchNormalization" == other.op
+
+
+@pytest.mark.parametrize(
+    "changed", ["before.mean", "before.variance", "after.mean", "after.variance", "batch.mean", "batch.variance"]
+)
+def test_laws_of_a_change_depend_on_each_of_its_numbers(changed: str) -> None:
+    """Laws are kept by the numbers that they explain."""
+    truth = TRUTHS["seed"]
+    (norm,) = truth.network.batch_norms
+    batch = truth.batch_statistics[norm.node]
+    before = Statistics(truth.network.weights[norm.mean], truth.network.weights[norm.variance])
+    given = {"before": before, "after": updated(before, batch, norm.momentum), "batch": batch}
+    (law,) = truth.laws(norm, given["before"], given["after"], given["batch"])  # type: ignore[arg-type]
+    assert norm.momentum == pytest.approx(law.momentum)
+    what, number = changed.split(".")
+    given[what] = replace(given[what], **{number: getattr(given[what], number) + 0.5})  # type: ignore[type-var]
+    later = truth.laws(norm, given["before"], given["after"], given["batch"])  # type: ignore[arg-type]
+    assert (law,) != later
+
+
+def test_trials_that_end_differently_are_told_apart_by_their_statuses() -> None:
+    one = observe(Training, undisturbed, "seed-batch")
+    verdict = judged(Training, trials=[one, replace(one, status=Status.CRASHED, reason="signal 11")])
+    (reading,) = verdict.trials
+    assert {"ok": 1, "crashed": 1} == reading.statuses
+    assert ["one ok, one crashed"] == [
+        outcome.what.rpartition("; ")[2] for outcome in reading.outcomes if "one ok" in outcome.what
+    ]
+
+
+@pytest.mark.parametrize(("when", "change"), [("first", 1.0), ("second", 1.0), ("inference", 1.0), ("other", None)])
+def test_the_change_of_an_input_is_that_of_the_input_of_its_call(when: str, change: float | None) -> None:
+    """What another call was given is unknown."""
+    row = observe(Training, undisturbed, "seed-batch")
+    written = {f"input/{when}": NETWORKS["seed-batch"].x + np.float32(1)}
+    verdict = judged(Training, trials=[replace(row, arrays={**row.arrays, **written})])
+    assert (Finding.INPUT_WRITTEN,) == verdict.findings
+    (evidence,) = (item for item in verdict.evidence if item.finding is Finding.INPUT_WRITTEN)
+    assert (change is None) == (evidence.value is None)
+    assert evidence.value is None or evidence.value == pytest.approx(1.0)
