@@ -450,14 +450,30 @@ def test_no_further_server_asks_where_all_trials_agree(toy: Runtime, journal: Jo
     assert not ledger.ask_again(target)
 
 
-def test_no_further_server_asks_what_was_refused(toy: Runtime, journal: Journal) -> None:
+@pytest.mark.parametrize("refusing", [("alone", "after-other", "after-same"), ("after-same",)])
+def test_no_further_server_asks_what_was_refused(toy: Runtime, journal: Journal, refusing: tuple[str, ...]) -> None:
     ledger, target = of_cells(toy, journal, ["conv"], ["inference"], ["gradient", "order"])
     while ledger.queues[target]:
-        planned, trial, _ = ledger.take(target)
-        refused = planned.cell.scenario.value == "order"
+        _, trial, _ = ledger.take(target)
+        status = Status.REFUSED if trial.reading in refusing else Status.OK
         chance = float(trial.repeat) if trial.reading == "undisturbed" else 1.0
-        ledger.record(trial, record(trial.reading, Status.REFUSED if refused else Status.OK, value=chance))
+        ledger.record(trial, record(trial.reading, status, value=chance))
     assert not ledger.ask_again(target)
+
+
+def test_trials_of_further_servers_in_the_journal_are_not_taken_again(toy: Runtime, journal: Journal) -> None:
+    disagreeing = frozenset({"conv/gradient"})
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    assert ledger.ask_again(target)
+    assert ledger.cells == ledger.reused  # repetitions are no missing cells
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    while ledger.ask_again(target):
+        measure_all(ledger, target, disagreeing, ("undisturbed",))
+    again, _ = of_several_networks(toy, journal)
+    assert not again.queues.get(target)
+    assert ledger.done.keys == again.done.keys
+    assert (0, ledger.done.ran) == (again.done.ran, again.done.reused)
 
 
 def test_a_further_server_repeats_the_first_reading_with_a_number_of_its_own(toy: Runtime, journal: Journal) -> None:

@@ -1536,3 +1536,18 @@ def test_the_change_of_an_input_is_that_of_the_input_of_its_call(when: str, chan
     (evidence,) = (item for item in verdict.evidence if item.finding is Finding.INPUT_WRITTEN)
     assert (change is None) == (evidence.value is None)
     assert evidence.value is None or evidence.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", [Runtime, Training])
+@pytest.mark.parametrize("near", list(Intent))
+def test_a_wrong_answer_is_measured_by_the_nearer_closed_form(kind: type[Runtime], near: Intent) -> None:
+    class Scaled(kind):  # type: ignore[misc, valid-type]
+        def answer(self) -> Array:
+            value: Array = self.gradient(near is Intent.TRAINING) * np.float32(1.01)
+            return value
+
+    wrong = [item for item in judged(Scaled).evidence if item.finding is Finding.WRONG_GRADIENT]
+    assert wrong
+    for item in wrong:
+        assert f"the nearer closed form, {near} mode" in item.what
+        assert item.value == pytest.approx(0.01, rel=0.05)
