@@ -240,6 +240,7 @@ def test_arrays_are_split_as_the_probe_wrote_them() -> None:
 
 def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
+        assert journal.connection.execute("pragma user_version").fetchone()[0] > 0
         journal.connection.execute("pragma user_version = 99")
     with pytest.raises(CrosscheckError, match="another version"):
         Journal(tmp_path / "journal")

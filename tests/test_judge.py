@@ -1551,3 +1551,18 @@ def test_a_wrong_answer_is_measured_by_the_nearer_closed_form(kind: type[Runtime
     for item in wrong:
         assert f"the nearer closed form, {near} mode" in item.what
         assert item.value == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, False), (3, False), (4, True)])
+def test_up_to_three_arrays_in_which_trials_differ_are_named(count: int, more: bool) -> None:
+    one = observe(Training, undisturbed, "seed-batch")
+    ends = [
+        replace(
+            one, arrays={**one.arrays, **{f"state/after/hidden{index}": np.full(1, value) for index in range(count)}}
+        )
+        for value in (1.0, 2.0)
+    ]
+    (evidence, *_) = (item for item in judged(Training, trials=ends).evidence if "distinct outcomes" in item.what)
+    _, _, named = evidence.detail.partition("differing in ")
+    assert min(count, 3) == named.count("hidden")
+    assert more == named.endswith(" ...")
