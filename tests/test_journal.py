@@ -114,29 +114,25 @@ def test_a_trial_depends_on_what_its_mode_is_compared_with(toy: Runtime, copied:
 
 
 def test_a_trial_depends_on_network_and_variables(plan: Planned) -> None:
+    def under(**switches: dict[str, str]) -> Planned:
+        variant = dataclasses.replace(plan.target.variant, **switches)  # type: ignore[arg-type]
+        return dataclasses.replace(plan, target=dataclasses.replace(plan.target, variant=variant))
+
     network = dataclasses.replace(plan.network, x=plan.network.x * 2)
-    variant = dataclasses.replace(plan.target.variant, environment={"A": "1"})
-    serving = dataclasses.replace(plan.target.variant, serving={"B": "1"})
-    changed = [
-        dataclasses.replace(plan, network=network),
-        *(
-            dataclasses.replace(plan, target=dataclasses.replace(plan.target, variant=one))
-            for one in (variant, serving)
-        ),
-    ]
-    assert 4 == len({key(one) for one in (plan, *changed)})
+    plans = (plan, dataclasses.replace(plan, network=network), under(environment={"A": "1"}), under(serving={"B": "1"}))
+    assert 4 == len({key(one) for one in plans})
 
 
 def test_a_trial_depends_on_its_cell_and_on_what_is_installed(plan: Planned) -> None:
-    target, trial = plan.target, Trial(plan.cell, "timed", 0)
-    environment = describe(target.runtime, target.release, target.variant)
+    target = plan.target
+    installed = describe(target.runtime, target.release, target.variant)
     renamed = dataclasses.replace(plan, cell=dataclasses.replace(plan.cell, network="other"))
     keys = {
-        cache.key(plan, trial, environment, "fork"),
-        cache.key(renamed, trial, environment, "fork"),
-        cache.key(plan, trial, dataclasses.replace(environment, key="other"), "fork"),
+        cache.key(planned, Trial(plan.cell, "timed", 0), environment, "fork")
+        for planned in (plan, renamed)
+        for environment in (installed, dataclasses.replace(installed, key="other"))
     }
-    assert 3 == len(keys)
+    assert 4 == len(keys)
 
 
 @pytest.mark.parametrize("file", ["a.py", "a.j2", "a.html", "a.css", "a.js", "a.json", "deeper/a.py"])
