@@ -284,11 +284,14 @@ def test_a_well_behaved_runtime_is_clean(kind: type[Runtime], network: str, scen
         (LeakBackward, Scenario.ORDER, {Finding.STATE_MOVED}),
         (LeakBackward, Scenario.TWENTY, {Finding.LEAK}),
         (Training, Scenario.TWENTY, {Finding.CLEAN}),
+        (LeakBackward, Scenario.ASCENT, {Finding.LEAK}),
+        (Training, Scenario.ASCENT, {Finding.CLEAN}),
+        (ModeIgnored, Scenario.ASCENT, {Finding.MODE_IGNORED}),
         (ExportChanges, Scenario.EXPORT, {Finding.EXPORT_CHANGED}),
     ],
 )
 def test_other_scenarios(kind: type[Runtime], scenario: Scenario, expected: set[Finding]) -> None:
-    network = "digits" if scenario is Scenario.TWENTY else "seed-batch"
+    network = "digits" if scenario in (Scenario.TWENTY, Scenario.ASCENT) else "seed-batch"
     assert expected == set(judged(kind, network, scenario).findings)
 
 
