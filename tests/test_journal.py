@@ -214,6 +214,12 @@ def test_records_come_back_as_they_were_in_the_order_of_the_keys(tmp_path: Path)
         assert [record(), measured] == journal.records(["b", "absent", "a"])
 
 
+def test_a_closed_journal_is_one_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.append("key", "cell", 0, record())
+    assert [tmp_path / "journal"] == list(tmp_path.iterdir())
+
+
 def test_trials_with_equal_bytes_share_arrays_and_others_do_not(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         for key, row in {"a": record(), "b": record("timed"), "c": record(value=2.0)}.items():
