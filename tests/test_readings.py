@@ -72,6 +72,9 @@ class Diary(Adapter):
 
     def export(self, model: Model, mode: str, folder: str) -> Model:
         self.lines.append(f"export {model} {mode}")
+        Path(folder, "exported.onnx").write_bytes(b"onnx")
+        Path(folder, "linked.onnx").symlink_to("exported.onnx")
+        Path(folder, "exported.json").write_bytes(b"{}")
         return "copy"
 
     def state(self, model: Model) -> dict[str, Tensor]:
@@ -162,6 +165,13 @@ def test_an_export_is_between_predictions_and_snapshots(tmp_path: Path) -> None:
     lines = carried_out(tmp_path, "export", asks="export")[0].lines
     expected = "build a for tested, predict a, state a, export a tested, predict a, state a, predict copy"
     assert expected.split(", ") == lines
+
+
+def test_onnx_files_of_an_export_are_recorded_unless_they_are_links_to_given_ones(tmp_path: Path) -> None:
+    arrays = carried_out(tmp_path, "export", asks="export")[1].arrays
+    assert {"file/exported.onnx": b"onnx"} == {
+        key: value.tobytes() for key, value in arrays.items() if key.startswith("file/")
+    }
 
 
 def test_what_is_compared_with_an_inference_mode_is_left_out_where_there_is_none() -> None:
