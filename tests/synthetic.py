@@ -16,9 +16,10 @@ import numpy as np
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Intent, Observation, Scenario, Status, Step
 from crosscheck.judge import Judgement, Truth, judge, line, validate
-from crosscheck.networks import fixed_cotangent, load
+from crosscheck.networks import fixed_cotangent, load, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Statistics, updated
+from crosscheck.probe.steps import rescale
 from crosscheck.runtimes.mode import Contract, Mode
 from crosscheck.scenarios import steps as scenarios
 
@@ -78,8 +79,10 @@ class Runtime:
 
     def __init__(self, network: str) -> None:
         self.network = NETWORKS[network]
-        #: The input of the call.
-        self.x = self.network.x
+        #: The network and the input of the call.
+        self.asked, self.x = self.network, self.network.x
+        #: The image that gradient ascent makes.
+        self.image = self.network.x
         self.tensors = {name: np.array(value) for name, value in self.network.weights.items()}
         self.arrays: dict[str, Array] = {}
         self.steps: list[Step] = []
@@ -110,8 +113,9 @@ class Runtime:
         return self.gradient(training)
 
     def gradient(self, training: bool) -> Array:
-        here = self.network
-        return oracle.gradient(here.graph, self.tensors, self.x, here.cotangent, training).astype(np.float32)
+        here = self.asked
+        weights = {**here.weights, **self.tensors}
+        return oracle.gradient(here.graph, weights, self.x, here.cotangent, training).astype(np.float32)
 
     # What a trial asks for.
     def step(self, label: str, action: Callable[[], None]) -> None:
@@ -180,8 +184,14 @@ class Runtime:
                 case "ask" if step["mode"] == "inference":
                     self.inference_afterwards()
                 case "ask":
-                    self.x = noise(self.network)[repetition - 1] if step["input"] == "noise" else self.network.x
+                    if step["model"] == "readout":
+                        assert self.network.target is not None
+                        self.asked = readout(self.network, self.network.target)
+                    inputs = {"x": self.network.x, "image": self.image}
+                    self.x = noise(self.network)[repetition - 1] if step["input"] == "noise" else inputs[step["input"]]
                     self.ask(when, lambda step=step: self.carry_out(step["between"]))  # type: ignore[misc]
+                case "ascend":
+                    self.image = rescale(self.image + rescale(self.arrays[f"gradient/{repetition}"]) / np.float32(10))
                 case "snapshot":
                     self.snapshot(when)
                 case "settle":
@@ -252,8 +262,9 @@ undisturbed, timed, unsettled, immediate = (
     reading(Scenario.GRADIENT, name) for name in ("undisturbed", "timed", "unsettled", "immediate")
 )
 alone = reading(Scenario.ORDER, "alone")
-twenty, sibling, export = (
-    reading(scenario, "undisturbed") for scenario in (Scenario.TWENTY, Scenario.SIBLING, Scenario.EXPORT)
+twenty, ascent, sibling, export = (
+    reading(scenario, "undisturbed")
+    for scenario in (Scenario.TWENTY, Scenario.ASCENT, Scenario.SIBLING, Scenario.EXPORT)
 )
 
 READINGS: dict[Scenario, list[Callable[[Runtime], None]]] = {
@@ -261,6 +272,7 @@ READINGS: dict[Scenario, list[Callable[[Runtime], None]]] = {
     Scenario.PREDICT_ONLY: [undisturbed, undisturbed, timed, unsettled, immediate],
     Scenario.ORDER: [alone],
     Scenario.TWENTY: [twenty, twenty],
+    Scenario.ASCENT: [ascent, ascent],
     Scenario.SIBLING: [sibling],
     Scenario.EXPORT: [export],
 }

@@ -61,6 +61,10 @@ def test_a_later_trial_that_does_not_wait_has_the_first_reading_repeated_too() -
     assert {"undisturbed": 8, "immediate": 8} == wanting([*trials([1, 1]), *trials([1, 1, 2], "immediate")])
 
 
+def test_more_trials_that_do_not_wait_than_that_wait_are_no_reason_to_repeat_those() -> None:
+    assert {} == wanting([*trials([1]), *trials([1] * 3, "immediate")])
+
+
 def test_trials_with_different_statuses_disagree() -> None:
     assert {"undisturbed": 8} == wanting([*trials([1]), trial("undisturbed", 1, Status.CRASHED)])
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
+from crosscheck import oracle
 from crosscheck.cells import Asks, Observation, Status
 from crosscheck.job import Job, Result, run
-from crosscheck.judge import FileTruth, Origin, exported, validate
+from crosscheck.judge import FileTruth, Origin, Truth, exported, validate
+from crosscheck.judge.file_reference import evaluate
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import load, write
 from crosscheck.networks.exported_models import digest_of, foreign_operators, written_network
@@ -250,6 +253,58 @@ def test_a_file_in_training_form_is_compared_with_training_mode(asks: Asks) -> N
     origins = [Origin("e", source, source.weights, training) for training in (True, False)]
     trained, inferred = exported(truth, "file", asks, row, origins=origins).trips
     assert ("none", "exporter") == (trained.fault, inferred.fault)
+
+
+def ending_in(operator: str) -> FileTruth:
+    """The closed forms of `conv` in a file with one more node, which crosscheck does not lower."""
+    source = load("conv")
+    model = write(source, 15)
+    last = model.graph.output[0].name
+    model.graph.node[-1].output[0] = "inner"
+    model.graph.node.append(helper.make_node(operator, ["inner"], [last], name="end"))
+    return FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", source))
+
+
+def test_a_file_that_cannot_be_lowered_has_the_answers_of_its_evaluation_in_both_modes() -> None:
+    source, truth = load("conv"), ending_in("Neg")
+    assert truth.lowered is None
+    assert "'end' (Neg) is not among the supported operators" in str(truth.refusal)
+    for asks, expected in (
+        (Asks.PREDICTION, -oracle.predict(source.graph, source.weights, source.x)),
+        (Asks.GRADIENT, -oracle.gradient(source.graph, source.weights, source.x, source.cotangent)),
+    ):
+        assert truth.known(asks)
+        for training in (False, True):
+            assert expected == pytest.approx(truth.answer(asks, training), abs=1e-4)
+
+
+def test_a_gradient_that_cannot_be_evaluated_is_that_of_the_exported_network() -> None:
+    source, truth = load("conv"), ending_in("Sinh")
+    assert (True, False) == (truth.known(Asks.PREDICTION), truth.known(Asks.GRADIENT))
+    for training in (False, True):
+        expected = oracle.gradient(source.graph, source.weights, source.x, source.cotangent, training)
+        assert expected == pytest.approx(truth.answer(Asks.GRADIENT, training))
+
+
+def test_a_correct_file_is_not_refused_and_has_the_layers_of_its_source() -> None:
+    source = load("conv")
+    truth = FileTruth(written_network(write(source, 15).SerializeToString(), "conv.from.here.0", source))
+    assert truth.refusal is None
+    expected = Truth.of(source).layers(training=False)
+    assert list(expected) == list(truth.layers(training=False))
+    for name, value in truth.layers(training=False).items():
+        assert expected[name] == pytest.approx(value, abs=1e-4)
+
+
+def test_a_training_form_is_evaluated_with_its_new_statistics() -> None:
+    source, truth = load("conv"), Truth.of(load("conv"))
+    y, *statistics = evaluate(write(source, 15, training=True), {"x": source.x})
+    assert oracle.predict(source.graph, source.weights, source.x, training=True) == pytest.approx(y, abs=1e-4)
+    for norm, mean, variance in zip(source.batch_norms, statistics[::2], statistics[1::2], strict=True):
+        before = oracle.Statistics(source.weights[norm.mean], source.weights[norm.variance])
+        expected = oracle.updated(before, truth.batch_statistics[norm.node], norm.momentum)
+        assert expected.mean == pytest.approx(mean, abs=1e-5)
+        assert expected.variance == pytest.approx(variance, abs=1e-5)
 
 
 def test_a_file_keeps_its_own_names() -> None:

@@ -158,6 +158,10 @@ def invent_attribute(model: onnx.ModelProto) -> None:
     batch_norms(model)[0].attribute.append(helper.make_attribute("fix_gamma", 1))
 
 
+def contradict_shapes(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 7
+
+
 def swap_statistics(model: onnx.ModelProto) -> None:
     node = batch_norms(model)[0]
     node.input[3], node.input[4] = node.input[4], node.input[3]
@@ -190,6 +194,19 @@ def test_a_file_that_computes_batch_statistics_is_in_training_form() -> None:
     assert (Finding.EXPORT_CHANGED,) == exported(unchanged, intent="training").findings
 
 
+@pytest.mark.parametrize("stored", [3, 4])
+def test_a_file_that_computes_one_of_two_statistics_is_in_no_form(stored: int) -> None:
+    def half(model: onnx.ModelProto) -> None:
+        names = [node.input[stored] for node in batch_norms(model)]
+        compute_statistics(model)
+        for node, name in zip(batch_norms(model), names, strict=True):
+            node.input[stored] = name
+
+    judgement = exported(half, intent="training")
+    assert (Finding.EXPORT_CHANGED,) == judgement.findings
+    assert [item for item in judgement.evidence if "training_mode of bn1" in item.what]
+
+
 def test_a_correct_file_is_clean() -> None:
     assert (Finding.CLEAN,) == exported(unchanged).findings
     assert (Finding.CLEAN,) == exported(unit_scales, unit_scale=True).findings
@@ -203,6 +220,7 @@ def test_a_correct_file_is_clean() -> None:
         (unit_scales, "bn1.gamma of bn1", "1 1 1 1"),
         (say_spatial, "spatial of bn1", "it is 0"),
         (invent_attribute, "checker", "fix_gamma"),
+        (contradict_shapes, "checker", "shape"),
         (swap_statistics, "bn1.mean of bn1", "not"),
     ],
 )
@@ -210,6 +228,40 @@ def test_differences_of_a_file_are_named(change: Callable[[onnx.ModelProto], Non
     judgement = exported(change)
     assert (Finding.EXPORT_CHANGED,) == judgement.findings
     assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
+
+
+def test_weights_in_constant_nodes_are_read_like_initialisers() -> None:
+    def constants(model: onnx.ModelProto) -> None:
+        stored = list(model.graph.initializer)
+        nodes = [helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in stored]
+        del model.graph.initializer[:]
+        nodes += [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+
+    def swapped(model: onnx.ModelProto) -> None:
+        swap_statistics(model)
+        constants(model)
+
+    assert (Finding.CLEAN,) == exported(constants).findings
+    assert [item for item in exported(swapped).evidence if "bn1.mean of bn1" in item.what]
+
+
+def test_weights_shared_through_identity_nodes_are_read_like_initialisers() -> None:
+    def shared(model: onnx.ModelProto) -> None:
+        node = batch_norms(model)[0]
+        copies = [helper.make_node("Identity", [name], [f"{name}.shared"]) for name in node.input[1:]]
+        node.input[1:] = [f"{name}.shared" for name in node.input[1:]]
+        nodes = [*copies, *(onnx.NodeProto.FromString(item.SerializeToString()) for item in model.graph.node)]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+
+    def swapped(model: onnx.ModelProto) -> None:
+        shared(model)
+        swap_statistics(model)
+
+    assert (Finding.CLEAN,) == exported(shared).findings
+    assert [item for item in exported(swapped).evidence if "bn1.mean of bn1" in item.what]
 
 
 @pytest.mark.parametrize("change", [drop_epsilon, unit_scales, swap_statistics])

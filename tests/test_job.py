@@ -20,6 +20,7 @@ from filelock import FileLock
 import crosscheck
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.job import Job, Result, run
+from crosscheck.matrix.journal import Journal
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import SilentProgress, read_cells
 
@@ -57,6 +58,17 @@ def test_the_arrays_of_a_cell_exist(run_toy: RunToy, tmp_path: Path) -> None:
     for row in rows:
         with np.load(tmp_path / row["arrays"]) as arrays:
             assert row["prediction_before"] == arrays["prediction/before"].tolist()
+
+
+def test_the_journal_has_what_a_trial_used(run_toy: RunToy, tmp_path: Path) -> None:
+    run_toy(**ONE)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        rows = journal.records(journal.reusable())
+    assert rows
+    for row in rows:
+        assert row.seconds > 0
+        assert row.cpu_seconds > 0
+        assert row.peak_bytes > 1_000_000  # an interpreter with numpy has more
 
 
 def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:

@@ -15,14 +15,15 @@ import pytest
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import describe
+from crosscheck.errors import CrosscheckError, InstallFailed, Unavailable
 from crosscheck.matrix import cache
 from crosscheck.matrix.agreement import SERVERS
 from crosscheck.matrix.journal import Journal, Record
-from crosscheck.matrix.ledger import Ledger
+from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, targets
 from crosscheck.networks import load
-from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
+from crosscheck.runtimes.catalog import Runtime, System, catalog, load_runtime
 
 Copied = Callable[[str], Path]
 
@@ -113,13 +114,46 @@ def test_a_trial_depends_on_what_its_mode_is_compared_with(toy: Runtime, copied:
 
 
 def test_a_trial_depends_on_network_and_variables(plan: Planned) -> None:
+    def under(**switches: dict[str, str]) -> Planned:
+        variant = dataclasses.replace(plan.target.variant, **switches)  # type: ignore[arg-type]
+        return dataclasses.replace(plan, target=dataclasses.replace(plan.target, variant=variant))
+
     network = dataclasses.replace(plan.network, x=plan.network.x * 2)
-    variant = dataclasses.replace(plan.target.variant, environment={"A": "1"})
-    changed = [
-        dataclasses.replace(plan, network=network),
-        dataclasses.replace(plan, target=dataclasses.replace(plan.target, variant=variant)),
-    ]
-    assert 3 == len({key(one) for one in (plan, *changed)})
+    plans = (plan, dataclasses.replace(plan, network=network), under(environment={"A": "1"}), under(serving={"B": "1"}))
+    assert 4 == len({key(one) for one in plans})
+
+
+def test_a_trial_depends_on_its_cell_and_on_what_is_installed(plan: Planned) -> None:
+    target = plan.target
+    installed = describe(target.runtime, target.release, target.variant)
+    renamed = dataclasses.replace(plan, cell=dataclasses.replace(plan.cell, network="other"))
+    keys = {
+        cache.key(planned, Trial(plan.cell, "timed", 0), environment, "fork")
+        for planned in (plan, renamed)
+        for environment in (installed, dataclasses.replace(installed, key="other"))
+    }
+    assert 4 == len(keys)
+
+
+@pytest.mark.parametrize("file", ["a.py", "a.j2", "a.html", "a.css", "a.js", "a.json", "deeper/a.py"])
+def test_every_source_file_of_a_folder_counts(tmp_path: Path, file: str) -> None:
+    digests = set()
+    for text in (None, "1", "2"):
+        folder = tmp_path / str(text)
+        (folder / file).parent.mkdir(parents=True)
+        (folder / "kept.py").write_text("")
+        if text is not None:
+            (folder / file).write_text(text)
+        digests.add(cache.folder_digest(folder))
+    assert 3 == len(digests)
+
+
+def test_files_that_are_no_source_do_not_count(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.py").write_text("")
+        (tmp_path / name / "a.pyc").write_text(name)
+    assert cache.folder_digest(tmp_path / "one") == cache.folder_digest(tmp_path / "two")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +189,81 @@ def record(
 
 def test_a_trial_that_ran_out_of_time_is_measured_again(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
-        for status in (Status.OK, Status.TIMED_OUT, Status.CRASHED, Status.REFUSED):
-            journal.append(status.value, "cell", 0, record(status=status))
-        assert {"ok", "crashed", "refused"} == journal.reusable().keys()
+        for status in Status:
+            journal.append(f"key of {status}", "cell", 0, record(status=status))
+        kept = {f"key of {status}": status for status in Status if status is not Status.TIMED_OUT}
+        assert kept == journal.reusable()
+
+
+def test_a_trial_that_is_measured_again_replaces_the_first(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        for status in (Status.TIMED_OUT, Status.OK):
+            journal.append("key", "cell", 0, record(status=status))
+        assert {"key": Status.OK} == journal.reusable()
+        journal.forget()
+        assert {} == journal.reusable()
+
+
+def test_records_come_back_as_they_were_in_the_order_of_the_keys(tmp_path: Path) -> None:
+    measured = dataclasses.replace(record("timed", Status.CRASHED, "signal 11"), seconds=1.5, cpu_seconds=2.5)
+    measured = dataclasses.replace(measured, peak_bytes=7, stderr="about to crash")
+    with Journal(tmp_path / "journal") as journal:
+        journal.append("a", "cell", 0, measured)
+        journal.append("b", "cell", 1, record())
+    with Journal(tmp_path / "journal") as journal:
+        assert [record(), measured] == journal.records(["b", "absent", "a"])
+
+
+def test_a_closed_journal_is_one_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.append("key", "cell", 0, record())
+    assert [tmp_path / "journal"] == list(tmp_path.iterdir())
+
+
+def test_trials_with_equal_bytes_share_arrays_and_others_do_not(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        for key, row in {"a": record(), "b": record("timed"), "c": record(value=2.0)}.items():
+            journal.append(key, "cell", 0, row)
+        one, same, other = journal.observations(["a", "b", "c"])
+    assert one.arrays is same.arrays
+    assert ["undisturbed", "timed"] == [one.reading, same.reading]
+    assert [1.0, 2.0] == [float(row.arrays["prediction/after"][0]) for row in (one, other)]
+
+
+def test_arrays_are_split_as_the_probe_wrote_them() -> None:
+    arrays = {"x": np.arange(6, dtype="<f8").reshape(2, 3), "n": np.array(3, "<i4"), "y": np.ones((2, 1), "<f4")}
+    keys = "".join(json.dumps([name, value.dtype.str, value.shape]) + "\n" for name, value in arrays.items())
+    data = b"".join(value.tobytes() for value in arrays.values())
+    read = dataclasses.replace(record(), keys=keys, arrays=data).observation().arrays
+    assert list(arrays) == list(read)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, read[name], strict=True)
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        assert journal.connection.execute("pragma user_version").fetchone()[0] > 0
+        journal.connection.execute("pragma user_version = 99")
+    with pytest.raises(CrosscheckError, match="another version"):
+        Journal(tmp_path / "journal")
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("not a database " * 100)
+    with pytest.raises(CrosscheckError, match="cannot be used as a journal"):
+        Journal(tmp_path / "journal")
+
+
+def test_a_full_disk_is_told_with_the_journals_path_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.append("kept", "cell", 0, record())
+        pages = journal.connection.execute("pragma page_count").fetchone()[0]
+        journal.connection.execute(f"pragma max_page_count = {pages}")
+        large = np.random.default_rng(0).bytes(1_000_000)
+        with pytest.raises(CrosscheckError, match=f"{path} cannot be written .*Free some space"):
+            journal.append("lost", "cell", 0, dataclasses.replace(record(), arrays=large))
+        assert ["kept"] == list(journal.reusable())
 
 
 def test_the_step_in_which_a_process_died_is_kept() -> None:
@@ -170,6 +276,18 @@ def test_the_step_in_which_a_process_died_is_kept() -> None:
     assert ("build/model", None) == (build.label, build.error)
     assert ("gradient/first", "the process ended in this step") == (last.label, last.error)
     assert math.isnan(last.seconds)
+
+
+def test_a_process_that_ended_after_its_last_step_died_in_none() -> None:
+    lines = (
+        {"label": "build/model", "begun": True},
+        {"label": "build/model", "seconds": 0.1, "flags": {"training": False}},
+        {"label": "gradient/first", "begun": True},
+        {"label": "gradient/first", "seconds": 0.2, "error": "no gradient"},
+    )
+    build, last = record(steps="\n".join(map(json.dumps, lines))).observation().steps
+    assert ("build/model", 0.1, None, {"training": False}) == (build.label, build.seconds, build.error, build.flags)
+    assert ("gradient/first", 0.2, "no gradient", None) == (last.label, last.seconds, last.error, last.flags)
 
 
 @pytest.fixture
@@ -294,3 +412,199 @@ def test_a_target_that_is_given_up_takes_no_other_with_it(toy: Runtime, journal:
     assert [plan[0].cell.id] == list(ledger.done.statuses)
     assert ledger.queues[selected[1]]
     assert not ledger.queues[selected[0]]
+
+
+def of_cells(
+    toy: Runtime, journal: Journal, networks: list[str], modes: list[str], scenarios: list[str]
+) -> tuple[Ledger, Target]:
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load(name) for name in networks], Wanted(modes, scenarios, networks))
+    return Ledger(plan, journal, "fork", lambda cell: None), plan[0].target
+
+
+def test_further_servers_ask_only_about_the_mode_whose_trials_disagree(toy: Runtime, journal: Journal) -> None:
+    ledger, target = of_cells(toy, journal, ["conv"], ["inference", "leak-both"], ["gradient", "order"])
+    modes = set()
+    while ledger.queues[target]:
+        planned, trial, _ = ledger.take(target)
+        chance = planned.cell.id.endswith("inference/conv/gradient") and trial.reading == "undisturbed"
+        ledger.record(trial, record(trial.reading, value=float(trial.repeat) if chance else 1.0))
+    while ledger.ask_again(target):
+        while ledger.queues[target]:
+            planned, trial, _ = ledger.take(target)
+            modes.add((planned.mode.name, planned.cell.scenario.value))
+            ledger.record(trial, record(trial.reading))
+    assert {("inference", "order")} == modes
+
+
+def test_where_no_operator_is_common_to_all_that_disagree_each_of_theirs_is_suspected(
+    toy: Runtime, journal: Journal
+) -> None:
+    ledger, target = of_cells(toy, journal, ["seed", "dense", "conv-norm-plain", "digits"], ["inference"], ["gradient"])
+    disagreeing = frozenset({"seed/gradient", "dense/gradient"})
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    assert ledger.ask_again(target)
+    assert ["digits/gradient"] == measure_all(ledger, target, disagreeing, ("undisturbed",))
+
+
+def test_no_further_server_asks_where_all_trials_agree(toy: Runtime, journal: Journal) -> None:
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, frozenset(), ())
+    assert not ledger.ask_again(target)
+
+
+@pytest.mark.parametrize("refusing", [("alone", "after-other", "after-same"), ("after-same",)])
+def test_no_further_server_asks_what_was_refused(toy: Runtime, journal: Journal, refusing: tuple[str, ...]) -> None:
+    ledger, target = of_cells(toy, journal, ["conv"], ["inference"], ["gradient", "order"])
+    while ledger.queues[target]:
+        _, trial, _ = ledger.take(target)
+        status = Status.REFUSED if trial.reading in refusing else Status.OK
+        chance = float(trial.repeat) if trial.reading == "undisturbed" else 1.0
+        ledger.record(trial, record(trial.reading, status, value=chance))
+    assert not ledger.ask_again(target)
+
+
+def test_trials_of_further_servers_in_the_journal_are_not_taken_again(toy: Runtime, journal: Journal) -> None:
+    disagreeing = frozenset({"conv/gradient"})
+    ledger, target = of_several_networks(toy, journal)
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    assert ledger.ask_again(target)
+    assert ledger.cells == ledger.reused  # repetitions are no missing cells
+    measure_all(ledger, target, disagreeing, ("undisturbed",))
+    while ledger.ask_again(target):
+        measure_all(ledger, target, disagreeing, ("undisturbed",))
+    again, _ = of_several_networks(toy, journal)
+    assert not again.queues.get(target)
+    assert ledger.done.keys == again.done.keys
+    assert (0, ledger.done.ran) == (again.done.ran, again.done.reused)
+
+
+def test_a_further_server_repeats_the_first_reading_with_a_number_of_its_own(toy: Runtime, journal: Journal) -> None:
+    ledger, target = of_cells(toy, journal, ["conv"], ["inference"], ["gradient", "order"])
+    measure_all(ledger, target, frozenset({"conv/gradient"}), ("undisturbed",))
+    asked = []
+    while ledger.ask_again(target):
+        _, trial, isolation = ledger.take(target)
+        asked.append((trial.reading, trial.repeat, isolation))
+        ledger.record(trial, record(trial.reading))
+    assert [("alone", 2 + server, "fork") for server in range(SERVERS)] == asked
+
+
+def test_trials_in_the_journal_are_counted_and_not_taken_again(toy: Runtime, journal: Journal) -> None:
+    ledger, target = begun(toy, journal)
+    assert (1, 0) == (ledger.cells, ledger.reused)
+    measure_all(ledger, target, frozenset(), ())
+    again, target = begun(toy, journal)
+    assert not again.queues.get(target)
+    assert (5, 0) == (ledger.done.ran, ledger.done.reused)
+    assert (0, 5) == (again.done.ran, again.done.reused)
+    assert (1, 1) == (again.cells, again.reused)
+    assert ledger.done.keys == again.done.keys
+
+
+def test_a_cell_is_finished_once_and_with_its_last_trial(toy: Runtime, journal: Journal) -> None:
+    finished: list[str] = []
+    plan = planned(toy)
+    ledger = Ledger([plan], journal, "fork", finished.append)
+    told = []
+    while ledger.queues[plan.target]:
+        _, trial, _ = ledger.take(plan.target)
+        ledger.record(trial, record(trial.reading))
+        told.append(len(finished))
+    assert [0, 0, 0, 0, 1] == told
+    assert [plan.cell.id] == finished
+
+
+def test_a_trial_that_is_put_back_is_the_next_one(toy: Runtime, journal: Journal) -> None:
+    ledger, target = begun(toy, journal)
+    _, trial, _ = ledger.take(target)
+    ledger.put_back(trial)
+    assert trial == ledger.take(target)[1]
+
+
+def test_a_cell_with_only_repetitions_missing_keeps_its_trials_when_its_target_is_given_up(
+    toy: Runtime, journal: Journal
+) -> None:
+    finished: list[str] = []
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load("conv")], Wanted(["inference"], ["gradient", "order"], ["conv"]))
+    ledger = Ledger(plan, journal, "fork", finished.append)
+    measure_all(ledger, plan[0].target, frozenset({"conv/gradient"}), ("undisturbed",))
+    assert ledger.ask_again(plan[0].target)
+    before = list(finished)
+    ledger.give_up(plan[0].target, Status.IMPORT_FAILED, "no such module")
+    assert {} == ledger.done.statuses
+    assert before == finished
+
+
+def test_results_of_two_stages_are_one_result(plan: Planned) -> None:
+    environment = describe(plan.target.runtime, plan.target.release, plan.target.variant)
+    first, second = (
+        Measured({name: [name]}, {name: (Status.REFUSED, "no", "")}, {name: environment}, {name: 1.0}, 2.0, 3, 4)
+        for name in ("one", "two")
+    )
+    second.import_seconds["one"] = 9.0
+    first.add(second)
+    assert {"one": ["one"], "two": ["two"]} == first.keys
+    assert {"one", "two"} == first.statuses.keys() == first.environments.keys()
+    assert {"one": 1.0, "two": 1.0} == first.import_seconds  # of the first import
+    assert (4.0, 6, 8) == (first.environment_seconds, first.ran, first.reused)
+
+
+def test_a_release_without_a_lock_has_a_status_and_no_trials(copied: Copied, journal: Journal) -> None:
+    folder = copied("unlocked")
+    (folder / "locks" / "1.8.0.txt").unlink()
+    plan = planned(load_runtime(folder))
+    ledger = Ledger([plan], journal, "fork", lambda cell: None)
+    status, reason, _ = ledger.done.statuses[plan.cell.id]
+    assert (Status.INSTALL_FAILED, 0, {}) == (status, ledger.cells, ledger.queues)
+    assert "1.8.0.txt is missing" in reason
+
+
+def test_what_the_machine_lacks_for_one_mode_leaves_the_other_modes(toy: Runtime, journal: Journal) -> None:
+    absent = System("absent", "a compiler", "install it", program="no-such-program", modes=("leak-*",))
+    release = dataclasses.replace(toy.releases[-1], system=(absent,))
+    runtime = dataclasses.replace(toy, releases=(*toy.releases[:-1], release))
+    modes = ["inference", "leak-both"]
+    plan = [planned(runtime, mode) for mode in modes]
+    ledger = Ledger(plan, journal, "fork", lambda cell: None)
+    assert {plan[1].cell.id: Status.UNAVAILABLE} == {name: row[0] for name, row in ledger.done.statuses.items()}
+    assert {plan[0].cell} == {trial.cell for queue in ledger.queues.values() for trial in queue}
+
+
+def test_a_mode_that_the_release_lacks_has_no_trials(toy: Runtime, journal: Journal) -> None:
+    selected = targets(["toy@1.7.0"], {"toy": toy}, everything=False)
+    (plan,) = expand(selected, [load("seed")], Wanted(["from-1.8"], ["gradient"], ["seed"]))
+    ledger = Ledger([plan], journal, "fork", lambda cell: None)
+    assert {plan.cell.id: (Status.NOT_IN_RELEASE, "from-1.8 is there since 1.8.0", "")} == ledger.done.statuses
+    assert (0, {}) == (ledger.cells, ledger.queues)
+
+
+def test_the_status_of_a_failed_environment() -> None:
+    assert Status.UNAVAILABLE is status_of(Unavailable("no interpreter"))
+    assert Status.INSTALL_FAILED is status_of(InstallFailed("no lock"))
+
+
+def test_after_a_refusal_in_the_journal_only_trials_that_it_has_count(toy: Runtime, journal: Journal) -> None:
+    """A trial that was running beside the refused ones is kept; none is started."""
+    ledger, target = begun(toy, journal)
+    first, second, beside = (ledger.take(target)[1] for _ in range(3))
+    for trial in (first, second):
+        ledger.record(trial, record(trial.reading, Status.REFUSED, "no"))
+    assert {} == ledger.done.keys  # one is still running
+    ledger.record(beside, record(beside.reading))
+    again, target = begun(toy, journal)
+    assert not again.queues.get(target)
+    ((cell, keys),) = again.done.keys.items()
+    assert journal.reusable().keys() == set(keys)
+    assert 3 == len(keys)
+    assert {cell: keys} == ledger.done.keys
+
+
+def test_a_runtime_that_cannot_be_forked_has_new_interpreters(toy: Runtime, journal: Journal) -> None:
+    plan = planned(dataclasses.replace(toy, forks=False))
+    ledger = Ledger([plan], journal, "fork", lambda cell: None)
+    _, trial, isolation = ledger.take(plan.target)
+    assert "new-interpreter" == isolation
+    ledger.record(trial, record(trial.reading))
+    assert [key(plan, trial.reading, trial.repeat, "new-interpreter")] == list(journal.reusable())

@@ -284,11 +284,14 @@ def test_a_well_behaved_runtime_is_clean(kind: type[Runtime], network: str, scen
         (LeakBackward, Scenario.ORDER, {Finding.STATE_MOVED}),
         (LeakBackward, Scenario.TWENTY, {Finding.LEAK}),
         (Training, Scenario.TWENTY, {Finding.CLEAN}),
+        (LeakBackward, Scenario.ASCENT, {Finding.LEAK}),
+        (Training, Scenario.ASCENT, {Finding.CLEAN}),
+        (ModeIgnored, Scenario.ASCENT, {Finding.MODE_IGNORED}),
         (ExportChanges, Scenario.EXPORT, {Finding.EXPORT_CHANGED}),
     ],
 )
 def test_other_scenarios(kind: type[Runtime], scenario: Scenario, expected: set[Finding]) -> None:
-    network = "digits" if scenario is Scenario.TWENTY else "seed-batch"
+    network = "digits" if scenario in (Scenario.TWENTY, Scenario.ASCENT) else "seed-batch"
     assert expected == set(judged(kind, network, scenario).findings)
 
 
@@ -824,7 +827,12 @@ def test_what_the_public_view_shows() -> None:
             moving = {name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)}
             return {name: value for name, value in self.tensors.items() if name not in moving}
 
+    class Grows(Hides):
+        def public(self) -> dict[str, Array]:
+            return super().public() | {f"after {self.calls} calls": np.zeros(1)}
+
     assert ["shows", "hides", None] == [judged(kind).public_view for kind in (LeakBackward, Hides, Training)]
+    assert "hides" == judged(Grows).public_view  # a name that is new is no change
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
@@ -1537,3 +1545,89 @@ def test_what_a_runtime_held_from_the_beginning_is_no_change_of_the_call() -> No
     verdict = judged(TakesOne, "conv")
     assert (Finding.WRONG_GRADIENT, Finding.WRONG_PREDICTION) == verdict.findings
     assert 0 == verdict.state_changes["bn1.gamma"]
+
+
+def layers_read(network: str, training: bool, wrong: str = "", missing: str = "") -> Observation:
+    """The reading `layers`, of a runtime in which one node's output is wrong and one is not shown."""
+    shown = {name: value.astype(np.float32) for name, value in TRUTHS[network].layers(training).items()}
+    arrays = {f"layer/{name}": value + (name == wrong) for name, value in shown.items() if name != missing}
+    return Observation("layers", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+
+
+@pytest.mark.parametrize("kind", [Runtime, Training])
+def test_the_first_layer_that_is_not_the_oracles_is_named(kind: type[Runtime]) -> None:
+    training = kind.intent is Intent.TRAINING
+    usual = observations(kind, "conv", Scenario.GRADIENT)
+    nodes = NETWORKS["conv"].graph["nodes"]
+    for node in nodes:
+        (name,) = node["outputs"][:1]
+        first = judged(kind, "conv", trials=[*usual, layers_read("conv", training, wrong=name)]).first_layer
+        assert first is not None
+        assert (node["name"], node["op"], name) == (first.node, first.op, first.tensor)
+        assert first.error > 1e-3
+        unseen = layers_read("conv", training, wrong=name, missing=name)
+        assert judged(kind, "conv", trials=[*usual, unseen]).first_layer is None
+    assert judged(kind, "conv", trials=usual).first_layer is None
+    assert judged(kind, "conv", trials=[*usual, layers_read("conv", training)]).first_layer is None
+    other = judged(kind, "conv", trials=[*usual, layers_read("conv", not training)]).first_layer
+    assert other is not None
+    assert "BatchNormalization" == other.op
+
+
+@pytest.mark.parametrize("number", ["mean", "variance"])
+@pytest.mark.parametrize("whose", ["before", "after", "batch"])
+def test_a_truth_keeps_laws_by_all_of_their_numbers(whose: str, number: str) -> None:
+    truth = TRUTHS["seed"]
+    (norm,) = truth.network.batch_norms
+    batch = truth.batch_statistics[norm.node]
+    before = Statistics(truth.network.weights[norm.mean], truth.network.weights[norm.variance])
+    numbers: dict[str, Any] = {"before": before, "after": updated(before, batch, norm.momentum), "batch": batch}
+    laws = truth.laws(norm, **numbers)
+    assert [norm.momentum] == [pytest.approx(law.momentum) for law in laws]
+    changed = replace(numbers[whose], **{number: getattr(numbers[whose], number) + 0.5})
+    assert laws != truth.laws(norm, **{**numbers, whose: changed})
+
+
+def test_trials_that_end_differently_are_told_apart_by_their_statuses() -> None:
+    one = observe(Training, undisturbed, "seed-batch")
+    (reading,) = judged(Training, trials=[one, replace(one, status=Status.CRASHED, reason="signal 11")]).trials
+    assert {"ok": 1, "crashed": 1} == reading.statuses
+    assert 1 == sum(outcome.what.endswith("; one ok, one crashed") for outcome in reading.outcomes)
+
+
+@pytest.mark.parametrize(("when", "change"), [("first", 1.0), ("second", 1.0), ("inference", 1.0), ("other", None)])
+def test_the_change_of_an_input_is_that_of_the_input_of_its_call(when: str, change: float | None) -> None:
+    """What another call was given is unknown."""
+    row = observe(Training, undisturbed, "seed-batch")
+    written = {f"input/{when}": NETWORKS["seed-batch"].x + np.float32(1)}
+    verdict = judged(Training, trials=[replace(row, arrays={**row.arrays, **written})])
+    assert (Finding.INPUT_WRITTEN,) == verdict.findings
+    (evidence,) = (item for item in verdict.evidence if item.finding is Finding.INPUT_WRITTEN)
+    assert (change is None) == (evidence.value is None)
+    assert evidence.value is None or evidence.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", [Runtime, Training])
+@pytest.mark.parametrize("near", list(Intent))
+def test_a_wrong_answer_is_measured_by_the_nearer_closed_form(kind: type[Runtime], near: Intent) -> None:
+    class Scaled(kind):  # type: ignore[misc, valid-type]
+        def answer(self) -> Array:
+            value: Array = self.gradient(near is Intent.TRAINING) * np.float32(1.01)
+            return value
+
+    wrong = [item for item in judged(Scaled).evidence if item.finding is Finding.WRONG_GRADIENT]
+    assert wrong
+    for item in wrong:
+        assert f"the nearer closed form, {near} mode" in item.what
+        assert item.value == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize(("count", "end"), [(1, "hidden0"), (3, "hidden2"), (4, "hidden2 ...")])
+def test_up_to_three_arrays_in_which_trials_differ_are_named(count: int, end: str) -> None:
+    one = observe(Training, undisturbed, "seed-batch")
+    names = [f"state/after/hidden{index}" for index in range(count)]
+    trials = [replace(one, arrays={**one.arrays, **dict.fromkeys(names, np.full(1, value))}) for value in (1.0, 2.0)]
+    (detail,) = {item.detail for item in judged(Training, trials=trials).evidence if "distinct outcomes" in item.what}
+    named = detail.partition("differing in ")[2]
+    assert min(count, 3) == named.count("hidden")
+    assert named.endswith(end)

@@ -63,7 +63,11 @@ class Diary(Adapter):
         self.forward(model, x, mode)
         between()
         self.lines.append(f"backward {model} {mode}")
+        self.write(x)
         return Unread(slope(x))
+
+    def write(self, x: Array) -> None:
+        """What a call does to its input."""
 
     def numpy(self, value: Tensor) -> Array:
         if isinstance(value, Unread):
@@ -73,6 +77,9 @@ class Diary(Adapter):
 
     def export(self, model: Model, mode: str, folder: str) -> Model:
         self.lines.append(f"export {model} {mode}")
+        Path(folder, "exported.onnx").write_bytes(b"onnx")
+        Path(folder, "linked.onnx").symlink_to("exported.onnx")
+        Path(folder, "exported.json").write_bytes(b"{}")
         return "copy"
 
     def state(self, model: Model) -> dict[str, Tensor]:
@@ -81,6 +88,10 @@ class Diary(Adapter):
 
     def parameters(self, model: Model) -> dict[str, Tensor]:
         return {"scale": np.ones(2, np.float32)}
+
+    def layers(self, model: Model, x: Tensor, mode: str) -> dict[str, Tensor]:
+        self.lines.append(f"layers {model} {mode}")
+        return {"bn1": slope(x)}
 
     def left(self, model: Model) -> dict[str, Tensor]:
         return {"scale.grad": np.ones(2, np.float32)} if self.asked else {}
@@ -101,7 +112,12 @@ def slope(x: Array) -> Array:
 
 
 def carried_out(
-    folder: Path, scenario: str, reading: str = "undisturbed", asks: str = "gradient", pace: str = "as-it-comes"
+    folder: Path,
+    scenario: str,
+    reading: str = "undisturbed",
+    asks: str = "gradient",
+    kind: type[Diary] = Diary,
+    pace: str = "as-it-comes",
 ) -> tuple[Diary, Observation]:
     """The steps of a reading, on the digits, and what they recorded."""
     network = Network(DIGITS.graph, DIGITS.weights, {}, 1, str(folder), str(folder))
@@ -109,7 +125,7 @@ def carried_out(
     modes = {"tested": {"name": "tested", "asks": asks}} | {
         role: {"name": role, "asks": "gradient"} for role in ("inference", "training")
     }
-    diary, recorder = Diary(), Recorder(str(folder))
+    diary, recorder = kind(), Recorder(str(folder))
     networks = {"network": network, "readout": network}
     todo: list[Mapping[str, Any]] = [*steps(Scenario(scenario), reading, list(modes), pace)]
     Trial(diary, recorder, modes, networks, inputs).run(todo)
@@ -187,6 +203,13 @@ def test_an_export_is_between_predictions_and_snapshots(tmp_path: Path) -> None:
     assert expected.split(", ") == lines
 
 
+def test_onnx_files_of_an_export_are_recorded_unless_they_are_links_to_given_ones(tmp_path: Path) -> None:
+    arrays = carried_out(tmp_path, "export", asks="export")[1].arrays
+    assert {"file/exported.onnx": b"onnx"} == {
+        key: value.tobytes() for key, value in arrays.items() if key.startswith("file/")
+    }
+
+
 def test_what_is_compared_with_an_inference_mode_is_left_out_where_there_is_none() -> None:
     modes = [step["mode"] for step in steps(Scenario.GRADIENT, "undisturbed", ["tested"]) if step["do"] == "ask"]
     assert ["tested", "tested"] == modes
@@ -226,8 +249,22 @@ def test_flags_are_read_right_before_the_call_and_right_after_it(tmp_path: Path,
 
 
 def test_an_array_of_the_caller_is_recorded_only_if_it_changed(tmp_path: Path) -> None:
-    arrays = carried_out(tmp_path, "gradient")[1].arrays
-    assert not [key for key in arrays if key.startswith("input/")]
+    class Writes(Diary):
+        def write(self, x: Array) -> None:
+            x += np.float32(len(self.asked) == 2)
+
+    for kind, changed in ((Diary, {}), (Writes, {"input/second": DIGITS.x + np.float32(1)})):
+        arrays = carried_out(tmp_path, "gradient", kind=kind)[1].arrays
+        inputs = {key: value.tobytes() for key, value in arrays.items() if key.startswith("input/")}
+        assert {key: value.tobytes() for key, value in changed.items()} == inputs
+
+
+def test_layers_are_read_from_a_new_model_by_their_names(tmp_path: Path) -> None:
+    diary, observation = carried_out(tmp_path, "predict-only", "layers", "prediction")
+    assert ["build a for tested", "layers a tested"] == diary.lines
+    ((name, value),) = observation.arrays.items()
+    assert "layer/bn1" == name
+    assert np.array_equal(slope(DIGITS.x), value)
 
 
 def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
@@ -243,9 +280,9 @@ def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
 
 def test_ascent_climbs_by_a_tenth_of_the_rescaled_gradient_through_shared_layers(tmp_path: Path) -> None:
     diary, observation = carried_out(tmp_path, "ascent")
-    assert ["build a for tested", "build b for tested on a"] == diary.lines[:2]
-    asked = [line for line in diary.lines if line.startswith("forward")]
-    assert ["forward b tested"] * 20 == asked
+    assert ["build a for tested", "build b for tested on a", "predict a", "predict a", "classify a"] == diary.lines[:5]
+    assert ["forward b tested", "backward b tested", "read", "predict a", "classify a"] * 20 == diary.lines[5:-2]
+    assert ["settle a", "state a"] == diary.lines[-2:]
     image = DIGITS.x
     for x in diary.asked:
         assert np.array_equal(image, x)

@@ -146,7 +146,7 @@ def _clean(case: Case) -> list[Evidence]:
         elif change.change:
             rewritten = sorted({pair.key for pair in case.changes if pair.change})
             detail += f"; rewritten with their own value, up to rounding: {', '.join(rewritten)}"
-        why = REWRITTEN.why if change.change else EXACT.why
+        why = REWRITTEN if change.change else EXACT.why
         evidence.append(Evidence(Finding.CLEAN, what, change.change, change.threshold, why, detail))
     if error := closed_forms.gradient_error(case):
         form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)

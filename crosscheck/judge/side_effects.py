@@ -56,7 +56,7 @@ def _statistics_written(case: Case) -> list[Evidence]:
             f"{pair.reading}: largest change of {pair.key}, an array of the caller",
             pair.change,
             pair.threshold,
-            REWRITTEN.why,
+            REWRITTEN,
             detail,
         )
         for pair in largest(pair for pair in case.all_changes if pair.key in case.statistics)

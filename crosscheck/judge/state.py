@@ -57,7 +57,7 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
             f"{pair.reading}: largest change of {pair.key} by {call(pair)}",
             pair.change,
             pair.threshold,
-            REWRITTEN.why if pair.key in case.statistics else EXACT.why,
+            REWRITTEN if pair.key in case.statistics else EXACT.why,
             detail,
         )
         for pair in largest(kind)

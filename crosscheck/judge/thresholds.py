@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck.oracle.laws import TOLERANCE
-from crosscheck.repeatability import RELATIVE, REWRITE
+from crosscheck.repeatability import RELATIVE
 
 __all__ = [
     "AGREEMENT",
@@ -75,10 +75,10 @@ LAW = Threshold(
     "between update laws",
 )
 
-REWRITTEN = Threshold(
-    REWRITE * float(np.finfo(np.float32).eps),
+#: Why a moving statistic may change by its rounding, which `repeatability.beyond_rounding` computes for each entry.
+REWRITTEN = (
     "relative to each entry: a statistic that is computed anew from itself, such as 0.9 m + 0.1 m, ends within four "
-    "roundings of where it was; the smallest update seen is 1,000 times as large",
+    "roundings of where it was; the smallest update seen is 1,000 times as large"
 )
 
 EXACT = Threshold(0.0, "an unwritten tensor keeps its bits (NaN counts as equal to NaN)")

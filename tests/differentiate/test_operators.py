@@ -643,6 +643,35 @@ def test_powers_of_zero_have_finite_gradients() -> None:
     assert [0] == gradient_of(exponent, np.ones(1), np.ones(1))[1].tolist()
 
 
+#: Operators without a gradient: their inputs, and attributes.
+WITHOUT_GRADIENT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), (("x", "c"), {})),
+    **dict.fromkeys(("And", "Or", "Xor"), (("b", "t"), {})),
+    **dict.fromkeys(("ArgMax", "ArgMin", "EyeLike", "IsInf", "IsNaN", "NonZero", "Shape", "Size"), (("x",), {})),
+    "Not": (("b",), {}),
+    "Constant": ((), {"value_floats": [2.0, 3.0]}),
+    "ConstantOfShape": (("n",), {}),
+}
+
+
+@pytest.mark.parametrize("op", WITHOUT_GRADIENT)
+def test_what_has_no_gradient_counts_as_a_constant(op: str) -> None:
+    """y = x * (1 + the sum of what the operator puts out)."""
+    inputs, attributes = WITHOUT_GRADIENT[op]
+    nodes = [
+        helper.make_node("IsNaN", ["x"], ["b"]),
+        helper.make_node(op, inputs, ["o"], **attributes),
+        helper.make_node("Cast", ["o"], ["d"], to=onnx.TensorProto.DOUBLE),
+        helper.make_node("ReduceSum", ["d"], ["s"], keepdims=0),
+        helper.make_node("Add", ["s", "one"], ["f"]),
+        node("Mul", "x", "f"),
+    ]
+    x = numbers(3, 4)
+    constants = {"c": x[::-1].copy(), "t": np.array(True), "n": np.array([2], np.int64), "one": np.array(1.0)}
+    y, gradient = gradient_of(model_of(nodes, constants, [3, 4], 18), x, np.ones_like(x))
+    np.testing.assert_allclose(y / x, gradient)
+
+
 # Types, sizes, refusals
 
 
