@@ -350,6 +350,21 @@ def test_the_variance_of_keras_2_has_its_name(kind: type[Runtime], network: str,
     assert any(words in piece.detail for piece in verdict.evidence)
 
 
+@pytest.mark.parametrize("variance", ["keras-2", "keras-2-fused"])
+@pytest.mark.parametrize("network", ["seed-batch", "conv-norm", "residual", "digits"])
+def test_the_variance_of_keras_2_has_a_law_with_the_runtimes_own_momentum(network: str, variance: str) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(variance, keep=0.75)
+
+    verdict = judged(Own, network)
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert (1, "other", "exponential") == (verdict.update.count, verdict.update.convention, verdict.update.average)
+    assert verdict.update.momentum == pytest.approx(0.75, abs=1e-5)
+    assert variance == verdict.update.variance
+
+
 def test_layers_with_different_variances_are_not_corrupted() -> None:
     class EachItsOwn(Training):
         def backward(self) -> None:
