@@ -1,9 +1,10 @@
 """Finds the operator at fault: measures parts of a network, in the same release and mode, until one is wrong.
 
-A part is the network up to one of its nodes. A cell whose answer is wrong is asked about every part in one undisturbed
-trial (several for chance); the first node, in order of execution, whose part shows the finding is at fault. If a part
-just before it could not be measured, the cell has no cause. Cells of other releases with the same findings share the
-cause of the nearest release that was asked.
+A part is the network up to one of its nodes. A cell whose answer is wrong is asked about every part in one trial of its
+scenario's primary reading (several for chance; every reading of `order` for an answer that depends on an earlier call);
+the first node, in order of execution, whose part shows the finding is at fault. If a part just before it could not be
+measured, the cell has no cause. Cells of other releases with the same findings share the cause of the nearest release
+that was asked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from crosscheck.cells import Asks, Finding, Scenario
 from crosscheck.judge import Again, Cause, Judgement, Truth, judge
-from crosscheck.judge.case import MEASURED
+from crosscheck.judge.case import MEASURED, PRIMARY
 from crosscheck.matrix.engine import Progress, Settings, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
@@ -34,15 +35,17 @@ LOCATED: Mapping[Finding, frozenset[Finding]] = {
     Finding.WRONG_GRADIENT: frozenset({Finding.WRONG_GRADIENT, Finding.NO_GRADIENT}),
     Finding.UNREPEATABLE: frozenset({Finding.UNREPEATABLE, Finding.CORRUPTED}),
     Finding.MODE_IGNORED: frozenset({Finding.MODE_IGNORED}),
+    Finding.ORDER_DEPENDENT: frozenset({Finding.ORDER_DEPENDENT}),
 }
 #: Cells whose parts are asked in one run; the others share their causes, or have none. A part takes about as long as
 #: a trial, and a cell of the default matrix has nine parts and five trials.
 MOST_CELLS = 60
 #: Trials of a part, to see chance.
 TRIALS_OF_CHANCE = 6
-#: Scenarios whose cells are asked; cells of others share their causes.
-SCENARIOS = (Scenario.GRADIENT, Scenario.PREDICT_ONLY)
-READING = "undisturbed"
+#: Scenarios whose cells are asked; cells of others share their causes. A cell is asked only if its mode does not show
+#: the finding on the same network in a scenario that stands earlier here, whose cause it shares: most runs measure
+#: `gradient` where they measure `order` and `sibling`.
+SCENARIOS = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIBLING)
 BATCH_NORMALIZATION = "BatchNormalization"
 #: Networks that show batch normalization with as few other operators as possible.
 STAND_INS = ("seed-batch", "conv-norm")
@@ -70,17 +73,18 @@ def locate(
 ) -> Located:
     """The causes of wrong cells, by measuring parts of their networks where the first layer is not known already."""
     causes = {planned.cell.id: cause for planned, judgement in judged if (cause := _of_layer(planned, judgement))}
-    wrong = [
+    wrong = _asked_once(
         (planned, finding)
         for planned, judgement in judged
         if planned.cell.id not in causes and (finding := _finding(planned, judgement)) is not None
-    ]
+    )
     chosen = _chosen(wrong)
-    parts = {planned.cell.id: _parts(planned, finding) for planned, finding in chosen}
-    todo = {part.cell.id: part for cell in parts.values() for part in cell}
+    shown = {planned.cell.id: judgement for planned, judgement in judged}
+    parts = {planned.cell.id: _parts(planned, shown[planned.cell.id], finding) for planned, finding in chosen}
+    todo = {part.cell.id: part for planned, finding in chosen for part in _with_alone(parts[planned.cell.id], finding)}
     measured = measure(list(todo.values()), journal, settings, progress) if todo else Measured()
     for planned, finding in chosen:
-        judgements = [_judged(part, measured, journal) for part in parts[planned.cell.id]]
+        judgements = [_judged(part, finding, measured, journal) for part in parts[planned.cell.id]]
         cause = _first(planned.network, finding, judgements)
         if cause is not None:
             causes[planned.cell.id] = cause
@@ -113,9 +117,29 @@ def _without_races(judgement: Judgement) -> frozenset[Finding]:
     return frozenset(item.finding for item in judgement.evidence if not item.what.startswith(NOT_WAITING))
 
 
+def _asked_once(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
+    """Of each runtime, mode, network and finding, the cells of the first of `SCENARIOS` that has any."""
+    rows = list(wrong)
+
+    def kind(planned: Planned, finding: Finding) -> tuple[str, ...]:
+        return planned.cell.runtime, planned.mode.name, planned.cell.network, finding.value
+
+    first: dict[tuple[str, ...], int] = {}
+    for planned, finding in rows:
+        first[kind(planned, finding)] = min(_rank(planned), first.get(kind(planned, finding), len(SCENARIOS)))
+    return [(planned, finding) for planned, finding in rows if _rank(planned) == first[kind(planned, finding)]]
+
+
+def _rank(planned: Planned) -> int:
+    return SCENARIOS.index(planned.cell.scenario)
+
+
 def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
-    """At most `MOST_CELLS`: first one of each runtime, finding and network; newest releases and short modes first."""
-    rows = sorted(wrong, key=lambda item: (-_newness(item[0]), len(item[0].mode.text)))
+    """At most `MOST_CELLS`: first one of each runtime, finding and network.
+
+    Newest releases first, then early `SCENARIOS`, then short modes.
+    """
+    rows = sorted(wrong, key=lambda item: (-_newness(item[0]), _rank(item[0]), len(item[0].mode.text)))
     seen: dict[tuple[str, ...], int] = {}
     ranked = []
     for planned, finding in rows:
@@ -132,29 +156,62 @@ def _newness(planned: Planned) -> int:
     return releases.index(planned.target.release) - len(releases)
 
 
-def _parts(planned: Planned, finding: Finding) -> list[Planned]:
+def _parts(planned: Planned, judgement: Judgement, finding: Finding) -> list[Planned]:
     """The cells of the network's parts but the whole, in order of execution."""
-    trials = TRIALS_OF_CHANCE if finding is Finding.UNREPEATABLE else 1
+    readings, trials = _readings(planned, judgement, finding)
     return [
         planned_cell(
-            planned.target,
-            planned.mode,
-            prefix(planned.network, node["name"]),
-            planned.cell.scenario,
-            (READING,),
-            trials,
+            planned.target, planned.mode, prefix(planned.network, node["name"]), planned.cell.scenario, readings, trials
         )
         for node in planned.network.graph["nodes"][:-1]
     ]
 
 
-def _judged(planned: Planned, measured: Measured, journal: Journal) -> Judgement | None:
-    """The judgement of a cell of the follow-up; None if it could not be measured."""
+def _readings(planned: Planned, judgement: Judgement, finding: Finding) -> tuple[tuple[str, ...], int]:
+    """The readings of a part that can show a finding, and the number of trials of the first.
+
+    The judge needs the primary one. Chance is looked for in the reading whose trials differ.
+    """
+    scenario = planned.cell.scenario
+    if finding is Finding.ORDER_DEPENDENT and scenario is Scenario.ORDER:
+        return SCENARIO_FACTS[scenario].readings, 1
+    if finding is not Finding.UNREPEATABLE:
+        return (PRIMARY[scenario],), 1
+    differing = [
+        trials.reading
+        for trials in judgement.trials
+        if len(trials.outcomes) > 1 and trials.reading not in NOT_WAITING and set(trials.statuses) <= set(MEASURED)
+    ]
+    return tuple(dict.fromkeys([*differing[:1], PRIMARY[scenario]])), TRIALS_OF_CHANCE
+
+
+def _with_alone(questions: Sequence[Planned], finding: Finding) -> list[Planned]:
+    """Cells of a follow-up, and those of their modes for inference by themselves where the finding needs them."""
+    others = [_alone(planned) for planned in questions] if finding is Finding.ORDER_DEPENDENT else []
+    return [*questions, *(planned for planned in others if planned is not None)]
+
+
+def _alone(planned: Planned) -> Planned | None:
+    """The cell of the mode for inference that runs after the mode of a `gradient` cell, by itself.
+
+    The judge calls that mode's gradient order-dependent only if it is right by itself.
+    """
+    scenario, mode = planned.cell.scenario, planned.mode
+    if scenario is not Scenario.GRADIENT or mode.inference in (None, mode.name):
+        return None
+    return planned_cell(planned.target, planned.roles["inference"], planned.network, scenario, (PRIMARY[scenario],), 1)
+
+
+def _judged(planned: Planned, finding: Finding, measured: Measured, journal: Journal) -> Judgement | None:
+    """The judgement of a cell of the follow-up on a finding; None if it could not be measured."""
     observations = journal.observations(measured.keys.get(planned.cell.id, ()))
     if not observations:
         return None
-    judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations)
-    return judgement if judgement.status in MEASURED else None
+    alone = _alone(planned) if finding is Finding.ORDER_DEPENDENT else None
+    inference = [] if alone is None else journal.observations(measured.keys.get(alone.cell.id, ()))
+    judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations, inference)
+    unknown = alone is not None and not inference and finding not in judgement.findings
+    return judgement if judgement.status in MEASURED and not unknown else None
 
 
 def _first(network: Network, finding: Finding, parts: Sequence[Judgement | None]) -> Cause | None:
@@ -213,12 +270,15 @@ def _ask_again(
         for other in [_without(planned, cause.op)]
         if other is not None
     }
-    todo = {other.cell.id: other for other in others.values() if other.cell.id not in shown}
+    todo = {
+        other.cell.id: (other, causes[cell].finding) for cell, other in others.items() if other.cell.id not in shown
+    }
     if todo:
         chosen = list(todo.values())[:MOST_CELLS]
-        measured = measure(chosen, journal, settings, progress)
-        for planned in chosen:
-            judgement = _judged(planned, measured, journal)
+        asked = [cell for planned, finding in chosen for cell in _with_alone([planned], finding)]
+        measured = measure(list({cell.cell.id: cell for cell in asked}.values()), journal, settings, progress)
+        for planned, finding in chosen:
+            judgement = _judged(planned, finding, measured, journal)
             if judgement is not None:
                 shown[planned.cell.id] = judgement.findings
     for cell, other in others.items():

@@ -163,6 +163,57 @@ def test_wrong_cells_beyond_the_bound_are_counted_and_told(
     assert "The operator was located in 1 cell; 2 further wrong cells had no similar cell among these." in words
 
 
+def located_alone(
+    toy: Runtime, folder: Path, scenario: str, modes: list[str], network: str = "conv"
+) -> tuple[dict[str, Any], Cells]:
+    """What `run.json` says of causes, and the cells, of a run of one scenario."""
+    run(Job(["toy"], networks=[network], modes=modes, scenarios=[scenario], out=folder), SilentProgress(), {"toy": toy})
+    return json.loads((folder / "run.json").read_text())["causes"], read_cells(folder)
+
+
+@pytest.mark.parametrize("scenario", ["gradient", "order", "sibling"])
+def test_a_run_of_one_scenario_locates_the_operator(toy: Runtime, tmp_path: Path, scenario: str) -> None:
+    counts, cells = located_alone(toy, tmp_path, scenario, ["pool-garbage"])
+    assert {"cells_asked": 1, "cells_left_out": 0, "cells_unmeasured": 0} == counts
+    again = {"network": "conv-norm", "findings": ["clean"]}
+    expected = {"finding": "wrong-gradient", "by": "parts of the network", **POOL, "again": again}
+    assert expected == cause(cells, "pool-garbage", scenario)
+
+
+def test_scenarios_without_gradient_ask_once_and_share(toy: Runtime, tmp_path: Path) -> None:
+    job = Job(["toy"], networks=["conv"], modes=["pool-garbage"], scenarios=["order", "sibling"], out=tmp_path)
+    run(job, SilentProgress(), {"toy": toy})
+    causes = json.loads((tmp_path / "run.json").read_text())["causes"]
+    assert {"cells_asked": 1, "cells_left_out": 0, "cells_unmeasured": 0} == causes
+    cells = read_cells(tmp_path)
+    asked, shared = (cause(cells, "pool-garbage", scenario) for scenario in ("order", "sibling"))
+    assert asked is not None
+    assert asked["by"] == "parts of the network"
+    assert asked | {"by": "parts of the network in toy@1.8.0/pool-garbage/conv/order"} == shared
+
+
+@pytest.mark.parametrize(
+    ("mode", "scenario"), [("pool-order-dependent", "order"), ("pool-disturbed-later", "gradient")]
+)
+def test_an_operator_that_an_earlier_call_disturbs_is_located(
+    toy: Runtime, tmp_path: Path, mode: str, scenario: str
+) -> None:
+    counts, cells = located_alone(toy, tmp_path, scenario, ["pool-order-dependent", "pool-disturbed-later"])
+    assert {"cells_asked": 1, "cells_left_out": 0, "cells_unmeasured": 0} == counts
+    again = {"network": "conv-norm", "findings": ["clean"]}
+    expected = {"finding": "order-dependent", "by": "parts of the network", **POOL, "again": again}
+    assert expected == cause(cells, mode, scenario)
+
+
+def test_an_earlier_call_that_disturbs_every_operator_is_at_the_first_node(toy: Runtime, tmp_path: Path) -> None:
+    _, cells = located_alone(toy, tmp_path, "order", ["order-dependent"])
+    found = cause(cells, "order-dependent", "order")
+    assert found is not None
+    assert ("order-dependent", "conv1", "Conv", True) == tuple(found[key] for key in ("finding", "node", "op", "first"))
+    # Every shipped network of that rank has a convolution.
+    assert found["again"] is None
+
+
 def test_the_same_command_again_measures_no_part(toy: Runtime, tmp_path: Path) -> None:
     job = Job(["toy"], networks=["conv"], modes=["wrong-whole"], scenarios=["gradient"], trials=1, out=tmp_path)
     assert not run(job, SilentProgress(), {"toy": toy}).unchanged

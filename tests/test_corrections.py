@@ -123,6 +123,33 @@ def test_solve_recovers_the_correction(name: Correction, elements: int, count: i
     assert law.variance == plainer.get(name, name)
 
 
+@pytest.mark.parametrize("keep", [0.1, 0.7, 0.9])
+@pytest.mark.parametrize("elements", [2, 4, 16, 576])
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_solve_recovers_the_correction_with_an_undeclared_momentum(
+    name: Correction, elements: int, keep: float
+) -> None:
+    before, batch = drawn(elements, elements)
+    after = rounded(updated(before, batch, keep, variance=name, epsilon=EPSILON))
+    law = solve(before, after, batch, 0.99, epsilon=EPSILON)
+    assert law is not None
+    assert (1, "other", "exponential", True) == (law.count, law.convention, law.average, name in law.corrections)
+    assert law.momentum == pytest.approx(keep, abs=2e-5)
+    # For many elements, Bessel's and Keras's corrections differ by about the rounding of sums.
+    plainer = {"keras-2": "unbiased", "keras-2-theano": "unbiased-epsilon"} if elements == 576 else {}
+    assert law.variance in {name, plainer.get(name, name)}
+
+
+def test_a_change_too_small_to_tell_corrections_apart_has_an_unknown_one() -> None:
+    """One update that keeps 0.9999: Bessel's correction and Keras's differ by less than the rounding of sums then."""
+    before, batch = drawn(1, 4)
+    after = rounded(updated(before, batch, 0.9999, variance="keras-2", epsilon=EPSILON))
+    law = solve(before, after, batch, 0.9, epsilon=EPSILON)
+    assert law is not None
+    assert {"unbiased", "keras-2"} <= set(law.corrections)
+    assert "unknown" == law.variance
+
+
 @given(seed=st.integers(0, 10**6), elements=st.integers(2, 600), keep=st.floats(0.05, 0.98), count=st.integers(1, 3))
 @settings(max_examples=200, deadline=None)
 @pytest.mark.parametrize("variance", ["biased", "unbiased"])

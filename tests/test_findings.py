@@ -78,8 +78,21 @@ def test_garbage_of_one_operator_is_found_where_the_network_has_it(cells: Cells)
     assert expected == found
 
 
+@pytest.mark.parametrize(
+    ("mode", "scenario"), [("pool-order-dependent", "order"), ("pool-disturbed-later", "gradient")]
+)
+def test_an_operator_that_an_earlier_mode_disturbs_is_found_where_the_network_has_it(
+    cells: Cells, mode: str, scenario: str
+) -> None:
+    found = {name: row["findings"] for name, row in cells.items() if row["mode"] == mode}
+    dependent = f"toy@1.8.0/{mode}/conv/{scenario}"
+    assert {name: ["order-dependent"] if name == dependent else ["clean"] for name in found} == found
+    assert dependent in found
+
+
 def test_every_mode_of_the_toy_is_held_against_an_expectation(toy: Runtime) -> None:
-    assert {mode.name for mode in toy.modes} == {*SHOWN, *SLOW, "pool-garbage"}
+    pool = {"pool-garbage", "pool-order-dependent", "pool-disturbed-later"}
+    assert {mode.name for mode in toy.modes} == {*SHOWN, *SLOW, *pool}
 
 
 def test_every_finding_is_provoked_by_the_toy(cells: Cells) -> None:

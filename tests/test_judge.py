@@ -353,6 +353,21 @@ def test_the_variance_of_keras_2_has_its_name(kind: type[Runtime], network: str,
     assert any(words in piece.detail for piece in verdict.evidence)
 
 
+@pytest.mark.parametrize("variance", ["keras-2", "keras-2-fused"])
+@pytest.mark.parametrize("network", ["seed-batch", "conv-norm", "residual", "digits"])
+def test_the_variance_of_keras_2_has_a_law_with_the_runtimes_own_momentum(network: str, variance: str) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(variance, keep=0.75)
+
+    verdict = judged(Own, network)
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert (1, "other", "exponential") == (verdict.update.count, verdict.update.convention, verdict.update.average)
+    assert verdict.update.momentum == pytest.approx(0.75, abs=1e-5)
+    assert variance == verdict.update.variance
+
+
 def test_layers_with_different_variances_are_not_corrupted() -> None:
     class EachItsOwn(Training):
         def backward(self) -> None:
@@ -725,6 +740,20 @@ def test_two_outcomes_in_many_trials_are_unrepeatable_and_counted() -> None:
     verdict = judged(Training, trials=rows)
     assert (Finding.LEAK, Finding.UNREPEATABLE) == verdict.findings
     assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
+
+
+def test_an_outcome_names_tensors_of_equal_change_by_their_names() -> None:
+    class Counters(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors |= {f"counter-{letter}": np.array(0) for letter in "hdagcbfe"}
+
+        def backward(self) -> None:
+            for letter in "hdagcbfe":
+                self.tensors[f"counter-{letter}"] += 1 + (letter == "f")
+
+    (outcome,) = judged(Counters).trials[1].outcomes
+    assert "predictions stay; counter-f by 2, counter-a by 1, counter-b by 1 and 5 more" == outcome.what
 
 
 def test_no_race_is_reported_if_waiting_trials_disagree() -> None:

@@ -155,7 +155,7 @@ def describe(case: Case, row: Observation) -> str:
         parts.append(f"predictions change by {most:.4g}" if most else "predictions stay")
     before, after = case.around(row)
     changes = {name: distance(before[name], after[name]) for name in before.keys() & after.keys()}
-    moving = sorted((name for name, change in changes.items() if change), key=lambda name: -changes[name])
+    moving = sorted((name for name, change in changes.items() if change), key=lambda name: (-changes[name], name))
     if moving:
         text = ", ".join(f"{name} by {changes[name]:.4g}" for name in moving[:TOLD])
         parts.append(text + (f" and {len(moving) - TOLD} more" if len(moving) > TOLD else ""))

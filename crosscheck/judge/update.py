@@ -12,7 +12,8 @@ from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Law, Statistics, agree
-from crosscheck.oracle.corrections import CORRECTIONS
+from crosscheck.oracle.corrections import CORRECTIONS, Correction
+from crosscheck.oracle.laws import SAME_UNDECLARED
 from crosscheck.probe import recorded
 from crosscheck.repeatability import moved as changed
 
@@ -20,10 +21,6 @@ __all__ = ["COUNTERS", "Solved", "solve_update", "update"]
 
 #: Names of a layer's update counter in runtimes: persistent tensors `<node>.<name>` with one entry.
 COUNTERS = ("num_batches_tracked", "counter", "updates")
-
-
-#: Layers whose own momenta differ by less than this keep the same part.
-SAME_UNDECLARED = 1e-3
 
 #: The start of the condition under which a law fits.
 FORWARD = "with the batch statistics of a forward pass that normalizes by"
@@ -164,7 +161,9 @@ def _merged(laws: Sequence[Law | None]) -> Law:
     """One law of several layers, with the corrections that fit all of them and the worst residual."""
     solved = [law for law in laws if law is not None]
     corrections = tuple(name for name in CORRECTIONS if all(name in law.corrections for law in solved))
-    return replace(solved[0], corrections=corrections, residual=max(law.residual for law in solved))
+    distinct = frozenset[tuple[Correction, Correction]]().union(*(law.distinct for law in solved))
+    residual = max(law.residual for law in solved)
+    return replace(solved[0], corrections=corrections, distinct=distinct, residual=residual)
 
 
 def _one_momentum(

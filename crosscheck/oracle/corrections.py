@@ -7,10 +7,11 @@ from typing import Literal
 
 from crosscheck.networks.graph import Array
 
-__all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Correction", "Variance", "named"]
+__all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Correction", "Pairs", "Variance", "named"]
 
 Correction = Literal["biased", "unbiased", "unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano"]
 Variance = Literal[Correction, "mixed", "unknown"]
+Pairs = frozenset[tuple[Correction, Correction]]
 
 
 def _keras_2(variance: Array, count: int, epsilon: float) -> Array:
@@ -43,14 +44,17 @@ USUAL: tuple[Correction, ...] = ("biased", "unbiased")
 WITH_EPSILON: tuple[Correction, ...] = ("unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano")
 
 
-def named(corrections: tuple[Correction, ...]) -> Variance:
-    """The simplest of equally good corrections; "unknown" if "biased" is among them.
+def named(corrections: tuple[Correction, ...], distinct: Pairs = frozenset()) -> Variance:
+    """The simplest of equally good corrections; "unknown" if "biased" or a distinct pair is among them.
 
+    distinct: pairs whose variances differ by more than the rounding of sums, so that their names say different things.
     "mixed" if no single correction explains all layers: some runtimes compute the variance differently for matrices
     and images.
     """
     if not corrections:
         return "mixed"
     if len(corrections) > 1 and "biased" in corrections:
+        return "unknown"
+    if any(set(pair) <= set(corrections) for pair in distinct):
         return "unknown"
     return min(corrections, key=list(CORRECTIONS).index)

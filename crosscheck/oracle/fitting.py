@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from crosscheck.networks.graph import Array
-from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction, Pairs
 from crosscheck.oracle.evaluation import BatchStatistics
 
 __all__ = ["CLEARLY", "ROUNDING", "Change", "Fit", "Statistics", "mixed"]
@@ -56,6 +57,16 @@ class Change:
             return CORRECTIONS[correction](self.batch.variance, self.batch.count, self.epsilon)
         except ZeroDivisionError:
             return self.batch.variance
+
+    def distinct(self, corrections: tuple[Correction, ...]) -> Pairs:
+        """The pairs whose variances differ, in some channel, by more than the tolerance of the larger one."""
+        variances = {name: np.asarray(self.variance(name), np.float64) for name in corrections}
+        return frozenset(
+            (one, other)
+            for one, other in combinations(corrections, 2)
+            for here, there in [(variances[one], variances[other])]
+            if np.any(np.abs(here - there) > self.tolerance * np.maximum(np.abs(here), np.abs(there)))
+        )
 
     def explained(self, law: Callable[[Array], Statistics], corrections: tuple[Correction, ...] = USUAL) -> Fit | None:
         """The corrections with which a law (batch variance -> statistics) explains the change; None if none does."""

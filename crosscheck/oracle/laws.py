@@ -12,14 +12,14 @@ they are indistinguishable from an exponential average with another momentum.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from crosscheck.networks.graph import Array
 from crosscheck.oracle.bias_correction import overcorrected
-from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Variance, named
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Pairs, Variance, named
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.fitting import CLEARLY, ROUNDING, Change, Statistics, mixed
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
@@ -27,6 +27,7 @@ from crosscheck.oracle.renormalized import renormalized, renormalized_twice
 __all__ = [
     "AVERAGES",
     "MOST_UPDATES",
+    "SAME_UNDECLARED",
     "TOLERANCE",
     "Average",
     "Convention",
@@ -65,6 +66,8 @@ MOST_RENORMALIZED = 2
 LEAST_KEPT = 5 * TOLERANCE
 #: Laws whose updates keep fractions that differ by less than this say the same.
 SAME_MOMENTUM = 1e-6
+#: The same for fractions that are fitted: to layers apart, or with variances that fit equally well.
+SAME_UNDECLARED = 1e-3
 
 #: Average -> fraction k kept by the n-th update (n from 1), as a function of the declared fraction and n.
 #:
@@ -96,6 +99,7 @@ class Law:
         (TensorFlow's `zero_debias_moving_mean`); "renormalized" and "renormalized-twice" for the
         averages of batch renormalization (`crosscheck.oracle.renormalized`); "replaced" if the batch's statistics
         replaced the old ones, as the first update of each of `AVERAGES` does.
+    distinct: pairs of the corrections whose variances differ, though the change is too small to tell them apart.
     """
 
     convention: Convention
@@ -104,11 +108,12 @@ class Law:
     corrections: tuple[Correction, ...]
     residual: float
     average: Average = "exponential"
+    distinct: Pairs = frozenset()
 
     @property
     def variance(self) -> Variance:
         """The name of the batch variance."""
-        return named(self.corrections)
+        return named(self.corrections, self.distinct)
 
 
 def updated(
@@ -215,7 +220,7 @@ def _equally_good(change: Change, laws: list[Law], nothing: Law) -> tuple[Law, .
     good = [law for law in (nothing, *laws) if law.residual <= limit]
     if any(law.average == "replaced" for law in good):
         good = [law for law in good if law.count <= 1 or law.momentum**law.count >= LEAST_KEPT]
-    return tuple(good)
+    return tuple(replace(law, distinct=change.distinct(law.corrections)) for law in good)
 
 
 def _declared(change: Change, momentum: float) -> list[Law]:
@@ -292,11 +297,19 @@ def _renormalized(change: Change, momentum: float) -> list[Law]:
 
 
 def _free(change: Change) -> list[Law]:
-    """One update with the best-fitting fraction kept, if it fits."""
+    """One update with the best-fitting fraction kept, if it fits; a law for each fraction that some corrections fit."""
 
     def law(variance: Array) -> Statistics:
         return mixed(change.before, change.batch.mean, variance, change.best_kept(variance))
 
-    if (fit := change.explained(law)) is None:
+    if (fit := change.explained(law, (*USUAL, *WITH_EPSILON))) is None:
         return []
-    return [Law("other", change.best_kept(change.variance(fit[0][0])), 1, *fit)]
+    corrections, residual = fit
+    kept = {name: change.best_kept(change.variance(name)) for name in corrections}
+    laws: list[Law] = []
+    while kept:
+        first = next(iter(kept.values()))
+        alike = tuple(name for name, part in kept.items() if abs(part - first) <= SAME_UNDECLARED)
+        laws.append(Law("other", first, 1, alike, residual))
+        kept = {name: part for name, part in kept.items() if name not in alike}
+    return laws

@@ -418,6 +418,14 @@ def corrections(small: bool) -> Iterator[Known]:
         yield from leaks(rules[:: 5 if small else 1], [variation(name, momentum=declared) for name in names])
 
 
+def free_corrections(small: bool) -> Iterator[Known]:
+    """The same with the runtime's own momentum."""
+    rules = [Rule(kept, count, variance) for kept in FREE for count in COUNTS for variance in WITH_EPSILON]
+    yield from leaks(rules[:: 7 if small else 1], ["seed-batch"])
+    if not small:
+        yield from leaks(rules[::3], ["conv", "residual", "digits"])
+
+
 def rounded_sums(small: bool) -> Iterator[Known]:
     """The runtime's sums over the batch are off by some roundings."""
     for sums, declared in itertools.product((4, 16), (0.1, 0.9, 0.99)):
@@ -578,6 +586,7 @@ def classes(small: bool) -> dict[str, Callable[[], Iterator[Known]]]:
         "declared momentum taken": partial(keeping, small, take=True),
         "another momentum": partial(free, small),
         "corrections with epsilon": partial(corrections, small),
+        "corrections with epsilon, another momentum": partial(free_corrections, small),
         "sums off by 4 to 16 roundings": partial(rounded_sums, small),
         "statistics near the batch's": partial(stationary, small),
         "other averages": partial(averages, small),

@@ -124,7 +124,9 @@ class Net:
         if way == "no-gradient":
             return np.zeros_like(self.x)
         if way == "pool-garbage":
-            return self.pull_back_with_garbage(cotangent)
+            return self.pull_back_through(unwritten, cotangent)
+        if way == "pool-order-dependent" and flags.training_happened:
+            return self.pull_back_through(halving, cotangent)
         if way in INFERENCE:
             wrong = way == "wrong-gradient" or (way in ("wrong-whole", "refuses-parts") and not self.is_part)
             scale = 1.5 if wrong else 1.0
@@ -146,10 +148,10 @@ class Net:
         pull, _ = autograd.make_vjp(lambda x: self(x, training))(np.asarray(self.x))
         return pull(np.asarray(cotangent))
 
-    def pull_back_with_garbage(self, cotangent: Array) -> Array:
-        """The inference-mode gradient, but for that of MaxPool: memory that nobody wrote."""
+    def pull_back_through(self, wrong: Callable[[Array], Array], cotangent: Array) -> Array:
+        """The inference-mode gradient, but for that of MaxPool, whose output passes a primitive with a wrong one."""
         pool = OPERATORS["MaxPool"]
-        OPERATORS["MaxPool"] = lambda attributes, x: unwritten(pool(attributes, x))
+        OPERATORS["MaxPool"] = lambda attributes, x: wrong(pool(attributes, x))
         try:
             return self.pull_back(cotangent, False)
         finally:
@@ -166,11 +168,22 @@ class Net:
 
 
 #: The ways that compute the inference-mode gradient, rightly or wrongly.
-INFERENCE = ("inference", "wrong-gradient", "wrong-prediction", "order-dependent", "wrong-whole", "refuses-parts")
+INFERENCE = (
+    "inference",
+    "wrong-gradient",
+    "wrong-prediction",
+    "order-dependent",
+    "pool-order-dependent",
+    "wrong-whole",
+    "refuses-parts",
+)
 
-#: Passes values on, and garbage back.
+#: Passes values on, and memory that nobody wrote back.
 unwritten = primitive(lambda values: values)
 defvjp(unwritten, lambda result, values: lambda cotangent: noise().standard_normal(values.shape, np.float32))
+#: Passes values on, and half of the cotangent back.
+halving = primitive(lambda values: values)
+defvjp(halving, lambda result, values: lambda cotangent: cotangent / 2)
 
 
 def noise() -> np.random.Generator:
