@@ -704,6 +704,13 @@ def test_reading_that_changes_the_outcome_names_the_statistics_alone() -> None:
     assert [f"reading changes {', '.join(moving)}"] == found
 
 
+def test_a_layer_with_a_momentum_of_its_own_is_named_with_it() -> None:
+    laws = [item.detail for item in judged(LeakBackward, "conv").evidence if "update law" in item.what]
+    assert ["once 0.9 x old + 0.1 x batch, biased variance; bn2: 0.8 x old + 0.2 x batch"] == laws
+    laws = [item.detail for item in judged(LeakBackward, "seed-batch").evidence if "update law" in item.what]
+    assert ["once 0.9 x old + 0.1 x batch, biased variance"] == laws
+
+
 def test_a_later_modes_result_is_not_a_race_of_this_mode() -> None:
     class Garbage(Training):
         seed = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
 from crosscheck.judge.evidence import Evidence
@@ -47,7 +49,7 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
     solved = [(row, one) for row, *around in (*timed, *case.calls) if (one := solve_update(case, *around)) is not None]
     for row, one in solved:
         if one.law is not None:
-            detail = _text(one.law) + (f"; {one.note}" if one.note else "")
+            detail = _text(one.law) + _other_momenta(one.momenta) + (f"; {one.note}" if one.note else "")
             what = f"{row.reading}: misfit of the moving statistics against their update law"
             return [Evidence(finding, what, one.law.residual, LAW.value, LAW.why, detail)]
     for row, one in solved:
@@ -68,6 +70,14 @@ def _text(law: Law) -> str:
     variance = VARIANCES.get(law.variance, f"{law.variance} variance")
     text = f"{times} {law.momentum:.6g} x old + {1 - law.momentum:.6g} x batch, {variance}"
     return text if law.average == "exponential" else f"{AVERAGES[law.average]}: {text}"
+
+
+def _other_momenta(momenta: Mapping[str, float]) -> str:
+    """The layers whose momentum is not that of the law, by momentum."""
+    layers: dict[str, list[str]] = {}
+    for node, part in momenta.items():
+        layers.setdefault(f"{part:.6g} x old + {1 - part:.6g} x batch", []).append(node)
+    return "".join(f"; {', '.join(nodes)}: {text}" for text, nodes in layers.items())
 
 
 def _disturbed(case: Case, finding: Finding) -> list[Evidence]:

@@ -73,9 +73,10 @@ class Update:
         `taken_apart` is false if the runtime runs forward and backward in one call, without a snapshot between: then
         `when` is "forward", since a law needs only the forward's numbers, or "both" for two updates.
     count: number of updates; None if no law fits, or several do that say different things. momentum: the fraction kept
-        by one. convention: meaning of the declared momentum ("keep", "take", "other"). variance: correction of the
-        batch's (`crosscheck.oracle.corrections`). residual: the largest misfit of any layer. average: kind of average
-        (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None like `count`.
+        by one, the first layer's where they differ. convention: meaning of the declared momentum ("keep", "take",
+        "other"). variance: correction of the batch's (`crosscheck.oracle.corrections`). residual: the largest misfit of
+        any layer. average: kind of average (`crosscheck.oracle.laws.AVERAGES`, "exponential" or "replaced"); None like
+        `count`.
     """
 
     when: When

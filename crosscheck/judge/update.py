@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,12 +32,15 @@ class Solved:
 
     note: condition of the fit besides training-mode batch statistics; usually empty.
     several: the laws that explain the change equally well, if more than one does; then there is no single law.
+    momenta: node -> the part that one update keeps, of layers that keep another part than the law's, which is the
+        first layer's.
     """
 
     law: Law | None
     problem: str = ""
     note: str = ""
     several: tuple[Law, ...] = ()
+    momenta: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def explained(self) -> bool:
@@ -134,12 +137,13 @@ def _common(laws: Mapping[str, tuple[Law, ...]]) -> Solved:
         return Solved(None, f"no update law explains the change of {', '.join(lawless)}")
     telling = {node: found for node, found in laws.items() if all(law.count for law in found)} or laws
     first, *others = telling.values()
-    common = [
-        _merged([law, *same])
+    each = [
+        (law, *same)
         for law in first
         for same in [[next((one for one in found if _one_law(law, one)), None) for found in others]]
         if None not in same
     ]
+    common = [_merged(laws_of) for laws_of in each]
     if not common:
         description = "; ".join(
             f"{node}: {law.count} x {law.momentum:.4g}, {law.variance}" for node, (law, *_) in telling.items()
@@ -147,7 +151,9 @@ def _common(laws: Mapping[str, tuple[Law, ...]]) -> Solved:
         return Solved(None, f"the layers follow different laws: {description}")
     if any(law.count == 0 or not agree(common[0], law) for law in common):
         return Solved(None, "more than one update law explains the change", several=tuple(common))
-    return Solved(common[0])
+    kept = {node: law.momentum for node, law in zip(telling, each[0], strict=True) if law is not None}
+    apart = {node: part for node, part in kept.items() if abs(part - common[0].momentum) > SAME_UNDECLARED}
+    return Solved(common[0], momenta=apart)
 
 
 def _one_law(one: Law, other: Law) -> bool:
