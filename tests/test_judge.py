@@ -409,6 +409,11 @@ def test_a_law_with_any_momentum_is_not_corrupted(keep: float, count: int) -> No
     assert (Finding.LEAK,) == judged(Own).findings
 
 
+def test_statistics_that_follow_no_law_are_shown_before_and_after() -> None:
+    shown = [item.detail for item in judged(Lawless).evidence if item.finding is Finding.CORRUPTED]
+    assert ["bn.mean 0 0 became -0.3 0.1; bn.variance 1 1 became 1 1"] == shown
+
+
 def test_layers_that_follow_different_laws_are_corrupted() -> None:
     class OneLayerTwice(Training):
         def backward(self) -> None:
