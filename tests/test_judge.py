@@ -1539,6 +1539,23 @@ def test_the_change_of_an_input_is_that_of_the_input_of_its_call(when: str, chan
     assert evidence.value is None or evidence.value == pytest.approx(1.0)
 
 
+def test_a_second_call_at_unknown_statistics_is_no_evidence_of_order() -> None:
+    """The read after the first call is stale, as its prediction shows; the one after the second call is not."""
+
+    class StaleOnce(Runtime):
+        def backward(self) -> None:
+            self.update()
+
+        def snapshot(self, when: str) -> None:
+            now = self.tensors
+            self.tensors = dict(self.network.weights) if when == "after" else now
+            super().snapshot(when)
+            self.tensors = now
+
+    trials = [observe(StaleOnce, undisturbed, "seed-batch")]
+    assert (Finding.LEAK,) == judged(StaleOnce, trials=trials).findings
+
+
 @pytest.mark.parametrize("kind", [Runtime, Training])
 @pytest.mark.parametrize("near", list(Intent))
 def test_a_wrong_answer_is_measured_by_the_nearer_closed_form(kind: type[Runtime], near: Intent) -> None:
