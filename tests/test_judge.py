@@ -765,6 +765,8 @@ def test_what_the_public_view_shows() -> None:
 
     assert ["shows", "hides", None] == [judged(kind).public_view for kind in (LeakBackward, Hides, Training)]
     assert "hides" == judged(Grows).public_view  # a name that is new is no change
+    only_timed = [observe(Training, undisturbed, "seed-batch"), observe(Hides, timed, "seed-batch")]
+    assert "hides" == judged(Training, trials=only_timed).public_view
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
