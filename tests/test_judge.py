@@ -497,6 +497,11 @@ def test_a_law_with_any_momentum_is_not_corrupted(keep: float, count: int) -> No
     assert (Finding.LEAK,) == judged(Own).findings
 
 
+def test_statistics_that_follow_no_law_are_shown_before_and_after() -> None:
+    shown = [item.detail for item in judged(Lawless).evidence if item.finding is Finding.CORRUPTED]
+    assert ["bn.mean 0 0 became -0.3 0.1; bn.variance 1 1 became 1 1"] == shown
+
+
 def test_layers_that_follow_different_laws_are_corrupted() -> None:
     class OneLayerTwice(Training):
         def backward(self) -> None:
@@ -869,6 +874,8 @@ def test_what_the_public_view_shows() -> None:
 
     assert ["shows", "hides", None] == [judged(kind).public_view for kind in (LeakBackward, Hides, Training)]
     assert "hides" == judged(Grows).public_view  # a name that is new is no change
+    only_timed = [observe(Training, undisturbed, "seed-batch"), observe(Hides, timed, "seed-batch")]
+    assert "hides" == judged(Training, trials=only_timed).public_view
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
@@ -1641,6 +1648,23 @@ def test_the_change_of_an_input_is_that_of_the_input_of_its_call(when: str, chan
     (evidence,) = (item for item in verdict.evidence if item.finding is Finding.INPUT_WRITTEN)
     assert (change is None) == (evidence.value is None)
     assert evidence.value is None or evidence.value == pytest.approx(1.0)
+
+
+def test_a_second_call_at_unknown_statistics_is_no_evidence_of_order() -> None:
+    """The read after the first call is stale, as its prediction shows; the one after the second call is not."""
+
+    class StaleOnce(Runtime):
+        def backward(self) -> None:
+            self.update()
+
+        def snapshot(self, when: str) -> None:
+            now = self.tensors
+            self.tensors = dict(self.network.weights) if when == "after" else now
+            super().snapshot(when)
+            self.tensors = now
+
+    trials = [observe(StaleOnce, undisturbed, "seed-batch")]
+    assert (Finding.LEAK,) == judged(StaleOnce, trials=trials).findings
 
 
 @pytest.mark.parametrize("kind", [Runtime, Training])
