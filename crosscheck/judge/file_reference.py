@@ -1,8 +1,9 @@
-"""Reference answers for an exported ONNX file: the oracle if the file can be lowered, else onnx's evaluator."""
+"""Reference answers for an exported ONNX file, float64: the oracle if it can be lowered, else onnx's evaluator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
+from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.exported_models import file_forms, file_gradient
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.load import check_onnx
@@ -31,16 +33,17 @@ BATCH_NORM_DEFAULTS = {"epsilon": 1e-5, "momentum": 0.9, "spatial": 1, "training
 class FileTruth(Truth):
     """Answers of a file for the probe input and the cotangent of the exported network.
 
-    Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float32 by
-    onnx's evaluator, batch normalizations by the oracle and the gradient by crosscheck's pass: both modes then have the
-    file's one answer. If that also fails, `known` is false and answers are those of the exported network.
+    Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float64 by
+    onnx's evaluator, batch normalizations by the oracle, the gradient and training mode by crosscheck's pass; without
+    a rule for an operator, training mode has the file's own answer. If that also fails, `known` is false and answers
+    are those of the exported network.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         assert network.file is not None, "the network has no file"
         self.source = Truth.of(network.file.source)
-        self._own: dict[Asks, Array | None] = {}
+        self._own: dict[tuple[Asks, bool], Array | None] = {}
 
     @cached_property
     def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
@@ -65,7 +68,7 @@ class FileTruth(Truth):
 
     def known(self, asks: Asks) -> bool:
         """Whether the answer is the file's own."""
-        return self.lowered is not None or self._evaluated(asks) is not None
+        return self.lowered is not None or self._evaluated(asks, training=False) is not None
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
         """The closed form of a mode's answer, at the file's weights."""
@@ -77,25 +80,29 @@ class FileTruth(Truth):
     def _answer(self, asks: Asks, training: bool) -> Array:
         network = self.network
         if self.lowered is None:
-            value = self._evaluated(asks)
+            value = self._evaluated(asks, training)
+            if value is None and training:
+                value = self._evaluated(asks, training=False)
             return self.source.answer(asks, training) if value is None else value
         with np.errstate(all="ignore"):
             if asks is Asks.GRADIENT:
                 return oracle.gradient(*self.lowered, network.x, network.cotangent, training)
             return oracle.predict(*self.lowered, network.x, training)
 
-    def _evaluated(self, asks: Asks) -> Array | None:
-        if asks not in self._own:
-            self._own[asks] = self._evaluate(asks)
-        return self._own[asks]
+    def _evaluated(self, asks: Asks, training: bool) -> Array | None:
+        if (asks, training) not in self._own:
+            self._own[asks, training] = self._evaluate(asks, training)
+        return self._own[asks, training]
 
-    def _evaluate(self, asks: Asks) -> Array | None:
+    def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
+        feeds = {x: np.asarray(self.network.x, np.float64)}
+        double = replace(self.network, model=in_float64(self.network.model))
         try:
-            if asks is Asks.GRADIENT:
-                feeds = {x: self.network.x, f"{y}.cotangent": self.network.cotangent}
-                return evaluate(file_gradient(self.network), feeds)[1]
-            return evaluate(self.network.model, {x: self.network.x})[0]
+            if asks is Asks.PREDICTION and not training:
+                return evaluate(double.model, feeds)[0]
+            feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
+            return evaluate(file_gradient(double, training), feeds)[1 if asks is Asks.GRADIENT else 0]
         except Exception:  # evaluators raise any exception for arbitrary files
             return None
 

@@ -91,11 +91,11 @@ def file_forms(network: Network) -> dict[str, onnx.ModelProto]:
     return forms
 
 
-def file_gradient(network: Network) -> onnx.ModelProto:
-    """The file with its gradient, by crosscheck's pass. Raises NetworkError for unsupported operators."""
+def file_gradient(network: Network, training: bool = False) -> onnx.ModelProto:
+    """The file with its gradient in a mode, by crosscheck's pass. Raises NetworkError for unsupported operators."""
     try:
         onnx.checker.check_model(network.model)
-        return differentiate(network.model, source=network.name)
+        return differentiate(network.model, training=training, source=network.name)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
         raise NetworkError(f"{network.name}: onnx refuses it ({' '.join(str(problem).split())}).") from problem
 

@@ -1,0 +1,63 @@
+"""An ONNX model computed in float64: the same numbers, without float32's rounding of what lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+__all__ = ["in_float64"]
+
+FLOAT, DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+
+
+def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with every float32 tensor as float64: inputs, outputs, weights, constants, and the targets of Cast.
+
+    Attributes that are numbers (epsilon) keep their float32 value. Subgraphs and local functions are included.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _widen(copy.graph)
+    for function in copy.functions:
+        for node in function.node:
+            _widen_node(node)
+    return copy
+
+
+def _widen(graph: onnx.GraphProto) -> None:
+    for item in (*graph.input, *graph.output, *graph.value_info):
+        if item.type.tensor_type.elem_type == FLOAT:
+            item.type.tensor_type.elem_type = DOUBLE
+    for tensor in graph.initializer:
+        _widen_tensor(tensor)
+    for node in graph.node:
+        _widen_node(node)
+
+
+def _widen_node(node: onnx.NodeProto) -> None:
+    for attribute in node.attribute:
+        if attribute.name in ("to", "dtype") and attribute.i == FLOAT:
+            attribute.i = DOUBLE
+        if attribute.HasField("t"):
+            _widen_tensor(attribute.t)
+        for graph in _graphs(attribute):
+            _widen(graph)
+    if node.op_type == "Constant" and node.attribute and node.attribute[0].name in ("value_float", "value_floats"):
+        (number,) = node.attribute
+        values = number.f if number.name == "value_float" else list(number.floats)
+        tensor = numpy_helper.from_array(np.asarray(values, np.float64))
+        number.CopyFrom(onnx.helper.make_attribute("value", tensor))
+
+
+def _widen_tensor(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == FLOAT:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+
+
+def _graphs(attribute: onnx.AttributeProto) -> Iterator[onnx.GraphProto]:
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
