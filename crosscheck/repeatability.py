@@ -51,6 +51,7 @@ AFTERWARDS = (
     SECOND_MODE,
     recorded.INPUT_INFERENCE,
     recorded.PREDICTION_LAST,
+    recorded.PREDICTION_INPUT + recorded.LAST,
     recorded.tensor(recorded.STATE, recorded.LAST),
 )
 #: The public view of tensors that `state/last/` records already.

@@ -100,7 +100,11 @@ def slope(x: Array) -> Array:
 
 
 def carried_out(
-    folder: Path, scenario: str, reading: str = "undisturbed", asks: str = "gradient"
+    folder: Path,
+    scenario: str,
+    reading: str = "undisturbed",
+    asks: str = "gradient",
+    adapter: Diary | None = None,
 ) -> tuple[Diary, Observation]:
     """The steps of a reading, on the digits, and what they recorded."""
     network = Network(DIGITS.graph, DIGITS.weights, {}, 1, str(folder), str(folder))
@@ -108,7 +112,7 @@ def carried_out(
     modes = {"tested": {"name": "tested", "asks": asks}} | {
         role: {"name": role, "asks": "gradient"} for role in ("inference", "training")
     }
-    diary, recorder = Diary(), Recorder(str(folder))
+    diary, recorder = adapter or Diary(), Recorder(str(folder))
     networks = {"network": network, "readout": network}
     todo: list[Mapping[str, Any]] = [*steps(Scenario(scenario), reading, list(modes))]
     Trial(diary, recorder, modes, networks, inputs).run(todo)
@@ -204,7 +208,22 @@ def test_flags_are_read_right_before_the_call_and_right_after_it(tmp_path: Path,
 
 def test_an_array_of_the_caller_is_recorded_only_if_it_changed(tmp_path: Path) -> None:
     arrays = carried_out(tmp_path, "gradient")[1].arrays
-    assert not [key for key in arrays if key.startswith("input/")]
+    assert not [key for key in arrays if "input/" in key]
+
+
+def test_what_a_prediction_writes_to_its_input_is_recorded_beside_what_a_call_writes(tmp_path: Path) -> None:
+    class Writes(Diary):
+        def predict(self, model: Model, x: Tensor) -> Tensor:
+            y = super().predict(model, x)
+            x += 1
+            return y
+
+    arrays = carried_out(tmp_path, "gradient", adapter=Writes())[1].arrays
+    written = {key: value for key, value in arrays.items() if "input/" in key}
+    moments = ("before", "before-again", "after", "after-again", "after-second", "last")
+    assert [f"prediction-input/{moment}" for moment in moments] == list(written)
+    for value in written.values():
+        assert np.array_equal(DIGITS.x + 1, value)
 
 
 def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
