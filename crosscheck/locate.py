@@ -22,9 +22,9 @@ from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network, load
 from crosscheck.networks.graph import Node
-from crosscheck.networks.parts import prefix
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.scenarios.facts import SCENARIOS as SCENARIO_FACTS
+from crosscheck.subnetworks.parts import prefix
 
 __all__ = ["LOCATED", "MOST_CELLS", "Located", "locate"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ RELATIVE = 1e-4
 ABSOLUTE = 1e-6
 
 #: Relative to each entry: a statistic that is computed anew from itself ends within a few roundings of its type.
+#: Also the number of `least` numbers that an entry near zero may be off, where a relative rounding is next to nothing.
 REWRITE = 4.0
 
 #: The readings that do not wait for the call under test. Only their first read differs from waiting readings.
@@ -53,6 +55,7 @@ AFTERWARDS = (
     SECOND_MODE,
     recorded.INPUT_INFERENCE,
     recorded.PREDICTION_LAST,
+    recorded.PREDICTION_INPUT + recorded.LAST,
     recorded.tensor(recorded.STATE, recorded.LAST),
 )
 #: The public view of tensors that `state/last/` records already.
@@ -76,12 +79,24 @@ def distance(one: Array, other: Array) -> float:
     return float(np.max(np.where(np.isnan(apart), math.inf, apart), initial=0.0))
 
 
+def least(kind: np.dtype[Any]) -> float:
+    """The rounding of numbers near zero in a float type: what kernels take for zero.
+
+    That is everything below the smallest normal number for float32 and float64, since processors that flush subnormal
+    numbers to zero do so in any operation on them. float16 is calculated in float32, whose range covers its subnormal
+    numbers: these have their spacing.
+    """
+    facts = np.finfo(kind)
+    return float(facts.tiny if facts.bits >= 32 else facts.tiny * facts.eps)
+
+
 def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
     """The change of the entry that exceeds its own rounding most, and the rounding allowed for it, both absolute.
 
     Without such an entry, the largest change.
 
-    The rounding of an entry is `REWRITE` times the spacing of its float type there. Integers have none.
+    The rounding of an entry is `REWRITE` times the spacing of its float type there, at least times `least` of the type.
+    Integers have none.
     """
     if before.shape != after.shape or not np.issubdtype(before.dtype, np.floating):
         return distance(before, after), 0.0
@@ -92,7 +107,8 @@ def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
     if not apart.any():
         return 0.0, 0.0
     largest = np.maximum(np.abs(here), np.abs(there))
-    allowed = REWRITE * float(np.finfo(before.dtype).eps) * np.where(np.isfinite(largest), largest, 0.0)
+    spacing = float(np.finfo(before.dtype).eps) * np.where(np.isfinite(largest), largest, 0.0)
+    allowed = REWRITE * np.maximum(spacing, least(before.dtype))
     excess = apart - allowed
     worst = int(np.argmax(excess if np.max(excess) > 0 else apart))
     return float(apart.flat[worst]), float(allowed.flat[worst])

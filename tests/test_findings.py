@@ -11,6 +11,7 @@ from crosscheck.cells import Finding
 from crosscheck.job import Job, run
 from crosscheck.judge import validate
 from crosscheck.matrix.server import Limits
+from crosscheck.networks import load
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
@@ -53,6 +54,7 @@ TABLE: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("unrepeatable", "wrong-gradient unrepeatable", {}),
     ("parameters-written", "leak parameters-written", {}),
     ("input-written fed-written", "input-written", {}),
+    ("prediction-writes-input", "clean", {"predict-only": "input-written"}),
     ("mode-left-changed layer-switched", "mode-left-changed", {}),
     ("gradients-left", "gradients-left", {}),
     ("export-changes-source export-changes-copy", "export-changed", {}),
@@ -90,9 +92,16 @@ def test_an_operator_that_an_earlier_mode_disturbs_is_found_where_the_network_ha
     assert dependent in found
 
 
+def test_a_prediction_that_writes_scales_is_found_where_they_are_not_what_it_writes(cells: Cells) -> None:
+    found = {name: row["findings"] for name, row in cells.items() if row["mode"] == "prediction-writes-scale"}
+    expected = {name: ["clean"] if "/seed-batch/" in name else ["parameters-written"] for name in found}
+    assert {"predict-only", "twenty"} == {name.rpartition("/")[2] for name in found}
+    assert expected == found
+
+
 def test_every_mode_of_the_toy_is_held_against_an_expectation(toy: Runtime) -> None:
-    pool = {"pool-garbage", "pool-order-dependent", "pool-disturbed-later"}
-    assert {mode.name for mode in toy.modes} == {*SHOWN, *SLOW, *pool}
+    partly = {"pool-garbage", "pool-order-dependent", "pool-disturbed-later", "prediction-writes-scale"}
+    assert {mode.name for mode in toy.modes} == {*SHOWN, *SLOW, *partly}
 
 
 def test_every_finding_is_provoked_by_the_toy(cells: Cells) -> None:
@@ -144,6 +153,20 @@ def test_a_contract_that_promises_otherwise_is_contradicted(cells: Cells) -> Non
 def test_a_leak_that_the_public_view_hides(cells: Cells) -> None:
     assert cell(cells, "leak-backward")["public_view"] == "hides"
     assert cell(cells, "parameters-written")["public_view"] == "shows"
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("prediction-writes-scale", "largest change of {} by the documented prediction"),
+        ("prediction-writes-input", "largest change of the input array during the documented prediction before"),
+    ],
+)
+def test_what_the_documented_prediction_writes_is_not_put_down_to_the_call(cells: Cells, mode: str, says: str) -> None:
+    norms = load("conv").batch_norms if mode == "prediction-writes-scale" else ()
+    expected = [says.format(norm.scale) for norm in norms] or [says]
+    found = [item["what"].partition(": ")[2] for item in cell(cells, mode, "predict-only")["evidence"]]
+    assert expected == found
 
 
 def test_twenty_and_its_controls(cells: Cells) -> None:

@@ -21,7 +21,7 @@ from crosscheck.judge import Truth, judge, line, validate
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
-from crosscheck.repeatability import distance, same
+from crosscheck.repeatability import distance, moved, same
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
     ENVIRONMENT,
@@ -1285,6 +1285,34 @@ def test_a_statistic_that_is_rewritten_within_rounding_is_clean_with_a_remark(ca
     assert (Finding.CLEAN,) == verdict.findings
     assert any("rewritten with their own value, up to rounding" in item.detail for item in verdict.evidence)
     assert verdict.contradicts is False
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1e-45, Finding.CLEAN), (1e-42, Finding.CLEAN), (1e-36, Finding.STATE_MOVED)]
+)
+def test_a_mean_of_zero_that_becomes_a_subnormal_number_is_rewritten_within_rounding(
+    value: float, expected: Finding
+) -> None:
+    class Subnormal(Training):
+        def backward(self) -> None:
+            norm = self.network.batch_norms[0]
+            assert not self.network.weights[norm.mean].any()
+            self.tensors[norm.mean] = np.full_like(self.tensors[norm.mean], value)
+
+    verdict = judged(Subnormal, "seed")
+    assert (expected,) == verdict.findings
+    remarks = [item.detail for item in verdict.evidence if "rewritten with their own value" in item.detail]
+    assert bool(remarks) == (expected is Finding.CLEAN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "within", "beyond"),
+    [(np.float16, 2e-7, 4e-7), (np.float32, 4e-38, 6e-38), (np.float64, 8e-308, 1e-307)],
+)
+def test_rounding_near_zero_has_the_size_of_the_type(kind: type, within: float, beyond: float) -> None:
+    zero: Array = np.zeros(2, kind)
+    assert [False, True, True] == [moved(zero, np.array([0, value], kind)) for value in (within, beyond, 1e-3)]
+    assert [False, True] == [moved(np.array([0, value], kind), zero) for value in (within, beyond)]
 
 
 def test_twenty_small_moves_that_add_up_are_no_rounding() -> None:

@@ -61,6 +61,7 @@ def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
         ("leak-backward", {"": "leak"}),
         ("leak-later", {"gradient": "leak racy", "sibling": "state-moved"}),
         ("input-written", {"": "input-written"}),
+        ("predict-writes-input", {"": "input-written"}),
         ("mode-left-changed", {"": "mode-left-changed"}),
         ("refused", {"": ""}),
         ("crash", {"": ""}),

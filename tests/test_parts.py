@@ -17,8 +17,8 @@ from crosscheck.networks import Network, load, names
 from crosscheck.networks.graph import Array
 from crosscheck.networks.lower import lower
 from crosscheck.networks.network import fixed_cotangent
-from crosscheck.networks.parts import built, prefix, renamed, suffix, values, without
-from crosscheck.networks.smaller import (
+from crosscheck.subnetworks.parts import built, prefix, renamed, suffix, values, without
+from crosscheck.subnetworks.smaller import (
     differentiable,
     with_channels,
     with_digits,

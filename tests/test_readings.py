@@ -255,7 +255,7 @@ def test_an_array_of_the_caller_is_recorded_only_if_it_changed(tmp_path: Path) -
 
     for kind, changed in ((Diary, {}), (Writes, {"input/second": DIGITS.x + np.float32(1)})):
         arrays = carried_out(tmp_path, "gradient", kind=kind)[1].arrays
-        inputs = {key: value.tobytes() for key, value in arrays.items() if key.startswith("input/")}
+        inputs = {key: value.tobytes() for key, value in arrays.items() if "input/" in key}
         assert {key: value.tobytes() for key, value in changed.items()} == inputs
 
 
@@ -265,6 +265,21 @@ def test_layers_are_read_from_a_new_model_by_their_names(tmp_path: Path) -> None
     ((name, value),) = observation.arrays.items()
     assert "layer/bn1" == name
     assert np.array_equal(slope(DIGITS.x), value)
+
+
+def test_what_a_prediction_writes_to_its_input_is_recorded_beside_what_a_call_writes(tmp_path: Path) -> None:
+    class Writes(Diary):
+        def predict(self, model: Model, x: Tensor) -> Tensor:
+            y = super().predict(model, x)
+            x += 1
+            return y
+
+    arrays = carried_out(tmp_path, "gradient", kind=Writes)[1].arrays
+    written = {key: value for key, value in arrays.items() if "input/" in key}
+    moments = ("before", "before-again", "after", "after-again", "after-second", "last")
+    assert [f"prediction-input/{moment}" for moment in moments] == list(written)
+    for value in written.values():
+        assert np.array_equal(DIGITS.x + 1, value)
 
 
 def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:

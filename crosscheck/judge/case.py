@@ -215,6 +215,16 @@ class Case:
         """The same for the second call: every persistent tensor after it paired with its value after the first."""
         return tuple(pair for around in self._second_calls() for pair in self._pairs(*around))
 
+    @cached_property
+    def predicting_writes(self) -> tuple[Pair, ...]:
+        """Every parameter after the first documented prediction paired with its value before it."""
+        return tuple(
+            pair
+            for row in self.of("timed")
+            for pair in self._pairs(row, tensors(row, recorded.BUILT), tensors(row, recorded.PREDICTED))
+            if pair.key in self.network.weights and pair.key not in self.statistics
+        )
+
     @property
     def calls(self) -> Iterator[Around]:
         """The persistent tensors around the first call in every trial, then around the second."""

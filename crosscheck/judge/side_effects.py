@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosscheck.cells import Finding, Observation
+from crosscheck.cells import Finding, Observation, Scenario
 from crosscheck.judge.case import Case, largest
 from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER, REWRITTEN
@@ -31,7 +31,10 @@ def poisoned(case: Case) -> list[Evidence]:
 
 
 def input_written(case: Case) -> list[Evidence]:
-    """The runtime wrote to the input array. The probe records that array only if it changed."""
+    """The runtime wrote to the input array. The probe records that array only if it changed.
+
+    The documented prediction counts in `predict-only`; other scenarios ask what their call does.
+    """
     inputs = {recorded.INPUT + when: case.network.x for when in ("first", "second", "inference")}
     evidence: dict[str, Evidence] = {}
     for row in case.measured:
@@ -41,7 +44,20 @@ def input_written(case: Case) -> list[Evidence]:
                 change = None if expected is None else distance(value, expected)
                 what = f"{row.reading}: largest change of the input array during {key.removeprefix('input/')}"
                 evidence[key] = Evidence(Finding.INPUT_WRITTEN, what, change, NEVER.value, NEVER.why)
-    return list(evidence.values()) + _statistics_written(case)
+    predicted = _predictions_input_written(case) if case.cell.scenario is Scenario.PREDICT_ONLY else []
+    return list(evidence.values()) + predicted + _statistics_written(case)
+
+
+def _predictions_input_written(case: Case) -> list[Evidence]:
+    """The documented prediction wrote to its input array, in the first trial that shows it."""
+    for row in case.measured:
+        for key, value in row.arrays.items():
+            if key.startswith(recorded.PREDICTION_INPUT):
+                what = f"{row.reading}: largest change of the input array during the documented prediction "
+                what += key.removeprefix(recorded.PREDICTION_INPUT)
+                change = distance(value, case.network.x)
+                return [Evidence(Finding.INPUT_WRITTEN, what, change, NEVER.value, NEVER.why)]
+    return []
 
 
 def _statistics_written(case: Case) -> list[Evidence]:

@@ -38,7 +38,7 @@ def state_moved(case: Case) -> list[Evidence]:
 
 
 def parameters_written(case: Case) -> list[Evidence]:
-    """Gamma, beta or another weight changed."""
+    """Gamma, beta or another weight changed; in `predict-only`, by the documented prediction, too."""
     return _changes(case, Finding.PARAMETERS_WRITTEN, parameters=True, detail="")
 
 
@@ -47,8 +47,12 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
     written = case.network.weights.keys() - case.statistics
     own = case.statistics if case.mode.fed or case.mode.adopts else frozenset()
     kind = [pair for pair in case.all_changes if (pair.key in written) == parameters and pair.key not in own]
+    # Other scenarios ask what their call does, and the prediction is none of it.
+    predicting = case.predicting_writes if parameters and case.cell.scenario is Scenario.PREDICT_ONLY else ()
 
     def call(pair: Pair) -> str:
+        if pair in predicting:
+            return "the documented prediction"
         return "the second call" if pair in case.second_changes else "the call"
 
     return [
@@ -60,7 +64,7 @@ def _changes(case: Case, finding: Finding, parameters: bool, detail: str) -> lis
             REWRITTEN if pair.key in case.statistics else EXACT.why,
             detail,
         )
-        for pair in largest(kind)
+        for pair in largest([*predicting, *kind])
     ]
 
 

@@ -78,7 +78,8 @@ LAW = Threshold(
 #: Why a moving statistic may change by its rounding, which `repeatability.beyond_rounding` computes for each entry.
 REWRITTEN = (
     "relative to each entry: a statistic that is computed anew from itself, such as 0.9 m + 0.1 m, ends within four "
-    "roundings of where it was; the smallest update seen is 1,000 times as large"
+    "roundings of where it was; the smallest update seen is 1,000 times as large. Absolute near zero: four times the "
+    "smallest normal number (float32: 5e-38), below which processors may take numbers for zero"
 )
 
 EXACT = Threshold(0.0, "an unwritten tensor keeps its bits (NaN counts as equal to NaN)")

@@ -9,13 +9,14 @@ Keys of what is recorded:
                             own lines did not set
     layer/<tensor>          what each node put out in the mode under test
     input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
+    prediction-input/<when> the same after the documented prediction
     classes/<when>          arg max over the held-out images
     image/<when>            the image that gradient ascent made
     file/<name>             the bytes of an ONNX file that was exported
 """
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Set
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -79,13 +80,15 @@ class Trial:
         """The documented prediction of the probe input; nothing for an export that is not read back."""
         model = self.models[step["model"]]
         if model is not None:
-            key = self._key(step)
-            self.recorder.array(recorded.PREDICTION + key, self._predict(model, self.inputs["x"], "predict/" + key))
+            key, x = self._key(step), self.inputs["x"]
+            given, value = self._predict(model, x, "predict/" + key)
+            self.recorder.array(recorded.PREDICTION + key, value)
+            self._check_input(given, x, recorded.PREDICTION_INPUT + key)
 
     def do_classify(self, step: Step) -> None:
         """The classes of all held-out images, predicted in one batch."""
         key = self._key(step)
-        logits = self._predict(self.models[step["model"]], self.inputs["images"], "classify/" + key)
+        _, logits = self._predict(self.models[step["model"]], self.inputs["images"], "classify/" + key)
         self.recorder.array(recorded.CLASSES + key, np.argmax(logits, axis=1).astype(np.uint8))
 
     def do_ask(self, step: Step) -> None:
@@ -113,7 +116,7 @@ class Trial:
             self.unread = value
             return
         self.recorder.array(label, value)
-        self._check_input(given, x, key)
+        self._check_input(given, x, recorded.INPUT + key)
         self.gradient = value
 
     def do_read(self, step: Step) -> None:
@@ -201,15 +204,19 @@ class Trial:
         ones = step["cotangent"] == "ones"
         return self.adapter.tensor(np.ones((len(x), 1), np.float32) if ones else self.inputs["cotangent"])
 
-    def _predict(self, model: Model, x: Array, label: str) -> Array:
-        return self.recorder.step(
-            label, lambda: self.adapter.numpy(self.adapter.predict(model, self.adapter.tensor(x)))
-        )
+    def _predict(self, model: Model, x: Array, label: str) -> Tuple[Tensor, Array]:
+        """The runtime's input array, and the prediction."""
+
+        def predicted() -> Tuple[Tensor, Array]:
+            given = self.adapter.tensor(x)
+            return given, self.adapter.numpy(self.adapter.predict(model, given))
+
+        return self.recorder.step(label, predicted)  # type: ignore[no-any-return]
 
     def _check_input(self, given: Tensor, x: Array, key: str) -> None:
         now = np.asarray(self.adapter.numpy(given))
         if now.tobytes() != np.asarray(x, dtype=now.dtype).tobytes():
-            self.recorder.array(recorded.INPUT + key, now)
+            self.recorder.array(key, now)
 
 
 def rescale(image: Array) -> Array:

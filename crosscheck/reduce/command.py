@@ -19,7 +19,6 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import nearest, targets
 from crosscheck.networks import Network, load, names
-from crosscheck.networks.parts import renamed
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials
 from crosscheck.reduce.reporting import Narrator, size
@@ -28,6 +27,7 @@ from crosscheck.reduce.symptom import Symptom, fewest_trials
 from crosscheck.reduce.writing import write
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
+from crosscheck.subnetworks.parts import renamed
 
 __all__ = ["Reduced", "Request", "reduce"]
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks import Network
-from crosscheck.networks.parts import prefix, renamed, suffix, values, without
-from crosscheck.networks.smaller import with_channels, with_digits, with_integers, with_pixels, with_rows
+from crosscheck.subnetworks.parts import prefix, renamed, suffix, values, without
+from crosscheck.subnetworks.smaller import with_channels, with_digits, with_integers, with_pixels, with_rows
 
 __all__ = ["Search"]
 

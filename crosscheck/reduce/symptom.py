@@ -11,9 +11,9 @@ from crosscheck.cells import Finding, Status
 from crosscheck.judge import Truth
 from crosscheck.locate import LOCATED
 from crosscheck.networks import Network
-from crosscheck.networks.smaller import differentiable
 from crosscheck.probe import recorded
 from crosscheck.reduce.experiment import Answer, Trials, judged
+from crosscheck.subnetworks.smaller import differentiable
 
 __all__ = ["Symptom", "fewest_trials"]
 

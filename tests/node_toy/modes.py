@@ -13,6 +13,7 @@ TOY = Modes(inference="inference", training="training")
 
 TOY.gradient("inference", "inference", STAYS, "dx = await net.gradient(x, cotangent, { training: false });\n")
 TOY.prediction("predict", "inference", STAYS, FORWARD)
+TOY.prediction("predict-writes-input", "inference", STAYS, FORWARD, norm={"predict": "x.data.fill(7);\n"})
 TOY.export(
     "export",
     "inference",

@@ -21,7 +21,7 @@ def source(request: Request) -> Source:
     return Source(
         imports=f'import {{ readFileSync, writeFileSync }} from "node:fs";\nimport * as toy from "{TOY}";\n',
         text=new if request.first is None else "const first = net;\nnet = new toy.BatchNormalization(first);\n",
-        predict="y = net.predict(x);\n",
+        predict=f"y = net.predict(x);\n{request.norm.get('predict', '')}",
         tensor="toy.tensor({})",
         array="toy.array({})",
         tensors={weight: (f"net.{name}", None) for name, weight in weights.items()},

@@ -71,6 +71,17 @@ net.adopt(statistics)
 FED = 'net.forward(x, "{0}", statistics)\n---\ndx = net.backward(cotangent, "{0}")\n'
 gradient("fed", text=FED.format("training"), fed=True)
 gradient("fed-written", text=FED.format("fed-written"), fed=True)
+for name, unit_scale in (("prediction-writes-scale", True), ("prediction-writes-input", False)):
+    MODES.prediction(
+        name,
+        "inference",
+        STAYS,
+        "y = net(x)\n",
+        default=True,
+        inference="inference",
+        norm={"habit": name},
+        unit_scale=unit_scale,
+    )
 MODES.prediction(
     "forward-leak",
     "training",

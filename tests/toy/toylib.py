@@ -62,7 +62,7 @@ class Net:
         self.x: Array = None
 
     def __call__(self, x: Array, training: bool = False) -> Array:
-        return evaluation.evaluate(self.graph, self.tensors, x, training)[0]
+        return evaluation.evaluate(self.graph, self.used, x, training)[0]
 
     def predict(self, x: Array, statistics: Mapping[str, Array] | None = None) -> Array:
         self.tensors.update(statistics or {})
@@ -73,10 +73,23 @@ class Net:
             sys.stderr.write("predicting\n")
         if self.habit == "wrong-prediction":
             return self(x, training=True) * np.float32(1.01)
+        if self.habit == "prediction-writes-input":
+            y = self(x)
+            x += 1
+            return y
+        if self.habit == "prediction-writes-scale":
+            for layer in self.norms:
+                self.tensors[layer["inputs"][1]][...] = 1
         return self(x)
 
+    @property
+    def used(self) -> dict[str, Array]:
+        """The tensors, with the scales that count: ones in layers that ignore theirs."""
+        ignored = self.norms if self.habit == "prediction-writes-scale" else ()
+        return self.tensors | {layer["inputs"][1]: np.ones_like(self.tensors[layer["inputs"][1]]) for layer in ignored}
+
     def layers(self, x: Array, training: bool = False) -> dict[str, Array]:
-        return evaluation.layers(self.graph, self.tensors, np.asarray(x), training)
+        return evaluation.layers(self.graph, self.used, np.asarray(x), training)
 
     def update(self, x: Array, keep: float = 0.9, unbiased: bool = False) -> None:
         """One update of every layer's moving statistics, in place."""

@@ -43,10 +43,10 @@ class TextAdapter {
     return { dtype: dtypeOf(data), shape: [...shape], data: data.slice() };
   }
 
-  /** The documented prediction of an array; by a text of its own where the number of rows is another one. */
-  async predict(model, array) {
-    const part = model.source.classify && array.shape[0] !== model.network.batch ? "classify" : "predict";
-    model.names.x = await this.tensor(array);
+  /** The documented prediction, as an array; by a text of its own where the number of rows is another one. */
+  async predict(model, x, rows) {
+    const part = model.source.classify && rows !== model.network.batch ? "classify" : "predict";
+    model.names.x = x;
     await model.run(model.source[part], part);
     return this.array(model.names.y);
   }

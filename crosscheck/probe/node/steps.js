@@ -42,15 +42,16 @@ class Trial {
   async predict(step) {
     const [model, key] = [this.models[step.model], this.key(step)];
     if (model === null) return;
-    const y = await this.recorder.step(`predict/${key}`, () => this.adapter.predict(model, this.inputs.x));
+    const { given, y } = await this.predicted(model, this.inputs.x, `predict/${key}`);
     this.recorder.array(`prediction/${key}`, y);
+    await this.checkInput(given, this.inputs.x, `prediction-input/${key}`);
   }
 
   /** The classes of all held-out images, predicted in one batch. */
   async classify(step) {
     const [model, key] = [this.models[step.model], this.key(step)];
-    const logits = await this.recorder.step(`classify/${key}`, () => this.adapter.predict(model, this.inputs.images));
-    this.recorder.array(`classes/${key}`, classes(logits));
+    const { y } = await this.predicted(model, this.inputs.images, `classify/${key}`);
+    this.recorder.array(`classes/${key}`, classes(y));
   }
 
   /** The mode of a role: a gradient or a prediction, read or left unread. */
@@ -77,8 +78,7 @@ class Trial {
       return;
     }
     recorder.array(label, value);
-    const now = await adapter.array(given);
-    if (!bytesOf(now).equals(bytesOf(array))) recorder.array(`input/${key}`, now);
+    await this.checkInput(given, array, `input/${key}`);
     this.lastGradient = value;
   }
 
@@ -142,6 +142,20 @@ class Trial {
       const data = new Uint8Array(fs.readFileSync(file));
       recorder.array(`file/${name}`, { dtype: "|u1", shape: [data.length], data });
     }
+  }
+
+  /** The runtime's input, and the documented prediction of it. */
+  predicted(model, array, label) {
+    return this.recorder.step(label, async () => {
+      const given = await this.adapter.tensor(array);
+      return { given, y: await this.adapter.predict(model, given, array.shape[0]) };
+    });
+  }
+
+  /** Record the runtime's input, if its numbers are not the ones put in. */
+  async checkInput(given, array, key) {
+    const now = await this.adapter.array(given);
+    if (!bytesOf(now).equals(bytesOf(array))) this.recorder.array(key, now);
   }
 
   /** The array that a mode is asked about. */

@@ -16,7 +16,7 @@ import numpy as np
 from crosscheck import oracle
 from crosscheck.networks.graph import Array, Node
 from crosscheck.networks.network import Network
-from crosscheck.networks.parts import built, data_inputs, short, values
+from crosscheck.subnetworks.parts import built, data_inputs, short, values
 
 __all__ = ["differentiable", "with_channels", "with_digits", "with_integers", "with_pixels", "with_rows"]
 
