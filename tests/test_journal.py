@@ -301,8 +301,9 @@ def begun(toy: Runtime, journal: Journal, isolation: str = "fork") -> tuple[Ledg
 
 
 @pytest.mark.parametrize("status", [Status.CRASHED, Status.TIMED_OUT])
+@pytest.mark.parametrize(("reason", "kept_too"), [(None, ""), ("predict/after: broken", "predict/after: broken; ")])
 def test_what_a_fork_may_have_caused_is_tried_in_a_new_interpreter_and_that_counts(
-    toy: Runtime, journal: Journal, status: Status
+    toy: Runtime, journal: Journal, status: Status, reason: str | None, kept_too: str
 ) -> None:
     ledger, target = begun(toy, journal)
     _, trial, isolation = ledger.take(target)
@@ -311,10 +312,10 @@ def test_what_a_fork_may_have_caused_is_tried_in_a_new_interpreter_and_that_coun
     assert not journal.reusable()
     _, again, isolation = ledger.take(target)
     assert (trial, "new-interpreter") == (again, isolation)
-    ledger.record(again, record(trial.reading))
+    ledger.record(again, record(trial.reading, reason=reason))
     (kept,) = journal.records(journal.reusable())
     assert Status.OK == kept.status
-    assert f"a forked trial {status} (signal 11), one in a new interpreter did not" == kept.reason
+    assert f"{kept_too}a forked trial {status} (signal 11), one in a new interpreter did not" == kept.reason
 
 
 def test_a_crash_that_a_new_interpreter_confirmed_is_not_confirmed_again(toy: Runtime, journal: Journal) -> None:
