@@ -63,6 +63,8 @@ def test_the_example_of_2017_has_its_six_digits(cells: Cells) -> None:
         ("input-written", {"": "input-written"}),
         ("predict-writes-input", {"": "input-written"}),
         ("mode-left-changed", {"": "mode-left-changed"}),
+        ("gradients-left", {"": "gradients-left"}),
+        ("layer-switched", {"": "mode-left-changed"}),
         ("refused", {"": ""}),
         ("crash", {"": ""}),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosscheck.job import Job, run
 from crosscheck.networks import names
+from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
 RELEASE = "tfjs@4.22.0"
@@ -82,3 +85,28 @@ def test_channels_first_layers_mix_up_statistics(cells: Cells) -> None:
 @pytest.mark.large
 def test_a_saved_network_predicts_the_same(cells: Cells) -> None:
     assert ["clean"] == cell(cells, "save", "conv", "export")["findings"]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("release", ["tfjs@1.0.0", RELEASE])
+@pytest.mark.parametrize(
+    ("line", "findings"),
+    [
+        ('layer["trainable"] = false;', ["mode-left-changed"]),
+        ('for (const weight of layer.weights) weight["trainable"] = false;', ["mode-left-changed"]),
+        ("layer.trainable = false;", ["clean"]),
+        ("layer.resetStates;", ["clean"]),
+    ],
+)
+def test_a_trainable_flag_that_no_text_sets_is_found(
+    tmp_path: Path, release: str, line: str, findings: list[str]
+) -> None:
+    """Lines that set the flag by its name in brackets stand for a call of the runtime that does so."""
+    tfjs = catalog()["tfjs"]
+    (mode,) = (mode for mode in tfjs.modes if mode.name == "apply.eval.grad")
+    text = f"{mode.text}for (const layer of net.layers) {{\n  {line}\n}}\n"
+    runtime = dataclasses.replace(tfjs, modes=(dataclasses.replace(mode, text=text, training=None),))
+    job = Job([release], networks=["seed-batch"], scenarios=["gradient"], trials=1, out=tmp_path)
+    run(job, SilentProgress(), {"tfjs": runtime})
+    (row,) = read_cells(tmp_path).values()
+    assert findings == row["findings"]

@@ -31,6 +31,8 @@ for name, before, after in (
     ("leak-later", "", "toy.pending.push(() => net.update(x));\n"),
     ("input-written", "", "x.data.fill(7);\n"),
     ("mode-left-changed", "", "toy.flags.training = true;\n"),
+    ("gradients-left", "", 'toy.gradients["bn.gamma.gradient"] = dx;\n'),
+    ("layer-switched", "", "toy.switched.bn = true;\n"),
     ("refused", "", "toy.refuse();\n"),
     ("crash", "", "toy.crash();\n"),
     ("hang", "", "toy.hang();\n"),

@@ -12,6 +12,12 @@ const pending = [];
 /** The runtime's global mode flags. */
 const flags = { training: false };
 
+/** Gradients of parameters that calls left, by name. */
+const gradients = {};
+
+/** Flags of layers that calls switched, by the layer's name. */
+const switched = {};
+
 function tensor({ shape, data }) {
   return new Tensor("float32", data, shape);
 }
@@ -107,10 +113,12 @@ module.exports = {
   crash,
   eatMemory,
   flags,
+  gradients,
   hang,
   pending,
   refuse,
   restored,
+  switched,
   tensor,
   written,
 };

@@ -122,6 +122,19 @@ class TextAdapter {
     return arrays;
   }
 
+  /**
+   * What calls left on the network that no prediction reads, as arrays by name: parameter gradients, hooks. Only what a
+   * network that was just built does not have, and what the user's own lines did not set.
+   */
+  left(model) {
+    return {};
+  }
+
+  /** Each layer whose mode flag is not what the user's own lines set it to, with the flag's value. */
+  switched(model) {
+    return {};
+  }
+
   /** Wait for all asynchronous work of the runtime. */
   settle(model) {}
 

@@ -83,6 +83,11 @@ function dtypeOf(data) {
   return Object.keys(TYPES).find((dtype) => data instanceof TYPES[dtype]);
 }
 
+/** A boolean as an array without axes. */
+function flag(value) {
+  return { dtype: "|b1", shape: [], data: Uint8Array.of(value ? 1 : 0) };
+}
+
 /** A float32 array of one number. */
 function full(shape, value) {
   const size = shape.reduce((product, length) => product * length, 1);
@@ -131,4 +136,4 @@ function bytesOf({ data }) {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-module.exports = { bytesOf, classes, copied, dtypeOf, full, readArrays, rescaled, row, transposed };
+module.exports = { bytesOf, classes, copied, dtypeOf, flag, full, readArrays, rescaled, row, transposed };

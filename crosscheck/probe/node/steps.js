@@ -5,7 +5,7 @@
 const fs = require("fs");
 const path = require("path");
 
-const { bytesOf, classes, full, rescaled, row } = require("./arrays");
+const { bytesOf, classes, flag, full, rescaled, row } = require("./arrays");
 
 /** One trial: an adapter, a recorder, networks by name, inputs, and modes by role. One method a step, and all awaited. */
 class Trial {
@@ -88,14 +88,16 @@ class Trial {
     this.recorder.array(`${kind}/${key}`, await this.recorder.step(`read/${key}`, () => this.adapter.array(this.unread)));
   }
 
-  /** Every persistent tensor, and the runtime's public parameter view. */
+  /** Every persistent tensor, the runtime's public parameter view, and what else calls left behind. */
   async snapshot(step) {
     const [key, model] = [this.key(step), this.models[step.model]];
     await this.recorder.step(`state/${key}`, async () => {
-      for (const kind of ["state", "parameters"]) {
+      for (const kind of ["state", "parameters", "left"]) {
         const arrays = await this.adapter[kind](model);
         for (const name of Object.keys(arrays).sort()) this.recorder.array(`${kind}/${key}/${name}`, arrays[name]);
       }
+      const flags = await this.adapter.switched(model);
+      for (const name of Object.keys(flags).sort()) this.recorder.array(`switched/${key}/${name}`, flag(flags[name]));
     });
   }
 

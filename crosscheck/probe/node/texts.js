@@ -27,11 +27,18 @@ class Model {
     this.alike = shares ? shares.alike : []; // the models on the same layers, with `carried` in common
     this.alike.push(this);
     this.once = new Set(); // the modes whose first part has been executed
+    this.executed = new Set(); // the texts
+  }
+
+  /** Whether a text executed on these layers has the word: what it sets is the user's own doing. */
+  says(word) {
+    return this.alike.some(({ executed }) => [...executed].some((text) => text.includes(word)));
   }
 
   /** Execute one text; `part` names it in tracebacks. */
   async run(text, part) {
     process.chdir(this.folder);
+    this.executed.add(text);
     const code = text
       .replace(/^import (?:\* as )?(.+) from (".+");$/gm, "const $1 = require($2);")
       .replace(/^import (".+");$/gm, "require($1);");
