@@ -77,6 +77,7 @@ def test_a_cell_links_to_its_causes(opened: Open) -> None:
     found |= {"attributes": {"kernel_shape": [2, 2]}, "by": "parts of the network", "first": False, "again": None}
     page = opened([RICH, make_cell(network="conv", findings=("leak", "wrong-gradient"), cause=found)])
     page.goto(f"{page.url}#mxnet@1.9.1/executor.train.train/conv/gradient")
+    expect(opened_cell(page)).to_be_visible()
     links = opened_cell(page).locator("dl").first.get_by_role("link", name="1.9.1")
     by = {
         "wrong-gradient": "wrong-gradient: MaxPool 2x2 in training mode; 1.9.1",
@@ -84,12 +85,13 @@ def test_a_cell_links_to_its_causes(opened: Open) -> None:
     }
     assert set(by.values()) == set(links.all_inner_texts())
     for finding, line in by.items():
-        page.goto(f"{page.url.partition('#')[0]}#mxnet@1.9.1/executor.train.train/conv/gradient")
         opened_cell(page).get_by_role("link", name=line).click()
         expect(opened_cell(page)).to_be_hidden()
         row = page.locator(":target")
         expect(row).to_be_in_viewport()
         expect(row).to_contain_text(finding)
+        page.go_back()
+        expect(opened_cell(page)).to_be_visible()
 
 
 def test_texts_are_copied_and_the_script_is_saved(opened: Open) -> None:

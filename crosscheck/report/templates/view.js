@@ -96,8 +96,9 @@
     const target = name && document.getElementById(name);
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    if (target.dataset.c === undefined) target.scrollIntoView({ block: "start" });
-    else location.replace(address({ cell: cells[Number(target.dataset.c)].id }));
+    if (target.dataset.c !== undefined) return location.replace(address({ cell: cells[Number(target.dataset.c)].id }));
+    if (dialog.open) dialog.close();
+    target.scrollIntoView({ block: "start" });
   };
 
   const follow = () => {
@@ -108,7 +109,6 @@
       if (words.get("cell")) open(words.get("cell"));
       else if (dialog.open) dialog.close();
     } else {
-      if (dialog.open) dialog.close();
       filter();
       reveal(location.hash);
     }
