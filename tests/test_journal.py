@@ -409,8 +409,8 @@ def test_a_target_that_is_given_up_takes_no_other_with_it(toy: Runtime, journal:
     selected = targets(["toy@1.7.0", "toy@1.8.0"], {"toy": toy}, everything=False)
     plan = expand(selected, [load("seed")], Wanted(["inference"], ["gradient"], ["seed"]))
     ledger = Ledger(plan, journal, "fork", lambda cell: None)
-    ledger.give_up(selected[0], Status.IMPORT_FAILED, "no such module")
-    assert [plan[0].cell.id] == list(ledger.done.statuses)
+    ledger.give_up(selected[0], Status.IMPORT_FAILED, "no such module", "trace")
+    assert {plan[0].cell.id: (Status.IMPORT_FAILED, "no such module", "trace")} == ledger.done.statuses
     assert ledger.queues[selected[1]]
     assert not ledger.queues[selected[0]]
 
