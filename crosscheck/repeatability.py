@@ -29,6 +29,7 @@ __all__ = [
     "outcomes",
     "predicting_changes",
     "predicting_moves",
+    "read_early",
     "same",
     "size",
     "unlike_waiting",
@@ -173,6 +174,12 @@ def by_pace(rows: Sequence[Observation]) -> bool:
     held, rested = at_pace(rows, recorded.HOLD), at_pace(rows, recorded.REST)
     alike = all(len(trials) > 1 and len(outcomes(trials)) == 1 for trials in (held, rested))
     return alike and not agree(held[0], rested[0])
+
+
+def read_early(row: Observation) -> bool:
+    """Whether a tensor that was read directly after the call is another one in the settled state."""
+    at_once, after = _tensors(row, recorded.AT_ONCE), _tensors(row, recorded.AFTER)
+    return any(not same(at_once[name], after[name]) for name in at_once.keys() & after.keys())
 
 
 def waiting_disagree(rows: Sequence[Observation]) -> bool:

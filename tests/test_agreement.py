@@ -93,6 +93,16 @@ def test_trials_that_differ_by_their_pace_alone_need_no_further_round() -> None:
     assert eight == wanting([*trials([1, 1]), trial("unsettled", 1), held[0], rested[0]])
 
 
+def test_a_single_trial_that_reads_early_has_one_of_each_pace_beside_it() -> None:
+    def read(at_once: float) -> Observation:
+        early, settled = {"state/at-once/mean": np.array([at_once], "<f4")}, {"state/after/mean": np.ones(1, "<f4")}
+        return replace(trial("unsettled", 1), arrays={**early, **settled})
+
+    assert {"unsettled": 3} == wanting([*trials([1, 1]), read(0)])
+    assert {} == wanting([*trials([1, 1]), read(1)])
+    assert {} == wanting([*trials([1, 1]), *[read(0)] * 3])
+
+
 def test_trials_of_one_pace_that_differ_are_repeated_and_so_are_those_that_wait() -> None:
     held, rested = [paced(2, "hold")] * 2, [paced(1, "rest")] * 2
     one = [*trials([1] * 8), *trials([1] * 3, "unsettled")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosscheck.cells import Observation
-from crosscheck.repeatability import NOT_WAITING, by_pace, outcomes, unlike_waiting
+from crosscheck.repeatability import NOT_WAITING, by_pace, outcomes, read_early, unlike_waiting
+from crosscheck.scenarios import steps
 
 __all__ = ["SERVERS", "wanting"]
 
@@ -14,6 +15,9 @@ __all__ = ["SERVERS", "wanting"]
 ROUNDS = (8, 16, 30)
 #: Number of trials that deviate from the commonest outcome at which repetition stops.
 DEVIATING = 4
+
+#: Number of paces of trials that do not wait (`crosscheck.scenarios.steps.PACES`), which they have by turns.
+PACES = len(steps.PACES)
 
 #: Number of further probe servers, one trial each, before a cell of a doubtful mode counts as repeatable. Forks of one
 #: server share its heap, including uninitialised memory. In seven runs of MXNet 0.9.5 all 20 such cells
@@ -26,7 +30,8 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
 
     A reading that disagrees only with waiting ones is repeated, together with the first reading, for one round. If one
     that does not wait disagrees internally, the first reading, which waits, gets as many trials: chance would show.
-    Trials that differ by their pace alone are a race, whose odds further trials would only estimate.
+    Trials that differ by their pace alone are a race, whose odds further trials would only estimate. A reading of which
+    a trial read tensors before they changed has one trial of each pace at least: a lazy runtime is early at every pace.
     """
     observed: dict[str, list[Observation]] = {}
     for row in rows:
@@ -42,7 +47,10 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
         for one in (first, reading):
             wanted.setdefault(one, max(ROUNDS[0], len(observed[one])))
     for reading in NOT_WAITING:
-        count = wanted.get(reading, len(observed.get(reading, [])))
+        here = observed.get(reading, [])
+        if reading not in wanted and len(here) < PACES and any(map(read_early, here)):
+            wanted[reading] = PACES
+        count = wanted.get(reading, len(here))
         if deviating.get(reading) and count > len(observed[first]):
             wanted[first] = max(count, wanted.get(first, 0))
     return wanted

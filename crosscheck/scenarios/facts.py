@@ -6,8 +6,8 @@ A reading is one variant of a scenario's steps; each of its trials is a fresh pr
     timed        reads every persistent tensor after every step, and between forward and backward
     unsettled    reads the tensors directly after the call, without waiting for asynchronous work
     immediate    predicts directly after the call, before its gradient is read
-                 (these two by turns as it comes, with the runtime's other threads held back, and after these have come
-                 to rest by themselves, in asynchronous runtimes)
+                 (these two, in asynchronous runtimes, by turns with the runtime's other threads held back, after these
+                 have come to rest by themselves, and as it comes)
     layers       (predict-only) reads the output of every node, in runtimes that expose it
     alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately

@@ -42,9 +42,10 @@ Step = dict[str, Any]
 #: The number of calls of `twenty` and `ascent`.
 CALLS = 20
 
-#: The paces of a trial that does not wait for the call, by turns. A race that shows in a few of many trials shows in
-#: almost every one whose other threads are held back, and in none of those that give them time.
-AS_IT_COMES, HELD_BACK, RESTED = PACES = ("as-it-comes", "held-back", "rested")
+#: The paces of trials that do not wait for the call, by turns. A race that shows in a few of many trials shows in
+#: almost every one whose other threads are held back, and in none of those that give them time. A single trial is held
+#: back: what it shows is compared with trials that wait, and read early it has trials of the other paces beside it.
+HELD_BACK, RESTED, AS_IT_COMES = PACES = ("held-back", "rested", "as-it-comes")
 
 
 def _build(model: str = "model", mode: str = "tested", network: str = "network", shares: str | None = None) -> Step:
