@@ -301,6 +301,18 @@ def test_the_seeds_law_is_one_update_of_unknown_variance() -> None:
     assert ("keep", 0.9, 1, "unknown") == (law.convention, law.momentum, law.count, law.variance)
 
 
+def test_a_variance_may_be_off_by_the_rounding_of_the_square_of_the_mean() -> None:
+    """A runtime that subtracts mean² from the mean of squares loses its last digits."""
+    mean = np.array([100.0, -200.0, 300.0])
+    batch = BatchStatistics(mean, BATCH.variance, 16)
+    before = Statistics(np.array([90.0, -150.0, 310.0], np.float32), BEFORE.variance)
+    after = updated(before, batch, 0.9)
+    lost = 0.1 * 8 * float(np.finfo(np.float32).eps) * mean**2
+    law = solve(before, rounded(Statistics(after.mean, after.variance + lost * np.array([1, -1, 1]))), batch, 0.9)
+    assert law is not None
+    assert (("biased",), 1, 0.9) == (law.corrections, law.count, law.momentum)
+
+
 def test_another_momentum_is_solved_as_one_update() -> None:
     law = solve(BEFORE, rounded(updated(BEFORE, BATCH, 0.7, variance="unbiased")), BATCH, 0.9)
     assert law is not None

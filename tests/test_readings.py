@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,10 @@ from crosscheck.cells import Observation, Scenario, Status
 from crosscheck.matrix.journal import Record
 from crosscheck.networks import load
 from crosscheck.networks.prepare import noise
+from crosscheck.probe import pace as other_threads
 from crosscheck.probe import trial
 from crosscheck.probe.adapter import Adapter, Array, Model, Network, Tensor
-from crosscheck.probe.recorder import Recorder
+from crosscheck.probe.recorder import Recorder, StepFailed
 from crosscheck.probe.steps import Trial, rescale
 from crosscheck.scenarios.steps import steps
 
@@ -188,6 +192,32 @@ def test_the_pace_of_a_trial_is_on_record_and_ends_with_it(tmp_path: Path) -> No
         labels = [step.label for step in carried_out(folder, "gradient", "unsettled", pace=wanted)[1].steps]
         assert pace in labels[: labels.index("state/at-once")]
         assert before == (os.sched_getscheduler(0), os.sched_getaffinity(0))
+
+
+def test_a_rest_lasts_until_the_last_thread_sleeps() -> None:
+    work = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", 30_000))
+    over = threading.Event()
+    sleeper = threading.Thread(target=over.wait)
+    sleeper.start()
+    work.start()
+    other_threads.rest()
+    assert not work.is_alive()
+    over.set()
+    sleeper.join()
+
+
+def test_a_step_that_raises_is_on_record_with_the_time_it_took(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    recorder, start = Recorder(str(tmp_path)), time.perf_counter()
+    with pytest.raises(StepFailed):
+        recorder.step("predict/before", fail)
+    recorder.close()
+    begun, failed = map(json.loads, (tmp_path / "steps.jsonl").read_text().splitlines())
+    assert {"label": "predict/before", "begun": True} == begun
+    assert ("predict/before", "ValueError: no") == (failed["label"], failed["error"])
+    assert 0 <= failed["seconds"] <= time.perf_counter() - start
 
 
 @pytest.mark.parametrize("reading", ["undisturbed", "timed", "unsettled", "immediate"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,12 @@ def test_measured_tensorflow_statistics_have_the_law(average: str) -> None:
     law = solve(before, after, batch, norm.momentum, epsilon=norm.epsilon)
     assert law is not None
     assert (average, 1) == (law.average, law.count)
+
+
+@pytest.mark.parametrize("law", LAWS.values())
+def test_statistics_are_updated_once_unless_told_otherwise(law: Callable[..., Statistics]) -> None:
+    before, batch = Statistics(np.zeros(1), np.ones(1)), (np.ones(1), np.full(1, 2.0), 0.9, 0.001)
+    assert law(before, *batch, count=1).mean == law(before, *batch).mean != law(before, *batch, count=2).mean
 
 
 @pytest.mark.parametrize("seed", range(50))
