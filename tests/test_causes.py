@@ -17,7 +17,7 @@ from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 from tests.test_cli import crosscheck
 from tests.test_exchange import made
-from tests.test_report import Page, make_cell, saved
+from tests.test_report import Page, make_cell, saved, unpacked
 
 POOL = {
     "op": "MaxPool",
@@ -292,6 +292,21 @@ def test_the_operators_attributes_tell_code_paths_apart(tmp_path: Path) -> None:
     padded["attributes"] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     page = shown(tmp_path, located(), located(network="conv", cause=padded))
     assert {"MaxPool 2x2", "MaxPool 3x3 by steps of 2x2 padded"} == {row[1] for row in rows(page)}
+
+
+def test_a_documented_leak_does_not_make_corruption_of_the_same_cell_documented(tmp_path: Path) -> None:
+    contract = {**located()["contract"], "statistics": "move"}
+    fields: dict[str, Any] = {"intent": "training", "cause": None, "contract": contract, "contradicts": False}
+    both, leaking = located("leak", **fields) | {"findings": ["corrupted", "leak"]}, located("leak", "1.2.0", **fields)
+    page = shown(tmp_path, both, leaking)
+    (only,) = rows(page)
+    assert "corrupted" in only[2]
+    assert "leak" not in only[2]
+    corrupted = ["cause/1", "corrupted: BatchNormalization in training mode; 1.9.1"]
+    leak = ["causes/documented", "leak: BatchNormalization in training mode, as documented; 1.2.0, 1.9.1"]
+    values = unpacked(page.embedded)["values"]
+    assert [corrupted, leak] in values
+    assert [leak] in values
 
 
 def test_a_run_without_findings_has_no_causes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,15 +89,18 @@ class Causes:
 def causes(run: Run, cells: Sequence[JudgedCell]) -> Causes:
     """Every finding of every measured cell belongs to one group, unless it follows from another one of the cell."""
     grouped: dict[tuple[Any, ...], list[JudgedCell]] = defaultdict(list)
+    found: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     shown = own(measured(cells))
     anywhere = _anywhere(shown)
     for cell in shown:
         for finding in _independent(cell):
-            grouped[_key(cell, finding, anywhere)].append(cell)
+            key = _key(cell, finding, anywhere)
+            grouped[key].append(cell)
+            found[key].add(finding)
     of_runtime: dict[str, list[JudgedCell]] = defaultdict(list)
     for cell in cells:
         of_runtime[cell["runtime"]].append(cell)
-    groups = [_group(run, of_runtime[key[0]], key, members) for key, members in grouped.items()]
+    groups = [_group(run, of_runtime[key[0]], key, members, found[key]) for key, members in grouped.items()]
     order = {name: rank for rank, name in enumerate(runtime_order(run, cells))}
     severity = {name: rank for rank, name in enumerate(worst_first(group.findings[0] for group in groups))}
     groups.sort(key=lambda group: (severity[group.findings[0]], -group.count, order[group.runtime]))
@@ -175,11 +178,15 @@ def _key(cell: JudgedCell, finding: str, anywhere: frozenset[tuple[str, str, str
     return cell["runtime"], together, name, intent, documented, contradicts
 
 
-def _group(run: Run, cells: Sequence[JudgedCell], key: tuple[Any, ...], members: Sequence[JudgedCell]) -> Group:
-    """The group of `members`, of all cells of the runtime."""
-    runtime, together, name, _, documented, contradicts = key
-    shown = {finding for cell in members for finding in cell["findings"]}
-    findings = (together,) if together else worst_first(shown & OF_STATISTICS)
+def _group(
+    run: Run, cells: Sequence[JudgedCell], key: tuple[Any, ...], members: Sequence[JudgedCell], found: Iterable[str]
+) -> Group:
+    """The group of `members`, of all cells of the runtime, for the findings `found`.
+
+    Other findings of its cells belong to other groups: a leak may be documented, and corruption of the same cell not.
+    """
+    runtime, _, name, _, documented, contradicts = key
+    findings = worst_first(found)
     finding = findings[0]
     order = release_order(run, cells, runtime)
     pairs = list(dict.fromkeys((cell["release"], cell["variant"]) for cell in members))
