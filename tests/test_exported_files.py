@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -230,14 +230,17 @@ def test_differences_of_a_file_are_named(change: Callable[[onnx.ModelProto], Non
     assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
 
 
+def put_first(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *copies])
+
+
 def test_weights_in_constant_nodes_are_read_like_initialisers() -> None:
     def constants(model: onnx.ModelProto) -> None:
         stored = list(model.graph.initializer)
-        nodes = [helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in stored]
+        put_first(model, [helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in stored])
         del model.graph.initializer[:]
-        nodes += [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
 
     def swapped(model: onnx.ModelProto) -> None:
         swap_statistics(model)
@@ -252,9 +255,7 @@ def test_weights_shared_through_identity_nodes_are_read_like_initialisers() -> N
         node = batch_norms(model)[0]
         copies = [helper.make_node("Identity", [name], [f"{name}.shared"]) for name in node.input[1:]]
         node.input[1:] = [f"{name}.shared" for name in node.input[1:]]
-        nodes = [*copies, *(onnx.NodeProto.FromString(item.SerializeToString()) for item in model.graph.node)]
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
+        put_first(model, copies)
 
     def swapped(model: onnx.ModelProto) -> None:
         shared(model)

@@ -44,6 +44,7 @@ class FileTruth(Truth):
         assert network.file is not None, "the network has no file"
         self.source = Truth.of(network.file.source)
         self._own: dict[tuple[Asks, bool], Array | None] = {}
+        self._differentiated: dict[bool, list[Array]] = {}
 
     @cached_property
     def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
@@ -97,14 +98,19 @@ class FileTruth(Truth):
     def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
         feeds = {x: np.asarray(self.network.x, np.float64)}
-        double = replace(self.network, model=in_float64(self.network.model))
         try:
             if asks is Asks.PREDICTION and not training:
-                return evaluate(double.model, feeds)[0]
-            feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
-            return evaluate(file_gradient(double, training), feeds)[1 if asks is Asks.GRADIENT else 0]
+                return evaluate(self._double.model, feeds)[0]
+            if training not in self._differentiated:
+                feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
+                self._differentiated[training] = evaluate(file_gradient(self._double, training), feeds)
+            return self._differentiated[training][1 if asks is Asks.GRADIENT else 0]
         except Exception:  # evaluators raise any exception for arbitrary files
             return None
+
+    @cached_property
+    def _double(self) -> Network:
+        return replace(self.network, model=in_float64(self.network.model))
 
     def layers(self, training: bool) -> Mapping[str, Array]:
         """The output of every node, float32, by the file's names, in order of execution; empty if unknown."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crosscheck.cells import Observation
 from crosscheck.repeatability import NOT_WAITING, by_pace, outcomes, read_early, unlike_waiting
-from crosscheck.scenarios import steps
+from crosscheck.scenarios.steps import PACES
 
 __all__ = ["SERVERS", "wanting"]
 
@@ -15,9 +15,6 @@ __all__ = ["SERVERS", "wanting"]
 ROUNDS = (8, 16, 30)
 #: Number of trials that deviate from the commonest outcome at which repetition stops.
 DEVIATING = 4
-
-#: Number of paces of trials that do not wait (`crosscheck.scenarios.steps.PACES`), which they have by turns.
-PACES = len(steps.PACES)
 
 #: Number of further probe servers, one trial each, before a cell of a doubtful mode counts as repeatable. Forks of one
 #: server share its heap, including uninitialised memory. In seven runs of MXNet 0.9.5 all 20 such cells
@@ -48,8 +45,8 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
             wanted.setdefault(one, max(ROUNDS[0], len(observed[one])))
     for reading in NOT_WAITING:
         here = observed.get(reading, [])
-        if reading not in wanted and len(here) < PACES and any(map(read_early, here)):
-            wanted[reading] = PACES
+        if reading not in wanted and len(here) < len(PACES) and any(map(read_early, here)):
+            wanted[reading] = len(PACES)
         count = wanted.get(reading, len(here))
         if deviating.get(reading) and count > len(observed[first]):
             wanted[first] = max(count, wanted.get(first, 0))

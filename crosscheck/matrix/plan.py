@@ -126,7 +126,7 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
         for readings in [SCENARIOS[Scenario(scenario)].readings]
-        for times, at_once in [(_times(target, wanted), _at_once(target, Scenario(scenario), network, wanted))]
+        for times, at_once in [(_times(target, wanted), _at_once(target, network, wanted))]
         for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, times, at_once)]
     ]
     if not planned:
@@ -215,11 +215,10 @@ def _times(target: Target, wanted: Wanted) -> int:
     return 1 if wanted.everything and not (_newest(target) or target.variant.default) else wanted.trials
 
 
-def _at_once(target: Target, scenario: Scenario, network: Network, wanted: Wanted) -> int:
+def _at_once(target: Target, network: Network, wanted: Wanted) -> int:
     """The number of trials of each reading that does not wait: more where a race is likeliest and a trial is cheap."""
     looked_for = target.variant.asynchronous and network.name in RACE_NETWORKS
-    reads = any(reading in NOT_WAITING for reading in SCENARIOS[scenario].readings)
-    return RACE_TRIALS if looked_for and reads and _times(target, wanted) > 1 else 1
+    return RACE_TRIALS if looked_for and _times(target, wanted) > 1 else 1
 
 
 def planned_cell(

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from typing import List, Set
+from typing import Any, Callable, List, Set
 
 PERIOD = 0.001  # seconds between two looks at the threads
 QUIET = 3  # looks in a row at which all threads sleep
@@ -17,18 +17,19 @@ def hold() -> Set[int]:
     other threads get SCHED_BATCH, and seldom preempt it (sched(7)).
     """
     cpus = os.sched_getaffinity(0)
-    _confine({sorted(cpus)[os.getpid() % len(cpus)]})
+    _each([0, *_others()], os.sched_setaffinity, {sorted(cpus)[os.getpid() % len(cpus)]})
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError:
-        _schedule(others(), os.SCHED_BATCH)
+        _each(_others(), os.sched_setscheduler, os.SCHED_BATCH, os.sched_param(0))
     return cpus
 
 
 def release(cpus: Set[int]) -> None:
     """Undo `hold`."""
-    _schedule([0, *others()], os.SCHED_OTHER)
-    _confine(cpus)
+    threads = [0, *_others()]
+    _each(threads, os.sched_setscheduler, os.SCHED_OTHER, os.sched_param(0))
+    _each(threads, os.sched_setaffinity, cpus)
 
 
 def rest() -> None:
@@ -36,24 +37,18 @@ def rest() -> None:
     end, quiet = time.monotonic() + LIMIT, 0
     while quiet < QUIET and time.monotonic() < end:
         time.sleep(PERIOD)
-        quiet = 0 if any(_runs(thread) for thread in others()) else quiet + 1
+        quiet = 0 if any(_runs(thread) for thread in _others()) else quiet + 1
 
 
-def others() -> List[int]:
+def _others() -> List[int]:
     """The ids of the threads of this process but for the first, which carries out the steps."""
     return [thread for thread in map(int, os.listdir("/proc/self/task")) if thread != os.getpid()]
 
 
-def _confine(cpus: Set[int]) -> None:
-    for thread in [0, *others()]:
-        with contextlib.suppress(ProcessLookupError):  # the thread has ended
-            os.sched_setaffinity(thread, cpus)
-
-
-def _schedule(threads: List[int], policy: int) -> None:
+def _each(threads: List[int], call: Callable[..., None], *arguments: Any) -> None:
     for thread in threads:
         with contextlib.suppress(ProcessLookupError):  # the thread has ended
-            os.sched_setscheduler(thread, policy, os.sched_param(0))
+            call(thread, *arguments)
 
 
 def _runs(thread: int) -> bool:

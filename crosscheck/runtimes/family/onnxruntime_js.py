@@ -1,4 +1,9 @@
-"""ONNX Runtime's bindings to JavaScript: what they have in common."""
+"""ONNX Runtime's bindings to JavaScript: what they have in common.
+
+A call leaves nothing behind: an `InferenceSession` has no gradients (a gradient is an output of the file like others),
+no hooks, no layers, and no mode that a call could switch. Its options are fixed when it is made, and those of `ort.env`
+are settings of the package that the user's lines set before.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """ONNX Runtime Web on Node.js: sessions and modes are texts (`network.py`, `modes.py`), and there is nothing else.
 
-A call leaves nothing behind: an `InferenceSession` has no gradients (a gradient is an output of the file like others),
-no hooks, no layers, and no mode that a call could switch. Its options are fixed when it is made, and those of `ort.env`
-are settings of the package that the user's lines set before.
+What a call leaves behind: nothing, for the reason in `runtimes/family/onnxruntime_js.py`.
 """
 
 from crosscheck.probe.node import NodeAdapter
