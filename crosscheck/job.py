@@ -42,6 +42,10 @@ __all__ = ["ISOLATIONS", "Job", "Result", "environment_facts", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
+#: Largest limits of a trial: seconds, and bytes. The system's own limits are whole numbers of 64 bits.
+LONGEST = 10**6
+LARGEST = 10**15
+
 #: Statuses of failures to measure; the others are the runtime's own answer.
 SHOULD_HAVE_BEEN = frozenset(
     {Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
@@ -62,6 +66,7 @@ class Job:
     out: Path = Path("crosscheck-out")
     fresh: bool = False
     isolation: str = "fork"
+    limits: Limits = field(default_factory=Limits)
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
@@ -87,20 +92,21 @@ class Result:
         return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
 
 
-def run(
-    job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None, limits: Limits | None = None
-) -> Result:
+def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None) -> Result:
     """Measure missing cells, judge all cells, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` replaces the catalog, `limits` the limits of a trial.
+    `runtimes` replaces the catalog.
     Raises UsageError for invalid arguments, CrosscheckError for a failure of crosscheck; the journal keeps finished
     trials.
     """
     if job.trials < 1 or job.jobs < 1:
         raise UsageError("--trials and --jobs take whole numbers from 1 on.")
+    # Written so that NaN is refused, too.
+    if not (0 < job.limits.seconds <= LONGEST and 0 < job.limits.memory <= LARGEST):
+        raise UsageError("--time-limit takes seconds and --memory-limit takes GB, more than 0 and at most a million.")
     start = time.monotonic()
     available = catalog() if runtimes is None else runtimes
-    settings = Settings(job.jobs, job.isolation, limits or Limits())
+    settings = Settings(job.jobs, job.isolation, job.limits)
     selected = targets(job.what, available, job.everything)
     if not job.what and not job.everything:
         selected, lacking = present(selected)

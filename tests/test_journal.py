@@ -702,6 +702,17 @@ def test_the_status_of_a_failed_environment() -> None:
     assert Status.INSTALL_FAILED is status_of(InstallFailed("no lock"))
 
 
+@pytest.mark.parametrize(("limit", "missing"), [(LIMIT, False), (LIMIT * 2, True)])
+def test_a_cell_that_ran_out_of_memory_is_asked_again_under_a_larger_limit(
+    toy: Runtime, journal: Journal, limit: int, missing: bool
+) -> None:
+    ledger, target = begun(toy, journal)
+    _, trial, _ = ledger.take(target)
+    ledger.record(trial, record(trial.reading, Status.OUT_OF_MEMORY))
+    again = Ledger([planned(toy)], journal, "fork", lambda cell: None, limit)
+    assert missing == any(again.queues.values())
+
+
 def test_after_a_refusal_in_the_journal_only_trials_that_it_has_count(toy: Runtime, journal: Journal) -> None:
     """A trial that was running beside the refused ones is kept; none is started."""
     ledger, target = begun(toy, journal)

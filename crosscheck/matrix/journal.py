@@ -41,7 +41,7 @@ create table if not exists content (digest blob primary key, data blob) without 
 create table if not exists observation (
     key text primary key, cell text, reading text, repeat integer,
     status text, reason text, steps text, keys blob, arrays blob,
-    seconds real, cpu_seconds real, peak_bytes integer, memory_limit integer, stderr text
+    seconds real, cpu_seconds real, peak_bytes integer, memory_limit real, stderr text
 ) without rowid;
 """
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
@@ -64,7 +64,7 @@ class Record:
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    memory_limit: int
+    memory_limit: float
     stderr: str
 
 
@@ -127,7 +127,7 @@ class Journal:
                 "what was measured is kept."
             ) from problem
 
-    def reusable(self, memory_limit: int = 0) -> dict[str, Status]:
+    def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
         """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
 
         Trials that ran out of time are measured again, since the machine may have been busy, and those that ran out of

@@ -77,7 +77,7 @@ class Ledger:
         journal: Journal,
         isolation: str,
         finished: Callable[[str], None],
-        memory_limit: int = 0,
+        memory_limit: float = 0,
     ) -> None:
         self.journal, self.isolation, self.finished = journal, isolation, finished
         self.done = Measured()

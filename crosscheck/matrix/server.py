@@ -40,7 +40,7 @@ class Limits:
     """Limits of one trial: seconds of wall time, bytes of resident memory."""
 
     seconds: float = 60.0
-    memory: int = 4 * 10**9
+    memory: float = 4e9
 
 
 class ProbeServer:
@@ -178,7 +178,7 @@ def variables(target: Target, environment: Environment, folder: Path) -> Mapping
     return mine | serving | dict(target.variant.environment)
 
 
-def _collect(out: Path, reply: Mapping[str, Any], reading: str, memory_limit: int) -> Record:
+def _collect(out: Path, reply: Mapping[str, Any], reading: str, memory_limit: float) -> Record:
     """The files of a trial's folder and its status, as a record."""
     end_path = out / "end.json"
     end = json.loads(end_path.read_text()) if end_path.exists() else {}
@@ -202,9 +202,11 @@ def _collect(out: Path, reply: Mapping[str, Any], reading: str, memory_limit: in
 def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, str | None]:
     match reply["ended"]:
         case "time":
-            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s"
+            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s; --time-limit allows more"
         case "memory":
-            return Status.OUT_OF_MEMORY, f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident"
+            return Status.OUT_OF_MEMORY, (
+                f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident; --memory-limit allows more"
+            )
         case "signal":
             return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
         case "exit" if end:
