@@ -33,7 +33,7 @@ from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import Network, load, names
-from crosscheck.networks.prepare import write_arrays
+from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -206,9 +206,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
     """Judge every cell from the journal; write `arrays/` and `files/`."""
     judged = _Judged()
     exported_files = ExportedFiles(job.out, plan, exchanged)
-    arrays = job.out / "arrays"
-    arrays.mkdir(exist_ok=True)
-    stale = set(arrays.glob("**/*.npz"))
+    arrays = RecordedArrays(job.out / "arrays")
     for planned in plan:
         cell = planned.cell
         kept = None
@@ -221,8 +219,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
             inference = journal.observations(measured.keys.get(_inference(planned), ()))
             truth = exported_files.truths[cell.network]
             judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
-            kept = _keep(arrays, planned, observations[0])
-            stale.discard(kept)
+            kept = arrays.keep(planned, observations[0])
         record = line(
             cell,
             planned.mode,
@@ -237,8 +234,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
         )
         judged.verdicts.append((planned, judgement))
         judged.lines.append(record)
-    for path in stale:
-        path.unlink()
+    arrays.remove_stale()
     return judged
 
 
@@ -265,15 +261,6 @@ def _words(planned: Planned) -> list[str]:
     """The arguments of `crosscheck run` that select a cell."""
     cell = planned.cell
     return [planned.target.id, "--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
-
-
-def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
-    """Write the first trial's arrays."""
-    cell = planned.cell
-    path = folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(path, observation.arrays)
-    return path
 
 
 def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:
