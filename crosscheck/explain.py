@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
-from crosscheck.report.records import JudgedCell
+from crosscheck.report.records import Evidence, JudgedCell
 
 __all__ = ["explain"]
 
+#: Most rows of evidence of one finding.
+EVIDENCE = 6
 #: Most changes of tensors, rows of a prediction, and characters of a prediction that are printed.
 MOST = 10
 ROWS = 8
@@ -59,14 +61,29 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             facts.add_row(name, escape(str(text)))
     console.print(facts)
     evidence = Table("finding", "what", "value", "threshold", "reason for the threshold", box=None, pad_edge=False)
-    why = ""
-    for row in cell["evidence"]:
-        what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
-        reason = "" if row["why"] == why else row["why"]  # once for neighbours with the same
-        why = row["why"]
-        texts = (row["finding"], what, _number(row["value"]), _number(row["threshold"]), reason)
-        evidence.add_row(*map(escape, texts))
+    for _, group in itertools.groupby(cell["evidence"], key=lambda row: row["finding"]):
+        alike = list(group)
+        why = ""
+        for row in _telling(alike):
+            what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
+            reason = "" if row["why"] == why else row["why"]  # once for neighbours with the same
+            why = row["why"]
+            texts = (row["finding"], what, _number(row["value"]), _number(row["threshold"]), reason)
+            evidence.add_row(*map(escape, texts))
+        if len(alike) > EVIDENCE:
+            evidence.add_row(alike[0]["finding"], f"and {len(alike) - EVIDENCE} more", "", "", "")
     console.print(evidence)
+
+
+def _telling(rows: list[Evidence]) -> list[Evidence]:
+    """The rows with the largest values, in their order; a row without one is an event, and stays first of all."""
+
+    def size(row: Evidence) -> float:
+        value = row["value"]
+        return abs(value) if isinstance(value, int | float) and not math.isnan(value) else math.inf
+
+    kept = sorted(range(len(rows)), key=lambda place: -size(rows[place]))[:EVIDENCE]
+    return [rows[place] for place in sorted(kept)]
 
 
 def _cause(cause: report.Cause | None) -> str:
