@@ -118,6 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         default="fork",
         help="run each trial in a fork of a process that imported the runtime, or in a new interpreter",
     )
+    run.add_argument(
+        "--time-limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="of one trial (default 60); one that ran out of time is measured again by the next run",
+    )
+    run.add_argument(
+        "--memory-limit",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="of one trial (default 4); one that ran out of memory is measured again under a larger limit",
+    )
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
@@ -233,6 +247,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 def _run(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.job import Job, run
     from crosscheck.matrix.engine import cores
+    from crosscheck.matrix.server import Limits
     from crosscheck.progress import progress_for
 
     job = Job(
@@ -246,6 +261,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         out=parsed.out,
         fresh=parsed.fresh,
         isolation=parsed.isolation,
+        limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
     )
     with progress_for(console) as progress:
         result = run(job, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
-from crosscheck.report.records import JudgedCell
+from crosscheck.report.records import Evidence, JudgedCell
 
 __all__ = ["explain"]
+
+#: Most rows of evidence of one finding.
+EVIDENCE = 6
+#: Most changes of tensors, rows of a prediction, and characters of a prediction that are printed.
+MOST = 10
+ROWS = 8
+WIDEST = 600
 
 
 def explain(console: Console, folder: Path, cell_id: str) -> None:
@@ -31,14 +39,18 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("findings", ", ".join(cell["findings"]) or "none: it was not measured"),
         ("contract", f"statistics {cell['contract']['statistics']}: {cell['contract']['says']}"),
         ("", cell["contract"]["link"]),
-        ("prediction before", _numbers(cell["prediction_before"])),
-        ("prediction after", _numbers(cell["prediction_after"])),
+        ("prediction before", _prediction(cell["prediction_before"])),
+        ("prediction after", _prediction(cell["prediction_after"])),
+        ("class before", _prediction(cell["top1_before"])),
+        ("class after", _prediction(cell["top1_after"])),
         ("gradient error", _errors(cell["gradient_error"])),
         ("update", _errors(cell["update"])),
-        ("state changes", _errors(cell["state_changes"])),
+        ("state changes", _changes(cell)),
         ("first layer that differs", _errors(cell["first_layer"])),
         ("at fault", _cause(cell["cause"])),
         *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell["findings"]),
+        ("left out", ", ".join(f"{count} of {name.replace('_', ' ')}" for name, count in cell["omitted"].items())),
+        ("arrays", cell["arrays"] if cell["omitted"] else ""),
         ("command", cell["reproduce"]),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)
@@ -49,15 +61,29 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             facts.add_row(name, escape(str(text)))
     console.print(facts)
     evidence = Table("finding", "what", "value", "threshold", "reason for the threshold", box=None, pad_edge=False)
-    for row in cell["evidence"]:
-        what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
-        evidence.add_row(
-            *(
-                escape(text)
-                for text in (row["finding"], what, _number(row["value"]), _number(row["threshold"]), row["why"])
-            )
-        )
+    for _, group in itertools.groupby(cell["evidence"], key=lambda row: row["finding"]):
+        alike = list(group)
+        why = ""
+        for row in _telling(alike):
+            what = row["what"] + (f" ({row['detail']})" if row["detail"] else "")
+            reason = "" if row["why"] == why else row["why"]  # once for neighbours with the same
+            why = row["why"]
+            texts = (row["finding"], what, _number(row["value"]), _number(row["threshold"]), reason)
+            evidence.add_row(*map(escape, texts))
+        if len(alike) > EVIDENCE:
+            evidence.add_row(alike[0]["finding"], f"and {len(alike) - EVIDENCE} more", "", "", "")
     console.print(evidence)
+
+
+def _telling(rows: list[Evidence]) -> list[Evidence]:
+    """The rows with the largest values, in their order; a row without one is an event, and stays first of all."""
+
+    def size(row: Evidence) -> float:
+        value = row["value"]
+        return abs(value) if isinstance(value, int | float) and not math.isnan(value) else math.inf
+
+    kept = sorted(range(len(rows)), key=lambda place: -size(rows[place]))[:EVIDENCE]
+    return [rows[place] for place in sorted(kept)]
 
 
 def _cause(cause: report.Cause | None) -> str:
@@ -84,6 +110,23 @@ def _releases(cell: JudgedCell, finding: str, cells: Iterable[JudgedCell]) -> st
 
 def _number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _prediction(value: list[list[float]] | list[int] | None) -> str:
+    """The numbers, of the first rows if there are many."""
+    rows = value or []
+    text = _numbers(rows[:ROWS])
+    if len(text) > WIDEST:
+        text = text[:WIDEST].rpartition(",")[0] + ", ..."
+    return (f"{text} and {len(rows) - ROWS} more" if len(rows) > ROWS else text) if rows else ""
+
+
+def _changes(cell: JudgedCell) -> str:
+    """The largest changes of tensors, and how many others there are."""
+    changes = cell["state_changes"]
+    largest = sorted(changes, key=lambda name: -math.inf if math.isnan(changes[name]) else -changes[name])[:MOST]
+    more = len(changes) - len(largest) + cell["omitted"].get("state_changes", 0)
+    return _errors({name: changes[name] for name in largest}) + (f", and {more} more" if more else "")
 
 
 def _numbers(value: object) -> str:

@@ -33,7 +33,7 @@ from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import Network, load, names
-from crosscheck.networks.prepare import write_arrays
+from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -41,6 +41,10 @@ from crosscheck.script.writer import example, pieces
 __all__ = ["ISOLATIONS", "Job", "Result", "environment_facts", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
+
+#: Largest limits of a trial: seconds, and bytes. The system's own limits are whole numbers of 64 bits.
+LONGEST = 10**6
+LARGEST = 10**15
 
 #: Statuses of failures to measure; the others are the runtime's own answer.
 SHOULD_HAVE_BEEN = frozenset(
@@ -62,6 +66,7 @@ class Job:
     out: Path = Path("crosscheck-out")
     fresh: bool = False
     isolation: str = "fork"
+    limits: Limits = field(default_factory=Limits)
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
@@ -87,20 +92,21 @@ class Result:
         return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
 
 
-def run(
-    job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None, limits: Limits | None = None
-) -> Result:
+def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None) -> Result:
     """Measure missing cells, judge all cells, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` replaces the catalog, `limits` the limits of a trial.
+    `runtimes` replaces the catalog.
     Raises UsageError for invalid arguments, CrosscheckError for a failure of crosscheck; the journal keeps finished
     trials.
     """
     if job.trials < 1 or job.jobs < 1:
         raise UsageError("--trials and --jobs take whole numbers from 1 on.")
+    # Written so that NaN is refused, too.
+    if not (0 < job.limits.seconds <= LONGEST and 0 < job.limits.memory <= LARGEST):
+        raise UsageError("--time-limit takes seconds and --memory-limit takes GB, more than 0 and at most a million.")
     start = time.monotonic()
     available = catalog() if runtimes is None else runtimes
-    settings = Settings(job.jobs, job.isolation, limits or Limits())
+    settings = Settings(job.jobs, job.isolation, job.limits)
     selected = targets(job.what, available, job.everything)
     if not job.what and not job.everything:
         selected, lacking = present(selected)
@@ -200,9 +206,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
     """Judge every cell from the journal; write `arrays/` and `files/`."""
     judged = _Judged()
     exported_files = ExportedFiles(job.out, plan, exchanged)
-    arrays = job.out / "arrays"
-    arrays.mkdir(exist_ok=True)
-    stale = set(arrays.glob("**/*.npz"))
+    arrays = RecordedArrays(job.out / "arrays")
     for planned in plan:
         cell = planned.cell
         kept = None
@@ -215,8 +219,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
             inference = journal.observations(measured.keys.get(_inference(planned), ()))
             truth = exported_files.truths[cell.network]
             judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
-            kept = _keep(arrays, planned, observations[0])
-            stale.discard(kept)
+            kept = arrays.keep(planned, observations[0])
         record = line(
             cell,
             planned.mode,
@@ -231,8 +234,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
         )
         judged.verdicts.append((planned, judgement))
         judged.lines.append(record)
-    for path in stale:
-        path.unlink()
+    arrays.remove_stale()
     return judged
 
 
@@ -259,15 +261,6 @@ def _words(planned: Planned) -> list[str]:
     """The arguments of `crosscheck run` that select a cell."""
     cell = planned.cell
     return [planned.target.id, "--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
-
-
-def _keep(folder: Path, planned: Planned, observation: Observation) -> Path:
-    """Write the first trial's arrays."""
-    cell = planned.cell
-    path = folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(path, observation.arrays)
-    return path
 
 
 def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:

@@ -235,8 +235,8 @@ def test_the_first_layer_that_differs_is_named(cells: Cells) -> None:
     ],
 )
 def test_limits(toy: Runtime, tmp_path: Path, mode: str, status: str, limits: Limits) -> None:
-    job = Job(["toy"], modes=[mode], networks=["seed"], scenarios=["gradient"], trials=1, out=tmp_path)
-    result = run(job, SilentProgress(), {"toy": toy}, limits)
+    job = Job(["toy"], modes=[mode], networks=["seed"], scenarios=["gradient"], trials=1, out=tmp_path, limits=limits)
+    result = run(job, SilentProgress(), {"toy": toy})
     assert {status: 1} == result.statuses
     assert 1 == result.incomplete
 

@@ -18,7 +18,7 @@ HOUSE = (
     ("cli",),
     ("diff", "doctor", "explain", "gradients", "listing", "recipe", "reduce"),
     ("job", "progress"),
-    ("exported_files", "locate", "script"),
+    ("exported_files", "locate", "recorded_arrays", "script"),
     ("report",),
     ("judge",),
     ("matrix",),

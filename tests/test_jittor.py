@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -49,10 +50,12 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     """`seed` and `seed-batch` in most modes, every network in prediction."""
     folder = tmp_path_factory.mktemp("jittor")
     asked = Job([RELEASE], networks=["seed", "seed-batch"], modes=MODES, scenarios=["gradient"], trials=1, out=folder)
-    run(asked, SilentProgress(), limits=LIMITS)
+    asked = dataclasses.replace(asked, limits=LIMITS)
+    run(asked, SilentProgress())
     result = read_cells(folder)
     everywhere = Job([RELEASE], networks=["*"], modes=["eval.call"], scenarios=["predict-only"], trials=1, out=folder)
-    run(everywhere, SilentProgress(), limits=LIMITS)
+    everywhere = dataclasses.replace(everywhere, limits=LIMITS)
+    run(everywhere, SilentProgress())
     return result | read_cells(folder)
 
 

@@ -63,7 +63,7 @@ def test_the_arrays_of_a_cell_exist(run_toy: RunToy, tmp_path: Path) -> None:
 def test_a_trial_runs_once_in_a_fork_and_tells_what_it_used(run_toy: RunToy, tmp_path: Path) -> None:
     run_toy(**ONE)
     with Journal(tmp_path / "journal.sqlite") as journal:
-        rows = journal.records(journal.reusable())
+        rows = journal.observations(journal.reusable())
     assert rows
     for row in rows:
         assert row.reason is None  # one that a new interpreter repeats has a reason

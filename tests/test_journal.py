@@ -6,14 +6,17 @@ import dataclasses
 import json
 import math
 import shutil
+import subprocess
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from crosscheck.cells import Status, Trial
+from crosscheck.cells import Observation, Status, Trial
 from crosscheck.environments.environment import describe
 from crosscheck.errors import CrosscheckError, InstallFailed, Unavailable
 from crosscheck.matrix import cache
@@ -176,6 +179,10 @@ def test_a_trial_depends_on_the_probe_and_one_that_reads_onnx_on_what_writes_it(
     assert before != key(plan)
 
 
+#: Bytes of memory that the trials were allowed.
+LIMIT = 10**9
+
+
 def record(
     reading: str = "undisturbed",
     status: Status = Status.OK,
@@ -183,8 +190,25 @@ def record(
     steps: str = "",
     value: float = 1.0,
 ) -> Record:
-    keys = json.dumps(["prediction/after", "<f4", [1]]) + "\n"
-    return Record(reading, status, reason, steps, keys, np.array([value], "<f4").tobytes(), 0.0, 0.0, 0, "")
+    keys = json.dumps(["prediction/after", "<f4", [1], 0]) + "\n"
+    return Record(reading, status, reason, steps, keys, np.array([value], "<f4").tobytes(), 0.0, 0.0, 0, LIMIT, "")
+
+
+def recorded(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Record:
+    """A trial that recorded these arrays, one after the other."""
+    keys, data = "", b""
+    for name, value in arrays.items():
+        keys += json.dumps([name, value.dtype.str, value.shape, len(data)]) + "\n"
+        data += value.tobytes()
+    return dataclasses.replace(record(), keys=keys, arrays=data)
+
+
+def observed(*records: Record) -> list[Observation]:
+    """The records, as a journal gives them back."""
+    with Journal(Path(":memory:")) as journal:
+        for number, row in enumerate(records):
+            journal.append(str(number), "cell", number, row)
+        return journal.observations(map(str, range(len(records))))
 
 
 def test_a_trial_that_ran_out_of_time_is_measured_again(tmp_path: Path) -> None:
@@ -204,14 +228,28 @@ def test_a_trial_that_is_measured_again_replaces_the_first(tmp_path: Path) -> No
         assert {} == journal.reusable()
 
 
-def test_records_come_back_as_they_were_in_the_order_of_the_keys(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "again"), [(LIMIT // 2, False), (LIMIT, False), (LIMIT + 1, True)])
+def test_a_trial_that_ran_out_of_memory_is_measured_again_under_a_larger_limit(
+    tmp_path: Path, limit: int, again: bool
+) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.append("ok", "cell", 0, record())
+        journal.append("large", "cell", 0, record(status=Status.OUT_OF_MEMORY))
+        kept = {"ok": Status.OK} | ({} if again else {"large": Status.OUT_OF_MEMORY})
+        assert kept == journal.reusable(limit)
+
+
+def test_observations_come_back_as_they_were_in_the_order_of_the_keys(tmp_path: Path) -> None:
     measured = dataclasses.replace(record("timed", Status.CRASHED, "signal 11"), seconds=1.5, cpu_seconds=2.5)
     measured = dataclasses.replace(measured, peak_bytes=7, stderr="about to crash")
     with Journal(tmp_path / "journal") as journal:
         journal.append("a", "cell", 0, measured)
         journal.append("b", "cell", 1, record())
     with Journal(tmp_path / "journal") as journal:
-        assert [record(), measured] == journal.records(["b", "absent", "a"])
+        first, second = journal.observations(["b", "absent", "a"])
+    arrays = {"prediction/after": np.array([1.0], "<f4")}
+    assert first == Observation("undisturbed", Status.OK, None, (), arrays, 0.0, 0.0, 0, "")
+    assert second == Observation("timed", Status.CRASHED, "signal 11", (), arrays, 1.5, 2.5, 7, "about to crash")
 
 
 def test_a_closed_journal_is_one_file(tmp_path: Path) -> None:
@@ -230,14 +268,86 @@ def test_trials_with_equal_bytes_share_arrays_and_others_do_not(tmp_path: Path) 
     assert [1.0, 2.0] == [float(row.arrays["prediction/after"][0]) for row in (one, other)]
 
 
-def test_arrays_are_split_as_the_probe_wrote_them() -> None:
-    arrays = {"x": np.arange(6, dtype="<f8").reshape(2, 3), "n": np.array(3, "<i4"), "y": np.ones((2, 1), "<f4")}
-    keys = "".join(json.dumps([name, value.dtype.str, value.shape]) + "\n" for name, value in arrays.items())
-    data = b"".join(value.tobytes() for value in arrays.values())
-    read = dataclasses.replace(record(), keys=keys, arrays=data).observation().arrays
-    assert list(arrays) == list(read)
+def test_arrays_come_back_as_the_probe_wrote_them() -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        "x": np.arange(6, dtype="<f8").reshape(2, 3),
+        "large": random.random((40, 30)),
+        "n": np.array(3, "<i4"),
+        "empty": np.zeros((0, 2), "<f4"),
+        "y": np.ones((2, 1), "<f4"),
+        "larger": random.random((50, 30)).astype("<f4"),
+    }
+    (row,) = observed(recorded(arrays))
+    assert list(arrays) == list(row.arrays)
     for name, value in arrays.items():
-        np.testing.assert_array_equal(value, read[name], strict=True)
+        np.testing.assert_array_equal(value, row.arrays[name], strict=True)
+
+
+def test_the_same_bytes_may_have_several_types_and_shapes() -> None:
+    data = np.arange(2000, dtype="<i8")
+    lines = (["a", "<i8", [2000], 0], ["b", "<i8", [20, 100], 0], ["c", "<f4", [4000], 0], ["d", "<i8", [2000], 0])
+    keys = "".join(json.dumps(line) + "\n" for line in lines)
+    (row,) = observed(dataclasses.replace(record(), keys=keys, arrays=data.tobytes()))
+    expected = {"a": data, "b": data.reshape(20, 100), "c": data.view("<f4"), "d": data}
+    assert list(expected) == list(row.arrays)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(value, row.arrays[name], strict=True)
+    assert row.arrays["a"] is row.arrays["d"]
+
+
+def test_bytes_without_a_key_do_not_count() -> None:
+    (row,) = observed(dataclasses.replace(record(), arrays=np.array([1.0, 2.0], "<f4").tobytes()))
+    assert [("prediction/after", [1.0])] == [(name, value.tolist()) for name, value in row.arrays.items()]
+
+
+def test_equal_tensors_of_different_trials_are_stored_and_held_once(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).random(100_000)
+    trials = [recorded({"state/before/w": weight, "prediction/after": np.array([trial])}) for trial in range(50)]
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        for number, row in enumerate(trials):
+            journal.append(str(number), "cell", number, row)
+        rows = journal.observations(map(str, range(50)))
+        (again,) = journal.observations(["7"])
+    assert path.stat().st_size < 1.2 * weight.nbytes
+    assert 1 == len({id(row.arrays["state/before/w"]) for row in (*rows, again)})
+    assert list(range(50)) == [int(row.arrays["prediction/after"][0]) for row in rows]
+
+
+def test_a_killed_process_leaves_whole_trials(tmp_path: Path) -> None:
+    """A process that is killed while it appends: the next one reads every trial that is there, with its arrays."""
+    path = tmp_path / "journal"
+    process = subprocess.Popen([sys.executable, "-c", APPEND, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(20):
+        last = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with Journal(path) as journal:
+        keys = list(journal.reusable())
+        assert last < len(keys)
+        for key, row in zip(keys, journal.observations(keys), strict=True):
+            assert [int(key)] * 30_000 == row.arrays["state/after/w"].tolist()
+
+
+#: A program that appends trials with distinct arrays until it is killed, and prints the number of each.
+APPEND = """\
+import itertools, json, sys
+from pathlib import Path
+import numpy as np
+from crosscheck.cells import Status
+from crosscheck.matrix.journal import Journal, Record
+
+with Journal(Path(sys.argv[1])) as journal:
+    for number in itertools.count():
+        data = np.full(30_000, number, "<i4").tobytes()
+        keys = json.dumps(["state/after/w", "<i4", [30_000], 0]) + "\\n"
+        row = Record("undisturbed", Status.OK, None, "", keys, data, 0.0, 0.0, 0, 0, "")
+        journal.append(str(number), "cell", number, row)
+        print(number, flush=True)
+"""
 
 
 def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -260,10 +370,14 @@ def test_a_full_disk_is_told_with_the_journals_path_and_keeps_what_was_measured(
         journal.append("kept", "cell", 0, record())
         pages = journal.connection.execute("pragma page_count").fetchone()[0]
         journal.connection.execute(f"pragma max_page_count = {pages}")
-        large = np.random.default_rng(0).bytes(1_000_000)
+        large = {"state/after/w": np.random.default_rng(0).random(100_000)}
         with pytest.raises(CrosscheckError, match=f"{path} cannot be written .*Free some space"):
-            journal.append("lost", "cell", 0, dataclasses.replace(record(), arrays=large))
+            journal.append("lost", "cell", 0, recorded(large))
         assert ["kept"] == list(journal.reusable())
+        journal.connection.execute("pragma max_page_count = 1000000")
+        journal.append("later", "cell", 0, recorded(large))
+        (row,) = journal.observations(["later"])
+        np.testing.assert_array_equal(large["state/after/w"], row.arrays["state/after/w"])
 
 
 def test_the_step_in_which_a_process_died_is_kept() -> None:
@@ -272,7 +386,8 @@ def test_the_step_in_which_a_process_died_is_kept() -> None:
         {"label": "build/model", "seconds": 0.1},
         {"label": "gradient/first", "begun": True},
     )
-    build, last = record(steps="\n".join(map(json.dumps, lines))).observation().steps
+    (row,) = observed(record(steps="\n".join(map(json.dumps, lines))))
+    build, last = row.steps
     assert ("build/model", None) == (build.label, build.error)
     assert ("gradient/first", "the process ended in this step") == (last.label, last.error)
     assert math.isnan(last.seconds)
@@ -285,7 +400,8 @@ def test_a_process_that_ended_after_its_last_step_died_in_none() -> None:
         {"label": "gradient/first", "begun": True},
         {"label": "gradient/first", "seconds": 0.2, "error": "no gradient"},
     )
-    build, last = record(steps="\n".join(map(json.dumps, lines))).observation().steps
+    (row,) = observed(record(steps="\n".join(map(json.dumps, lines))))
+    build, last = row.steps
     assert ("build/model", 0.1, None, {"training": False}) == (build.label, build.seconds, build.error, build.flags)
     assert ("gradient/first", 0.2, "no gradient", None) == (last.label, last.seconds, last.error, last.flags)
 
@@ -313,7 +429,7 @@ def test_what_a_fork_may_have_caused_is_tried_in_a_new_interpreter_and_that_coun
     _, again, isolation = ledger.take(target)
     assert (trial, "new-interpreter") == (again, isolation)
     ledger.record(again, record(trial.reading, reason=reason))
-    (kept,) = journal.records(journal.reusable())
+    (kept,) = journal.observations(journal.reusable())
     assert Status.OK == kept.status
     assert f"{kept_too}a forked trial {status} (signal 11), one in a new interpreter did not" == kept.reason
 
@@ -327,7 +443,7 @@ def test_a_crash_that_a_new_interpreter_confirmed_is_not_confirmed_again(toy: Ru
     assert "fork" == isolation
     ledger.record(trial, record(trial.reading, Status.CRASHED, "signal 11"))
     assert 2 == len(journal.reusable())
-    assert {"signal 11"} == {row.reason for row in journal.records(journal.reusable())}
+    assert {"signal 11"} == {row.reason for row in journal.observations(journal.reusable())}
 
 
 def test_a_crash_without_a_fork_counts_at_once(toy: Runtime, journal: Journal) -> None:
@@ -584,6 +700,17 @@ def test_a_mode_that_the_release_lacks_has_no_trials(toy: Runtime, journal: Jour
 def test_the_status_of_a_failed_environment() -> None:
     assert Status.UNAVAILABLE is status_of(Unavailable("no interpreter"))
     assert Status.INSTALL_FAILED is status_of(InstallFailed("no lock"))
+
+
+@pytest.mark.parametrize(("limit", "missing"), [(LIMIT, False), (LIMIT * 2, True)])
+def test_a_cell_that_ran_out_of_memory_is_asked_again_under_a_larger_limit(
+    toy: Runtime, journal: Journal, limit: int, missing: bool
+) -> None:
+    ledger, target = begun(toy, journal)
+    _, trial, _ = ledger.take(target)
+    ledger.record(trial, record(trial.reading, Status.OUT_OF_MEMORY))
+    again = Ledger([planned(toy)], journal, "fork", lambda cell: None, limit)
+    assert missing == any(again.queues.values())
 
 
 def test_after_a_refusal_in_the_journal_only_trials_that_it_has_count(toy: Runtime, journal: Journal) -> None:

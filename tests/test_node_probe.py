@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -117,7 +118,8 @@ def test_a_crash_keeps_earlier_arrays_and_stderr(cells: Cells) -> None:
 )
 def test_limits(node_toy: Runtime, tmp_path: Path, mode: str, status: str, limits: Limits) -> None:
     job = Job(["node_toy"], modes=[mode], networks=["seed"], scenarios=["gradient"], trials=1, out=tmp_path)
-    assert {status: 1} == run(job, SilentProgress(), {"node_toy": node_toy}, limits).statuses
+    job = dataclasses.replace(job, limits=limits)
+    assert {status: 1} == run(job, SilentProgress(), {"node_toy": node_toy}).statuses
 
 
 def test_arrays_are_exchanged_with_node_bit_for_bit(cells: Cells, folder: Path) -> None:

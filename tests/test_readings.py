@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from crosscheck.cells import Observation, Scenario, Status
-from crosscheck.matrix.journal import Record
+from crosscheck.matrix.journal import Journal, Record
 from crosscheck.networks import load
 from crosscheck.networks.prepare import noise
 from crosscheck.probe import pace as other_threads
@@ -136,7 +136,10 @@ def carried_out(
     recorder.close()
     taken, keys = ((folder / name).read_text() for name in ("steps.jsonl", "keys.jsonl"))
     arrays = (folder / "arrays.bin").read_bytes()
-    return diary, Record(reading, Status.OK, None, taken, keys, arrays, 0.0, 0.0, 0, "").observation()
+    with Journal(folder / "journal") as journal:
+        journal.append("key", "cell", 0, Record(reading, Status.OK, None, taken, keys, arrays, 0.0, 0.0, 0, 0, ""))
+        (row,) = journal.observations(["key"])
+    return diary, row
 
 
 ASK = "forward a tested, backward a tested"
@@ -361,3 +364,20 @@ def ended(folder: Path, adapter: Adapter, reading: str) -> dict[str, Any]:
     trial.run(adapter, material, {"out": str(folder), "steps": todo, "modes": modes, "program": program})
     end: dict[str, Any] = json.loads((folder / "end.json").read_text())
     return end
+
+
+def test_arrays_with_equal_bytes_are_written_once(tmp_path: Path) -> None:
+    weight, moved = np.arange(6, dtype="<f4"), np.zeros(6, "<f4")
+    recorder = Recorder(str(tmp_path))
+    for key, value in {"before": weight, "parameters": weight.reshape(2, 3), "after": moved, "last": weight}.items():
+        recorder.array(key, value)
+    recorder.close()
+    assert weight.tobytes() + moved.tobytes() == (tmp_path / "arrays.bin").read_bytes()
+    lines = [json.loads(line) for line in (tmp_path / "keys.jsonl").read_text().splitlines()]
+    expected = [
+        ["before", "<f4", [6], 0],
+        ["parameters", "<f4", [2, 3], 0],
+        ["after", "<f4", [6], 24],
+        ["last", "<f4", [6], 0],
+    ]
+    assert expected == lines

@@ -11,6 +11,7 @@ import numpy as np
 
 from crosscheck.cells import Cell
 from crosscheck.judge.attribution import Exported
+from crosscheck.judge.cuts import cut
 from crosscheck.judge.evidence import Judgement
 from crosscheck.runtimes.mode import Mode
 
@@ -34,6 +35,8 @@ def line(
 ) -> dict[str, Any]:
     """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
 
+    Long lists are cut, and `omitted` counts what is left out.
+
     released: the release's date or "". default_call: whether the mode is the runtime's default.
     environment: {"python", "lock", "packages", "variables"}. reproduce: the command that runs only this cell.
     call: the displayed text of the mode, by default the mode's own. arrays: the .npz
@@ -56,8 +59,15 @@ def line(
         "contract": mode.contract._asdict(),
     }
     file = None if exported is None else asdict(exported)
-    rest = {"environment": dict(environment), "arrays": arrays, "exported": file, "reproduce": reproduce}
-    plain: dict[str, Any] = _json({**about, **asdict(judgement), **rest})
+    shorter, omitted = cut(judgement)
+    rest = {
+        "omitted": omitted,
+        "environment": dict(environment),
+        "arrays": arrays,
+        "exported": file,
+        "reproduce": reproduce,
+    }
+    plain: dict[str, Any] = _json({**about, **asdict(shorter), **rest})
     return plain
 
 

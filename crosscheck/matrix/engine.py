@@ -144,7 +144,7 @@ class _Run:
     ) -> None:
         self.settings, self.progress, self.scratch, self.standby = settings, progress, scratch, standby
         self.start = time.monotonic()
-        self.ledger = Ledger(plan, journal, settings.isolation, progress.cell)
+        self.ledger = Ledger(plan, journal, settings.isolation, progress.cell, settings.limits.memory)
         self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
         self.started = itertools.count()

@@ -100,9 +100,9 @@ def _collect(result: Exchange, planned: Planned, content: bytes | None) -> None:
 
 def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
     """The first ONNX file of a cell's trials. Trials write equal files, or the cell is `unrepeatable`."""
-    for record in journal.records(measured.keys.get(cell, ())):
-        if record.status in LEFT:
-            for key, value in record.observation().arrays.items():
+    for row in journal.observations(measured.keys.get(cell, ())):
+        if row.status in LEFT:
+            for key, value in row.arrays.items():
                 if key.startswith(PREFIX):
                     return value.tobytes()
     return None

@@ -1,19 +1,23 @@
 """Stores observations in an SQLite file that survives a kill at any moment.
 
-Stores observations, not findings, so that old runs can be judged again after a change of thresholds.
+Stores observations, not findings, so that old runs can be judged again after a change of thresholds. Equal contents are
+stored once: trials of a network record the same tensors again and again.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -22,24 +26,34 @@ from crosscheck.errors import CrosscheckError
 
 __all__ = ["Journal", "Record"]
 
-VERSION = 1
-#: zlib's fastest level: snapshots are repetitive, and a matrix has a hundred thousand of them.
+#: Version 1 stored the arrays of each trial as one block. It is not upgraded: the key of a trial contains a digest of
+#: the probe, which changed with the format, so that no trial of an older journal could be reused.
+VERSION = 2
+#: zlib's fastest level.
 COMPRESSION = 1
-TABLE = """
+#: Bytes from which an array is a content of its own. Smaller ones of a trial are one content together: a network of
+#: small tensors costs one row and one call of zlib a trial.
+LARGE = 4096
+DIGEST_SIZE = 16
+#: `keys` and `arrays` are digests of contents; `arrays` has one of the small arrays, then one for each large array.
+TABLES = """
+create table if not exists content (digest blob primary key, data blob) without rowid;
 create table if not exists observation (
     key text primary key, cell text, reading text, repeat integer,
-    status text, reason text, steps text, keys text, arrays blob,
-    seconds real, cpu_seconds real, peak_bytes integer, stderr text
-) without rowid
+    status text, reason text, steps text, keys blob, arrays blob,
+    seconds real, cpu_seconds real, peak_bytes integer, memory_limit real, stderr text
+) without rowid;
 """
-
-#: Statuses to measure again: a timeout may be caused by the machine.
-NOT_REUSED = (Status.TIMED_OUT.value,)
+#: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
+PARSED = 64
 
 
 @dataclass(frozen=True)
 class Record:
-    """One trial's observation as it is stored: `keys` and `arrays` as the probe wrote them."""
+    """One trial's observation as the probe wrote it: `keys` and `arrays` as in `crosscheck.probe.recorder.Recorder`.
+
+    memory_limit: the trial's limit of resident memory, in bytes.
+    """
 
     reading: str
     status: Status
@@ -50,21 +64,8 @@ class Record:
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    memory_limit: float
     stderr: str
-
-    def observation(self, arrays: Mapping[str, Array] | None = None) -> Observation:
-        """Decode steps and arrays; uses `arrays` if not None."""
-        return Observation(
-            reading=self.reading,
-            status=self.status,
-            reason=self.reason,
-            steps=_steps(self.steps),
-            arrays=_arrays(self.keys, self.arrays) if arrays is None else arrays,
-            seconds=self.seconds,
-            cpu_seconds=self.cpu_seconds,
-            peak_bytes=self.peak_bytes,
-            stderr=self.stderr,
-        )
 
 
 class Journal:
@@ -72,15 +73,20 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: Arrays in use, by digest, type and shape: observations share equal ones.
+        self._arrays: WeakValueDictionary[tuple[bytes, str, tuple[int, ...]], Array] = WeakValueDictionary()
         try:
             self.connection = sqlite3.connect(path, isolation_level=None)
             # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
             self.connection.execute("pragma journal_mode = wal")
             self.connection.execute("pragma synchronous = normal")
             if self.connection.execute("pragma user_version").fetchone()[0] not in (0, VERSION):
-                raise CrosscheckError(f"{path} was written by another version of crosscheck. Use another --out.")
+                raise CrosscheckError(
+                    f"{path} was written by another version of crosscheck, whose trials cannot be reused. "
+                    "Delete it, or use another --out."
+                )
             self.connection.execute(f"pragma user_version = {VERSION}")
-            self.connection.execute(TABLE)
+            self.connection.executescript(TABLES)
         except sqlite3.DatabaseError as problem:
             raise CrosscheckError(
                 f"{path} cannot be used as a journal ({problem}). Move it away or use another --out."
@@ -95,54 +101,170 @@ class Journal:
         self.connection.close()
 
     def append(self, key: str, cell: str, repeat: int, record: Record) -> None:
-        """Append one trial's observation. Raises CrosscheckError if the disk is full."""
+        """Append one trial's observation, with its new contents, in one transaction.
+
+        Raises CrosscheckError if the disk is full.
+        """
+        contents = [(_digest(data), data) for data in (record.keys.encode(), *_parts(record.keys, record.arrays))]
+        keys, *parts = (digest for digest, _ in contents)
         row = (
-            key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, record.keys,
-            zlib.compress(record.arrays, COMPRESSION), record.seconds, record.cpu_seconds, record.peak_bytes,
-            record.stderr,
+            key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, keys, b"".join(parts),
+            record.seconds, record.cpu_seconds, record.peak_bytes, record.memory_limit, record.stderr,
         )  # fmt: skip
         try:
+            self.connection.execute("begin")
+            for digest, data in contents:
+                if not self.connection.execute("select 1 from content where digest = ?", (digest,)).fetchone():
+                    packed = zlib.compress(data, COMPRESSION)
+                    self.connection.execute("insert into content values (?, ?)", (digest, packed))
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
+            self.connection.execute("commit")
         except sqlite3.OperationalError as problem:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
             raise CrosscheckError(
                 f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
                 "what was measured is kept."
             ) from problem
 
-    def reusable(self) -> dict[str, Status]:
-        """Key -> status of all reusable trials."""
+    def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
+        """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
+
+        Trials that ran out of time are measured again, since the machine may have been busy, and those that ran out of
+        memory under a smaller limit.
+        """
         rows = self.connection.execute(
-            f"select key, status from observation where status not in ({', '.join('?' * len(NOT_REUSED))})", NOT_REUSED
+            "select key, status from observation where status != ? and (status != ? or memory_limit >= ?)",
+            (Status.TIMED_OUT.value, Status.OUT_OF_MEMORY.value, memory_limit),
         )
         return {key: Status(status) for key, status in rows}
 
-    def records(self, keys: Iterable[str]) -> list[Record]:
-        """The observations of the keys, in their order; missing keys are skipped."""
-        records = []
+    def observations(self, keys: Iterable[str]) -> list[Observation]:
+        """The observations of the keys, in their order; missing keys are skipped.
+
+        Equal arrays of 4 KiB or more are one object, as are the mappings of trials whose arrays are all equal: they
+        need no more memory than one, and comparisons end at once.
+        """
+        contents: dict[bytes, bytes] = {}
+        mappings: dict[tuple[bytes, bytes], Mapping[str, Array]] = {}
+        observations = []
         for key in keys:
             row = self.connection.execute(
                 "select reading, status, reason, steps, keys, arrays, seconds, cpu_seconds, peak_bytes, stderr "
                 "from observation where key = ?",
                 (key,),
             ).fetchone()
-            if row is not None:
-                record = Record(row[0], Status(row[1]), *row[2:])
-                records.append(replace(record, arrays=zlib.decompress(record.arrays)))
-        return records
-
-    def observations(self, keys: Iterable[str]) -> list[Observation]:
-        """The same as observations. Trials with equal bytes share arrays, for fast comparison."""
-        first: dict[tuple[str, bytes], Observation] = {}
-        observations = []
-        for record in self.records(keys):
-            same = first.get((record.keys, record.arrays))
-            observations.append(record.observation(None if same is None else same.arrays))
-            first.setdefault((record.keys, record.arrays), observations[-1])
+            if row is None:
+                continue
+            reading, status, reason, steps, *digests, seconds, cpu_seconds, peak_bytes, stderr = row
+            same = (digests[0], digests[1])
+            if same not in mappings:
+                mappings[same] = self._mapping(*same, contents)
+            observations.append(
+                Observation(
+                    reading=reading,
+                    status=Status(status),
+                    reason=reason,
+                    steps=_steps(steps),
+                    arrays=mappings[same],
+                    seconds=seconds,
+                    cpu_seconds=cpu_seconds,
+                    peak_bytes=peak_bytes,
+                    stderr=stderr,
+                )
+            )
         return observations
 
     def forget(self) -> None:
         """Delete all observations."""
-        self.connection.execute("delete from observation")
+        self.connection.executescript("begin; delete from observation; delete from content; commit")
+
+    def _mapping(self, keys: bytes, arrays: bytes, contents: dict[bytes, bytes]) -> dict[str, Array]:
+        """The arrays of a trial. `contents` collects texts and small arrays by digest."""
+        small, *large = (arrays[at : at + DIGEST_SIZE] for at in range(0, len(arrays), DIGEST_SIZE))
+        data = self._content(small, contents)
+        mapping: dict[str, Array] = {}
+        for entry in _entries(self._content(keys, contents).decode()):
+            if entry.same is not None:
+                mapping[entry.key] = mapping[entry.same]
+            elif entry.number is None:
+                array = np.frombuffer(data, entry.dtype, entry.items, entry.place)
+                mapping[entry.key] = array.reshape(entry.shape)
+            else:
+                mapping[entry.key] = self._array(large[entry.number], entry)
+        return mapping
+
+    def _array(self, digest: bytes, entry: _Entry) -> Array:
+        """A large array, read-only; the one in use if there is one."""
+        identity = (digest, entry.dtype.str, entry.shape)
+        array = self._arrays.get(identity)
+        if array is None:
+            array = np.frombuffer(self._content(digest, {}), entry.dtype).reshape(entry.shape)
+            self._arrays[identity] = array
+        return array
+
+    def _content(self, digest: bytes, contents: dict[bytes, bytes]) -> bytes:
+        if digest not in contents:
+            (data,) = self.connection.execute("select data from content where digest = ?", (digest,)).fetchone()
+            contents[digest] = zlib.decompress(data)
+        return contents[digest]
+
+
+def _digest(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
+
+
+class _Entry(NamedTuple):
+    """An array of a trial, and where it is stored.
+
+    same: the key of an earlier array with the same bytes, type and shape, or None. items, size: its numbers and bytes.
+    recorded: its offset in the recorded bytes. number: its number among the large arrays, None for a small one.
+    place: the offset of a small one among the small arrays.
+    """
+
+    key: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    same: str | None
+    items: int
+    size: int
+    recorded: int
+    number: int | None
+    place: int
+
+
+@functools.lru_cache(PARSED)
+def _entries(keys: str) -> tuple[_Entry, ...]:
+    """The arrays that a text of keys describes."""
+    entries: list[_Entry] = []
+    first: dict[tuple[Any, ...], str] = {}
+    stored: dict[tuple[int, int], tuple[int | None, int]] = {}
+    small = large = 0
+    for key, spelled, lengths, recorded in json.loads(_list(keys)):
+        dtype, shape = np.dtype(spelled), tuple(lengths)
+        items = math.prod(shape)
+        size = items * dtype.itemsize
+        if (recorded, size) not in stored:
+            if size < LARGE:
+                stored[recorded, size] = None, small
+                small += size
+            else:
+                stored[recorded, size] = large, 0
+                large += 1
+        identity = (recorded, spelled, shape)
+        entries.append(_Entry(key, dtype, shape, first.get(identity), items, size, recorded, *stored[recorded, size]))
+        first.setdefault(identity, key)
+    return tuple(entries)
+
+
+def _parts(keys: str, data: bytes) -> Iterator[bytes | memoryview]:
+    """The small arrays of a trial as one content, then each large one."""
+    view = memoryview(data)
+    stored = {(entry.recorded, entry.size): entry.number for entry in _entries(keys)}
+    yield b"".join(view[start : start + size] for (start, size), number in stored.items() if number is None)
+    for (start, size), number in stored.items():
+        if number is not None:
+            yield view[start : start + size]
 
 
 def _steps(text: str) -> tuple[Step, ...]:
@@ -165,14 +287,3 @@ def _steps(text: str) -> tuple[Step, ...]:
 def _list(lines: str) -> str:
     """JSON lines as one JSON list, which is parsed several times as fast."""
     return f"[{','.join(lines.splitlines())}]"
-
-
-def _arrays(keys: str, data: bytes) -> dict[str, Array]:
-    """Read-only views of `data`, split by `keys` (`crosscheck.probe.recorder.Recorder`)."""
-    arrays: dict[str, Array] = {}
-    offset = 0
-    for key, dtype, shape in json.loads(_list(keys)):
-        count = math.prod(shape)
-        arrays[key] = np.frombuffer(data, dtype, count, offset).reshape(shape)
-        offset += arrays[key].nbytes
-    return arrays

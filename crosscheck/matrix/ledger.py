@@ -67,16 +67,22 @@ class _UnderWay:
 class Ledger:
     """All trials missing from the journal, and repetitions of disagreeing ones, by target.
 
-    `finished` is called with the id of each cell completed after the start.
+    `finished` is called with the id of each cell completed after the start. Trials that ran out of memory under a limit
+    below `memory_limit` (bytes) are missing.
     """
 
     def __init__(
-        self, plan: Sequence[Planned], journal: Journal, isolation: str, finished: Callable[[str], None]
+        self,
+        plan: Sequence[Planned],
+        journal: Journal,
+        isolation: str,
+        finished: Callable[[str], None],
+        memory_limit: float = 0,
     ) -> None:
         self.journal, self.isolation, self.finished = journal, isolation, finished
         self.done = Measured()
         self.queues: dict[Target, deque[Trial]] = {}
-        self._have = journal.reusable()
+        self._have = journal.reusable(memory_limit)
         self._cells: dict[str, _UnderWay] = {}
         self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()

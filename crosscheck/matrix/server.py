@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 FOLDER = "{folder}"
 
 
+@dataclass(frozen=True)
 class Limits:
     """Limits of one trial: seconds of wall time, bytes of resident memory."""
 
-    def __init__(self, seconds: float = 60.0, memory: int = 4 * 10**9) -> None:
-        self.seconds = seconds
-        self.memory = memory
+    seconds: float = 60.0
+    memory: float = 4e9
 
 
 class ProbeServer:
@@ -121,7 +122,7 @@ class ProbeServer:
                 self.ready, self.import_seconds = True, reply["import_seconds"]
                 continue
             trial, out = self.under_way.pop(reply["trial"])
-            finished.append((trial, _collect(out, reply, trial.reading)))
+            finished.append((trial, _collect(out, reply, trial.reading, self.limits.memory)))
             shutil.rmtree(out, ignore_errors=True)
         return finished
 
@@ -177,7 +178,7 @@ def variables(target: Target, environment: Environment, folder: Path) -> Mapping
     return mine | serving | dict(target.variant.environment)
 
 
-def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
+def _collect(out: Path, reply: Mapping[str, Any], reading: str, memory_limit: float) -> Record:
     """The files of a trial's folder and its status, as a record."""
     end_path = out / "end.json"
     end = json.loads(end_path.read_text()) if end_path.exists() else {}
@@ -193,6 +194,7 @@ def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
         seconds=end.get("seconds", reply["wall_seconds"]),
         cpu_seconds=end.get("cpu_seconds", 0.0),
         peak_bytes=reply["peak_bytes"],
+        memory_limit=memory_limit,
         stderr=_tail(out / "stderr"),
     )
 
@@ -200,9 +202,11 @@ def _collect(out: Path, reply: Mapping[str, Any], reading: str) -> Record:
 def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, str | None]:
     match reply["ended"]:
         case "time":
-            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s"
+            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s; --time-limit allows more"
         case "memory":
-            return Status.OUT_OF_MEMORY, f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident"
+            return Status.OUT_OF_MEMORY, (
+                f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident; --memory-limit allows more"
+            )
         case "signal":
             return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
         case "exit" if end:

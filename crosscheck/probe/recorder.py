@@ -1,5 +1,6 @@
 """Writes an observation as it happens, so that a crash keeps what came before it."""
 
+import hashlib
 import json
 import os
 import time
@@ -25,13 +26,16 @@ class Recorder:
     """The observation of one trial, in `folder`: `steps.jsonl`, `keys.jsonl` and `arrays.bin`.
 
     The latter holds the arrays' numbers in C order, one array after the other; a line of `keys.jsonl` is
-    [key, dtype as numpy spells it ("<f4"), shape]. A header per array, as in .npy, takes longer to read than the array.
+    [key, dtype as numpy spells it ("<f4"), shape, offset in `arrays.bin`]. Most tensors are the same in every snapshot:
+    arrays with equal bytes are written once. A header per array, as in .npy, takes longer to read than the array.
     """
 
     def __init__(self, folder: str) -> None:
         self.steps = open(os.path.join(folder, "steps.jsonl"), "w")
         self.keys = open(os.path.join(folder, "keys.jsonl"), "w")
         self.arrays = open(os.path.join(folder, "arrays.bin"), "wb")
+        self.offsets: Dict[bytes, int] = {}
+        self.end = 0
 
     def step(self, label: str, action: Callable[[], Any]) -> Any:
         """Run `action`, record how long it took (seconds) and how it ended, return what it returned.
@@ -58,9 +62,14 @@ class Recorder:
         numbers = np.asarray(value)
         if numbers.dtype.hasobject:
             raise TypeError("{} is no array of numbers: {!r}".format(key, numbers.dtype))
-        self.arrays.write(numbers.tobytes())
-        self.arrays.flush()
-        self._line(self.keys, [key, numbers.dtype.str, numbers.shape])
+        data = numbers.tobytes()
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        if digest not in self.offsets:
+            self.arrays.write(data)
+            self.arrays.flush()
+            self.offsets[digest] = self.end
+            self.end += len(data)
+        self._line(self.keys, [key, numbers.dtype.str, numbers.shape, self.offsets[digest]])
 
     def close(self) -> None:
         """Nothing can be recorded any more."""

@@ -48,6 +48,7 @@ FIELDS = (
     "public_view",
     "curve",
     "first_layer",
+    "omitted",
     "seconds",
     "environment",
     "stderr",

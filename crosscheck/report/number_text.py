@@ -70,6 +70,8 @@ def before_and_after(cell: JudgedCell) -> tuple[str, str]:
         before, after = (f"accuracy {significant(accuracy)}, class {top1}" for accuracy, top1 in ends)
         return before, after
     earlier, later = cell["prediction_before"], cell["prediction_after"]
+    if "prediction_before" in cell["omitted"] or "prediction_after" in cell["omitted"]:
+        return _classes(cell["top1_before"]), _classes(cell["top1_after"])
     if earlier is None:
         return DASH, DASH if later is None else _excerpt(later, 0, 0)
     if later is None:
@@ -91,7 +93,8 @@ def largest_change(cell: JudgedCell) -> str:
     if not moved:
         return "none" if cell["state_changes"] else DASH
     name = max(moved, key=lambda key: math.inf if math.isnan(moved[key]) else moved[key])
-    others = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
+    least = "at least " if "state_changes" in cell["omitted"] and len(moved) == len(cell["state_changes"]) else ""
+    others = f" and {least}{len(moved) - 1} more" if len(moved) > 1 else ""
     return f"{name} {scientific(moved[name])}{others}"
 
 
@@ -157,6 +160,13 @@ def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> s
             else:
                 texts.append(f"{span[0]} to {span[-1]}{suffix} ({len(span)})")
     return ", ".join(texts)
+
+
+def _classes(top1: Sequence[int] | None) -> str:
+    """The class of the first rows."""
+    if not top1:
+        return DASH
+    return f"class {', '.join(map(str, top1[:SHOWN_WHOLE]))}{' ...' if len(top1) > SHOWN_WHOLE else ''}"
 
 
 def _excerpt(prediction: Sequence[Sequence[float]], row: int, column: int) -> str:

@@ -47,6 +47,7 @@ DEFAULTS: Mapping[str, Any] = {
     "curve": None,
     "first_layer": None,
     "cause": None,
+    "omitted": {},
     "seconds": 0.0,
     "environment": {"python": "", "packages": {}, "variables": {}},
     "stderr": "",

@@ -227,6 +227,7 @@ class JudgedCell(TypedDict):
     curve: Curve | None
     first_layer: FirstLayer | None
     cause: Cause | None
+    omitted: dict[str, int]
     seconds: float
     environment: CellEnvironment
     stderr: str

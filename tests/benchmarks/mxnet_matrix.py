@@ -81,7 +81,7 @@ def timed(plan: Sequence[Planned], isolation: str) -> Timed:
             start = time.perf_counter()
             measured = measure(plan, journal, Settings(cores(), isolation), progress)
             wall = time.perf_counter() - start
-        own = sum(record.cpu_seconds for keys in measured.keys.values() for record in journal.records(keys))
+        own = sum(row.cpu_seconds for keys in measured.keys.values() for row in journal.observations(keys))
     return Timed(measured, wall, own)
 
 

@@ -2,6 +2,7 @@
 
 "use strict";
 
+const crypto = require("crypto");
 const fs = require("fs");
 const path = require("path");
 
@@ -25,6 +26,8 @@ class Recorder {
     this.steps = open("steps.jsonl");
     this.keys = open("keys.jsonl");
     this.arrays = open("arrays.bin");
+    this.offsets = new Map();
+    this.end = 0;
   }
 
   /** Run `action`, record how long it took (seconds) and how it ended. Throws StepFailed when the action throws. */
@@ -47,10 +50,16 @@ class Recorder {
     line(this.steps, { label, seconds: 0, flags });
   }
 
-  /** Record one array; its dtype and shape are kept. */
+  /** Record one array; its dtype and shape are kept. Arrays with equal bytes are written once. */
   array(key, value) {
-    fs.writeFileSync(this.arrays, bytesOf(value));
-    line(this.keys, [key, value.dtype, value.shape]);
+    const data = bytesOf(value);
+    const digest = crypto.createHash("sha256").update(data).digest("latin1");
+    if (!this.offsets.has(digest)) {
+      fs.writeFileSync(this.arrays, data);
+      this.offsets.set(digest, this.end);
+      this.end += data.length;
+    }
+    line(this.keys, [key, value.dtype, value.shape, this.offsets.get(digest)]);
   }
 }
 

@@ -108,6 +108,7 @@ const panel = (() => {
       ["Parameter view", cell.public_view && `${cell.public_view} the change`],
       ["Documentation", element("span", [`statistics: ${cell.contract.statistics}. ${cell.contract.says} `, link(cell.contract.link)])],
       ["Contradicted", cell.contradicts === null ? null : cell.contradicts ? "yes" : "no"],
+      ["Left out here", Object.entries(cell.omitted).map(([field, count]) => `${count} of ${field.replace("_", " ")}`).join(", ")],
       ["Against the other run", cell.change],
     ]));
     if (predictions(cell).length) add("Predictions", table(["Row", "Before", "After"], predictions(cell)));

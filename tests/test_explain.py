@@ -1,0 +1,68 @@
+"""What `crosscheck explain` prints of a cell of a large network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from crosscheck.explain import explain
+from tests.test_report import make_cell
+
+
+def printed(folder: Path, **fields: Any) -> list[str]:
+    """The lines for a cell with these fields, on a page of 160 characters."""
+    cell = make_cell(**fields)
+    (folder / "cells.jsonl").write_text(json.dumps(cell) + "\n")
+    console = Console(width=160)
+    with console.capture() as capture:
+        explain(console, folder, cell["id"])
+    return capture.get().splitlines()
+
+
+def paragraph(lines: list[str], name: str) -> str:
+    """The text beside a name, in one line."""
+    start = next(number for number, line in enumerate(lines) if line.startswith(name))
+    rows = [lines[start].removeprefix(name), *lines[start + 1 :]]
+    end = next((number for number, line in enumerate(rows[1:], 1) if not line.startswith("  ")), len(rows))
+    return " ".join(" ".join(rows[:end]).split())
+
+
+def test_the_ten_largest_changes_are_listed_and_the_others_counted(tmp_path: Path) -> None:
+    changes = {f"t{number}": float(number) for number in range(40)}
+    lines = printed(tmp_path, state_changes=changes, omitted={"state_changes": 62})
+    expected = ", ".join(f"t{number} {number}" for number in range(39, 29, -1))
+    assert f"{expected}, and 92 more" == paragraph(lines, "state changes")
+    assert "62 of state changes" == paragraph(lines, "left out")
+
+
+def test_all_of_a_few_changes_are_listed(tmp_path: Path) -> None:
+    lines = printed(tmp_path, state_changes={"mean": 0.25, "variance": 0.5})
+    assert "variance 0.5, mean 0.25" == paragraph(lines, "state changes")
+    assert not [line for line in lines if line.startswith(("left out", "arrays"))]
+
+
+def test_a_cell_of_a_large_network_has_at_most_80_lines(tmp_path: Path) -> None:
+    evidence = [
+        {
+            "finding": finding,
+            "what": f"undisturbed: largest change of layer{number}.0.downsample.1.running_mean by the call",
+            "value": 0.123456789,
+            "threshold": 1e-6,
+            "why": "a statistic that is computed anew from itself ends within a few roundings of its type",
+            "detail": "",
+        }
+        for finding in ("leak", "corrupted", "parameters-written")
+        for number in range(10)
+    ]
+    prediction = [[0.1 + number / 3 for number in range(32)] for _ in range(4)]
+    changes = {f"layer{number}.0.downsample.1.running_mean": number / 7 for number in range(40)}
+    lines = printed(
+        tmp_path, evidence=evidence, prediction_before=prediction, prediction_after=prediction, state_changes=changes
+    )
+    assert len(lines) <= 80
+    assert ["leak", "corrupted", "parameters-written"] == [
+        line.split()[0] for line in lines if line.split()[1:] == ["and", "4", "more"]
+    ]

@@ -1,0 +1,75 @@
+"""The arrays of a run on disk: an .npz per cell, large arrays once for all cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crosscheck.cells import Array, Observation, Status
+from crosscheck.matrix.plan import Planned, Wanted, expand
+from crosscheck.matrix.selection import targets
+from crosscheck.networks import load
+from crosscheck.recorded_arrays import LARGE, RecordedArrays
+from crosscheck.runtimes.catalog import Runtime
+
+
+@pytest.fixture
+def cells(toy: Runtime) -> list[Planned]:
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    return expand(selected, [load("seed")], Wanted(["inference", "leak-both"], ["gradient"], ["seed"]))
+
+
+def observation(**arrays: Array) -> Observation:
+    return Observation("undisturbed", Status.OK, None, (), arrays, 0.0, 0.0, 0)
+
+
+def stored(folder: Path, path: Path) -> dict[str, Array]:
+    """All arrays of a cell, as a user reads them."""
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files if key != "shared"}
+        if "shared" in file.files:
+            arrays |= {str(key): np.load(folder / str(name)) for key, name in file["shared"]}
+    return arrays
+
+
+def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_path: Path) -> None:
+    weight, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
+    moved = weight + np.float32(1)
+    arrays = RecordedArrays(tmp_path)
+    expected = [{"small": small, "before": weight, "after": weight}, {"before": weight, "after": moved}]
+    paths = [arrays.keep(cell, observation(**here)) for cell, here in zip(cells, expected, strict=True)]
+    for here, path in zip(expected, paths, strict=True):
+        read = stored(tmp_path, path)
+        assert here.keys() == read.keys()
+        for key, value in here.items():
+            np.testing.assert_array_equal(value, read[key], strict=True)
+    assert 2 == len(list((tmp_path / "shared").iterdir()))
+
+
+def test_the_same_bytes_with_another_shape_or_type_are_another_array(cells: list[Planned], tmp_path: Path) -> None:
+    weight = np.arange(LARGE, dtype="<f4")
+    here = {"flat": weight, "rows": weight.reshape(2, -1), "integers": weight.view("<i4")}
+    read = stored(tmp_path, RecordedArrays(tmp_path).keep(cells[0], observation(**here)))
+    for key, value in here.items():
+        np.testing.assert_array_equal(value, read[key], strict=True)
+
+
+def test_small_arrays_have_no_files_of_their_own(cells: list[Planned], tmp_path: Path) -> None:
+    path = RecordedArrays(tmp_path).keep(cells[0], observation(small=np.zeros(LARGE - 1, np.uint8)))
+    assert [path] == [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Path) -> None:
+    first = RecordedArrays(tmp_path)
+    kept, old = np.zeros(LARGE, "<f4"), np.ones(LARGE, "<f4")
+    for cell in cells:
+        first.keep(cell, observation(kept=kept, old=old))
+    (tmp_path / "shared" / "0.unfinished").touch()
+    second = RecordedArrays(tmp_path)
+    path = second.keep(cells[0], observation(kept=kept))
+    second.remove_stale()
+    (shared,) = (tmp_path / "shared").iterdir()
+    assert {path, shared} == {file for file in tmp_path.rglob("*") if file.is_file()}
+    np.testing.assert_array_equal(kept, np.load(shared))
