@@ -108,14 +108,14 @@ def test_an_unknown_attribute_of_the_package() -> None:
         (None, "check the path"),
         (b"no network at all", "cannot be read as ONNX"),
         (b"", "no ONNX graph"),
-        (relu(8), "from 9 to"),
+        (relu(999), "opset 999"),
         (model([helper.make_node("Add", ["x", "z"], ["y"])], inputs=("x", "z")), "2 inputs (x, z)"),
         (model([helper.make_node("RandomNormal", [], ["y"], shape=[1, 3])], inputs=()), "no input"),
         (model([helper.make_node("TopK", ["x", "k"], ["y", "i"])], inputs=("x",)), "rejects"),
         (model([helper.make_node("Hardmax", ["x"], ["y"], name="h7")]), "node 'h7' (Hardmax) has no rule"),
         (model([helper.make_node("Mine", ["x"], ["y"], domain="")]), "rejects"),
     ],
-    ids=["missing", "text", "empty", "opset-8", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
+    ids=["missing", "text", "empty", "opset-999", "two-inputs", "no-input", "broken", "no-rule", "unknown-operator"],
 )
 def test_usage_errors_are_one_line_with_exit_code_2(
     argument: onnx.ModelProto | bytes | None, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -154,8 +154,18 @@ def test_an_unwritable_target(
     assert ["relu.onnx"] == [path.name for path in tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("opset", [1, 6, 8])
+def test_an_opset_before_nine_becomes_nine(opset: int) -> None:
+    old = relu(opset)
+    made = crosscheck.gradient(old)
+    assert (opset, 9) == (old.opset_import[0].version, made.opset_import[0].version)
+    x = np.array([[-1, 2, 3]], np.float32)
+    (slope,) = ReferenceEvaluator(made).run(["x.gradient"], {"x": x, "y.cotangent": 2 * x})
+    assert [[0, 4, 6]] == np.asarray(slope).tolist()
+
+
 def test_a_model_in_memory_is_checked_like_a_file() -> None:
-    with pytest.raises(NetworkError, match="model: is written in opset 8"):
-        crosscheck.gradient(relu(8))
+    with pytest.raises(NetworkError, match="model: is written in opset 999"):
+        crosscheck.gradient(relu(999))
     with pytest.raises(NetworkError, match="no ONNX graph"):
         crosscheck.gradient(onnx.ModelProto())
