@@ -315,6 +315,22 @@ def test_shapes_of_tensors_are_constants(loaded: Loaded) -> None:
     )
 
 
+def test_weights_that_a_node_makes_are_constants_before_ir_4_too(loaded: Loaded) -> None:
+    value = numpy_helper.from_array(np.array([0.5], np.float32))
+    nodes = [
+        node("ConstantOfShape", "s", "w", value=value),
+        node("Conv", "x w", "a", name="one"),
+        node("Conv", "x w", "b", name="two"),
+        node("Concat", "a b", "y", axis=1),
+    ]
+    made = model(nodes, {"s": integers(2, 3, 1, 1)}, [1, 3, 4, 4], opset=9, ir=4)
+    made.graph.input.append(helper.make_tensor_value_info("s", TensorProto.INT64, [4]))
+    made.ir_version = 3
+    network = loaded(made)
+    right = np.repeat(network.x.astype(np.float64).sum(axis=1, keepdims=True) / 2, 4, axis=1)
+    np.testing.assert_allclose(predict(network.graph, network.weights, network.x), right, rtol=1e-6, atol=1e-12)
+
+
 def test_nodes_beside_the_path_are_left_out_with_their_inputs_and_outputs(loaded: Loaded) -> None:
     made = model(
         [norm("x", "scores"), node("TopK", "scores k", "values places"), node("Sin", "other", "unread")],

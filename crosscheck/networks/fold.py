@@ -34,8 +34,9 @@ NEVER_FOLDED = frozenset(
         "RandomUniformLike",
     }
 )
-#: A constant with more elements is not stored if its node has smaller inputs (ConstantOfShape, Expand, Tile).
-LARGEST = 2**20
+#: A constant with more elements is not stored if its node has smaller inputs (ConstantOfShape, Expand, Tile): 512 MB in
+#: float32, more than the largest dense layer of a common classifier.
+LARGEST = 2**27
 
 
 def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -74,6 +75,8 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
                     constants[name] = numpy_helper.from_array(value, name)
         if not news:
             return pruned(model)
+        # Until IR 3 initialisers must also be inputs; later versions have the same operators without that rule.
+        model.ir_version = max(model.ir_version, 4)
         model.graph.initializer.extend(constants[name] for node in news for name in node.output if name)
         gone = {name for node in news for name in node.output if name}
         _keep(model.graph, [node for node in model.graph.node if not gone & set(node.output)])
