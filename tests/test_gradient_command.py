@@ -154,18 +154,8 @@ def test_an_unwritable_target(
     assert ["relu.onnx"] == [path.name for path in tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("opset", [1, 6, 8])
-def test_an_opset_before_nine_becomes_nine(opset: int) -> None:
-    old = relu(opset)
-    made = crosscheck.gradient(old)
-    assert (opset, 9) == (old.opset_import[0].version, made.opset_import[0].version)
-    x = np.array([[-1, 2, 3]], np.float32)
-    (slope,) = ReferenceEvaluator(made).run(["x.gradient"], {"x": x, "y.cotangent": 2 * x})
-    assert [[0, 4, 6]] == np.asarray(slope).tolist()
-
-
 def test_a_model_in_memory_is_checked_like_a_file() -> None:
-    with pytest.raises(NetworkError, match="model: is written in opset 999"):
-        crosscheck.gradient(relu(999))
+    with pytest.raises(NetworkError, match="model: is written in opset 8"):
+        crosscheck.gradient(relu(8))
     with pytest.raises(NetworkError, match="no ONNX graph"):
         crosscheck.gradient(onnx.ModelProto())

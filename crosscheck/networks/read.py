@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from crosscheck.errors import NetworkError
 from crosscheck.networks.forms import FIRST_OPSET
 
-__all__ = ["check_onnx", "content_digest", "described", "plain_onnx", "read_onnx"]
+__all__ = ["check_onnx", "content_digest", "described", "read_onnx"]
 
 #: Files of other formats by the end of their names, and how they become ONNX.
 OTHER_FORMATS = {
@@ -61,12 +61,6 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as problem:
         raise NetworkError(_rejection(source, problem)) from problem
-    return _plain(model, source, first_opset)
-
-
-def plain_onnx(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:
-    """As `read_onnx`, for a model in memory, which stays as it is."""
-    check_onnx(model, source, 1)
     return _plain(model, source, first_opset)
 
 
