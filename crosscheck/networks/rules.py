@@ -59,7 +59,9 @@ def _gemm(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Att
         raise NetworkError(f"{where} transposes its input; only transA = 0 is supported.")
     data = table.data(where, proto.input[0])
     weight = table.constant(where, proto.input[1])
-    weight = (weight if attributes.get("transB", 0) else weight.T) * np.float32(attributes.get("alpha", 1.0))
+    weight = weight if attributes.get("transB", 0) else weight.T
+    if (alpha := attributes.get("alpha", 1.0)) != 1:
+        weight = weight * np.float32(alpha)
     bias, bias_name = np.zeros(len(weight), np.float32), f"{proto.output[0]}.bias"
     if len(proto.input) > 2 and proto.input[2]:
         bias_name = proto.input[2]

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate.facts import without_weights
 from crosscheck.networks.graph import Array
 
 __all__ = ["Shape", "TensorTable"]
@@ -84,7 +85,7 @@ class TensorTable:
             return stored_name
         name = self.name(tensor, "weight")
         self._names.setdefault(tensor, name)
-        self.weights[name] = np.array(value, np.float32, order="C")
+        self.weights[name] = np.ascontiguousarray(value, np.float32)  # large models have no room for a further copy
         return name
 
     def _only_input(self, model: onnx.ModelProto) -> str:
@@ -109,8 +110,7 @@ class TensorTable:
 
     def _infer_shapes(self, model: onnx.ModelProto) -> dict[str, Shape]:
         """Every tensor's shape with a dynamic batch axis, also if the file fixes the number of rows."""
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
+        copy = without_weights(model)
         batch = next(item for item in copy.graph.input if item.name == self.input)
         batch.type.tensor_type.shape.dim[0].dim_param = "N"
         for output in copy.graph.output:
