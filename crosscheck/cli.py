@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
-    could not be measured because of a failure; 130 interrupted.
+    could not be measured because of a failure, or some network files were left out; 130 interrupted.
     """
     errors = Console(stderr=True)
     try:
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GLOB",
         help="networks, or an .onnx file; repeatable",
     )
+    _add_sizes(run)
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
     run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
     run.add_argument(
@@ -158,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     _add_out(script, "the folder of the run")
     script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
+    _add_sizes(script)
     script.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write to this file instead of standard output"
     )
@@ -179,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_out(reduce, "the folder of the run that may have the cell", "RUN")
     reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
+    _add_sizes(reduce)
     reduce.set_defaults(command=_reduce)
 
     report = commands.add_parser("report", help="rebuild the report from cells.jsonl")
@@ -233,6 +236,19 @@ def _add_out(command: argparse.ArgumentParser, what: str, metavar: str = "DIR") 
     )
 
 
+def _add_sizes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="INPUT=SIZES",
+        help="the input of an .onnx file has these sizes, batch first, as in x=1,3,224,224; repeatable",
+    )
+    command.add_argument(
+        "--batch", type=int, metavar="N", help="rows of the input of an .onnx file (default: the file's, or 4)"
+    )
+
+
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "run",
@@ -262,6 +278,8 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         fresh=parsed.fresh,
         isolation=parsed.isolation,
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
+        shapes=parsed.shape,
+        batch=parsed.batch,
     )
     with progress_for(console) as progress:
         result = run(job, progress)
@@ -271,8 +289,10 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
     if others:
         console.print(f"without findings: {others}", highlight=False)
+    for reason in result.refused:
+        console.print(f"left out: {reason}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
-    return INCOMPLETE if result.incomplete else OK
+    return INCOMPLETE if result.incomplete or result.refused else OK
 
 
 def _gradient(parsed: argparse.Namespace, console: Console) -> int:
@@ -298,9 +318,10 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _script(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.networks import Sizes
     from crosscheck.script.command import script, write
 
-    text = script(parsed.out, parsed.cell, parsed.network)
+    text = script(parsed.out, parsed.cell, parsed.network, Sizes.parsed(parsed.shape, parsed.batch))
     if parsed.output is None:
         sys.stdout.write(text)
         return OK
@@ -311,9 +332,11 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _reduce(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.networks import Sizes
     from crosscheck.reduce import Request, reduce
 
-    request = Request(parsed.cell, parsed.output, parsed.finding, parsed.time_limit, parsed.out, parsed.network)
+    sizes = Sizes.parsed(parsed.shape, parsed.batch)
+    request = Request(parsed.cell, parsed.output, parsed.finding, parsed.time_limit, parsed.out, parsed.network, sizes)
     reduced = reduce(console, request)
     for sentence in reduced.told:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

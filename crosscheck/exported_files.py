@@ -58,7 +58,7 @@ class ExportedFiles:
             return []
         exporter, cell = self.exchange.exporters[planned.network.name][0], planned.cell
         targets = dict.fromkeys((exporter.target.id, planned.target.id))
-        options = ["--mode", exporter.cell.mode, "--mode", cell.mode, "--network", exporter.cell.network]
+        options = ["--mode", exporter.cell.mode, "--mode", cell.mode, *exporter.network.words]
         return [*targets, *options, "--scenario", exporter.cell.scenario.value, "--scenario", cell.scenario.value]
 
     def _place(self, name: str) -> str:

@@ -22,7 +22,7 @@ import crosscheck
 from crosscheck import report
 from crosscheck.cells import Observation, Status
 from crosscheck.environments.environment import Environment
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, judge, line
 from crosscheck.locate import Located, locate
@@ -32,7 +32,7 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
-from crosscheck.networks import Network, load, names
+from crosscheck.networks import Network, Sizes, is_file, load, names
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
@@ -67,24 +67,32 @@ class Job:
     fresh: bool = False
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    shapes: Sequence[str] = ()
+    batch: int | None = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of users' files. Raises UsageError for a shape that cannot be read."""
+        return Sizes.parsed(self.shapes, self.batch)
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
         words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
         for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
             words += [word for value in values for word in (option, value)]
-        return words
+        return [*words, *self.sizes.words]
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a job: its folder, counts of statuses and findings, and its duration (s)."""
+    """The result of a job: its folder, counts of statuses and findings, its duration (s), and refused network files."""
 
     folder: Path
     statuses: dict[str, int]
     findings: dict[str, int]
     seconds: float
     unchanged: bool
+    refused: tuple[str, ...] = ()
 
     @property
     def incomplete(self) -> int:
@@ -96,8 +104,8 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     """Measure missing cells, judge all cells, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
     `runtimes` replaces the catalog.
-    Raises UsageError for invalid arguments, CrosscheckError for a failure of crosscheck; the journal keeps finished
-    trials.
+    A network file that is refused does not stop the others. Raises UsageError for invalid arguments, and if no network
+    is left; CrosscheckError for a failure of crosscheck; the journal keeps finished trials.
     """
     if job.trials < 1 or job.jobs < 1:
         raise UsageError("--trials and --jobs take whole numbers from 1 on.")
@@ -112,13 +120,18 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
         selected, lacking = present(selected)
         for target, lack in lacking.items():
             progress.left_out(target, lack)
-    plan = expand(selected, _networks(job.networks), _wanted(job))
+    networks, refused = _networks(job.networks, job.sizes)
+    for network in networks:
+        for sentence in network.own.said if network.own else ():
+            progress.note(sentence)
+    plan = expand(selected, networks, _wanted(job))
     try:
         job.out.mkdir(parents=True, exist_ok=True)
         with FileLock(job.out / "lock", timeout=0), Journal(job.out / "journal.sqlite") as journal:
             if job.fresh:
                 journal.forget()
-            return _run(job, plan, selected, settings, journal, progress, start)
+            result = _run(job, plan, selected, settings, journal, progress, start)
+            return dataclasses.replace(result, refused=refused)
     except Timeout:
         raise UsageError(f"another crosscheck is at work in {job.out}. Wait for it, or use another --out.") from None
     except OSError as problem:
@@ -172,12 +185,30 @@ def _run(
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
-def _networks(patterns: Sequence[str]) -> list[Network]:
-    """The shipped networks that match a glob, by default all; and users' `.onnx` files."""
-    files = [pattern for pattern in patterns if pattern.endswith(".onnx")]
-    globs = [pattern for pattern in patterns if not pattern.endswith(".onnx")]
+def _networks(patterns: Sequence[str], sizes: Sizes) -> tuple[list[Network], tuple[str, ...]]:
+    """The shipped networks that match a glob, by default all; users' files; and why files are refused.
+
+    Raises NetworkError if nothing is left, UsageError for a shape of an input that no file has.
+    """
+    files = [pattern for pattern in patterns if is_file(pattern)]
+    globs = [pattern for pattern in patterns if not is_file(pattern)]
     shipped = matching(globs, names(), "network") if globs or not files else []
-    return [load(name) for name in (*(shipped or (() if files else names())), *files)]
+    networks = {name: load(name) for name in (shipped or (() if files else names()))}
+    refused = []
+    for file in files:
+        try:
+            network = load(file, sizes)
+        except NetworkError as problem:
+            refused.append(str(problem))
+        else:
+            networks.setdefault(network.name, network)  # the same file named twice, or a copy
+    if not networks:
+        raise NetworkError("\n".join(refused))
+    inputs = {network.own.input for network in networks.values() if network.own}
+    if unknown := [] if refused else sorted(sizes.shapes.keys() - inputs):
+        known = f"They have {', '.join(sorted(inputs))}." if inputs else "Shipped networks keep their sizes."
+        raise UsageError(f"--shape {unknown[0]}=...: no network file has an input '{unknown[0]}'. {known}")
+    return list(networks.values()), tuple(refused)
 
 
 def _wanted(job: Job) -> Wanted:
@@ -260,7 +291,7 @@ def environment_facts(planned: Planned, environment: Environment | None) -> dict
 def _words(planned: Planned) -> list[str]:
     """The arguments of `crosscheck run` that select a cell."""
     cell = planned.cell
-    return [planned.target.id, "--mode", cell.mode, "--network", cell.network, "--scenario", cell.scenario.value]
+    return [planned.target.id, "--mode", cell.mode, *planned.network.words, "--scenario", cell.scenario.value]
 
 
 def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:
@@ -293,7 +324,10 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             }
             for name, runtime in runtimes.items()
         },
-        "networks": {name: {"title": network.title} for name, network in networks.items()},
+        "networks": {
+            name: {"title": network.title, "short": network.own.short if network.own else name}
+            for name, network in networks.items()
+        },
         "scenarios": {
             scenario.value: {"question": facts.question, "steps": facts.steps}
             for scenario, facts in SCENARIOS.items()

@@ -43,7 +43,11 @@ class RichProgress:
 
     def left_out(self, target: str, lack: str) -> None:
         """Report a skipped target and the reason."""
-        self.console.print(LEFT_OUT.format(target, lack), markup=False, highlight=False, soft_wrap=True)
+        self.note(LEFT_OUT.format(target, lack))
+
+    def note(self, sentence: str) -> None:
+        """Print the sentence."""
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Set the lengths of the bars; hide the environments' bar if none are needed."""
@@ -91,7 +95,11 @@ class LineProgress:
 
     def left_out(self, target: str, lack: str) -> None:
         """Report a skipped target and the reason."""
-        self._say(LEFT_OUT.format(target, lack))
+        self.note(LEFT_OUT.format(target, lack))
+
+    def note(self, sentence: str) -> None:
+        """Print the sentence."""
+        self._say(sentence)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Print the number of cells."""

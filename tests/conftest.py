@@ -23,9 +23,13 @@ class SilentProgress:
         self.cells: list[str] = []
         self.environments: list[tuple[str, str]] = []
         self.lacking: dict[str, str] = {}
+        self.notes: list[str] = []
 
     def left_out(self, target: str, lack: str) -> None:
         self.lacking[target] = lack
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         self.reused = reused

@@ -29,6 +29,9 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["run", "--time-limit", "0"], "--time-limit"),
         (["run", "--time-limit", "nan"], "--time-limit"),
         (["run", "--memory-limit", "inf"], "--memory-limit"),
+        (["run", "onnx@newest", "--batch", "0"], "--batch"),
+        (["run", "onnx@newest", "--shape", "x=1,-3"], "--shape"),
+        (["run", "onnx@newest", "--network", "seed", "--shape", "x=1,2"], "Shipped networks keep their sizes"),
         (["run", "--jobs", "many"], "--jobs"),
         (["list", "modes", "mxnett"], "mxnet"),
         (["lst"], "list"),
@@ -52,7 +55,48 @@ def test_a_users_network(tmp_path: Path) -> None:
     done = crosscheck("run", "onnx@newest", "--network", "mine.onnx", "--mode", "opset-15", cwd=tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
     (line,) = (tmp_path / "crosscheck-out" / "cells.jsonl").read_text().splitlines()
-    assert ("mine", "ok", ["clean"]) == tuple(json.loads(line)[name] for name in ("network", "status", "findings"))
+    cell = json.loads(line)
+    assert ("ok", ["clean"]) == (cell["status"], cell["findings"])
+    assert "--network mine.onnx" in cell["reproduce"]
+    written = crosscheck("script", cell["id"], "--network", "mine.onnx", cwd=tmp_path)
+    assert (0, "") == (written.returncode, written.stderr)
+    assert written.stdout.startswith("# /// script")
+    assert 0 == crosscheck("explain", cell["id"], cwd=tmp_path).returncode
+
+
+def test_a_refused_file_leaves_the_others_to_be_measured(tmp_path: Path) -> None:
+    models = Path(__file__).parents[1] / "models"
+    (tmp_path / "mine.onnx").write_bytes((models / "seed" / "network.onnx").read_bytes())
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    words = ["run", "onnx@newest", "--mode", "opset-15", "--network", "broken.onnx", "--network"]
+    done = crosscheck(*words, "mine.onnx", cwd=tmp_path)
+    assert (4, "") == (done.returncode, done.stderr)
+    assert 1 == len((tmp_path / "crosscheck-out" / "cells.jsonl").read_text().splitlines())
+    assert [True] == [
+        line.startswith("left out: broken.onnx: cannot be read as ONNX")
+        for line in done.stdout.splitlines()
+        if "broken" in line
+    ]
+    alone = crosscheck(*words, "absent.onnx", "--out", "nothing", cwd=tmp_path)
+    assert (2, "") == (alone.returncode, alone.stdout)
+    assert ["broken.onnx", "absent.onnx"] == [
+        line.removeprefix("crosscheck: ").partition(":")[0] for line in alone.stderr.splitlines()
+    ]
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "gradient"])
+def test_a_file_of_another_format_is_named_with_its_exporter(command: str, tmp_path: Path) -> None:
+    (tmp_path / "net-symbol.json").write_text("{}")
+    words = ["run", "onnx@newest", "--network", "net-symbol.json"]
+    done = crosscheck(
+        *(words if command == "run" else ["gradient", "net-symbol.json", "-o", "gradient.onnx"]), cwd=tmp_path
+    )
+    assert (2, "") == (done.returncode, done.stdout)
+    assert (
+        "crosscheck: net-symbol.json: is the symbol of an MXNet network; export it with mx.onnx.export_model of mxnet "
+        "1.9.\n"
+    ) == done.stderr
 
 
 @pytest.mark.parametrize(

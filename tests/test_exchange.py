@@ -268,7 +268,7 @@ def ending_in(operator: str) -> FileTruth:
 def test_a_file_that_cannot_be_lowered_has_the_answers_of_its_float64_evaluation_in_each_mode() -> None:
     source, truth = load("conv"), ending_in("Neg")
     assert truth.lowered is None
-    assert "'end' (Neg) is not among the supported operators" in str(truth.refusal)
+    assert "Neg (node 'end') is not supported" in str(truth.refusal)
     assert truth.known(Asks.PREDICTION)
     assert truth.known(Asks.GRADIENT)
     for training in (False, True):

@@ -226,22 +226,17 @@ def test_the_digest_is_stable_and_depends_on_every_input() -> None:
 def test_a_users_file_gets_a_seeded_probe_of_four_rows(save: Save) -> None:
     path = save(batch_norm_nodes(), BATCH_NORM_WEIGHTS, ["batch", 2], "h1")
     network = load(path)
-    assert network.name == "mine"
+    assert re.fullmatch("mine-[0-9a-f]{8}", network.name)
     assert network.x.shape == network.cotangent.shape == (4, 2)
     assert network.images is None
     assert network.classes is None
     assert np.array_equal(network.x, load(path).x)
 
 
-def test_a_users_file_named_like_a_shipped_network_gets_another_name(save: Save) -> None:
-    network = load(save(batch_norm_nodes(), BATCH_NORM_WEIGHTS, [None, 2], "h1", name="seed"))
-    assert network.name.startswith("seed-")
-
-
-def test_defaults_are_filled_in_and_momentum_is_an_exact_decimal(save: Save) -> None:
+def test_defaults_are_filled_in_and_attributes_are_the_float32_of_the_file(save: Save) -> None:
     nodes = batch_norm_nodes(momentum=0.95)
     (norm,) = load(save(nodes, BATCH_NORM_WEIGHTS, [1, 2, 3], "h1")).batch_norms
-    assert (1e-5, 0.95) == (norm.epsilon, norm.momentum)
+    assert (9.999999747378752e-06, 0.949999988079071) == (norm.epsilon, norm.momentum)
 
 
 def test_identities_dropouts_and_constants_are_removed(save: Save) -> None:
@@ -321,16 +316,8 @@ def test_a_model_rejected_by_the_checker(save: Save) -> None:
         load(save([helper.make_node("Relu", ["nothing"], ["y"])], {}, ["N", 2]))
 
 
-def test_an_unknown_operator_error_lists_the_supported_ones(save: Save) -> None:
-    node = helper.make_node("Sigmoid", ["x"], ["y"], name="squash")
-    with pytest.raises(NetworkError, match=r"'squash' \(Sigmoid\).*BatchNormalization"):
-        load(save([node], {}, ["N", 2]))
-
-
 RELU = [helper.make_node("Relu", ["x"], ["y"])]
 WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | None], str]] = {
-    "a dynamic size besides the batch": (RELU, {}, ["N", "channels"], "fixed size"),
-    "no batch axis": (RELU, {}, [3], "batch axis"),
     "a broadcasting addition": (
         [
             helper.make_node("Relu", ["x"], ["a"]),
@@ -363,25 +350,19 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | No
         [helper.make_node("Cast", ["x"], ["y"], to=onnx.TensorProto.FLOAT16)],
         {},
         ["N", 2],
-        "not among the supported operators",
-    ),
-    "statistics that two layers share": (
-        [*batch_norm_nodes(2), helper.make_node("Relu", ["h2"], ["y"])],
-        BATCH_NORM_WEIGHTS,
-        ["N", 2],
-        "shares",
+        r"Cast \(node 0\) is not supported",
     ),
     "a computed weight": (
         [helper.make_node("Relu", ["x"], ["w"]), helper.make_node("Gemm", ["x", "w"], ["y"])],
         {},
         [2, 2],
-        "initialiser",
+        "depends on the input",
     ),
     "constants only": (
         [helper.make_node("Relu", ["w"], ["y"])],
         {"w": normal(2)},
         ["N", 2],
-        "constants only",
+        "does not depend on any input",
     ),
 }
 
@@ -402,14 +383,11 @@ def test_the_training_form_is_refused_as_a_source(tmp_path: Path) -> None:
 def test_several_inputs_are_refused(tmp_path: Path) -> None:
     model = write(load("seed"), 15)
     model.graph.input.append(helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, ["N", 2]))
+    model.graph.node.append(helper.make_node("Add", [model.graph.output[0].name, "other"], ["sum"]))
+    model.graph.output[0].name = "sum"
     onnx.save(model, tmp_path / "two.onnx")
-    with pytest.raises(NetworkError, match="other"):
+    with pytest.raises(NetworkError, match="has 2 inputs, x, other;"):
         load(str(tmp_path / "two.onnx"))
-
-
-def test_an_opset_before_seven_is_refused(save: Save) -> None:
-    with pytest.raises(NetworkError, match="opset from 7"):
-        load(save(RELU, {}, ["N", 2], opset=6))
 
 
 # Forms
@@ -452,11 +430,15 @@ def test_every_inference_form_lowers_to_the_same_graph(name: str, form: Any, tmp
     path = tmp_path / "again.onnx"
     onnx.save(write(network, form.opset, momentum=form.momentum), path)
     again = load(str(path))
-    ignored = {} if form.momentum else {"momentum": 0.9}
-    expected = [
-        node | {"attributes": node["attributes"] | (ignored if "momentum" in node["attributes"] else {})}
-        for node in network.graph["nodes"]
-    ]
+    expected = []
+    for node in network.graph["nodes"]:
+        attributes = dict(node["attributes"])
+        if node["op"] == "BatchNormalization":
+            momentum = attributes["momentum"] if form.momentum else 0.9
+            attributes |= {
+                key: float(np.float32(value)) for key, value in (attributes | {"momentum": momentum}).items()
+            }
+        expected.append(node | {"attributes": attributes})
     assert expected == again.graph["nodes"]
     assert network.weights.keys() == again.weights.keys()
     assert all(np.array_equal(value, again.weights[key]) for key, value in network.weights.items())

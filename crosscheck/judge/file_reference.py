@@ -20,14 +20,19 @@ from crosscheck.networks import Network
 from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.exported_models import file_forms, file_gradient
 from crosscheck.networks.graph import Graph
-from crosscheck.networks.load import check_onnx
 from crosscheck.networks.lower import lower
+from crosscheck.networks.read import check_onnx
 from crosscheck.oracle.operators import batch_mean_and_variance, normalize
 
 __all__ = ["BATCH_NORM_DEFAULTS", "FileTruth", "evaluate"]
 
 #: The specification's defaults of absent attributes.
-BATCH_NORM_DEFAULTS = {"epsilon": 1e-5, "momentum": 0.9, "spatial": 1, "training_mode": 0}
+BATCH_NORM_DEFAULTS = {
+    "epsilon": float(np.float32(1e-5)),
+    "momentum": float(np.float32(0.9)),
+    "spatial": 1,
+    "training_mode": 0,
+}
 
 
 class FileTruth(Truth):

@@ -43,6 +43,9 @@ class Progress(Protocol):
     def left_out(self, target: str, lack: str) -> None:
         """A target of the default matrix is skipped: this machine lacks a requirement."""
 
+    def note(self, sentence: str) -> None:
+        """Something was chosen for the user."""
+
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """The run starts; `reused` cells are already done."""
 

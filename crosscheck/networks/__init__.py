@@ -3,10 +3,11 @@
 from crosscheck.networks.dialects import DIALECTS
 from crosscheck.networks.forms import FORMS, Form, exposed_name, running_name, write
 from crosscheck.networks.graph import OPERATORS, Graph, Node
-from crosscheck.networks.load import load, names
+from crosscheck.networks.load import is_file, load, load_as, names
 from crosscheck.networks.network import BatchNorm, Network, fixed_cotangent
 from crosscheck.networks.prepare import prepared
 from crosscheck.networks.readout import readout
+from crosscheck.networks.sizes import Sizes
 
 __all__ = [
     "DIALECTS",
@@ -17,9 +18,12 @@ __all__ = [
     "Graph",
     "Network",
     "Node",
+    "Sizes",
     "exposed_name",
     "fixed_cotangent",
+    "is_file",
     "load",
+    "load_as",
     "names",
     "prepared",
     "readout",

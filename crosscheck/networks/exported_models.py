@@ -80,6 +80,7 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
         labels=None,
         target=None,
         file=Written(content, source),
+        own=None,
     )
 
 

@@ -9,7 +9,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
-from crosscheck.networks.load import check_onnx, read_onnx
+from crosscheck.networks.read import check_onnx, read_onnx
 
 __all__ = ["gradient"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ __all__ = ["lower"]
 
 #: Operators removed by lowering.
 DISSOLVED = ("Constant", "Dropout", "Identity")
+#: A refused node: its index, itself, and the reason.
+Refused = tuple[int, onnx.NodeProto, str]
+#: The names of refused nodes in a message, for each reason.
+SHOWN = 3
 
 
 def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[str, Array]]:
@@ -23,26 +28,29 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
 
     `name` becomes the graph's name; `source` is the model's name in messages. In node and tensor names,
     characters other than letters, digits, "_" and "." become "_".
-    Raises NetworkError for models outside `crosscheck.networks.graph`, naming the node, the operator and a remedy.
+    Raises NetworkError for models outside `crosscheck.networks.graph`, naming all nodes that are, and a remedy.
     """
-    # Checked first, so that the message names an operator unknown to onnx.
-    for index, proto in enumerate(model.graph.node):
-        if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED):
-            supported = ", ".join(sorted((*RULES, *DISSOLVED)))
-            raise NetworkError(f"{_where(source, proto, index)} is not among the supported operators: {supported}.")
+    # Checked first, so that the message names operators unknown to onnx.
+    _refuse(
+        source,
+        [
+            (index, proto, "is not supported")
+            for index, proto in enumerate(model.graph.node)
+            if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED)
+        ],
+        " Replace or remove them before the export; `crosscheck gradient` takes more operators.",
+    )
     table = TensorTable(model, source)
     first = Value(name=table.data(source, table.input), shape=table.shape(table.input))
     nodes: list[Node] = []
+    refused: list[Refused] = []
     for index, proto in enumerate(model.graph.node):
         where = _where(source, proto, index)
-        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
-        if proto.op_type == "Constant":
-            table.constants[proto.output[0]] = _literal(where, attributes)
-        elif proto.op_type in DISSOLVED:
-            _check_inference(table, where, proto)
-            table.aliases[proto.output[0]] = proto.input[0]
-        else:
-            nodes.append(_node(table, where, proto, index, attributes))
+        try:
+            nodes += _lowered(table, where, proto, index)
+        except NetworkError as problem:
+            refused.append((index, proto, str(problem).removeprefix(where).strip(" .")))
+    _refuse(source, refused)
     if len(model.graph.output) != 1:
         raise NetworkError(f"{source}: has {len(model.graph.output)} outputs; keep only the one to differentiate.")
     last = model.graph.output[0].name
@@ -58,7 +66,39 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
 
 
 def _where(source: str, proto: onnx.NodeProto, index: int) -> str:
-    return f"{source}: node {proto.name or index!r} ({proto.op_type})"
+    return f"{source}: node {_label(proto, index)} ({proto.op_type})"
+
+
+def _label(proto: onnx.NodeProto, index: int) -> str:
+    return repr(proto.name or index)
+
+
+def _refuse(source: str, refused: Sequence[Refused], remedy: str = "") -> None:
+    """Raise NetworkError if any nodes are refused, in one sentence; nodes of one operator and reason stand together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for index, proto, reason in refused:
+        operator = f"{proto.domain}.{proto.op_type}" if proto.domain not in ("", "ai.onnx") else proto.op_type
+        groups.setdefault((operator, reason), []).append(_label(proto, index))
+    if not groups:
+        return
+    parts = []
+    for (operator, reason), labels in groups.items():
+        more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+        parts.append(f"{operator} (node{'s' * (len(labels) > 1)} {', '.join(labels[:SHOWN])}{more}) {reason}")
+    raise NetworkError(f"{source}: {'; '.join(parts)}.{remedy}")
+
+
+def _lowered(table: TensorTable, where: str, proto: onnx.NodeProto, index: int) -> list[Node]:
+    """The node in the graph; empty for one that is removed."""
+    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
+    if proto.op_type == "Constant":
+        table.constants[proto.output[0]] = _literal(where, attributes)
+    elif proto.op_type in DISSOLVED:
+        _check_inference(table, where, proto)
+        table.aliases[proto.output[0]] = proto.input[0]
+    else:
+        return [_node(table, where, proto, index, attributes)]
+    return []
 
 
 def _node(table: TensorTable, where: str, proto: onnx.NodeProto, index: int, attributes: dict[str, Any]) -> Node:

@@ -14,7 +14,7 @@ import onnx
 
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["BatchNorm", "Network", "Written", "fixed_cotangent"]
+__all__ = ["BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,25 @@ class Written:
     source: Network
 
 
+@dataclass(frozen=True)
+class OwnFile:
+    """The user's file that a network was loaded from.
+
+    words: the options of a command that load it again. short: the file's name, for pages. input: the name of its input
+    in the file. said: sentences about what was chosen for the user.
+    """
+
+    words: tuple[str, ...]
+    short: str
+    input: str
+    said: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A checked network and its probe input. Arrays are read-only.
 
-    model: the ONNX model as loaded.
+    model: the ONNX model as loaded; of a user's file, with sizes fixed, constants folded, and one output.
     graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array.
     x: the probe input, float32, (rows, ...).
     cotangent: multiplied with the output before the sum is differentiated; float32, (rows, ...).
@@ -53,6 +67,7 @@ class Network:
     target: the class of scenario `ascent`, the runner-up on the probe input, or None.
     file: an exported file (`crosscheck.networks.exported_models`) or None; with it, nothing is lowered, there are no
         weights, and runtimes read these bytes.
+    own: the user's file, or None; networks that are made from another one have none.
     """
 
     name: str
@@ -67,6 +82,12 @@ class Network:
     labels: Array | None = field(default=None, repr=False)
     target: int | None = None
     file: Written | None = None
+    own: OwnFile | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options of `crosscheck run` that select the network."""
+        return ("--network", self.name) if self.own is None else self.own.words
 
     @property
     def classes(self) -> int | None:

@@ -59,7 +59,9 @@ def _gemm(table: TensorTable, where: str, proto: onnx.NodeProto, attributes: Att
         raise NetworkError(f"{where} transposes its input; only transA = 0 is supported.")
     data = table.data(where, proto.input[0])
     weight = table.constant(where, proto.input[1])
-    weight = (weight if attributes.get("transB", 0) else weight.T) * np.float32(attributes.get("alpha", 1.0))
+    weight = weight if attributes.get("transB", 0) else weight.T
+    if (alpha := attributes.get("alpha", 1.0)) != 1:
+        weight = weight * np.float32(alpha)
     bias, bias_name = np.zeros(len(weight), np.float32), f"{proto.output[0]}.bias"
     if len(proto.input) > 2 and proto.input[2]:
         bias_name = proto.input[2]
@@ -76,14 +78,13 @@ def _batch_norm(table: TensorTable, where: str, proto: onnx.NodeProto, attribute
     if not attributes.get("spatial", 1):
         raise NetworkError(f"{where} has spatial = 0; only statistics per channel are supported.")
     inputs = [table.data(where, proto.input[0])]
-    for tensor in proto.input[1:]:
-        value, stored = table.constant(where, tensor), len(table.weights)
-        inputs.append(table.parameter(tensor, value))
-        if len(table.weights) == stored:
-            raise NetworkError(f"{where} shares {tensor!r} with another layer; store it twice.")
+    # Exporters store equal parameters once; a layer of a runtime has its own.
+    inputs += [table.parameter(tensor, table.constant(where, tensor), shared=False) for tensor in proto.input[1:]]
+    # Attributes are float32 in a file, defaults included. The decimal 1e-5 is another number, and the difference counts
+    # where the variance is as small.
     return inputs, {
-        "epsilon": _decimal(attributes.get("epsilon", 1e-5)),
-        "momentum": _decimal(attributes.get("momentum", 0.9)),
+        "epsilon": float(np.float32(attributes.get("epsilon", 1e-5))),
+        "momentum": float(np.float32(attributes.get("momentum", 0.9))),
     }
 
 
@@ -135,11 +136,6 @@ def _window(
         less, more = [width // 2 for width in total], [width - width // 2 for width in total]
         pads = less + more if auto == "SAME_UPPER" else more + less
     return {"kernel_shape": kernel, "strides": strides, "pads": pads}
-
-
-def _decimal(value: float) -> float:
-    """The shortest decimal of this float32: 0.9, not 0.8999999761581421."""
-    return float(str(np.float32(value)))
 
 
 #: Operator -> (tensor table, node label, node, its attributes) -> inputs, attributes; may raise NetworkError.

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate.facts import without_weights
 from crosscheck.networks.graph import Array
 
 __all__ = ["Shape", "TensorTable"]
@@ -59,7 +60,7 @@ class TensorTable:
         """The graph's name of a computed tensor. Raises NetworkError for a constant; `where` names the node."""
         tensor = self.resolve(tensor)
         if tensor in self.constants:
-            raise NetworkError(f"{where} computes with constants only; fold them before the export.")
+            raise NetworkError(f"{where} takes the constant {tensor!r} where only computed tensors are supported.")
         if tensor not in self._names:
             self._names[tensor] = self.name(tensor, "tensor")
         return self._names[tensor]
@@ -68,28 +69,34 @@ class TensorTable:
         """The numbers of a parameter. Raises NetworkError if they are computed or not float32."""
         tensor = self.resolve(tensor)
         if tensor not in self.constants:
-            raise NetworkError(f"{where} takes {tensor!r} as a parameter, which is computed; make it an initialiser.")
+            raise NetworkError(
+                f"{where} takes the parameter {tensor!r}, which depends on the input; only constants are supported."
+            )
         value = self.constants[tensor]
         if value.dtype != np.float32:
             raise NetworkError(f"{where} has the parameter {tensor!r} in {value.dtype}; export the model in float32.")
         return value
 
-    def parameter(self, tensor: str, value: Array) -> str:
-        """Store a parameter and return its name; equal values of one tensor are stored once."""
+    def parameter(self, tensor: str, value: Array, shared: bool = True) -> str:
+        """Store a parameter and return its name; equal values of one tensor are stored once if `shared`."""
         tensor = self.resolve(tensor)
         stored_name = self._names.get(tensor)
-        if stored_name is not None and np.array_equal(self.weights[stored_name], value):
+        if shared and stored_name is not None and np.array_equal(self.weights[stored_name], value):
             return stored_name
         name = self.name(tensor, "weight")
         self._names.setdefault(tensor, name)
-        self.weights[name] = np.array(value, np.float32, order="C")
+        self.weights[name] = np.ascontiguousarray(value, np.float32)  # large models have no room for a further copy
         return name
 
     def _only_input(self, model: onnx.ModelProto) -> str:
         inputs = [item for item in model.graph.input if item.name not in self.constants]
-        if len(inputs) != 1:
-            names = ", ".join(item.name for item in inputs) or "none"
-            raise NetworkError(f"{self.source}: needs exactly one input besides its weights, has {names}.")
+        if not inputs:
+            raise NetworkError(f"{self.source}: the output does not depend on any input; check the export.")
+        if len(inputs) > 1:
+            names = ", ".join(item.name for item in inputs)
+            raise NetworkError(
+                f"{self.source}: has {len(inputs)} inputs, {names}; export it with one, the others as constants."
+            )
         data = inputs[0].type.tensor_type
         if data.elem_type != onnx.TensorProto.FLOAT:
             raise NetworkError(f"{self.source}: input {inputs[0].name!r} is not float32; export the model in float32.")
@@ -103,8 +110,7 @@ class TensorTable:
 
     def _infer_shapes(self, model: onnx.ModelProto) -> dict[str, Shape]:
         """Every tensor's shape with a dynamic batch axis, also if the file fixes the number of rows."""
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
+        copy = without_weights(model)
         batch = next(item for item in copy.graph.input if item.name == self.input)
         batch.type.tensor_type.shape.dim[0].dim_param = "N"
         for output in copy.graph.output:

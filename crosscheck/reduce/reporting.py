@@ -57,6 +57,9 @@ class Narrator:
     def left_out(self, target: str, lack: str) -> None:
         """Nothing: a target that is named is not left out."""
 
+    def note(self, sentence: str) -> None:
+        """Nothing."""
+
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Nothing: every candidate is a run of its own."""
 

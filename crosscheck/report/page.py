@@ -74,7 +74,10 @@ def render(
     indices = {cell["id"]: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
     located = causes(run, cells)
-    template = _environment().get_template("page.html")
+    environment = _environment()
+    short = _short_names(run)
+    environment.filters["short"] = lambda name: short.get(name, name)
+    template = environment.get_template("page.html")
     return template.render(
         run=run,
         style=style,
@@ -113,6 +116,12 @@ def _runtime(run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[
         "tables": matrix.tables(run, cells, name),
         "sections": sections.sections(run, cells, name, indices),
     }
+
+
+def _short_names(run: Run) -> dict[str, str]:
+    """Name -> the short name of a network, where no other network of the run has it."""
+    short = {name: facts.get("short", name) for name, facts in run["networks"].items()}
+    return {name: text for name, text in short.items() if list(short.values()).count(text) == 1}
 
 
 def _environment() -> Environment:

@@ -26,7 +26,7 @@ def batch_statistics(writer: Writer, call: Call) -> list[onnx.ValueInfoProto]:
     if any(call.outputs[SAVED:]):
         raise call.refusal("outputs the statistics saved for the gradient; export it with three outputs or one")
     scale, bias, old_mean, old_variance = call.inputs[1:]
-    momentum = float(call.get("momentum", 0.9))
+    momentum = float(np.float32(call.get("momentum", 0.9)))
     mean, centred, variance, inverse = _moments(writer, call, _reduced(call))
     scaled = writer.node("Mul", writer.node("Mul", centred, inverse), _broadcast(writer, call, scale))
     y = writer.node("Add", scaled, _broadcast(writer, call, bias))
@@ -139,7 +139,8 @@ def _of_first(call: Call, cotangents: Cotangents) -> str:
 
 
 def _epsilon(call: Call) -> float:
-    return float(call.get("epsilon", 1e-5))
+    """The attribute; attributes are float32, the default included."""
+    return float(np.float32(call.get("epsilon", 1e-5)))
 
 
 def _reduced(call: Call) -> list[int]:

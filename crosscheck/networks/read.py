@@ -1,0 +1,181 @@
+"""Reads ONNX files: checks them, loads external weights, inlines functions, converts old opsets.
+
+Files are checked by path, since onnx serialises a model that it checks in memory, which fails above 2 GB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import onnx.inliner
+import onnx.version_converter
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.forms import FIRST_OPSET
+
+__all__ = ["check_onnx", "content_digest", "described", "read_onnx"]
+
+#: Files of other formats by the end of their names, and how they become ONNX.
+OTHER_FORMATS = {
+    "-symbol.json": "the symbol of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
+    ".params": "the parameters of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
+    ".pt2": "a program of torch.export; export it with torch.onnx.export",
+    ".pt": "a file of torch; export the network with torch.onnx.export",
+    ".pth": "a file of torch; export the network with torch.onnx.export",
+    ".safetensors": "weights without a network; export the network with its framework",
+    ".keras": "a Keras network; export it with model.export(path, format='onnx')",
+    ".h5": "a Keras network; export it with model.export(path, format='onnx')",
+    ".tflite": "a TensorFlow Lite network; convert it with `python -m tf2onnx.convert --tflite`",
+    ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`",
+}
+#: Beginnings of files that only stand for a network: what they are, and the remedy.
+STAND_INS = {
+    b"version https://git-lfs": "is a pointer of Git LFS; run `git lfs pull`",
+    b"<!doctype html": "is a web page; download the file itself",
+    b"<html": "is a web page; download the file itself",
+}
+
+
+def described(name: str) -> str | None:
+    """What a file of another format is, by its name, and how to get ONNX from it; None for other names."""
+    return next((text for ending, text in OTHER_FORMATS.items() if name.lower().endswith(ending)), None)
+
+
+def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
+    """Read and check the model in `path`, with its external weights, without functions, in `first_opset` or later.
+
+    Functions of the model are inlined, an older opset is converted to `first_opset`. Raises NetworkError.
+    """
+    source = str(path)
+    if text := described(path.name):
+        raise NetworkError(f"{source}: is {text}.")
+    model = _parsed(path)
+    _check_external(path, model)
+    _check_opset(model, source)
+    try:
+        onnx.checker.check_model(source)
+        onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except (onnx.checker.ValidationError, OSError, ValueError) as problem:
+        raise NetworkError(_rejection(source, problem)) from problem
+    return _plain(model, source, first_opset)
+
+
+def check_onnx(model: onnx.ModelProto, source: str, first_opset: int = FIRST_OPSET) -> None:
+    """Raise NetworkError, naming `source`, unless onnx's checker accepts the model and supports its opset."""
+    _check_opset(model, source, first_opset)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as problem:
+        raise NetworkError(_rejection(source, problem)) from problem
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of an ONNX file and its external weights. Raises NetworkError."""
+    sums = hashlib.sha256()
+    model = _parsed(path)
+    _check_external(path, model)
+    external = {path.parent / _location(tensor) for tensor in _external(model.graph)}
+    for file in (path, *sorted(external)):
+        with file.open("rb") as content:
+            sums.update(hashlib.file_digest(content, "sha256").digest())
+    return sums.hexdigest()
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    """The model without its external weights."""
+    try:
+        return onnx.load(path, load_external_data=False)
+    except FileNotFoundError as problem:
+        raise NetworkError(f"{path}: the file is missing; check the path.") from problem
+    except (OSError, DecodeError, ValueError) as problem:
+        raise NetworkError(f"{path}: {_stand_in(path) or _unreadable(problem)}.") from problem
+
+
+def _stand_in(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        beginning = file.read(100).lower()
+    return next((text for start, text in STAND_INS.items() if beginning.startswith(start)), None)
+
+
+def _unreadable(problem: Exception) -> str:
+    return f"cannot be read as ONNX ({' '.join(str(problem).split())}); export the network again"
+
+
+def _rejection(source: str, problem: Exception) -> str:
+    message = " ".join(str(problem).split())  # onnx's messages have several lines
+    return f"{source}: onnx's checker rejects it ({message}); export the network again."
+
+
+def _check_opset(model: onnx.ModelProto, source: str, first_opset: int = 1) -> None:
+    if not model.graph.node:
+        raise NetworkError(f"{source}: has no ONNX graph in it; export the network again.")
+    versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
+    newest = onnx.defs.onnx_opset_version()
+    if not versions or not first_opset <= versions[0] <= newest:
+        opset = f"opset {versions[0]}" if versions else "no opset"
+        raise NetworkError(
+            f"{source}: is written in {opset}; export it in an opset from {max(first_opset, FIRST_OPSET)} to {newest}."
+        )
+
+
+def _check_external(path: Path, model: onnx.ModelProto) -> None:
+    """Raise NetworkError unless all external weights are in complete files in or below the model's folder."""
+    folder = path.parent.resolve()
+    ends: dict[str, int] = {}
+    for tensor in _external(model.graph):
+        entries = {item.key: item.value for item in tensor.external_data}
+        end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
+        ends[_location(tensor)] = max(end, ends.get(_location(tensor), 0))
+    for location, end in ends.items():
+        where = f"{path}: its weights are in {location!r}"
+        if Path(location).is_absolute():
+            raise NetworkError(f"{where}, an absolute path; save the model again with its weights beside it.")
+        file = (folder / location).resolve()
+        if not file.is_relative_to(folder):
+            raise NetworkError(f"{where}, outside the model's folder; save the model again with its weights beside it.")
+        if not file.is_file():
+            raise NetworkError(f"{where}, which is missing; copy that file beside the model, too.")
+        if file.stat().st_size < end:
+            raise NetworkError(
+                f"{where}, which has {file.stat().st_size} bytes instead of {end}; copy that file again."
+            )
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return next((str(item.value) for item in tensor.external_data if item.key == "location"), "")
+
+
+def _external(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a graph and its subgraphs whose numbers are in another file."""
+    tensors = list(graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _external(inner)
+    yield from (tensor for tensor in tensors if onnx.external_data_helper.uses_external_data(tensor))
+
+
+def _plain(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:
+    """The model with its functions inlined, in `first_opset` or later."""
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model, convert_version=True)
+        used = {node.domain for node in model.graph.node} | {"", "ai.onnx"}
+        for item in [item for item in model.opset_import if item.domain not in used]:
+            model.opset_import.remove(item)
+    opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    if opset >= first_opset:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, first_opset)
+    except (onnx.version_converter.ConvertError, RuntimeError) as problem:
+        raise NetworkError(
+            f"{source}: is written in opset {opset}, and onnx cannot convert it ({' '.join(str(problem).split())}); "
+            f"export it in opset {first_opset} or later."
+        ) from problem
