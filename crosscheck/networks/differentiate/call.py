@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,25 @@ __all__ = ["Call"]
 class Call:
     """A node of the model.
 
-    wanted: whether the i-th input depends on the differentiated input.
+    wanted: whether the i-th input depends on a differentiated tensor, one of `active`.
+    active: whether any does, or a tensor that a subgraph takes from outside.
     training: whether a batch normalization uses the batch's own statistics, regardless of its attributes.
     """
 
     def __init__(
-        self, node: onnx.NodeProto, index: int, facts: Facts, wanted: list[bool], training: bool = False
+        self, node: onnx.NodeProto, index: int, facts: Facts, active: Collection[str], training: bool = False
     ) -> None:
         self.node = node
+        self.index = index
         self.facts = facts
-        self.wanted = wanted
+        self.wanted = [name in active for name in node.input]
+        self.active = any(self.wanted) or any(name in active for name in _captured(node))
         self.training = training
         self.inputs: list[str] = list(node.input)
         self.outputs: list[str] = list(node.output)
         self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        self.where = f"{facts.source}: node {node.name or index!r} ({node.op_type})"
+        self.title = repr(node.name or index)
+        self.where = f"{facts.source}: node {self.title} ({node.op_type})"
 
     def has(self, index: int) -> bool:
         """Whether the optional input is present."""
@@ -91,5 +96,18 @@ class Call:
         sizes = tuple(size for size in shape[start:] if isinstance(size, int))
         if len(sizes) < len(shape[start:]):
             sizes_text = ", ".join("?" if size is None else str(size) for size in shape)
-            raise self.refusal(f"{what} of shape ({sizes_text}); export it with fixed sizes from axis {start} on")
+            raise self.refusal(
+                f"{what} of shape ({sizes_text}); export it with fixed sizes from axis {start} on, "
+                "or fix the model's inputs with --shape"
+            )
         return sizes
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that the subgraphs of a node may take from outside."""
+    for item in node.attribute:
+        if item.HasField("g"):
+            yield from (output.name for output in item.g.output)
+            for inner in item.g.node:
+                yield from inner.input
+                yield from _captured(inner)

@@ -20,8 +20,8 @@ from crosscheck.networks.differentiate.rules import (
     selections,
     shapes,
 )
-from crosscheck.networks.differentiate.rules.normalization import batch_statistics
 from crosscheck.networks.differentiate.rules.rule import Rule
+from crosscheck.networks.differentiate.rules.statistics import batch_statistics
 
 __all__ = ["INDIFFERENT", "RULES", "batch_statistics"]
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from crosscheck.networks.differentiate.call import Call
 from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, chained, only, unbroadcast
 from crosscheck.networks.differentiate.writer import Writer
@@ -28,8 +26,6 @@ def _flat(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 def _cast(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The cotangent in the input's type; a second input only gives a type."""
-    if not np.issubdtype(call.facts.dtype(call.outputs[0]), np.floating):
-        raise call.refusal(f"turns numbers into {call.facts.dtype(call.outputs[0])}, which has no gradient")
     return [writer.cast(only(cotangents), call.dtype(0)), *[None] * (len(call.inputs) - 1)]
 
 
