@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -13,7 +14,7 @@ from crosscheck.networks.differentiate.ends import find_output, find_sources
 from crosscheck.networks.differentiate.facts import Facts, without_weights
 from crosscheck.networks.differentiate.preparation import GRADIENT_OPSET, prepare
 from crosscheck.networks.differentiate.refusals import Refusals
-from crosscheck.networks.differentiate.rules import INDIFFERENT, RULES, batch_statistics
+from crosscheck.networks.differentiate.rules import INDIFFERENT, MOVING, RULES, batch_statistics
 from crosscheck.networks.differentiate.rules.statistics import Updates
 from crosscheck.networks.differentiate.turned import turn_apart
 from crosscheck.networks.differentiate.writer import Writer
@@ -76,13 +77,20 @@ def differentiate(
 
 
 def _calls(model: onnx.ModelProto, facts: Facts, sources: set[str], training: bool) -> list[Call]:
-    """Every node, with flags for inputs that depend on `sources`; integers and booleans carry no gradient."""
-    active = set(sources)
+    """Every node, with flags for inputs that depend on `sources`.
+
+    Integers and booleans carry no gradient, except for quantized numbers until they are dequantized.
+    """
+    active, quantized = set(sources), set[str]()
     calls = []
     for index, node in enumerate(model.graph.node):
         call = Call(node, index, facts, active, training)
         if call.active and node.op_type not in INDIFFERENT:
-            active |= {name for name in node.output if name and facts.floating(name)}
+            outputs = {name for name in node.output if name}
+            floats = {name for name in outputs if facts.floating(name)}
+            if node.op_type == "QuantizeLinear" or quantized.intersection(node.input):
+                quantized |= outputs - floats
+            active |= floats | (quantized & outputs)
         calls.append(call)
     return calls
 
@@ -109,19 +117,26 @@ def _backward(writer: Writer, calls: Sequence[Call], seeds: dict[str, str], refu
         # After a refusal the sweep goes on with any cotangent at all, to find every node that stops it.
         placeholder = next(filter(None, output_cotangents))
         gradients: list[str | None] = [placeholder] * len(call.inputs)
-        if call.node.domain not in ("", "ai.onnx") or call.node.op_type not in RULES:
+        reached = next(name for name, part in zip(call.outputs, output_cotangents, strict=True) if part)
+        floats = call.facts.floating(reached)
+        if not _has_rule(call.node, floats):
             refusals.without_rule(call)
         else:
             with refusals.of(call):
-                # A Cast changes the element type within a network.
-                writer.dtype = next(
-                    call.facts.dtype(name) for name, part in zip(call.outputs, output_cotangents, strict=True) if part
-                )
+                # A Cast changes the element type within a network; cotangents of quantized numbers are float32.
+                writer.dtype = call.facts.dtype(reached) if floats else np.dtype(np.float32)
                 gradients = RULES[call.node.op_type](writer, call, output_cotangents)
         for name, wanted, part in zip(call.inputs, call.wanted, gradients, strict=True):
             if wanted and part is not None:
                 cotangents[name] = part if name not in cotangents else writer.node("Add", cotangents[name], part)
     return cotangents
+
+
+def _has_rule(node: onnx.NodeProto, floats: bool) -> bool:
+    """Whether a node whose output holds floats, or else quantized numbers, can be differentiated."""
+    if node.domain not in ("", "ai.onnx"):
+        return False
+    return node.op_type in (RULES if floats else MOVING)
 
 
 def _model(

@@ -84,6 +84,12 @@ def _logistic_slope(writer: Writer, y: str) -> str:
     return writer.node("Mul", y, writer.node("Sub", writer.constant(1.0), y))
 
 
+def _shrink(writer: Writer, call: Call) -> str:
+    """The slope is 1 outside of -lambd to lambd, 0 inside."""
+    far = _above(writer, writer.node("Abs", call.inputs[0]), float(call.get("lambd", 0.5)))
+    return writer.cast(far, writer.dtype)
+
+
 def _tanh(writer: Writer, call: Call) -> str:
     """The slope is 1 - y^2."""
     return _one_minus_square(writer, call.outputs[0])
@@ -217,6 +223,7 @@ RULES: dict[str, Rule] = {
     "PRelu": _prelu,
     "Relu": _relu,
     "Selu": chained(_selu),
+    "Shrink": chained(_shrink),
     "Sigmoid": chained(_sigmoid),
     "Softmax": _softmax,
     "Softplus": chained(_softplus),

@@ -1,7 +1,7 @@
 """Elementwise operators.
 
 Equal arguments of Max or Min share the cotangent equally. At kinks and steps Abs, Sign, Floor, Ceil and Round have
-slope zero, as in torch.
+slope zero, as in torch; so has Hardmax.
 """
 
 from __future__ import annotations
@@ -159,25 +159,16 @@ def _erf(writer: Writer, call: Call) -> str:
     return writer.times(bell, 2 / math.sqrt(math.pi))
 
 
-def _sin(writer: Writer, call: Call) -> str:
-    return writer.node("Cos", call.inputs[0])
-
-
-def _cos(writer: Writer, call: Call) -> str:
-    return writer.node("Neg", writer.node("Sin", call.inputs[0]))
-
-
 def _neg(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     return [writer.node("Neg", only(cotangents))]
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("Ceil", "Floor", "Round", "Sign"), _flat),
+    **dict.fromkeys(("Ceil", "Floor", "Hardmax", "Round", "Sign"), _flat),
     **dict.fromkeys(("Max", "Min"), _extreme),
     **dict.fromkeys(("Cast", "CastLike"), _cast),
     **dict.fromkeys(("Add", "Sum"), _sum),
     "Abs": chained(_abs),
-    "Cos": chained(_cos),
     "Div": _div,
     "Erf": chained(_erf),
     "Exp": chained(_exp),
@@ -189,7 +180,6 @@ RULES: dict[str, Rule] = {
     "Neg": _neg,
     "Pow": _pow,
     "Reciprocal": chained(_reciprocal),
-    "Sin": chained(_sin),
     "Sqrt": chained(_sqrt),
     "Sub": _sub,
     "Where": _where,

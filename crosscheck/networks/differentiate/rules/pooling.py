@@ -9,7 +9,6 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import ml_dtypes
 import numpy as np
 
 from crosscheck.networks.differentiate.call import Call
@@ -50,7 +49,7 @@ def _entries(writer: Writer, x: str, windows: Windows) -> list[str]:
     """The first entries of all windows, then the second ones, etc.: (N * channels, 1, *positions) each, in C order."""
     ends = [max(0, width) for width in windows.end]
     if any((*windows.begin, *ends)):
-        lowest = max(LOWEST, float(ml_dtypes.finfo(writer.dtype).min))
+        lowest = float(np.finfo(np.float16).min) if writer.dtype == np.float16 else LOWEST
         x = writer.pad(x, [0, 0, *windows.begin, 0, 0, *ends], lowest)
     entries = []
     for offset in itertools.product(*map(range, windows.kernel)):
