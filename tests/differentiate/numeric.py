@@ -99,9 +99,13 @@ class Pad(OpRun):
         return (padded,)
 
 
+#: Further replacements.
+MORE: list[type[OpRun]] = []
+
+
 def evaluator(model: onnx.ModelProto) -> Callable[[Mapping[str, Array]], list[Array]]:
     """onnx's evaluator for a model, with the replacements."""
-    session = ReferenceEvaluator(model, new_ops=[Erf, Gelu, LogSoftmax, Pad, Scatter, Softmax])
+    session = ReferenceEvaluator(model, new_ops=[Erf, Gelu, LogSoftmax, Pad, Scatter, Softmax, *MORE])
     return lambda feeds: [np.asarray(output) for output in session.run(None, dict(feeds))]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate.facts import Facts, Shape
+from crosscheck.networks.differentiate.facts import LARGEST_SHAPE, Facts, Shape
 from crosscheck.networks.graph import Array
 
 __all__ = ["Call"]
@@ -87,6 +87,20 @@ class Call:
     def dtype(self, index: int) -> np.dtype[Any]:
         """The element type of the i-th input."""
         return self.facts.dtype(self.inputs[index])
+
+    def alone(self) -> onnx.ModelProto:
+        """A model of this node, with its inputs' types; small constants keep their values."""
+        inputs, initialisers = [], []
+        for name in dict.fromkeys(filter(None, self.inputs)):
+            value = self.facts.value(name)
+            if value is not None and value.size <= LARGEST_SHAPE:
+                initialisers.append(onnx.numpy_helper.from_array(value, name))
+            else:
+                kind = onnx.helper.np_dtype_to_tensor_dtype(self.facts.dtype(name))
+                inputs.append(onnx.helper.make_tensor_value_info(name, kind, self.facts.shape(name)))
+        outputs = [onnx.ValueInfoProto(name=name) for name in self.outputs if name]
+        graph = onnx.helper.make_graph([self.node], self.node.op_type, inputs, outputs, initialisers)
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", self.facts.opset)])
 
     def refusal(self, why: str) -> NetworkError:
         """An error about this node."""

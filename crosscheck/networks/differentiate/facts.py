@@ -12,7 +12,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate.folding import Constants
 from crosscheck.networks.graph import Array
 
-__all__ = ["Facts", "Shape", "without_weights"]
+__all__ = ["LARGEST_SHAPE", "Facts", "Shape", "without_weights"]
 
 #: A size is a number, the name of a dynamic size, or None if unknown.
 Shape = tuple[int | str | None, ...]

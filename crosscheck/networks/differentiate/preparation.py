@@ -51,6 +51,9 @@ def inline_functions(model: onnx.ModelProto, operators: Collection[str] = ()) ->
     # The inliner serialises the model: weights stay outside.
     bare = without_weights(model)
     bare.functions.extend(model.functions)
+    bare.graph.input.extend(  # the inliner takes types from inputs alone
+        onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims) for item in bare.graph.initializer
+    )
     if model.functions:
         bare = inliner.inline_local_functions(bare, convert_version=True)
     if present:

@@ -36,13 +36,17 @@ class Refusals:
 
     def check(self) -> None:
         """Raise one NetworkError about all recorded nodes, in their order."""
+        text = self.text()
+        if text:
+            raise NetworkError(f"{self._source}: {text}.")
+
+    def text(self) -> str:
+        """What check says, without the source; empty if nothing was recorded."""
         reasons = dict(self._reasons)
         for operator, titles in self._without_rule.items():
             listed = ", ".join(titles[index] for index in sorted(titles))
             nodes, verb = ("node", "has") if len(titles) == 1 else ("nodes", "have")
             reasons[min(titles)] = f"{nodes} {listed} ({operator}) {verb} no rule for the gradient; {REMEDY}"
-        if not reasons:
-            return
         every = [reasons[index] for index in sorted(reasons)]
         count = f"{len(every)} reasons block the gradient: " if len(every) > 1 else ""
-        raise NetworkError(f"{self._source}: {count}{' | '.join(every)}.")
+        return count + " | ".join(every)

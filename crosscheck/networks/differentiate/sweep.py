@@ -12,9 +12,11 @@ from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate.call import Call
 from crosscheck.networks.differentiate.ends import find_output, find_sources
 from crosscheck.networks.differentiate.facts import Facts, without_weights
+from crosscheck.networks.differentiate.lowerings import LOWERINGS, Lowering, body_of
 from crosscheck.networks.differentiate.preparation import GRADIENT_OPSET, prepare
 from crosscheck.networks.differentiate.refusals import Refusals
 from crosscheck.networks.differentiate.rules import INDIFFERENT, MOVING, RULES, batch_statistics
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule
 from crosscheck.networks.differentiate.rules.statistics import Updates
 from crosscheck.networks.differentiate.turned import turn_apart
 from crosscheck.networks.differentiate.writer import Writer
@@ -119,24 +121,61 @@ def _backward(writer: Writer, calls: Sequence[Call], seeds: dict[str, str], refu
         gradients: list[str | None] = [placeholder] * len(call.inputs)
         reached = next(name for name, part in zip(call.outputs, output_cotangents, strict=True) if part)
         floats = call.facts.floating(reached)
-        if not _has_rule(call.node, floats):
+        if not _has_rule(call, floats):
             refusals.without_rule(call)
         else:
             with refusals.of(call):
                 # A Cast changes the element type within a network; cotangents of quantized numbers are float32.
                 writer.dtype = call.facts.dtype(reached) if floats else np.dtype(np.float32)
-                gradients = RULES[call.node.op_type](writer, call, output_cotangents)
+                gradients = _rule_of(call)(writer, call, output_cotangents)
         for name, wanted, part in zip(call.inputs, call.wanted, gradients, strict=True):
             if wanted and part is not None:
                 cotangents[name] = part if name not in cotangents else writer.node("Add", cotangents[name], part)
     return cotangents
 
 
-def _has_rule(node: onnx.NodeProto, floats: bool) -> bool:
+def _has_rule(call: Call, floats: bool) -> bool:
     """Whether a node whose output holds floats, or else quantized numbers, can be differentiated."""
-    if node.domain not in ("", "ai.onnx"):
+    if call.node.domain not in ("", "ai.onnx"):
         return False
-    return node.op_type in (RULES if floats else MOVING)
+    return call.node.op_type in RULES or _lowering_of(call) is not None if floats else call.node.op_type in MOVING
+
+
+def _lowering_of(call: Call) -> Lowering | None:
+    return LOWERINGS.get(call.node.op_type) or body_of(call.node.op_type, call.facts.opset)
+
+
+def _rule_of(call: Call) -> Rule:
+    return RULES.get(call.node.op_type, _by_lowering)
+
+
+def _by_lowering(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """Sweep over the plain operators that compute the same as the node."""
+    lowering = _lowering_of(call)
+    assert lowering is not None
+    part = writer.part()
+    outputs = lowering(part, call)
+    model = call.alone()
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.extend(part.nodes)
+    model.graph.initializer.extend(part.initialisers)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs if name)
+    seeds: dict[str, str] = {}
+    for output, name, cotangent in zip(call.outputs, outputs, cotangents, strict=True):
+        if cotangent is not None and name is None:
+            raise call.refusal(f"hands {output!r} on to the differentiated output, which has no rule")
+        if cotangent is not None and name is not None:
+            seeds[name] = cotangent
+    writer.nodes += part.nodes
+    writer.initialisers += part.initialisers
+    wanted = [name for name, here in zip(call.inputs, call.wanted, strict=True) if here]
+    refusals = Refusals(call.facts.source)
+    gradients = _backward(writer, _calls(model, Facts(model, call.facts.source), set(wanted), False), seeds, refusals)
+    reasons = refusals.text()
+    if reasons:
+        raise call.refusal(f"is differentiated by parts, and {reasons}")
+    # A tensor that is several inputs has its whole gradient at the first.
+    return [gradients.pop(name, None) if here else None for name, here in zip(call.inputs, call.wanted, strict=True)]
 
 
 def _model(

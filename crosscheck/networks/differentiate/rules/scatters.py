@@ -114,7 +114,7 @@ def _depth_to_space(writer: Writer, call: Call, cotangents: Cotangents) -> Gradi
 
 
 def _space_to_depth(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    return [writer.node("DepthToSpace", only(cotangents), blocksize=int(call.get("blocksize", 1)))]
+    return [writer.node("DepthToSpace", only(cotangents), **call.attributes)]
 
 
 def _column_to_image(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
