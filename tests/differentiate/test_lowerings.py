@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from onnx.reference.ops.op_grid_sample import GridSample as ReferenceGridSample
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
@@ -253,3 +254,76 @@ def test_discrete_fourier_transforms(parts: int, attributes: dict[str, Any], len
     change = (np.fft.ifft if "inverse" in attributes else np.fft.fft)(moved, count, 1)[:, : truth.shape[1]]
     expected = np.sum(change.real * cotangent[..., 0] + change.imag * cotangent[..., 1])
     np.testing.assert_allclose(expected, np.sum(gradient * direction))
+
+
+class GridSample(ReferenceGridSample):
+    """Positions in float64; onnx's rounds to float32."""
+
+    op_domain = ""
+
+    def _gs_denormalize_coordinates(self, n: Array, dims: tuple[int, ...], align_corners: bool) -> Array:
+        pairs = zip(n, dims, strict=True)
+        return np.array([self._gs_denormalize(n=v, length=size, align_corners=align_corners) for v, size in pairs])
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("align", [0, 1])
+def test_grid_samples(axes: int, mode: str, padding: str, align: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradients by the image and by the grid, some points of which are outside; nearest has none by the grid."""
+    monkeypatch.setattr("tests.differentiate.numeric.MORE", [GridSample])
+    grid = np.random.default_rng(1).uniform(-1.6, 1.6, (2, *(2, 5, 3)[:axes], axes))
+    feeds = {"x": drawn(2, 3, *(4, 3, 2)[:axes]), "g": grid}
+    options = {"padding_mode": padding, "align_corners": align}
+    model = grid_sample(feeds, 20, mode=mode, **options)
+    cotangent = drawn(*evaluator(model)(feeds)[0].shape, seed=9)
+    results = evaluator(differentiate(model))({**feeds, "y.cotangent": cotangent})[1:]
+    assert (1 if mode == "nearest" else 2) == len(results)
+    for name, gradient in zip(feeds, results, strict=False):
+        direction = drawn(*feeds[name].shape, seed=10)
+        up, down = (
+            np.sum(evaluator(model)({**feeds, name: feeds[name] + sign * 1e-6 * direction})[0] * cotangent)
+            for sign in (1, -1)
+        )
+        np.testing.assert_allclose((up - down) / 2e-6, np.sum(gradient * direction), rtol=1e-5, atol=1e-7)
+    if axes == 2:  # two spatial axes until opset 19, where linear had another name
+        made = differentiate(grid_sample(feeds, 16, mode="bilinear" if mode == "linear" else mode, **options))
+        made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "GridSample"))
+        del made.graph.output[0]
+        older = evaluator(made)({**feeds, "y.cotangent": cotangent})
+        assert all(np.array_equal(one, other) for one, other in zip(results, older, strict=True))
+
+
+def grid_sample(feeds: dict[str, Array], opset: int, **attributes: Any) -> onnx.ModelProto:
+    value, kind = helper.make_tensor_value_info, onnx.TensorProto.DOUBLE
+    shape = [*feeds["x"].shape[:2], *feeds["g"].shape[1:-1]]
+    graph = helper.make_graph(
+        [helper.make_node("GridSample", ["x", "g"], ["y"], **attributes)],
+        "g",
+        [value(name, kind, array.shape) for name, array in feeds.items()],
+        [value("y", kind, shape)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.mark.parametrize("onesided", [0, 1])
+@pytest.mark.parametrize("windowed", [False, True])
+def test_short_time_fourier_transforms(onesided: int, windowed: bool) -> None:
+    window = np.hanning(4) if windowed else np.ones(4)
+    constants = {"step": np.array(3), **({"w": window} if windowed else {"n": np.array(4)})}
+    inputs = ["x", "step", "w"] if windowed else ["x", "step", "", "n"]
+    model = model_of([helper.make_node("STFT", inputs, ["y"], onesided=onesided)], constants, (2, 11, 1), 17)
+
+    def transform(signal: Array) -> Array:
+        frames = np.stack([signal[:, start : start + 4, 0] * window for start in range(0, 8, 3)], axis=1)
+        spectrum = np.fft.rfft(frames) if onesided else np.fft.fft(frames)
+        return np.stack([spectrum.real, spectrum.imag], axis=-1)
+
+    x, direction = drawn(2, 11, 1), drawn(2, 11, 1, seed=10)
+    cotangent = drawn(*transform(x).shape, seed=9)
+    made = differentiate(model)
+    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "STFT"))
+    del made.graph.output[0]
+    gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
+    np.testing.assert_allclose(np.sum(transform(direction) * cotangent), np.sum(gradient * direction))

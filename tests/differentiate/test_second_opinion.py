@@ -13,7 +13,7 @@ from crosscheck.networks.forms import write
 from tests.differentiate.test_layers import run
 
 #: An opset that both accept.
-OPSET = 15
+OPSET = 18
 
 
 @pytest.mark.parametrize("name", names())

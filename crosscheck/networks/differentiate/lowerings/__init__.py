@@ -6,11 +6,16 @@ output that it does not compute. The model's own node stays, so that predictions
 
 from __future__ import annotations
 
-from crosscheck.networks.differentiate.lowerings import norms, recurrent
+from crosscheck.networks.differentiate.lowerings import norms, recurrent, sampling, spectra
 from crosscheck.networks.differentiate.lowerings.functions import body_of
 from crosscheck.networks.differentiate.lowerings.lowering import Lowering
 
 __all__ = ["LOWERINGS", "Lowering", "body_of"]
 
 #: Operator -> its lowering.
-LOWERINGS: dict[str, Lowering] = {**norms.LOWERINGS, **recurrent.LOWERINGS}
+LOWERINGS: dict[str, Lowering] = {
+    **norms.LOWERINGS,
+    **recurrent.LOWERINGS,
+    **sampling.LOWERINGS,
+    **spectra.LOWERINGS,
+}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from crosscheck.networks.differentiate.call import Call
@@ -73,43 +71,8 @@ def _cumulative_product(writer: Writer, call: Call) -> list[str | None]:
     return [writer.reduce("ReduceProd", masked, [axis + 1], keepdims=False)]
 
 
-def _discrete_fourier(writer: Writer, call: Call) -> list[str | None]:
-    """A product with the matrix of cosines and sines, along an axis of fixed size."""
-    rank = call.rank(0)
-    axis = (
-        int(call.get("axis", 1)) if "axis" in call.attributes or not call.has(2) else int(call.constant(2, "its axis"))
-    )
-    if writer.opset >= DFT_AXIS_AS_INPUT and not call.has(2):
-        axis = -2
-    axis %= rank
-    size, parts = call.shape(0)[axis], call.shape(0)[-1]
-    if not isinstance(size, int) or not isinstance(parts, int):
-        raise call.refusal(f"transforms axis {axis} of unknown size; export it with a fixed one")
-    length = int(call.constant(1, "its length")) if call.has(1) else size
-    inverse, onesided = bool(call.get("inverse", 0)), bool(call.get("onesided", 0))
-    if inverse and onesided:
-        raise call.refusal("is a one-sided inverse, for which there is no rule; export it two-sided")
-    bins = length // 2 + 1 if onesided else length
-    angle = 2 * math.pi * np.outer(np.arange(min(size, length)), np.arange(bins)) / length * (1 if inverse else -1)
-    real, imaginary = np.cos(angle), np.sin(angle)
-    matrix = np.zeros((size, 2, bins, 2))
-    matrix[: len(angle)] = np.moveaxis(np.array([[real, imaginary], [-imaginary, real]]), (0, 1), (1, 3))
-    matrix = matrix[:, :parts].reshape(size * parts, bins * 2) / (length if inverse else 1)
-    # The axis moves beside the parts, which are last.
-    order = [place for place in range(rank - 1) if place != axis]
-    moved = writer.node("Transpose", call.inputs[0], perm=[*order, axis, rank - 1])
-    flat = writer.reshape(moved, [*[0] * (rank - 2), size * parts])
-    product = writer.node("MatMul", flat, writer.constant(matrix.astype(writer.dtype)))
-    whole = writer.reshape(product, [*[0] * (rank - 2), bins, 2])
-    return [writer.node("Transpose", whole, perm=[*np.argsort([*order, axis]).tolist(), rank - 1])]
-
-
-#: Since this opset the axis of DFT is an input, by default the last but one.
-DFT_AXIS_AS_INPUT = 20
-
 LOWERINGS: dict[str, Lowering] = {
     "CumProd": _cumulative_product,
-    "DFT": _discrete_fourier,
     "GlobalLpPool": _global_lp_pool,
     "LpNormalization": _lp_normalization,
     "LpPool": _lp_pool,
