@@ -61,7 +61,7 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
         model = onnx.load(path)
     except FileNotFoundError as problem:
         raise NetworkError(f"{path}: a file is missing ({problem.filename or problem}); check the path.") from problem
-    except (OSError, DecodeError, ValueError) as problem:
+    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as problem:
         raise NetworkError(f"{path}: cannot be read as ONNX ({problem}); export the network again.") from problem
     check_onnx(model, str(path), first_opset)
     return model
