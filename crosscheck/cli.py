@@ -136,8 +136,21 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
-    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model, with one input")
-    gradient.add_argument("-o", "--output", type=Path, required=True, metavar="GRADIENT.onnx", help="the file to write")
+    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model")
+    gradient.add_argument("-o", "--out", type=Path, required=True, metavar="GRADIENT.onnx", help="the file to write")
+    gradient.add_argument(
+        "--wrt",
+        action="append",
+        default=[],
+        metavar="NAME,...",
+        help="differentiate by these inputs or inner tensors (default: every input of floats)",
+    )
+    gradient.add_argument(
+        "--output", metavar="NAME", help="differentiate this output or inner tensor (default: the first)"
+    )
+    gradient.add_argument(
+        "--shape", action="append", default=[], metavar="INPUT=1,3,224,224", help="sizes for an input's open axes"
+    )
     gradient.add_argument(
         "--training",
         action="store_true",
@@ -298,7 +311,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
 def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
-    for line in write(parsed.model, parsed.output, parsed.training):
+    for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return OK
 

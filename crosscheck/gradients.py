@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
 
 from crosscheck.errors import UsageError
+from crosscheck.networks.differentiate import UPDATED
 from crosscheck.networks.gradient import gradient
+from crosscheck.networks.sizes import Sizes
 
 __all__ = ["write"]
 
 
-def write(source: Path, target: Path, training: bool) -> Iterator[str]:
+def write(
+    source: Path,
+    target: Path,
+    training: bool = False,
+    wrt: Sequence[str] = (),
+    output: str | None = None,
+    shapes: Sequence[str] = (),
+) -> Iterator[str]:
     """Write the gradient model of `source` to `target`, then yield lines about it.
 
-    Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written.
+    wrt: names, several in one text separated by commas. shapes: texts such as "x=1,3,224,224".
+    Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written, and for
+    a text that is no shape.
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the model itself; give the gradient another file.")
-    made = gradient(source, training)
+    names = [name for text in wrt for name in text.split(",")]
+    made = gradient(source, training, names, output, Sizes.parsed(shapes).shapes)
     try:
         onnx.save(made, target)
     except (OSError, ValueError) as problem:
@@ -34,10 +47,24 @@ def write(source: Path, target: Path, training: bool) -> Iterator[str]:
     for title, items in (("inputs", inputs), ("outputs", outputs)):
         for index, item in enumerate(items):
             yield f"  {title if index == 0 else '':8} {item.name:{width}}  {_type(item)}"
-    x, cotangent, y, answer = inputs[0].name, inputs[-1].name, outputs[0].name, outputs[1].name
-    yield f"{answer} = d sum({y} * {cotangent}) / d {x}"
-    feeds = f"{{{x!r}: x, {cotangent!r}: cotangent}}"
-    yield f"run it: onnxruntime.InferenceSession({str(target)!r}).run([{answer!r}], {feeds})"
+    y, cotangent = outputs[0].name, inputs[-1].name
+    answers = [item.name for item in itertools.takewhile(lambda item: item.name.endswith(".gradient"), outputs[1:])]
+    for answer in answers:
+        yield f"{answer} = d sum({y} * {cotangent}) / d {answer.removesuffix('.gradient')}"
+    updates = [item for item in outputs if item.doc_string.startswith(UPDATED)]
+    for update in updates:
+        yield f"{update.name} = {update.doc_string}"
+    if training and not updates:
+        yield "there is no batch normalization in it: the training form is the inference form"
+    feeds = ", ".join(f"{item.name!r}: {_variable(item.name, index)}" for index, item in enumerate(inputs[:-1]))
+    yield (
+        f"run it: onnxruntime.InferenceSession({str(target)!r}).run({answers!r}, {{{feeds}, {cotangent!r}: cotangent}})"
+    )
+
+
+def _variable(name: str, index: int) -> str:
+    """A Python variable for an input."""
+    return name if name.isidentifier() else f"x{index}"
 
 
 def _type(item: onnx.ValueInfoProto) -> str:

@@ -149,7 +149,7 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
     if form.exposed:
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True)  # outputs need declared types
     onnx.checker.check_model(model, full_check=True)
-    return differentiate(model, training=form.batch) if form.gradient else model
+    return differentiate(model, training=form.batch, wrt=[graph["inputs"][0]["name"]]) if form.gradient else model
 
 
 def _statistics(graph: Graph) -> list[str]:

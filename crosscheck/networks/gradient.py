@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
 
-from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
+from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.read import check_onnx, read_onnx
+from crosscheck.networks.sizes import with_shapes
 
 __all__ = ["gradient"]
 
 
-def gradient(model: onnx.ModelProto | str | os.PathLike[str], training: bool = False) -> onnx.ModelProto:
+def gradient(
+    model: onnx.ModelProto | str | os.PathLike[str],
+    training: bool = False,
+    wrt: str | Sequence[str] = (),
+    output: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> onnx.ModelProto:
     """Extend a model, or a model file, to compute its input gradient as well.
 
-    Input `<y>.cotangent` follows the input x, and output `<x>.gradient`, d sum(y * cotangent) / d x, follows the first
-    output y, in plain operators of the same opset, for any runtime. x and y keep their names, shapes and types, float32
-    or float64; an open batch axis stays open. The cotangent has the shape and type of y, the gradient those of x. With
-    `training`, batch normalizations use the batch's own mean and population variance, the gradient includes them, and
-    the last outputs, `<statistic>.running`, are the moving statistics after one update.
+    Input `<y>.cotangent` follows the model's inputs, and output `<x>.gradient`, d sum(y * cotangent) / d x, follows the
+    differentiated output y, which comes first, in plain operators of the same opset, for any runtime. x and y keep
+    their names, shapes and types; an open batch axis stays open. The cotangent has the shape and type of y, the
+    gradient those of x. With `training`, batch normalizations use the batch's own mean and population variance, the
+    gradient includes them, and the last outputs, `<statistic>.running`, are the moving statistics after one update.
 
-    Raises NetworkError, with the remedy, for a missing or invalid file, an opset below 9, several inputs, and operators
-    without a rule.
+    wrt: the tensors x, by default every input of floats that y depends on. output: y, by default the first output of
+    floats. Both may be inside the graph. shapes: sizes of inputs, for their open axes and the batch axis.
+
+    Raises NetworkError, with the remedy, for a missing or invalid file, and for nodes without a rule, naming all.
     """
     if isinstance(model, onnx.ModelProto):
         source = "model"
-        check_onnx(model, source, GRADIENT_OPSET)
+        check_onnx(model, source, first_opset=1)
     else:
         source = os.fspath(model)
-        model = read_onnx(Path(source), GRADIENT_OPSET)
-    stored = {item.name for item in model.graph.initializer}
-    inputs = [item.name for item in model.graph.input if item.name not in stored]
-    if len(inputs) != 1:
-        description = f"{len(inputs)} inputs ({', '.join(inputs)})" if inputs else "no input"
-        raise NetworkError(
-            f"{source}: has {description}; the gradient needs exactly one: make the others initialisers."
-        )
-    return differentiate(model, training=training, source=source)
+        model = read_onnx(Path(source), first_opset=1)
+    if shapes:
+        model = with_shapes(model, shapes, source)
+    return differentiate(
+        model, training=training, wrt=[wrt] if isinstance(wrt, str) else wrt, output=output, source=source
+    )

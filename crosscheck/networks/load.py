@@ -89,7 +89,7 @@ def _own(path: Path, sizes: Sizes) -> Network:
         said.append(f"{source}: output {model.graph.output[0].name!r} is taken, the first; the others are {others}.")
     pruned(model)
     said += filter(None, [sized(model, sizes, source)])
-    folded(model)
+    folded(model, source)
     said += filter(None, [_with_channel(model, source)])
     graph, weights = lower(model, name, source)
     (x,) = _inputs(model)

@@ -1,4 +1,4 @@
-"""Reads ONNX files: checks them, loads external weights, inlines functions, converts old opsets.
+"""Reads ONNX files: checks them, loads external weights, inlines functions and branches, converts old opsets.
 
 Files are checked by path, since onnx serialises a model that it checks in memory, which fails above 2 GB.
 """
@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-import onnx.inliner
-import onnx.version_converter
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.forms import FIRST_OPSET
+from crosscheck.networks.plain import plain
 
 __all__ = ["check_onnx", "content_digest", "described", "read_onnx"]
 
@@ -48,7 +47,8 @@ def described(name: str) -> str | None:
 def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
     """Read and check the model in `path`, with its external weights, without functions, in `first_opset` or later.
 
-    Functions of the model are inlined, an older opset is converted to `first_opset`. Raises NetworkError.
+    Functions of the model, and branches whose condition is a constant, are inlined; an older opset is converted to
+    `first_opset`. Raises NetworkError.
     """
     source = str(path)
     if text := described(path.name):
@@ -61,7 +61,7 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as problem:
         raise NetworkError(_rejection(source, problem)) from problem
-    return _plain(model, source, first_opset)
+    return plain(model, source, first_opset)
 
 
 def check_onnx(model: onnx.ModelProto, source: str, first_opset: int = FIRST_OPSET) -> None:
@@ -160,22 +160,3 @@ def _external(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             for inner in (attribute.g, *attribute.graphs):
                 yield from _external(inner)
     yield from (tensor for tensor in tensors if onnx.external_data_helper.uses_external_data(tensor))
-
-
-def _plain(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:
-    """The model with its functions inlined, in `first_opset` or later."""
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model, convert_version=True)
-        used = {node.domain for node in model.graph.node} | {"", "ai.onnx"}
-        for item in [item for item in model.opset_import if item.domain not in used]:
-            model.opset_import.remove(item)
-    opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
-    if opset >= first_opset:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, first_opset)
-    except (onnx.version_converter.ConvertError, RuntimeError) as problem:
-        raise NetworkError(
-            f"{source}: is written in opset {opset}, and onnx cannot convert it ({' '.join(str(problem).split())}); "
-            f"export it in opset {first_opset} or later."
-        ) from problem

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import onnx
 
 from crosscheck.errors import NetworkError, UsageError
-from crosscheck.networks.fold import inferred_shapes
+from crosscheck.networks.facts import Facts
 
-__all__ = ["Sizes", "sized"]
+__all__ = ["Sizes", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
@@ -27,7 +27,7 @@ class Sizes:
     batch: int | None = None
 
     @classmethod
-    def parsed(cls, shapes: Sequence[str], batch: int | None) -> Sizes:
+    def parsed(cls, shapes: Sequence[str], batch: int | None = None) -> Sizes:
         """From the options `--shape x=1,3,224,224` and `--batch`. Raises UsageError."""
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
@@ -92,6 +92,34 @@ def sized(model: onnx.ModelProto, sizes: Sizes, source: str) -> str | None:
     )
 
 
+def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> onnx.ModelProto:
+    """A copy with `shapes` for inputs, which may change the batch axis and axes that the file leaves open.
+
+    Axes of one name in the file get one size, in other inputs and in outputs, too. Raises NetworkError where a shape
+    contradicts the file.
+    """
+    stored = {item.name for item in model.graph.initializer}
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    inputs = {item.name: item for item in fixed.graph.input if item.name not in stored}
+    named: dict[str, int] = {}
+    for name, sizes in shapes.items():
+        if name not in inputs:
+            raise NetworkError(f"{source}: has no input {name!r}; give --shape one of {', '.join(inputs)}.")
+        axes = inputs[name].type.tensor_type.shape.dim
+        _check_given(sizes, [axis.dim_value or None for axis in axes], f"{source}: input {name!r}", f"--shape {name}=")
+        for axis, size in zip(axes, sizes, strict=True):
+            if axis.dim_param:
+                named[axis.dim_param] = size
+            axis.dim_value = size
+    for item in (*inputs.values(), *fixed.graph.output):
+        for axis in item.type.tensor_type.shape.dim:
+            if axis.dim_param in named:
+                axis.dim_value = named[axis.dim_param]
+    del fixed.graph.value_info[:]
+    return fixed
+
+
 def _check_given(shape: Sequence[int], declared: list[int | None], where: str, option: str) -> None:
     if len(shape) != len(declared):
         raise NetworkError(f"{where} has {len(declared)} axes; {option}{_listed(shape)} has {len(shape)}.")
@@ -138,24 +166,32 @@ def _first_layer(model: onnx.ModelProto, x: str) -> dict[int, int]:
 
 def _fits(model: onnx.ModelProto) -> bool:
     """Whether all sizes agree and are positive. Shape inference does not compare them with those of weights."""
-    shapes = inferred_shapes(model)
-    dims = {item.name: list(item.dims) for item in model.graph.initializer}
-    if not shapes or any(size is not None and size < 1 for shape in shapes.values() for size in shape):
+    try:
+        facts = Facts(model, "")
+    except NetworkError:
         return False
+    known = {name: facts.shape(name) or () for name in facts.names()}
+    if any(isinstance(size, int) and size < 1 for shape in known.values() for size in shape):
+        return False
+    dims = {item.name: list(item.dims) for item in model.graph.initializer}
     for node in model.graph.node:
-        data = shapes.get(node.input[0]) if node.input else None
+        data = known.get(node.input[0]) if node.input else None
         weight = dims.get(node.input[1]) if len(node.input) > 1 else None
         if not data or not weight:
             continue
         attributes = {item.name: item.i for item in node.attribute}
-        if node.op_type == "Conv" and data[1] not in (None, weight[1] * (attributes.get("group") or 1)):
+        if node.op_type == "Conv" and _differ(data[1], weight[1] * (attributes.get("group") or 1)):
             return False
         features = weight[1 if attributes.get("transB") else 0]
-        if node.op_type == "Gemm" and not attributes.get("transA") and data[-1] not in (None, features):
+        if node.op_type == "Gemm" and not attributes.get("transA") and _differ(data[-1], features):
             return False
-        if node.op_type == "BatchNormalization" and len(data) > 1 and data[1] not in (None, weight[0]):
+        if node.op_type == "BatchNormalization" and len(data) > 1 and _differ(data[1], weight[0]):
             return False
     return True
+
+
+def _differ(size: int | str | None, needed: int) -> bool:
+    return isinstance(size, int) and size != needed
 
 
 def _listed(shape: Sequence[object]) -> str:

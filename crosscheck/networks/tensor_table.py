@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate.facts import without_weights
+from crosscheck.networks.facts import without_weights
 from crosscheck.networks.graph import Array
 
 __all__ = ["Shape", "TensorTable"]

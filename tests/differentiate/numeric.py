@@ -72,6 +72,17 @@ class Softmax(LogSoftmax):
         return (np.exp(super()._run(x, axis)[0]),)
 
 
+class Scatter(OpRun):
+    """Of opsets 9 and 10; onnx's evaluator lacks it."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, indices: Array, updates: Array, axis: int = 0) -> tuple[Array]:
+        y = x.copy()
+        np.put_along_axis(y, indices, updates, axis)
+        return (y,)
+
+
 class Pad(OpRun):
     """Negative pads crop; onnx's raises."""
 
@@ -88,9 +99,13 @@ class Pad(OpRun):
         return (padded,)
 
 
+#: Further replacements.
+MORE: list[type[OpRun]] = []
+
+
 def evaluator(model: onnx.ModelProto) -> Callable[[Mapping[str, Array]], list[Array]]:
     """onnx's evaluator for a model, with the replacements."""
-    session = ReferenceEvaluator(model, new_ops=[Erf, Gelu, LogSoftmax, Pad, Softmax])
+    session = ReferenceEvaluator(model, new_ops=[Erf, Gelu, LogSoftmax, Pad, Scatter, Softmax, *MORE])
     return lambda feeds: [np.asarray(output) for output in session.run(None, dict(feeds))]
 
 

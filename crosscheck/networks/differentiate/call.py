@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate.facts import Facts, Shape
+from crosscheck.networks.facts import LARGEST_SHAPE, Facts, Shape
 from crosscheck.networks.graph import Array
 
 __all__ = ["Call"]
@@ -17,29 +18,35 @@ __all__ = ["Call"]
 class Call:
     """A node of the model.
 
-    wanted: whether the i-th input depends on the differentiated input.
+    wanted: whether the i-th input depends on a differentiated tensor, one of `active`.
+    active: whether any does, or a tensor that a subgraph takes from outside.
     training: whether a batch normalization uses the batch's own statistics, regardless of its attributes.
     """
 
     def __init__(
-        self, node: onnx.NodeProto, index: int, facts: Facts, wanted: list[bool], training: bool = False
+        self, node: onnx.NodeProto, index: int, facts: Facts, active: Collection[str], training: bool = False
     ) -> None:
         self.node = node
+        self.index = index
         self.facts = facts
-        self.wanted = wanted
+        self.wanted = [name in active for name in node.input]
+        self.active = any(self.wanted) or any(name in active for name in _captured(node))
         self.training = training
         self.inputs: list[str] = list(node.input)
         self.outputs: list[str] = list(node.output)
         self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        self.where = f"{facts.source}: node {node.name or index!r} ({node.op_type})"
+        self.title = repr(node.name or index)
+        self.where = f"{facts.source}: node {self.title} ({node.op_type})"
 
     def has(self, index: int) -> bool:
         """Whether the optional input is present."""
         return index < len(self.inputs) and bool(self.inputs[index])
 
     def get(self, name: str, default: Any) -> Any:
-        """An attribute, text decoded, or the operator's default."""
+        """An attribute, text decoded, or the operator's default; numbers are float32, the default included."""
         value = self.attributes.get(name, default)
+        if isinstance(value, float):
+            return float(np.float32(value))
         return value.decode() if isinstance(value, bytes) else value
 
     def shape(self, index: int) -> Shape:
@@ -83,6 +90,20 @@ class Call:
         """The element type of the i-th input."""
         return self.facts.dtype(self.inputs[index])
 
+    def alone(self) -> onnx.ModelProto:
+        """A model of this node, with its inputs' types; small constants keep their values."""
+        inputs, initialisers = [], []
+        for name in dict.fromkeys(filter(None, self.inputs)):
+            value = self.facts.value(name)
+            if value is not None and value.size <= LARGEST_SHAPE:
+                initialisers.append(onnx.numpy_helper.from_array(value, name))
+            else:
+                kind = onnx.helper.np_dtype_to_tensor_dtype(self.facts.dtype(name))
+                inputs.append(onnx.helper.make_tensor_value_info(name, kind, self.facts.shape(name)))
+        outputs = [onnx.ValueInfoProto(name=name) for name in self.outputs if name]
+        graph = onnx.helper.make_graph([self.node], self.node.op_type, inputs, outputs, initialisers)
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", self.facts.opset)])
+
     def refusal(self, why: str) -> NetworkError:
         """An error about this node."""
         return NetworkError(f"{self.where} {why}.")
@@ -91,5 +112,18 @@ class Call:
         sizes = tuple(size for size in shape[start:] if isinstance(size, int))
         if len(sizes) < len(shape[start:]):
             sizes_text = ", ".join("?" if size is None else str(size) for size in shape)
-            raise self.refusal(f"{what} of shape ({sizes_text}); export it with fixed sizes from axis {start} on")
+            raise self.refusal(
+                f"{what} of shape ({sizes_text}); export it with fixed sizes from axis {start} on, "
+                "or fix the model's inputs with --shape"
+            )
         return sizes
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that the subgraphs of a node may take from outside."""
+    for item in node.attribute:
+        if item.HasField("g"):
+            yield from (output.name for output in item.g.output)
+            for inner in item.g.node:
+                yield from inner.input
+                yield from _captured(inner)

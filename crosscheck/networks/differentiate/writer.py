@@ -18,7 +18,7 @@ AXES_AS_INPUT = {
     "ReduceSum": 13,
     "Squeeze": 13,
     "Unsqueeze": 13,
-    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
+    **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
 }
 SLICE_BY_INPUT, PAD_BY_INPUT, FLOATS_COMPARE_EQUAL = 10, 11, 11
 #: Maximum elements of deduplicated constants; comparing larger ones would copy a network's weights.
@@ -50,6 +50,12 @@ class Writer:
             name = f"{base}.{next(self._counter)}"
         self._taken.add(name)
         return name
+
+    def part(self) -> Writer:
+        """A writer with the same names in use, and no nodes yet."""
+        part = Writer(self.opset, self.dtype, self._taken)
+        part._counter = self._counter
+        return part
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
         """One operator with one output."""

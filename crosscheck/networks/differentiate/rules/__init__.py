@@ -11,41 +11,78 @@ from crosscheck.networks.differentiate.rules import (
     activations,
     convolution,
     dropout,
+    einsum,
     elementwise,
     matrices,
     normalization,
     pooling,
+    quantization,
     reductions,
     resampling,
+    scatters,
     selections,
     shapes,
+    trigonometry,
 )
-from crosscheck.networks.differentiate.rules.normalization import batch_statistics
 from crosscheck.networks.differentiate.rules.rule import Rule
+from crosscheck.networks.differentiate.rules.statistics import batch_statistics
 
-__all__ = ["INDIFFERENT", "RULES", "batch_statistics"]
+__all__ = ["INDIFFERENT", "MOVING", "RULES", "batch_statistics"]
 
 #: Operators whose outputs are constants, integers or booleans, or do not depend on the input.
 INDIFFERENT = (
     "And",
     "ArgMax",
     "ArgMin",
+    "Bernoulli",
+    "BitCast",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "BlackmanWindow",
     "Constant",
     "ConstantOfShape",
     "Equal",
     "EyeLike",
     "Greater",
     "GreaterOrEqual",
+    "HammingWindow",
+    "HannWindow",
+    "IsFinite",
     "IsInf",
     "IsNaN",
     "Less",
     "LessOrEqual",
+    "MelWeightMatrix",
+    "Multinomial",
+    "NonMaxSuppression",
     "NonZero",
     "Not",
     "Or",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
     "Shape",
     "Size",
     "Xor",
+)
+
+#: Operators with a rule for quantized outputs, too: they move elements and keep their values.
+MOVING = (
+    "QuantizeLinear",
+    "Concat",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
 )
 
 #: Operator -> its rule.
@@ -55,14 +92,18 @@ RULES: dict[str, Rule] = {
         activations,
         convolution,
         dropout,
+        einsum,
         elementwise,
         matrices,
         normalization,
         pooling,
+        quantization,
         reductions,
         resampling,
+        scatters,
         selections,
         shapes,
+        trigonometry,
     )
     for operator, rule in module.RULES.items()
 }

@@ -48,18 +48,31 @@ def _prelu(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
 
 
 def _clip(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """Slope one between the bounds, inclusive, zero outside. Bounds are attributes until opset 10, then inputs."""
-    call.only_first("a bound")
+    """Slope one between the bounds, inclusive, zero outside. Bounds are attributes until opset 10, then inputs.
+
+    The upper bound is the result of whatever exceeds it, a lower bound included.
+    """
     x, cotangent = call.inputs[0], only(cotangents)
-    for index, (key, outside) in enumerate((("min", "Less"), ("max", "Greater")), 1):
+    gradients: Gradients = [None] * len(call.inputs)
+    bounds = {}
+    for index, key in ((1, "min"), (2, "max")):
         if call.has(index):
-            bound = call.inputs[index]
+            bounds[key] = call.inputs[index]
         elif key in call.attributes:
-            bound = writer.constant(float(call.get(key, 0.0)))
-        else:
-            continue
-        cotangent = writer.node("Where", writer.node(outside, x, bound), writer.constant(0.0), cotangent)
-    return [cotangent, *[None] * (len(call.inputs) - 1)]
+            bounds[key] = writer.constant(float(call.get(key, 0.0)))
+    if "max" in bounds:
+        raised = writer.node("Max", x, bounds["min"]) if "min" in bounds and any(call.wanted[1:]) else x
+        above = writer.node("Greater", raised, bounds["max"])
+        if len(call.inputs) > 2 and call.wanted[2]:
+            gradients[2] = unbroadcast(writer, call, writer.masked(cotangent, above), 2)
+        cotangent = writer.node("Where", above, writer.constant(0.0), cotangent)
+    if "min" in bounds:
+        below = writer.node("Less", x, bounds["min"])
+        if len(call.inputs) > 1 and call.wanted[1]:
+            gradients[1] = unbroadcast(writer, call, writer.masked(cotangent, below), 1)
+        cotangent = writer.node("Where", below, writer.constant(0.0), cotangent)
+    gradients[0] = cotangent
+    return gradients
 
 
 def _sigmoid(writer: Writer, call: Call) -> str:
@@ -69,6 +82,12 @@ def _sigmoid(writer: Writer, call: Call) -> str:
 
 def _logistic_slope(writer: Writer, y: str) -> str:
     return writer.node("Mul", y, writer.node("Sub", writer.constant(1.0), y))
+
+
+def _shrink(writer: Writer, call: Call) -> str:
+    """The slope is 1 outside of -lambd to lambd, 0 inside."""
+    far = _above(writer, writer.node("Abs", call.inputs[0]), float(call.get("lambd", 0.5)))
+    return writer.cast(far, writer.dtype)
 
 
 def _tanh(writer: Writer, call: Call) -> str:
@@ -204,6 +223,7 @@ RULES: dict[str, Rule] = {
     "PRelu": _prelu,
     "Relu": _relu,
     "Selu": chained(_selu),
+    "Shrink": chained(_shrink),
     "Sigmoid": chained(_sigmoid),
     "Softmax": _softmax,
     "Softplus": chained(_softplus),

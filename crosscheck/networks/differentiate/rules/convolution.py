@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,49 +16,141 @@ from crosscheck.networks.graph import Array
 __all__ = ["RULES"]
 
 
+#: The first opset whose Slice takes computed ends.
+COMPUTED_ENDS = 10
+
+
 def _conv(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    cotangent = only(cotangents)
+    kernel, group = call.sizes(1)[2:], int(call.get("group", 1))
+    gradients: Gradients = [None] * len(call.inputs)
+    is_open = not all(isinstance(size, int) for size in call.shape(0)[2:])
+    if is_open and writer.opset >= COMPUTED_ENDS and not call.wanted[1]:
+        gradients[0] = _by_open_input(writer, call, cotangent, kernel, group)
+    else:
+        windows = windows_of(call, kernel, call.sizes(0, 2), call.output_sizes(2))
+        if call.wanted[0]:
+            gradients[0] = _by_input(writer, call, cotangent, windows, group)
+        if call.wanted[1]:
+            gradients[1] = _by_weight(writer, call.inputs[0], cotangent, windows, (call.sizes(1), group))
+    if call.has(2) and call.wanted[2]:
+        gradients[2] = _by_bias(writer, call, cotangent)
+    return gradients
+
+
+def _by_input(writer: Writer, call: Call, cotangent: str, windows: Windows, group: int) -> str:
     """The transposed convolution with the same weight.
 
     With stride 1 that is a convolution with the weight's entries in reverse order and its two channel axes exchanged,
     which most runtimes execute several times as fast. With groups and strides, zeros are inserted into the cotangent
     before that convolution: grouped transposed convolutions are missing or wrong in several runtimes.
     """
-    cotangent = only(cotangents)
-    call.only_first("its weight or bias")
-    kernel, group = call.sizes(1)[2:], int(call.get("group", 1))
-    windows = windows_of(call, kernel, call.sizes(0, 2), call.output_sizes(2))
     weight = call.facts.value(call.inputs[1])
-    rest: Gradients = [None] * (len(call.inputs) - 1)
     stepped = any(stride > 1 for stride in windows.strides)
     reaches = (*windows.reach, *windows.reach)
     # Pads of the backward convolution, with more zeros after the last window, which may end before the input.
     pads = [reach - 1 - pad for reach, pad in zip(reaches, (*windows.begin, *windows.end), strict=True)]
     if weight is None or min(pads) < 0 or (stepped and group == 1):
-        return [spread(writer, cotangent, call.inputs[1], windows, group), *rest]
+        return spread(writer, cotangent, call.inputs[1], windows, group)
     if stepped:
         cotangent = _set_apart(writer, cotangent, windows)
-    y = writer.node(
+    return _backward(writer, cotangent, _reversed(weight, group), windows.dilations, pads, group)
+
+
+def _by_open_input(writer: Writer, call: Call, cotangent: str, kernel: tuple[int, ...], group: int) -> str:
+    """The same for an input of any size; strides make it longer than the input, which is cut off."""
+    axes = len(kernel)
+    strides, dilations = (tuple(call.get(name, (1,) * axes)) for name in ("strides", "dilations"))
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
+    stepped = any(stride > 1 for stride in strides)
+    pads, auto = list(call.get("pads", (0,) * 2 * axes)), call.get("auto_pad", "NOTSET")
+    if auto == "VALID":
+        pads = [0] * 2 * axes
+    elif auto != "NOTSET":
+        if stepped:
+            call.sizes(0, 2)  # raises: with strides these pads depend on the size
+        small, large = [(size - 1) // 2 for size in reach], [size // 2 for size in reach]
+        pads = [*small, *large] if auto == "SAME_UPPER" else [*large, *small]
+    weight = call.facts.value(call.inputs[1])
+    backward = [size - 1 - pad for size, pad in zip(reach * 2, pads, strict=True)]
+    if weight is not None and not stepped and min(backward) >= 0:
+        return _backward(writer, cotangent, _reversed(weight, group), dilations, backward, group)
+    wide = writer.node(
+        "ConvTranspose",
+        cotangent,
+        call.inputs[1],
+        kernel_shape=kernel,
+        strides=strides,
+        dilations=dilations,
+        pads=[*pads[:axes], *[0] * axes],
+        output_padding=[stride - 1 for stride in strides],
+        group=group,
+    )
+    ends = writer.slice(writer.node("Shape", call.inputs[0]), [2], [2 + axes], [0])
+    return writer.node("Slice", wide, writer.integers([0] * axes), ends, writer.integers(list(range(2, 2 + axes))))
+
+
+def _backward(
+    writer: Writer, cotangent: str, weight: Array, dilations: Sequence[int], pads: Sequence[int], group: int
+) -> str:
+    return writer.node(
         "Conv",
         cotangent,
-        writer.constant(_reversed(weight, group)),
-        kernel_shape=kernel,
-        dilations=windows.dilations,
+        writer.constant(weight),
+        kernel_shape=weight.shape[2:],
+        dilations=dilations,
         pads=pads,
         group=group,
     )
-    return [y, *rest]
+
+
+def _by_weight(writer: Writer, x: str, y: str, windows: Windows, kind: tuple[tuple[int, ...], int]) -> str:
+    """The correlation of x, (N, inputs, *sizes), with y, (N, outputs, *positions), in the windows of a convolution.
+
+    A convolution over positions whose channels are the rows of the batch: strides and dilations exchange their roles.
+    kind: the weight's shape, (outputs, inputs / group, *kernel), and the number of groups.
+    """
+    (outputs, inputs, *kernel), group = kind
+    axes = list(range(3, 3 + len(kernel)))
+    x = writer.reshape(x, [-1, group, inputs, *windows.sizes])
+    x = writer.reshape(writer.node("Transpose", x, perm=[2, 1, 0, *axes]), [inputs, -1, *windows.sizes])
+    y = writer.reshape(y, [-1, group, outputs // group, *windows.positions])
+    y = writer.reshape(writer.node("Transpose", y, perm=[1, 2, 0, *axes]), [outputs, -1, *windows.positions])
+    total = writer.node(
+        "Conv",
+        x,
+        y,
+        kernel_shape=windows.positions,
+        strides=windows.dilations,
+        dilations=windows.strides,
+        pads=[*windows.begin, *(max(0, end) for end in windows.end)],
+        group=group,
+    )
+    spatial = list(range(2, 2 + len(kernel)))
+    total = writer.slice(total, [0] * len(kernel), kernel, spatial)
+    return writer.node("Transpose", total, perm=[1, 0, *spatial])
+
+
+def _by_bias(writer: Writer, call: Call, cotangent: str) -> str:
+    return writer.reduce("ReduceSum", cotangent, [0, *range(2, call.rank(0))], keepdims=False)
 
 
 def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The convolution with the same weight."""
-    cotangent = only(cotangents)
-    call.only_first("its weight or bias")
+    cotangent, group = only(cotangents), int(call.get("group", 1))
+    gradients: Gradients = [None] * len(call.inputs)
+    if call.has(2) and call.wanted[2]:
+        gradients[2] = _by_bias(writer, call, cotangent)
     windows = _transposed_windows(call)
+    if call.wanted[1]:
+        gradients[1] = _by_weight(writer, cotangent, call.inputs[0], windows, (call.sizes(1), group))
+    if not call.wanted[0]:
+        return gradients
     # Output entries beyond the last window are the bias alone.
     covered = [size + min(0, end) for size, end in zip(windows.sizes, windows.end, strict=True)]
     if any(-end >= stride for end, stride in zip(windows.end, windows.strides, strict=True)):
         cotangent = writer.slice(cotangent, [0] * len(covered), covered, list(range(2, 2 + len(covered))))
-    y = writer.node(
+    gradients[0] = writer.node(
         "Conv",
         cotangent,
         call.inputs[1],
@@ -65,9 +158,9 @@ def _transposed(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
         strides=windows.strides,
         dilations=windows.dilations,
         pads=[*windows.begin, *(max(0, end) for end in windows.end)],
-        group=int(call.get("group", 1)),
+        group=group,
     )
-    return [y, *[None] * (len(call.inputs) - 1)]
+    return gradients
 
 
 def _transposed_windows(call: Call) -> Windows:

@@ -3,78 +3,126 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
 from crosscheck.networks.differentiate.call import Call
-from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, as_input, only
+from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, as_input, only, unbroadcast
+from crosscheck.networks.differentiate.rules.statistics import (
+    along_channels,
+    epsilon_of,
+    moments,
+    per_channel,
+    reduced_axes,
+    uses_batch,
+    widen_type,
+    widened,
+)
 from crosscheck.networks.differentiate.writer import Writer
 
-__all__ = ["RULES", "batch_statistics"]
-
-#: Since this opset an attribute selects the batch's own statistics; before, the number of outputs did.
-TRAINING_BY_ATTRIBUTE = 14
-#: Outputs of the earlier training form: y, running mean and variance, saved mean and variance.
-SAVED = 3
-
-
-def batch_statistics(writer: Writer, call: Call) -> list[onnx.ValueInfoProto]:
-    """Write a BatchNormalization with the batch's own statistics; the would-be updates, (channels,), are outputs.
-
-    Statistics and updates are ONNX's: population variance, running = old * momentum + batch's * (1 - momentum). A node
-    already in training form keeps the names of its outputs.
-    """
-    if any(call.outputs[SAVED:]):
-        raise call.refusal("outputs the statistics saved for the gradient; export it with three outputs or one")
-    scale, bias, old_mean, old_variance = call.inputs[1:]
-    momentum = float(np.float32(call.get("momentum", 0.9)))
-    mean, centred, variance, inverse = _moments(writer, call, _reduced(call))
-    scaled = writer.node("Mul", writer.node("Mul", centred, inverse), _broadcast(writer, call, scale))
-    y = writer.node("Add", scaled, _broadcast(writer, call, bias))
-    writer.nodes.append(onnx.helper.make_node("Identity", [y], call.outputs[:1], name=writer.fresh("batch_norm")))
-    updates = []
-    for index, old, new in ((1, old_mean, mean), (2, old_variance, variance)):
-        kept = writer.node("Mul", old, writer.constant(momentum))
-        added = writer.node("Mul", writer.reshape(new, [-1]), writer.constant(1 - momentum))
-        named = call.outputs[index] if index < len(call.outputs) else ""
-        name = named or writer.fresh(f"{old}.running")
-        writer.nodes.append(onnx.helper.make_node("Add", [kept, added], [name], name=writer.fresh("running")))
-        kind = onnx.helper.np_dtype_to_tensor_dtype(call.dtype(0))
-        if not named:
-            updates.append(onnx.helper.make_tensor_value_info(name, kind, [call.sizes(1)[0]]))
-    return updates
+__all__ = ["RULES"]
 
 
 def _batch_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    """By moving statistics: dx = dy * scale / sqrt(variance + epsilon). By the batch's: `_through_moments`."""
+    """By the batch's statistics, or by moving ones: dx = dy * scale / sqrt(variance + epsilon)."""
     cotangent = _of_first(call, cotangents)
-    call.only_first("a parameter or statistic")
+    if uses_batch(call):
+        return _by_batch(writer, call, cotangent)
+    gradients: Gradients = [None] * 5
     scale, variance = call.inputs[1], call.inputs[4]
-    if _by_batch(call):
-        scaled = writer.node("Mul", cotangent, _broadcast(writer, call, scale))
-        return [_through_moments(writer, call, scaled, _reduced(call)), None, None, None, None]
     numbers = [call.facts.value(scale), call.facts.value(variance)]
-    if numbers[0] is not None and numbers[1] is not None:
-        factor = numbers[0].astype(np.float64) / np.sqrt(numbers[1].astype(np.float64) + _epsilon(call))
-        slope = writer.constant(factor.reshape(_per_channel(call)).astype(call.dtype(0)))
-    else:
-        spread = writer.node("Sqrt", writer.node("Add", variance, writer.constant(_epsilon(call))))
-        slope = _broadcast(writer, call, writer.node("Div", scale, spread))
-    return [writer.node("Mul", cotangent, slope), None, None, None, None]
+    if call.wanted[0] and numbers[0] is not None and numbers[1] is not None:
+        factor = numbers[0].astype(np.float64) / np.sqrt(numbers[1].astype(np.float64) + epsilon_of(call))
+        slope = writer.constant(factor.reshape(per_channel(call)).astype(call.dtype(0)))
+        gradients[0] = writer.node("Mul", cotangent, slope)
+        if not any(call.wanted[1:]):
+            return gradients
+    return [known or gradient for known, gradient in zip(gradients, _by_moving(writer, call, cotangent), strict=True)]
+
+
+def _by_moving(writer: Writer, call: Call, cotangent: str) -> Gradients:
+    """The gradients by all five inputs of y = (x - mean) * r * scale + bias, where r = 1 / sqrt(variance + epsilon)."""
+    widen_type(writer, call)
+    x, scale, _, mean, variance = (widened(writer, call, index) for index in range(5))
+    cotangent = writer.cast(cotangent, writer.dtype) if call.dtype(0) != writer.dtype else cotangent
+    root = writer.node("Reciprocal", writer.node("Sqrt", writer.plus(variance, epsilon_of(call))))
+    slope = writer.node("Mul", scale, root)
+    gradients: Gradients = [None] * 5
+    if call.wanted[0]:
+        gradients[0] = writer.node("Mul", cotangent, along_channels(writer, call, slope))
+    if call.wanted[2] or call.wanted[3]:
+        total = _over_channels(writer, call, cotangent)
+        gradients[2] = total
+        gradients[3] = writer.node("Neg", writer.node("Mul", total, slope))
+    if call.wanted[1] or call.wanted[4]:
+        centred = writer.node("Sub", x, along_channels(writer, call, mean))
+        total = writer.node("Mul", _over_channels(writer, call, writer.node("Mul", cotangent, centred)), root)
+        gradients[1] = total
+        curve = writer.node("Mul", writer.times(slope, -0.5), root)
+        gradients[4] = writer.node("Mul", total, curve)
+    return _narrowed(writer, call, gradients)
+
+
+def _by_batch(writer: Writer, call: Call, cotangent: str) -> Gradients:
+    """Through the batch's own statistics; nothing depends on the moving ones."""
+    widen_type(writer, call)
+    cotangent = writer.cast(cotangent, writer.dtype) if call.dtype(0) != writer.dtype else cotangent
+    x, scale = widened(writer, call, 0), widened(writer, call, 1)
+    gradients: Gradients = [None] * 5
+    if call.wanted[0]:
+        scaled = writer.node("Mul", cotangent, along_channels(writer, call, scale))
+        gradients[0] = _through_moments(writer, x, scaled, reduced_axes(call), epsilon_of(call))
+    if call.wanted[1]:
+        normal = _normal(writer, x, reduced_axes(call), epsilon_of(call))
+        gradients[1] = _over_channels(writer, call, writer.node("Mul", cotangent, normal))
+    if call.wanted[2]:
+        gradients[2] = _over_channels(writer, call, cotangent)
+    return _narrowed(writer, call, gradients)
+
+
+def _over_channels(writer: Writer, call: Call, x: str) -> str:
+    """The sum over all axes but the channels': (channels,)."""
+    axes = reduced_axes(call)
+    total = writer.reduce("ReduceSum", x, axes) if axes else x
+    return writer.reshape(total, [-1])
+
+
+def _narrowed(writer: Writer, call: Call, gradients: Gradients) -> Gradients:
+    """Gradients in the types of their inputs."""
+    return [
+        writer.cast(gradient, call.dtype(index)) if gradient and call.dtype(index) != writer.dtype else gradient
+        for index, gradient in enumerate(gradients)
+    ]
 
 
 def _instance_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    call.only_first("a parameter")
-    scaled = writer.node("Mul", only(cotangents), _broadcast(writer, call, call.inputs[1]))
-    return [_through_moments(writer, call, scaled, list(range(2, call.rank(0)))), None, None]
+    return _normalized(writer, call, only(cotangents), list(range(2, call.rank(0))), per_channel(call))
 
 
 def _layer_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Computed in the input's type; `stash_type` would reduce a float64 layer's statistics to float32."""
-    cotangent = _of_first(call, cotangents)
-    call.only_first("a parameter")
     axes = list(range(int(call.get("axis", -1)) % call.rank(0), call.rank(0)))
-    scaled = writer.node("Mul", cotangent, call.inputs[1])
-    return [_through_moments(writer, call, scaled, axes), *[None] * (len(call.inputs) - 1)]
+    return _normalized(writer, call, _of_first(call, cotangents), axes, None)
+
+
+def _normalized(writer: Writer, call: Call, cotangent: str, axes: list[int], shape: list[int] | None) -> Gradients:
+    """The gradients of y = n * scale + bias, where n is x normalized over `axes`.
+
+    shape: that the parameters are reshaped to; None where they broadcast as they are.
+    """
+    x, scale = call.inputs[:2]
+    gradients: Gradients = [None] * len(call.inputs)
+    if call.wanted[0]:
+        broadcast = scale if shape is None else writer.reshape(scale, shape)
+        scaled = writer.node("Mul", cotangent, broadcast)
+        gradients[0] = _through_moments(writer, x, scaled, axes, epsilon_of(call))
+    normal = _normal(writer, x, axes, epsilon_of(call)) if call.wanted[1] else ""
+    for index in range(1, len(call.inputs)):
+        if call.wanted[index]:
+            product = writer.node("Mul", cotangent, normal) if index == 1 else cotangent
+            summed = (
+                unbroadcast(writer, call, product, index) if shape is None else _over_channels(writer, call, product)
+            )
+            gradients[index] = summed
+    return gradients
 
 
 def _local_response(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
@@ -99,35 +147,23 @@ def _local_response(writer: Writer, call: Call, cotangents: Cotangents) -> Gradi
     return [as_input(writer, call, writer.node("Sub", direct, through))]
 
 
-def _moments(writer: Writer, call: Call, axes: list[int]) -> tuple[str, str, str, str]:
-    """The mean over `axes`, x - mean, population variance and 1 / sqrt(variance + epsilon); axes stay, of size one.
-
-    Operators of the forward pass are reused.
-    """
-    mean = writer.reduce("ReduceMean", call.inputs[0], axes)
-    centred = writer.node("Sub", call.inputs[0], mean)
-    variance = writer.reduce("ReduceMean", writer.node("Mul", centred, centred), axes)
-    spread = writer.node("Sqrt", writer.node("Add", variance, writer.constant(_epsilon(call))))
-    return mean, centred, variance, writer.node("Reciprocal", spread)
-
-
-def _through_moments(writer: Writer, call: Call, cotangent: str, axes: list[int]) -> str:
+def _through_moments(writer: Writer, x: str, cotangent: str, axes: list[int], epsilon: float) -> str:
     """Propagate a cotangent through n = (x - mean) * r with r = 1 / sqrt(variance + epsilon).
 
     Both statistics are x's own over `axes`. With g the cotangent of n, the gradient is
     r * (g - mean(g) - n * mean(g * n)): the formulas of Ioffe and Szegedy 2015, section 3, combined.
     """
-    _, centred, _, inverse = _moments(writer, call, axes)
-    normal = writer.node("Mul", centred, inverse)
+    inverse = moments(writer, x, axes, epsilon)[3]
+    normal = _normal(writer, x, axes, epsilon)
     along = writer.node("Mul", normal, writer.reduce("ReduceMean", writer.node("Mul", cotangent, normal), axes))
     rest = writer.node("Sub", cotangent, writer.reduce("ReduceMean", cotangent, axes))
     return writer.node("Mul", inverse, writer.node("Sub", rest, along))
 
 
-def _by_batch(call: Call) -> bool:
-    if call.facts.opset >= TRAINING_BY_ATTRIBUTE:
-        return call.training or bool(call.get("training_mode", 0))
-    return call.training or any(call.outputs[1:])
+def _normal(writer: Writer, x: str, axes: list[int], epsilon: float) -> str:
+    """(x - mean) / sqrt(variance + epsilon)."""
+    _, centred, _, inverse = moments(writer, x, axes, epsilon)
+    return writer.node("Mul", centred, inverse)
 
 
 def _of_first(call: Call, cotangents: Cotangents) -> str:
@@ -136,25 +172,6 @@ def _of_first(call: Call, cotangents: Cotangents) -> str:
         if other is not None:
             raise call.refusal(f"hands {name!r} on to the differentiated output; only its first output has a gradient")
     return only(cotangents)
-
-
-def _epsilon(call: Call) -> float:
-    """The attribute; attributes are float32, the default included."""
-    return float(np.float32(call.get("epsilon", 1e-5)))
-
-
-def _reduced(call: Call) -> list[int]:
-    """All axes but the channels'."""
-    return [axis for axis in range(call.rank(0)) if axis != 1]
-
-
-def _per_channel(call: Call) -> list[int]:
-    """The shape that broadcasts a (channels,) tensor over the input."""
-    return [-1 if axis == 1 else 1 for axis in range(call.rank(0))]
-
-
-def _broadcast(writer: Writer, call: Call, values: str) -> str:
-    return writer.reshape(values, _per_channel(call))
 
 
 RULES: dict[str, Rule] = {

@@ -23,6 +23,8 @@ __all__ = ["RULES"]
 LOWEST = float(np.finfo(np.float32).min)
 #: The first opset whose Slice has steps.
 SLICE_STEPS = 10
+#: The first opset with Range.
+RANGE = 11
 
 
 def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
@@ -47,7 +49,8 @@ def _entries(writer: Writer, x: str, windows: Windows) -> list[str]:
     """The first entries of all windows, then the second ones, etc.: (N * channels, 1, *positions) each, in C order."""
     ends = [max(0, width) for width in windows.end]
     if any((*windows.begin, *ends)):
-        x = writer.pad(x, [0, 0, *windows.begin, 0, 0, *ends], LOWEST)
+        lowest = float(np.finfo(np.float16).min) if writer.dtype == np.float16 else LOWEST
+        x = writer.pad(x, [0, 0, *windows.begin, 0, 0, *ends], lowest)
     entries = []
     for offset in itertools.product(*map(range, windows.kernel)):
         starts = [entry * step for entry, step in zip(offset, windows.dilations, strict=True)]
@@ -104,17 +107,33 @@ def _counts(call: Call, windows: Windows) -> Array:
 
 
 def _global_average_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    if _is_open(call):
+        part = writer.node("Div", only(cotangents), writer.cast(_count(writer, call), writer.dtype))
+        return [writer.expand_like(part, call.inputs[0])]
     sizes = call.sizes(0, 2)
     share = np.full((1, 1, *sizes), 1 / math.prod(sizes), call.dtype(0))
     return [writer.node("Mul", only(cotangents), writer.constant(share))]
 
 
 def _global_max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    channels, count = call.sizes(0, 1)[0], math.prod(call.sizes(0, 2))
-    cotangent, x = (writer.reshape(name, [0, channels, -1]) for name in (only(cotangents), call.inputs[0]))
+    if _is_open(call) and writer.opset >= RANGE:
+        numbers = writer.node("Range", writer.integers(0), _count(writer, call), writer.integers(1))
+    else:
+        count = math.prod(call.sizes(0, 2))
+        numbers = writer.constant(np.arange(count, dtype=np.int64).reshape(1, 1, count))
+    cotangent, x = (writer.reshape(name, [0, 0, -1]) for name in (only(cotangents), call.inputs[0]))
     largest = writer.node("ArgMax", x, axis=2, keepdims=1)
-    chosen = writer.node("Equal", largest, writer.constant(np.arange(count, dtype=np.int64).reshape(1, 1, count)))
+    chosen = writer.node("Equal", largest, numbers)
     return [as_input(writer, call, writer.masked(cotangent, chosen))]
+
+
+def _is_open(call: Call) -> bool:
+    return not all(isinstance(size, int) for size in call.shape(0)[2:])
+
+
+def _count(writer: Writer, call: Call) -> str:
+    """The number of entries in the window of a global pool."""
+    return writer.node("Div", *(writer.node("Size", name) for name in (call.inputs[0], call.outputs[0])))
 
 
 def _windows(call: Call) -> Windows:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from crosscheck.networks.differentiate.call import Call
-from crosscheck.networks.differentiate.facts import Shape
 from crosscheck.networks.differentiate.writer import Writer
+from crosscheck.networks.facts import Shape
 
 __all__ = ["Cotangents", "Gradients", "Rule", "as_input", "chained", "only", "summed", "unbroadcast"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.networks.differentiate.call import Call
-from crosscheck.networks.differentiate.facts import Shape
 from crosscheck.networks.differentiate.rules.rule import Cotangents, Gradients, Rule, as_input, only
 from crosscheck.networks.differentiate.writer import SLICE_BY_INPUT, Writer
+from crosscheck.networks.facts import Shape
 from crosscheck.networks.graph import Array
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "element_numbers", "put_back", "scatter_back"]
 
 #: The first opsets with operators that scatter elements to dynamic indices.
 RANGE, SCATTER_ADD = 11, 16
@@ -25,7 +25,7 @@ def _slice(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     cuts = _cuts(writer, call)
     shape = call.shape(0)
     if cuts is None or not all(isinstance(shape[axis], int) for axis in cuts):
-        return [_put_back(writer, call, cotangent), *rest]
+        return [put_back(writer, call, cotangent), *rest]
     sizes = {axis: size for axis in cuts if isinstance(size := shape[axis], int)}
     sources = {axis: np.arange(size)[cuts[axis]] for axis, size in sizes.items()}
     if not all(map(len, sources.values())):
@@ -60,7 +60,7 @@ def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     axis = int(call.get("axis", 0)) % len(shape)
     size, indices = shape[axis], call.facts.value(call.inputs[1])
     if indices is None or not isinstance(size, int):
-        return [_put_back(writer, call, cotangent, repeated=True), None]
+        return [put_back(writer, call, cotangent, repeated=True), None]
     if indices.ndim == 0:
         cotangent = writer.unsqueeze(cotangent, [axis])
     elif indices.ndim > 1:
@@ -77,7 +77,7 @@ def _joined(call: Call, shape: Shape, axis: int, indices: Array) -> list[int]:
 
 
 def _gather_elements(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
-    return [_put_back(writer, call, only(cotangents), repeated=True), None]
+    return [put_back(writer, call, only(cotangents), repeated=True), None]
 
 
 def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
@@ -153,7 +153,7 @@ def _copies(sources: Array, size: int) -> Array:
     return table
 
 
-def _put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False) -> str:
+def put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False) -> str:
     """Undo an operator that selects elements by dynamic indices.
 
     The operator is applied to the elements' indices, to which the cotangent is then scattered. With `repeated` an
@@ -164,12 +164,21 @@ def _put_back(writer: Writer, call: Call, cotangent: str, repeated: bool = False
         raise call.refusal(
             f"selects by computed indices along an axis of unknown size; make them fixed, or export it in opset {first}"
         )
-    x = call.inputs[0]
-    count = writer.node("Size", x)
-    every = writer.node("Range", writer.integers(0), count, writer.integers(1))
+    every = element_numbers(writer, call.inputs[0])
     attributes = dict(call.attributes)
-    picked = writer.node(call.node.op_type, writer.reshape_like(every, x), *call.inputs[1:], **attributes)
-    zeros = writer.zeros_like(every)
+    picked = writer.node(call.node.op_type, every, *call.inputs[1:], **attributes)
+    return scatter_back(writer, call, cotangent, picked, repeated)
+
+
+def element_numbers(writer: Writer, x: str) -> str:
+    """The position of every element of x in C order, in x's shape."""
+    every = writer.node("Range", writer.integers(0), writer.node("Size", x), writer.integers(1))
+    return writer.reshape_like(every, x)
+
+
+def scatter_back(writer: Writer, call: Call, cotangent: str, picked: str, repeated: bool) -> str:
+    """Add every entry of the cotangent to the element of the first input whose number `picked` has there."""
+    zeros = writer.zeros_like(writer.reshape(call.inputs[0], [-1]))
     how = {"reduction": "add"} if repeated else {}
     flat = writer.node(
         "ScatterElements", zeros, writer.reshape(picked, [-1]), writer.reshape(cotangent, [-1]), axis=0, **how

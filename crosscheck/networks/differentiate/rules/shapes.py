@@ -63,6 +63,19 @@ def _split(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     return [joined, *[None] * (len(call.inputs) - 1)]
 
 
+def _range(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
+    """y = start + i * step, for i from 0 on; the end only decides how many there are."""
+    cotangent, y = only(cotangents), call.outputs[0]
+    gradients: Gradients = [None, None, None]
+    if call.wanted[0]:
+        gradients[0] = writer.reduce("ReduceSum", cotangent, [0], keepdims=False)
+    if call.wanted[2]:
+        numbers = writer.node("Range", writer.integers(0), writer.node("Size", y), writer.integers(1))
+        product = writer.node("Mul", cotangent, writer.cast(numbers, writer.dtype))
+        gradients[2] = writer.reduce("ReduceSum", product, [0], keepdims=False)
+    return gradients
+
+
 def _tile(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """Sums over the copies: every axis is split into copies and elements."""
     copies = [int(count) for count in call.constant(1, "its repeats")]
@@ -77,6 +90,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshaped),
     "Concat": _concat,
     "Expand": _expand,
+    "Range": _range,
     "Split": _split,
     "Tile": _tile,
     "Transpose": _transpose,

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.constants import LARGEST_EVALUATED, Constants
 from crosscheck.networks.graph import Array
 
-__all__ = ["Facts", "Shape", "without_weights"]
+__all__ = ["LARGEST_SHAPE", "Facts", "Shape", "without_weights"]
 
 #: A size is a number, the name of a dynamic size, or None if unknown.
 Shape = tuple[int | str | None, ...]
@@ -23,24 +24,25 @@ LARGEST_SHAPE = 64
 class Facts:
     """Looks tensors up by name. `source` is the model's name in messages.
 
-    opset: of the default domain.
+    opset: of the default domain. largest: the elements of a tensor above which it is not evaluated.
     """
 
-    def __init__(self, model: onnx.ModelProto, source: str) -> None:
+    def __init__(self, model: onnx.ModelProto, source: str, largest: int = LARGEST_EVALUATED) -> None:
         self.source = source
         self.opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
         self._initialisers = {item.name: item for item in model.graph.initializer}
-        self._values: dict[str, Array] = {}
-        self._types = self._infer(model)
-        for node in model.graph.node:
-            if node.op_type == "Constant":
-                self._values[node.output[0]] = _literal(node)
+        self._types: dict[str, onnx.TypeProto.Tensor] = {}
+        bare = without_weights(model)
+        _name_sizes(bare.graph)
+        while True:
+            self._types |= self._infer(bare)
+            self._constants = Constants(model, self.shape, largest)
+            if not _fold(bare.graph, self._constants):
+                break
 
     def value(self, tensor: str) -> Array | None:
-        """The numbers of a constant tensor; None for a computed tensor or an input."""
-        if tensor in self._initialisers:  # not cached: it would duplicate the weights
-            return onnx.numpy_helper.to_array(self._initialisers[tensor])
-        return self._values.get(tensor)
+        """The numbers of a tensor that is constant, or computed from constants; None for any other."""
+        return self._constants.value(tensor)
 
     def shape(self, tensor: str) -> Shape | None:
         """The shape, possibly with unknown sizes; None for an unknown rank."""
@@ -67,28 +69,35 @@ class Facts:
 
     def floating(self, tensor: str) -> bool:
         """Whether the elements are floats; unknown types count as floats (old statistics)."""
-        if tensor in self._initialisers or (tensor in self._types and self._types[tensor].elem_type):
-            return bool(np.issubdtype(self.dtype(tensor), np.floating))
-        return True
+        return not self.typed(tensor) or _holds_floats(self.dtype(tensor))
+
+    def typed(self, tensor: str) -> bool:
+        """Whether the element type is known."""
+        return tensor in self._initialisers or bool(tensor in self._types and self._types[tensor].elem_type)
 
     def names(self) -> Iterable[str]:
         """Every tensor with a type."""
         return (*self._initialisers, *self._types)
 
-    def _infer(self, model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
-        """Every tensor's type. Large weights go to shape inference as inputs, without their numbers."""
-        bare = without_weights(model)
-        _name_sizes(bare.graph)
+    def _infer(self, bare: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+        """Every tensor's type. Other domains have no types, which strict inference takes for an error."""
+        strict = all(node.domain in ("", "ai.onnx") for node in bare.graph.node)
         while True:
             try:
-                inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True).graph
+                inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=strict, data_prop=True).graph
             except onnx.shape_inference.InferenceError as problem:
-                raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
+                message = " ".join(str(problem).split())
+                raise NetworkError(f"{self.source}: its shapes do not fit together: {message}") from problem
             types = {
                 item.name: item.type.tensor_type for item in (*inferred.input, *inferred.value_info, *inferred.output)
             }
             if not _add_ranks(bare.graph, types):
                 return types
+
+
+def _holds_floats(dtype: np.dtype[Any]) -> bool:
+    """Whether an element type holds floats; bfloat16 is none of NumPy's own."""
+    return bool(np.issubdtype(dtype, np.floating)) or dtype.name == "bfloat16"
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -125,6 +134,25 @@ def _name_sizes(graph: onnx.GraphProto) -> None:
                 size.ClearField("dim_param")
 
 
+def _fold(graph: onnx.GraphProto, constants: Constants) -> bool:
+    """Replace small computed constants by initialisers, from which inference knows more; True if there were any."""
+    kept, folded = [], {}
+    for node in graph.node:
+        values = {name: constants.value(name) for name in node.output if name}
+        small = {name: value for name, value in values.items() if value is not None and value.size <= LARGEST_SHAPE}
+        if node.op_type == "Constant" or len(small) < len(values):
+            kept.append(node)
+        else:
+            folded.update(small)
+    outputs = {item.name for item in graph.output}
+    if not folded or outputs & folded.keys():
+        return False
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in folded.items())
+    return True
+
+
 def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) -> bool:
     """Add the ranks of tensors reshaped to a computed shape of known length; True if any was new.
 
@@ -148,16 +176,3 @@ def _add_ranks(graph: onnx.GraphProto, types: dict[str, onnx.TypeProto.Tensor]) 
                 graph.value_info.append(value_info)
             news = True
     return news
-
-
-def _literal(node: onnx.NodeProto) -> Array:
-    """The value of a Constant node, from whichever attribute holds it."""
-    for attribute in node.attribute:
-        value = onnx.helper.get_attribute_value(attribute)
-        if attribute.name == "value":
-            return onnx.numpy_helper.to_array(value)
-        if attribute.name in ("value_float", "value_floats"):
-            return np.array(value, np.float32)
-        if attribute.name in ("value_int", "value_ints"):
-            return np.array(value, np.int64)
-    return np.array([])

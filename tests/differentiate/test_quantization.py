@@ -1,0 +1,87 @@
+"""Straight-through gradients of quantization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.graph import Array
+from tests.differentiate.numeric import evaluator, model_of
+
+X = np.array([[-9.0, -1.1, 0.3], [0.5, 2.7, 40.0]])
+COTANGENT = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+def gradient(model: onnx.ModelProto) -> Array:
+    feeds: dict[str, Any] = {"x": X.astype(np.float32), "y.cotangent": COTANGENT.astype(np.float32)}
+    for item in differentiate(model).graph.input[1:-1]:
+        feeds[item.name] = np.float32(0.25)
+    return np.asarray(evaluator(differentiate(model))(feeds)[1])
+
+
+def pair(
+    scale: Array, zero: Array | None, between: list[onnx.NodeProto], opset: int = 19, **attributes: Any
+) -> onnx.ModelProto:
+    rest = [] if zero is None else ["z"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", *rest], ["q"], **attributes),
+        *between,
+        helper.make_node(
+            "DequantizeLinear", [between[-1].output[0] if between else "q", "s", *rest], ["y"], **attributes
+        ),
+    ]
+    constants = {"s": scale.astype(np.float32), "shape": np.array([2, 3]), **({} if zero is None else {"z": zero})}
+    return model_of(nodes, constants, X.shape, opset, np.float32)
+
+
+@pytest.mark.parametrize("opset", [19, 21])
+def test_the_gradient_passes_where_the_integer_does_not_saturate(opset: int) -> None:
+    model = pair(np.array(0.25), np.array(10, np.uint8), [], opset)
+    assert [[0, 2, 3], [4, 5, 6]] == gradient(model).tolist()  # -9 is below (0 - 10) / 4
+
+
+def test_a_scale_of_each_entry_along_an_axis() -> None:
+    model = pair(np.array([0.25, 0.01, 0.5]), np.array([0, 0, 0], np.int8), [], axis=1)
+    assert [[1, 2, 3], [4, 0, 6]] == gradient(model).tolist()  # 2.7 is above 127 * 0.01
+
+
+def test_without_a_zero_point_negative_numbers_saturate() -> None:
+    assert [[0, 0, 3], [4, 5, 6]] == gradient(pair(np.array(0.25), None, [])).tolist()
+
+
+def test_integers_between_the_two_may_be_moved() -> None:
+    between = [
+        helper.make_node("Transpose", ["q"], ["t"]),
+        helper.make_node("Reshape", ["t", "shape"], ["r"]),
+    ]
+    model = pair(np.array(0.25), np.array(10, np.uint8), between)
+    assert [[0, 3, 5], [2, 4, 6]] == gradient(model).tolist()
+
+
+def test_the_scale_of_a_constant_has_a_gradient() -> None:
+    """y = (q - z) * s + 0 * x; the cotangent of s is the sum of dy * (q - z)."""
+    nodes = [helper.make_node("DequantizeLinear", ["q", "x", "z"], ["y"], axis=1)]
+    constants = {"q": np.array([[1, 2, 3], [4, 5, 6]], np.uint8), "z": np.array([1, 1, 1], np.uint8)}
+    model = model_of(nodes, constants, [3], 19, np.float32)
+    feeds = {"x": np.ones(3, np.float32), "y.cotangent": COTANGENT.astype(np.float32)}
+    assert [12, 22, 36] == evaluator(differentiate(model))(feeds)[1].tolist()
+
+
+def test_integer_arithmetic_between_the_two_is_refused() -> None:
+    between = [helper.make_node("MatMulInteger", ["q", "w"], ["i"], name="product")]
+    nodes = pair(np.array(0.25), np.array(10, np.uint8), []).graph.node
+    cast = helper.make_node("Cast", ["i"], ["y"], to=onnx.TensorProto.FLOAT)
+    constants: dict[str, Array] = {
+        "s": np.array(0.25, np.float32),
+        "z": np.array(10, np.uint8),
+        "w": np.ones((3, 3), np.uint8),
+    }
+    model = model_of([nodes[0], *between, cast], constants, X.shape, 19, np.float32)
+    with pytest.raises(NetworkError, match=r"node 'product' \(MatMulInteger\) has no rule"):
+        differentiate(model)
