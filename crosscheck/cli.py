@@ -6,12 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from crosscheck import __version__
 from crosscheck.errors import CrosscheckError, UsageError
+
+if TYPE_CHECKING:  # at run time, a command imports what it needs
+    from crosscheck.networks import FileOptions
 
 __all__ = ["main"]
 
@@ -99,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GLOB",
         help="networks, or an .onnx file; repeatable",
     )
-    _add_sizes(run)
+    _add_file_options(run)
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
     run.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
     run.add_argument(
@@ -172,17 +175,15 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     _add_out(script, "the folder of the run")
     script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
-    _add_sizes(script)
-    script.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write to this file instead of standard output"
-    )
+    _add_file_options(script)
+    script.add_argument("-o", "--to", type=Path, metavar="FILE", help="write to this file instead of standard output")
     script.set_defaults(command=_script)
 
     reduce = commands.add_parser("reduce", help="the smallest network that still shows a finding, and its script")
     reduce.add_argument("cell", metavar="CELL", help="a cell's id, as in the report; it need not have been measured")
     reduce.add_argument(
         "-o",
-        "--output",
+        "--to",
         type=Path,
         default=Path("crosscheck-reduced"),
         metavar="DIR",
@@ -194,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_out(reduce, "the folder of the run that may have the cell", "RUN")
     reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
-    _add_sizes(reduce)
+    _add_file_options(reduce)
     reduce.set_defaults(command=_reduce)
 
     report = commands.add_parser("report", help="rebuild the report from cells.jsonl")
@@ -249,7 +250,7 @@ def _add_out(command: argparse.ArgumentParser, what: str, metavar: str = "DIR") 
     )
 
 
-def _add_sizes(command: argparse.ArgumentParser) -> None:
+def _add_file_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shape",
         action="append",
@@ -260,6 +261,22 @@ def _add_sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--batch", type=int, metavar="N", help="rows of the input of an .onnx file (default: the file's, or 4)"
     )
+    command.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="values of an .onnx file's inputs: an .npz by name, an .npy, or pictures, a row each; repeatable",
+    )
+    command.add_argument(
+        "--output", metavar="NAME", help="the output of an .onnx file that is differentiated (default: the first)"
+    )
+
+
+def _file_options(parsed: argparse.Namespace) -> FileOptions:
+    from crosscheck.networks import FileOptions
+
+    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -291,8 +308,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         fresh=parsed.fresh,
         isolation=parsed.isolation,
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
-        shapes=parsed.shape,
-        batch=parsed.batch,
+        options=_file_options(parsed),
     )
     with progress_for(console) as progress:
         result = run(job, progress)
@@ -331,29 +347,27 @@ def _explain(parsed: argparse.Namespace, console: Console) -> int:
 
 
 def _script(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck.networks import Sizes
     from crosscheck.script.command import script, write
 
-    text = script(parsed.out, parsed.cell, parsed.network, Sizes.parsed(parsed.shape, parsed.batch))
-    if parsed.output is None:
+    text = script(parsed.out, parsed.cell, parsed.network, _file_options(parsed))
+    if parsed.to is None:
         sys.stdout.write(text)
         return OK
-    write(text, parsed.output)
+    write(text, parsed.to)
     how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
-    console.print(f"script: {parsed.output}, for {how}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"script: {parsed.to}, for {how}", markup=False, highlight=False, soft_wrap=True)
     return OK
 
 
 def _reduce(parsed: argparse.Namespace, console: Console) -> int:
-    from crosscheck.networks import Sizes
     from crosscheck.reduce import Request, reduce
 
-    sizes = Sizes.parsed(parsed.shape, parsed.batch)
-    request = Request(parsed.cell, parsed.output, parsed.finding, parsed.time_limit, parsed.out, parsed.network, sizes)
+    options = _file_options(parsed)
+    request = Request(parsed.cell, parsed.to, parsed.finding, parsed.time_limit, parsed.out, parsed.network, options)
     reduced = reduce(console, request)
     for sentence in reduced.told:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"smallest case: {parsed.output}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"smallest case: {parsed.to}", markup=False, highlight=False, soft_wrap=True)
     return INTERRUPTED if reduced.interrupted else OK
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crosscheck.cells import Asks, Intent, Observation
 from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported
 from crosscheck.matrix.exchange import Exchange
 from crosscheck.matrix.plan import Planned
+from crosscheck.networks import Network
 
 __all__ = ["ExportedFiles"]
 
@@ -16,15 +17,19 @@ FOLDER = "files"
 
 
 class ExportedFiles:
-    """The files of one run, written to `out/files`, and the float64 reference of every network of its plan."""
+    """The files of one run, written to `out/files`, and the reference of every network of its plan.
 
-    def __init__(self, out: Path, plan: Sequence[Planned], exchange: Exchange) -> None:
+    truths: the references that are known before, by network.
+    """
+
+    def __init__(self, out: Path, plan: Sequence[Planned], exchange: Exchange, truths: Mapping[Network, Truth]) -> None:
         self.out, self.exchange = out, exchange
-        self.truths: dict[str, Truth] = {
-            planned.network.name: Truth.of(planned.network) for planned in plan if planned.network.file is None
-        }
-        self._files = {network.name: FileTruth(network) for network in exchange.files.values()}
-        self.truths |= self._files
+        exported = {network.name: network for network in exchange.files.values()}
+        self._files = {name: FileTruth(network) for name, network in exported.items()}
+        self.truths: dict[Network, Truth] = {exported[name]: truth for name, truth in self._files.items()}
+        self.truths |= truths
+        for network in {planned.network for planned in plan} - self.truths.keys():
+            self.truths[network] = Truth.of(network) if network.file is None else FileTruth(network)
         self._keep()
 
     def exported(self, planned: Planned, observations: Sequence[Observation], judgement: Judgement) -> Exported | None:
@@ -37,9 +42,9 @@ class ExportedFiles:
             if network is not None:
                 return exported(self._files[network.name], self._place(network.name))
             return Exported(None, refusal=unreadable) if planned.mode.file or unreadable else None
-        if planned.network.file is None:
-            return None
         name = planned.network.name
+        if name not in self._files:
+            return None
         return exported(
             self._files[name],
             self._place(name),
@@ -54,7 +59,7 @@ class ExportedFiles:
 
         Empty for cells of the first stage.
         """
-        if planned.network.file is None:
+        if planned.network.name not in self._files:
             return []
         exporter, cell = self.exchange.exporters[planned.network.name][0], planned.cell
         targets = dict.fromkeys((exporter.target.id, planned.target.id))

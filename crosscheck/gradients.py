@@ -10,8 +10,8 @@ import onnx
 
 from crosscheck.errors import UsageError
 from crosscheck.networks.differentiate import UPDATED
+from crosscheck.networks.file_options import FileOptions
 from crosscheck.networks.gradient import gradient
-from crosscheck.networks.sizes import Sizes
 
 __all__ = ["write"]
 
@@ -33,7 +33,7 @@ def write(
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     names = [name for text in wrt for name in text.split(",")]
-    made = gradient(source, training, names, output, Sizes.parsed(shapes).shapes)
+    made = gradient(source, training, names, output, FileOptions.parsed(shapes).shapes)
     try:
         onnx.save(made, target)
     except (OSError, ValueError) as problem:

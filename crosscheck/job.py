@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 
 import crosscheck
 from crosscheck import report
-from crosscheck.cells import Observation, Status
+from crosscheck.cells import Asks, Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
-from crosscheck.judge import Judgement, judge, line
+from crosscheck.judge import FileTruth, Judgement, Truth, judge, line
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
@@ -32,7 +32,7 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
-from crosscheck.networks import Network, Sizes, is_file, load, names
+from crosscheck.networks import FileOptions, Network, is_file, load, names
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
@@ -67,20 +67,14 @@ class Job:
     fresh: bool = False
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
-    shapes: Sequence[str] = ()
-    batch: int | None = None
-
-    @property
-    def sizes(self) -> Sizes:
-        """The sizes of users' files. Raises UsageError for a shape that cannot be read."""
-        return Sizes.parsed(self.shapes, self.batch)
+    options: FileOptions = field(default_factory=FileOptions)
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
         words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
         for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
             words += [word for value in values for word in (option, value)]
-        return [*words, *self.sizes.words]
+        return [*words, *self.options.words]
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
         selected, lacking = present(selected)
         for target, lack in lacking.items():
             progress.left_out(target, lack)
-    networks, refused = _networks(job.networks, job.sizes)
+    networks, refused = _networks(job.networks, job.options)
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
@@ -150,6 +144,7 @@ def _run(
     progress: Progress,
     start: float,
 ) -> Result:
+    plan, truths = _answerable(plan)
     measured = measure(plan, journal, settings, progress)
     exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
     plan = [*plan, *exchanged.plan]
@@ -161,7 +156,7 @@ def _run(
         statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
         causes = before["causes"]
     else:
-        judged = _judge(job, plan, measured, journal, exchanged)
+        judged = _judge(job, plan, measured, journal, exchanged, truths)
         located = locate(judged.verdicts, journal, settings, progress)
         statuses, findings = judged.write(job.out, located)
         causes = {
@@ -185,7 +180,7 @@ def _run(
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
-def _networks(patterns: Sequence[str], sizes: Sizes) -> tuple[list[Network], tuple[str, ...]]:
+def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Network], tuple[str, ...]]:
     """The shipped networks that match a glob, by default all; users' files; and why files are refused.
 
     Raises NetworkError if nothing is left, UsageError for a shape of an input that no file has.
@@ -197,15 +192,15 @@ def _networks(patterns: Sequence[str], sizes: Sizes) -> tuple[list[Network], tup
     refused = []
     for file in files:
         try:
-            network = load(file, sizes)
+            network = load(file, options)
         except NetworkError as problem:
             refused.append(str(problem))
         else:
             networks.setdefault(network.name, network)  # the same file named twice, or a copy
     if not networks:
         raise NetworkError("\n".join(refused))
-    inputs = {network.own.input for network in networks.values() if network.own}
-    if unknown := [] if refused else sorted(sizes.shapes.keys() - inputs):
+    inputs = {name for network in networks.values() if network.own for name in network.own.inputs}
+    if unknown := [] if refused else sorted(options.shapes.keys() - inputs):
         known = f"They have {', '.join(sorted(inputs))}." if inputs else "Shipped networks keep their sizes."
         raise UsageError(f"--shape {unknown[0]}=...: no network file has an input '{unknown[0]}'. {known}")
     return list(networks.values()), tuple(refused)
@@ -233,10 +228,36 @@ class _Judged:
         return dict(statuses), dict(findings)
 
 
-def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journal, exchanged: Exchange) -> _Judged:
+def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, Truth]]:
+    """The plan without cells of users' files whose answer crosscheck cannot compute, which are refused; the references.
+
+    Without it, a runtime's answer could not be told from a wrong one.
+    """
+    truths: dict[Network, Truth] = {}
+    answerable = []
+    for planned in plan:
+        network, asks = planned.network, Asks(planned.mode.asks)
+        if network.file is not None and planned.refused is None:
+            truth = truths.setdefault(network, FileTruth(network))
+            assert isinstance(truth, FileTruth)
+            if not truth.known(asks):
+                reason = f"crosscheck cannot compute this answer in float64: {truth.failures[asks]}"
+                planned = dataclasses.replace(planned, refused=reason, trials=())
+        answerable.append(planned)
+    return answerable, truths
+
+
+def _judge(
+    job: Job,
+    plan: Sequence[Planned],
+    measured: Measured,
+    journal: Journal,
+    exchanged: Exchange,
+    truths: Mapping[Network, Truth],
+) -> _Judged:
     """Judge every cell from the journal; write `arrays/` and `files/`."""
     judged = _Judged()
-    exported_files = ExportedFiles(job.out, plan, exchanged)
+    exported_files = ExportedFiles(job.out, plan, exchanged, truths)
     arrays = RecordedArrays(job.out / "arrays")
     for planned in plan:
         cell = planned.cell
@@ -248,7 +269,7 @@ def _judge(job: Job, plan: Sequence[Planned], measured: Measured, journal: Journ
         else:
             observations = journal.observations(measured.keys.get(cell.id, ()))
             inference = journal.observations(measured.keys.get(_inference(planned), ()))
-            truth = exported_files.truths[cell.network]
+            truth = exported_files.truths[planned.network]
             judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
             kept = arrays.keep(planned, observations[0])
         record = line(

@@ -20,7 +20,7 @@ from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
-from crosscheck.networks.exported_models import foreign_operators, opset_of
+from crosscheck.networks.onnx_files import foreign_operators, opset_of
 from crosscheck.probe import recorded
 
 __all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
@@ -110,6 +110,7 @@ def trip(
     layer: FirstLayer | None,
 ) -> Trip:
     """The trip of one export and one reader; `answer` is None if the reader gave none."""
+    assert truth.source is not None, "a runtime exported the file"
     expected = truth.source.answer(asks, origin.training, origin.weights)
     file_error = _error(truth.answer(asks, training=False), expected) if truth.known(asks) else None
     if answer is None:

@@ -1,4 +1,4 @@
-"""Reference answers for an exported ONNX file, float64: the oracle if it can be lowered, else onnx's evaluator."""
+"""Reference answers for an ONNX file, float64: the oracle if it can be lowered, else onnx's evaluator."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from crosscheck.errors import NetworkError
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import in_float64
-from crosscheck.networks.exported_models import file_forms, file_gradient
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lower import lower
+from crosscheck.networks.onnx_files import file_forms, file_gradient
 from crosscheck.networks.read import check_onnx
 from crosscheck.oracle.operators import batch_mean_and_variance, normalize
 
@@ -33,27 +33,35 @@ BATCH_NORM_DEFAULTS = {
     "spatial": 1,
     "training_mode": 0,
 }
+#: Directions along which a gradient is checked, the step, and the relative difference of slopes that is none.
+DIRECTIONS, DIFFERENCE, AGREEMENT = 3, 1e-6, 1e-4
 
 
 class FileTruth(Truth):
-    """Answers of a file for the probe input and the cotangent of the exported network.
+    """Answers of a file for its probe input and cotangent.
 
     Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float64 by
     onnx's evaluator, batch normalizations by the oracle, the gradient and training mode by crosscheck's pass; without
     a rule for an operator, training mode has the file's own answer. If that also fails, `known` is false and answers
-    are those of the exported network.
+    are those of the exported network; a user's file has none then.
+
+    source: the reference of the network that was exported, or of the user's file as it was lowered; None without one.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         assert network.file is not None, "the network has no file"
-        self.source = Truth.of(network.file.source)
+        self.source = None if network.file.source is None else Truth.of(network.file.source)
         self._own: dict[tuple[Asks, bool], Array | None] = {}
         self._differentiated: dict[bool, list[Array]] = {}
+        #: Why a file has no answer of its own, by what is asked.
+        self.failures: dict[Asks, str] = {}
 
     @cached_property
     def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
         """The lowered file, ignoring `spatial`; None if it cannot be lowered."""
+        if self.network.own is not None:
+            return None if self.source is None else (self.source.network.graph, self.source.network.weights)
         try:
             return self._lower(_without_spatial(self.network.model))
         except NetworkError:
@@ -73,7 +81,7 @@ class FileTruth(Truth):
         return lower(model, self.network.name, self.network.name)
 
     def known(self, asks: Asks) -> bool:
-        """Whether the answer is the file's own."""
+        """Whether the answer is the file's own. `failures` then has the reason, if it could not be computed."""
         return self.lowered is not None or self._evaluated(asks, training=False) is not None
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
@@ -85,11 +93,17 @@ class FileTruth(Truth):
 
     def _answer(self, asks: Asks, training: bool) -> Array:
         network = self.network
+        if network.own is not None and self.source is not None:
+            shape = network.x.shape if asks is Asks.GRADIENT else network.cotangent.shape
+            return self.source.answer(asks, training).reshape(shape)
         if self.lowered is None:
             value = self._evaluated(asks, training)
             if value is None and training:
                 value = self._evaluated(asks, training=False)
-            return self.source.answer(asks, training) if value is None else value
+            if value is None:
+                assert self.source is not None, f"{network.name}: callers look at `known` first"
+                value = self.source.answer(asks, training)
+            return value
         with np.errstate(all="ignore"):
             if asks is Asks.GRADIENT:
                 return oracle.gradient(*self.lowered, network.x, network.cotangent, training)
@@ -102,15 +116,19 @@ class FileTruth(Truth):
 
     def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
-        feeds = {x: np.asarray(self.network.x, np.float64)}
+        feeds = {x: np.asarray(self.network.x, np.float64), **_in_float64(self.network.weights)}
         try:
             if asks is Asks.PREDICTION and not training:
                 return evaluate(self._double.model, feeds)[0]
             if training not in self._differentiated:
                 feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
-                self._differentiated[training] = evaluate(file_gradient(self._double, training), feeds)
+                model = file_gradient(self._double, training)
+                prediction, gradient, *_ = evaluate(model, feeds)
+                _check_slope(model, feeds, (x, f"{y}.cotangent"), gradient)
+                self._differentiated[training] = [prediction, gradient]
             return self._differentiated[training][1 if asks is Asks.GRADIENT else 0]
-        except Exception:  # evaluators raise any exception for arbitrary files
+        except Exception as problem:  # evaluators raise any exception for arbitrary files
+            self.failures[asks] = " ".join(str(problem).split())
             return None
 
     @cached_property
@@ -123,9 +141,8 @@ class FileTruth(Truth):
             graph = self.network.graph
             *inner, last = [node["outputs"][0] for node in graph["nodes"]]
             try:
-                outputs = evaluate(
-                    file_forms(self.network)["file-exposed"], {graph["inputs"][0]["name"]: self.network.x}
-                )
+                feeds = {graph["inputs"][0]["name"]: self.network.x, **self.network.weights}
+                outputs = evaluate(file_forms(self.network)["file-exposed"], feeds)
             except Exception:  # as above
                 self._layers[training] = {}
             else:
@@ -140,6 +157,32 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     with np.errstate(all="ignore"):
         outputs: Any = evaluator.run(None, dict(feeds))
     return [np.asarray(value) for value in outputs]
+
+
+def _in_float64(values: Mapping[str, Array]) -> dict[str, Array]:
+    """The same with floats as float64."""
+    return {name: value.astype(np.float64) if value.dtype.kind == "f" else value for name, value in values.items()}
+
+
+def _check_slope(model: onnx.ModelProto, feeds: Mapping[str, Array], names: tuple[str, str], gradient: Array) -> None:
+    """Raise ArithmeticError unless a gradient agrees with differences of predictions along one of three directions.
+
+    More than one, since a step may cross a kink. names: of the input and of the cotangent.
+    """
+    x, cotangent = (feeds[name] for name in names)
+    random = np.random.default_rng(0)
+    for _ in range(DIRECTIONS):
+        direction = random.standard_normal(x.shape)
+        step = DIFFERENCE * direction
+        above, below = (evaluate(model, {**feeds, names[0]: value})[0] for value in (x + step, x - step))
+        slope = np.sum((above - below) * cotangent) / (2 * DIFFERENCE)
+        expected = np.sum(gradient * direction)
+        largest = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(x.size)
+        if abs(slope - expected) <= AGREEMENT * max(abs(expected), largest):
+            return
+    raise ArithmeticError(
+        f"its gradient in float64 gives a slope of {expected:.6g}, differences of predictions give {slope:.6g}"
+    )
 
 
 def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
-from crosscheck.networks.exported_models import foreign_operators
+from crosscheck.networks.onnx_files import foreign_operators
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance
 

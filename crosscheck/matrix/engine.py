@@ -237,7 +237,7 @@ class _Run:
     def _network(self, network: Network, target: Target) -> Path:
         """The folder of the network's files for the probe, with the ONNX forms of its modes."""
         extra = target.variant.extra
-        place = (target.runtime.name, extra or "", network.name)
+        place = (target.runtime.name, extra or "", network.name + ".file" * (network.file is not None))
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
             prepared(network, self.folders[place], forms_for(target))

@@ -20,7 +20,7 @@ from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, Wanted, mode_wanted, planned_cell, spared
 from crosscheck.matrix.selection import Target
 from crosscheck.networks import Network
-from crosscheck.networks.exported_models import GRADIENT, digest_of, file_gradient, written_network
+from crosscheck.networks.onnx_files import EXPORTED_FORMS, digest_of, written_network
 from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
@@ -73,14 +73,9 @@ def exchange(
     readers = _readers(selected)
     for exporters in result.exporters.values():
         network = result.files[exporters[0].cell.id]
-        refusal = _refusal(network)
-        for planned in (cell for target in readers for cell in _cells(target, network, wanted)):
-            result.plan.append(planned)
-            if refusal is not None and planned.mode.name == GRADIENT:
-                measured.statuses[planned.cell.id] = (Status.REFUSED, refusal, "")
-    pending = [planned for planned in result.plan if planned.cell.id not in measured.statuses]
-    if pending:
-        measured.add(measure(pending, journal, settings, progress))
+        result.plan += (cell for target in readers for cell in _cells(target, network, wanted))
+    if result.plan:
+        measured.add(measure(result.plan, journal, settings, progress))
     return result
 
 
@@ -108,15 +103,6 @@ def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
     return None
 
 
-def _refusal(network: Network) -> str | None:
-    """The reason for a missing gradient by crosscheck's pass; None if there is one."""
-    try:
-        file_gradient(network)
-    except NetworkError as problem:
-        return f"crosscheck writes no gradient of this file: {problem}"
-    return None
-
-
 def _readers(targets: Sequence[Target]) -> list[Target]:
     """The newest target of each runtime with modes for files, as installed if possible."""
 
@@ -138,7 +124,7 @@ def _cells(target: Target, network: Network, wanted: Wanted) -> Iterator[Planned
     if spared(target, origin, wanted):
         return
     for mode in target.runtime.modes:
-        if not mode.reads_files or not mode_wanted(mode, target, wanted):
+        if not mode.reads_files or mode.form not in EXPORTED_FORMS or not mode_wanted(mode, target, wanted):
             continue
         scenario = SCENARIOS[Asks(mode.asks)]
         if not wanted.scenarios or any(fnmatchcase(scenario, pattern) for pattern in wanted.scenarios):

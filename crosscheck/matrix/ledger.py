@@ -176,6 +176,9 @@ class Ledger:
         if planned.lacking is not None:
             self.done.statuses[name] = (Status.NOT_IN_RELEASE, planned.lacking, "")
             return
+        if planned.refused is not None:
+            self.done.statuses[name] = (Status.REFUSED, planned.refused, "")
+            return
         environment = self._environment(target)
         failure = environment if isinstance(environment, EnvironmentFailure) else _lack(planned)
         if failure is not None:

@@ -12,6 +12,7 @@ from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
+from crosscheck.networks.onnx_files import EXPORTED_FORMS, missing_forms
 from crosscheck.networks.readout import readout
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.runtimes.catalog import variant_has
@@ -40,6 +41,10 @@ RACE_TRIALS = len(PACES)
 RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 
 
+#: The scenarios of a user's file as it is; all others need networks made of its layers, or a gradient that ascends.
+FILE_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.PREDICT_ONLY})
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Selection of the matrix: globs for modes, networks and scenarios; empty selects the defaults."""
@@ -53,13 +58,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Planned:
-    """A planned cell and its inputs. `lacking` is the reason if it cannot be measured."""
+    """A planned cell and its inputs.
+
+    lacking: why the release does not have the mode. refused: why crosscheck has no program for the network in it.
+    """
 
     cell: Cell
     target: Target = field(repr=False)
     mode: Mode = field(repr=False)
     network: Network = field(repr=False)
     lacking: str | None = None
+    refused: str | None = None
     trials: tuple[Trial, ...] = ()
 
     @functools.cached_property
@@ -122,10 +131,10 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         for target in targets
         for mode in target.runtime.modes
         if mode_wanted(mode, target, wanted)
-        for network in networks
+        for network in filter(None, (_read_by(mode, network) for network in networks))
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
-        for readings in [SCENARIOS[Scenario(scenario)].readings]
+        for readings in [_readings(SCENARIOS[Scenario(scenario)], mode)]
         for times, at_once in [(_times(target, wanted), _at_once(target, network, wanted))]
         for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, times, at_once)]
     ]
@@ -135,6 +144,19 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
             "`crosscheck list scenarios` shows which suits which."
         )
     return planned
+
+
+def _read_by(mode: Mode, network: Network) -> Network | None:
+    """What a mode is asked about: the user's file as it is, or the lowered network; None where there is none."""
+    if mode.reads_files:
+        return network.as_it_is
+    return network if network.file is None else None
+
+
+def _readings(facts: ScenarioFacts, mode: Mode) -> Sequence[str]:
+    """A file in another form has no layers to show."""
+    shown = not mode.reads_files or mode.form in EXPORTED_FORMS
+    return [reading for reading in facts.readings if shown or reading != LAYERS]
 
 
 @functools.cache
@@ -167,7 +189,9 @@ def spared(target: Target, network: str, wanted: Wanted) -> bool:
 def _suits(
     facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
 ) -> bool:
-    if mode.reads_files or Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+    if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+        return False
+    if mode.reads_files and scenario not in FILE_SCENARIOS:
         return False
     if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
         return False
@@ -239,6 +263,8 @@ def planned_cell(
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
         return Planned(cell, target, mode, network, lacking=lacking)
+    if mode.reads_files and (reason := missing_forms(network).get(mode.form)):
+        return Planned(cell, target, mode, network, refused=f"crosscheck does not write this form: {reason}")
     shows_layers = target.runtime.shows_layers
     taken = [reading for reading in readings if shows_layers or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials, at_once)))

@@ -1,24 +1,24 @@
 """Networks: load and check ONNX, lower it to a plain graph, write it in other forms."""
 
 from crosscheck.networks.dialects import DIALECTS
+from crosscheck.networks.file_options import FileOptions
 from crosscheck.networks.forms import FORMS, Form, exposed_name, running_name, write
 from crosscheck.networks.graph import OPERATORS, Graph, Node
 from crosscheck.networks.load import is_file, load, load_as, names
 from crosscheck.networks.network import BatchNorm, Network, fixed_cotangent
 from crosscheck.networks.prepare import prepared
 from crosscheck.networks.readout import readout
-from crosscheck.networks.sizes import Sizes
 
 __all__ = [
     "DIALECTS",
     "FORMS",
     "OPERATORS",
     "BatchNorm",
+    "FileOptions",
     "Form",
     "Graph",
     "Network",
     "Node",
-    "Sizes",
     "exposed_name",
     "fixed_cotangent",
     "is_file",

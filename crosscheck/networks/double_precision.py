@@ -10,11 +10,13 @@ from onnx import numpy_helper
 
 __all__ = ["in_float64"]
 
-FLOAT, DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+DOUBLE = onnx.TensorProto.DOUBLE
+#: What is widened.
+NARROW = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
 def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy with every float32 tensor as float64: inputs, outputs, weights, constants, and the targets of Cast.
+    """A copy with every narrower float as float64: inputs, outputs, weights, constants, and the targets of Cast.
 
     Attributes that are numbers (epsilon) keep their float32 value. Subgraphs and local functions are included.
     """
@@ -29,7 +31,7 @@ def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _widen(graph: onnx.GraphProto) -> None:
     for item in (*graph.input, *graph.output, *graph.value_info):
-        if item.type.tensor_type.elem_type == FLOAT:
+        if item.type.tensor_type.elem_type in NARROW:
             item.type.tensor_type.elem_type = DOUBLE
     for tensor in graph.initializer:
         _widen_tensor(tensor)
@@ -39,7 +41,7 @@ def _widen(graph: onnx.GraphProto) -> None:
 
 def _widen_node(node: onnx.NodeProto) -> None:
     for attribute in node.attribute:
-        if attribute.name in ("to", "dtype") and attribute.i == FLOAT:
+        if attribute.name in ("to", "dtype") and attribute.i in NARROW:
             attribute.i = DOUBLE
         if attribute.HasField("t"):
             _widen_tensor(attribute.t)
@@ -53,7 +55,7 @@ def _widen_node(node: onnx.NodeProto) -> None:
 
 
 def _widen_tensor(tensor: onnx.TensorProto) -> None:
-    if tensor.data_type == FLOAT:
+    if tensor.data_type in NARROW:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
 
 

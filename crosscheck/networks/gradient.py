@@ -9,8 +9,8 @@ from pathlib import Path
 import onnx
 
 from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.file_options import with_shapes
 from crosscheck.networks.read import check_onnx, read_onnx
-from crosscheck.networks.sizes import with_shapes
 
 __all__ = ["gradient"]
 

@@ -38,7 +38,6 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
             for index, proto in enumerate(model.graph.node)
             if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED)
         ],
-        " Replace or remove them before the export; `crosscheck gradient` takes more operators.",
     )
     table = TensorTable(model, source)
     first = Value(name=table.data(source, table.input), shape=table.shape(table.input))
@@ -73,7 +72,7 @@ def _label(proto: onnx.NodeProto, index: int) -> str:
     return repr(proto.name or index)
 
 
-def _refuse(source: str, refused: Sequence[Refused], remedy: str = "") -> None:
+def _refuse(source: str, refused: Sequence[Refused]) -> None:
     """Raise NetworkError if any nodes are refused, in one sentence; nodes of one operator and reason stand together."""
     groups: dict[tuple[str, str], list[str]] = {}
     for index, proto, reason in refused:
@@ -85,7 +84,7 @@ def _refuse(source: str, refused: Sequence[Refused], remedy: str = "") -> None:
     for (operator, reason), labels in groups.items():
         more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
         parts.append(f"{operator} (node{'s' * (len(labels) > 1)} {', '.join(labels[:SHOWN])}{more}) {reason}")
-    raise NetworkError(f"{source}: {'; '.join(parts)}.{remedy}")
+    raise NetworkError(f"{source}: {'; '.join(parts)}.")
 
 
 def _lowered(table: TensorTable, where: str, proto: onnx.NodeProto, index: int) -> list[Node]:

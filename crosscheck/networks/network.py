@@ -14,7 +14,7 @@ import onnx
 
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent"]
+__all__ = ["BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,30 @@ class BatchNorm:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """An ONNX file written by a runtime, and the exported network."""
+    """An ONNX file that runtimes read byte for byte.
+
+    source: the network that a runtime exported to it, or the lowered network of a user's file; None for a user's file
+    that cannot be lowered.
+    """
 
     content: bytes = field(repr=False)
-    source: Network
+    source: Network | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnFile:
     """The user's file that a network was loaded from.
 
-    words: the options of a command that load it again. short: the file's name, for pages. input: the name of its input
-    in the file. said: sentences about what was chosen for the user.
+    words: the options of a command that load it again. short: the file's name, for pages. inputs: the names of its
+    inputs in the file, the differentiated one first. said: sentences about what was chosen for the user. file: the file
+    as it is, beside a network that was lowered.
     """
 
     words: tuple[str, ...]
     short: str
-    input: str
+    inputs: tuple[str, ...]
     said: tuple[str, ...] = ()
+    file: Network | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +66,13 @@ class Network:
     """A checked network and its probe input. Arrays are read-only.
 
     model: the ONNX model as loaded; of a user's file, with sizes fixed, constants folded, and one output.
-    graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array.
+    graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array. Of a file: its own
+        nodes, and the values of its further inputs.
     x: the probe input, float32, (rows, ...).
     cotangent: multiplied with the output before the sum is differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
     target: the class of scenario `ascent`, the runner-up on the probe input, or None.
-    file: an exported file (`crosscheck.networks.exported_models`) or None; with it, nothing is lowered, there are no
-        weights, and runtimes read these bytes.
+    file: a file that runtimes read as it is (`crosscheck.networks.onnx_files`) or None; with it, nothing is lowered.
     own: the user's file, or None; networks that are made from another one have none.
     """
 
@@ -90,13 +96,20 @@ class Network:
         return ("--network", self.name) if self.own is None else self.own.words
 
     @property
+    def as_it_is(self) -> Network | None:
+        """The user's file that runtimes read byte for byte; None if the network is no user's."""
+        if self.own is None:
+            return None
+        return self.own.file if self.file is None else self
+
+    @property
     def classes(self) -> int | None:
         """The number of classes of a classifier with held-out images; None for other networks."""
         return None if self.labels is None else int(self.cotangent.shape[1])
 
     @cached_property
     def batch_norms(self) -> tuple[BatchNorm, ...]:
-        """Every batch normalization, in order of execution; empty for an exported file."""
+        """Every batch normalization, in order of execution; empty for a file."""
         if self.file is not None:
             return ()
         return tuple(
@@ -144,3 +157,29 @@ def fixed_cotangent(shape: tuple[int, ...]) -> Array:
     steps = np.arange(1, math.prod(shape) + 1) * golden
     values: Array = (2 * np.floor(64 * (steps % 1)) + 1) / 64 - 1
     return values.astype(np.float32).reshape(shape)
+
+
+def network_of(
+    model: onnx.ModelProto,
+    graph: Graph,
+    weights: dict[str, Array],
+    title: str,
+    inputs: Mapping[str, Array],
+) -> Network:
+    """The network with its probe: `inputs` are arrays by the names of the fields. `title` is for files without one."""
+    for array in (*inputs.values(), *weights.values()):
+        array.flags.writeable = False
+    first_line, _, description = model.doc_string.strip().partition("\n")
+    return Network(
+        name=graph["name"],
+        title=first_line or title,
+        description=description.strip(),
+        model=model,
+        graph=graph,
+        weights=weights,
+        x=inputs["x"],
+        cotangent=inputs["cotangent"],
+        images=inputs.get("images"),
+        labels=inputs.get("labels"),
+        target=int(inputs["target"]) if "target" in inputs else None,
+    )

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 
 from crosscheck.networks.dialects import DIALECTS, build_dialect
-from crosscheck.networks.exported_models import file_forms
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
+from crosscheck.networks.onnx_files import file_forms
 from crosscheck.networks.readout import readout
 
 __all__ = ["noise", "prepared", "write_arrays"]

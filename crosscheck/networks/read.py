@@ -16,7 +16,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.networks.forms import FIRST_OPSET
 from crosscheck.networks.plain import plain
 
-__all__ = ["check_onnx", "content_digest", "described", "read_onnx"]
+__all__ = ["check_onnx", "content_digest", "described", "external_files", "read_onnx"]
 
 #: Files of other formats by the end of their names, and how they become ONNX.
 OTHER_FORMATS = {
@@ -76,13 +76,17 @@ def check_onnx(model: onnx.ModelProto, source: str, first_opset: int = FIRST_OPS
 def content_digest(path: Path) -> str:
     """SHA-256 (hexadecimal) of an ONNX file and its external weights. Raises NetworkError."""
     sums = hashlib.sha256()
-    model = _parsed(path)
-    _check_external(path, model)
-    external = {path.parent / _location(tensor) for tensor in _external(model.graph)}
-    for file in (path, *sorted(external)):
+    for file in (path, *external_files(path)):
         with file.open("rb") as content:
             sums.update(hashlib.file_digest(content, "sha256").digest())
     return sums.hexdigest()
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files beside an ONNX file that have weights of it. Raises NetworkError."""
+    model = _parsed(path)
+    _check_external(path, model)
+    return sorted({path.parent / _location(tensor) for tensor in _external(model.graph)})
 
 
 def _parsed(path: Path) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import nearest, targets
-from crosscheck.networks import Network, Sizes, load, load_as, names
+from crosscheck.networks import FileOptions, Network, load, load_as, names
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials
 from crosscheck.reduce.reporting import Narrator, size
@@ -38,7 +38,7 @@ class Request:
 
     cell: a cell's id. folder: where the result goes. finding: which of the cell's findings, by default the first.
     minutes: the time limit, or None. run: the run whose journal may have the cell. network: the user's file that the
-    cell is about, or None for a network that ships. sizes: those of the file.
+    cell is about, or None for a network that ships. options: of the file.
     """
 
     cell: str
@@ -47,14 +47,14 @@ class Request:
     minutes: float | None = None
     run: Path = Path("crosscheck-out")
     network: str | None = None
-    sizes: Sizes = field(default_factory=Sizes)
+    options: FileOptions = field(default_factory=FileOptions)
 
     @property
     def command(self) -> str:
         """The command line that repeats this."""
         words = ["crosscheck", "reduce", self.cell]
         words += ["--finding", self.finding] if self.finding else []
-        words += ["--network", self.network, *self.sizes.words] if self.network else []
+        words += ["--network", self.network, *self.options.words] if self.network else []
         return shlex.join(words)
 
 
@@ -170,7 +170,7 @@ def _planned(request: Request, runtimes: Mapping[str, Runtime]) -> Planned:
     selected = targets([release], runtimes, everything=False)
     if release not in [target.id for target in selected]:
         raise UsageError(f"'{release}' is no single release. {nearest(release, [target.id for target in selected])}")
-    network = _network(name, request.network, request.sizes)
+    network = _network(name, request.network, request.options)
     wanted = Wanted([mode], [scenario], [name])
     plan = expand([target for target in selected if target.id == release], [network], wanted)
     chosen = [planned for planned in plan if planned.cell.id == request.cell]
@@ -179,7 +179,7 @@ def _planned(request: Request, runtimes: Mapping[str, Runtime]) -> Planned:
     return chosen[0]
 
 
-def _network(name: str, file: str | None, sizes: Sizes) -> Network:
+def _network(name: str, file: str | None, options: FileOptions) -> Network:
     if file is None:
         if name not in names():
             raise UsageError(
@@ -187,7 +187,7 @@ def _network(name: str, file: str | None, sizes: Sizes) -> Network:
                 "A network of your own is given by --network FILE.onnx."
             )
         return load(name)
-    return load_as(name, file, sizes)
+    return load_as(name, file, options)
 
 
 def _original(console: Console, request: Request, planned: Planned, experiment: Experiment) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-__all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes"]
+__all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
@@ -123,13 +123,13 @@ class Mode:
         """The text as a reader gets it: all parts, one after the other."""
         return self.call_on()
 
-    def call_on(self, input: str = "x", output: str = "y") -> str:
-        """The same for a network whose input and output have these names."""
-        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"), input, output)
+    def call_on(self, inputs: Sequence[str] = ("x",), output: str = "y") -> str:
+        """The same for a network whose inputs and output have these names."""
+        return self.named((self.once + self.text.replace(CUT, "")).rstrip("\n"), inputs, output)
 
-    def named(self, text: str, input: str = "x", output: str = "y") -> str:
-        """A text with a network's own names for `$input` and `$output`, which modes that read ONNX files use."""
-        return Template(text).safe_substitute(input=input, output=output) if self.form else text
+    def named(self, text: str, inputs: Sequence[str] = ("x",), output: str = "y") -> str:
+        """A text with a network's own names, which modes that read ONNX files use (`named`)."""
+        return named(text, inputs, output) if self.form else text
 
     @property
     def parts(self) -> tuple[str, str]:
@@ -148,6 +148,17 @@ class Mode:
         """The mode as JSON types, for `run.json`."""
         names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
         return {name: getattr(self, name) for name in (*names, *TOLD)} | {"contract": self.contract._asdict()}
+
+
+def named(text: str, inputs: Sequence[str], output: str) -> str:
+    """A text with names for `$input` and `$output`.
+
+    `$held` and `$more` stand for the further inputs of a file: entries of a literal, and values in their order.
+    """
+    held = [f'held["{name}"]' for name in inputs[1:]]
+    entries = [f', "{name}": {value}' for name, value in zip(inputs[1:], held, strict=True)]
+    more = "".join(f", {value}" for value in held)
+    return Template(text).safe_substitute(input=inputs[0], output=output, held="".join(entries), more=more)
 
 
 class Modes:

@@ -75,7 +75,7 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     same = next((one for one in alike if not one.norm), alike[0] if alike else mode)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
-    text = here.call_on(network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"])
+    text = here.call_on(*_names(network.graph))
     if before == after:
         return text
     added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
@@ -137,9 +137,14 @@ def _texts(mode: Mode, release: Release, graph: Graph) -> dict[str, str]:
     here = mode.in_release(release.version)
     forward, backward = here.parts
     parts = {"once": here.once, "forward": forward, "backward": backward, "predict": here.predict}
-    names = graph["inputs"][0]["name"], graph["outputs"][0]["name"]
+    names = _names(graph)
     return {
         "asks": here.asks,
         "leaves": here.leaves,
         **{part: mode.named(text, *names) for part, text in parts.items()},
     }
+
+
+def _names(graph: Graph) -> tuple[list[str], str]:
+    """The names of the inputs and of the output."""
+    return [str(value["name"]) for value in graph["inputs"]], str(graph["outputs"][0]["name"])

@@ -54,8 +54,10 @@ FORMS = """
     opset-15-training-no-momentum opset-15-training-unread opset-15-training-fed opset-9-gradient
     opset-9-batch-gradient opset-15-gradient opset-15-batch-gradient opset-15-training-gradient
     opset-15-fed-gradient opset-15-batch-fed-gradient opset-15-training-fed-gradient file file-gradient
+    file-batch-gradient file-training
 """
 DEFAULT = """
     opset-15 opset-15-training-fed opset-15-gradient opset-15-batch-gradient file file-gradient
+    file-batch-gradient file-training
 """
 MODES = (*READER.modes(FORMS, DEFAULT), *RELAX)

@@ -14,7 +14,7 @@ from string import Template
 
 from packaging.version import Version
 
-from crosscheck.runtimes.mode import Contract, Edition, Mode
+from crosscheck.runtimes.mode import Contract, Edition, Mode, named
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["BY_PLACE", "GRAPH", "Calls", "Reader"]
@@ -61,6 +61,8 @@ WRITTEN = Contract(
     "same output for the same input every time.",
     MODEL,
 )
+#: The form that is a file as it is, and how the names of a file's other forms begin.
+FILE = "file"
 #: The opsets that forms are written in.
 OPSETS = range(7, 22)
 #: The opset since which BatchNormalization has `training_mode`.
@@ -109,11 +111,12 @@ class Calls:
         new = net if net == "net" else self.declare + net
         return Template(self.open).safe_substitute(net=new, file=_file(form))
 
-    def run(self, template: str, net: str, fed: bool, **holes: str) -> str:
-        """The statements of `predict`, `gradient` or `layers`."""
+    def run(self, template: str, net: str, fed: bool, file: bool = False, **holes: str) -> str:
+        """The statements of `predict`, `gradient` or `layers`; `file`: of a file, which may have further inputs."""
         gradient = template == self.gradient
-        feeds = ['"$input": x', *([f"{self.spread}statistics"] * fed), *(['"$output.cotangent": cotangent'] * gradient)]
-        inputs = ["x", *(["*statistics.values()"] * fed), *(["cotangent"] * gradient)]
+        spread, cotangent = f"{self.spread}statistics", '"$output.cotangent": cotangent'
+        feeds = ['"$input": x' + "$held" * file, *([spread] * fed), *([cotangent] * gradient)]
+        inputs = ["x" + "$more" * file, *(["*statistics.values()"] * fed), *(["cotangent"] * gradient)]
         return Template(template).safe_substitute(
             net=net, feeds=f"{{{', '.join(feeds)}}}", inputs=", ".join(inputs), **holes
         )
@@ -137,8 +140,9 @@ class Reader:
     def modes(self, forms: str, default: str = "") -> tuple[Mode, ...]:
         """The modes of these forms, in this order; those in `default` are part of the default matrix.
 
-        Both are names of forms with white space between them. "file" is a file that another runtime wrote, as it
-        stands, and "file-gradient" the same with its gradient, by crosscheck's pass.
+        Both are names of forms with white space between them. "file" is a user's file, or one that another runtime
+        wrote, as it stands; "file-gradient" and "file-batch-gradient" are the same with its gradient in inference mode
+        and in training mode, by crosscheck's pass, and "file-training" has its batch normalizations in training mode.
         """
         written = {mode.form: mode for mode in self._written()}
         usual = set(default.split())
@@ -166,7 +170,9 @@ class Reader:
                     training=None if statistics else f"opset-{opset}-batch{end}{self.suffix}",
                 )
         yield self._prediction("file", "inference", WRITTEN, file=True)
-        yield self._gradient("file-gradient", "inference", inference="file-gradient", file=True)
+        yield self._prediction("file-training", "training", TRAINING, file=True)
+        yield self._gradient("file-gradient", "inference", "file-gradient", file=True)
+        yield self._gradient("file-batch-gradient", "training", "file-gradient", file=True)
 
     def source(self, request: Request, imports: str, setup: str = "", tensor: str = "{}", array: str = "{}") -> Source:
         """The statements that open the file of the inference form as `net`, and what is fed with every call.
@@ -175,13 +181,18 @@ class Reader:
         """
         calls, form = self.in_release(request.release), self._predicted(request)
         statistics = _statistics(request) if request.fed else []
+        held = list(request.weights) if request.form.startswith(FILE) else []
         entries = (f"{json.dumps(name)}: {Template(calls.statistic).substitute(name=name)}," for name in statistics)
         fed = Template(calls.statistics).substitute(entries=_lines("{", entries, "}")) if request.fed else ""
-        exposed = f"{request.form}-exposed" if calls.layers and request.asks == "prediction" else ""
+        if held:
+            values = (f"{json.dumps(name)}: {Template(calls.statistic).substitute(name=name)}," for name in held)
+            fed += calls.declare + f"held = {_lines('{', values, '}')}\n"
+        shown = request.asks == "prediction" and request.form != "file-training"
+        exposed = f"{request.form}-exposed" if calls.layers and shown else ""
         return Source(
             imports=imports,
             text=setup + calls.opened("net", form) + fed,
-            predict=_named(calls.run(calls.predict, "net", request.fed), request),
+            predict=_named(calls.run(calls.predict, "net", request.fed, form == FILE), request),
             tensor=tensor,
             array=array,
             layers=_named(_layers(calls, exposed, request), request) if exposed else "",
@@ -195,8 +206,8 @@ class Reader:
 
     def _predicted(self, request: Request) -> str:
         """The form of the documented prediction."""
-        if request.form in ("file", "file-gradient"):
-            return "file"
+        if request.form.startswith(FILE):
+            return FILE
         if request.asks == "prediction" and request.intent == "inference":
             return request.form
         return self.inference_form + "-fed" * request.fed
@@ -204,7 +215,7 @@ class Reader:
     def _prediction(self, form: str, intent: str, contract: Contract, fed: bool = False, file: bool = False) -> Mode:
         def written(calls: Calls) -> tuple[str, str]:
             net = "net" if intent == "inference" else "training"
-            return calls.run(calls.predict, net, fed), "" if net == "net" else calls.opened(net, form)
+            return calls.run(calls.predict, net, fed, file), "" if net == "net" else calls.opened(net, form)
 
         return self._mode(form, intent, "prediction", contract, written, fed, file)
 
@@ -219,7 +230,7 @@ class Reader:
     ) -> Mode:
         def written(calls: Calls) -> tuple[str, str]:
             net = "gradient" if intent == "inference" else "training"
-            return calls.run(calls.gradient, net, fed), calls.opened(net, form)
+            return calls.run(calls.gradient, net, fed, file), calls.opened(net, form)
 
         return self._mode(
             form, intent, "gradient", GRADIENT, written, fed, file, inference=inference, training=training
@@ -271,7 +282,8 @@ def _layers(calls: Calls, exposed: str, request: Request) -> str:
     """The statements that open the file with every node's output, and read them all."""
     inner = [node["outputs"][0] for node in request.graph["nodes"][:-1]]
     names = _lines("[", (f"{json.dumps(name)}," for name in (request.output, *inner)), "]")
-    read = calls.run(calls.layers, "exposed", request.fed, names=names, inner=str(len(inner)))
+    file = request.form == FILE
+    read = calls.run(calls.layers, "exposed", request.fed, file, names=names, inner=str(len(inner)))
     return calls.opened("exposed", exposed) + read
 
 
@@ -290,5 +302,5 @@ def _lines(begin: str, items: Iterable[str], end: str) -> str:
 
 
 def _named(text: str, request: Request) -> str:
-    """A text with the network's own names for `$input` and `$output`."""
-    return Template(text).safe_substitute(input=request.input, output=request.output)
+    """A text with the network's own names, as in `Mode.named`."""
+    return named(text, [str(value["name"]) for value in request.graph["inputs"]], request.output)

@@ -56,9 +56,11 @@ FORMS = """
     opset-7 opset-9 opset-9-no-momentum opset-14 opset-15 opset-15-no-momentum opset-9-fed opset-15-fed
     opset-14-training opset-15-training opset-14-training-unread opset-15-training-unread
     opset-15-training-no-momentum opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient
-    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient
+    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient file-batch-gradient
+    file-training
 """
 DEFAULT = """
     opset-9 opset-15-fed opset-15-training-unread opset-15-gradient opset-15-batch-gradient file file-gradient
+    file-batch-gradient file-training
 """
 MODES = (*READER.modes(FORMS, DEFAULT), *NN, *MODULE)

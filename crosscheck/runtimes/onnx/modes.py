@@ -38,14 +38,15 @@ onnx.save(onnx.version_converter.convert_version(model, {target}), "network.onnx
 FORMS = """
     opset-7 opset-7-no-momentum opset-9 opset-9-no-momentum opset-13 opset-14 opset-14-no-momentum opset-15
     opset-15-no-momentum opset-18 opset-21 opset-14-training opset-14-training-no-momentum opset-15-training
-    opset-14-training-unread opset-15-training-unread opset-15-training-no-momentum opset-21-training opset-15-fed
-    opset-15-training-fed opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient opset-15-gradient
-    opset-15-batch-gradient opset-15-training-gradient opset-15-fed-gradient opset-15-batch-fed-gradient
-    opset-15-training-fed-gradient file file-gradient
+    opset-14-training-unread opset-15-training-unread opset-15-training-no-momentum opset-21-training
+    opset-15-fed opset-15-training-fed opset-15-training-unread-fed opset-9-gradient opset-9-batch-gradient
+    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient opset-15-fed-gradient
+    opset-15-batch-fed-gradient opset-15-training-fed-gradient file file-gradient file-batch-gradient
+    file-training
 """
 DEFAULT = """
     opset-9 opset-9-no-momentum opset-15 opset-14-training opset-15-training opset-15-training-unread
     opset-15-training-no-momentum opset-15-training-unread-fed opset-15-gradient opset-15-batch-gradient file
-    file-gradient
+    file-gradient file-batch-gradient file-training
 """
 MODES = (*READER.modes(FORMS, DEFAULT), *CONVERSIONS)

@@ -84,9 +84,10 @@ EXPORTS.export(
 
 FORMS = """
     opset-9 opset-15 opset-15-training opset-15-training-unread opset-9-fed opset-15-training-unread-fed
-    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient
+    opset-15-gradient opset-15-batch-gradient opset-15-training-gradient file file-gradient file-batch-gradient
+    file-training
 """
 DEFAULT = """
-    opset-15 opset-15-training file file-gradient
+    opset-15 opset-15-training file file-gradient file-batch-gradient file-training
 """
 MODES = (*MODULES, *READER.modes(FORMS, DEFAULT), *EXPORTS)

@@ -36,10 +36,11 @@ FORMS = """
     opset-7 opset-9 opset-9-no-momentum opset-9-fed opset-15 opset-15-fed opset-14-training opset-15-training
     opset-15-training-no-momentum opset-15-training-unread opset-15-training-fed opset-9-gradient
     opset-15-gradient opset-15-fed-gradient opset-9-batch-gradient opset-15-batch-gradient
-    opset-15-batch-fed-gradient opset-15-training-gradient file file-gradient
+    opset-15-batch-fed-gradient opset-15-training-gradient file file-gradient file-batch-gradient file-training
 """
 DEFAULT = """
     opset-15 opset-15-fed opset-15-training opset-15-gradient opset-15-batch-gradient file file-gradient
+    file-batch-gradient file-training
 """
 MODES = [
     replace(mode, contract=TRAINING) if (mode.intent, mode.asks) == ("training", "prediction") else mode

@@ -1,4 +1,4 @@
-"""Chooses the sizes of a network's input: as the user says, as the file says, else the first that fits."""
+"""What the user says about a network file; sizes of its inputs: as said, as in the file, else the first that fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
 
-__all__ = ["Sizes", "sized", "with_shapes"]
+__all__ = ["FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
@@ -20,15 +20,27 @@ LARGEST = 512
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes that the user gives: `shapes` by the input's name, batch axis first; `batch`, rows without a shape."""
+class FileOptions:
+    """What the user says about a network file.
+
+    shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
+    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first.
+    """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: int | None = None
+    samples: tuple[str, ...] = ()
+    output: str | None = None
 
     @classmethod
-    def parsed(cls, shapes: Sequence[str], batch: int | None = None) -> Sizes:
-        """From the options `--shape x=1,3,224,224` and `--batch`. Raises UsageError."""
+    def parsed(
+        cls,
+        shapes: Sequence[str],
+        batch: int | None = None,
+        samples: Sequence[str] = (),
+        output: str | None = None,
+    ) -> FileOptions:
+        """From the options `--shape x=1,3,224,224`, `--batch`, `--input` and `--output`. Raises UsageError."""
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
         known = {}
@@ -38,58 +50,70 @@ class Sizes:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch)
+        return cls(known, batch, tuple(samples), output)
 
     @property
     def words(self) -> tuple[str, ...]:
         """The options."""
         shapes = [("--shape", f"{name}={','.join(map(str, sizes))}") for name, sizes in self.shapes.items()]
         batch = () if self.batch is None else ("--batch", str(self.batch))
-        return (*(word for option in shapes for word in option), *batch)
+        samples = [("--input", path) for path in self.samples]
+        output = () if self.output is None else ("--output", self.output)
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output)
 
 
-def sized(model: onnx.ModelProto, sizes: Sizes, source: str) -> str | None:
-    """Fix, in place, the sizes of the model's only input; a sentence if any was chosen here, else None.
+def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[str, ...]:
+    """Fix, in place, the sizes of all inputs, of which the first is differentiated; sentences about those chosen here.
 
-    A model with several inputs stays as it is. Raises NetworkError, naming the axis and the option.
+    Open axes of one name get one size. Of the first input, the batch axis is 4 and other axes are the first that fits;
+    of further inputs, the batch axis is the first input's, and an axis with a name of its own is 1.
+    Raises NetworkError, naming the axis and the option.
     """
-    stored = {item.name for item in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in stored]
-    if len(inputs) != 1:
-        return None
-    (x,) = inputs
+    x, *others = inputs_of(model)
+    named = _given(model, options.shapes, source)
     option = f"--shape {x.name}="
-    if not x.type.tensor_type.HasField("shape") or not x.type.tensor_type.shape.dim:
-        raise NetworkError(f"{source}: input {x.name!r} has no shape in the file; give one by {option}1,3,224,224.")
     axes = x.type.tensor_type.shape.dim
-    declared = [size.dim_value or None for size in axes]
-    if x.name in sizes.shapes:
-        given = sizes.shapes[x.name]
-        _check_given(given, declared, f"{source}: input {x.name!r}", option)
-        _fix(model, x, given)
+    if not axes:
+        raise NetworkError(f"{source}: input {x.name!r} has no shape in the file; give one by {option}1,3,224,224.")
+    declared = [size.dim_value or named.get(size.dim_param) for size in axes]
+    if x.name in options.shapes:
+        _fix(model, x, options.shapes[x.name])
+        chosen = _fill(others, named, options.shapes[x.name][0])
         if not _fits(model):
-            raise NetworkError(f"{source}: does not take {option}{_listed(given)}; its layers need other sizes.")
-        return None
-    rows = sizes.batch or declared[0] or ROWS
+            given = f"{option}{_listed(options.shapes[x.name])}"
+            raise NetworkError(f"{source}: does not take {given}; its layers need other sizes.")
+        return tuple(f"{source}: {sentence}" for sentence in chosen)
+    rows = options.batch or declared[0] or ROWS
     open_axes = [axis for axis in range(1, len(declared)) if declared[axis] is None]
     shape = [rows, *declared[1:]]
-    names = " and ".join(f"{axis} ({axes[axis].dim_param or 'unnamed'})" for axis in open_axes)
+    names = [size.dim_param for size in axes]
     for candidate in _candidates(model, x.name, shape):
         _fix(model, x, candidate)
+        sizes = named | {name: size for name, size in zip(names, candidate, strict=True) if name}
+        chosen = _fill(others, sizes, rows)
         if not open_axes or _fits(model):
             break
     else:
+        which = " and ".join(f"{axis} ({names[axis] or 'unnamed'})" for axis in open_axes)
         raise NetworkError(
-            f"{source}: input {x.name!r} has no fixed size in axis {names}, and no size up to {LARGEST} fits; "
+            f"{source}: input {x.name!r} has no fixed size in axis {which}, and no size up to {LARGEST} fits; "
             f"give one by {option}{_listed([size or 'SIZE' for size in shape])}."
         )
-    if not open_axes and (sizes.batch or declared[0]):
-        return None
-    axes_left = [*([] if sizes.batch or declared[0] else [0]), *open_axes]
-    return (
-        f"{source}: input {x.name!r} is taken as {_listed(candidate)}, as the file leaves axis "
-        f"{' and '.join(map(str, axes_left))} open; --batch N or {option}{_listed(candidate)} changes it."
-    )
+    axes_left = [*([] if options.batch or declared[0] else [0]), *open_axes]
+    if axes_left:
+        taken = _listed(candidate)
+        chosen = [
+            f"input {x.name!r} is taken as {taken}, as the file leaves axis {' and '.join(map(str, axes_left))} open; "
+            f"--batch N or {option}{taken} changes it.",
+            *chosen,
+        ]
+    return tuple(f"{source}: {sentence}" for sentence in chosen)
+
+
+def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are no initialisers."""
+    stored = {item.name for item in model.graph.initializer}
+    return [item for item in model.graph.input if item.name not in stored]
 
 
 def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> onnx.ModelProto:
@@ -98,26 +122,46 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], sou
     Axes of one name in the file get one size, in other inputs and in outputs, too. Raises NetworkError where a shape
     contradicts the file.
     """
-    stored = {item.name for item in model.graph.initializer}
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    inputs = {item.name: item for item in fixed.graph.input if item.name not in stored}
-    named: dict[str, int] = {}
-    for name, sizes in shapes.items():
-        if name not in inputs:
-            raise NetworkError(f"{source}: has no input {name!r}; give --shape one of {', '.join(inputs)}.")
-        axes = inputs[name].type.tensor_type.shape.dim
-        _check_given(sizes, [axis.dim_value or None for axis in axes], f"{source}: input {name!r}", f"--shape {name}=")
-        for axis, size in zip(axes, sizes, strict=True):
-            if axis.dim_param:
-                named[axis.dim_param] = size
+    named = _given(fixed, shapes, source)
+    inputs = inputs_of(fixed)
+    for item in inputs:
+        for axis, size in zip(item.type.tensor_type.shape.dim, shapes.get(item.name, ()), strict=False):
             axis.dim_value = size
-    for item in (*inputs.values(), *fixed.graph.output):
+    for item in (*inputs, *fixed.graph.output):
         for axis in item.type.tensor_type.shape.dim:
             if axis.dim_param in named:
                 axis.dim_value = named[axis.dim_param]
     del fixed.graph.value_info[:]
     return fixed
+
+
+def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> dict[str, int]:
+    """The sizes of named axes by the shapes that the user gives. Raises NetworkError where one contradicts the file."""
+    inputs = {item.name: item.type.tensor_type.shape.dim for item in inputs_of(model)}
+    named: dict[str, int] = {}
+    for name, sizes in shapes.items():
+        if name not in inputs:
+            raise NetworkError(f"{source}: has no input {name!r}; give --shape one of {', '.join(inputs)}.")
+        declared = [axis.dim_value or None for axis in inputs[name]]
+        _check_given(sizes, declared, f"{source}: input {name!r}", f"--shape {name}=")
+        named |= {axis.dim_param: size for axis, size in zip(inputs[name], sizes, strict=True) if axis.dim_param}
+    return named
+
+
+def _fill(others: Sequence[onnx.ValueInfoProto], named: Mapping[str, int], rows: int) -> list[str]:
+    """Fix the open axes of further inputs; sentences about those that have no other number."""
+    said = []
+    for item in others:
+        axes = item.type.tensor_type.shape.dim
+        alone = [axis for axis, size in enumerate(axes) if axis and not size.dim_value and size.dim_param not in named]
+        for axis, size in enumerate(axes):
+            size.dim_value = size.dim_value or named.get(size.dim_param) or (1 if axis else rows)
+        if alone:
+            sizes = _listed([size.dim_value for size in axes])
+            said.append(f"input {item.name!r} is taken as {sizes}; --shape {item.name}={sizes} changes it.")
+    return said
 
 
 def _check_given(shape: Sequence[int], declared: list[int | None], where: str, option: str) -> None:

@@ -1,0 +1,192 @@
+"""Loads a user's ONNX file: as it is, for runtimes that read ONNX, and lowered for all others if it can be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, MutableSequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from crosscheck.errors import NetworkError
+from crosscheck.networks.facts import Facts
+from crosscheck.networks.file_options import FileOptions, inputs_of, sized
+from crosscheck.networks.fold import folded, pruned
+from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.lower import lower
+from crosscheck.networks.network import Network, OwnFile, Written, fixed_cotangent, network_of
+from crosscheck.networks.onnx_files import FLOATS, file_graph
+from crosscheck.networks.read import content_digest, external_files, read_onnx
+from crosscheck.networks.rules import RULES
+from crosscheck.networks.samples import COTANGENT, read_samples, values_of
+
+__all__ = ["READERS", "load_own"]
+
+#: What is done with a network that cannot be lowered.
+READERS = "So only runtimes that read ONNX are asked, about the file as it is."
+
+#: The longest name taken from a file's; cells' ids and the names of their files contain it.
+LONGEST = 40
+#: Operators that are the same for (rows,) and for (rows, 1).
+ANY_RANK = frozenset({"Add", "BatchNormalization", "Dropout", "Identity", "Relu"})
+
+
+def load_own(path: Path, options: FileOptions) -> Network:
+    """The network in a user's file: lowered, with the file as it is beside it; or the file alone.
+
+    Raises NetworkError for a file that is no ONNX model with an input of floats, and for options that do not fit.
+    """
+    source = str(path)
+    content, model, said = _file(path, options)
+    short = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)[:LONGEST]
+    name = f"{short}-{content_digest(path)[:8]}"
+    said += sized(model, options, source)
+    x, *others = inputs_of(model)
+    given = read_samples(options.samples, x)
+    values = values_of(model, [x, *others], given, source)
+    if unknown := sorted(given.keys() - values.keys() - {COTANGENT}):
+        raise NetworkError(
+            f"{source}: has no input {unknown[0]!r}, which {', '.join(options.samples)} has a value for."
+        )
+    said += [
+        f"{source}: input {item.name!r} is drawn; --input FILE.npz sets it."
+        for item in others
+        if item.name not in given
+    ]
+    shape = _declare_outputs(model, values, source)
+    cotangent = np.asarray(given.get(COTANGENT, fixed_cotangent(shape)), values[x.name].dtype)
+    if cotangent.shape != shape:
+        raise NetworkError(f"{source}: the cotangent has the shape {cotangent.shape}, the output {shape}.")
+    own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
+    try:
+        copy, graph, weights = _lowered(model, name, source, values)
+    except NetworkError as problem:
+        message = f"{problem} {READERS}"
+        own = replace(own, said=(*own.said, message))
+        return _as_it_is(model, content, name, path.name, values, cotangent, own)
+    if values[x.name].ndim == 1:
+        own = replace(own, said=(*own.said, f"{source}: input {x.name!r} has one axis, taken as rows of one channel."))
+    sizes = {key: [int(size) for size in graph[key][0]["shape"][1:]] for key in ("inputs", "outputs")}
+    probe = {
+        "x": values[x.name].reshape(-1, *sizes["inputs"]),
+        "cotangent": cotangent.reshape(-1, *sizes["outputs"]),
+    }
+    network = network_of(copy, graph, weights, path.name, probe)
+    file = _as_it_is(model, content, name, path.name, values, cotangent, own, network)
+    return replace(network, own=replace(own, file=file))
+
+
+def _file(path: Path, options: FileOptions) -> tuple[bytes, onnx.ModelProto, list[str]]:
+    """The bytes for runtimes that read the file, the model in it, and sentences about both.
+
+    The output to differentiate and the input to differentiate by come first, as some runtimes know them by their place.
+    Raises NetworkError.
+    """
+    source = str(path)
+    model = read_onnx(path)
+    raw = onnx.load(path)  # with the weights that are in other files
+    said = []
+    names = [item.name for item in model.graph.output]
+    output = options.output or names[0]
+    if output not in names:
+        raise NetworkError(f"{source}: has no output {output!r}; it has {', '.join(names)}.")
+    if len(names) > 1 and options.output is None:
+        said.append(f"{source}: output {output!r} is taken, the first; --output takes one of {', '.join(names[1:])}.")
+    floats = [item.name for item in inputs_of(model) if item.type.tensor_type.elem_type in FLOATS]
+    x = next((name for name in floats if output in _reached(model, name)), None)
+    if x is None:
+        raise NetworkError(
+            f"{source}: the output {output!r} does not depend on any input of floats, so there is no input gradient; "
+            "`crosscheck gradient --wrt` differentiates by inner tensors."
+        )
+    moved = (inputs_of(model)[0].name, names[0]) != (x, output)
+    if moved:
+        for graph in (model.graph, raw.graph):
+            _put_first(graph.input, x)
+            _put_first(graph.output, output)
+        said.append(f"{source}: runtimes get the file with input {x!r} and output {output!r} first.")
+    whole = not moved and not external_files(path)
+    return path.read_bytes() if whole else raw.SerializeToString(), model, said
+
+
+def _put_first(items: MutableSequence[onnx.ValueInfoProto], name: str) -> None:
+    """Move the item of that name to the front."""
+    copies = [onnx.ValueInfoProto.FromString(item.SerializeToString()) for item in items]
+    del items[:]
+    items.extend(sorted(copies, key=lambda item: item.name != name))
+
+
+def _reached(model: onnx.ModelProto, name: str) -> set[str]:
+    """The tensors that depend on one."""
+    reached = {name}
+    for node in model.graph.node:
+        if reached & set(node.input):
+            reached.update(node.output)
+    return reached
+
+
+def _lowered(
+    model: onnx.ModelProto, name: str, source: str, values: Mapping[str, Array]
+) -> tuple[onnx.ModelProto, Graph, dict[str, Array]]:
+    """A copy with further inputs as constants, what is constant folded, and one output; its graph and weights."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    others = inputs_of(copy)[1:]
+    copy.graph.initializer.extend(onnx.numpy_helper.from_array(values[item.name], item.name) for item in others)
+    for item in others:
+        copy.graph.input.remove(item)
+    folded(pruned(copy), source)
+    _with_channel(copy, source)
+    return copy, *lower(copy, name, source)
+
+
+def _as_it_is(
+    model: onnx.ModelProto,
+    content: bytes,
+    name: str,
+    title: str,
+    values: Mapping[str, Array],
+    cotangent: Array,
+    own: OwnFile,
+    lowered: Network | None = None,
+) -> Network:
+    """The network that runtimes read byte for byte."""
+    probe, *others = values.items()
+    graph = file_graph(model, name, values, cotangent)
+    network = network_of(model, graph, dict(others), title, {"x": probe[1], "cotangent": cotangent})
+    return replace(network, file=Written(content, lowered), own=own)
+
+
+def _declare_outputs(model: onnx.ModelProto, values: Mapping[str, Array], source: str) -> tuple[int, ...]:
+    """Declare, in place, the shapes of the outputs: as inferred, else by evaluating the file; that of the first."""
+    facts = Facts(model, source)
+    shapes: list[tuple[int | str | None, ...] | None] = [facts.shape(item.name) for item in model.graph.output]
+    if any(shape is None or not all(isinstance(size, int) for size in shape) for shape in shapes):
+        try:
+            outputs: Any = ReferenceEvaluator(model).run(None, dict(values))
+        except Exception as problem:  # the evaluator raises any exception for arbitrary files
+            message = " ".join(str(problem).split())
+            raise NetworkError(
+                f"{source}: the shapes of its outputs are unknown, and onnx cannot evaluate it ({message})."
+            ) from problem
+        shapes = [np.shape(value) for value in outputs]
+    for item, shape in zip(model.graph.output, shapes, strict=True):
+        item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
+    return tuple(size for size in shapes[0] or () if isinstance(size, int))
+
+
+def _with_channel(model: onnx.ModelProto, source: str) -> None:
+    """Give an input with one axis a second one, of size one.
+
+    ONNX's batch normalization takes (rows,) as rows of one channel, and elementwise operators do not care.
+    """
+    (x,) = inputs_of(model)
+    if len(x.type.tensor_type.shape.dim) != 1:
+        return
+    if others := sorted({node.op_type for node in model.graph.node} & RULES.keys() - ANY_RANK):
+        raise NetworkError(f"{source}: input {x.name!r} has no batch axis, which {', '.join(others)} needs; add one.")
+    x.type.tensor_type.shape.dim.add(dim_value=1)
