@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from crosscheck.cells import Finding, Status
 from crosscheck.judge.cuts import CHANGES, EVIDENCE, NUMBERS, PREDICTION, cut
 from crosscheck.judge.evidence import Evidence, Judgement, TensorPair
@@ -19,7 +21,7 @@ def test_a_judgement_with_short_lists_stays_as_it_is() -> None:
         evidence=tuple(evidence(Finding.LEAK, float(value)) for value in range(EVIDENCE)),
         state_changes={f"t{number}": 0.0 for number in range(CHANGES)},
         tensors={"t0": TensorPair([1.0] * (NUMBERS // 2), [2.0] * (NUMBERS // 2))},
-        prediction_before=[[0.5] * PREDICTION],
+        prediction_before=np.full((1, PREDICTION), 0.5),
     )
     assert (judgement, {}) == cut(judgement)
 
@@ -52,7 +54,9 @@ def test_tensors_with_the_largest_changes_stay_up_to_a_number_of_entries() -> No
 
 
 def test_a_large_prediction_is_left_out_as_a_whole() -> None:
-    before = [[0.5] * PREDICTION, [0.5]]
-    shorter, omitted = cut(Judgement(Status.OK, prediction_before=before, prediction_after=[[1.0]]))
-    assert (None, [[1.0]]) == (shorter.prediction_before, shorter.prediction_after)
+    before = np.full(PREDICTION + 1, 0.5)
+    after = np.ones((1, 1))
+    shorter, omitted = cut(Judgement(Status.OK, prediction_before=before, prediction_after=after))
+    assert shorter.prediction_before is None
+    assert shorter.prediction_after is after
     assert {"prediction_before": PREDICTION + 1} == omitted

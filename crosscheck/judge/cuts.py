@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from crosscheck.cells import Array
 from crosscheck.judge.evidence import Evidence, Judgement, TensorPair
 
 __all__ = ["cut"]
@@ -70,7 +70,7 @@ def _tensors(tensors: Mapping[str, TensorPair], changes: Mapping[str, float]) ->
     return {name: pair for name, pair in tensors.items() if name in kept}
 
 
-def _prediction(values: list[Any] | None) -> list[Any] | None:
+def _prediction(values: Array | None) -> Array | None:
     return None if _numbers(values) > PREDICTION else values
 
 
@@ -84,6 +84,5 @@ def _size(value: float | None) -> float:
     return math.inf if value is None or math.isnan(value) else abs(value)
 
 
-def _numbers(value: Any) -> int:
-    """The numbers in nested lists; 0 for None."""
-    return sum(map(_numbers, value)) if isinstance(value, list) else int(value is not None)
+def _numbers(value: Array | None) -> int:
+    return 0 if value is None else value.size

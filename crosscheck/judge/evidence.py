@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from crosscheck.cells import Finding, Status
+from crosscheck.cells import Array, Finding, Status
 from crosscheck.oracle import Average
 from crosscheck.oracle.corrections import Variance
 
@@ -186,8 +186,8 @@ class Judgement:
     evidence: tuple[Evidence, ...] = ()
     contradicts: bool | None = None
     trials: tuple[Reading, ...] = ()
-    prediction_before: list[Any] | None = None
-    prediction_after: list[Any] | None = None
+    prediction_before: Array | None = None
+    prediction_after: Array | None = None
     top1_before: list[int] | None = None
     top1_after: list[int] | None = None
     gradient: list[Any] | None = None

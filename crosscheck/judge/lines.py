@@ -76,6 +76,8 @@ def _json(value: Any) -> Any:
     match value:
         case Mapping():
             return {str(key): _json(item) for key, item in value.items()}
+        case np.ndarray():
+            return _json(value.tolist())
         case list() | tuple():
             return [_json(item) for item in value]
         case bool() | np.bool_():

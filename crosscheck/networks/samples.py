@@ -53,8 +53,9 @@ def values_of(
 ) -> dict[str, Array]:
     """A value for every input, of its type and shape: as given, else drawn (seed 0).
 
-    Floats are drawn from the standard normal distribution, integers from 0 to 1, or below the number of rows that they
-    select in a Gather of constants. Given values may have fewer rows: mirrored and fainter copies fill the batch.
+    Floats are drawn from the standard normal distribution, variances of batch normalizations from (0.5, 1.5); integers
+    from 0 to 1, or below the number of rows that they select in a Gather of constants. Given values may have fewer
+    rows: mirrored and fainter copies fill the batch.
     Raises NetworkError for values that do not fit, and for types that NumPy lacks.
     """
     values = {}
@@ -66,7 +67,7 @@ def values_of(
         if item.name in given:
             values[item.name] = _fitted(np.asarray(given[item.name]), shape, dtype, f"{source}: input {item.name!r}")
         else:
-            values[item.name] = _drawn(shape, dtype, _choices(model, item.name))
+            values[item.name] = _drawn(model, item.name, shape, dtype)
     return values
 
 
@@ -96,11 +97,13 @@ def _fitted(value: Array, shape: tuple[int, ...], dtype: np.dtype[np.generic], w
     return np.ascontiguousarray(np.concatenate(rows)[: shape[0]], dtype)
 
 
-def _drawn(shape: tuple[int, ...], dtype: np.dtype[np.generic], choices: int) -> Array:
+def _drawn(model: onnx.ModelProto, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
     generator = np.random.default_rng(0)
-    if dtype.kind == "f":
-        return np.asarray(generator.standard_normal(shape), np.float32).astype(dtype)
-    return np.asarray(generator.integers(0, choices, shape)).astype(dtype)
+    if dtype.kind != "f":
+        return np.asarray(generator.integers(0, _choices(model, name), shape)).astype(dtype)
+    if any(node.op_type == "BatchNormalization" and node.input[4] == name for node in model.graph.node):
+        return np.asarray(generator.uniform(0.5, 1.5, shape)).astype(dtype)
+    return np.asarray(generator.standard_normal(shape), np.float32).astype(dtype)
 
 
 def _choices(model: onnx.ModelProto, name: str) -> int:

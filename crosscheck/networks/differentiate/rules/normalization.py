@@ -30,7 +30,8 @@ def _batch_norm(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
     scale, variance = call.inputs[1], call.inputs[4]
     numbers = [call.facts.value(scale), call.facts.value(variance)]
     if call.wanted[0] and numbers[0] is not None and numbers[1] is not None:
-        factor = numbers[0].astype(np.float64) / np.sqrt(numbers[1].astype(np.float64) + epsilon_of(call))
+        with np.errstate(all="ignore"):  # a variance may be wrong
+            factor = numbers[0].astype(np.float64) / np.sqrt(numbers[1].astype(np.float64) + epsilon_of(call))
         slope = writer.constant(factor.reshape(per_channel(call)).astype(call.dtype(0)))
         gradients[0] = writer.node("Mul", cotangent, slope)
         if not any(call.wanted[1:]):
