@@ -16,7 +16,7 @@ from crosscheck import oracle
 from crosscheck.errors import NetworkError
 from crosscheck.networks import Network, load, names
 from crosscheck.networks.graph import Array, Graph
-from crosscheck.networks.lower import lower
+from crosscheck.networks.lowering import lower
 from crosscheck.networks.network import fixed_cotangent
 from crosscheck.subnetworks.parts import built, prefix, renamed, suffix, values, without
 from crosscheck.subnetworks.smaller import (

@@ -19,7 +19,7 @@ from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.graph import Graph
-from crosscheck.networks.lower import lower
+from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient
 from crosscheck.networks.read import check_onnx
 from crosscheck.oracle.operators import batch_mean_and_variance, normalize

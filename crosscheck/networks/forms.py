@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -25,12 +26,14 @@ from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
 from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.networks.network import Network
 
-__all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "write"]
+__all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "unwritable", "write"]
 
 #: The first opset whose BatchNormalization has no `is_test`.
 FIRST_OPSET = 7
 #: BatchNormalization has had `training_mode` since this opset.
 TRAINING_OPSET = 14
+#: The opsets since which attributes are inputs, and the first with Erf.
+ERF, SLICE_INPUTS, CLIP_INPUTS, PAD_INPUTS, REDUCE_INPUTS = 9, 10, 11, 11, 18
 #: The last IR version that requires every initialiser to be a graph input.
 LAST_IR_WITH_WEIGHT_INPUTS = 3
 
@@ -119,6 +122,7 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
     """A plain graph as a checked ONNX model in one form. Raises onnx.checker.ValidationError."""
     outputs = [_value(item["name"], list(item["shape"])) for item in graph["outputs"]]
     nodes = []
+    further: dict[str, Array] = {}
     for node in graph["nodes"]:
         produced = list(node["outputs"])
         if node["op"] == "BatchNormalization" and form.training:
@@ -126,9 +130,10 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
             produced += [running_name(name) for name in statistics]
             if form.read:
                 outputs += [_value(running_name(name), list(weights[name].shape)) for name in statistics]
-        nodes.append(
-            helper.make_node(node["op"], node["inputs"], produced, name=node["name"], **_attributes(node, form))
-        )
+        attributes, constants = _written(node, form)
+        further |= constants
+        taken = [*node["inputs"], *constants]
+        nodes.append(helper.make_node(node["op"], taken, produced, name=node["name"], **attributes))
     fed = set(_statistics(graph)) if form.fed else set()
     if form.exposed:  # the graph already outputs the last node
         outputs += [onnx.ValueInfoProto(name=node["outputs"][0]) for node in graph["nodes"][:-1]]
@@ -139,6 +144,11 @@ def build_model(graph: Graph, weights: Mapping[str, Array], form: Form, doc_stri
         if name in fed or form.ir <= LAST_IR_WITH_WEIGHT_INPUTS
     ]
     initialisers = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items() if name not in fed]
+    for name, value in further.items():
+        initialisers.append(onnx.numpy_helper.from_array(value, name))
+        if form.ir <= LAST_IR_WITH_WEIGHT_INPUTS:
+            kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+            inputs.append(helper.make_tensor_value_info(name, kind, value.shape))
     model = helper.make_model(
         helper.make_graph(nodes, graph["name"], inputs, outputs, initialisers),
         producer_name="crosscheck",
@@ -156,14 +166,45 @@ def _statistics(graph: Graph) -> list[str]:
     return [name for node in graph["nodes"] if node["op"] == "BatchNormalization" for name in node["inputs"][3:]]
 
 
-def _attributes(node: Node, form: Form) -> dict[str, Any]:
+def _written(node: Node, form: Form) -> tuple[dict[str, Any], dict[str, Array]]:
+    """A node's attributes, and what became inputs in the form's opset: constants by name, in their order."""
     attributes = dict(node["attributes"])
-    if node["op"] == "BatchNormalization":
-        if not form.momentum:
-            del attributes["momentum"]
-        if form.training:
-            attributes["training_mode"] = 1
-    return attributes
+    given: dict[str, Array] = {}
+    match node["op"]:
+        case "BatchNormalization":
+            if not form.momentum:
+                del attributes["momentum"]
+            if form.training:
+                attributes["training_mode"] = 1
+        case "Clip" if form.opset >= CLIP_INPUTS:
+            given = {bound: np.array(attributes.pop(bound), np.float32) for bound in ("min", "max")}
+        case "Pad" if form.opset >= PAD_INPUTS:
+            pads, value = attributes.pop("pads"), attributes.pop("value")
+            given = {"pads": np.array(pads, np.int64), "value": np.array(value, np.float32)}
+        case "ReduceMean":
+            attributes["keepdims"] = 1
+            if form.opset >= REDUCE_INPUTS:
+                given = {"axes": np.array(attributes.pop("axes"), np.int64)}
+        case "Reshape":
+            given = {"shape": np.array([-1, *attributes.pop("shape")], np.int64)}
+        case "Slice":
+            axis, start, end, step = (attributes.pop(name) for name in ("axis", "start", "end", "step"))
+            numbers = {"starts": [start], "ends": [end], "axes": [axis], "steps": [step]}
+            if form.opset >= SLICE_INPUTS:
+                given = {name: np.array(value, np.int64) for name, value in numbers.items()}
+            else:
+                attributes = {name: numbers[name] for name in ("starts", "ends", "axes")}
+    return attributes, {f"{node['name']}.{name}": value for name, value in given.items()}
+
+
+def unwritable(graph: Graph, opset: int) -> str | None:
+    """Why a plain graph has no form in an opset; None if it has."""
+    for node in graph["nodes"]:
+        if node["op"] == "Erf" and opset < ERF:
+            return f"Erf came with opset {ERF}"
+        if node["op"] == "Slice" and opset < SLICE_INPUTS and node["attributes"]["step"] > 1:
+            return f"steps of Slice came with opset {SLICE_INPUTS}"
+    return None
 
 
 def _value(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:

@@ -9,7 +9,15 @@ Invariants of a graph:
   all beginnings, then all ends, as in ONNX;
 - BatchNormalization is in inference form: inputs x, scale, bias, mean, variance;
 - Gemm is y = x · weightᵀ + bias, its attributes always `GEMM`: inputs x, weight (out, in), bias (out,);
-- Add adds two computed tensors of one shape; Concat joins computed tensors; Flatten keeps the batch axis;
+- Add, Sub, Mul and Div take two computed tensors of one rank, of which either may have axes of size 1; or a computed
+  tensor and, second, a parameter with as many axes, which broadcasts to it and is the same for all rows;
+- MatMul multiplies the last two axes of two computed tensors whose other axes are equal; or the last axis of a computed
+  tensor with at least three axes by a parameter (in, out);
+- Clip has both bounds; an absent one is the largest number of float32;
+- Concat joins computed tensors; Flatten keeps the batch axis; `shape` of Reshape has no batch axis;
+- Transpose keeps the batch axis first; Slice takes a part of one other axis, 0 <= start < end <= size, step >= 1;
+- Pad has pads of all axes as ONNX writes them, none of the batch axis, and a constant border;
+- ReduceMean runs over `axes` without the batch axis, which stay with size 1;
 - pools omit the last, incomplete window; Softmax runs over the last axis.
 """
 
@@ -58,12 +66,30 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "Add": (),
     "AveragePool": ("count_include_pad", "kernel_shape", "pads", "strides"),
     "BatchNormalization": ("epsilon", "momentum"),
+    "Clip": ("max", "min"),
     "Concat": ("axis",),
     "Conv": ("dilations", "group", "kernel_shape", "pads", "strides"),
+    "Div": (),
+    "Elu": ("alpha",),
+    "Erf": (),
     "Flatten": ("axis",),
     "Gemm": ("alpha", "beta", "transA", "transB"),
     "GlobalAveragePool": (),
+    "HardSigmoid": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",),
+    "MatMul": (),
     "MaxPool": ("kernel_shape", "pads", "strides"),
+    "Mul": (),
+    "Pad": ("pads", "value"),
+    "ReduceMean": ("axes",),
     "Relu": (),
+    "Reshape": ("shape",),
+    "Sigmoid": (),
+    "Slice": ("axis", "end", "start", "step"),
     "Softmax": ("axis",),
+    "Softplus": (),
+    "Sqrt": (),
+    "Sub": (),
+    "Tanh": (),
+    "Transpose": ("perm",),
 }

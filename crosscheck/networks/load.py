@@ -11,7 +11,7 @@ import numpy as np
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.file_options import FileOptions
 from crosscheck.networks.graph import Array, Graph
-from crosscheck.networks.lower import lower
+from crosscheck.networks.lowering import lower
 from crosscheck.networks.network import Network, network_of
 from crosscheck.networks.own_file import load_own
 from crosscheck.networks.read import described, read_onnx

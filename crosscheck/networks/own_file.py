@@ -17,11 +17,10 @@ from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
 from crosscheck.networks.fold import folded, pruned
 from crosscheck.networks.graph import Array, Graph
-from crosscheck.networks.lower import lower
+from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.network import Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, file_graph
 from crosscheck.networks.read import content_digest, external_files, read_onnx
-from crosscheck.networks.rules import RULES
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
 
 __all__ = ["READERS", "load_own"]
@@ -31,8 +30,6 @@ READERS = "So only runtimes that read ONNX are asked, about the file as it is."
 
 #: The longest name taken from a file's; cells' ids and the names of their files contain it.
 LONGEST = 40
-#: Operators that are the same for (rows,) and for (rows, 1).
-ANY_RANK = frozenset({"Add", "BatchNormalization", "Dropout", "Identity", "Relu"})
 
 
 def load_own(path: Path, options: FileOptions) -> Network:
@@ -187,6 +184,6 @@ def _with_channel(model: onnx.ModelProto, source: str) -> None:
     (x,) = inputs_of(model)
     if len(x.type.tensor_type.shape.dim) != 1:
         return
-    if others := sorted({node.op_type for node in model.graph.node} & RULES.keys() - ANY_RANK):
+    if others := sorted({node.op_type for node in model.graph.node} - ANY_RANK):
         raise NetworkError(f"{source}: input {x.name!r} has no batch axis, which {', '.join(others)} needs; add one.")
     x.type.tensor_type.shape.dim.add(dim_value=1)

@@ -7,6 +7,7 @@ order in which the graph lists them; x is (N, channels, *spatial) or (N, feature
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -106,6 +107,30 @@ def _softmax(attributes: Attributes, x: Tensor) -> Tensor:
     return powers / np.sum(powers, axis=attributes["axis"], keepdims=True)
 
 
+def _erf(x: Any) -> Any:
+    """The error function, entry by entry."""
+    return numpy.vectorize(math.erf, otypes=[float])(x)
+
+
+_error_function = primitive(_erf)
+defvjp(_error_function, lambda answer, x: lambda cotangent: cotangent * 2 / math.sqrt(math.pi) * np.exp(-(x**2)))
+
+
+def _clip(attributes: Attributes, x: Tensor) -> Tensor:
+    return np.minimum(np.maximum(x, attributes["min"]), attributes["max"])
+
+
+def _slice(attributes: Attributes, x: Tensor) -> Tensor:
+    part = slice(attributes["start"], attributes["end"], attributes["step"])
+    return x[(slice(None),) * attributes["axis"] + (part,)]
+
+
+def _pad(attributes: Attributes, x: Tensor) -> Tensor:
+    pads = attributes["pads"]
+    widths = list(zip(pads[: x.ndim], pads[x.ndim :], strict=True))
+    return np.pad(x, widths, mode="constant", constant_values=attributes["value"])
+
+
 def batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of every channel (axis 1) over all other axes."""
     others = (0, *range(2, x.ndim))
@@ -148,12 +173,30 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Add": lambda attributes, left, right: left + right,
     "AveragePool": _average_pool,
     "BatchNormalization": normalize,
+    "Clip": _clip,
     "Concat": lambda attributes, *parts: np.concatenate(parts, axis=attributes["axis"]),
     "Conv": _conv,
+    "Div": lambda attributes, left, right: left / right,
+    "Elu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * (np.exp(np.minimum(x, 0.0)) - 1),
+    "Erf": lambda attributes, x: _error_function(x),
     "Flatten": lambda attributes, x: np.reshape(x, (x.shape[0], -1)),
     "Gemm": lambda attributes, x, weight, bias: np.dot(x, weight.T) + bias,
     "GlobalAveragePool": lambda attributes, x: np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
+    "HardSigmoid": lambda attributes, x: np.clip(attributes["alpha"] * x + attributes["beta"], 0.0, 1.0),
+    "LeakyRelu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * np.minimum(x, 0.0),
+    "MatMul": lambda attributes, left, right: np.matmul(left, right),
     "MaxPool": _max_pool,
+    "Mul": lambda attributes, left, right: left * right,
+    "Pad": _pad,
+    "ReduceMean": lambda attributes, x: np.mean(x, axis=tuple(attributes["axes"]), keepdims=True),
     "Relu": lambda attributes, x: np.maximum(x, 0.0),
+    "Reshape": lambda attributes, x: np.reshape(x, (x.shape[0], *attributes["shape"])),
+    "Sigmoid": lambda attributes, x: (np.tanh(x / 2) + 1) / 2,
+    "Slice": _slice,
     "Softmax": _softmax,
+    "Softplus": lambda attributes, x: np.logaddexp(x, 0.0),
+    "Sqrt": lambda attributes, x: np.sqrt(x),
+    "Sub": lambda attributes, left, right: left - right,
+    "Tanh": lambda attributes, x: np.tanh(x),
+    "Transpose": lambda attributes, x: np.transpose(x, attributes["perm"]),
 }

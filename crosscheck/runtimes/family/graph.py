@@ -142,6 +142,24 @@ class Node:
                 return (rows, self.weight_shapes[0][0])
             case "Flatten":
                 return (rows, math.prod(sizes))
+            case "Reshape":
+                return (rows, *self.attributes["shape"])
+            case "Transpose":
+                return tuple(self.shape[axis] for axis in self.attributes["perm"])
+            case "ReduceMean":
+                axes = self.attributes["axes"]
+                return tuple(1 if axis in axes else size for axis, size in enumerate(self.shape))
+            case "Slice":
+                axis = self.attributes["axis"]
+                part = range(self.attributes["start"], self.attributes["end"], self.attributes["step"])
+                return (*self.shape[:axis], len(part), *self.shape[axis + 1 :])
+            case "Pad":
+                return tuple(size + low + high for size, (low, high) in zip(self.shape, self.pads, strict=True))
+            case "MatMul":
+                right = self.weight_shapes[0] if self.weights else self.input_shapes[1]
+                return (*self.shape[:-1], right[-1])
+            case "Add" | "Sub" | "Mul" | "Div":
+                return tuple(map(max, *self.input_shapes)) if len(self.inputs) > 1 else self.shape
             case "Concat":
                 axis = self.attributes["axis"]
                 joined = sum(shape[axis] for shape in self.input_shapes)

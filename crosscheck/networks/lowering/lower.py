@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,21 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array, Graph, Node, Value
-from crosscheck.networks.rules import RULES
-from crosscheck.networks.tensor_table import TensorTable
+from crosscheck.networks.lowering import arrangement, elementwise, layers
+from crosscheck.networks.lowering.step import Step
+from crosscheck.networks.lowering.tensor_table import TensorTable
 
-__all__ = ["lower"]
+__all__ = ["ANY_RANK", "lower"]
+
+#: Operator -> its rule: takes a `Step` and adds plain nodes to it; may raise NetworkError.
+RULES: Mapping[str, Callable[[Step], Any]] = {**layers.RULES, **elementwise.RULES, **arrangement.RULES}
+#: Operators that are the same for (rows,) and for (rows, 1).
+ANY_RANK = frozenset({"Add", "BatchNormalization", "Constant", "Dropout", "Identity", "Relu"})
 
 #: Operators removed by lowering.
 DISSOLVED = ("Constant", "Dropout", "Identity")
+#: Operators whose rules know several outputs.
+SEVERAL = ("LayerNormalization", "Split")
 #: A refused node: its index, itself, and the reason.
 Refused = tuple[int, onnx.NodeProto, str]
 #: The names of refused nodes in a message, for each reason.
@@ -88,29 +96,18 @@ def _refuse(source: str, refused: Sequence[Refused]) -> None:
 
 
 def _lowered(table: TensorTable, where: str, proto: onnx.NodeProto, index: int) -> list[Node]:
-    """The node in the graph; empty for one that is removed."""
-    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
+    """The nodes in the graph; none for one that is removed."""
+    step = Step(table, where, proto, index)
     if proto.op_type == "Constant":
-        table.constants[proto.output[0]] = _literal(where, attributes)
+        table.constants[proto.output[0]] = _literal(where, step.attributes)
     elif proto.op_type in DISSOLVED:
         _check_inference(table, where, proto)
-        table.aliases[proto.output[0]] = proto.input[0]
+        step.same()
+    elif proto.op_type not in SEVERAL and sum(bool(output) for output in proto.output) > 1:
+        raise step.refusal("has more than one output; export the model in inference mode")
     else:
-        return [_node(table, where, proto, index, attributes)]
-    return []
-
-
-def _node(table: TensorTable, where: str, proto: onnx.NodeProto, index: int, attributes: dict[str, Any]) -> Node:
-    if sum(bool(output) for output in proto.output) > 1:
-        raise NetworkError(f"{where} has more than one output; export the model in inference mode.")
-    inputs, attributes = RULES[proto.op_type](table, where, proto, attributes)
-    return Node(
-        op=proto.op_type,
-        name=table.name(proto.name, f"{proto.op_type.lower()}{index}"),
-        inputs=inputs,
-        outputs=[table.data(where, proto.output[0])],
-        attributes=attributes,
-    )
+        RULES[proto.op_type](step)
+    return step.nodes
 
 
 def _check_inference(table: TensorTable, where: str, proto: onnx.NodeProto) -> None:
@@ -125,7 +122,12 @@ def _literal(where: str, attributes: dict[str, Any]) -> Array:
     """The value of a Constant node."""
     if "value" in attributes:
         return onnx.numpy_helper.to_array(attributes["value"])
-    for key in ("value_float", "value_floats"):
+    for key, kind in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
         if key in attributes:
-            return np.array(attributes[key], np.float32)
+            return np.array(attributes[key], kind)
     raise NetworkError(f"{where} has a constant of a type that no supported operator accepts; remove it.")

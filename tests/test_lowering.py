@@ -1,0 +1,181 @@
+"""Operators of real classifiers: what they become in the plain graph, in the oracle, and in every opset's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from crosscheck import oracle
+from crosscheck.networks import FORMS, Network, load
+from crosscheck.networks.double_precision import in_float64
+from crosscheck.networks.forms import Form, build_model, unwritable
+from crosscheck.networks.graph import OPERATORS, Array
+
+#: Newer than the first opsets with every operator here, and with the last change to any.
+OPSET = 20
+
+#: Name -> nodes (operator, inputs, outputs, attributes), from `x` to `y`; and constants.
+Case = tuple[Sequence[tuple[str, str, str, dict[str, Any]]], dict[str, Any]]
+
+
+def numbers(*shape: int, seed: int = 3) -> Array:
+    return np.random.default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
+
+
+def integers(*values: int) -> Array:
+    return np.array(values, np.int64)
+
+
+def single(op: str, attributes: dict[str, Any] | None = None, **constants: Any) -> Case:
+    return [(op, " ".join(["x", *constants]), "y", attributes or {})], constants
+
+
+#: All take (N, 4, 5, 6).
+IMAGES: dict[str, Case] = {
+    "sigmoid": single("Sigmoid"),
+    "tanh": single("Tanh"),
+    "softplus": single("Softplus"),
+    "erf": single("Erf"),
+    "elu": single("Elu", {"alpha": 0.7}),
+    "leaky relu": single("LeakyRelu", {"alpha": 0.3}),
+    "hard sigmoid": single("HardSigmoid"),
+    "hard swish": single("HardSwish"),
+    "mish": single("Mish"),
+    "gelu": single("Gelu"),
+    "neg": single("Neg"),
+    "relu6": single("Clip", low=np.float32(0), high=np.float32(1)),
+    "clip from below": single("Clip", low=np.float32(-0.5)),
+    "clip at zero": single("Clip", low=np.float32(0)),
+    "prelu": single("PRelu", slope=numbers(4, 1, 1)),
+    "square": single("Pow", exponent=np.float32(2)),
+    "a constant is added": single("Add", c=numbers(4, 1, 1)),
+    "a constant is subtracted": single("Sub", c=numbers(6)),
+    "a constant of one number": single("Mul", c=np.float32(-1.5)),
+    "divided by a constant": single("Div", c=numbers(1, 4, 5, 6)),
+    "from a constant": ([("Sub", "c x", "y", {})], {"c": numbers(4, 1, 1)}),
+    "a constant on the left": ([("Mul", "c x", "y", {})], {"c": numbers(4, 1, 1)}),
+    "gated by a channel": (
+        [("GlobalAveragePool", "x", "m", {}), ("Sigmoid", "m", "s", {}), ("Mul", "x s", "y", {})],
+        {},
+    ),
+    "between branches": ([("Sigmoid", "x", "a", {}), ("Div", "x a", "b", {}), ("Sub", "b x", "y", {})], {}),
+    "root": ([("Sigmoid", "x", "a", {}), ("Pow", "a half", "y", {})], {"half": np.float32(0.5)}),
+    "transpose": single("Transpose", {"perm": [0, 2, 3, 1]}),
+    "channel shuffle": (
+        [
+            ("Reshape", "x five", "a", {}),
+            ("Transpose", "a", "b", {"perm": [0, 2, 1, 3, 4]}),
+            ("Reshape", "b four", "y", {}),
+        ],
+        {"five": integers(0, 2, 2, 5, 6), "four": integers(-1, 4, 5, 6)},
+    ),
+    "unsqueeze and squeeze": (
+        [("Unsqueeze", "x two", "a", {}), ("Sigmoid", "a", "b", {}), ("Squeeze", "b two", "y", {})],
+        {"two": integers(2)},
+    ),
+    "flattened by a shape": single("Reshape", shape=integers(0, -1)),
+    "mean of the image": single("ReduceMean", {"keepdims": 0}, axes=integers(2, 3)),
+    "mean of the channels": single("ReduceMean", {"keepdims": 1}, axes=integers(1)),
+    "mean without an axis": single("ReduceMean", {"keepdims": 0}, axes=integers(-1)),
+    "slice": single("Slice", a=integers(1), b=integers(10), c=integers(3)),
+    "slice with a step": single("Slice", a=integers(0), b=integers(5), c=integers(2), d=integers(2)),
+    "slice of two axes": single("Slice", a=integers(1, 0), b=integers(4, 3), c=integers(2, 1)),
+    "split": (
+        [("Split", "x widths", "a b", {"axis": 1}), ("Concat", "b a", "y", {"axis": 1})],
+        {"widths": integers(1, 3)},
+    ),
+    "pad": single("Pad", pads=integers(0, 0, 1, 0, 0, 0, 0, 2), value=np.float32(0.5)),
+    "pad of an axis": single("Pad", pads=integers(1, 1), value=np.float32(0), axes=integers(-1)),
+    "softmax over channels": single("Softmax", {"axis": 1}),
+    "instance normalization": single("InstanceNormalization", {"epsilon": 0.01}, scale=numbers(4), bias=numbers(4)),
+    "layer normalization": single("LayerNormalization", {"epsilon": 0.01}, scale=numbers(6), bias=numbers(6)),
+    "layer normalization of an image": single("LayerNormalization", {"axis": 1}, scale=numbers(4, 5, 6)),
+    "matrix": single("MatMul", weight=numbers(6, 3)),
+    "attention": (
+        [("Transpose", "x", "t", {"perm": [0, 1, 3, 2]}), ("MatMul", "x t", "a", {}), ("Softmax", "a", "y", {})],
+        {},
+    ),
+    "maximum pool with ceil_mode": single("MaxPool", {"kernel_shape": [2, 3], "strides": [2, 2], "ceil_mode": 1}),
+    "mean pool with ceil_mode": single(
+        "AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 0, 1, 0]}
+    ),
+    "global maximum": single("GlobalMaxPool"),
+}
+
+
+def model(case: Case) -> onnx.ModelProto:
+    nodes, constants = case
+    graph = helper.make_graph(
+        [
+            helper.make_node(op, inputs.split(), outputs.split(), name=f"n{number}", **attributes)
+            for number, (op, inputs, outputs, attributes) in enumerate(nodes)
+        ],
+        "case",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4, 5, 6])],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    made.graph.output[0].CopyFrom(onnx.shape_inference.infer_shapes(made).graph.output[0])
+    return made
+
+
+@pytest.fixture
+def lowered(tmp_path: Path, request: pytest.FixtureRequest) -> Network:
+    onnx.save(model(IMAGES[request.param]), tmp_path / "case.onnx")
+    network = load(str(tmp_path / "case.onnx"))
+    assert network.file is None, network.own and network.own.said
+    return network
+
+
+def evaluated(made: onnx.ModelProto, x: Array) -> Array:
+    """The first output in float64."""
+    values: Any = ReferenceEvaluator(in_float64(made)).run(None, {made.graph.input[0].name: x.astype(np.float64)})
+    return np.asarray(values[0])
+
+
+every = pytest.mark.parametrize("lowered", sorted(IMAGES), indirect=True)
+
+
+@every
+def test_the_oracle_computes_what_the_file_says(lowered: Network, request: pytest.FixtureRequest) -> None:
+    expected = evaluated(model(IMAGES[request.node.callspec.params["lowered"]]), lowered.x)
+    answer = oracle.predict(lowered.graph, lowered.weights, lowered.x)
+    np.testing.assert_allclose(answer, expected, rtol=1e-6, atol=1e-7)
+
+
+@every
+def test_the_gradient_is_the_slope_of_the_prediction(lowered: Network) -> None:
+    direction = np.random.default_rng(5).standard_normal(lowered.x.shape)
+    step = 1e-6 * direction
+    above, below = (oracle.predict(lowered.graph, lowered.weights, lowered.x + moved) for moved in (step, -step))
+    slope = np.sum((above - below) * lowered.cotangent) / 2e-6
+    gradient = oracle.gradient(lowered.graph, lowered.weights, lowered.x, lowered.cotangent)
+    np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=1e-5, atol=1e-7)
+
+
+@every
+def test_every_opset_has_the_same_network(lowered: Network) -> None:
+    expected = oracle.predict(lowered.graph, lowered.weights, lowered.x)
+    for form in (form for form in FORMS.values() if form == Form(form.opset)):
+        if unwritable(lowered.graph, form.opset) is None:
+            made = build_model(lowered.graph, lowered.weights, form)
+            np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
+
+
+@every
+def test_nodes_have_the_attributes_of_the_vocabulary(lowered: Network) -> None:
+    for node in lowered.graph["nodes"]:
+        assert sorted(OPERATORS[node["op"]]) == sorted(node["attributes"])
+
+
+def test_an_operator_that_an_opset_lacks_is_named() -> None:
+    graph: Any = {"nodes": [{"op": "Erf", "attributes": {}}]}
+    assert (None, "Erf came with opset 9") == (unwritable(graph, 9), unwritable(graph, 8))
