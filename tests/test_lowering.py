@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from crosscheck import oracle
 from crosscheck.networks import FORMS, Network, load
 from crosscheck.networks.double_precision import in_float64
-from crosscheck.networks.forms import Form, build_model, unwritable
+from crosscheck.networks.forms import Form, build_model, no_form
 from crosscheck.networks.graph import OPERATORS, Array
 
 #: Newer than the first opsets with every operator here, and with the last change to any.
@@ -165,7 +165,7 @@ def test_the_gradient_is_the_slope_of_the_prediction(lowered: Network) -> None:
 def test_every_opset_has_the_same_network(lowered: Network) -> None:
     expected = oracle.predict(lowered.graph, lowered.weights, lowered.x)
     for form in (form for form in FORMS.values() if form == Form(form.opset)):
-        if unwritable(lowered.graph, form.opset) is None:
+        if no_form(lowered.graph, form.opset) is None:
             made = build_model(lowered.graph, lowered.weights, form)
             np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
 
@@ -178,4 +178,4 @@ def test_nodes_have_the_attributes_of_the_vocabulary(lowered: Network) -> None:
 
 def test_an_operator_that_an_opset_lacks_is_named() -> None:
     graph: Any = {"nodes": [{"op": "Erf", "attributes": {}}]}
-    assert (None, "Erf came with opset 9") == (unwritable(graph, 9), unwritable(graph, 8))
+    assert (None, "Erf came with opset 9") == (no_form(graph, 9), no_form(graph, 8))

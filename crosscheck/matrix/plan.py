@@ -12,12 +12,14 @@ from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
+from crosscheck.networks.dialects import unwritable
 from crosscheck.networks.onnx_files import EXPORTED_FORMS, missing_forms
 from crosscheck.networks.readout import readout
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.runtimes.catalog import variant_has
 from crosscheck.runtimes.mode import Mode
-from crosscheck.runtimes.program import Subject, compose, fingerprint, shown
+from crosscheck.runtimes.program import Subject, compose, fingerprint, shown, source_of
+from crosscheck.runtimes.source import Unwritten
 from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
 from crosscheck.scenarios.steps import AS_IT_COMES, PACES, Step, steps
 
@@ -100,14 +102,18 @@ class Planned:
 
     @property
     def call(self) -> str:
-        """The displayed call: setup of the network, and the mode's text."""
+        """The displayed call: setup of the network, if crosscheck writes it, and the mode's text."""
         target = self.target
+        if self.refused is not None:
+            return self.mode.in_release(target.release.version).call
         return shown(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) of the measured texts."""
+        """SHA-256 (hexadecimal) of the measured texts; "" where there are none."""
         target = self.target
+        if self.refused is not None:
+            return ""
         return fingerprint(target.runtime, target.release, target.variant, self.mode, _subject(self.network))
 
     def _program(self, todo: Sequence[Step]) -> Mapping[str, Any]:
@@ -263,11 +269,28 @@ def planned_cell(
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
         return Planned(cell, target, mode, network, lacking=lacking)
-    if mode.reads_files and (reason := missing_forms(network).get(mode.form)):
-        return Planned(cell, target, mode, network, refused=f"crosscheck does not write this form: {reason}")
+    if reason := _unwritten(target, mode, network):
+        return Planned(cell, target, mode, network, refused=reason)
     shows_layers = target.runtime.shows_layers
     taken = [reading for reading in readings if shows_layers or reading != LAYERS]
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials, at_once)))
+
+
+def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
+    """Why crosscheck writes no program or file of the network for a mode; None if it does."""
+    if mode.reads_files:
+        reason = missing_forms(network).get(mode.form)
+    elif mode.form:
+        reason = unwritable(network.graph, mode.form)
+    elif network.own is None:
+        return None  # all shipped networks are written for every runtime
+    else:
+        try:
+            source_of(target.runtime, target.release, target.variant, mode, _subject(network))
+        except Unwritten as lack:
+            return f"crosscheck does not write {lack} for {target.runtime.title} in this way"
+        return None
+    return f"crosscheck does not write this form: {reason}" if reason else None
 
 
 @functools.cache

@@ -19,14 +19,21 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from crosscheck.networks.forms import FORMS, build_model
+from crosscheck.networks.forms import FORMS, build_model, no_form
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["DIALECTS", "Dialect", "build_dialect"]
+__all__ = ["DIALECTS", "Dialect", "build_dialect", "unwritable"]
 
 #: Changes a model in place.
 Rewrite = Callable[[onnx.ModelProto], None]
 
+#: Operators that a dialect of opset 6 converts.
+OPSET_6 = frozenset(
+    {
+        *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "Flatten", "Gemm", "GlobalAveragePool"),
+        *("MaxPool", "Relu", "Softmax"),
+    }
+)
 #: Further outputs of BatchNormalization in training form until opset 13.
 SAVED = ("saved_mean", "saved_variance")
 
@@ -46,6 +53,16 @@ def build_dialect(graph: Graph, weights: Mapping[str, Array], dialect: Dialect) 
         rewrite(model)
     onnx.checker.check_model(model)
     return model
+
+
+def unwritable(graph: Graph, form: str) -> str | None:
+    """Why a plain graph has no form or dialect of that name; None if it has."""
+    dialect = DIALECTS.get(form)
+    if dialect is not None and opset_6 in dialect.rewrites:
+        lacks = sorted({node["op"] for node in graph["nodes"]} - OPSET_6)
+        return f"crosscheck converts no {' and no '.join(lacks)} to opset 6" if lacks else None
+    name = form if dialect is None else dialect.form
+    return no_form(graph, FORMS[name].opset)
 
 
 def opset_6(model: onnx.ModelProto) -> None:

@@ -26,7 +26,7 @@ from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
 from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.networks.network import Network
 
-__all__ = ["FORMS", "Form", "build_model", "exposed_name", "running_name", "unwritable", "write"]
+__all__ = ["FORMS", "Form", "build_model", "exposed_name", "no_form", "running_name", "write"]
 
 #: The first opset whose BatchNormalization has no `is_test`.
 FIRST_OPSET = 7
@@ -197,7 +197,7 @@ def _written(node: Node, form: Form) -> tuple[dict[str, Any], dict[str, Array]]:
     return attributes, {f"{node['name']}.{name}": value for name, value in given.items()}
 
 
-def unwritable(graph: Graph, opset: int) -> str | None:
+def no_form(graph: Graph, opset: int) -> str | None:
     """Why a plain graph has no form in an opset; None if it has."""
     for node in graph["nodes"]:
         if node["op"] == "Erf" and opset < ERF:

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 import onnx
 
-from crosscheck.networks.dialects import DIALECTS, build_dialect
+from crosscheck.networks.dialects import DIALECTS, build_dialect, unwritable
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
@@ -48,6 +48,8 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
         (folder / "file.onnx").write_bytes(network.file.content)
         return
     for name in forms:
+        if unwritable(network.graph, name):
+            continue  # the plan asks no cell about it
         dialect = DIALECTS.get(name)
         if dialect is None:
             model = build_model(network.graph, network.weights, FORMS[name])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from packaging.version import Version
 
-__all__ = ["Array", "Graph", "Request", "Source", "Stored"]
+__all__ = ["Array", "Graph", "Request", "Source", "Stored", "Unwritten"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: A plain graph: what it promises stands in `crosscheck.networks.graph`.
@@ -17,6 +17,10 @@ Graph = Mapping[str, Any]
 
 #: Where a tensor is: an expression, and the order of its axes that makes the graph's layout of it (None: as it is).
 Stored = tuple[str, tuple[int, ...] | None]
+
+
+class Unwritten(Exception):
+    """A writer does not know an operator; the message names it."""
 
 
 @dataclass(frozen=True)

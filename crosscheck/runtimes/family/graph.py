@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from crosscheck.runtimes.source import Request, Stored
+from crosscheck.runtimes.source import Array, Request, Stored, Unwritten
 
 __all__ = [
     "ABSENCES",
     "AFFINE_OFF",
+    "BASIC",
+    "BROADCAST",
     "LAYERS",
     "NO_STATISTICS",
+    "SIGNS",
+    "STEPS",
+    "WITH_ARRAY",
+    "WITH_NUMBER",
     "Graph",
     "Node",
     "concluded",
@@ -27,6 +33,19 @@ __all__ = [
     "last_value",
 ]
 
+#: The operators that every runtime's writer knows, on computed tensors of equal shapes.
+BASIC = frozenset(
+    {
+        *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "Flatten", "Gemm", "GlobalAveragePool"),
+        *("MaxPool", "Relu", "Softmax"),
+    }
+)
+#: Arithmetic, on two computed tensors, or on one and a constant.
+SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
+#: Stands among a writer's operators for arithmetic with a number, with an array, and of shapes that broadcast.
+WITH_NUMBER, WITH_ARRAY, BROADCAST = "arithmetic with a constant", "arithmetic with an array", "broadcasting"
+#: Likewise.
+STEPS = "Slice with a step"
 #: Operators that have weights.
 LAYERS = ("BatchNormalization", "Conv", "Gemm")
 #: What batch normalizations are told not to have by a False in a mode's `norm`: word -> which of their weights.
@@ -43,7 +62,8 @@ class Node:
     """One operator. `id` is a Python identifier, unique in the graph.
 
     inputs: the computed tensors that it takes; weights: the names of its weights, in ONNX's order.
-    input_shapes, weight_shapes: of these, (rows, ...) and in ONNX's layout.
+    input_shapes, weight_shapes: of these, (rows, ...) and in ONNX's layout. scalar: the weight of an operator without a
+    layer, if it is one number.
     """
 
     op: str
@@ -55,6 +75,7 @@ class Node:
     attributes: Mapping[str, Any]
     input_shapes: tuple[tuple[int, ...], ...]
     weight_shapes: tuple[tuple[int, ...], ...]
+    scalar: float | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -188,8 +209,17 @@ class Graph:
     absences: Mapping[str, slice] = field(default_factory=lambda: ABSENCES)
 
     @classmethod
-    def of(cls, request: Request, taken: Collection[str] = (), absences: Mapping[str, slice] = ABSENCES) -> Graph:
-        """The request's own graph; no identifier is one of `taken`, a keyword or a builtin."""
+    def of(
+        cls,
+        request: Request,
+        taken: Collection[str] = (),
+        absences: Mapping[str, slice] = ABSENCES,
+        operators: Collection[str] = BASIC,
+    ) -> Graph:
+        """The request's own graph; no identifier is one of `taken`, a keyword or a builtin.
+
+        operators: what the writer knows. Raises Unwritten for any other.
+        """
         used = {*taken, *keyword.kwlist, *dir(builtins), "x", "y", "net"}
         shapes = {request.input: request.input_shape}
         found = []
@@ -209,9 +239,12 @@ class Graph:
                     attributes=node["attributes"],
                     input_shapes=tuple(shapes[name] for name in inputs),
                     weight_shapes=tuple(tuple(request.weights[name].shape) for name in weights),
+                    scalar=_scalar(node["op"], [request.weights[name] for name in weights]),
                 )
             )
             shapes[found[-1].output] = found[-1].output_shape
+        if unknown := sorted({need for node in found for need in _needs(node)} - set(operators)):
+            raise Unwritten(" and ".join(unknown))
         return cls(request, tuple(found), absences)
 
     def __iter__(self) -> Iterator[Node]:
@@ -319,6 +352,23 @@ class Graph:
     def attributes(self, keys: Keys) -> dict[str, Stored]:
         """The same where weights are attributes of layers, which are attributes of `net`, in ONNX's layout."""
         return self.stored(lambda node, number: (f"net.{node.id}.{keys[node.op][number]}", None))
+
+
+def _needs(node: Node) -> Iterator[str]:
+    """What a writer has to know for a node."""
+    yield node.op
+    if node.op in SIGNS and node.weights:
+        yield WITH_ARRAY if node.scalar is None else WITH_NUMBER
+    elif node.op in SIGNS and len(set(node.input_shapes)) > 1:
+        yield BROADCAST
+    elif node.op == "Slice" and node.attributes["step"] > 1:
+        yield STEPS
+
+
+def _scalar(op: str, weights: Sequence[Array]) -> float | None:
+    if op in LAYERS or len(weights) != 1 or weights[0].size != 1:
+        return None
+    return float(weights[0].reshape(()))
 
 
 def _identifier(name: str, used: Collection[str]) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Graph, Node, kernel_from_last, last_value
+from crosscheck.runtimes.family import operators
+from crosscheck.runtimes.family.graph import BASIC, Graph, Node, kernel_from_last, last_value
 from crosscheck.runtimes.family.layers import options
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.source import Request, Stored
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "FROZEN",
     "KEYS",
     "LEFT_OUT",
+    "TENSORFLOW_OPERATORS",
     "VIRTUAL_BATCH",
     "Dialect",
     "content",
@@ -46,6 +49,27 @@ LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
 }
 #: Batches of statistics within the batch: as large as the probe, whose answer is then that of any other layer.
 VIRTUAL_BATCH = {"virtual_batch_size": "rows"}
+#: TensorFlow's functions, with channels last.
+TENSORFLOW_OPERATORS = Library(
+    functions={
+        "Clip": "tf.clip_by_value({x}, {min}, {max})",
+        "Elu": "tf.nn.relu({x}) + {alpha} * (tf.exp(tf.minimum({x}, 0.0)) - 1.0)",
+        "Erf": "tf.math.erf",
+        "HardSigmoid": "tf.clip_by_value({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "tf.nn.leaky_relu({x}, {alpha})",
+        "Sigmoid": "tf.sigmoid",
+        "Softplus": "tf.nn.softplus",
+        "Sqrt": "tf.sqrt",
+        "Tanh": "tf.tanh",
+    },
+    array="tf.constant({})",
+    transpose="tf.transpose({x}, [{order}])",
+    reshape="tf.reshape({x}, [{shape}])",
+    mean="tf.reduce_mean({x}, {axes}, True)",
+    pad="tf.pad({x}, {widths}, constant_values={value})",
+    matmul="tf.matmul({x}, {other})",
+    last=True,
+)
 FREEZE = "net.trainable = False\n"
 FREEZE_BATCH_NORMS = """\
 for layer in net.layers:
@@ -63,17 +87,20 @@ class Dialect:
     kernel: an expression with `{}` for the kernel of a convolution, for a backend that keeps another one; it is its
         own inverse.
     read: an expression with `{}` for a variable, for a backend whose variables are no tensors.
+    library: operators that are no layers; None where only layers are.
     """
 
     model: str
     pad: str
     kernel: str = "{}"
     read: str = "{}"
+    library: Library | None = None
 
 
 def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Stored]]:
     """The text that makes `net`, and where its tensors are."""
-    graph = Graph(request, tuple(map(named, Graph.of(request))), ABSENCES)
+    known = BASIC if dialect.library is None else dialect.library.operators
+    graph = Graph(request, tuple(map(named, Graph.of(request, operators=known))), ABSENCES)
     rank = len(request.input_shape)
     lines, output = graph.statements(lambda node, inputs: called(node, inputs, graph, dialect))
     text = "first = net\n" if graph.shared else ""
@@ -160,7 +187,7 @@ def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str
         case "BatchNormalization" | "Conv" | "Gemm":
             layer = f'first.get_layer("{node.id}")' if node in graph.shared else new_layer(node, graph.request)
             return f"{layer}({padded(node, x, dialect) if node.op == 'Conv' else x})"
-        case "Add":
+        case "Add" if len(set(node.input_shapes)) == 1 and not node.weights:
             return f"layers.Add()([{', '.join(inputs)}])"
         case "Concat":
             axis = node.attributes["axis"]
@@ -183,7 +210,13 @@ def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str
         case "Softmax":
             # ONNX's axis is the last, which with images is not Keras's.
             return f'layers.Activation("softmax")({x})' if node.rank == 2 else f"layers.Softmax(axis=-2)({x})"
-    return f'layers.Activation("relu")({x})'
+        case "Relu":
+            return f'layers.Activation("relu")({x})'
+    assert dialect.library is not None, "the graph has only what the dialect knows"
+    names = ["x"] if len(inputs) == 1 else [f"both[{index}]" for index in range(len(inputs))]
+    taken = x if len(inputs) == 1 else f"[{', '.join(inputs)}]"
+    function = operators.expression(node, names, dialect.library)
+    return f"layers.Lambda(lambda {'x' if len(inputs) == 1 else 'both'}: {function})({taken})"
 
 
 def new_layer(node: Node, request: Request) -> str:

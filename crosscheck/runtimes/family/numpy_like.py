@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import Graph, Node, last_axis
+from crosscheck.runtimes.family.operators import Library
 
-__all__ = ["body", "entry", "function"]
+__all__ = ["JAX", "body", "entry", "function"]
+
+#: JAX's functions, with channels last.
+JAX = Library(
+    functions={
+        "Clip": "jnp.clip({x}, {min}, {max})",
+        "Elu": "jax.nn.elu({x}, {alpha})",
+        "Erf": "jax.scipy.special.erf",
+        "HardSigmoid": "jnp.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "jax.nn.leaky_relu({x}, {alpha})",
+        "Sigmoid": "jax.nn.sigmoid",
+        "Softplus": "jax.nn.softplus",
+        "Sqrt": "jnp.sqrt",
+        "Tanh": "jnp.tanh",
+    },
+    pad="jnp.pad({x}, {widths}, constant_values={value})",
+    last=True,
+)
 
 
 def function(
@@ -19,8 +38,8 @@ def function(
     """
     x, rank = inputs[0], node.rank
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
+        case "Relu":
+            return f"{module}.relu({x})"
         case "Concat":
             return f"{arrays}.concatenate([{', '.join(inputs)}], axis={_axis(node, example)})"
         case "Flatten":
@@ -32,7 +51,9 @@ def function(
             return f"{x}.mean(axis={tuple(range(1, rank - 1))}, keepdims=True)"
         case "Softmax":
             return f"{module}.softmax({x}, axis={_axis(node, example)})"
-    return f"{module}.relu({x})"
+        case "Add" if not node.weights:
+            return " + ".join(inputs)
+    return operators.expression(node, inputs, JAX)
 
 
 def _axis(node: Node, example: bool) -> int:

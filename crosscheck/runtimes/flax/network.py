@@ -32,7 +32,7 @@ def source(request: Request) -> Source:
 
 def linen(request: Request) -> Source:
     """A compact module, and the collections `params` and `batch_stats`."""
-    graph = Graph.of(request)
+    graph = Graph.of(request, operators=numpy_like.JAX.operators)
     average = "self.frozen or not train" if request.norm.get("frozen") else "not train"
     body, result = numpy_like.body(graph, lambda node, inputs: linen_expression(node, inputs, average, request.norm))
     frozen = ["frozen: bool = False", ""] if request.norm.get("frozen") else []
@@ -102,7 +102,7 @@ def collection_of(key: str) -> str:
 def nnx(request: Request) -> Source:
     """A module made abstract, as for loading a checkpoint, and its variables set."""
     taken = ("eval", "train", "sow", "perturb", "iter_modules", "iter_children", "set_attributes")
-    graph = Graph.of(request, taken)
+    graph = Graph.of(request, taken, operators=numpy_like.JAX.operators)
     body, result = numpy_like.body(graph, nnx_expression)
     text = class_with_layers(
         "Net(nnx.Module)",

@@ -4,13 +4,40 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.keras import Dialect, functional, targets
+from crosscheck.runtimes.family.keras import TENSORFLOW_OPERATORS, Dialect, functional, targets
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["source"]
 
-CURRENT = Dialect("keras.Model", "keras.ops.pad(x, {pads}, constant_values={value})")
-TENSORFLOW = Dialect("keras.models.Model", "tf.pad(x, {pads}, constant_values={value})", read="K.get_value({})")
+#: Keras 3's functions, with channels last.
+OPERATORS = Library(
+    functions={
+        "Clip": "keras.ops.clip({x}, {min}, {max})",
+        "Elu": "keras.ops.elu({x}, {alpha})",
+        "Erf": "keras.ops.erf",
+        "HardSigmoid": "keras.ops.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "keras.ops.leaky_relu({x}, {alpha})",
+        "Sigmoid": "keras.ops.sigmoid",
+        "Softplus": "keras.ops.softplus",
+        "Sqrt": "keras.ops.sqrt",
+        "Tanh": "keras.ops.tanh",
+    },
+    array="keras.ops.convert_to_tensor({})",
+    transpose="keras.ops.transpose({x}, [{order}])",
+    reshape="keras.ops.reshape({x}, [{shape}])",
+    mean="keras.ops.mean({x}, axis={axes}, keepdims=True)",
+    pad="keras.ops.pad({x}, {widths}, constant_values={value})",
+    matmul="keras.ops.matmul({x}, {other})",
+    last=True,
+)
+CURRENT = Dialect("keras.Model", "keras.ops.pad(x, {pads}, constant_values={value})", library=OPERATORS)
+TENSORFLOW = Dialect(
+    "keras.models.Model",
+    "tf.pad(x, {pads}, constant_values={value})",
+    read="K.get_value({})",
+    library=TENSORFLOW_OPERATORS,
+)
 #: Theano's convolutions turn the kernel round.
 THEANO = Dialect("keras.models.Model", "pad(x, {pads}, {value})", kernel="convert_kernel({})", read="K.get_value({})")
 

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
 from crosscheck.runtimes.family.layers import class_with_layers
-from crosscheck.runtimes.mxnet.operators import ROLES, axis_last, keywords, operator, padded
+from crosscheck.runtimes.mxnet.operators import OPERATORS, ROLES, axis_last, keywords, operator, padded
 from crosscheck.runtimes.mxnet.symbols import (
     ARRAY,
     IMPORTS,
@@ -47,7 +47,7 @@ HYBRIDIZED = {
 
 def imperative(request: Request) -> Source:
     """A function of operators over arrays that its user keeps."""
-    graph = Graph.of(request)
+    graph = Graph.of(request, operators=OPERATORS)
 
     def expression(node: Node, inputs: list[str]) -> str:
         return operator("mx.nd", node, inputs, request.norm, [f'params["{name}"]' for name in node.weights])
@@ -75,7 +75,7 @@ def imperative(request: Request) -> Source:
 
 def gluon(request: Request) -> Source:
     """A HybridBlock: layers where there are weights, operators elsewhere; shared layers are the first network's."""
-    graph = Graph.of(request, RESERVED)
+    graph = Graph.of(request, RESERVED, operators=OPERATORS)
 
     def expression(node: Node, inputs: list[str]) -> str:
         if node.op not in LAYERS:

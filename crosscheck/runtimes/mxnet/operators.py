@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Node
+from crosscheck.runtimes.family.graph import SIGNS, Node
+from crosscheck.runtimes.family.operators import Library, expression
 from crosscheck.runtimes.family.pools import average
 
-__all__ = ["DEPRECATED", "ROLES", "axis_last", "keywords", "operator", "padded"]
+__all__ = ["DEPRECATED", "OPERATORS", "ROLES", "axis_last", "keywords", "operator", "padded"]
 
 #: Operator -> what MXNet calls its weights, in ONNX's order. The last two of BatchNormalization are auxiliary states.
 ROLES = {
@@ -34,8 +35,10 @@ def operator(
     attributes, x = node.attributes, inputs[0]
     named = [f'name="{name}"'] if name else []
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
+        case "Add" | "Sub" | "Mul" | "Div" if not node.weights:
+            if len(set(node.input_shapes)) == 1:
+                return f" {SIGNS[node.op]} ".join(inputs)
+            return f"{ops}.broadcast_{node.op.lower()}({', '.join(inputs)})"
         case "AveragePool":
             # MXNet before 1.3 counts the padding in any case.
             return average(node, x, lambda x: pool(ops, node, x, "avg", "0"), "{} * 0 + 1")
@@ -57,7 +60,36 @@ def operator(
             return pool(ops, node, x, "max", "-3e38")
         case "Softmax":
             return f"{ops}.softmax({x}, axis={attributes['axis']})"
-    return f'{ops}.Activation({x}, act_type="relu")'
+        case "Relu":
+            return f'{ops}.Activation({x}, act_type="relu")'
+    return expression(node, inputs, library(ops))
+
+
+def library(ops: str) -> Library:
+    """The operators without a layer; constants are numbers, since arrays would be variables of their own."""
+    return Library(
+        functions={
+            "Clip": f"{ops}.clip({{x}}, {{min}}, {{max}})",
+            "Elu": f'{ops}.LeakyReLU({{x}}, act_type="elu", slope={{alpha}})',
+            "HardSigmoid": f"{ops}.clip({{alpha}} * {{x}} + {{beta}}, 0.0, 1.0)",
+            "LeakyRelu": f'{ops}.LeakyReLU({{x}}, act_type="leaky", slope={{alpha}})',
+            "Sigmoid": f"{ops}.sigmoid",
+            "Softplus": f'{ops}.Activation({{x}}, act_type="softrelu")',
+            "Sqrt": f"{ops}.sqrt",
+            "Tanh": f"{ops}.tanh",
+        },
+        array="",
+        transpose=f"{ops}.transpose({{x}}, axes=({{order}}))",
+        reshape=f"{ops}.reshape({{x}}, shape=({{shape}}))",
+        mean=f"{ops}.mean({{x}}, axis={{axes}}, keepdims=True)",
+        matmul="",
+        slice=f"{ops}.slice_axis({{x}}, axis={{axis}}, begin={{start}}, end={{end}})",
+        steps=False,
+    )
+
+
+#: What all of MXNet's APIs have.
+OPERATORS = library("").operators
 
 
 def batch_norm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
-from crosscheck.runtimes.mxnet.operators import ROLES, operator
+from crosscheck.runtimes.mxnet.operators import OPERATORS, ROLES, operator
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = [
@@ -169,7 +169,7 @@ def executor(request: Request) -> Source:
 
 def operators(request: Request) -> Graph:
     """The nodes; none is called after the input."""
-    return Graph.of(request, taken=("data",))
+    return Graph.of(request, taken=("data",), operators=OPERATORS)
 
 
 def known(request: Request) -> Graph:

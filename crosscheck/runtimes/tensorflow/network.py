@@ -7,13 +7,13 @@ from textwrap import indent
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.keras import Dialect, functional, targets
+from crosscheck.runtimes.family.keras import TENSORFLOW_OPERATORS, Dialect, functional, targets
 from crosscheck.runtimes.source import Request, Source
 from crosscheck.runtimes.tensorflow import layers
 
 __all__ = ["source"]
 
-KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})")
+KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})", library=TENSORFLOW_OPERATORS)
 #: A graph that a session executes, in one thread: what runs first is the same every time.
 SESSION = """\
 graph = tf.Graph()

@@ -6,12 +6,33 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.family.torch import EVALUATE
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["source"]
+
+#: Operators that need no layer.
+LIBRARY = Library(
+    functions={
+        "Clip": "torch.clamp({x}, {min}, {max})",
+        "Elu": "F.elu({x}, {alpha})",
+        "Erf": "torch.erf",
+        "HardSigmoid": "torch.clamp({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "F.leaky_relu({x}, {alpha})",
+        "Sigmoid": "torch.sigmoid",
+        "Softplus": "F.softplus",
+        "Sqrt": "torch.sqrt",
+        "Tanh": "torch.tanh",
+    },
+    array="torch.from_numpy({})",
+    transpose="{x}.permute({order})",
+    mean="{x}.mean({axes}, keepdim=True)",
+    pad="F.pad({x}, {flat}, value={value})",
+)
 
 #: What the batch normalizations are told.
 Norm = Mapping[str, Any]
@@ -60,12 +81,12 @@ CALLS = {
 
 def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
-    graph = Graph.of(request, TAKEN.split())
+    graph = Graph.of(request, TAKEN.split(), operators=LIBRARY.operators)
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
     norm = request.norm
     body, output = graph.statements(
-        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node.weights else "")
+        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node in graph.layers else "")
     )
     first = request.first is not None
     made = [f"self.{n.id} = {f'first.{n.id}' if n in graph.shared else layer(n, norm)}" for n in layers.values()]
@@ -177,8 +198,6 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
             return f"self.{layer}({padded(node, x)})"
         case "BatchNormalization" | "Gemm":
             return f"self.{layer}({x})"
-        case "Add":
-            return " + ".join(inputs)
         case "Concat":
             return f"torch.cat([{', '.join(inputs)}], dim={attributes['axis']})"
         case "Flatten":
@@ -191,7 +210,9 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
             return average_pool(node, x)
         case "Softmax":
             return f"F.softmax({x}, dim={attributes['axis']})"
-    return f"F.relu({x})"
+        case "Relu":
+            return f"F.relu({x})"
+    return operators.expression(node, inputs, LIBRARY)
 
 
 def average_pool(node: Node, x: str) -> str:

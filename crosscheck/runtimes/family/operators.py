@@ -1,0 +1,114 @@
+"""Operators without a layer of their own, as expressions: what differs between libraries is a table of templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crosscheck.runtimes.family.graph import BASIC, BROADCAST, SIGNS, STEPS, WITH_ARRAY, WITH_NUMBER, Node, last_axis
+
+__all__ = ["Library", "expression"]
+
+
+@dataclass(frozen=True)
+class Library:
+    """How a library writes them; `{x}` is the input.
+
+    functions: operator -> template, with the operator's attributes as further holes; without `{}`, a function's name.
+    array: the library's tensor of the numpy array `{}`.
+    transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`; `{widths}`, a pair an axis, or
+    `{flat}`, the same as torch takes them, and `{value}`; `{other}`. What a library does not have is "".
+    steps: whether `slice` takes a step. last: whether tensors have their channels last.
+    """
+
+    functions: Mapping[str, str]
+    array: str = "{}"
+    transpose: str = "{x}.transpose({order})"
+    reshape: str = "{x}.reshape({shape})"
+    mean: str = "{x}.mean(axis={axes}, keepdims=True)"
+    pad: str = ""
+    matmul: str = "({x} @ {other})"
+    slice: str = "{x}[{parts}]"
+    steps: bool = True
+    last: bool = False
+
+    @property
+    def operators(self) -> frozenset[str]:
+        """The operators that it has, the usual ones included."""
+        ways = {
+            "MatMul": self.matmul,
+            "Pad": self.pad,
+            "ReduceMean": self.mean,
+            "Reshape": self.reshape,
+            "Slice": self.slice,
+            "Transpose": self.transpose,
+        }
+        further = {WITH_ARRAY} if self.array else set()
+        further |= {STEPS} if self.steps else set()
+        known = {*SIGNS, WITH_NUMBER, BROADCAST, *self.functions, *(op for op, way in ways.items() if way)}
+        return BASIC | known | further
+
+
+def expression(node: Node, inputs: Sequence[str], library: Library) -> str:
+    """A call, or an arithmetic expression; KeyError for an operator that the library does not have."""
+    x, rank = inputs[0], node.rank
+    if node.op in SIGNS:
+        return f" {SIGNS[node.op]} ".join([*inputs, *_constants(node, library)])
+    if node.op in ("MatMul", "Pad", "ReduceMean", "Reshape", "Slice", "Transpose"):
+        return _arranged(node, inputs, library)
+    template = library.functions[node.op]
+    if "{" not in template:
+        return f"{template}({x})"
+    return template.format(x=x, rank=rank, **node.attributes)
+
+
+def _constants(node: Node, library: Library) -> list[str]:
+    if node.scalar is not None:
+        return [repr(node.scalar)]
+    if not node.weights:
+        return []
+    value = node.values[0]
+    if library.last and node.rank > 2:
+        value += f".transpose{(0, *range(2, node.rank), 1)}"
+    return [library.array.format(value)]
+
+
+def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
+    x, rank, last = inputs[0], node.rank, library.last
+
+    def place(axis: int) -> int:
+        return last_axis(axis, rank) if last else axis
+
+    match node.op:
+        case "ReduceMean":
+            axes = tuple(sorted(place(axis) for axis in node.attributes["axes"]))
+            return library.mean.format(x=x, axes=axes)
+        case "Slice":
+            start, end, step = (node.attributes[name] for name in ("start", "end", "step"))
+            part = f"{start or ''}:{end}" + (f":{step}" if step > 1 else "")
+            axis = place(node.attributes["axis"])
+            parts = ", ".join([*[":"] * axis, part])
+            return library.slice.format(x=x, parts=parts, axis=axis, start=start, end=end, step=step)
+        case "Pad":
+            widths = [node.pads[0]] * rank
+            for axis, pair in enumerate(node.pads):
+                widths[place(axis)] = pair
+            flat = [number for pair in widths[:0:-1] for number in pair]  # last axis first, as torch takes them
+            return library.pad.format(x=x, widths=tuple(widths), flat=flat, value=node.attributes["value"])
+    first = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
+    match node.op:
+        case "Transpose":
+            found = _moved(first, node.attributes["perm"], library)
+        case "Reshape":
+            found = library.reshape.format(x=first, shape=", ".join(map(str, (-1, *node.attributes["shape"]))))
+        case _:
+            other = library.array.format(node.values[0]) if node.weights else inputs[1]
+            if last and not node.weights and rank > 2:
+                other = _moved(other, (0, rank - 1, *range(1, rank - 1)), library)
+            found = library.matmul.format(x=first, other=other)
+    after = len(node.output_shape)
+    return _moved(found, (0, *range(2, after), 1), library) if last and after > 2 else found
+
+
+def _moved(x: str, order: Sequence[int], library: Library) -> str:
+    return library.transpose.format(x=x, order=", ".join(map(str, order)))
