@@ -2,16 +2,18 @@
 
 A part is the network up to one of its nodes. A cell whose answer is wrong is asked about every part in one trial of its
 scenario's primary reading (several for chance; every reading of `order` for an answer that depends on an earlier call);
-the first node, in order of execution, whose part shows the finding is at fault. If a part just before it could not be
-measured, the cell has no cause. Cells of other releases with the same findings share the cause of the nearest release
+the first node, in order of execution, whose part shows the finding is at fault. Of a network with many nodes, a part a
+stretch is asked first, then every part of the stretch that turns wrong. If a part just before it could not be measured,
+the cell has no cause. Cells of other releases with the same findings share the cause of the nearest release
 that was asked.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from crosscheck.cells import Asks, Finding, Scenario
 from crosscheck.judge import Again, Cause, Judgement, Truth, judge
@@ -46,6 +48,8 @@ TRIALS_OF_CHANCE = 6
 #: the finding on the same network in a scenario that stands earlier here, whose cause it shares: most runs measure
 #: `gradient` where they measure `order` and `sibling`.
 SCENARIOS = (Scenario.GRADIENT, Scenario.PREDICT_ONLY, Scenario.ORDER, Scenario.SIBLING)
+#: Nodes of a network up to which all its parts are asked at once.
+MOST_PARTS = 24
 BATCH_NORMALIZATION = "BatchNormalization"
 #: Networks that show batch normalization with as few other operators as possible.
 STAND_INS = ("seed-batch", "conv-norm")
@@ -68,6 +72,70 @@ class Located:
     unmeasured: int
 
 
+@dataclass
+class _Question:
+    """Which node of a wrong cell's network is at fault.
+
+    answers: the place of a node -> what its part shows, None if it could not be measured.
+    """
+
+    planned: Planned
+    finding: Finding
+    judgement: Judgement
+    answers: dict[int, Judgement | None] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """In order of execution."""
+        return self.planned.network.graph["nodes"]
+
+    def first_places(self) -> Sequence[int]:
+        """All nodes but the last, whose part is the whole; of many, the last one of each stretch."""
+        count = len(self.nodes) - 1
+        if count <= MOST_PARTS:
+            return range(count)
+        stretch = math.ceil(math.sqrt(count))
+        return range(stretch - 1, count, stretch)
+
+    def further_places(self) -> Sequence[int]:
+        """The nodes of the stretch whose end is the first that shows the finding, and that were not asked."""
+        asked = sorted(self.answers)
+        wrong = next((place for place in asked if self._shows(place)), len(self.nodes) - 1)
+        right = max((place for place in asked if place < wrong), default=-1)
+        return range(right + 1, wrong)
+
+    def parts(self, places: Sequence[int]) -> dict[int, Planned]:
+        """The cells of the parts up to the nodes at `places`."""
+        planned, (readings, trials) = self.planned, _readings(self.planned, self.judgement, self.finding)
+        return {
+            place: planned_cell(
+                planned.target,
+                planned.mode,
+                prefix(planned.network, self.nodes[place]["name"]),
+                planned.cell.scenario,
+                readings,
+                trials,
+            )
+            for place in places
+        }
+
+    def cause(self) -> Cause | None:
+        """The first node whose part shows the finding; the last node if only the whole network does.
+
+        None if the part before that node could not be measured: that part's node may be at fault.
+        """
+        known = True
+        for place in sorted(self.answers):
+            if self._shows(place):
+                return _cause(self.nodes[place], self.finding, PARTS, first=place == 0) if known else None
+            known = self.answers[place] is not None
+        return _cause(self.nodes[-1], self.finding, PARTS, first=len(self.nodes) == 1) if known else None
+
+    def _shows(self, place: int) -> bool:
+        answer = self.answers[place]
+        return answer is not None and not LOCATED[self.finding].isdisjoint(answer.findings)
+
+
 def locate(
     judged: Sequence[tuple[Planned, Judgement]], journal: Journal, settings: Settings, progress: Progress
 ) -> Located:
@@ -80,18 +148,26 @@ def locate(
     )
     chosen = _chosen(wrong)
     shown = {planned.cell.id: judgement for planned, judgement in judged}
-    parts = {planned.cell.id: _parts(planned, shown[planned.cell.id], finding) for planned, finding in chosen}
-    todo = {part.cell.id: part for planned, finding in chosen for part in _with_alone(parts[planned.cell.id], finding)}
-    measured = measure(list(todo.values()), journal, settings, progress) if todo else Measured()
-    for planned, finding in chosen:
-        judgements = [_judged(part, finding, measured, journal) for part in parts[planned.cell.id]]
-        cause = _first(planned.network, finding, judgements)
-        if cause is not None:
-            causes[planned.cell.id] = cause
+    questions = [_Question(planned, finding, shown[planned.cell.id]) for planned, finding in chosen]
+    for choice in (_Question.first_places, _Question.further_places):
+        parts = {question.planned.cell.id: question.parts(choice(question)) for question in questions}
+        todo = {
+            cell.cell.id: cell
+            for question in questions
+            for cell in _with_alone(list(parts[question.planned.cell.id].values()), question.finding)
+        }
+        measured = measure(list(todo.values()), journal, settings, progress) if todo else Measured()
+        for question in questions:
+            for place, part in parts[question.planned.cell.id].items():
+                question.answers[place] = _judged(part, question.finding, measured, journal)
+    for question in questions:
+        if (cause := question.cause()) is not None:
+            causes[question.planned.cell.id] = cause
     _share(judged, causes, [planned for planned, _ in chosen])
     _ask_again(judged, causes, journal, settings, progress)
     without = [planned.cell.id for planned, _ in wrong if planned.cell.id not in causes]
-    unmeasured = sum(cell in parts for cell in without)
+    asked = {planned.cell.id for planned, _ in chosen}
+    unmeasured = sum(cell in asked for cell in without)
     return Located(causes, len(chosen), len(without) - unmeasured, unmeasured)
 
 
@@ -156,17 +232,6 @@ def _newness(planned: Planned) -> int:
     return releases.index(planned.target.release) - len(releases)
 
 
-def _parts(planned: Planned, judgement: Judgement, finding: Finding) -> list[Planned]:
-    """The cells of the network's parts but the whole, in order of execution."""
-    readings, trials = _readings(planned, judgement, finding)
-    return [
-        planned_cell(
-            planned.target, planned.mode, prefix(planned.network, node["name"]), planned.cell.scenario, readings, trials
-        )
-        for node in planned.network.graph["nodes"][:-1]
-    ]
-
-
 def _readings(planned: Planned, judgement: Judgement, finding: Finding) -> tuple[tuple[str, ...], int]:
     """The readings of a part that can show a finding, and the number of trials of the first.
 
@@ -212,20 +277,6 @@ def _judged(planned: Planned, finding: Finding, measured: Measured, journal: Jou
     judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations, inference)
     unknown = alone is not None and not inference and finding not in judgement.findings
     return judgement if judgement.status in MEASURED and not unknown else None
-
-
-def _first(network: Network, finding: Finding, parts: Sequence[Judgement | None]) -> Cause | None:
-    """The first node whose part shows the finding; the last node if only the whole network does.
-
-    None if the part before that node could not be measured: that part's node may be at fault.
-    """
-    nodes = network.graph["nodes"]
-    known = True
-    for node, part in zip(nodes, parts, strict=False):
-        if part is not None and not LOCATED[finding].isdisjoint(part.findings):
-            return _cause(node, finding, PARTS, first=node is nodes[0]) if known else None
-        known = part is not None
-    return _cause(nodes[-1], finding, PARTS, first=len(nodes) == 1) if known else None
 
 
 def _share(judged: Sequence[tuple[Planned, Judgement]], causes: dict[str, Cause], asked: Sequence[Planned]) -> None:

@@ -8,6 +8,7 @@ The oracle evaluates the network to find inner values and shapes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +41,14 @@ def prefix(network: Network, node: str) -> Network:
         f"{network.title}, up to {node}",
         output=output,
         cotangent=network.cotangent if kept else None,
+        shape=_shapes(network)[output],
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _shapes(network: Network) -> Mapping[str, tuple[int, ...]]:
+    """The shape of every node's output."""
+    return {name: value.shape for name, value in values(network).items()}
 
 
 def suffix(network: Network, node: str) -> Network | None:
@@ -125,11 +133,13 @@ def built(
     x: Array | None = None,
     output: str | None = None,
     cotangent: Array | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Network:
     """A network like another one, but for the given parts; unneeded nodes and weights are removed.
 
     A cotangent that does not fit the new output, and one that is None though `output` is given, becomes
-    `fixed_cotangent`. Held-out images, labels and target stay as long as inputs and outputs have their shape.
+    `fixed_cotangent`. shape: of the output, if it is known. Held-out images, labels and target stay as long as inputs
+    and outputs have their shape.
     Raises NetworkError if onnx or the oracle does not accept the result.
     """
     graph = network.graph
@@ -142,7 +152,7 @@ def built(
     made = Graph(name=name, inputs=[_value(first, x.shape)], outputs=[_value(last, ())], nodes=needed)
     try:
         with np.errstate(all="ignore"):
-            shape = layers(made, kept, x)[last].shape
+            shape = layers(made, kept, x)[last].shape if shape is None else shape
         made["outputs"] = [_value(last, shape)]
         opset = next(item.version for item in network.model.opset_import if item.domain in ("", "ai.onnx"))
         model = build_model(made, kept, Form(opset), doc_string=title)
