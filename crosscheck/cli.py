@@ -161,6 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     gradient.set_defaults(command=_gradient)
 
+    inspect = commands.add_parser("inspect", help="what an .onnx file is, and what each runtime can be asked about it")
+    inspect.add_argument("network", metavar="FILE.onnx", help="the file")
+    _add_file_options(inspect)
+    inspect.set_defaults(command=_inspect)
+
     lists = commands.add_parser("list", help="list runtimes, releases, modes, networks or scenarios")
     lists.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
     lists.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
@@ -328,6 +333,14 @@ def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
     for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return OK
+
+
+def _inspect(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.inspection import inspect
+
+    for line in inspect(parsed.network, _file_options(parsed)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return OK
 

@@ -16,7 +16,7 @@ README = ROOT.parent / "README.md"
 #: What lies in `crosscheck/`, from the top: each imports only what stands on a later line.
 HOUSE = (
     ("cli",),
-    ("diff", "doctor", "explain", "gradients", "listing", "recipe", "reduce"),
+    ("diff", "doctor", "explain", "gradients", "inspection", "listing", "recipe", "reduce"),
     ("job", "progress"),
     ("exported_files", "locate", "recorded_arrays", "script"),
     ("report",),

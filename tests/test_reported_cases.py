@@ -161,7 +161,8 @@ def test_a_file_is_asked_as_it_is_and_as_it_was_lowered(
 
 
 def test_a_release_that_fuses_a_grouped_convolution_wrongly_is_named(cells: Cells) -> None:
-    assert {"file": ["wrong-prediction"], "opset-15": ["wrong-prediction"]} == {
+    """It does so where the number of rows is fixed: only the file as it is shows it, since forms have an open batch."""
+    assert {"file": ["wrong-prediction"], "opset-15": ["clean"]} == {
         mode: told(cells[f"{FUSES_WRONGLY} {mode} grouped-add"]) for mode in ("file", "opset-15")
     }
 
