@@ -82,8 +82,9 @@ def main() -> int:
 
 
 def passes(tree: Path, tests: list[str], limit: float) -> bool:
-    """Whether the tests pass in `limit` seconds. Without bytecode, which is kept by times too coarse for files written
-    so often.
+    """Whether the tests pass in `limit` seconds.
+
+    Without bytecode, which is kept by times too coarse for files written so often.
     """
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     try:
