@@ -8,8 +8,8 @@ Draws places at random from the files, and runs the tests, which stop at the fir
 replaces a comparison, an operator or a number by another, inverts a condition, or leaves out a statement, an entry of a
 list (such as a step of a scenario), or the value that a function returns. It is made in a copy of the tree. Prints
 every change with which the tests pass; some of those cannot be observed. Code that runs in another process is changed
-there, too. The exit code is 1 if the tests fail without a change. Tests run in the order of the arguments: name those
-first that see most.
+there, too. The exit code is 1 if the tests fail without a change. Tests run in one shuffled order, so that a change
+that many of them see is seen soon.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> int:
         places = [(file, index) for file, text in sources.items() for index in range(len(changes(ast.parse(text))))]
         drawn = random.Random(parsed.seed).sample(places, min(parsed.count, len(places)))  # noqa: S311
         survivors = 0
-        for file, index in drawn:
+        for count, (file, index) in enumerate(drawn, start=1):
             text = sources[file]
             module = ast.parse(text)
             line, change = changes(module)[index]
@@ -77,6 +77,7 @@ def main() -> int:
                 survivors += 1
                 print(f"{file}:{line}", *difference(ast.unparse(ast.parse(text)), mutant), sep="\n    ", flush=True)
             (tree / file).write_text(text)
+            print(f"{count} of {len(drawn)}", end="\r", file=sys.stderr)
     print(f"{survivors} of {len(drawn)} changes survive, drawn from {len(places)}")
     return 0
 
@@ -86,11 +87,17 @@ def passes(tree: Path, tests: list[str], limit: float) -> bool:
 
     Without bytecode, which is kept by times too coarse for files written so often.
     """
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.benchmarks.mutants"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *plugins, *tests]
     try:
         return subprocess.run(command, cwd=tree, capture_output=True, timeout=limit).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+def pytest_collection_modifyitems(items: list[object]) -> None:
+    """Shuffle the tests: pytest takes this module for a plugin."""
+    random.Random(0).shuffle(items)  # noqa: S311
 
 
 def changes(module: ast.Module) -> list[tuple[int, Change]]:
