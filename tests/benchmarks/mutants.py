@@ -101,7 +101,10 @@ def pytest_collection_modifyitems(items: list[object]) -> None:
 
 
 def changes(module: ast.Module) -> list[tuple[int, Change]]:
-    """Every change of a module that can be made, with its line. Types, decorators and docstrings are left alone."""
+    """Every change of a module that can be made, with its line.
+
+    Types, decorators and docstrings are left alone, and so is `strict` of `zip`, an assertion.
+    """
     ignored = {id(node) for root in ast.walk(module) for part in unexecuted(root) for node in ast.walk(part)}
     return [
         (line, change)
@@ -112,8 +115,10 @@ def changes(module: ast.Module) -> list[tuple[int, Change]]:
 
 
 def unexecuted(node: ast.AST) -> list[ast.AST]:
-    """The parts of a node that are types or decorators."""
+    """The parts of a node that are types, decorators or assertions."""
     match node:
+        case ast.Call(func=ast.Name(id="zip"), keywords=keywords):
+            return list(keywords)
         case ast.FunctionDef():
             return [*node.decorator_list, *([node.returns] if node.returns else [])]
         case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):
