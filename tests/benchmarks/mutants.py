@@ -8,7 +8,8 @@ Draws places at random from the files, and runs the tests, which stop at the fir
 replaces a comparison, an operator or a number by another, inverts a condition, or leaves out a statement, an entry of a
 list (such as a step of a scenario), or the value that a function returns. It is made in a copy of the tree. Prints
 every change with which the tests pass; some of those cannot be observed. Code that runs in another process is changed
-there, too. The exit code is 1 if the tests fail without a change.
+there, too. The exit code is 1 if the tests fail without a change. Tests run in one shuffled order, so that a change
+that many of them see is seen soon.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-#: A mutant that never ends is as good as seen.
-SECONDS = 300
+#: A mutant that never ends is as good as seen: the time limit of the unchanged tests, and that of a mutant, which is so
+#: many times what the unchanged tests take.
+SECONDS = 600
+LONGER = 3
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -53,39 +57,54 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        if not passes(tree, parsed.tests):
+        started = time.monotonic()
+        if not passes(tree, parsed.tests, SECONDS):
             print("The tests fail without a change.")
             return 1
+        limit = 10 + LONGER * (time.monotonic() - started)
         sources = {file: (tree / file).read_text() for file in parsed.files}
         places = [(file, index) for file, text in sources.items() for index in range(len(changes(ast.parse(text))))]
         drawn = random.Random(parsed.seed).sample(places, min(parsed.count, len(places)))  # noqa: S311
         survivors = 0
-        for file, index in drawn:
+        for count, (file, index) in enumerate(drawn, start=1):
             text = sources[file]
             module = ast.parse(text)
             line, change = changes(module)[index]
             change()
             mutant = ast.unparse(ast.fix_missing_locations(module))
             (tree / file).write_text(mutant)
-            if passes(tree, parsed.tests):
+            if passes(tree, parsed.tests, limit):
                 survivors += 1
                 print(f"{file}:{line}", *difference(ast.unparse(ast.parse(text)), mutant), sep="\n    ", flush=True)
             (tree / file).write_text(text)
+            print(f"{count} of {len(drawn)}", end="\r", file=sys.stderr)
     print(f"{survivors} of {len(drawn)} changes survive, drawn from {len(places)}")
     return 0
 
 
-def passes(tree: Path, tests: list[str]) -> bool:
-    """Whether the tests pass. Without bytecode, which is kept by times too coarse for files written so often."""
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+def passes(tree: Path, tests: list[str], limit: float) -> bool:
+    """Whether the tests pass in `limit` seconds.
+
+    Without bytecode, which is kept by times too coarse for files written so often.
+    """
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.benchmarks.mutants"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *plugins, *tests]
     try:
-        return subprocess.run(command, cwd=tree, capture_output=True, timeout=SECONDS).returncode == 0
+        return subprocess.run(command, cwd=tree, capture_output=True, timeout=limit).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
 
+def pytest_collection_modifyitems(items: list[object]) -> None:
+    """Shuffle the tests: pytest takes this module for a plugin."""
+    random.Random(0).shuffle(items)  # noqa: S311
+
+
 def changes(module: ast.Module) -> list[tuple[int, Change]]:
-    """Every change of a module that can be made, with its line. Types, decorators and docstrings are left alone."""
+    """Every change of a module that can be made, with its line.
+
+    Types, decorators and docstrings are left alone, and so is `strict` of `zip`, an assertion.
+    """
     ignored = {id(node) for root in ast.walk(module) for part in unexecuted(root) for node in ast.walk(part)}
     return [
         (line, change)
@@ -96,8 +115,10 @@ def changes(module: ast.Module) -> list[tuple[int, Change]]:
 
 
 def unexecuted(node: ast.AST) -> list[ast.AST]:
-    """The parts of a node that are types or decorators."""
+    """The parts of a node that are types, decorators or assertions."""
     match node:
+        case ast.Call(func=ast.Name(id="zip"), keywords=keywords):
+            return list(keywords)
         case ast.FunctionDef():
             return [*node.decorator_list, *([node.returns] if node.returns else [])]
         case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):

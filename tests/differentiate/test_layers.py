@@ -711,3 +711,9 @@ def test_gradients_by_the_parameters_of_a_normalization(op: str) -> None:
             for sign in (1, -1)
         )
         assert np.isclose((up - down) / (2 * STEP), np.sum(gradient * direction), rtol=1e-6, atol=1e-6)
+
+
+def test_the_gradient_of_a_batch_normalization_by_stored_statistics_is_one_product() -> None:
+    """All else is computed in float64 when the gradient is made, which spares a float32 model the rounding."""
+    made = differentiate(layer("BatchNormalization", (2, 3, 4), statistics(3), 15, epsilon=0.01))
+    assert ["BatchNormalization", "Mul", "Identity"] == [node.op_type for node in made.graph.node]

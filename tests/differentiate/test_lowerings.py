@@ -1,4 +1,4 @@
-"""Operators that are differentiated by way of others: recurrent layers, norms, and function bodies."""
+"""Operators that are differentiated by way of others: norms, transforms, samples, and function bodies."""
 
 from __future__ import annotations
 
@@ -15,166 +15,9 @@ from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.graph import Array
 from tests.differentiate.numeric import evaluator, finite_differences, model_of
 
-STEPS, BATCH, INPUTS, HIDDEN = 3, 2, 4, 3
-GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
-
 
 def drawn(*shape: int, seed: int = 0) -> Array:
     return np.asarray(np.random.default_rng(seed).standard_normal(shape))
-
-
-def logistic(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-def recurrent(op: str, attributes: dict[str, Any], feeds: dict[str, Array]) -> list[Array]:
-    """The equations of the specification in NumPy, for layout 0: Y, Y_h and Y_c."""
-    x, ys, hs, cs = feeds["x"], [], [], []
-    kind = attributes.get("direction", "forward")
-    for number, reverse in enumerate({"forward": [False], "reverse": [True], "bidirectional": [False, True]}[kind]):
-        w, r = feeds["w"][number], feeds["r"][number]
-        b = feeds["b"][number] if "b" in feeds else np.zeros(2 * len(w))
-        wb, rb = b[: len(w)], b[len(w) :]
-        h = feeds["h"][number] if "h" in feeds else np.zeros((x.shape[1], HIDDEN))
-        c = feeds["c"][number] if "c" in feeds else np.zeros((x.shape[1], HIDDEN))
-        pi, po, pf = np.split(feeds["p"][number] if "p" in feeds else np.zeros(3 * HIDDEN), 3)
-        states = []
-        for step in reversed(range(len(x))) if reverse else range(len(x)):
-            u, v = x[step] @ w.T + wb, h @ r.T + rb
-            if op == "RNN":
-                h = np.tanh(u + v)
-            elif op == "GRU":
-                (uz, ur, uh), (vz, vr, vh) = np.split(u, 3, 1), np.split(v, 3, 1)
-                z, g = logistic(uz + vz), logistic(ur + vr)
-                before = attributes.get("linear_before_reset", 0)
-                inner = g * vh if before else (g * h) @ r[2 * HIDDEN :].T + rb[2 * HIDDEN :]
-                h = (1 - z) * np.tanh(uh + inner) + z * h
-            else:
-                ui, uo, uf, uc = np.split(u + v, 4, 1)
-                i, f = logistic(ui + pi * c), logistic(uf + pf * c)
-                c = f * c + i * np.tanh(uc)
-                h = logistic(uo + po * c) * np.tanh(c)
-            states.append(h)
-        ys.append(states[::-1] if reverse else states)
-        hs.append(h)
-        cs.append(c)
-    return [np.moveaxis(np.array(ys), 0, 1), np.array(hs), np.array(cs)]
-
-
-def parameters(op: str, directions: int, states: bool) -> dict[str, Array]:
-    """Named as in the specification's order; inputs between them may be left out."""
-    gates = GATES[op]
-    feeds = {
-        "x": drawn(STEPS, BATCH, INPUTS),
-        "w": drawn(directions, gates * HIDDEN, INPUTS, seed=1),
-        "r": drawn(directions, gates * HIDDEN, HIDDEN, seed=2),
-    }
-    if states:
-        feeds["b"] = drawn(directions, 2 * gates * HIDDEN, seed=3)
-        feeds["h"] = drawn(directions, BATCH, HIDDEN, seed=4)
-        if op == "LSTM":
-            feeds["c"] = drawn(directions, BATCH, HIDDEN, seed=5)
-            feeds["p"] = drawn(directions, 3 * HIDDEN, seed=6)
-    return feeds
-
-
-def layer(
-    op: str, feeds: dict[str, Array], attributes: dict[str, Any], opset: int, fixed: bool = True
-) -> onnx.ModelProto:
-    """Every tensor is an input; all outputs of the layer are outputs of the graph."""
-    order = ["x", "w", "r", "b", "", "h", "c", "p"]
-    inputs = [name if name in feeds else "" for name in order]
-    while not inputs[-1]:
-        inputs.pop()
-    outputs = ["y", "y_h", *(["y_c"] if op == "LSTM" else [])]
-    directions = len(feeds["w"])
-    shapes = {
-        "y": [STEPS, directions, None, HIDDEN],
-        "y_h": [directions, None, HIDDEN],
-        "y_c": [directions, None, HIDDEN],
-    }
-    value, kind = helper.make_tensor_value_info, onnx.TensorProto.DOUBLE
-    sizes: dict[str, list[Any]] = {name: list(array.shape) for name, array in feeds.items()}
-    if not fixed:
-        sizes["x"][1] = "N"
-    graph = helper.make_graph(
-        [helper.make_node(op, inputs, outputs, hidden_size=HIDDEN, name="cell", **attributes)],
-        "g",
-        [value(name, kind, sizes[name]) for name in feeds],
-        [value(name, kind, shapes[name]) for name in outputs],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-
-
-KINDS: list[tuple[str, dict[str, Any]]] = [
-    ("RNN", {}),
-    ("RNN", {"direction": "bidirectional"}),
-    ("GRU", {}),
-    ("GRU", {"linear_before_reset": 1, "direction": "reverse"}),
-    ("GRU", {"direction": "bidirectional"}),
-    ("LSTM", {}),
-    ("LSTM", {"direction": "reverse"}),
-    ("LSTM", {"direction": "bidirectional"}),
-]
-
-
-@pytest.mark.parametrize(("op", "attributes"), KINDS)
-@pytest.mark.parametrize("states", [False, True])
-@pytest.mark.parametrize("output", ["y", "y_h", "y_c"])
-@pytest.mark.parametrize("opset", [9, 14])
-def test_recurrent_layers(op: str, attributes: dict[str, Any], states: bool, output: str, opset: int) -> None:
-    """The gradients by every input, of every output. The layer's own node is not evaluated: the gradient needs none."""
-    if output == "y_c" and op != "LSTM":
-        return
-    directions = 2 if attributes.get("direction") == "bidirectional" else 1
-    feeds = parameters(op, directions, states)
-    place = ["y", "y_h", "y_c"].index(output)
-    made = differentiate(layer(op, feeds, attributes, opset), output=output)
-    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == op))
-    kept = [item for item in made.graph.output if item.name.endswith(".gradient")]
-    del made.graph.output[:]
-    made.graph.output.extend(kept)
-    cotangent = drawn(*recurrent(op, attributes, feeds)[place].shape, seed=9)
-    results = evaluator(made)({**feeds, f"{output}.cotangent": cotangent})
-    assert [f"{name}.gradient" for name in feeds] == [item.name for item in kept]
-    for name, gradient in zip(feeds, results, strict=True):
-        direction = drawn(*feeds[name].shape, seed=10)
-        up, down = (
-            np.sum(recurrent(op, attributes, {**feeds, name: feeds[name] + sign * 1e-6 * direction})[place] * cotangent)
-            for sign in (1, -1)
-        )
-        assert feeds[name].shape == gradient.shape
-        np.testing.assert_allclose((up - down) / 2e-6, np.sum(gradient * direction), rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize("op", GATES)
-def test_recurrent_layers_with_an_open_batch(op: str) -> None:
-    feeds = parameters(op, 1, False)
-    results = []
-    for fixed in (True, False):
-        made = differentiate(layer(op, feeds, {}, 14, fixed), wrt=["x"])
-        made.graph.node.remove(next(node for node in made.graph.node if node.op_type == op))
-        kept = [item for item in made.graph.output if item.name.endswith(".gradient")]
-        del made.graph.output[:]
-        made.graph.output.extend(kept)
-        results.append(evaluator(made)({**feeds, "y.cotangent": drawn(STEPS, 1, BATCH, HIDDEN, seed=9)})[0])
-    np.testing.assert_allclose(results[0], results[1])
-
-
-@pytest.mark.parametrize(
-    ("attributes", "reason"),
-    [
-        ({"activations": ["Affine"]}, "has the activation Affine"),
-        ({}, "runs an unknown number of steps; fix it with --shape"),
-    ],
-)
-def test_recurrent_layers_that_have_no_rule(attributes: dict[str, Any], reason: str) -> None:
-    model = layer("RNN", parameters("RNN", 1, False), attributes, 14)
-    if not attributes:
-        model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "T"
-        model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "T"
-    with pytest.raises(NetworkError, match=rf"node 'cell' \(RNN\) {reason}"):
-        differentiate(model)
 
 
 # Norms, and what the specification defines by others
@@ -327,3 +170,10 @@ def test_short_time_fourier_transforms(onesided: int, windowed: bool) -> None:
     del made.graph.output[0]
     gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
     np.testing.assert_allclose(np.sum(transform(direction) * cotangent), np.sum(gradient * direction))
+
+
+def test_a_function_body_that_onnx_does_not_inline_is_refused() -> None:
+    attributes: dict[str, Any] = {"q_num_heads": 2, "kv_num_heads": 2, "softmax_precision": onnx.TensorProto.INT64}
+    model = model_of([helper.make_node("Attention", ["x", *KEYS], ["y"], name="a", **attributes)], KEYS, X.shape, 23)
+    with pytest.raises(NetworkError, match=r"node 'a' \(Attention\) has a function body that onnx cannot inline"):
+        differentiate(model)
