@@ -65,7 +65,9 @@ def _at_levels(x: Array, kinks: Sequence[tuple[float, float]], width: float) -> 
     places = [np.flatnonzero(np.abs(flat - level) <= width) for level, _ in kinks]
     of = np.concatenate([np.zeros(0, np.intp), *places])
     level, jump = (
-        np.concatenate([np.zeros(0), *(np.full(len(here), kink[part]) for here, kink in zip(places, kinks, strict=True))])
+        np.concatenate(
+            [np.zeros(0), *(np.full(len(here), kink[part]) for here, kink in zip(places, kinks, strict=True))]
+        )
         for part in (0, 1)
     )
     return Kinks(of, of, level, jump)
