@@ -159,8 +159,8 @@ class Sides:
         By random directions, few of them, so that a node's average counts as one more.
         """
         random = np.random.default_rng(0)
-        slopes = [self._slopes(random.standard_normal(self.x.shape)) for _ in range(DIRECTIONS)]
-        squares = np.mean(np.square(slopes), axis=0)
+        slopes = [self._slopes(np.asarray(random.standard_normal(self.x.shape))) for _ in range(DIRECTIONS)]
+        squares: Array = np.mean(np.square(slopes), axis=0)
         for _, part in self._parts:
             alive = squares[part] > 0
             average = np.mean(squares[part], where=alive) if alive.any() else 0.0

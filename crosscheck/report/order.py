@@ -16,6 +16,7 @@ __all__ = [
     "as_installed",
     "by_release",
     "by_version",
+    "decided",
     "distinct",
     "findings_of",
     "gradients",
@@ -67,6 +68,11 @@ def own(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
 def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The measured cells; only they have findings."""
     return [cell for cell in cells if cell["status"] in MEASURED]
+
+
+def decided(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """The measured cells without those that ran and have no finding, not even `clean`: their network tells nothing."""
+    return [cell for cell in measured(cells) if cell["findings"] or cell["status"] != Status.OK]
 
 
 def as_installed(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
