@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
-from crosscheck.cells import Status
 from crosscheck.report.records import Evidence, JudgedCell
 
 __all__ = ["explain"]
@@ -37,7 +36,8 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     rows = [
         ("call", cell["call"]),
         ("status", cell["status"] + (f": {cell['reason']}" if cell["reason"] else "")),
-        ("findings", ", ".join(cell["findings"]) or f"none: {_without_findings(cell)}"),
+        ("findings", ", ".join(cell["findings"]) or ("none" if cell["undecided"] else "none: it was not measured")),
+        ("undecided", cell["undecided"]),
         ("contract", f"statistics {cell['contract']['statistics']}: {cell['contract']['says']}"),
         ("", cell["contract"]["link"]),
         ("prediction before", _prediction(cell["prediction_before"])),
@@ -74,10 +74,6 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         if len(alike) > EVIDENCE:
             evidence.add_row(alike[0]["finding"], f"and {len(alike) - EVIDENCE} more", "", "", "")
     console.print(evidence)
-
-
-def _without_findings(cell: JudgedCell) -> str:
-    return "nothing is decided" if cell["status"] == Status.OK else "it was not measured"
 
 
 def _telling(rows: list[Evidence]) -> list[Evidence]:

@@ -77,9 +77,9 @@ def judge(
     if moved is not None:
         evidence += change_evidence(case, moved)
     open_questions = [closed_forms.undecided(case), "" if moved else visibility.unseen(case)]
-    reason = "; ".join(filter(None, (reason, *open_questions))) or None
+    undecided = "; ".join(filter(None, open_questions)) or None
     # A crashed cell is not clean: its remaining steps are unknown.
-    if not evidence and status is Status.OK and not any(open_questions):
+    if not evidence and status is Status.OK and undecided is None:
         evidence = _clean(case)
     findings = {item.finding for item in evidence}
     before, after = _prediction_pair(case)
@@ -87,6 +87,7 @@ def judge(
     return Judgement(
         status=status,
         reason=reason,
+        undecided=undecided,
         findings=tuple(finding for finding in Finding if finding in findings),
         evidence=tuple(evidence),
         contradicts=_contradicts(case),

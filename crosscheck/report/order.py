@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+#: Findings that say nothing of the answer and of the statistics.
+_NO_HARM = frozenset({Finding.GRADIENTS_LEFT})
+
+
 def release_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
     """The runtime's releases with cells, in the order of `run.json` (oldest first), unlisted ones last."""
     present = distinct(cell["release"] for cell in cells if cell["runtime"] == runtime)
@@ -71,8 +75,8 @@ def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
 
 
 def decided(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
-    """The measured cells without those that ran and have no finding, not even `clean`: their network tells nothing."""
-    return [cell for cell in measured(cells) if cell["findings"] or cell["status"] != Status.OK]
+    """The measured cells without those that show no harm and could not have shown it."""
+    return [cell for cell in measured(cells) if not cell["undecided"] or set(cell["findings"]) - _NO_HARM]
 
 
 def as_installed(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
