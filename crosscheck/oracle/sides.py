@@ -83,7 +83,10 @@ class Sides:
             nearer = np.clip(sides + shifts, 0.0, 1.0)
             wanted = np.where(np.abs(nearer - sides) < SHIFT, sides, np.round(nearer))
             if (wanted == sides).all():
-                break
+                # A slope that is beyond both sides' is neither's, where the fit has one solution.
+                beyond = np.linalg.norm(effects.combined(sides + shifts - nearer))
+                single = 2 * np.count_nonzero(self._squares) <= self.x.size
+                return "no" if single and beyond > UNEXPLAINED * np.linalg.norm(difference) else "unknown"
             sides = wanted
         return "unknown"
 
