@@ -36,7 +36,8 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     rows = [
         ("call", cell["call"]),
         ("status", cell["status"] + (f": {cell['reason']}" if cell["reason"] else "")),
-        ("findings", ", ".join(cell["findings"]) or "none: it was not measured"),
+        ("findings", ", ".join(cell["findings"]) or ("none" if cell["undecided"] else "none: it was not measured")),
+        ("undecided", cell["undecided"]),
         ("contract", f"statistics {cell['contract']['statistics']}: {cell['contract']['says']}"),
         ("", cell["contract"]["link"]),
         ("prediction before", _prediction(cell["prediction_before"])),

@@ -92,6 +92,20 @@ def test_a_mode_refused_on_most_networks_is_no_recipe(tmp_path: Path) -> None:
     assert ("all", False, ("leak",)) == (recipe.mode, recipe.safe, recipe.shows)
 
 
+@pytest.mark.parametrize("findings", [(), ("gradients-left",)])
+def test_networks_in_which_no_leak_can_be_seen_count_as_not_measured(tmp_path: Path, findings: tuple[str, ...]) -> None:
+    unseen = "a leak cannot be seen in this network: every batch normalization keeps its old statistics (momentum 1)"
+    blind = [asked("1.9.1", "eval", findings, network=name, undecided=unseen) for name in ("one", "two")]
+    assert () == recipes(RUN, read_cells(saved(tmp_path, blind)))
+    (recipe,) = found(tmp_path, [asked("1.9.1", "eval", network=name) for name in ("conv", "dense")] + blind[:1])
+    assert (True, ("conv", "dense"), ("one",)) == (recipe.safe, recipe.networks, recipe.unmeasured)
+
+
+def test_harm_counts_where_no_leak_could_be_seen(tmp_path: Path) -> None:
+    lines = [asked("1.9.1", "eval"), asked("1.9.1", "eval", ("wrong-gradient",), network="one", undecided="not seen")]
+    assert [False] == [recipe.safe for recipe in found(tmp_path, lines)]
+
+
 def test_a_recipe_lists_measured_and_unmeasured_networks(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode", network=name) for name in ("seed", "digits")]
     lines.append(unmeasured_cell("timed-out", release="1.9.1", mode="mode", network="digits-plain", intent="inference"))

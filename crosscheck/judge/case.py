@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
-from crosscheck.judge.compare import relative_error
+from crosscheck.judge.compare import relative_error, scale_of
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDING
+from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDING, Threshold, closed_form
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
@@ -188,6 +188,13 @@ class Case:
         apart = [distance(one, other) / size(one) for one, other in pairs if size(one)]
         return max((value for value in apart if value <= CLOSED_FORM.value), default=0.0)
 
+    @cached_property
+    def prediction_threshold(self) -> Threshold:
+        """The threshold of the network's prediction against the closed form."""
+        expected, training = (self.truth.prediction(training) for training in (False, True))
+        scale = scale_of(expected, training)
+        return closed_form(self.truth.rounding(Asks.PREDICTION, False) / scale if scale else 0.0)
+
     def _later(self, row: Observation) -> list[str]:
         if self.cell.scenario in STEPWISE:
             earlier = (self.first, recorded.PREDICTION_START_AGAIN)
@@ -305,7 +312,8 @@ class Case:
         if any(known[name].shape != self.network.weights[name].shape for name in known):
             return True
         expected = self.truth.prediction(False, self._taken({**self.weights, **known}))
-        return relative_error(now, expected, np.zeros(1)) <= CLOSED_FORM.value
+        error = relative_error(now, expected, np.zeros(1))
+        return error <= CLOSED_FORM.value or error <= self.prediction_threshold.value
 
 
 def largest(pairs: Iterable[Pair]) -> list[Pair]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import Case
-from crosscheck.judge.compare import relative_error
+from crosscheck.judge.compare import relative_error, scale_of
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
+from crosscheck.judge.thresholds import CLOSED_FORM, DECIDABLE, REPEATABLE, Threshold, closed_form
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
 __all__ = [
+    "clean_answer",
     "errors_of",
     "gradient_error",
     "later_errors",
     "mode_ignored",
     "no_gradient",
     "order_dependent",
+    "undecided",
     "wrong_answer",
 ]
 
@@ -31,20 +33,31 @@ class FormErrors:
     """The errors of one array relative to the two closed forms.
 
     zero: the modes whose closed form is zero, but for the cotangent's rounding: a match with it proves nothing.
+    thresholds: of the errors, where they are not `CLOSED_FORM`.
+    sides: the mode whose closed form it is with other sides of kinks that are within rounding.
+    undecided: the modes whose closed form it may be, which cannot be decided at this input, and why.
     """
 
     inference: float
     training: float
     zero: frozenset[Intent] = frozenset()
+    thresholds: Mapping[Intent, Threshold] = field(default_factory=dict)
+    sides: frozenset[Intent] = frozenset()
+    undecided: Mapping[Intent, str] = field(default_factory=dict)
 
     def of(self, intent: Intent) -> float:
         """The error relative to the form of that mode."""
         return self.inference if intent is Intent.INFERENCE else self.training
 
+    def threshold(self, intent: Intent) -> Threshold:
+        """The threshold of the error relative to the form of that mode."""
+        return self.thresholds.get(intent, CLOSED_FORM)
+
     @property
     def matches(self) -> frozenset[Intent]:
         """The modes whose closed form matches."""
-        return frozenset(intent for intent in Intent if self.of(intent) <= CLOSED_FORM.value)
+        near = frozenset(intent for intent in Intent if self.of(intent) <= self.threshold(intent).value)
+        return (near | self.sides) - self.undecided.keys()
 
     @property
     def line(self) -> Errors:
@@ -58,7 +71,33 @@ def errors_of(truth: Truth, value: Array, asks: Asks, weights: Mapping[str, Arra
     largest = max(size(inference), size(training))
     forms = {Intent.INFERENCE: inference, Intent.TRAINING: training}
     zero = frozenset(intent for intent, form in forms.items() if size(form) <= CLOSED_FORM.value * largest)
-    return FormErrors(relative_error(value, inference, training), relative_error(value, training, inference), zero)
+    errors = FormErrors(relative_error(value, inference, training), relative_error(value, training, inference), zero)
+    scales = {Intent.INFERENCE: scale_of(inference, training), Intent.TRAINING: scale_of(training, inference)}
+    if weights is not None and errors.matches:
+        return errors  # what follows is measured once a network, but for this
+    thresholds = {
+        intent: closed_form(truth.rounding(asks, intent is Intent.TRAINING, weights) / scale if scale else 0.0)
+        for intent, scale in scales.items()
+    }
+    undecided = {
+        intent: f"the closed form of {intent} mode, {size(forms[intent]):.3g} at most, is zero to rounding"
+        for intent, threshold in thresholds.items()
+        if errors.of(intent) <= threshold.value and (threshold.value > DECIDABLE.value or not scales[intent])
+    }
+    errors = replace(errors, thresholds=thresholds, undecided=undecided)
+    if asks is Asks.GRADIENT and not errors.matches and not undecided:
+        nearest = min(Intent, key=errors.of)
+        tolerance = thresholds[nearest].value * scales[nearest]
+        explained = truth.explained(value, nearest is Intent.TRAINING, tolerance, weights)
+        if explained == "sides":
+            return replace(errors, sides=frozenset({nearest}))
+        if explained == "unknown":
+            why = (
+                f"its error against the closed form of {nearest} mode, {errors.of(nearest):.3g}, may be the effect of "
+                "kinks that are within rounding"
+            )
+            return replace(errors, undecided={nearest: why})
+    return errors
 
 
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
@@ -84,7 +123,9 @@ def wrong_answer(case: Case) -> list[Evidence]:
     for row, value, errors in answers:
         intent = Intent(case.mode.intent)
         others = frozenset() if case.nondeterministic else errors.matches - errors.zero
-        if intent in errors.matches or others or row.reading in evidence or _nothing(case, value, errors):
+        if intent in errors.matches or intent in errors.undecided or others or row.reading in evidence:
+            continue
+        if _nothing(case, value, errors):
             continue
         nearest = intent if errors.matches else min(Intent, key=errors.of)
         evidence[row.reading] = Evidence(
@@ -92,8 +133,8 @@ def wrong_answer(case: Case) -> list[Evidence]:
             f"relative error of {case.call} against the {'' if errors.matches else 'nearer '}closed form, "
             f"{nearest} mode",
             errors.of(nearest),
-            CLOSED_FORM.value,
-            CLOSED_FORM.why,
+            errors.threshold(nearest).value,
+            errors.threshold(nearest).why,
             f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
             + ("; the other mode's closed form is zero here and proves nothing" if errors.matches & errors.zero else "")
             + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
@@ -148,7 +189,9 @@ def no_gradient(case: Case) -> list[Evidence]:
     evidence: dict[str, Evidence] = {}
     answers = _answers(case)
     for row, value, errors in answers:
-        if row.reading in evidence or Intent(case.mode.intent) in errors.matches or not _nothing(case, value, errors):
+        intent = Intent(case.mode.intent)
+        right = intent in errors.matches or intent in errors.undecided
+        if row.reading in evidence or right or not _nothing(case, value, errors):
             continue
         detail = "the other mode's is zero, too: whether that was computed, or nothing, cannot be seen here"
         what = f"largest entry of {case.call}, where the closed form of its mode has {size(_expected(case)):.4g}"
@@ -168,13 +211,15 @@ def mode_ignored(case: Case) -> list[Evidence]:
     for row, _, errors in answers:
         if not errors.matches - errors.zero or intent in errors.matches or row.reading in evidence:
             continue
+        if intent in errors.undecided:
+            continue
         (other,) = errors.matches
         evidence[row.reading] = Evidence(
             Finding.MODE_IGNORED,
             f"relative error of {case.call} against the closed form of {intent} mode",
             errors.of(intent),
-            CLOSED_FORM.value,
-            CLOSED_FORM.why,
+            errors.threshold(intent).value,
+            errors.threshold(intent).why,
             f"it matches {other} mode, with an error of {errors.of(other):.3g}",
         )
     return across_readings(evidence, (row.reading for row, _, _ in answers))
@@ -219,7 +264,7 @@ def _order(case: Case) -> list[Evidence]:
         if value is None or weights is None or Intent.INFERENCE not in right.matches:
             continue
         errors = errors_of(case.truth, value, case.asks, weights)
-        if Intent.INFERENCE not in errors.matches:
+        if Intent.INFERENCE not in errors.matches and not errors.undecided:
             what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
             evidence["same"] = _dependent(f"{what} inference-mode form at the current statistics", errors)
     return list(evidence.values())
@@ -230,7 +275,7 @@ def _again(case: Case) -> list[Evidence]:
     key = case.answer.replace("first", "second")
     for row, _, first in _answers(case):
         errors = _later(case, row, key, AGAIN[1], case.asks)
-        if errors is None or not first.matches:
+        if errors is None or not first.matches or errors.undecided:
             continue
         if not first.matches & errors.matches:
             form = min(first.matches)
@@ -250,7 +295,7 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
         errors = _later(case, row, *INFERENCE)
         if errors is None:
             continue
-        if Intent.INFERENCE not in errors.matches:
+        if Intent.INFERENCE not in errors.matches and not errors.undecided:
             what = f"after this mode: relative error of the gradient by {case.mode.inference}, correct when run alone,"
             return [_dependent(f"{what} against the inference-mode form at the current statistics", errors)]
     return []
@@ -282,7 +327,34 @@ def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
 
 def _dependent(what: str, errors: FormErrors, form: Intent = Intent.INFERENCE) -> Evidence:
     detail = f"inference {errors.inference:.3g}, training {errors.training:.3g}"
-    return Evidence(Finding.ORDER_DEPENDENT, what, errors.of(form), CLOSED_FORM.value, CLOSED_FORM.why, detail)
+    threshold = errors.threshold(form)
+    return Evidence(Finding.ORDER_DEPENDENT, what, errors.of(form), threshold.value, threshold.why, detail)
+
+
+def undecided(case: Case) -> str:
+    """Why the answer of the call under test decides nothing at this input; "" if it does."""
+    intent = Intent(case.mode.intent)
+    for _, _, errors in _answers(case):
+        if intent in errors.undecided:
+            return f"{case.call} cannot be decided at this input: {errors.undecided[intent]}"
+    return ""
+
+
+def clean_answer(case: Case) -> list[Evidence]:
+    """The error of the right gradient in the primary reading, and its threshold."""
+    for row, _, errors in _answers(case) if case.asks is Asks.GRADIENT else ():
+        if row.reading != case.primary:
+            continue
+        form = min(errors.sides or Intent, key=errors.of)
+        what = f"relative error of {case.call} against the {form} closed form"
+        detail = (
+            "the same with other sides of kinks that are within rounding: Relus near zero, ties of pools, and the like"
+            if errors.sides
+            else ""
+        )
+        threshold = errors.threshold(form)
+        return [Evidence(Finding.CLEAN, what, errors.of(form), threshold.value, threshold.why, detail)]
+    return []
 
 
 def gradient_error(case: Case) -> Errors | None:

@@ -10,20 +10,24 @@ from crosscheck.cells import Array
 from crosscheck.judge.thresholds import SCALE_FLOOR
 from crosscheck.repeatability import distance, size
 
-__all__ = ["became_non_finite", "relative_error"]
+__all__ = ["became_non_finite", "relative_error", "scale_of"]
 
 
 def relative_error(measured: Array, expected: Array, other: Array) -> float:
     """The error of `measured` against the closed form `expected`, relative to its largest entry.
 
-    The scale is at least a tenth (`SCALE_FLOOR`) of the largest entry of `other`, the other mode's closed form.
-    Infinite if both closed forms are zero and `measured` is not.
+    The scale is `scale_of`. Infinite if both closed forms are zero and `measured` is not.
     """
     apart = distance(measured, expected)
-    scale = max(size(expected), SCALE_FLOOR * size(other))
+    scale = scale_of(expected, other)
     if apart == 0.0:
         return 0.0
     return apart / scale if scale else math.inf
+
+
+def scale_of(expected: Array, other: Array) -> float:
+    """The largest entry of a closed form, at least a tenth (`SCALE_FLOOR`) of `other`'s, the other mode's."""
+    return max(size(expected), SCALE_FLOOR * size(other))
 
 
 def became_non_finite(before: Array, after: Array) -> bool:

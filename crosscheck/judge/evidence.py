@@ -178,10 +178,15 @@ class Cause:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The judgement of one cell. Fields are those of a line of `cells.jsonl` (`cell.schema.json`)."""
+    """The judgement of one cell. Fields are those of a line of `cells.jsonl` (`cell.schema.json`).
+
+    undecided: why the cell does not show that a call is right and leaves the network unchanged, though it has none of
+    the findings that would deny it: such a cell is never `clean`.
+    """
 
     status: Status
     reason: str | None = None
+    undecided: str | None = None
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     contradicts: bool | None = None

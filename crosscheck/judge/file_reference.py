@@ -17,12 +17,15 @@ from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
-from crosscheck.networks.double_precision import in_float64
+from crosscheck.networks.double_precision import float_types, in_float64
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient
 from crosscheck.networks.read import check_onnx
 from crosscheck.oracle.operators import batch_mean_and_variance, normalize
+from crosscheck.oracle.rounding import Question
+from crosscheck.oracle.sides import Explained
+from crosscheck.repeatability import distance
 
 __all__ = ["BATCH_NORM_DEFAULTS", "FileTruth", "evaluate"]
 
@@ -54,6 +57,7 @@ class FileTruth(Truth):
         self.source = None if network.file.source is None else Truth.of(network.file.source)
         self._own: dict[tuple[Asks, bool], Array | None] = {}
         self._differentiated: dict[bool, list[Array]] = {}
+        self._own_roundings: dict[tuple[Asks, bool], float] = {}
         #: Why a file has no answer of its own, by what is asked.
         self.failures: dict[Asks, str] = {}
 
@@ -108,6 +112,53 @@ class FileTruth(Truth):
             if asks is Asks.GRADIENT:
                 return oracle.gradient(*self.lowered, network.x, network.cotangent, training)
             return oracle.predict(*self.lowered, network.x, training)
+
+    def rounding(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> float:
+        """The largest difference of an evaluation in the file's own types from the closed form, absolute."""
+        if self._in_float32:
+            if self.network.own is not None and self.source is not None:
+                return self.source.rounding(asks, training)
+            if self.lowered is not None:
+                return super().rounding(asks, training)
+        key = (asks, training)
+        if key not in self._own_roundings:
+            narrow = self._answer_of(self.network, asks, training)
+            expected = self.answer(asks, training)
+            self._own_roundings[key] = 0.0 if narrow is None else distance(narrow.reshape(expected.shape), expected)
+        return self._own_roundings[key]
+
+    def explained(
+        self, value: Array, training: bool, tolerance: float, weights: Mapping[str, Array] | None = None
+    ) -> Explained:
+        """See `Truth.explained`; kinks are known of lowered files alone, and without other types in them."""
+        if not self._in_float32:
+            return "no"
+        if self.network.own is not None and self.source is not None:
+            return self.source.explained(value.reshape(self.source.network.x.shape), training, tolerance)
+        return "no" if self.lowered is None else super().explained(value, training, tolerance)
+
+    def _question(self, training: bool, weights: Mapping[str, Array] | None) -> Question:
+        assert self.lowered is not None, f"{self.network.name}: callers look at `lowered` first"
+        return Question(*self.lowered, self.network.x, self.network.cotangent, training)
+
+    @cached_property
+    def _in_float32(self) -> bool:
+        """Whether the file computes in float32 alone."""
+        return float_types(self.network.model) <= {onnx.TensorProto.FLOAT}
+
+    def _answer_of(self, network: Network, asks: Asks, training: bool) -> Array | None:
+        """The answer of onnx's evaluator in a file's own types; None if it has none."""
+        x, y = network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"]
+        feeds = {x: network.x, **network.weights}
+        try:
+            if asks is Asks.PREDICTION and not training:
+                return evaluate(network.model, feeds)[0]
+            prediction, gradient, *_ = evaluate(
+                file_gradient(network, training), {**feeds, f"{y}.cotangent": network.cotangent}
+            )
+        except Exception:  # as below
+            return None
+        return gradient if asks is Asks.GRADIENT else prediction
 
     def _evaluated(self, asks: Asks, training: bool) -> Array | None:
         if (asks, training) not in self._own:

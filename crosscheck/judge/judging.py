@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
-from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state
+from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state, visibility
 from crosscheck.judge.case import MEASURED, STEPWISE, Case
 from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
 from crosscheck.judge.layers import first_layer
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, REWRITTEN, ROUNDING
+from crosscheck.judge.thresholds import EXACT, REWRITTEN, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
@@ -76,8 +76,10 @@ def judge(
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
     if moved is not None:
         evidence += change_evidence(case, moved)
+    open_questions = [closed_forms.undecided(case), "" if moved else visibility.unseen(case)]
+    undecided = "; ".join(filter(None, open_questions)) or None
     # A crashed cell is not clean: its remaining steps are unknown.
-    if not evidence and status is Status.OK:
+    if not evidence and status is Status.OK and undecided is None:
         evidence = _clean(case)
     findings = {item.finding for item in evidence}
     before, after = _prediction_pair(case)
@@ -85,6 +87,7 @@ def judge(
     return Judgement(
         status=status,
         reason=reason,
+        undecided=undecided,
         findings=tuple(finding for finding in Finding if finding in findings),
         evidence=tuple(evidence),
         contradicts=_contradicts(case),
@@ -148,11 +151,7 @@ def _clean(case: Case) -> list[Evidence]:
             detail += f"; rewritten with their own value, up to rounding: {', '.join(rewritten)}"
         why = REWRITTEN if change.change else EXACT.why
         evidence.append(Evidence(Finding.CLEAN, what, change.change, change.threshold, why, detail))
-    if error := closed_forms.gradient_error(case):
-        form, value = min(error.items(), key=lambda item: item[1] if item[1] is not None else np.inf)
-        what = f"relative error of {case.call} against the {form} closed form"
-        evidence.append(Evidence(Finding.CLEAN, what, value, CLOSED_FORM.value, CLOSED_FORM.why))
-    return evidence
+    return evidence + closed_forms.clean_answer(case)
 
 
 def _contradicts(case: Case) -> bool | None:

@@ -29,6 +29,6 @@ def first_layer(case: Case) -> FirstLayer | None:
         if value is None or name not in expected:
             continue
         error = relative_error(value, expected[name], others[name])
-        if error > CLOSED_FORM.value:
+        if error > CLOSED_FORM.value and error > case.prediction_threshold.value:
             return FirstLayer(node=node["name"], op=node["op"], tensor=name, error=error)
     return None

@@ -128,13 +128,13 @@ def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evide
         yield _event(f"{name}: cannot be evaluated", f"{type(problem).__name__}: {problem}")
         return
     error = relative_error(y, expected, np.zeros(1))
-    if error > CLOSED_FORM.value:
+    if error > CLOSED_FORM.value and error > (threshold := case.prediction_threshold).value:
         yield Evidence(
             Finding.EXPORT_CHANGED,
             f"relative error of the prediction of {name} against the oracle",
             error,
-            CLOSED_FORM.value,
-            CLOSED_FORM.why,
+            threshold.value,
+            threshold.why,
             f"{numbers(y)} instead of {numbers(expected)}",
         )
 

@@ -15,11 +15,22 @@ from crosscheck.networks import BatchNorm, Network, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.evaluation import BatchStatistics
-from crosscheck.oracle.operators import batch_mean_and_variance
+from crosscheck.oracle.operators import batch_mean_and_variance, by_batch, renormalize
 from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
+from crosscheck.oracle.rounding import Question, Rounding, measure
+from crosscheck.oracle.sides import Explained, Sides
+from crosscheck.repeatability import beyond_rounding, distance, size
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["Truth"]
+__all__ = ["Truth", "UpdateEffect"]
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateEffect:
+    """The moving statistics that an update changes, and the change of the prediction, relative to its largest entry."""
+
+    statistics: frozenset[str]
+    prediction: float
 
 
 class Truth:
@@ -31,6 +42,9 @@ class Truth:
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
+        self._roundings: dict[tuple[bool, bytes], Rounding] = {}
+        self._sides: dict[tuple[bool, bytes], Sides] = {}
+        self._explained: dict[tuple[bool, bytes, bytes, float], Explained] = {}
         self._in_modes: dict[tuple[bool, ...], Truth] = {}
         self._asked_in: dict[Scenario, Truth] = {}
 
@@ -99,7 +113,7 @@ class Truth:
         Corrected by the moving statistics, a renormalized batch gives the prediction of inference mode.
         """
         at = self.network.weights if weights is None else weights
-        key = (asks, training, b"" if weights is None else _fingerprint(weights))
+        key = (asks, training, self._key(weights))
         if key not in self._answers:
             graph, x = self.network.graph, self.network.x
             with np.errstate(all="ignore"):
@@ -112,6 +126,45 @@ class Truth:
                     value = oracle.gradient(graph, at, x, self.network.cotangent, training)
             self._answers[key] = value
         return self._answers[key]
+
+    def rounding(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> float:
+        """The largest difference of float32's answer from the closed form, absolute; see `oracle.rounding`."""
+        if asks is Asks.GRADIENT:
+            return self._rounding(training, weights).gradient
+        return self._rounding(training or (self._batch_prediction and not self._renormalizes), weights).prediction
+
+    def explained(
+        self, value: Array, training: bool, tolerance: float, weights: Mapping[str, Array] | None = None
+    ) -> Explained:
+        """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`."""
+        at = self._key(weights)
+        key = (training, at, hashlib.sha256(value.tobytes()).digest(), tolerance)
+        if key not in self._explained:
+            rounding = self._rounding(training, weights)
+            if (training, at) not in self._sides:
+                self._sides[training, at] = Sides(self._question(training, weights), rounding)
+            self._explained[key] = self._sides[training, at].explain(np.asarray(value, np.float64), tolerance)
+        return self._explained[key]
+
+    def _rounding(self, training: bool, weights: Mapping[str, Array] | None) -> Rounding:
+        key = (training, self._key(weights))
+        if key not in self._roundings:
+            answers = [self.answer(asks, training, weights) for asks in (Asks.PREDICTION, Asks.GRADIENT)]
+            self._roundings[key] = measure(self._question(training, weights), *answers)
+        return self._roundings[key]
+
+    def _question(self, training: bool, weights: Mapping[str, Array] | None) -> Question:
+        network = self.network
+        at = network.weights if weights is None else weights
+        batch_norm = renormalize if self._renormalizes else by_batch
+        return Question(network.graph, at, network.x, network.cotangent, training, batch_norm)
+
+    def _key(self, weights: Mapping[str, Array] | None) -> bytes:
+        """A digest of weights; empty for the network's own."""
+        own = self.network.weights
+        if weights is None or (weights.keys() == own.keys() and all(_equal(weights[name], own[name]) for name in own)):
+            return b""
+        return _fingerprint(weights)
 
     def layers(self, training: bool) -> Mapping[str, Array]:
         """The output of every node for the probe input, float64, in order of execution."""
@@ -151,6 +204,22 @@ class Truth:
         return oracle.batch_statistics(self.network.graph, self.network.weights, self.network.x)
 
     @cached_property
+    def update(self) -> UpdateEffect:
+        """What one update by the probe input changes, as the network declares it."""
+        after, moved = dict(self.network.weights), set()
+        for norm in self.network.batch_norms:
+            batch = self.batch_statistics[norm.node]
+            for name, new in ((norm.mean, batch.mean), (norm.variance, batch.variance)):
+                old = self.network.weights[name]
+                after[name] = np.asarray(norm.momentum * old + (1 - norm.momentum) * new, old.dtype)
+                change, rounding = beyond_rounding(old, after[name])
+                if change > rounding:
+                    moved.add(name)
+        before = self.prediction()
+        change = distance(self.prediction(weights=after), before) if moved else 0.0
+        return UpdateEffect(frozenset(moved), change / size(before) if size(before) else change)
+
+    @cached_property
     def inference_batch_statistics(self) -> Mapping[str, BatchStatistics]:
         """Batch statistics of the inference-mode forward of the probe input, by node name."""
         return self.batch_statistics_by(self.network.weights)
@@ -168,6 +237,10 @@ class Truth:
                 mean, variance = batch_mean_and_variance(data)
             statistics[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
         return statistics
+
+
+def _equal(one: Array, other: Array) -> bool:
+    return one is other or (one.dtype == other.dtype and np.array_equal(one, other))
 
 
 def _fingerprint(weights: Mapping[str, Array]) -> bytes:

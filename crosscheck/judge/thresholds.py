@@ -12,6 +12,7 @@ from crosscheck.repeatability import RELATIVE
 __all__ = [
     "AGREEMENT",
     "CLOSED_FORM",
+    "DECIDABLE",
     "EXACT",
     "LAW",
     "NEVER",
@@ -19,8 +20,10 @@ __all__ = [
     "REPEATABLE",
     "REWRITTEN",
     "ROUNDING",
+    "ROUNDINGS",
     "SCALE_FLOOR",
     "Threshold",
+    "closed_form",
 ]
 
 
@@ -50,6 +53,30 @@ CLOSED_FORM = Threshold(
     "float32 evaluations of the shipped networks differ from the float64 oracle by at most 5e-7 of the largest entry; "
     "another epsilon changes a batch normalization by 5e-4, the other mode a gradient by 0.5 or more",
 )
+
+#: Factor on the rounding that the oracle's own code has in float32 for a network and an input
+#: (`crosscheck.oracle.rounding`). Runtimes sum in other orders, fold batch normalizations into convolutions, and take
+#: faster convolutions: they are up to three times as far from float64 as that on the networks measured.
+ROUNDINGS = 8.0
+
+#: Relative to the scale of the closed form: where float32 may be farther from it than this, an answer decides nothing.
+DECIDABLE = Threshold(
+    0.05,
+    "with such rounding float32 has hardly two right digits, and a match proves nothing; all gradients that are zero "
+    "but for rounding are of this kind, as rounding is then as large as they are",
+)
+
+
+def closed_form(rounding: float) -> Threshold:
+    """The threshold of a closed form for which float32 has this rounding, relative to its scale."""
+    if ROUNDINGS * rounding <= CLOSED_FORM.value:
+        return CLOSED_FORM
+    return Threshold(
+        ROUNDINGS * rounding,
+        f"at this input the network's own rounding is {rounding:.2g} of the largest entry, as its evaluation in a "
+        f"runtime's float type shows; {ROUNDINGS:.0f} times that is allowed, as runtimes sum in other orders",
+    )
+
 
 #: Minimum scale of a closed form, as a fraction of the other mode's; a form near zero is no scale.
 #: The training-mode gradient of a one-row batch is exactly zero, made of terms that are 1/sqrt(epsilon) = 32 times as

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-__all__ = ["in_float64"]
+__all__ = ["float_types", "in_float64"]
 
 DOUBLE = onnx.TensorProto.DOUBLE
 #: What is widened.
@@ -27,6 +27,29 @@ def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
         for node in function.node:
             _widen_node(node)
     return copy
+
+
+def float_types(model: onnx.ModelProto) -> frozenset[int]:
+    """The element types of floats, as ONNX numbers them, in inputs, outputs, weights, constants and targets of Cast."""
+    return frozenset(_floats(model.graph) | {kind for item in model.functions for kind in _floats_of(item.node)})
+
+
+def _floats(graph: onnx.GraphProto) -> set[int]:
+    declared = {item.type.tensor_type.elem_type for item in (*graph.input, *graph.output, *graph.value_info)}
+    declared |= {tensor.data_type for tensor in graph.initializer}
+    return {kind for kind in declared if kind in (*NARROW, DOUBLE)} | _floats_of(graph.node)
+
+
+def _floats_of(nodes: Iterable[onnx.NodeProto]) -> set[int]:
+    kinds: set[int] = set()
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        if attribute.name in ("to", "dtype"):
+            kinds.add(attribute.i)
+        if attribute.HasField("t"):
+            kinds.add(attribute.t.data_type)
+        for graph in _graphs(attribute):
+            kinds |= _floats(graph)
+    return {kind for kind in kinds if kind in (*NARROW, DOUBLE)}
 
 
 def _widen(graph: onnx.GraphProto) -> None:

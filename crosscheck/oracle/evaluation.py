@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from autograd import make_vjp  # type: ignore[import-untyped]
 
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Array, Graph, Node
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, by_batch, renormalize
 
 __all__ = [
@@ -19,7 +19,11 @@ __all__ = [
     "layers",
     "predict",
     "renormalized_gradient",
+    "values",
 ]
+
+#: Computes a node's output, by default with its operator: (node, operator, inputs) -> output.
+Apply = Callable[[Node, Callable[..., Array], Sequence[Array]], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ def renormalized_gradient(graph: Graph, weights: Mapping[str, Array], x: Array, 
     """The training-mode gradient of batch renormalization whose averages equal the moving statistics."""
     numbers, output = _float64(weights), graph["outputs"][0]["name"]
     pull_back, _ = make_vjp(
-        lambda traced: _values(graph, numbers, traced, training=True, batch_norm=renormalize)[0][output]
+        lambda traced: values(graph, numbers, traced, training=True, batch_norm=renormalize)[0][output]
     )(np.asarray(x, np.float64))
     result: Array = pull_back(np.asarray(cotangent, np.float64))
     return result
@@ -61,8 +65,8 @@ def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> di
 
 def layers(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> dict[str, Array]:
     """The output of every node for x, float64, by tensor name, in execution order."""
-    values = _values(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
-    return {node["outputs"][0]: values[node["outputs"][0]] for node in graph["nodes"]}
+    tensors = values(graph, _float64(weights), np.asarray(x, np.float64), training)[0]
+    return {node["outputs"][0]: tensors[node["outputs"][0]] for node in graph["nodes"]}
 
 
 def evaluate(
@@ -72,25 +76,35 @@ def evaluate(
 
     Arrays have to be float64 already. Raises KeyError for an operator that `crosscheck.networks.graph` does not list.
     """
-    values, statistics = _values(graph, weights, x, training)
-    return values[graph["outputs"][0]["name"]], statistics
+    tensors, statistics = values(graph, weights, x, training)
+    return tensors[graph["outputs"][0]["name"]], statistics
 
 
-def _values(
-    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool, batch_norm: Callable[..., Array] = by_batch
+def _apply(node: Node, operator: Callable[..., Array], inputs: Sequence[Array]) -> Array:
+    return operator(node["attributes"], *inputs)
+
+
+def values(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    x: Array,
+    training: bool,
+    batch_norm: Callable[..., Array] = by_batch,
+    apply: Apply = _apply,
 ) -> tuple[dict[str, Array], dict[str, BatchStatistics]]:
-    values = {**weights, graph["inputs"][0]["name"]: x}
+    """Every tensor, and with `training` the batch statistics by node name, in the arrays' own type.
+
+    batch_norm: the operator of batch normalizations in training mode. apply: see `Apply`.
+    """
+    tensors = {**weights, graph["inputs"][0]["name"]: x}
     statistics: dict[str, BatchStatistics] = {}
     for node in graph["nodes"]:
-        inputs = [values[name] for name in node["inputs"]]
+        inputs, operator = [tensors[name] for name in node["inputs"]], OPERATORS[node["op"]]
         if training and node["op"] == "BatchNormalization":
-            data = inputs[0]
+            data, operator = inputs[0], batch_norm
             statistics[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
-            y = batch_norm(node["attributes"], *inputs)
-        else:
-            y = OPERATORS[node["op"]](node["attributes"], *inputs)
-        values[node["outputs"][0]] = y
-    return values, statistics
+        tensors[node["outputs"][0]] = apply(node, operator, inputs)
+    return tensors, statistics
 
 
 def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:

@@ -16,13 +16,13 @@ import numpy
 from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
 from autograd.tracer import getval  # type: ignore[import-untyped]
 
-__all__ = ["OPERATORS", "batch_mean_and_variance", "by_batch", "normalize", "renormalize"]
+__all__ = ["OPERATORS", "batch_mean_and_variance", "by_batch", "normalize", "padded_windows", "renormalize"]
 
 Attributes = Mapping[str, Any]
 Tensor = Any  # a NumPy array, or autograd's box around one
 
 
-def _padded_windows(
+def padded_windows(
     x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int], fill: float
 ) -> Tensor:
     """Every complete window of x: (N, channels, *positions, *kernel). Borders are `pads` wide, filled with `fill`."""
@@ -39,11 +39,11 @@ def _padded_windows(
 def _spread_windows(
     cotangent: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
 ) -> Tensor:
-    """The transpose of `_padded_windows`: adds each window entry to its position in x (scatter-add)."""
+    """The transpose of `padded_windows`: adds each window entry to its position in x (scatter-add)."""
     axes = len(strides)
     positions, kernel = cotangent.shape[2 : 2 + axes], cotangent.shape[2 + axes :]
     sizes = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(x.shape[2:])]
-    padded = numpy.zeros((*x.shape[:2], *sizes))
+    padded = numpy.zeros((*x.shape[:2], *sizes), cotangent.dtype)
     for offset in itertools.product(*map(range, kernel)):
         starts = [entry * step for entry, step in zip(offset, dilations, strict=True)]
         where = [
@@ -56,7 +56,7 @@ def _spread_windows(
 
 
 # autograd is slow on strided slices and lacks sliding_window_view: both directions are implemented here.
-_windows = primitive(_padded_windows)
+_windows = primitive(padded_windows)
 defvjp(
     _windows,
     lambda answer, x, kernel, strides, dilations, pads, fill: (
@@ -98,7 +98,7 @@ def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
     total = np.sum(_windows(x, kernel, strides, [1] * len(kernel), pads, 0.0), axis=over)
     if attributes["count_include_pad"]:
         return total / numpy.prod(kernel)
-    inside = _padded_windows(numpy.ones((1, 1, *x.shape[2:])), kernel, strides, [1] * len(kernel), pads, 0.0)
+    inside = padded_windows(numpy.ones((1, 1, *x.shape[2:])), kernel, strides, [1] * len(kernel), pads, 0.0)
     return total / inside.sum(axis=over)
 
 

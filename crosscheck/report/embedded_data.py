@@ -29,6 +29,7 @@ FIELDS = (
     "default_call",
     "status",
     "reason",
+    "undecided",
     "findings",
     "evidence",
     "contract",

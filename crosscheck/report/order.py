@@ -16,6 +16,7 @@ __all__ = [
     "as_installed",
     "by_release",
     "by_version",
+    "decided",
     "distinct",
     "findings_of",
     "gradients",
@@ -27,6 +28,10 @@ __all__ = [
     "runtime_order",
     "title_of",
 ]
+
+
+#: Findings that say nothing of the answer and of the statistics.
+_NO_HARM = frozenset({Finding.GRADIENTS_LEFT})
 
 
 def release_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
@@ -67,6 +72,11 @@ def own(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
 def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The measured cells; only they have findings."""
     return [cell for cell in cells if cell["status"] in MEASURED]
+
+
+def decided(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
+    """The measured cells without those that show no harm and could not have shown it."""
+    return [cell for cell in measured(cells) if not cell["undecided"] or set(cell["findings"]) - _NO_HARM]
 
 
 def as_installed(cells: Iterable[JudgedCell]) -> list[JudgedCell]:

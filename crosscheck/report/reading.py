@@ -26,6 +26,7 @@ _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 DEFAULTS: Mapping[str, Any] = {
     "released": "",
     "reason": None,
+    "undecided": None,
     "call": "",
     "default_call": False,
     "contradicts": None,

@@ -15,10 +15,10 @@ from crosscheck.cells import Finding, Intent, Status
 from crosscheck.report.order import (
     all_clean,
     as_installed,
+    decided,
     distinct,
     findings_of,
     gradients,
-    measured,
     mode_order,
     release_order,
     runtime_order,
@@ -105,8 +105,8 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
             title_of(run, runtime),
             tuple(Recipes(str(intent), _ranges(run, gradient_cells, runtime, intent, examples)) for intent in Intent),
         )
-        for runtime in runtime_order(run, measured(gradient_cells))
-        if any(cell["runtime"] == runtime for cell in measured(gradient_cells))
+        for runtime in runtime_order(run, decided(gradient_cells))
+        if any(cell["runtime"] == runtime for cell in decided(gradient_cells))
     )
 
 
@@ -125,7 +125,7 @@ def _ranges(
 ) -> tuple[Recipe, ...]:
     """Cover the releases by as few ranges as possible, each as long as any mode allows, from the newest back."""
     wanted = [cell for cell in gradient_cells if cell["runtime"] == runtime and cell["intent"] == intent]
-    measured_cells = measured(wanted)
+    measured_cells = decided(wanted)
     releases = release_order(run, measured_cells, runtime)
     modes = mode_order(run, measured_cells, runtime)
     cells_of: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
@@ -143,7 +143,7 @@ def _ranges(
         candidates = [mode for mode in modes if reach.get(mode) == start]
         chosen = min(candidates, key=lambda mode: _length(ways[mode])) if candidates else _mildest(ways)
         also = tuple(mode for mode in candidates if mode != chosen)
-        count = sum(bool(measured(cells)) for cells in ways.values())
+        count = sum(bool(decided(cells)) for cells in ways.values())
         recipe = _recipe(run, here, ways[chosen], also, count, safe=bool(candidates))
         if examples is not None:
             recipe = _complete(recipe, ways[chosen], examples)
@@ -160,9 +160,9 @@ def _safe(ways: Mapping[str, Sequence[JudgedCell]], clears: str) -> frozenset[st
     Those that leave gradients, which `clears` removes, only if no other is safe.
     """
     usable = {
-        mode: measured(cells)
+        mode: decided(cells)
         for mode, cells in ways.items()
-        if _widely_measured(cells) and _code(cells[0]) is not None and not any(map(_adopts, measured(cells)))
+        if _widely_measured(cells) and _code(cells[0]) is not None and not any(map(_adopts, decided(cells)))
     }
     clean = {mode: len(_networks(cells)) for mode, cells in usable.items() if all_clean(cells)}
     if not clean and clears:
@@ -182,7 +182,7 @@ def _adopts(cell: JudgedCell) -> bool:
 
 def _widely_measured(cells: Sequence[JudgedCell]) -> bool:
     # A mode refused for every batch normalization must not count as safe by its controls.
-    return 2 * len(_networks(measured(cells))) > len(_networks(cells))
+    return 2 * len(_networks(decided(cells))) > len(_networks(cells))
 
 
 def _start(clean: Sequence[frozenset[str]], end: int, mode: str) -> int:
@@ -208,14 +208,14 @@ def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
     """The mode by: releases that have it, networks measured, right answer, least harm, short code."""
 
     def harm(mode: str) -> tuple[int, bool, bool, int, int]:
-        cells = measured(ways[mode])
+        cells = decided(ways[mode])
         findings = findings_of(cells)
         mildness = min((_MILDNESS.get(finding, -1) for finding in findings), default=-1)
         releases = {cell["release"] for cell in cells}
         unanswered = not _NO_ANSWER.isdisjoint(findings)
         return -len(releases), not _widely_measured(ways[mode]), unanswered, -mildness, _length(ways[mode])
 
-    return min((mode for mode in ways if measured(ways[mode])), key=harm)
+    return min((mode for mode in ways if decided(ways[mode])), key=harm)
 
 
 def _networks(cells: Iterable[JudgedCell]) -> set[str]:
@@ -230,7 +230,7 @@ def _recipe(
     ways: int,
     safe: bool,
 ) -> Recipe:
-    cells = measured(gradient_cells)
+    cells = decided(gradient_cells)
     unread = [cell for cell in cells if not cell["state_changes"]]
     newest = cells[-1]
     networks = distinct([*run["networks"], *(cell["network"] for cell in gradient_cells)])
@@ -254,7 +254,7 @@ def _recipe(
 
 def _complete(recipe: Recipe, cells: Sequence[JudgedCell], examples: Examples) -> Recipe:
     """The recipe with a complete program instead of the call, if there is one."""
-    program = examples(measured(cells)[-1])
+    program = examples(decided(cells)[-1])
     return recipe if program is None else replace(recipe, code=program)
 
 

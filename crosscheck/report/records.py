@@ -207,6 +207,7 @@ class JudgedCell(TypedDict):
     default_call: bool
     status: str
     reason: str | None
+    undecided: str | None
     findings: list[str]
     evidence: list[Evidence]
     contract: Contract

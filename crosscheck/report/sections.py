@@ -140,7 +140,7 @@ def _line(cell: JudgedCell) -> Line:
         network=cell["network"],
         scenario=cell["scenario"],
         status=cell["status"],
-        reason=cell["reason"] or "",
+        reason="; ".join(filter(None, (cell["reason"], cell["undecided"]))),
         findings=worst_first(cell["findings"]),
         contradicts=bool(cell["contradicts"]),
         before=before,

@@ -99,6 +99,7 @@ const panel = (() => {
     parts.push(facts([
       ...cell.causes.map(([place, line]) => ["Cause", element("a", line, { href: `#${place}` })]),
       ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
+      ["Undecided", cell.undecided],
       ["Released", cell.released],
       ["Moved", update(cell.update)],
       ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / training form)`],
