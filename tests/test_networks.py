@@ -319,18 +319,23 @@ def test_a_model_rejected_by_the_checker(save: Save) -> None:
 
 RELU = [helper.make_node("Relu", ["x"], ["y"])]
 WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | None], str]] = {
-    "a broadcasting addition": (
+    "an addition of other ranks": (
         [
             helper.make_node("Relu", ["x"], ["a"]),
-            helper.make_node("GlobalAveragePool", ["x"], ["b"]),
-            helper.make_node("Add", ["a", "b"], ["y"]),
+            helper.make_node("Flatten", ["x"], ["b"]),
+            helper.make_node("Gemm", ["b", "w"], ["c"]),
+            helper.make_node("Add", ["a", "c"], ["y"]),
         ],
-        {},
+        {"w": normal(18, 3)},
         ["N", 2, 3, 3],
-        "equal shapes",
+        "do not broadcast axis by axis",
     ),
-    "ceil_mode": (
-        [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], ceil_mode=1)],
+    "ceil_mode with counted pads": (
+        [
+            helper.make_node(
+                "AveragePool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, count_include_pad=1
+            )
+        ],
         {},
         ["N", 2, 3, 3],
         "ceil_mode",
@@ -341,8 +346,8 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | No
         ["N", 2, 3, 3],
         "more than one output",
     ),
-    "softmax over channels of images": (
-        [helper.make_node("Softmax", ["x"], ["y"], axis=1)],
+    "softmax over rows": (
+        [helper.make_node("Softmax", ["x"], ["y"], axis=0)],
         {},
         ["N", 2, 3, 3],
         "last axis",

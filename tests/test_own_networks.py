@@ -435,24 +435,24 @@ def refusal(loaded: Loaded, made: onnx.ModelProto) -> str:
 
 def test_all_blocking_nodes_are_named_by_operator(loaded: Loaded) -> None:
     nodes = [
-        node("Sigmoid", "x", "a", name="squash"),
-        node("HardSwish", "a", "b"),
-        *(node("Sigmoid", f"{'b' if i == 0 else f's{i}'}", f"s{i + 1}", name=f"s{i}") for i in range(3)),
+        node("Sinh", "x", "a", name="squash"),
+        node("Cosh", "a", "b"),
+        *(node("Sinh", f"{'b' if i == 0 else f's{i}'}", f"s{i + 1}", name=f"s{i}") for i in range(3)),
         node("Relu", "s3", "y"),
     ]
     assert (
-        "Sigmoid (nodes 'squash', 's0', 's1' and 1 more) is not supported; HardSwish (node 1) is not supported."
+        "Sinh (nodes 'squash', 's0', 's1' and 1 more) is not supported; Cosh (node 1) is not supported."
     ) == not_lowered(loaded(model(nodes, {}, ["N", 2])))
 
 
 def test_all_nodes_with_unsupported_attributes_are_named(loaded: Loaded) -> None:
     nodes = [
-        node("MaxPool", "x", "a", name="pool", kernel_shape=[2, 2], ceil_mode=1),
-        node("Softmax", "a", "y", axis=1),
+        node("MaxPool", "x", "a", name="pool", kernel_shape=[2, 2], dilations=[2, 1]),
+        node("Transpose", "a", "y", perm=[1, 0, 2, 3]),
     ]
     assert (
-        "MaxPool (node 'pool') has ceil_mode = 1; only complete windows are supported; "
-        "Softmax (node 1) runs over axis 1 of 4; only the last axis is supported."
+        "MaxPool (node 'pool') is dilated; only pools without dilation are supported; "
+        "Transpose (node 1) moves the batch axis; only the other axes may move."
     ) == not_lowered(loaded(model(nodes, {}, ["N", 2, 4, 4])))
 
 

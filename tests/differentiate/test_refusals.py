@@ -31,7 +31,7 @@ MEANS = [
     helper.make_node("Mul", ["n", "mean"], ["y"]),
 ]
 #: What -> nodes, constants, shape, opset, type, and the reason.
-Refused = tuple[Sequence[onnx.NodeProto], dict[str, Array], Sequence[int | str | None], int, Any, str]
+Refused = tuple[Sequence[onnx.NodeProto], dict[str, Array], Sequence[Any], int, Any, str]
 REFUSED: dict[str, Refused] = {
     "a scale that depends on the input": (
         [
