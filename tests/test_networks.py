@@ -323,10 +323,10 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | No
         [
             helper.make_node("Relu", ["x"], ["a"]),
             helper.make_node("Flatten", ["x"], ["b"]),
-            helper.make_node("Gemm", ["b", "w"], ["c"]),
+            helper.make_node("Gemm", ["b", "w"], ["c"], transB=1),
             helper.make_node("Add", ["a", "c"], ["y"]),
         ],
-        {"w": normal(18, 3)},
+        {"w": normal(3, 18)},
         ["N", 2, 3, 3],
         "do not broadcast axis by axis",
     ),
