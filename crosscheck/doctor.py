@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -25,7 +26,15 @@ ROOM = 3 * 10**9
 def examine(console: Console) -> bool:
     """Print present and missing requirements, with remedies; return whether every release is available."""
     runtimes = list(catalog().values())
-    checks = [_platform(), _uv(), _disk(), _node(runtimes), *map(_interpreters, runtimes), *_systems(runtimes)]
+    checks = [
+        _platform(),
+        _uv(),
+        _disk(),
+        _threads(),
+        _node(runtimes),
+        *map(_interpreters, runtimes),
+        *_systems(runtimes),
+    ]
     for good, text in checks:
         console.print(
             f"{'[green]ok[/green]     ' if good else '[red]missing[/red]'} {text}", highlight=False, soft_wrap=True
@@ -59,6 +68,19 @@ def _disk() -> tuple[bool, str]:
     if free >= ROOM:
         return True, text
     return False, f"{text}: free {ROOM / 1e9:.0f} GB, or name another folder in CROSSCHECK_CACHE"
+
+
+def _threads() -> tuple[bool, str]:
+    """Whether a trial can hold back a runtime's other threads, as `crosscheck.probe.pace` does it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        return True, (
+            "races: without the privilege CAP_SYS_NICE a runtime's other threads are not always held back, so that "
+            "`racy` may be missed in some runs"
+        )
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True, "races: a runtime's other threads can be held back, so that a missing wait shows in every run"
 
 
 def _node(runtimes: Sequence[Runtime]) -> tuple[bool, str]:

@@ -196,3 +196,23 @@ def test_only_large_environments_cache_bytecode(toy: Runtime) -> None:
         settings = variables(target, environment, Path())
         assert folder == (environment.bytecode and environment.bytecode.name)
         assert (folder is None) == ("PYTHONDONTWRITEBYTECODE" in settings) == ("PYTHONPYCACHEPREFIX" not in settings)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [(True, "so that a missing wait shows in every run"), (False, "without the privilege CAP_SYS_NICE")],
+)
+def test_doctor_tells_whether_threads_can_be_held_back(
+    toy: Runtime, monkeypatch: pytest.MonkeyPatch, examined: Examined, allowed: bool, said: str
+) -> None:
+    asked = []
+
+    def schedule(thread: int, policy: int, parameters: os.sched_param) -> None:
+        asked.append(policy)
+        if not allowed:
+            raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", schedule)
+    _, output = examined(toy)
+    assert said in output
+    assert asked == ([os.SCHED_FIFO, os.SCHED_OTHER] if allowed else [os.SCHED_FIFO])

@@ -319,17 +319,6 @@ def test_a_model_rejected_by_the_checker(save: Save) -> None:
 
 RELU = [helper.make_node("Relu", ["x"], ["y"])]
 WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | None], str]] = {
-    "an addition of other ranks": (
-        [
-            helper.make_node("Relu", ["x"], ["a"]),
-            helper.make_node("Flatten", ["x"], ["b"]),
-            helper.make_node("Gemm", ["b", "w"], ["c"], transB=1),
-            helper.make_node("Add", ["a", "c"], ["y"]),
-        ],
-        {"w": normal(3, 18)},
-        ["N", 2, 3, 3],
-        "do not broadcast axis by axis",
-    ),
     "ceil_mode with counted pads": (
         [
             helper.make_node(
