@@ -16,8 +16,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from crosscheck.cells import Scenario
 from crosscheck.job import Job, run
+from crosscheck.matrix.plan import Wanted, expand
+from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, load
+from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 from tests.test_own_networks import CONV, convolution, integers, layer, model, node, norm, normal, with_function
 
@@ -209,3 +213,26 @@ def test_half_precision_is_measured_as_it_is(tmp_path: Path) -> None:
     network = load(str(tmp_path / "half.onnx"))
     assert network.file is not None
     assert {"float16"} == {str(network.x.dtype), str(network.cotangent.dtype)}
+
+
+def test_a_large_network_is_asked_about_in_fewer_trials(tmp_path: Path) -> None:
+    (target,) = targets([NEWEST], catalog(), everything=False)
+    plans = {}
+    for width in (8, 1200):
+        made = model(
+            [norm("x", "n"), node("Gemm", "n W", "y")], layer("b", width) | {"W": normal(width, width)}, ["N", width]
+        )
+        onnx.save(made, tmp_path / f"{width}.onnx")
+        network = load(str(tmp_path / f"{width}.onnx"))
+        plans[width] = expand([target], [network], Wanted(networks=[network.name]))
+    trials: dict[int, dict[Scenario, list[str]]] = {
+        width: {
+            cell.cell.scenario: [trial.reading for trial in cell.trials]
+            for cell in plan
+            if cell.mode.name == "opset-15-gradient"
+        }
+        for width, plan in plans.items()
+    }
+    assert {Scenario.GRADIENT: ["undisturbed", "timed"]} == trials[1200]
+    assert {Scenario.GRADIENT, Scenario.ORDER, Scenario.SIBLING} == trials[8].keys()
+    assert ["undisturbed", "undisturbed", "timed"] == trials[8][Scenario.GRADIENT][:3]

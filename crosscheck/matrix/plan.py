@@ -45,6 +45,8 @@ RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 
 #: The scenarios of a user's file as it is; all others need networks made of its layers, or a gradient that ascends.
 FILE_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.PREDICT_ONLY})
+#: Readings that a large network of a user is not asked in: they tell races, and which layer is wrong.
+FURTHER = ("unsettled", "immediate", LAYERS)
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         for network in filter(None, (_read_by(mode, network) for network in networks))
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
-        for readings in [_readings(SCENARIOS[Scenario(scenario)], mode)]
-        for times, at_once in [(_times(target, wanted), _at_once(target, network, wanted))]
+        for readings in [_readings(SCENARIOS[Scenario(scenario)], mode, network)]
+        for times, at_once in [(_times(target, wanted, network), _at_once(target, network, wanted))]
         for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, times, at_once)]
     ]
     if not planned:
@@ -159,10 +161,12 @@ def _read_by(mode: Mode, network: Network) -> Network | None:
     return network if network.file is None else None
 
 
-def _readings(facts: ScenarioFacts, mode: Mode) -> Sequence[str]:
-    """A file in another form has no layers to show."""
-    shown = not mode.reads_files or mode.form in EXPORTED_FORMS
-    return [reading for reading in facts.readings if shown or reading != LAYERS]
+def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[str]:
+    """Fewer of a large network; a file in another form has no layers to show."""
+    left_out = set(FURTHER) if network.large else set()
+    if mode.reads_files and mode.form not in EXPORTED_FORMS:
+        left_out.add(LAYERS)
+    return [reading for reading in facts.readings if reading not in left_out]
 
 
 @functools.cache
@@ -198,6 +202,8 @@ def _suits(
     if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
     if mode.reads_files and scenario not in FILE_SCENARIOS:
+        return False
+    if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
         return False
     if facts.intent is not None and (mode.intent != facts.intent or mode.training is None):
         return False
@@ -236,19 +242,21 @@ def _newest(target: Target) -> bool:
     return target.release == target.runtime.releases[-1]
 
 
-def _times(target: Target, wanted: Wanted) -> int:
-    """The number of trials of the first reading.
+def _times(target: Target, wanted: Wanted, network: Network) -> int:
+    """The number of trials of the first reading, one less for a large network.
 
     With `--all`, more than one only in the newest release and the default matrix.
     Nondeterminism also appears in the other readings and causes repetition.
     """
-    return 1 if wanted.everything and not (_newest(target) or target.variant.default) else wanted.trials
+    if wanted.everything and not (_newest(target) or target.variant.default):
+        return 1
+    return max(1, wanted.trials - network.large)
 
 
 def _at_once(target: Target, network: Network, wanted: Wanted) -> int:
     """The number of trials of each reading that does not wait: more where a race is likeliest and a trial is cheap."""
     looked_for = target.variant.asynchronous and network.name in RACE_NETWORKS
-    return RACE_TRIALS if looked_for and _times(target, wanted) > 1 else 1
+    return RACE_TRIALS if looked_for and _times(target, wanted, network) > 1 else 1
 
 
 def planned_cell(

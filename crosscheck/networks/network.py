@@ -14,7 +14,11 @@ import onnx
 
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
+__all__ = ["LARGE", "BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
+
+
+#: The number of weights above which a user's network is asked about in fewer trials.
+LARGE = 2**20
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ class Network:
         if self.own is None:
             return None
         return self.own.file if self.file is None else self
+
+    @cached_property
+    def large(self) -> bool:
+        """Whether it is a user's with so many weights that it is asked about in fewer trials."""
+        return self.own is not None and sum(math.prod(item.dims) for item in self.model.graph.initializer) > LARGE
 
     @property
     def classes(self) -> int | None:

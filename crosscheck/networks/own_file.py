@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, MutableSequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from crosscheck.networks.file_options import FileOptions, inputs_of, sized
 from crosscheck.networks.fold import folded, pruned
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
-from crosscheck.networks.network import Network, OwnFile, Written, fixed_cotangent, network_of
+from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, file_graph
 from crosscheck.networks.read import content_digest, external_files, read_onnx
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
@@ -58,6 +59,11 @@ def load_own(path: Path, options: FileOptions) -> Network:
     cotangent = np.asarray(given.get(COTANGENT, fixed_cotangent(shape)), values[x.name].dtype)
     if cotangent.shape != shape:
         raise NetworkError(f"{source}: the cotangent has the shape {cotangent.shape}, the output {shape}.")
+    if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
+        said.append(
+            f"{source}: has {weights / 1e6:.1f} million weights, so it is asked in `gradient` and `predict-only` alone, "
+            "and once in two readings each; --scenario and --trials ask for more."
+        )
     own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
     try:
         copy, graph, weights = _lowered(model, name, source, values)
