@@ -61,7 +61,7 @@ def load_own(path: Path, options: FileOptions) -> Network:
         raise NetworkError(f"{source}: the cotangent has the shape {cotangent.shape}, the output {shape}.")
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
-            f"{source}: has {weights / 1e6:.1f} million weights, so it is asked in `gradient` and `predict-only` alone, "
+            f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
     own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
