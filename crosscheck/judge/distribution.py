@@ -162,4 +162,4 @@ def describe(case: Case, row: Observation) -> str:
     elif changes:
         parts.append("tensors stay")
     parts += [f"{step.label} raised" for step in row.steps if step.error is not None][:1]
-    return "; ".join(parts) or "nothing was read"
+    return "; ".join(parts) or "no prediction or tensor was read"

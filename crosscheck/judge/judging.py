@@ -9,7 +9,7 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state, visibility
-from crosscheck.judge.case import MEASURED, STEPWISE, Case
+from crosscheck.judge.case import AGAIN, MEASURED, STEPWISE, Case
 from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
 from crosscheck.judge.evidence import Evidence, Judgement
@@ -138,7 +138,8 @@ def _reason(case: Case, status: Status) -> str | None:
 def _clean(case: Case) -> list[Evidence]:
     """The largest numbers and their thresholds; empty if nothing was recorded."""
     evidence = []
-    if pair := max(case.predictions, key=lambda pair: pair.change, default=None):
+    # Of equal changes, one that the call lies between.
+    if pair := max(case.predictions, key=lambda pair: (pair.change, pair.key not in AGAIN), default=None):
         what = f"{pair.reading}: largest change from {case.first} to {pair.key}"
         evidence.append(Evidence(Finding.CLEAN, what, pair.change, pair.threshold, ROUNDING.why))
     if change := max(case.changes, key=lambda pair: pair.change, default=None):
