@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,11 @@ from onnx import helper, numpy_helper
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import FileTruth, Judgement, Origin, Truth, exported, judge
+from crosscheck.judge import FileTruth, Judgement, Origin, Truth, exported, judge, line
+from crosscheck.judge.attribution import Exported
+from crosscheck.judge.compare import relative_error
+from crosscheck.judge.cuts import cut
+from crosscheck.judge.evidence import Evidence, FirstLayer, TensorPair
 from crosscheck.networks import Network, load, write
 from crosscheck.networks.exported_models import written_network
 from crosscheck.runtimes.mode import Contract, Mode
@@ -215,3 +220,156 @@ def test_an_attribute_may_be_left_out_where_the_layer_has_the_specifications_def
 
     assert (Finding.CLEAN,) == export_of(network(value), drop).findings
     assert (Finding.EXPORT_CHANGED,) == export_of(network(value * 1.01), drop).findings
+
+
+# Thresholds
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (Scenario.GRADIENT, Finding.CLEAN),
+        (Scenario.PREDICT_ONLY, Finding.CLEAN),
+        (Scenario.TWENTY, Finding.CLEAN),
+        (Scenario.SIBLING, Finding.CLEAN),
+        (Scenario.ASCENT, Finding.LEAK),
+        (Scenario.EXPORT, Finding.EXPORT_CHANGED),
+    ],
+)
+def test_where_statistics_are_read_and_stay_a_hundred_roundings_of_a_prediction_are_no_leak(
+    scenario: Scenario, expected: Finding
+) -> None:
+    """In `ascent` and `export` the readings do not take every persistent tensor after each call."""
+
+    class Rounds(Runtime):
+        def prediction(self) -> Array:
+            return super().prediction() * np.float32(1 + 100 * EPSILON * (self.calls > 0))
+
+        def backward(self) -> None:
+            self.calls = 1
+
+    network = "digits" if scenario in (Scenario.TWENTY, Scenario.ASCENT) else "seed-batch"
+    assert (expected,) == judged(Rounds, network, scenario).findings
+
+
+@pytest.mark.parametrize(("error", "wrong"), [(0.9e-4, False), (1.1e-4, True)])
+def test_an_answer_may_be_off_by_a_ten_thousandth_of_its_largest_entry(error: float, wrong: bool) -> None:
+    class Off(Runtime):
+        def answer(self) -> Array:
+            value = super().answer()
+            return value + np.float32(error * np.abs(value).max())
+
+    class Predicts(Runtime):
+        def prediction(self) -> Array:
+            value = super().prediction()
+            return value + np.float32(error * np.abs(value).max())
+
+    assert ((Finding.WRONG_GRADIENT,) if wrong else (Finding.CLEAN,)) == judged(Off).findings
+    assert ((Finding.WRONG_PREDICTION,) if wrong else (Finding.CLEAN,)) == judged(Predicts).findings
+
+
+def test_a_closed_form_near_zero_is_measured_by_a_tenth_of_the_other() -> None:
+    near, other = np.array([1e-6, 0.0]), np.array([3.0, -5.0])
+    assert 0.2 == pytest.approx(relative_error(near + 0.1, near, other))
+    assert 1.0 == pytest.approx(relative_error(np.array([2.0]), np.array([1.0]), np.array([0.0])))
+
+
+# Lines
+
+
+def test_lists_of_a_line_have_lengths_that_a_reader_can_take_in() -> None:
+    def lengths(count: int) -> tuple[int, int, int, int]:
+        judgement = Judgement(
+            Status.OK,
+            evidence=(Evidence(Finding.LEAK, "it moved", 1.0, 0.0, "", ""),) * count,
+            state_changes={str(place): 1.0 for place in range(count)},
+            tensors={str(place): TensorPair([1.0], None) for place in range(count)},
+            prediction_before=[0.5] * count,
+        )
+        shorter, _ = cut(judgement)
+        return (
+            len(shorter.evidence),
+            len(shorter.state_changes),
+            len(shorter.tensors),
+            len(shorter.prediction_before or ()),
+        )
+
+    assert (10, 10, 10, 10) == lengths(10)
+    assert (10, 40, 128, 128) == lengths(128)
+    assert (10, 40, 129, 0) == lengths(129)
+    assert (10, 40, 400, 0) == lengths(401)
+
+
+def test_numbers_of_a_line_are_those_of_json() -> None:
+    cell, mode = subject(Training, "seed-batch", Scenario.GRADIENT, STAYS)
+    values: list[Any] = [np.float32(0.5), np.nan, np.inf, -np.inf, np.int64(3), np.bool_(True), (1, [2.5, None]), "a"]
+    told = line(cell, mode, Judgement(Status.OK), released="", environment={"values": values}, reproduce="")
+    expected = [0.5, "NaN", "Infinity", "-Infinity", 3, True, [1, [2.5, None]], "a"]
+    assert {"values": expected} == told["environment"]
+    assert [type(value) for value in expected] == [type(value) for value in told["environment"]["values"]]
+    assert (1, mode.call, False, None) == (told["schema"], told["call"], told["default_call"], told["exported"])
+
+
+# Readers of files
+
+
+def reader(status: Status, asks: Asks = Asks.PREDICTION, factor: float = 1.0, network: str = "conv") -> Exported:
+    """What is told of a reader of a correct file, whose answers are off by a factor."""
+    source = load(network)
+    truth = FileTruth(written_network(write(source, 15).SerializeToString(), f"{network}.from.here.0", source))
+    arrays: dict[str, Array] = {
+        "forward/first": truth.answer(Asks.PREDICTION, training=False) * factor,
+        "gradient/first": truth.answer(Asks.GRADIENT, training=False) * factor,
+    }
+    row = Observation("undisturbed", status, None, (), arrays, 0.01, 0.01, 0)
+    return exported(truth, "files/a.onnx", asks, row, origins=[Origin("e", source, source.weights)])
+
+
+@pytest.mark.parametrize("asks", [Asks.PREDICTION, Asks.GRADIENT])
+@pytest.mark.parametrize("status", [Status.OK, Status.CRASHED])
+def test_what_a_reader_answered_before_it_crashed_counts(status: Status, asks: Asks) -> None:
+    right, wrong = (reader(status, asks, factor) for factor in (1.0, 1.5))
+    assert [0.0, pytest.approx(0.5)] == [told.importer_error for told in (right, wrong)]
+    assert ["none", "importer"] == [trip.fault for told in (right, wrong) for trip in told.trips]
+    assert [pytest.approx(0.5)] == [trip.error for trip in wrong.trips]
+    assert [True] == [trip.file_error is not None and trip.file_error < 1e-5 for trip in wrong.trips]
+    assert ("files/a.onnx", 15, [], None) == (right.file, right.opset, list(right.foreign), right.refusal)
+
+
+@pytest.mark.parametrize("status", [Status.REFUSED, Status.TIMED_OUT])
+def test_a_reader_that_gave_no_answer_has_no_error_and_the_file_has_its_own(status: Status) -> None:
+    told = reader(status)
+    (trip,) = told.trips
+    assert (None, None, None, None) == (told.importer_error, trip.error, trip.fault, trip.side)
+    assert trip.file_error is not None
+    assert trip.file_error < 1e-5
+
+
+def test_a_layer_that_a_reader_shows_to_be_wrong_is_the_importers() -> None:
+    source = load("conv")
+    truth = FileTruth(written_network(write(source, 15).SerializeToString(), "conv.from.here.0", source))
+    answer = truth.answer(Asks.PREDICTION, training=False)
+    layer = FirstLayer("conv1", "Conv", "a", 0.5)
+    for factor, expected in ((1.0, ("none", None, None)), (1.5, ("importer", "importer", layer))):
+        row = Observation("undisturbed", Status.OK, None, (), {"forward/first": answer * factor}, 0.01, 0.01, 0)
+        told = exported(truth, "a", Asks.PREDICTION, row, layer, [Origin("e", source, source.weights)])
+        assert [expected] == [(trip.fault, trip.side, trip.first_layer) for trip in told.trips]
+
+
+def test_the_first_layer_of_a_file_that_is_not_the_networks_is_the_exporters() -> None:
+    """One of each kind of node is wrong in turn; nodes after it are wrong, too."""
+    source = load("conv")
+    seen = set()
+    for norm in source.batch_norms:
+        model = write(source, 15)
+        tensor = next(item for item in model.graph.initializer if item.name == norm.bias)
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + np.float32(1), norm.bias))
+        truth = FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", source))
+        answer = truth.answer(Asks.PREDICTION, training=False)
+        row = Observation("undisturbed", Status.OK, None, (), {"forward/first": answer}, 0.01, 0.01, 0)
+        (trip,) = exported(truth, "a", Asks.PREDICTION, row, origins=[Origin("e", source, source.weights)]).trips
+        assert ("exporter", "exporter") == (trip.fault, trip.side)
+        assert trip.first_layer is not None
+        assert (norm.node, "BatchNormalization") == (trip.first_layer.node, trip.first_layer.op)
+        seen.add(trip.first_layer.tensor)
+    assert 2 == len(seen)

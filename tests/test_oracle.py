@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -593,3 +594,34 @@ def test_new_values_far_above_the_old_ones_and_the_batch_are_held_against_their_
     law = solve(Statistics(mean, variance), rounded(after), batch, 0.9999, counted=0)
     assert law is not None
     assert ("overcorrected", 1, "biased") == (law.average, law.count, law.variance)
+
+
+def test_sixty_four_updates_of_a_debiased_average_not_started_at_zero_are_counted_and_more_are_not() -> None:
+    ends = [
+        Statistics(
+            *(
+                (0.999**count * np.asarray(start, np.float64) + (1 - 0.999**count) * batch) / (1 - 0.999**count)
+                for start, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance))
+            )
+        )
+        for count in (64, 65)
+    ]
+    known, unknown = (solve(BEFORE, end, BATCH, 0.999, counted=0) for end in ends)
+    assert known is not None
+    assert ("overcorrected", 64) == (known.average, known.count)
+    assert unknown is None
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["mean", "variance"])
+@pytest.mark.parametrize("whose", ["before", "after", "batch"])
+def test_numbers_that_are_not_finite_follow_no_law(whose: str, which: str, number: float) -> None:
+    """Here the mean is the batch's, and the variance averaged: a debiased mean, which keeps nothing of the old one."""
+    averaged = updated(BEFORE, BATCH, 0.9)
+    numbers: dict[str, Any] = {"before": BEFORE, "after": Statistics(BATCH.mean, averaged.variance), "batch": BATCH}
+    laws = explanations(numbers["before"], numbers["after"], numbers["batch"], 0.9)
+    assert ["debiased-mean"] == [law.average for law in laws]
+    values = np.array(getattr(numbers[whose], which), np.float64)
+    values[1] = number
+    numbers[whose] = replace(numbers[whose], **{which: values})
+    assert () == explanations(numbers["before"], numbers["after"], numbers["batch"], 0.9)
