@@ -373,3 +373,22 @@ def test_the_first_layer_of_a_file_that_is_not_the_networks_is_the_exporters() -
         assert (norm.node, "BatchNormalization") == (trip.first_layer.node, trip.first_layer.op)
         seen.add(trip.first_layer.tensor)
     assert 2 == len(seen)
+
+
+# Laws
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.8e-3, ()), (1.2e-3, (Finding.CORRUPTED,))])
+def test_undeclared_momenta_of_two_layers_are_one_up_to_a_thousandth(
+    apart: float, expected: tuple[Finding, ...]
+) -> None:
+    class Own(Training):
+        def backward(self) -> None:
+            start, (first, _) = dict(self.tensors), self.network.batch_norms
+            self.update(keep=0.7)
+            one = dict(self.tensors)
+            self.tensors.update(start)
+            self.update(keep=0.7 + apart)
+            self.tensors |= {name: one[name] for name in (first.mean, first.variance)}
+
+    assert (Finding.LEAK, *expected) == judged(Own, "conv").findings

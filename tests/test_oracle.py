@@ -625,3 +625,31 @@ def test_numbers_that_are_not_finite_follow_no_law(whose: str, which: str, numbe
     values[1] = number
     numbers[whose] = replace(numbers[whose], **{which: values})
     assert () == explanations(numbers["before"], numbers["after"], numbers["batch"], 0.9)
+
+
+@pytest.mark.parametrize("counted", [1, 4, 30])
+def test_the_momentum_of_other_averages_is_that_of_their_first_update(counted: int) -> None:
+    """The old ones of n batches have n - 1 parts of n, or 1 - m**(n - 1) of 1 - m**n where m discounts them."""
+    n, m = counted + 1, 0.99
+    expected = {"cumulative": (n - 1) / n, "debiased": m * (1 - m ** (n - 1)) / (1 - m**n)}
+    for average, kept in expected.items():
+        law = solve(BEFORE, averaged(average, m, counted, 2), BATCH, m, counted=counted)
+        assert law is not None
+        assert (average, 2) == (law.average, law.count)
+        assert kept == pytest.approx(law.momentum, rel=1e-9)
+
+
+@pytest.mark.parametrize(("misfit", "explained"), [(1.8e-5, True), (2.6e-5, False)])
+def test_a_law_may_be_off_by_two_of_a_hundred_thousand(misfit: float, explained: bool) -> None:
+    """Of the largest number of the last channel, its old mean; another momentum makes up for a fifth of that."""
+    after = updated(BEFORE, BATCH, 0.9)
+    off = Statistics(after.mean + np.array([0, 0, misfit * 2.0]), after.variance)
+    law = solve(BEFORE, off, BATCH, 0.9)
+    assert explained == (law is not None)
+    assert law is None or law.residual == pytest.approx(misfit, rel=0.2)
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.9e-6, True), (1.1e-6, False)])
+def test_parts_kept_that_differ_by_less_than_a_millionth_are_one(apart: float, expected: bool) -> None:
+    one, other = (Law("keep", kept, 1, (), 0.0) for kept in (0.9, 0.9 + apart))
+    assert expected == agree(one, other) == agree(other, one)

@@ -141,3 +141,10 @@ def test_layers_after_a_renormalization_take_its_output() -> None:
     assert 0 < positive.sum() < positive.size
     expected = renormalized_gradient(network.graph, moved, network.x, network.cotangent * positive)
     assert np.allclose(expected, renormalized_gradient(graph, moved, network.x, network.cotangent), rtol=1e-12)
+
+
+@pytest.mark.parametrize("average", LAWS)
+def test_three_updates_of_batch_renormalization_are_not_looked_for(average: str) -> None:
+    """A call makes one, or two if it is computed again."""
+    law = solve(rounded(BEFORE), rounded(by_hand(average, 0.9, 3)), BATCH, 0.9, epsilon=EPSILON)
+    assert law is None or law.average != average
