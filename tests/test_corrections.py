@@ -194,3 +194,14 @@ def test_a_debiased_mean_with_a_plain_variance_has_a_law() -> None:
     law = solve(before, after, batch, norm.momentum, epsilon=norm.epsilon)
     assert law is not None
     assert ("debiased-mean", 1, norm.momentum, "unbiased") == (law.average, law.count, law.momentum, law.variance)
+
+
+def test_a_channel_without_variance_does_not_tell_corrections_apart() -> None:
+    """Of 576 elements, Bessel's and Keras's corrections are within rounding of each other in the others, too."""
+    before, batch = drawn(0, 576)
+    batch.variance[3] = 0.0
+    after = rounded(updated(before, batch, 0.9, variance="unbiased", epsilon=EPSILON))
+    law = solve(before, after, batch, 0.9, epsilon=EPSILON)
+    assert law is not None
+    assert {"unbiased", "keras-2"} <= set(law.corrections)
+    assert "unbiased" == law.variance

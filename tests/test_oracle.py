@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -593,3 +594,62 @@ def test_new_values_far_above_the_old_ones_and_the_batch_are_held_against_their_
     law = solve(Statistics(mean, variance), rounded(after), batch, 0.9999, counted=0)
     assert law is not None
     assert ("overcorrected", 1, "biased") == (law.average, law.count, law.variance)
+
+
+def test_sixty_four_updates_of_a_debiased_average_not_started_at_zero_are_counted_and_more_are_not() -> None:
+    ends = [
+        Statistics(
+            *(
+                (0.999**count * np.asarray(start, np.float64) + (1 - 0.999**count) * batch) / (1 - 0.999**count)
+                for start, batch in ((BEFORE.mean, BATCH.mean), (BEFORE.variance, BATCH.variance))
+            )
+        )
+        for count in (64, 65)
+    ]
+    known, unknown = (solve(BEFORE, end, BATCH, 0.999, counted=0) for end in ends)
+    assert known is not None
+    assert ("overcorrected", 64) == (known.average, known.count)
+    assert unknown is None
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["mean", "variance"])
+@pytest.mark.parametrize("whose", ["before", "after", "batch"])
+def test_numbers_that_are_not_finite_follow_no_law(whose: str, which: str, number: float) -> None:
+    """Here the mean is the batch's, and the variance averaged: a debiased mean, which keeps nothing of the old one."""
+    averaged = updated(BEFORE, BATCH, 0.9)
+    numbers: dict[str, Any] = {"before": BEFORE, "after": Statistics(BATCH.mean, averaged.variance), "batch": BATCH}
+    laws = explanations(numbers["before"], numbers["after"], numbers["batch"], 0.9)
+    assert ["debiased-mean"] == [law.average for law in laws]
+    values = np.array(getattr(numbers[whose], which), np.float64)
+    values[1] = number
+    numbers[whose] = replace(numbers[whose], **{which: values})
+    assert () == explanations(numbers["before"], numbers["after"], numbers["batch"], 0.9)
+
+
+@pytest.mark.parametrize("counted", [1, 4, 30])
+def test_the_momentum_of_other_averages_is_that_of_their_first_update(counted: int) -> None:
+    """The old ones of n batches have n - 1 parts of n, or 1 - m**(n - 1) of 1 - m**n where m discounts them."""
+    n, m = counted + 1, 0.99
+    expected = {"cumulative": (n - 1) / n, "debiased": m * (1 - m ** (n - 1)) / (1 - m**n)}
+    for average, kept in expected.items():
+        law = solve(BEFORE, averaged(average, m, counted, 2), BATCH, m, counted=counted)
+        assert law is not None
+        assert (average, 2) == (law.average, law.count)
+        assert kept == pytest.approx(law.momentum, rel=1e-9)
+
+
+@pytest.mark.parametrize(("misfit", "explained"), [(1.8e-5, True), (2.6e-5, False)])
+def test_a_law_may_be_off_by_two_of_a_hundred_thousand(misfit: float, explained: bool) -> None:
+    """Of the largest number of the last channel, its old mean; another momentum makes up for a fifth of that."""
+    after = updated(BEFORE, BATCH, 0.9)
+    off = Statistics(after.mean + np.array([0, 0, misfit * 2.0]), after.variance)
+    law = solve(BEFORE, off, BATCH, 0.9)
+    assert explained == (law is not None)
+    assert law is None or law.residual == pytest.approx(misfit, rel=0.2)
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.9e-6, True), (1.1e-6, False)])
+def test_parts_kept_that_differ_by_less_than_a_millionth_are_one(apart: float, expected: bool) -> None:
+    one, other = (Law("keep", kept, 1, (), 0.0) for kept in (0.9, 0.9 + apart))
+    assert expected == agree(one, other) == agree(other, one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,3 +127,24 @@ def test_the_output_equals_the_prediction_but_not_the_gradient() -> None:
     assert np.allclose(expected, actual, rtol=1e-6, atol=1e-8)
     for training in (False, True):
         assert not np.allclose(actual, gradient(network.graph, moved, x, cotangent, training), rtol=0.1)
+
+
+def test_layers_after_a_renormalization_take_its_output() -> None:
+    """A Relu takes what inference mode predicts, and hands its cotangent on where that is positive."""
+    network = load("seed-batch")
+    (norm,) = network.batch_norms
+    moved = dict(network.weights) | {norm.mean: np.array([0.7, -0.6]), norm.variance: np.array([0.04, 9.0])}
+    (node,) = network.graph["nodes"]
+    last: Any = {"op": "Relu", "name": "relu", "inputs": node["outputs"], "outputs": ["z"], "attributes": {}}
+    graph: Any = {**network.graph, "nodes": [node, last], "outputs": [{"name": "z", "shape": ["N", 2]}]}
+    positive = predict(network.graph, moved, network.x) > 0
+    assert 0 < positive.sum() < positive.size
+    expected = renormalized_gradient(network.graph, moved, network.x, network.cotangent * positive)
+    assert np.allclose(expected, renormalized_gradient(graph, moved, network.x, network.cotangent), rtol=1e-12)
+
+
+@pytest.mark.parametrize("average", LAWS)
+def test_three_updates_of_batch_renormalization_are_not_looked_for(average: str) -> None:
+    """A call makes one, or two if it is computed again."""
+    law = solve(rounded(BEFORE), rounded(by_hand(average, 0.9, 3)), BATCH, 0.9, epsilon=EPSILON)
+    assert law is None or law.average != average

@@ -121,6 +121,8 @@ def unexecuted(node: ast.AST) -> list[ast.AST]:
             return list(keywords)
         case ast.FunctionDef():
             return [*node.decorator_list, *([node.returns] if node.returns else [])]
+        case ast.ClassDef(decorator_list=decorators):
+            return list(decorators)
         case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):
             return [annotation]
         case ast.Assign(targets=[ast.Name(id="__all__")]):

@@ -717,3 +717,13 @@ def test_the_gradient_of_a_batch_normalization_by_stored_statistics_is_one_produ
     """All else is computed in float64 when the gradient is made, which spares a float32 model the rounding."""
     made = differentiate(layer("BatchNormalization", (2, 3, 4), statistics(3), 15, epsilon=0.01))
     assert ["BatchNormalization", "Mul", "Identity"] == [node.op_type for node in made.graph.node]
+
+
+@pytest.mark.parametrize("sizes", [("H", 4), (5, "W"), ("H", "W")])
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+def test_global_pools_with_some_sizes_open(op: str, sizes: tuple[int | str, int | str]) -> None:
+    model = model_of([helper.make_node(op, ["x"], ["y"])], {}, (2, 3, *sizes), 15)
+    x = drawn(2, 3, 5, 4)
+    feeds = {"x": x, "y.cotangent": drawn(2, 3, 1, 1, seed=9)}
+    fixed = run(differentiate(layer(op, x.shape)), **feeds)[1]
+    assert np.allclose(fixed, run(differentiate(model), **feeds)[1], atol=1e-15)

@@ -177,3 +177,74 @@ def test_a_function_body_that_onnx_does_not_inline_is_refused() -> None:
     model = model_of([helper.make_node("Attention", ["x", *KEYS], ["y"], name="a", **attributes)], KEYS, X.shape, 23)
     with pytest.raises(NetworkError, match=r"node 'a' \(Attention\) has a function body that onnx cannot inline"):
         differentiate(model)
+
+
+def pooled(x: Array, kernel: int, stride: int, pad: int, power: float) -> Array:
+    """LpPool along the last axis."""
+    wide = np.pad(x, ((0, 0), (0, 0), (pad, pad)))
+    starts = range(0, wide.shape[2] - kernel + 1, stride)
+    return np.stack([(np.abs(wide[..., at : at + kernel]) ** power).sum(-1) ** (1 / power) for at in starts], -1)
+
+
+@pytest.mark.parametrize("power", [None, 1, 2, 3])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, 1, 0), (3, 2, 1)])
+def test_norms_over_windows(kernel: int, stride: int, pad: int, power: int | None) -> None:
+    """Without a power, the Euclidean norm; onnx's evaluator is not asked."""
+    attributes: dict[str, Any] = {"kernel_shape": [kernel], "strides": [stride], "pads": [pad, pad]}
+    attributes |= {} if power is None else {"p": power}
+    x, direction = drawn(2, 3, 6), drawn(2, 3, 6, seed=10)
+    up, down = (pooled(x + sign * 1e-6 * direction, kernel, stride, pad, power or 2) for sign in (1, -1))
+    cotangent = drawn(*up.shape, seed=9)
+    made = differentiate(model_of([helper.make_node("LpPool", ["x"], ["y"], **attributes)], {}, x.shape, 18))
+    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "LpPool"))
+    del made.graph.output[0]
+    gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
+    expected = np.sum((up - down) * cotangent) / 2e-6
+    np.testing.assert_allclose(expected, np.sum(gradient * direction), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("power", [None, 1, 2, 3])
+def test_norms_of_whole_images(power: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.differentiate.numeric.MORE", [GlobalLpPool])
+    attributes: dict[str, Any] = {} if power is None else {"p": power}
+    model = model_of([helper.make_node("GlobalLpPool", ["x"], ["y"], **attributes)], {}, (2, 4, 6), 18)
+    cotangent = drawn(2, 4, 1, seed=9)
+    gradient = evaluator(differentiate(model))({"x": X, "y.cotangent": cotangent})[1]
+    np.testing.assert_allclose(finite_differences(model, X, cotangent), gradient, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"p": 1}, {"p": 2, "axis": 1}, {"axis": -2}])
+def test_a_norm_of_zero_divides_by_one(attributes: dict[str, Any]) -> None:
+    x = np.zeros((2, 3, 4))
+    made = differentiate(model_of([helper.make_node("LpNormalization", ["x"], ["y"], **attributes)], {}, x.shape, 15))
+    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "LpNormalization"))
+    del made.graph.output[0]
+    cotangent = drawn(2, 3, 4)
+    gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
+    np.testing.assert_allclose(cotangent, gradient)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("exclusive", [0, 1])
+def test_cumulative_products_with_a_zero_among_them(axis: int, reverse: int, exclusive: int) -> None:
+    x, direction = drawn(2, 3, 4), drawn(2, 3, 4, seed=10)
+    x[1, 1, 1] = 0.0
+    node = helper.make_node("CumProd", ["x", "a"], ["y"], reverse=reverse, exclusive=exclusive)
+    model = model_of([node], {"a": np.array(axis)}, x.shape, 26)
+
+    def products(values: Array) -> Array:
+        turned = np.moveaxis(values, axis, 0)[:: -1 if reverse else 1]
+        if exclusive:
+            turned = np.concatenate([np.ones_like(turned[:1]), turned[:-1]])
+        return np.moveaxis(np.cumprod(turned, 0)[:: -1 if reverse else 1], 0, axis)
+
+    made = differentiate(model)
+    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "CumProd"))
+    del made.graph.output[0]
+    cotangent = drawn(2, 3, 4, seed=9)
+    gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
+    up, down = (products(x + sign * 1e-6 * direction) for sign in (1, -1))
+    np.testing.assert_allclose(
+        np.sum((up - down) * cotangent) / 2e-6, np.sum(gradient * direction), rtol=1e-6, atol=1e-8
+    )

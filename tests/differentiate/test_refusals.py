@@ -18,7 +18,7 @@ from crosscheck.networks.graph import Array
 from crosscheck.networks.plain import plain
 from tests.differentiate.numeric import model_of
 
-OPEN = [2, "M"]
+OPEN: Sequence[int | str | None] = [2, "M"]
 
 
 def node(op: str, *inputs: str, **attributes: Any) -> onnx.NodeProto:
