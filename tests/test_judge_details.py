@@ -20,7 +20,7 @@ from crosscheck.judge.compare import relative_error
 from crosscheck.judge.cuts import cut
 from crosscheck.judge.evidence import Evidence, FirstLayer, TensorPair
 from crosscheck.networks import Network, load, write
-from crosscheck.networks.exported_models import written_network
+from crosscheck.networks.onnx_files import written_network
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
     EPSILON,
@@ -143,8 +143,8 @@ def test_the_last_prediction_of_a_trial_that_broke_is_shown_beside_the_first() -
 
     row = observe(Breaks, twenty, "digits")
     verdict = judged(Breaks, "digits", Scenario.TWENTY, [row])
-    assert row.arrays["prediction/7"].tolist() == verdict.prediction_after
-    assert row.arrays["prediction/0"].tolist() == verdict.prediction_before
+    assert verdict.prediction_after is row.arrays["prediction/7"]
+    assert verdict.prediction_before is row.arrays["prediction/0"]
     whole = observe(Training, twenty, "digits")
     shown = judged(Training, "digits", Scenario.TWENTY, [whole]).prediction_after
     assert whole.arrays["prediction/20"].tolist() == shown
@@ -284,14 +284,14 @@ def test_lists_of_a_line_have_lengths_that_a_reader_can_take_in() -> None:
             evidence=(Evidence(Finding.LEAK, "it moved", 1.0, 0.0, "", ""),) * count,
             state_changes={str(place): 1.0 for place in range(count)},
             tensors={str(place): TensorPair([1.0], None) for place in range(count)},
-            prediction_before=[0.5] * count,
+            prediction_before=np.full(count, 0.5),
         )
         shorter, _ = cut(judgement)
         return (
             len(shorter.evidence),
             len(shorter.state_changes),
             len(shorter.tensors),
-            len(shorter.prediction_before or ()),
+            0 if shorter.prediction_before is None else shorter.prediction_before.size,
         )
 
     assert (10, 10, 10, 10) == lengths(10)

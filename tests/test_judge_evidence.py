@@ -321,7 +321,8 @@ def test_hidden_tensors_that_move_are_told_by_the_reading_that_shows_them_before
 def test_a_clean_cell_has_its_largest_numbers() -> None:
     verdict = judged(Training)
     assert sentences(verdict) == [
-        (Finding.CLEAN, "undisturbed: largest change from prediction/before to prediction/before-again", ""),
+        # Of equal changes, the one that the call lies between.
+        (Finding.CLEAN, "undisturbed: largest change from prediction/before to prediction/after", ""),
         (Finding.CLEAN, "largest change of a persistent tensor", "of 4 tensors"),
         (Finding.CLEAN, "relative error of gradient/first against the training closed form", ""),
     ]
@@ -484,8 +485,8 @@ def test_what_no_cell_with_a_failure_shows() -> None:
         (reading.reading, dict(reading.statuses)) for reading in verdict.trials
     ]
     assert ["refused: no views"] == [outcome.what for outcome in verdict.trials[0].outcomes]
-    assert row.arrays["prediction/before"].tolist() == verdict.prediction_before
-    assert row.arrays["prediction/after"].tolist() == verdict.prediction_after
+    assert verdict.prediction_before is row.arrays["prediction/before"]
+    assert verdict.prediction_after is row.arrays["prediction/after"]
     assert row.arrays["gradient/first"].tolist() == verdict.gradient
     assert verdict.closed_forms is not None
     assert [INFERENCE.astype(np.float32).tolist(), TRAINING.astype(np.float32).tolist()] == [
