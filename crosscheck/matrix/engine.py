@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from crosscheck.cells import Status
+from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
 from crosscheck.errors import EnvironmentFailure
 from crosscheck.matrix.journal import Journal
@@ -27,7 +27,8 @@ from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
-from crosscheck.networks import Network, prepared
+from crosscheck.networks import prepared
+from crosscheck.networks.prepare import write_form
 
 __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
@@ -231,16 +232,24 @@ class _Run:
 
     def _send(self, server: ProbeServer, at_once: int) -> None:
         planned, trial, isolation = self.ledger.take(server.target)
-        network = self._network(planned.network, planned.target)
+        network = self._network(planned, trial)
         server.send(planned, trial, network, isolation, at_once)
 
-    def _network(self, network: Network, target: Target) -> Path:
-        """The folder of the network's files for the probe, with the ONNX forms of its modes."""
+    def _network(self, planned: Planned, trial: Trial) -> Path:
+        """The folder of the network's files for the probe, with the ONNX forms of its modes.
+
+        Of a large network, with those that a trial reads.
+        """
+        network, target = planned.network, planned.target
         extra = target.variant.extra
         place = (target.runtime.name, extra or "", network.name + ".file" * (network.file is not None))
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
-            prepared(network, self.folders[place], forms_for(target))
+            prepared(network, self.folders[place], () if network.large else forms_for(target))
+        if network.large and network.file is None:
+            for source in planned.work(trial)["program"]["sources"].values():
+                for form in source["files"].values():
+                    write_form(network, form, self.folders[place])
         return self.folders[place]
 
     def _receive(self, server: ProbeServer) -> None:

@@ -18,7 +18,7 @@ from crosscheck.networks.network import Network
 from crosscheck.networks.onnx_files import file_forms
 from crosscheck.networks.readout import readout
 
-__all__ = ["noise", "prepared", "write_arrays"]
+__all__ = ["noise", "prepared", "write_arrays", "write_form"]
 
 #: Calls of scenario `twenty`.
 STEPS = 20
@@ -48,16 +48,23 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
         (folder / "file.onnx").write_bytes(network.file.content)
         return
     for name in forms:
-        if unwritable(network.graph, name):
-            continue  # the plan asks no cell about it
-        dialect = DIALECTS.get(name)
-        if dialect is None:
-            model = build_model(network.graph, network.weights, FORMS[name])
-        else:
-            model = build_dialect(network.graph, network.weights, dialect)
-        onnx.save(model, folder / f"{name}.onnx")
+        if not unwritable(network.graph, name):  # the plan asks no cell about others
+            write_form(network, name, folder)
     if network.target is not None:
         prepared(readout(network, network.target), folder / "readout", forms)
+
+
+def write_form(network: Network, name: str, folder: Path) -> None:
+    """Write one form or dialect to `folder`, unless it is there. Raises KeyError for an unknown one."""
+    path = folder / f"{name}.onnx"
+    if path.exists():
+        return
+    dialect = DIALECTS.get(name)
+    if dialect is None:
+        model = build_model(network.graph, network.weights, FORMS[name])
+    else:
+        model = build_dialect(network.graph, network.weights, dialect)
+    onnx.save(model, path)
 
 
 def noise(network: Network) -> Array:
