@@ -392,3 +392,16 @@ def test_undeclared_momenta_of_two_layers_are_one_up_to_a_thousandth(
             self.tensors |= {name: one[name] for name in (first.mean, first.variance)}
 
     assert (Finding.LEAK, *expected) == judged(Own, "conv").findings
+
+
+def test_layers_of_the_same_numbers_and_another_epsilon_have_laws_of_their_own() -> None:
+    truth = Truth.of(load("seed-batch"))
+    (norm,) = truth.network.batch_norms
+    other = replace(norm, node="other", epsilon=0.25)
+    batch = truth.batch_statistics[norm.node]
+    before = oracle.Statistics(truth.network.weights[norm.mean], truth.network.weights[norm.variance])
+    for layer in (norm, other):
+        after = oracle.updated(before, batch, 0.9, variance="unbiased-epsilon", epsilon=layer.epsilon)
+        found = {here.node: truth.laws(here, before, after, batch) for here in (norm, other)}
+        named = {node for node, laws in found.items() if [law.variance for law in laws] == ["unbiased-epsilon"]}
+        assert {layer.node} == named

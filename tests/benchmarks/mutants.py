@@ -127,7 +127,7 @@ def unexecuted(node: ast.AST) -> list[ast.AST]:
             return [annotation]
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             return [node]
-        case ast.Subscript(value=ast.Name(id="Literal" | "dict" | "list" | "set" | "tuple" | "frozenset")):
+        case ast.Subscript(value=ast.Name(id="Callable" | "Literal" | "dict" | "list" | "set" | "tuple" | "frozenset")):
             return [node]
     return []
 

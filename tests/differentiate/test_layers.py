@@ -727,3 +727,53 @@ def test_global_pools_with_some_sizes_open(op: str, sizes: tuple[int | str, int 
     feeds = {"x": x, "y.cotangent": drawn(2, 3, 1, 1, seed=9)}
     fixed = run(differentiate(layer(op, x.shape)), **feeds)[1]
     assert np.allclose(fixed, run(differentiate(model), **feeds)[1], atol=1e-15)
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize(("kernel", "dilation"), [(2, 1), (3, 1), (4, 1), (5, 1), (4, 2), (5, 3)])
+@pytest.mark.parametrize("fed", [False, True])
+def test_automatic_pads_of_a_convolution_of_any_size(auto: str, kernel: int, dilation: int, fed: bool) -> None:
+    attributes: dict[str, Any] = {"kernel_shape": [kernel], "dilations": [dilation], "auto_pad": auto}
+    w, x = drawn(4, 3, kernel), drawn(2, 3, 17, seed=1)
+    expected = check(layer("Conv", x.shape, {"w": w}, 15, **attributes), x)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
+    model = model_of([node], {"w": w}, ("N", 3, "L"), 15)
+    if fed:
+        model.graph.initializer.pop()
+        model.graph.input.append(helper.make_tensor_value_info("w", onnx.TensorProto.DOUBLE, w.shape))
+    feeds = {"x": x, **({"w": w} if fed else {})}
+    cotangent = drawn(*run(model, **feeds)[0].shape, seed=9)
+    made = differentiate(model, wrt=["x"])
+    assert np.allclose(expected, run(made, **feeds, **{"y.cotangent": cotangent})[1], atol=1e-12)
+
+
+def gradient_alone(model: onnx.ModelProto, x: Array, cotangent: Array) -> Array:
+    """The gradient without the forward node."""
+    made = differentiate(model)
+    made.graph.node.remove(next(node for node in made.graph.node if "y" in node.output))
+    del made.graph.output[0]
+    return run(made, **{"x": x, "y.cotangent": cotangent})[0]
+
+
+def test_a_part_of_an_image_times_a_scale_is_refused_where_onnx_takes_it_for_larger() -> None:
+    """Half of 8 rows, times 1.5, are 6 by the specification; onnx infers the 12 of the whole image."""
+    roi = [0, 0, 0.25, 0.125, 1, 1, 0.75, 0.875]
+    options: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    model = resized(13, (1, 1, 8, 8), (1, 1, 1.5, 2), roi=roi, **options)
+    assert "opset 13 cannot express its gradient" in refusal(model)
+
+
+def test_bilinear_is_another_name_of_linear() -> None:
+    linear, bilinear = (resized(9, (1, 1, 3, 4), (1, 1, 2, 2), mode=mode) for mode in ("linear", "bilinear"))
+    x, cotangent = drawn(1, 1, 3, 4), drawn(1, 1, 6, 8, seed=9)
+    assert np.array_equal(gradient_alone(linear, x, cotangent), gradient_alone(bilinear, x, cotangent))
+
+
+def test_a_constant_that_cannot_be_evaluated_is_left_to_the_runtime() -> None:
+    """onnx's evaluator refuses local response normalization of anything but images."""
+    nodes = [helper.make_node("LRN", ["c"], ["n"], size=3), helper.make_node("Mul", ["x", "n"], ["y"])]
+    constants = {"c": drawn(1, 3, 4)}
+    model, cotangent = model_of(nodes, constants, (2, 3, 4), 15), drawn(2, 3, 4, seed=9)
+    made = differentiate(model)
+    expected = cotangent * FORMULAS["LRN"]({"size": 3}, constants["c"])
+    assert np.allclose(expected, run(made, **{"x": drawn(2, 3, 4), "y.cotangent": cotangent})[1])

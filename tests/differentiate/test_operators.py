@@ -718,3 +718,18 @@ def test_every_rule_has_a_case() -> None:
     }
     assert set() == set(RULES) - covered - layers
     assert set() == set(RULES) & set(INDIFFERENT)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_one_size_after_picked_rows_may_be_open(axis: int) -> None:
+    """Indices of two axes; with another open size, the axes cannot be joined."""
+    places = np.array([[0, 1], [1, 1]])
+    picks = node("Gather", "x", "i", axis=axis)
+    sizes: list[int | str] = [2, 3, "M"] if axis else [2, "M", 3]
+    x = np.random.default_rng(0).standard_normal((2, 3, 3))
+    cotangent = np.random.default_rng(1).standard_normal((*x.shape[:axis], 2, 2, *x.shape[axis + 1 :]))
+    whole = gradient_of(model_of([picks], {"i": places}, x.shape, 16), x, cotangent)[1]
+    np.testing.assert_array_equal(whole, gradient_of(model_of([picks], {"i": places}, sizes, 16), x, cotangent)[1])
+    opened = model_of([node("Gather", "x", "i", axis=0)], {"i": places}, [2, "M", "N"], 16)
+    with pytest.raises(NetworkError, match="has several unknown sizes after axis 0; export it with fixed ones"):
+        differentiate(opened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -85,3 +86,18 @@ def test_integer_arithmetic_between_the_two_is_refused() -> None:
     model = model_of([nodes[0], *between, cast], constants, X.shape, 19, np.float32)
     with pytest.raises(NetworkError, match=r"node 'product' \(MatMulInteger\) has no rule"):
         differentiate(model)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("uint4", [[0, 0, 3], [4, 5, 0]]), ("int4", [[0, 2, 3], [4, 0, 0]])])
+def test_integers_of_four_bits_saturate(kind: str, expected: list[list[float]]) -> None:
+    """-1.1, 0.3, 0.5 and 2.7 are -4, 1, 2 and 11 quarters; four bits hold 0 to 15, or -8 to 7."""
+    model = pair(np.array(0.25), np.zeros((), getattr(ml_dtypes, kind)), [], 21)
+    made = differentiate(model)
+    for node in list(
+        made.graph.node
+    ):  # the evaluator's may lack these types, and the gradient needs no output of theirs
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            made.graph.node.remove(node)
+    del made.graph.output[0]
+    feeds = {"x": X.astype(np.float32), "y.cotangent": COTANGENT.astype(np.float32)}
+    assert expected == evaluator(made)(feeds)[0].tolist()
