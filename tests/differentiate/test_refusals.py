@@ -187,6 +187,38 @@ REFUSED: dict[str, Refused] = {
         np.float64,
         "samples by mode 'cubic', for which there is no rule; export it as linear or nearest",
     ),
+    "a sum that may repeat its input": (
+        [node("Add", "w", "x")],
+        {"w": np.ones((2, 3))},
+        OPEN,
+        12,
+        np.float64,
+        "may or may not broadcast axis 1 of 'x'; export it with sizes",
+    ),
+    "copies of two unknown sizes": (
+        [node("Tile", "x", "n")],
+        {"n": np.array([2, 3])},
+        ["N", "M"],
+        13,
+        np.float64,
+        "repeats a tensor with several unknown sizes; export it with fixed ones",
+    ),
+    "random drops": (
+        [node("Dropout", "x", "r", "t")],
+        {"r": np.array(0.5), "t": np.array(True)},
+        (2, 3),
+        13,
+        np.float64,
+        "drops at random (training_mode is true); export it in inference form",
+    ),
+    "a convolution of unknown channels": (
+        [node("ConvTranspose", "x", "w")],
+        {"w": np.ones((2, 3, 2))},
+        (1, 2, "L"),
+        13,
+        np.float64,
+        "gives 'y' of shape (1, 3, ",
+    ),
     "an operator that its opset lists as withdrawn": (
         [node("GroupNormalization", "x", "w", "w", num_groups=2)],
         {"w": np.ones(2)},
@@ -270,3 +302,37 @@ def test_a_loop_inside_a_branch_keeps_the_names_of_its_own_inputs() -> None:
         helper.make_node("Add", ["end", "t"], ["sum"]),
     ]
     assert [-9.0, -18.0] == evaluated([taken("y", nodes, "sum")])
+
+
+# What a gradient is made of
+
+
+def test_one_product_is_written_once_for_both_gradients() -> None:
+    """Two layers of one weight, and a square: of each operator with the same inputs there is one node."""
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["a"]),
+        helper.make_node("Mul", ["a", "a"], ["b"]),
+        helper.make_node("Exp", ["b"], ["y"]),
+    ]
+    made = differentiate(model_of(nodes, {}, (2, 3), 15))
+    keys = [(item.op_type, *item.input, *(str(part) for part in item.attribute)) for item in made.graph.node]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(("size", "copies"), [(64, 1), (65, 2)])
+def test_equal_constants_of_up_to_4096_numbers_are_stored_once(size: int, copies: int) -> None:
+    """Two convolutions with one weight, whose gradients take it with its entries in reverse order."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["h"]), helper.make_node("Conv", ["h", "v"], ["y"])]
+    weights = {name: np.ones((size, size, 1)) for name in "wv"}
+    made = differentiate(model_of(nodes, weights, (1, size, 3), 15))
+    written = [
+        item for item in made.graph.initializer if item.name not in weights and list(item.dims)[:2] == [size] * 2
+    ]
+    assert copies == len(written)
+
+
+def test_tensors_of_a_gradient_have_new_names() -> None:
+    nodes = [helper.make_node("Exp", ["x"], ["mul.gradient"]), node("Tanh", "mul.gradient")]
+    made = differentiate(model_of(nodes, {}, (2, 3), 15))
+    outputs = [name for item in made.graph.node for name in item.output]
+    assert len(outputs) == len(set(outputs))
