@@ -36,6 +36,7 @@ from tests.synthetic import (
     subject,
     twenty,
     undisturbed,
+    variation,
 )
 
 # Predictions
@@ -405,3 +406,28 @@ def test_layers_of_the_same_numbers_and_another_epsilon_have_laws_of_their_own()
         found = {here.node: truth.laws(here, before, after, batch) for here in (norm, other)}
         named = {node for node, laws in found.items() if [law.variance for law in laws] == ["unbiased-epsilon"]}
         assert {layer.node} == named
+
+
+@pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
+def test_statistics_that_move_unseen_contradict_a_contract_that_they_stay(says: str, expected: bool) -> None:
+    class Counts(Training):
+        def backward(self) -> None:
+            self.update(count=2)
+
+    verdict = judged(Counts, variation("seed-batch", near=5e-6), contract=Contract(says, "", ""))
+    assert ((Finding.STATE_MOVED,), expected) == (verdict.findings, verdict.contradicts)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_file_with_statistics_of_each_entry_is_not_that_of_its_channels(mixed: bool) -> None:
+    """Mixed: the means alone have an entry for every place."""
+    network = load("conv")
+    model = write(network, 9)
+    per_entry(model)
+    stored = {item.name: item for item in model.graph.initializer}
+    (norm, *_) = network.batch_norms
+    for name in (norm.mean,) if mixed else (norm.scale, norm.bias, norm.mean, norm.variance):
+        values = numpy_helper.to_array(stored[name])[:, None, None] * np.ones((1, 8, 8), np.float32)
+        stored[name].CopyFrom(numpy_helper.from_array(values, name))
+    truth = FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", network))
+    assert truth.lowered is None

@@ -152,7 +152,7 @@ def of_expression(node: ast.AST) -> Iterator[tuple[int, Change]]:
         case ast.Constant(value=int() as value):
             yield put("value", value + 1)
         case ast.Constant(value=float() as value):
-            yield put("value", value * 2)
+            yield put("value", value * 2 or 1.0)
         case ast.Call(func=ast.Name(id=name) as function) if name in FUNCTIONS:
             yield node.lineno, lambda: setattr(function, "id", FUNCTIONS[name])
         case ast.List(elts=entries, ctx=ast.Load()) | ast.Tuple(elts=entries, ctx=ast.Load()) if len(entries) > 1:
