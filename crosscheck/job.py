@@ -199,10 +199,12 @@ def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Netwo
             networks.setdefault(network.name, network)  # the same file named twice, or a copy
     if not networks:
         raise NetworkError("\n".join(refused))
+    if options.words and not files:
+        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE.onnx does so.")
     inputs = {name for network in networks.values() if network.own for name in network.own.inputs}
     if unknown := [] if refused else sorted(options.shapes.keys() - inputs):
-        known = f"They have {', '.join(sorted(inputs))}." if inputs else "Shipped networks keep their sizes."
-        raise UsageError(f"--shape {unknown[0]}=...: no network file has an input '{unknown[0]}'. {known}")
+        known = ", ".join(sorted(inputs))
+        raise UsageError(f"--shape {unknown[0]}=...: no network file has an input '{unknown[0]}'. They have {known}.")
     return list(networks.values()), tuple(refused)
 
 

@@ -525,3 +525,16 @@ def test_an_opset_that_is_newer_than_onnx_is_refused(loaded: Loaded) -> None:
     made = model([norm("x", "y")], layer("b", 3), ["N", 3])
     made.opset_import[0].version = 999
     assert "is written in opset 999; export it in an opset from 7 to" in refusal(loaded, made)
+
+
+def test_a_shape_is_for_the_files_that_have_the_input(run_toy: Callable[..., Result], tmp_path: Path) -> None:
+    """The second file has an input of another name, and keeps its own sizes."""
+    first, second = (model(convolution(node("Relu", "n", "y")), CONV, ["N", 3, "H", "W"]) for _ in "ab")
+    second.graph.input[0].name = second.graph.node[0].input[0] = "image"
+    for made, stem in ((first, "one"), (second, "two")):
+        onnx.save(made, tmp_path / f"{stem}.onnx")
+    networks = [str(tmp_path / f"{stem}.onnx") for stem in ("one", "two")]
+    options = FileOptions(shapes={"x": (1, 3, 5, 5)})
+    assert [(1, 3, 5, 5), (4, 3, 224, 224)] == [load(path, options).x.shape for path in networks]
+    with pytest.raises(UsageError, match=r"no network file has an input 'z'\. They have image, x"):
+        run_toy("toy@1.7.0", networks=networks, modes=["inference"], options=FileOptions(shapes={"z": (1,)}))

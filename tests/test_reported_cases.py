@@ -236,3 +236,13 @@ def test_a_large_network_is_asked_about_in_fewer_trials(tmp_path: Path) -> None:
     assert {Scenario.GRADIENT: ["undisturbed", "timed"]} == trials[1200]
     assert {Scenario.GRADIENT, Scenario.ORDER, Scenario.SIBLING} == trials[8].keys()
     assert ["undisturbed", "undisturbed", "timed"] == trials[8][Scenario.GRADIENT][:3]
+
+
+def test_a_further_input_has_the_shape_that_the_user_gives(tmp_path: Path) -> None:
+    """Its axes have no names, so that nothing else says them."""
+    made = model([node("Add", "x t", "y")], {}, ["N", 3])
+    made.graph.input.append(helper.make_tensor_value_info("t", TensorProto.FLOAT, [None, None]))
+    onnx.save(made, tmp_path / "two.onnx")
+    network = load(str(tmp_path / "two.onnx"), FileOptions(shapes={"t": (1, 3)})).as_it_is
+    assert network is not None
+    assert (1, 3) == network.weights["t"].shape

@@ -70,17 +70,22 @@ def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[st
     Raises NetworkError, naming the axis and the option.
     """
     x, *others = inputs_of(model)
-    named = _given(model, options.shapes, source)
+    # Others may be of another file of the same run.
+    shapes = {item.name: options.shapes[item.name] for item in (x, *others) if item.name in options.shapes}
+    named = _given(model, shapes, source)
+    for item in others:
+        for size, number in zip(item.type.tensor_type.shape.dim, shapes.get(item.name, ()), strict=False):
+            size.dim_value = number
     option = f"--shape {x.name}="
     axes = x.type.tensor_type.shape.dim
     if not axes:
         raise NetworkError(f"{source}: input {x.name!r} has no shape in the file; give one by {option}1,3,224,224.")
     declared = [size.dim_value or named.get(size.dim_param) for size in axes]
-    if x.name in options.shapes:
-        _fix(model, x, options.shapes[x.name])
-        chosen = _fill(others, named, options.shapes[x.name][0])
+    if x.name in shapes:
+        _fix(model, x, shapes[x.name])
+        chosen = _fill(others, named, shapes[x.name][0])
         if not _fits(model):
-            given = f"{option}{_listed(options.shapes[x.name])}"
+            given = f"{option}{_listed(shapes[x.name])}"
             raise NetworkError(f"{source}: does not take {given}; its layers need other sizes.")
         return tuple(f"{source}: {sentence}" for sentence in chosen)
     rows = options.batch or declared[0] or ROWS
