@@ -1719,17 +1719,3 @@ def test_up_to_three_arrays_in_which_trials_differ_are_named(count: int, end: st
     named = detail.partition("differing in ")[2]
     assert min(count, 3) == named.count("hidden")
     assert named.endswith(end)
-
-
-@pytest.mark.parametrize("scenario", [Scenario.TWENTY, Scenario.SIBLING])
-def test_what_a_prediction_writes_before_the_call_is_none_of_the_calls(scenario: Scenario) -> None:
-    """As MXNet does where `fix_gamma` is true: its forward writes 1 into the gamma that the user bound."""
-
-    class Overwrites(Training):
-        def prediction(self) -> Array:
-            scale = self.network.batch_norms[0].scale
-            self.tensors[scale] = np.nextafter(self.network.weights[scale], np.float32(9))
-            return super().prediction()
-
-    verdict = judged(Overwrites, "digits" if scenario is Scenario.TWENTY else "seed-batch", scenario)
-    assert (Finding.CLEAN,) == verdict.findings

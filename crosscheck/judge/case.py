@@ -271,8 +271,7 @@ class Case:
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
         if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:
             return tensors(row, "before"), after
-        # What the predictions before the call wrote is none of it.
-        return {**self.initial, **tensors(row, recorded.PREDICTED)}, after
+        return self.initial, after
 
     @cached_property
     def predicting_moves(self) -> bool:

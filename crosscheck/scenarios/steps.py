@@ -199,7 +199,6 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _predict(recorded.START),
         _predict(recorded.START_AGAIN),
         _classify(recorded.START),
-        _snapshot(recorded.PREDICTED),
         _repeat(_ask("#", source="noise"), _predict("#"), _classify("#")),
         _settle(recorded.LAST),
         _snapshot(recorded.LAST),
@@ -211,7 +210,6 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _predict(recorded.START),
         _predict(recorded.START_AGAIN),
         _classify(recorded.START),
-        _snapshot(recorded.PREDICTED),
         _repeat(
             _ask("#", "readout", source="image", cotangent="ones"), {"do": "ascend"}, _predict("#"), _classify("#")
         ),
@@ -224,7 +222,6 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _build("second", shares="first"),
         _predict(recorded.BEFORE, "first"),
         _predict(recorded.SIBLING_BEFORE, "second"),
-        _snapshot(recorded.PREDICTED, "first"),
         _ask(recorded.FIRST, "second"),
         _predict(recorded.AFTER, "first"),
         _predict(recorded.SIBLING_AFTER, "second"),
