@@ -105,6 +105,15 @@ def test_what_is_computed_from_constants_is_one_unless_it_is_random_or_large() -
     assert (None, [[2], [4]]) == (few.value("e"), np.asarray(few.value("b")).tolist())
 
 
+def test_what_a_graph_inside_a_node_computes_is_no_constant() -> None:
+    """Such a graph may read any tensor around it."""
+    three = helper.make_node("Constant", [], ["t"], value_float=3.0)
+    branch = helper.make_graph([three], "branch", [], [helper.make_tensor_value_info("t", TensorProto.FLOAT, [])])
+    choice = helper.make_node("If", ["yes"], ["c"], then_branch=branch, else_branch=branch)
+    known = facts([choice, LAST], {"yes": np.array(True)})
+    assert (None, True) == (known.value("c"), known.value("yes"))
+
+
 def test_types_and_shapes_of_tensors() -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["h"], to=TensorProto.BFLOAT16),

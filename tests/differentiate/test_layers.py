@@ -822,3 +822,27 @@ def test_moving_statistics_of_more_digits_than_the_numbers_are_used_in_full() ->
     # Of sum c ((x - mean) r s + b), where r = 1 / sqrt(0.25): sum c (x - mean) is 2 * 0.25 + 0.75.
     assert ([[6], [3]], [2.5], [3], [-9], [-7.5]) == tuple(part.tolist() for part in (x, scale, bias, mean, variance))
     assert [np.float16, *[np.float32] * 4] == [part.dtype for part in (x, scale, bias, mean, variance)]
+
+
+def test_axes_that_a_resize_leaves_alone_cost_nothing() -> None:
+    model = resized(13, (1, 2, 3, 4), (1, 1, 1, 2), mode="linear")
+    made = differentiate(model)
+    assert ["Resize", "MatMul", "Identity"] == [node.op_type for node in made.graph.node]
+    check(model, drawn(1, 2, 3, 4), formula=False)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 2), (1, 1, 2, 1), (1, 1, 1, 1)])
+def test_a_region_of_interest_of_one_or_two_rows(sizes: tuple[int, ...]) -> None:
+    """One row lies in the middle of the region, two at its ends."""
+    roi = [0, 0, 0.2, 0.1, 1, 1, 0.9, 0.7]
+    options: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    model, cotangent = resized(13, (1, 1, 4, 5), sizes=sizes, roi=roi, **options), drawn(*sizes, seed=9)
+    rows, columns = (
+        np.array([
+            [np.interp(place, np.arange(size), unit) for unit in np.eye(size)]
+            for place in ([(start + end) / 2 * (size - 1)] if count == 1 else [start * (size - 1), end * (size - 1)])
+        ])
+        for start, end, size, count in ((0.2, 0.9, 4, sizes[2]), (0.1, 0.7, 5, sizes[3]))
+    )  # fmt: skip
+    expected = rows.T @ cotangent[0, 0] @ columns
+    assert np.allclose(expected, gradient_alone(model, drawn(1, 1, 4, 5), cotangent)[0, 0], atol=1e-6)
