@@ -431,3 +431,48 @@ def test_a_file_with_statistics_of_each_entry_is_not_that_of_its_channels(mixed:
         stored[name].CopyFrom(numpy_helper.from_array(values, name))
     truth = FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", network))
     assert truth.lowered is None
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (Scenario.GRADIENT, True),
+        (Scenario.PREDICT_ONLY, True),
+        (Scenario.TWENTY, True),
+        (Scenario.ASCENT, False),
+        (Scenario.SIBLING, False),
+        (Scenario.ORDER, False),
+        (Scenario.EXPORT, False),
+    ],
+)
+def test_where_a_network_is_called_and_read_statistics_that_stay_contradict_a_contract_that_moves_them(
+    scenario: Scenario, expected: bool
+) -> None:
+    network = "digits" if scenario in (Scenario.TWENTY, Scenario.ASCENT) else "seed-batch"
+    assert expected is judged(Training, network, scenario, contract=Contract("move", "", "")).contradicts
+
+
+def test_layers_of_a_file_that_cannot_be_evaluated_are_unknown() -> None:
+    """onnx's evaluator has no Scatter."""
+    network = load("conv")
+    model = write(network, 9)
+    last = model.graph.output[0].name
+    model.graph.node[-1].output[0] = "inner"
+    model.graph.node.append(helper.make_node("Scatter", ["inner", "places", "numbers"], [last]))
+    values: dict[str, Array] = {"places": np.zeros((1, 1), np.int64), "numbers": np.zeros((1, 1), np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
+    truth = FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", network))
+    assert [{}, {}] == [truth.layers(training=False) for _ in range(2)]
+    assert not truth.known(Asks.PREDICTION)
+    expected = oracle.predict(network.graph, network.weights, network.x)
+    assert expected == pytest.approx(truth.answer(Asks.PREDICTION, training=False))
+
+
+def test_answers_of_a_file_are_kept_by_what_is_asked_and_by_mode() -> None:
+    network = load("conv")
+    truth = FileTruth(written_network(write(network, 15).SerializeToString(), "conv.from.here.0", network))
+    for training in (True, False, True):
+        predicted = oracle.predict(network.graph, network.weights, network.x, training)
+        differentiated = oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
+        assert predicted == pytest.approx(truth.answer(Asks.PREDICTION, training), rel=1e-5, abs=1e-5)
+        assert differentiated == pytest.approx(truth.answer(Asks.GRADIENT, training), rel=1e-5, abs=1e-5)

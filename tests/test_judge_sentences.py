@@ -66,8 +66,11 @@ def test_up_to_three_gradients_left_behind_are_named(count: int, listed: str) ->
 @pytest.mark.parametrize("when", ["built", "predicted", "before"])
 def test_what_was_there_before_the_call_was_not_left_by_it(when: str) -> None:
     row = observe(Training, undisturbed, "seed-batch")
-    there: dict[str, Array] = {f"left/{moment}/a.grad": np.ones(1) for moment in (when, "after")}
+    there: dict[str, Array] = {f"left/{moment}/layer/a.grad": np.ones(1) for moment in (when, "after")}
     assert [] == sentences(judged(Training, trials=[with_arrays(row, there)]), Finding.GRADIENTS_LEFT)
+    also: dict[str, Array] = {**there, "left/after/layer/b.grad": np.ones(1)}
+    ((_, listed),) = sentences(judged(Training, trials=[with_arrays(row, also)]), Finding.GRADIENTS_LEFT)
+    assert "layer/b.grad" == listed
 
 
 @pytest.mark.parametrize(("scenario", "told"), [(Scenario.PREDICT_ONLY, True), (Scenario.GRADIENT, False)])

@@ -105,6 +105,15 @@ def test_what_is_computed_from_constants_is_one_unless_it_is_random_or_large() -
     assert (None, [[2], [4]]) == (few.value("e"), np.asarray(few.value("b")).tolist())
 
 
+def test_what_a_graph_inside_a_node_computes_is_no_constant() -> None:
+    """Such a graph may read any tensor around it."""
+    three = helper.make_node("Constant", [], ["t"], value_float=3.0)
+    branch = helper.make_graph([three], "branch", [], [helper.make_tensor_value_info("t", TensorProto.FLOAT, [])])
+    choice = helper.make_node("If", ["yes"], ["c"], then_branch=branch, else_branch=branch)
+    known = facts([choice, LAST], {"yes": np.array(True)})
+    assert [None, True] == [known.value(name) for name in ("c", "yes")]
+
+
 def test_types_and_shapes_of_tensors() -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["h"], to=TensorProto.BFLOAT16),
@@ -221,3 +230,16 @@ def test_a_square_weight_that_is_used_both_ways_has_a_constant_for_each() -> Non
     y, gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})
     np.testing.assert_allclose(w.T @ (0.5 * x @ w.T) @ w, y)
     np.testing.assert_allclose(0.5 * (w @ cotangent @ w.T) @ w, gradient)
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_rank_of_what_is_reshaped_is_that_of_the_shape(declared: bool) -> None:
+    """Whether or not the model says that there is a tensor of unknown shape."""
+    nodes = [helper.make_node("Reshape", ["x", "to"], ["h"]), helper.make_node("Tanh", ["h"], ["y"])]
+    made = model(nodes, {"x": (DOUBLE, [4]), "to": (TensorProto.INT64, [3])}, {"y": (DOUBLE, None)})
+    if declared:
+        made.graph.value_info.append(helper.make_tensor_value_info("h", DOUBLE, None))
+    known = Facts(made, "mine.onnx")
+    shapes = [known.shape(name) for name in "hy"]
+    assert [3, 3] == [len(shape) for shape in shapes if shape is not None]
+    assert not any(isinstance(size, int) for shape in shapes for size in shape or ())

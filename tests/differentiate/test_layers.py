@@ -777,3 +777,72 @@ def test_a_constant_that_cannot_be_evaluated_is_left_to_the_runtime() -> None:
     made = differentiate(model)
     expected = cotangent * FORMULAS["LRN"]({"size": 3}, constants["c"])
     assert np.allclose(expected, run(made, **{"x": drawn(2, 3, 4), "y.cotangent": cotangent})[1])
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+def test_automatic_pads_with_strides_depend_on_the_size(auto: str) -> None:
+    attributes: dict[str, Any] = {"kernel_shape": [3], "strides": [2], "auto_pad": auto}
+    model = model_of(
+        [helper.make_node("Conv", ["x", "w"], ["y"], **attributes)], {"w": drawn(4, 3, 3)}, ("N", 3, "L"), 15
+    )
+    assert "takes 'x' of shape (N, 3, L); export it with fixed sizes from axis 2 on" in refusal(model)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dilations", "padding", "strides"),
+    [([5], [3], [2], [1]), ([4, 5], [3, 1], [2, 0], [1, 1]), ([4, 5], [1, 4], [0, 3], [1, 2]), ([4], [2], [1], [1])],
+)
+def test_entries_that_no_window_of_a_transposed_convolution_reaches(
+    sizes: list[int], dilations: list[int], padding: list[int], strides: list[int]
+) -> None:
+    """As many as strides or more at the end of the output: these hold the bias alone."""
+    w, x = drawn(2, 3, *[2] * len(sizes), seed=2), drawn(2, 2, *sizes)
+    options: dict[str, Any] = {"dilations": dilations, "output_padding": padding, "strides": strides}
+    model = layer("ConvTranspose", x.shape, {"w": w, "b": drawn(3, seed=3)}, 15, **options)
+    check(model, x)
+
+
+def test_moving_statistics_of_more_digits_than_the_numbers_are_used_in_full() -> None:
+    """Halves of a mean near 1000 are lost in float16, and quarters are not in float32."""
+    values = {"scale": 1.5, "bias": 0.5, "mean": 1000.25, "variance": 0.25}
+    node = helper.make_node("BatchNormalization", ["x", *values], ["y"], epsilon=0.0)
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", half, [2, 1]), *(
+            helper.make_tensor_value_info(name, single, [1]) for name in values
+        )],
+        [helper.make_tensor_value_info("y", half, [2, 1])],
+    )  # fmt: skip
+    made = differentiate(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8))
+    feeds: dict[str, Any] = {name: np.array([value], np.float32) for name, value in values.items()}
+    feeds |= {"x": np.array([[1000.5], [1001]], np.float16), "y.cotangent": np.array([[2], [1]], np.float16)}
+    _, x, scale, bias, mean, variance = run(made, **feeds)
+    # Of sum c ((x - mean) r s + b), where r = 1 / sqrt(0.25): sum c (x - mean) is 2 * 0.25 + 0.75.
+    assert ([[6], [3]], [2.5], [3], [-9], [-7.5]) == tuple(part.tolist() for part in (x, scale, bias, mean, variance))
+    assert [np.float16, *[np.float32] * 4] == [part.dtype for part in (x, scale, bias, mean, variance)]
+
+
+def test_axes_that_a_resize_leaves_alone_cost_nothing() -> None:
+    model = resized(13, (1, 2, 3, 4), (1, 1, 1, 2), mode="linear")
+    made = differentiate(model)
+    assert ["Resize", "MatMul", "Identity"] == [node.op_type for node in made.graph.node]
+    check(model, drawn(1, 2, 3, 4), formula=False)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 2), (1, 1, 2, 1), (1, 1, 1, 1)])
+def test_a_region_of_interest_of_one_or_two_rows(sizes: tuple[int, ...]) -> None:
+    """One row lies in the middle of the region, two at its ends."""
+    roi = [0, 0, 0.2, 0.1, 1, 1, 0.9, 0.7]
+    options: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    model, cotangent = resized(13, (1, 1, 4, 5), sizes=sizes, roi=roi, **options), drawn(*sizes, seed=9)
+    rows, columns = (
+        np.array([
+            [np.interp(place, np.arange(size), unit) for unit in np.eye(size)]
+            for place in ([(start + end) / 2 * (size - 1)] if count == 1 else [start * (size - 1), end * (size - 1)])
+        ])
+        for start, end, size, count in ((0.2, 0.9, 4, sizes[2]), (0.1, 0.7, 5, sizes[3]))
+    )  # fmt: skip
+    expected = rows.T @ cotangent[0, 0] @ columns
+    assert np.allclose(expected, gradient_alone(model, drawn(1, 1, 4, 5), cotangent)[0, 0], atol=1e-6)

@@ -248,3 +248,16 @@ def test_cumulative_products_with_a_zero_among_them(axis: int, reverse: int, exc
     np.testing.assert_allclose(
         np.sum((up - down) * cotangent) / 2e-6, np.sum(gradient * direction), rtol=1e-6, atol=1e-8
     )
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(17, 1), (20, 2)])
+def test_transforms_run_along_the_second_axis_or_since_opset_20_the_last_but_one(opset: int, axis: int) -> None:
+    x, direction = drawn(2, 4, 3, 1), drawn(2, 4, 3, 1, seed=10)
+    made = differentiate(model_of([helper.make_node("DFT", ["x"], ["y"])], {}, x.shape, opset))
+    made.graph.node.remove(next(node for node in made.graph.node if node.op_type == "DFT"))
+    del made.graph.output[0]
+    cotangent = drawn(2, 4, 3, 2, seed=9)
+    change = np.fft.fft(direction[..., 0], axis=axis)
+    expected = np.sum(change.real * cotangent[..., 0] + change.imag * cotangent[..., 1])
+    gradient = evaluator(made)({"x": x, "y.cotangent": cotangent})[0]
+    np.testing.assert_allclose(expected, np.sum(gradient * direction))

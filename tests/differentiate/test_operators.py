@@ -733,3 +733,13 @@ def test_one_size_after_picked_rows_may_be_open(axis: int) -> None:
     opened = model_of([node("Gather", "x", "i", axis=0)], {"i": places}, [2, "M", "N"], 16)
     with pytest.raises(NetworkError, match="has several unknown sizes after axis 0; export it with fixed ones"):
         differentiate(opened)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("names", [["M"], ["K", "M"]])
+def test_sums_over_axes_that_only_the_runtime_knows_to_be_repeated(size: int, names: list[str]) -> None:
+    """A row, or rows, of one or three numbers, beside (2, 2, 3)."""
+    model = model_of([node("Mul", "w", "x")], {"w": floats(2, 2, 3)}, names, 13)
+    x, cotangent = floats(*[2] * (len(names) - 1), size), np.random.default_rng(1).standard_normal((2, 2, 3))
+    pull_back, _ = make_vjp(lambda row: floats(2, 2, 3) * row)(x)
+    np.testing.assert_allclose(pull_back(cotangent), gradient_of(model, x, cotangent)[1])
