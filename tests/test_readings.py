@@ -362,7 +362,8 @@ def ended(folder: Path, adapter: Adapter, reading: str) -> dict[str, Any]:
     modes = {"tested": {"name": "tested", "asks": "gradient"}}
     todo = steps(Scenario.GRADIENT, reading, list(modes))
     program: dict[str, Any] = {"sources": {}, "texts": {}}
-    trial.run(adapter, material, {"out": str(folder), "steps": todo, "modes": modes, "program": program})
+    request = {"out": str(folder), "network": str(folder), "steps": todo, "modes": modes, "program": program}
+    trial.run(adapter, material, request)
     end: dict[str, Any] = json.loads((folder / "end.json").read_text())
     return end
 

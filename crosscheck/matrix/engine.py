@@ -6,6 +6,7 @@ Builds environments in the background, starts one probe server per target, and r
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import selectors
 import shutil
@@ -27,7 +28,7 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.selection import Target
-from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
+from crosscheck.matrix.server import Limits, ProbeServer, ServerDied, crashed
 from crosscheck.networks import Network, prepared
 from crosscheck.networks.prepare import write_form
 
@@ -35,8 +36,12 @@ __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
 #: Bytes reserved for the running trials, exported files included.
 SCRATCH_ROOM = 500 * 10**6
-#: Maximum deaths of a target's server (not of its trials) before the target is given up.
+#: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
+#: Deaths of a server with one trial under way, and no other, after which the trial is the cause.
+ALONE_DEATHS = 2
+#: Most seconds between two looks at the deadlines of servers.
+WATCH = 5.0
 
 
 class Progress(Protocol):
@@ -155,6 +160,8 @@ class _Run:
         self.servers: dict[Target, ProbeServer] = {}
         self.started = itertools.count()
         self.deaths: dict[Target, int] = {}
+        #: Trials under way when a server died -> how often each was so alone. They are asked again one by one.
+        self.suspects: dict[Trial, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
         self.folders: dict[tuple[str, str, str], Path] = {}
@@ -177,12 +184,15 @@ class _Run:
                 self._fill()
                 if not (futures or self.servers):
                     break
-                for ready, _ in self.selector.select():
+                next_deadline = min((server.deadline for server in self.servers.values()), default=math.inf)
+                for ready, _ in self.selector.select(max(0.0, min(WATCH, next_deadline - time.monotonic()))):
                     if ready.data is None:
                         os.read(woken, 4096)
                         self._environments(futures)
                     else:
                         self._receive(ready.data)
+                for server in [server for server in self.servers.values() if server.deadline <= time.monotonic()]:
+                    self._replace_dead(server, server.lost())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             for server in self.servers.values():
@@ -225,7 +235,10 @@ class _Run:
         places = self.settings.jobs - (len(self.servers) - len(ready))
         for number, server in enumerate(ready):
             at_once = places // len(ready) + (number < places % len(ready))
-            while self.queues[server.target] and len(server.under_way) <= at_once:
+            while (queue := self.queues[server.target]) and len(server.under_way) <= at_once:
+                suspected = [queue[0], *(trial for trial, _ in server.under_way.values())]
+                if server.under_way and not self.suspects.keys().isdisjoint(suspected):
+                    break  # alone
                 self._send(server, at_once)
         self.progress.running([target.id for target in self.servers])
 
@@ -315,13 +328,23 @@ class _Run:
         del self.servers[server.target]
 
     def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
-        """Queue the trials of a dead server for another one, up to `SERVER_DEATHS` times."""
+        """Ask the trials of a dead server again, of another one: one by one, as one of them may be the cause.
+
+        A trial with which a server died alone, twice, is recorded as crashed. If servers die without a trial, up to
+        `SERVER_DEATHS` times, or cannot be imported, the target is given up.
+        """
         target = server.target
-        for trial, _ in server.under_way.values():
-            self.ledger.put_back(trial)
+        trials = [trial for trial, _ in server.under_way.values()]
         self._stop(server)
-        self.deaths[target] = self.deaths.get(target, 0) + 1
-        if death.status is Status.IMPORT_FAILED or self.deaths[target] >= SERVER_DEATHS:
+        for trial in trials:
+            self.suspects[trial] = self.suspects.get(trial, 0) + (len(trials) == 1)
+            if self.suspects[trial] >= ALONE_DEATHS:
+                self.ledger.record(trial, crashed(trial, death, self.settings.limits))
+            else:
+                self.ledger.put_back(trial)
+        if not trials:
+            self.deaths[target] = self.deaths.get(target, 0) + 1
+        if death.status is Status.IMPORT_FAILED or self.deaths.get(target, 0) >= SERVER_DEATHS:
             self.ledger.give_up(target, death.status, death.reason, death.stderr)
-        else:
+        elif self.queues[target] or self.ledger.ask_again(target):
             self.waiting.append(target)
