@@ -64,7 +64,8 @@ def load_own(path: Path, options: FileOptions) -> Network:
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
-    own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
+    words = ("--network", source, *options.words)
+    own = OwnFile(words, path.name, short, tuple(values), _rows(given.get(x.name), values[x.name]), tuple(said))
     try:
         copy, graph, weights = _lowered(model, name, source, values)
     except NetworkError as problem:
@@ -81,6 +82,13 @@ def load_own(path: Path, options: FileOptions) -> Network:
     network = network_of(copy, graph, weights, path.name, probe)
     file = _as_it_is(model, content, name, path.name, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
+
+
+def _rows(given: Array | None, taken: Array) -> int:
+    """The rows of the input that the user gave, else all."""
+    if given is None:
+        return len(taken)
+    return len(given) if given.ndim == taken.ndim else 1
 
 
 def _file(path: Path, options: FileOptions) -> tuple[bytes, onnx.ModelProto, list[str]]:
