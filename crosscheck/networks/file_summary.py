@@ -43,7 +43,7 @@ class FileSummary:
     """A file as it is asked about: old opsets converted, sizes fixed.
 
     inputs: the differentiated one first; the others are held. outputs: the differentiated one first. operators: name ->
-    count. rows: see `OwnFile.rows`. said: what was chosen for the user, and why a file is not lowered.
+    count. rows: see `OwnFile.rows`. said: `OwnFile.said` without the path.
     """
 
     file: str
@@ -80,7 +80,7 @@ def summary_of(network: Network) -> FileSummary:
         operators=dict(sorted(counts.items())),
         batch_norms=tuple(_batch_norms(model, facts)),
         rows=file.own.rows,
-        said=file.own.said,
+        said=tuple(sentence.removeprefix(f"{file.own.words[1]}: ") for sentence in file.own.said),
     )
 
 

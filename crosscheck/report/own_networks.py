@@ -23,21 +23,13 @@ from crosscheck.report.records import PLAIN, FileFacts, JudgedCell, Run, anchor
 from crosscheck.report.saliency import Saliency, Shot, are_pictures, picture, saliency
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
-__all__ = ["Call", "Figure", "Maps", "OwnNetwork", "OwnRow", "own_networks"]
+__all__ = ["Figure", "Maps", "OwnNetwork", "OwnRow", "own_networks"]
 
 #: Maximum rows of the input in the page, and maximum different maps of a runtime in one mode.
 ROWS = 4
 DIFFERENT = 4
 #: The scenarios that predict before and after one call.
 AROUND = (Scenario.GRADIENT, Scenario.PREDICT_ONLY)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A release (with `+variant`) and the HTML id of its cell."""
-
-    release: str
-    anchor: str
 
 
 @dataclass(frozen=True)
@@ -67,14 +59,13 @@ class Maps:
 
 @dataclass(frozen=True)
 class OwnRow:
-    """A mode in the releases with the same results, over all scenarios; every number is text.
+    """Modes and releases of a runtime with the same results, over all scenarios; every number is text.
 
-    others: findings of the same calls on other networks with the number of networks that have them; `asked` is the
-    number of other networks.
+    calls: mode -> releases (with `+variant`), each with the HTML id of its cell. others: findings of the same calls on
+    other networks, with the number of networks that have them. asked: the number of other networks.
     """
 
     runtime: str
-    mode: str
     findings: tuple[str, ...]
     statuses: tuple[str, ...]
     reason: str
@@ -83,7 +74,7 @@ class OwnRow:
     gradient_error: str
     others: tuple[tuple[str, int], ...]
     asked: int
-    calls: tuple[Call, ...] = field(default=())
+    calls: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -208,13 +199,8 @@ def _error(cell: JudgedCell, intent: Intent) -> float | None:
     return errors["training"] if intent is Intent.TRAINING else errors["inference"]
 
 
-def _call(cell: JudgedCell) -> Call:
-    variant = "" if cell["variant"] == PLAIN else f"+{cell['variant']}"
-    return Call(f"{cell['release']}{variant}", anchor(cell))
-
-
 def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, shown: int) -> Iterable[OwnRow]:
-    """One for each mode and the releases that agree, in the order of runtimes and modes."""
+    """One for the calls of a runtime that agree, in the order of runtimes and modes."""
     available = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
     here = [cell for cell in available if cell["network"] == name]
     others: dict[tuple[str, ...], list[JudgedCell]] = defaultdict(list)
@@ -225,11 +211,12 @@ def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, show
     for runtime in runtime_order(run, here):
         for cell in _in_order(run, here, runtime):
             calls.setdefault(_same_call(cell), []).append(cell)
-    rows: dict[OwnRow, list[Call]] = {}
+    rows: dict[OwnRow, dict[str, tuple[tuple[str, str], ...]]] = defaultdict(dict)
     for key, of_call in calls.items():
-        row, first = _row(of_call, others[key], arrays, shown)
-        rows.setdefault(row, []).append(_call(first))
-    return (replace(row, calls=tuple(members)) for row, members in rows.items())
+        row, worst = _row(of_call, others[key], arrays, shown)
+        release = worst["release"] + ("" if worst["variant"] == PLAIN else f"+{worst['variant']}")
+        rows[row][worst["mode"]] = (*rows[row].get(worst["mode"], ()), (release, anchor(worst)))
+    return (replace(row, calls=members) for row, members in rows.items())
 
 
 def _same_call(cell: JudgedCell) -> tuple[str, ...]:
@@ -250,7 +237,6 @@ def _row(
     counts = Counter(finding for of_network in by_network.values() for finding in _findings(of_network))
     row = OwnRow(
         runtime=worst["runtime"],
-        mode=worst["mode"],
         findings=findings,
         statuses=worst_first(cell["status"] for cell in cells if cell["status"] != Status.OK),
         reason=next((cell["reason"] for cell in cells if cell["status"] not in MEASURED and cell["reason"]), "") or "",
