@@ -35,7 +35,7 @@ from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, is_file, load, names
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
-from crosscheck.report.arrays import INPUT, reference_gradient
+from crosscheck.report.arrays import INPUT, PREDICTION, reference_gradient
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -294,7 +294,8 @@ def _judge(
         truth = exported_files.truths[network]
         gradients = {intent: truth.answer(Asks.GRADIENT, intent is Intent.TRAINING) for intent in Intent}
         reference = {reference_gradient(intent): gradient for intent, gradient in gradients.items()}
-        arrays.keep_reference(network.name, {INPUT: network.x, **reference})
+        prediction = truth.answer(Asks.PREDICTION, training=False)
+        arrays.keep_reference(network.name, {INPUT: network.x, PREDICTION: prediction, **reference})
     arrays.remove_stale()
     return judged
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.forms import TRAINING_OPSET
-from crosscheck.networks.network import Network
+from crosscheck.networks.graph import Array
+from crosscheck.networks.network import Network, fixed_cotangent
 
 __all__ = ["BatchNorms", "FileSummary", "Value", "summary_of"]
 
@@ -43,7 +45,7 @@ class FileSummary:
     """A file as it is asked about: old opsets converted, sizes fixed.
 
     inputs: the differentiated one first; the others are held. outputs: the differentiated one first. operators: name ->
-    count. rows: see `OwnFile.rows`. said: `OwnFile.said` without the path.
+    count. differentiated: of each row of the first output, in words. rows, said: see `OwnFile`; without the path.
     """
 
     file: str
@@ -54,6 +56,7 @@ class FileSummary:
     outputs: tuple[Value, ...]
     operators: dict[str, int]
     batch_norms: tuple[BatchNorms, ...]
+    differentiated: str
     rows: int
     said: tuple[str, ...]
 
@@ -79,9 +82,18 @@ def summary_of(network: Network) -> FileSummary:
         ),
         operators=dict(sorted(counts.items())),
         batch_norms=tuple(_batch_norms(model, facts)),
+        differentiated=_differentiated(file.cotangent),
         rows=file.own.rows,
         said=tuple(sentence.removeprefix(f"{file.own.words[1]}: ") for sentence in file.own.said),
     )
+
+
+def _differentiated(cotangent: Array) -> str:
+    if np.array_equal(cotangent, fixed_cotangent(cotangent.shape)):
+        return "all numbers, with a different weight for each"
+    if cotangent.ndim == 2 and np.array_equal(cotangent, np.eye(cotangent.shape[1])[cotangent.argmax(axis=1)]):
+        return f"number {', '.join(map(str, sorted(set(cotangent.argmax(axis=1).tolist()))))} alone"
+    return "all numbers, with the weights in the user's file"
 
 
 def _batch_norms(model: onnx.ModelProto, facts: Facts) -> Iterator[BatchNorms]:

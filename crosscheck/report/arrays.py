@@ -12,7 +12,7 @@ import numpy as np
 
 from crosscheck.report.records import JudgedCell
 
-__all__ = ["INPUT", "SHARED", "Array", "Arrays", "reference_file", "reference_gradient"]
+__all__ = ["INPUT", "PREDICTION", "SHARED", "Array", "Arrays", "reference_file", "reference_gradient"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -20,8 +20,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: relative to that folder.
 FOLDER = "arrays"
 SHARED = "shared"
-#: Keys of a network's reference: the input as it is asked about, and the float64 gradient of a mode of intent ...
+#: Keys of a network's reference: the input as it is asked about, and the float64 prediction.
 INPUT = "input"
+PREDICTION = "prediction"
 
 
 def reference_file(network: str) -> str:

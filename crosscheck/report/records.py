@@ -292,6 +292,7 @@ class FileFacts(TypedDict):
     outputs: list[ValueFacts]
     operators: dict[str, int]
     batch_norms: list[BatchNormFacts]
+    differentiated: str
     rows: int
     said: list[str]
 
