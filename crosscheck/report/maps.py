@@ -18,12 +18,14 @@ from crosscheck.report.vocabulary import worst_first
 __all__ = ["Figure", "Maps", "Pictures", "pictures_of"]
 
 #: Maximum different maps of a runtime in one mode.
-DIFFERENT = 4
+DIFFERENT = 6
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The maps of one runtime that look alike, an image a row of the input; the reference has no calls.
+    """The maps of calls of one runtime that look alike and have the same findings, an image a row of the input.
+
+    The reference has no calls.
 
     numbers: the largest entry of each row. answers: the different predictions of the calls, before and after, as text.
     calls: mode, releases as text, and the HTML id of the first cell. errors: of the calls, against the closed form of
@@ -89,11 +91,11 @@ def _maps(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, expected: Array
             if gradient is None or gradient.size != expected.size:
                 continue
             salient = _salient(gradient.reshape(expected.shape), rows)
-            alike = next((members for other, members in groups if _alike(salient, other)), None)
-            if alike is None:
-                groups.append((salient, [cell]))
+            alike = [members for other, members in groups if _alike(salient, other) and _equal(cell, members[0])]
+            if alike:
+                alike[0].append(cell)
             else:
-                alike.append(cell)
+                groups.append((salient, [cell]))
         figures += [_figure(run, maps, members, arrays, rows) for maps, members in groups[:DIFFERENT]]
         omitted += len(groups[DIFFERENT:])
     return Maps(intent, tuple(figures), omitted)
@@ -106,6 +108,10 @@ def _salient(gradient: Array, rows: int) -> list[Saliency | None]:
 def _alike(maps: Sequence[Saliency | None], others: Sequence[Saliency | None]) -> bool:
     pairs = zip(maps, others, strict=True)
     return all(one.like(other) if one and other else one is other for one, other in pairs)
+
+
+def _equal(one: JudgedCell, other: JudgedCell) -> bool:
+    return set(one["findings"]) == set(other["findings"])
 
 
 def _figure(
@@ -121,7 +127,7 @@ def _figure(
         answers=tuple(dict.fromkeys(classified(cell, arrays, rows) for cell in cells)),
         calls=tuple(_calls(run, cells)),
         errors=", ".join(distinct(_errors(cells))),
-        findings=worst_first(finding for cell in cells for finding in cell["findings"]),
+        findings=worst_first(first["findings"]),
     )
 
 

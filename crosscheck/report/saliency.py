@@ -20,8 +20,10 @@ LONGEST = 160
 PERCENTILE = 99
 #: Shades of grey, black and white included. So few keep the page small.
 SHADES = 16
-#: The mean difference of two maps, of 255, that cannot be seen.
+#: The mean difference of two maps, of 255, that cannot be seen; and the relative difference of their largest entries,
+#: on which no shade depends, that counts as none.
 UNSEEN = 1.0
+SCALE = 0.02
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Saliency:
         return np.asarray(levels * (255 // (SHADES - 1)), np.uint8)
 
     def like(self, other: Saliency) -> bool:
-        """Whether no difference of the two maps can be seen."""
+        """Whether the two maps look the same, and have the same scale."""
         if self.shades.shape != other.shades.shape:
+            return False
+        if abs(self.largest - other.largest) > SCALE * max(self.largest, other.largest):
             return False
         return float(np.mean(np.abs(self.shades.astype(float) - other.shades))) <= UNSEEN
 
