@@ -53,7 +53,8 @@ class Arrays:
         if self._folder is None or name is None:
             return {}
         try:
-            with np.load(self._inside(name), allow_pickle=False) as file:
+            # Opened here, since NumPy leaves a damaged file open.
+            with self._inside(name).open("rb") as content, np.load(content, allow_pickle=False) as file:
                 shared = {str(key): str(place) for key, place in file[SHARED]} if SHARED in file.files else {}
                 small = {key: file[key] for key in keys if key in file.files}
             large = {key: self._inside(f"{FOLDER}/{shared[key]}") for key in keys if key in shared}
