@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 import crosscheck
 from crosscheck import report
-from crosscheck.cells import Asks, Intent, Observation, Status
+from crosscheck.cells import Asks, Observation, Status
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
@@ -37,7 +37,6 @@ from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, is_file, load, names
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
-from crosscheck.report.arrays import INPUT, PREDICTION, reference_gradient
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -313,11 +312,7 @@ def _judge(
         judged.verdicts.append((planned, judgement))
         judged.lines.append(record)
     for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses):
-        truth = exported_files.truths[network]
-        gradients = {intent: truth.answer(Asks.GRADIENT, intent is Intent.TRAINING) for intent in Intent}
-        reference = {reference_gradient(intent): gradient for intent, gradient in gradients.items()}
-        prediction = truth.answer(Asks.PREDICTION, training=False)
-        arrays.keep_reference(network.name, {INPUT: network.x, PREDICTION: prediction, **reference})
+        arrays.keep_reference(exported_files.truths[network])
     arrays.remove_stale()
     return judged
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from crosscheck.cells import Array, Observation
+from crosscheck.cells import Array, Asks, Intent, Observation
+from crosscheck.judge import Truth
 from crosscheck.matrix.plan import Planned
 from crosscheck.networks.prepare import write_arrays
-from crosscheck.report.arrays import SHARED, reference_file
+from crosscheck.report.arrays import INPUT, PREDICTION, SHARED, reference_file, reference_gradient
 
 __all__ = ["LARGE", "RecordedArrays"]
 
@@ -40,9 +41,12 @@ class RecordedArrays:
         self._write(path, observation.arrays)
         return path
 
-    def keep_reference(self, network: str, arrays: Mapping[str, Array]) -> None:
-        """Write the reference of a user's network, with the keys of `crosscheck.report.arrays`."""
-        self._write(self.folder / reference_file(network), arrays)
+    def keep_reference(self, truth: Truth) -> None:
+        """Write the input of a user's network, its prediction and both gradients."""
+        arrays = {INPUT: truth.network.x, PREDICTION: truth.answer(Asks.PREDICTION, training=False)}
+        for intent in Intent:
+            arrays[reference_gradient(intent)] = truth.answer(Asks.GRADIENT, intent is Intent.TRAINING)
+        self._write(self.folder / reference_file(truth.network.name), arrays)
 
     def remove_stale(self) -> None:
         """Delete the files of earlier runs that this one has not written."""

@@ -8,10 +8,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from crosscheck import oracle
 from crosscheck.cells import Array, Observation, Status
+from crosscheck.judge import Truth
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import targets
-from crosscheck.networks import load
+from crosscheck.networks import Network, load
 from crosscheck.recorded_arrays import LARGE, RecordedArrays
 from crosscheck.report.arrays import Arrays
 from crosscheck.runtimes.catalog import Runtime
@@ -77,6 +79,10 @@ def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Pat
     np.testing.assert_array_equal(kept, np.load(shared))
 
 
+def gradient(network: Network, training: bool) -> Array:
+    return oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
+
+
 def line(arrays: str | None) -> Any:
     """The line of a cell with this field."""
     return cast(Any, {"arrays": arrays})
@@ -86,15 +92,18 @@ def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
     arrays = RecordedArrays(tmp_path / "arrays")
     large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
     path = arrays.keep(cells[0], observation(large=large, small=small))
-    arrays.keep_reference("mine-0a1b2c3d", {"large": large, "other": small + 1})
+    truth = Truth.of(load("seed-batch"))
+    arrays.keep_reference(truth)
     arrays.remove_stale()
     read = Arrays(tmp_path)
     of_cell = read.of(line(str(path.relative_to(tmp_path))), ["small", "large", "absent"])
-    of_network = read.reference("mine-0a1b2c3d", ["large", "other"])
-    for expected, found in (
-        ({"small": small, "large": large}, of_cell),
-        ({"large": large, "other": small + 1}, of_network),
-    ):
+    of_network = read.reference("seed-batch", ["input", "prediction", "gradient/inference", "gradient/training"])
+    answers = {
+        "input": truth.network.x,
+        "prediction": oracle.predict(truth.network.graph, truth.network.weights, truth.network.x),
+        **{f"gradient/{intent}": gradient(truth.network, intent == "training") for intent in ("inference", "training")},
+    }
+    for expected, found in (({"small": small, "large": large}, of_cell), (answers, of_network)):
         assert expected.keys() == found.keys()
         for key, value in expected.items():
             np.testing.assert_array_equal(value, found[key], strict=True)
