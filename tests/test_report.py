@@ -600,7 +600,7 @@ def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
 
 def test_the_page_makes_no_request_and_has_a_security_policy(page: Page) -> None:
     (policy,) = [content for content in page.attributes("content") if "default-src" in content]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
     assert "unsafe" not in policy
     assert page.attributes("src") == []
     assert [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "form")] == []
