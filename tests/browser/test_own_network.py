@@ -11,29 +11,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.test_reading import opened_cell, violations
-from tests.test_report import make_cell, make_run
+from tests.test_report import file_facts, make_cell, make_run
 
 NAME = "mine-0a1b2c3d"
 MODES = ("executor.train.train", "executor.train.default", "executor.train.other", "executor.eval.eval")
-FILE = {
-    "file": "mine.onnx",
-    "opset": 15,
-    "ir": 8,
-    "nodes": 3,
-    "inputs": [{"name": "x", "type": "float32", "shape": [4, 3, 24, 24]}],
-    "outputs": [{"name": "y", "type": "float32", "shape": [4, 5]}, {"name": "z", "type": "", "shape": None}],
-    "operators": {"BatchNormalization": 2, "Conv": 1},
-    "batch_norms": [
-        {
-            "attributes": "epsilon 1e-05, momentum 0.9",
-            "statistics": "moving statistics in opset 15 (training_mode = 0)",
-            "layers": [["first", 4], ["second", 6]],
-        }
-    ],
-    "differentiated": "number 2 alone",
-    "rows": 2,
-    "said": ["input 'x' is taken as 4,3,24,24; --batch N changes it.", "it is asked as it is alone."],
-}
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -61,7 +42,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def page(opened: Open, tmp_path: Path, request: pytest.FixtureRequest) -> Page:
-    networks = {"seed": {"title": "The seed"}, NAME: {"title": "mine.onnx", "short": "mine", "file": FILE}}
+    networks = {"seed": {"title": "The seed"}, NAME: {"title": "mine.onnx", "short": "mine", "file": file_facts()}}
     width = getattr(request, "param", 1280)
     return opened(lines(tmp_path), run=make_run(networks=networks), width=width)
 
