@@ -282,12 +282,18 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output", metavar="NAME", help="the output of an .onnx file that is differentiated (default: the first)"
     )
+    command.add_argument(
+        "--cotangent",
+        type=int,
+        metavar="CLASS",
+        help="differentiate this number of each row of the output alone (default: all of them, with different weights)",
+    )
 
 
 def _file_options(parsed: argparse.Namespace) -> FileOptions:
     from crosscheck.networks import FileOptions
 
-    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output)
+    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output, parsed.cotangent)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

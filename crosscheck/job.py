@@ -35,6 +35,7 @@ from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, is_file, load, names
+from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
@@ -310,8 +311,16 @@ def _judge(
         )
         judged.verdicts.append((planned, judgement))
         judged.lines.append(record)
+    for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses):
+        arrays.keep_reference(exported_files.truths[network])
     arrays.remove_stale()
     return judged
+
+
+def _own(plan: Iterable[Planned]) -> list[Network]:
+    """The users' networks of which a gradient is asked: one of each name, as the lowered one and the file are alike."""
+    asked = [planned.network for planned in plan if Asks(planned.mode.asks) is Asks.GRADIENT]
+    return list({network.name: network for network in asked if network.own is not None}.values())
 
 
 def _inference(planned: Planned) -> str:
@@ -369,10 +378,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             }
             for name, runtime in runtimes.items()
         },
-        "networks": {
-            name: {"title": network.title, "short": network.own.short if network.own else name}
-            for name, network in networks.items()
-        },
+        "networks": {name: _network_facts(network) for name, network in networks.items()},
         "scenarios": {
             scenario.value: {"question": facts.question, "steps": facts.steps}
             for scenario, facts in SCENARIOS.items()
@@ -388,6 +394,13 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             for name, environment in measured.environments.items()
         },
     }
+
+
+def _network_facts(network: Network) -> dict[str, Any]:
+    if network.own is None:
+        return {"title": network.title, "short": network.name}
+    summary = dataclasses.asdict(summary_of(network))
+    return {"title": network.title, "short": network.own.short, "file": summary}
 
 
 def _machine() -> dict[str, Any]:

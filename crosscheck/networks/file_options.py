@@ -24,13 +24,15 @@ class FileOptions:
     """What the user says about a network file.
 
     shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
-    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first.
+    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first. cotangent: the
+    number in it, in every row, whose gradient is asked; by default that of all, with different weights.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: int | None = None
     samples: tuple[str, ...] = ()
     output: str | None = None
+    cotangent: int | None = None
 
     @classmethod
     def parsed(
@@ -39,8 +41,11 @@ class FileOptions:
         batch: int | None = None,
         samples: Sequence[str] = (),
         output: str | None = None,
+        cotangent: int | None = None,
     ) -> FileOptions:
-        """From the options `--shape x=1,3,224,224`, `--batch`, `--input` and `--output`. Raises UsageError."""
+        """From the options, shapes as in `--shape x=1,3,224,224`. Raises UsageError."""
+        if cotangent is not None and cotangent < 0:
+            raise UsageError("--cotangent takes the number of an output, from 0 on.")
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
         known = {}
@@ -50,7 +55,7 @@ class FileOptions:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch, tuple(samples), output)
+        return cls(known, batch, tuple(samples), output, cotangent)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -59,7 +64,8 @@ class FileOptions:
         batch = () if self.batch is None else ("--batch", str(self.batch))
         samples = [("--input", path) for path in self.samples]
         output = () if self.output is None else ("--output", self.output)
-        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output)
+        cotangent = () if self.cotangent is None else ("--cotangent", str(self.cotangent))
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent)
 
 
 def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[str, ...]:

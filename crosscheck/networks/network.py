@@ -53,14 +53,17 @@ class Written:
 class OwnFile:
     """The user's file that a network was loaded from.
 
-    words: the options of a command that load it again. short: the file's name, for pages. inputs: the names of its
-    inputs in the file, the differentiated one first. said: sentences about what was chosen for the user. file: the file
-    as it is, beside a network that was lowered.
+    words: the options of a command that load it again. file_name: without its folder. short: the network's name without
+    the digest. inputs: the names of its inputs in the file, the differentiated one first. rows: of the differentiated
+    input, those that the user gave, the others being copies of them; all of a drawn one. said: sentences about what was
+    chosen for the user. file: the file as it is, beside a network that was lowered.
     """
 
     words: tuple[str, ...]
+    file_name: str
     short: str
     inputs: tuple[str, ...]
+    rows: int
     said: tuple[str, ...] = ()
     file: Network | None = None
 

@@ -56,15 +56,14 @@ def load_own(path: Path, options: FileOptions) -> Network:
         if item.name not in given
     ]
     shape = _declare_outputs(model, values, source)
-    cotangent = np.asarray(given.get(COTANGENT, fixed_cotangent(shape)), values[x.name].dtype)
-    if cotangent.shape != shape:
-        raise NetworkError(f"{source}: the cotangent has the shape {cotangent.shape}, the output {shape}.")
+    cotangent = np.asarray(_cotangent(given.get(COTANGENT), options.cotangent, shape, source), values[x.name].dtype)
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
-    own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
+    words = ("--network", source, *options.words)
+    own = OwnFile(words, path.name, short, tuple(values), _rows(given.get(x.name), values[x.name]), tuple(said))
     try:
         copy, graph, weights = _lowered(model, name, source, values)
     except NetworkError as problem:
@@ -81,6 +80,32 @@ def load_own(path: Path, options: FileOptions) -> Network:
     network = network_of(copy, graph, weights, path.name, probe)
     file = _as_it_is(model, content, name, path.name, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
+
+
+def _cotangent(given: Array | None, number: int | None, shape: tuple[int, ...], source: str) -> Array:
+    """The cotangent of an output: as given in a file of values, 1 for one number of each row, or the fixed one.
+
+    Raises NetworkError.
+    """
+    if number is None:
+        if given is not None and given.shape != shape:
+            raise NetworkError(f"{source}: the cotangent has the shape {given.shape}, the output {shape}.")
+        return fixed_cotangent(shape) if given is None else given
+    if given is not None:
+        raise NetworkError(f"{source}: a file of values has a cotangent, so --cotangent cannot choose another.")
+    if len(shape) != 2 or number >= shape[1]:
+        takes = f"a number below {shape[1]}" if len(shape) == 2 else "numbers of outputs (rows, classes) alone"
+        raise NetworkError(f"{source}: --cotangent {number} does not fit the output {shape}; it takes {takes}.")
+    cotangent = np.zeros(shape, np.float32)
+    cotangent[:, number] = 1
+    return cotangent
+
+
+def _rows(given: Array | None, taken: Array) -> int:
+    """The rows of the input that the user gave, else all."""
+    if given is None:
+        return len(taken)
+    return len(given) if given.ndim == taken.ndim else 1
 
 
 def _file(path: Path, options: FileOptions) -> tuple[bytes, onnx.ModelProto, list[str]]:
