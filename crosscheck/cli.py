@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="GLOB",
-        help="networks, or an .onnx file; repeatable",
+        help="networks, or a file of your own: .onnx, or as the README says; repeatable",
     )
     _add_file_options(run)
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
@@ -161,8 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     gradient.set_defaults(command=_gradient)
 
-    inspect = commands.add_parser("inspect", help="what an .onnx file is, and what each runtime can be asked about it")
-    inspect.add_argument("network", metavar="FILE.onnx", help="the file")
+    inspect = commands.add_parser("inspect", help="what a network file is, and what each runtime can be asked about it")
+    inspect.add_argument("network", metavar="FILE", help="the file")
     _add_file_options(inspect)
     inspect.set_defaults(command=_inspect)
 
@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     script = commands.add_parser("script", help="write a cell as a short program that needs only its runtime and numpy")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     _add_out(script, "the folder of the run")
-    script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
+    script.add_argument("--network", metavar="FILE", help="the cell's network, if it is not a shipped one")
     _add_file_options(script)
     script.add_argument("-o", "--to", type=Path, metavar="FILE", help="write to this file instead of standard output")
     script.set_defaults(command=_script)
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
         "--time-limit", type=float, metavar="MINUTES", help="end after that long with what was reached so far"
     )
     _add_out(reduce, "the folder of the run that may have the cell", "RUN")
-    reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
+    reduce.add_argument("--network", metavar="FILE", help="the file that the cell is about, where it is your own")
     _add_file_options(reduce)
     reduce.set_defaults(command=_reduce)
 
@@ -261,27 +261,30 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=SIZES",
-        help="the input of an .onnx file has these sizes, batch first, as in x=1,3,224,224; repeatable",
+        help="the input of a network file has these sizes, batch first, as in x=1,3,224,224; repeatable",
     )
     command.add_argument(
-        "--batch", type=int, metavar="N", help="rows of the input of an .onnx file (default: the file's, or 4)"
+        "--batch", type=int, metavar="N", help="rows of the input of a network file (default: the file's, or 4)"
     )
     command.add_argument(
         "--input",
         action="append",
         default=[],
         metavar="FILE",
-        help="values of an .onnx file's inputs: an .npz by name, an .npy, or pictures, a row each; repeatable",
+        help="values of a network file's inputs: an .npz by name, an .npy, or pictures, a row each; repeatable",
     )
     command.add_argument(
-        "--output", metavar="NAME", help="the output of an .onnx file that is differentiated (default: the first)"
+        "--output", metavar="NAME", help="the output of a network file that is differentiated (default: the first)"
+    )
+    command.add_argument(
+        "--trust", action="store_true", help="let the runtime of a network file run code that is in it, as in a pickle"
     )
 
 
 def _file_options(parsed: argparse.Namespace) -> FileOptions:
     from crosscheck.networks import FileOptions
 
-    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output)
+    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output, parsed.trust)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

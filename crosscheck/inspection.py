@@ -8,10 +8,11 @@ from typing import Any
 
 import onnx
 
+from crosscheck.conversion import load
 from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target
-from crosscheck.networks import FileOptions, Network, load
+from crosscheck.networks import FileOptions, Network
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.onnx_files import BATCH_GRADIENT, GRADIENT, missing_forms
 from crosscheck.runtimes.catalog import Runtime, catalog

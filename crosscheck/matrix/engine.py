@@ -24,7 +24,7 @@ from crosscheck.environments.environment import make
 from crosscheck.errors import EnvironmentFailure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
-from crosscheck.matrix.plan import Planned, forms_for
+from crosscheck.matrix.plan import WRITTEN, Planned, forms_for
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
 from crosscheck.networks import prepared
@@ -248,7 +248,7 @@ class _Run:
             prepared(network, self.folders[place], () if network.large else forms_for(target))
         if network.large and network.file is None:
             for source in planned.work(trial)["program"]["sources"].values():
-                for form in source["files"].values():
+                for form in set(source["files"].values()) & WRITTEN:
                     write_form(network, form, self.folders[place])
         return self.folders[place]
 

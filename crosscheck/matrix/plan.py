@@ -26,6 +26,7 @@ from crosscheck.scenarios.steps import AS_IT_COMES, PACES, Step, steps
 __all__ = [
     "RACE_NETWORKS",
     "RACE_TRIALS",
+    "WRITTEN",
     "Planned",
     "Wanted",
     "expand",
@@ -156,6 +157,9 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 
 def _read_by(mode: Mode, network: Network) -> Network | None:
     """What a mode is asked about: the user's file as it is, or the lowered network; None where there is none."""
+    if mode.native:
+        foreign = network.own.foreign if network.own else None
+        return network if foreign and foreign.format.name == mode.native else None
     if mode.reads_files:
         return network.as_it_is
     return network if network.file is None else None
@@ -164,7 +168,7 @@ def _read_by(mode: Mode, network: Network) -> Network | None:
 def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[str]:
     """Fewer of a large network; a file in another form has no layers to show."""
     left_out = set(FURTHER) if network.large else set()
-    if mode.reads_files and mode.form not in EXPORTED_FORMS:
+    if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS):
         left_out.add(LAYERS)
     return [reading for reading in facts.readings if reading not in left_out]
 
@@ -201,7 +205,7 @@ def _suits(
 ) -> bool:
     if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
-    if mode.reads_files and scenario not in FILE_SCENARIOS:
+    if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
         return False

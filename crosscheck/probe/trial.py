@@ -27,7 +27,7 @@ class Material(NamedTuple):
 
 
 def load_material(folder: str) -> Material:
-    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `readout/` likewise."""
+    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `native/`; `readout/` too."""
     readout = os.path.join(folder, "readout")
     return Material(
         network=load_network(folder),
@@ -105,6 +105,8 @@ def load_network(folder: str) -> Network:
     with open(os.path.join(folder, "graph.json")) as file:
         graph = json.load(file)
     forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
+    native = os.path.join(folder, "native")
+    forms.update((name, os.path.join(native, name)) for name in (os.listdir(native) if os.path.isdir(native) else ()))
     batch = len(load_arrays(os.path.join(folder, "inputs.npz"))["x"])
     weights = load_arrays(os.path.join(folder, "weights.npz"))
     return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="", kept="")

@@ -73,6 +73,8 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
+    if mode.native:
+        raise NoScript(f"{cell['network']} was read from a file of your own as it is; scripts carry no such files.")
     roles = {"tested": mode}
     if cell["scenario"] == "order" and mode.training:
         roles["training"] = modes[mode.training]
