@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
-    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model")
+    gradient.add_argument("model", type=Path, metavar="MODEL", help="the model")
     gradient.add_argument("-o", "--out", type=Path, required=True, metavar="GRADIENT.onnx", help="the file to write")
     gradient.add_argument(
         "--wrt",
@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="use the batch's own statistics, as in training; further outputs are the updated moving statistics",
     )
+    _add_trust(gradient)
     gradient.set_defaults(command=_gradient)
 
     inspect = commands.add_parser("inspect", help="what a network file is, and what each runtime can be asked about it")
@@ -276,6 +277,10 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output", metavar="NAME", help="the output of a network file that is differentiated (default: the first)"
     )
+    _add_trust(command)
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--trust", action="store_true", help="let the runtime of a network file run code that is in it, as in a pickle"
     )
@@ -335,7 +340,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
 def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
-    for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape):
+    for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape, parsed.trust):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return OK
 

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crosscheck.errors import NetworkError
-from crosscheck.runtimes.catalog import Runtime
-from crosscheck.runtimes.format import Format
+
+if TYPE_CHECKING:  # what imports networks need not have what the catalog imports
+    from crosscheck.runtimes.catalog import Runtime
+    from crosscheck.runtimes.format import Format
 
 __all__ = ["Foreign", "recognised", "taken"]
 
