@@ -100,4 +100,4 @@ def _with_parts(path: Path, start: str, known: Format, runtime: Runtime) -> Fore
 
 def _plain(end: str) -> str:
     """A regular expression of a name's end as a user reads it."""
-    return end.replace(r"\d{4}", "0000").replace("\\", "")
+    return end.replace(r"\d{4}", "0000").replace("?", "").replace("\\", "")

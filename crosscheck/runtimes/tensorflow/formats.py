@@ -1,0 +1,131 @@
+"""Files of Keras networks and SavedModels, exported by tf2onnx."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from crosscheck.runtimes.format import Format
+from crosscheck.runtimes.tensorflow.own import KERAS, SAVED_MODEL
+
+__all__ = ["FORMATS"]
+
+#: Keras 3 computes a batch normalization by arithmetic, of which nothing but a factor and an addend is left when
+#: constants are folded. So each is one operator here, which has the layer's momentum and the names of its variables.
+NORMALIZATION = """\
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from tf2onnx.optimizer import back_to_back_optimizer
+
+layers = {}
+
+
+def normalized(layer, x, training=None, mask=None):
+    axis, rank = layer.axis % len(x.shape), len(x.shape)
+    order = [number for number in range(rank) if number != axis] + [axis]
+    last = tf.transpose(x, order) if order != sorted(order) else x
+    flat = last if rank == 4 else tf.reshape(last, (-1, 1, 1, x.shape[axis]))
+    mean, variance = (tf.convert_to_tensor(value) for value in (layer.moving_mean, layer.moving_variance))
+    scale = tf.convert_to_tensor(layer.gamma) if layer.scale else tf.ones_like(mean)
+    bias = tf.convert_to_tensor(layer.beta) if layer.center else tf.zeros_like(mean)
+    y = tf.raw_ops.FusedBatchNormV3(
+        x=flat, scale=scale, offset=bias, mean=mean, variance=variance, epsilon=layer.epsilon, is_training=False
+    )[0]
+    layers[y.op.name] = layer
+    y = y if rank == 4 else tf.reshape(y, tf.shape(last))
+    return tf.transpose(y, np.argsort(order)) if order != sorted(order) else y
+
+
+def with_layers(model):
+    values = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        layer = layers.get(node.name)
+        if node.op_type == "BatchNormalization" and layer is not None:
+            node.attribute.append(onnx.helper.make_attribute("momentum", layer.momentum))
+            for place, role in enumerate(("gamma", "beta", "moving_mean", "moving_variance"), 1):
+                variable = getattr(layer, role, None)
+                name = layer.path + "/" + role if variable is None else variable.path
+                if name not in values:
+                    values[name] = onnx.TensorProto()
+                    values[name].CopyFrom(values[node.input[place]])
+                    values[name].name = name
+                node.input[place] = name
+    read = {name for node in model.graph.node for name in node.input}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(item for name, item in values.items() if name in read)
+    return model
+
+
+"""
+EXPORT = """\
+net = keras.saving.load_model("{}", compile=False, safe_mode=not trusted)
+if not net.inputs:
+    refuse("declares no inputs; call the model once before it is saved.")
+keras.layers.BatchNormalization.call = normalized
+back_to_back_optimizer._func_map.pop(("Conv", "BatchNormalization"))  # which folds one into the other
+signature = [tf.TensorSpec(x.shape, x.dtype, name=x.name) for x in net.inputs]
+model, _ = tf2onnx.convert.from_keras(net, input_signature=signature, opset=13)
+onnx.save(with_layers(model), "network.onnx")
+"""
+SERVED = """\
+import tensorflow as tf
+import tf2onnx
+from tf2onnx.optimizer import back_to_back_optimizer
+
+net = tf.saved_model.load("saved")
+if "serving_default" not in net.signatures:
+    refuse("has no signature 'serving_default', but %s; save it with one." % (sorted(net.signatures) or "none"))
+serve = net.signatures["serving_default"]
+back_to_back_optimizer._func_map.pop(("Conv", "BatchNormalization"))  # which folds one into the other
+given = serve.structured_input_signature[1]
+signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in given.items()]
+forward = tf.function(lambda *values: serve(**dict(zip(given, values))))
+tf2onnx.convert.from_function(forward, input_signature=signature, opset=13, output_path="network.onnx")
+"""
+
+
+def lambdas(path: Path) -> str:
+    """Why opening a Keras network would run code: a Lambda layer holds a marshalled function."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read("config.json")
+        else:
+            text = path.read_bytes()  # HDF5 has the same configuration in plain letters
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return ""  # its loader refuses it
+    return "has a Lambda layer, whose code runs when it is opened" if b'"Lambda"' in text else ""
+
+
+FORMATS = (
+    Format(
+        name=KERAS,
+        title="a Keras network",
+        parts={"network.keras": r"\.keras"},
+        release="2.21.0",
+        variant="tf2onnx",
+        export=NORMALIZATION + EXPORT.format("network.keras"),
+        runs_code=lambdas,
+    ),
+    Format(
+        name="keras-hdf5",
+        title="a Keras network in HDF5",
+        parts={"network.h5": r"\.h5"},
+        release="2.21.0",
+        variant="tf2onnx",
+        export=NORMALIZATION + EXPORT.format("network.h5"),
+        runs_code=lambdas,
+    ),
+    Format(
+        name=SAVED_MODEL,
+        title="a SavedModel",
+        parts={"saved": ""},
+        marker="saved_model.pb",
+        release="2.21.0",
+        variant="tf2onnx",
+        export=SERVED,
+    ),
+)
