@@ -100,7 +100,7 @@ def _exported(foreign: Foreign, options: FileOptions) -> Path:
     rows = options.batch or ROWS
     program = BEGINNING.format(refused=REFUSED, shapes=dict(options.shapes), batch=rows, trusted=options.trust)
     program += foreign.format.export
-    key = hashlib.sha256(json.dumps([foreign.digest(), environment.key, program]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([foreign.digest, environment.key, program]).encode()).hexdigest()
     kept = cache_folder() / "exported" / f"{key[:32]}.onnx"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)

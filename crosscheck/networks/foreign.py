@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class Foreign:
     parts: Mapping[str, Path]
     said: tuple[str, ...] = ()
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the content of all parts. Raises NetworkError."""
         sums = hashlib.sha256()

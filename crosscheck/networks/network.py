@@ -152,7 +152,7 @@ class Network:
         if self.file is not None:
             parts["file"] = np.frombuffer(self.file.content, np.uint8)
         if self.own is not None and self.own.foreign is not None:
-            parts["foreign"] = np.frombuffer(bytes.fromhex(self.own.foreign.digest()), np.uint8)
+            parts["foreign"] = np.frombuffer(bytes.fromhex(self.own.foreign.digest), np.uint8)
         for key, value in sorted(parts.items()):
             little_endian = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
             sums.update(f"{key} {little_endian.dtype.str} {value.shape}\n".encode())

@@ -42,7 +42,7 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     """
     source = str(path if foreign is None else foreign.path)
     content, model, said = _file(path, options, source)
-    stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest())
+    stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest)
     short = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:LONGEST]
     name, title = f"{short}-{digest[:8]}", Path(source).name
     if foreign is not None:

@@ -70,20 +70,95 @@ signature = [tf.TensorSpec(x.shape, x.dtype, name=x.name) for x in net.inputs]
 model, _ = tf2onnx.convert.from_keras(net, input_signature=signature, opset=13)
 onnx.save(with_layers(model), "network.onnx")
 """
+#: A SavedModel has that arithmetic in its graph, before constants are folded. It knows no momentum.
 SERVED = """\
+import numpy as np
+import onnx
 import tensorflow as tf
 import tf2onnx
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tf2onnx.optimizer import back_to_back_optimizer
+
+
+def inputs(name, op):
+    node = nodes[name]
+    if node.op != op:
+        raise LookupError(name)
+    return [given for given in node.input if not given.startswith("^")]
+
+
+def normalization(name):
+    product, shift = inputs(name, "AddV2")
+    x, factor = inputs(product, "Mul")
+    beta, moved = inputs(shift, "Sub")
+    mean, again = inputs(moved, "Mul")
+    root, gamma = inputs(factor, "Mul") if nodes[factor].op == "Mul" else (factor, None)
+    variance, epsilon = inputs(*inputs(root, "Rsqrt"), "AddV2")
+    if again != factor or graph.get_tensor_by_name(variance + ":0").shape.rank != 1:
+        raise LookupError(name)
+    return x, gamma, beta, mean, variance, float(tf.make_ndarray(nodes[epsilon].attr["value"].tensor))
+
+
+def added(op, name, given, **attributes):
+    node = definition.node.add(op=op, name=name, input=given)
+    for key, value in attributes.items():
+        node.attr[key].CopyFrom(value)
+    return name
+
+
+def constant(name, value):
+    value = np.asarray(value)
+    kind = tf.compat.v1.AttrValue(type=tf.as_dtype(value.dtype).as_datatype_enum)
+    return added("Const", name, [], dtype=kind, value=tf.compat.v1.AttrValue(tensor=tf.make_tensor_proto(value)))
+
 
 net = tf.saved_model.load("saved")
 if "serving_default" not in net.signatures:
     refuse("has no signature 'serving_default', but %s; save it with one." % (sorted(net.signatures) or "none"))
 serve = net.signatures["serving_default"]
+frozen = convert_variables_to_constants_v2(serve)
+graph, definition = frozen.graph, frozen.graph.as_graph_def()
+nodes = {node.name: node for node in definition.node}
+number = tf.compat.v1.AttrValue(type=tf.float32.as_datatype_enum)
+index = tf.compat.v1.AttrValue(type=tf.int32.as_datatype_enum)
+for name, node in list(nodes.items()):
+    try:
+        x, gamma, beta, mean, variance, epsilon = normalization(name)
+    except (LookupError, ValueError):
+        continue  # it is no batch normalization
+    shape = graph.get_tensor_by_name(x + ":0").shape
+    rows = constant(name + "/rows", np.array([-1, 1, 1, shape[-1]], np.int32))
+    flat = x if shape.rank == 4 else added("Reshape", name + "/flat", [x, rows], T=number, Tshape=index)
+    gamma = gamma or constant(name + "/gamma", np.ones(shape[-1], np.float32))
+    normalized = added(
+        "FusedBatchNormV3",
+        name + "/normalized",
+        [flat, gamma, beta, mean, variance],
+        T=number,
+        U=number,
+        epsilon=tf.compat.v1.AttrValue(f=epsilon),
+        is_training=tf.compat.v1.AttrValue(b=False),
+        data_format=tf.compat.v1.AttrValue(s=b"NHWC"),
+    )
+    whole = added("Shape", name + "/whole", [x], T=number, out_type=index)
+    del node.input[:]
+    node.attr.clear()
+    node.op = "Reshape"
+    node.input.extend([normalized, whole])
+    node.attr["T"].CopyFrom(number)
+    node.attr["Tshape"].CopyFrom(index)
 back_to_back_optimizer._func_map.pop(("Conv", "BatchNormalization"))  # which folds one into the other
-given = serve.structured_input_signature[1]
-signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in given.items()]
-forward = tf.function(lambda *values: serve(**dict(zip(given, values))))
-tf2onnx.convert.from_function(forward, input_signature=signature, opset=13, output_path="network.onnx")
+given = [tensor.name for tensor in frozen.inputs if tensor.dtype != tf.resource]
+answers = [tensor.name for tensor in frozen.outputs]
+model, _ = tf2onnx.convert.from_graph_def(definition, input_names=given, output_names=answers, opset=13)
+named = {name: name.partition(":")[0] for name in given}
+named.update(zip(answers, sorted(serve.structured_outputs)))
+for item in list(model.graph.input) + list(model.graph.output):
+    item.name = named[item.name]
+for node in model.graph.node:
+    for names in (node.input, node.output):
+        names[:] = [named.get(name, name) for name in names]
+onnx.save(model, "network.onnx")
 """
 
 
