@@ -280,7 +280,7 @@ def planned_cell(
     if not target.release.has(mode):
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
-        return Planned(cell, target, mode, network, lacking=lacking)
+        return Planned(cell, target, mode, network, lacking=lacking, refused=_unwritten(target, mode, network))
     if reason := _unwritten(target, mode, network):
         return Planned(cell, target, mode, network, refused=reason)
     shows_layers = target.runtime.shows_layers
