@@ -136,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GB",
         help="of one trial (default 4); one that ran out of memory is measured again under a larger limit",
     )
+    run.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="for measuring, as in 90s, 10m or none (default: 10m with an .onnx file, else none); what tells most is "
+        "asked first, what is left out is named, and the same command goes on",
+    )
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
@@ -305,6 +311,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.job import Job, run
+    from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
     from crosscheck.matrix.server import Limits
     from crosscheck.progress import progress_for
@@ -321,6 +328,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         fresh=parsed.fresh,
         isolation=parsed.isolation,
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
+        budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=_file_options(parsed),
     )
     with progress_for(console) as progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
@@ -27,6 +28,7 @@ from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import FileTruth, Judgement, Truth, judge, line
 from crosscheck.locate import Located, locate
+from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
@@ -47,9 +49,19 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+#: Seconds of measuring in a run with a network of the user's.
+OWN_BUDGET = 600.0
+
 #: Statuses of failures to measure; the others are the runtime's own answer.
 SHOULD_HAVE_BEEN = frozenset(
-    {Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
+    {
+        Status.UNAVAILABLE,
+        Status.INSTALL_FAILED,
+        Status.IMPORT_FAILED,
+        Status.TIMED_OUT,
+        Status.OUT_OF_MEMORY,
+        Status.NOT_ASKED,
+    }
 )
 
 
@@ -68,6 +80,8 @@ class Job:
     fresh: bool = False
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    #: Seconds of measuring; None: `OWN_BUDGET` if there is a network of the user's, else no limit.
+    budget: float | None = None
     options: FileOptions = field(default_factory=FileOptions)
 
     def command(self, what: Sequence[str]) -> list[str]:
@@ -109,7 +123,6 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
         raise UsageError("--time-limit takes seconds and --memory-limit takes GB, more than 0 and at most a million.")
     start = time.monotonic()
     available = catalog() if runtimes is None else runtimes
-    settings = Settings(job.jobs, job.isolation, job.limits)
     selected = targets(job.what, available, job.everything)
     if not job.what and not job.everything:
         selected, lacking = present(selected)
@@ -119,6 +132,9 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
+    own = any(network.own for network in networks)
+    seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
+    settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
     plan = expand(selected, networks, _wanted(job))
     try:
         job.out.mkdir(parents=True, exist_ok=True)
@@ -237,11 +253,17 @@ def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, T
     Without it, a runtime's answer could not be told from a wrong one.
     """
     truths: dict[Network, Truth] = {}
+    lowered = {planned.network.as_it_is: planned.network for planned in plan if planned.network.file is None}
     answerable = []
     for planned in plan:
         network, asks = planned.network, Asks(planned.mode.asks)
         if network.file is not None and planned.refused is None:
-            truth = truths.setdefault(network, FileTruth(network))
+            if network not in truths:
+                # One reference for both: each evaluation of a large network takes seconds.
+                other = lowered.get(network)
+                source = None if other is None else truths.setdefault(other, Truth.of(other))
+                truths[network] = FileTruth(network, source)
+            truth = truths[network]
             assert isinstance(truth, FileTruth)
             if not truth.known(asks):
                 reason = f"crosscheck cannot compute this answer in float64: {truth.failures[asks]}"

@@ -111,7 +111,7 @@ class _Question:
             place: planned_cell(
                 planned.target,
                 planned.mode,
-                prefix(planned.network, self.nodes[place]["name"]),
+                _part(planned.network, self.nodes[place]["name"]),
                 planned.cell.scenario,
                 readings,
                 trials,
@@ -171,6 +171,17 @@ def locate(
     return Located(causes, len(chosen), len(without) - unmeasured, unmeasured)
 
 
+@functools.lru_cache(MOST_PARTS)
+def _part(network: Network, node: str) -> Network:
+    """The network up to a node, the same for all questions."""
+    return prefix(network, node)
+
+
+@functools.lru_cache(MOST_PARTS)
+def _truth(network: Network) -> Truth:
+    return Truth.of(network)
+
+
 def _of_layer(planned: Planned, judgement: Judgement) -> Cause | None:
     """The cause of a wrong prediction whose layers the runtime shows."""
     layer = judgement.first_layer
@@ -211,7 +222,7 @@ def _rank(planned: Planned) -> int:
 
 
 def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
-    """At most `MOST_CELLS`: first one of each runtime, finding and network.
+    """At most `MOST_CELLS`: first one of each runtime, finding, network and intent; of large networks these alone.
 
     Newest releases first, then early `SCENARIOS`, then short modes.
     """
@@ -222,7 +233,8 @@ def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Fin
         cell = planned.cell
         kind = (cell.runtime, finding.value, cell.network, planned.mode.intent)
         seen[kind] = seen.get(kind, -1) + 1
-        ranked.append((seen[kind], planned, finding))
+        if not seen[kind] or not planned.network.large:
+            ranked.append((seen[kind], planned, finding))
     return [(planned, finding) for _, planned, finding in sorted(ranked, key=lambda row: row[0])[:MOST_CELLS]]
 
 
@@ -274,7 +286,7 @@ def _judged(planned: Planned, finding: Finding, measured: Measured, journal: Jou
         return None
     alone = _alone(planned) if finding is Finding.ORDER_DEPENDENT else None
     inference = [] if alone is None else journal.observations(measured.keys.get(alone.cell.id, ()))
-    judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations, inference)
+    judgement = judge(planned.cell, planned.mode, planned.network, _truth(planned.network), observations, inference)
     unknown = alone is not None and not inference and finding not in judgement.findings
     return judgement if judgement.status in MEASURED and not unknown else None
 

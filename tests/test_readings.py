@@ -167,6 +167,7 @@ EXPECTED = {
     ("order", "after-same"): f"build a for tested, {TRAINING}, state a, {ASK}, read, settle a, state a",
     ("sibling", "undisturbed"): "build a for tested, build b for tested on a, predict a, predict b, forward b tested, "
     "backward b tested, read, predict a, predict b, settle a, state a",
+    ("sibling", "unasked"): "build a for tested, build b for tested on a, predict a, predict b, state a",
 }
 
 

@@ -22,6 +22,7 @@ from typing import Protocol
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
 from crosscheck.errors import EnvironmentFailure
+from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import WRITTEN, Planned, forms_for
@@ -62,7 +63,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial.
+    """Parallel trials, isolation (`fork` or `new-interpreter`), limits per trial, and the time for all.
 
     further_servers: whether cells of a mode whose trials disagree are measured by further servers.
     """
@@ -70,6 +71,7 @@ class Settings:
     jobs: int
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
     further_servers: bool = True
 
 
@@ -160,6 +162,7 @@ class _Run:
     def run(self) -> Measured:
         making = [target for target in self.queues if not self.done.environments[target.id].exists]
         self.waiting.extend(sorted(self.queues.keys() - set(making), key=lambda target: -len(self.queues[target])))
+        self.settings.budget.stage(len(self.queues), self.settings.jobs)
         self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)
         woken, wake = os.pipe()
         self.selector.register(woken, selectors.EVENT_READ, None)
@@ -172,6 +175,8 @@ class _Run:
         try:
             while futures or self.waiting or self.servers:
                 self._fill()
+                if not (futures or self.servers):
+                    break
                 for ready, _ in self.selector.select():
                     if ready.data is None:
                         os.read(woken, 4096)
@@ -210,6 +215,10 @@ class _Run:
 
         Every server has one queued trial, so that it never idles between two trials.
         """
+        for server in [server for server in self.servers.values() if server.ready and self.queues[server.target]]:
+            if self.settings.budget.over(server.target):
+                self._leave_out(server.target)
+                self._rest(server)
         while self.waiting and len(self.servers) < self.settings.jobs:
             self._start(self.waiting.popleft())
         ready = [server for server in self.servers.values() if server.ready]
@@ -220,6 +229,15 @@ class _Run:
                 self._send(server, at_once)
         self.progress.running([target.id for target in self.servers])
 
+    def _leave_out(self, target: Target) -> None:
+        """Give up what the target's share of the budget was not enough for; trials under way end."""
+        count = self.ledger.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
+        if count:
+            self.progress.note(
+                f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes "
+                "on, --budget allows more."
+            )
+
     def _start(self, target: Target) -> None:
         server = None if self.standby is None else self.standby.take(target)
         if server is None:
@@ -228,6 +246,7 @@ class _Run:
             forks = self.ledger.isolation_of(target) == "fork"
             server = ProbeServer(target, environment, forks, folder, self.settings.limits)
         self.servers[target] = server
+        self.settings.budget.begin(target)
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
     def _send(self, server: ProbeServer, at_once: int) -> None:
@@ -263,21 +282,29 @@ class _Run:
             self.done.import_seconds[target.id] = server.import_seconds
         for trial, record in finished:
             self.ledger.record(trial, record)
-        if server.ready and not server.under_way and not self.queues[target]:
-            if self.settings.further_servers and self.ledger.ask_again(target):
-                self._stop(server)
-                self.waiting.append(target)
-            elif self.standby is not None:
-                self._release(server)
-                self.standby.keep(server)
-            else:
-                self._stop(server)
+        self._rest(server)
+
+    def _rest(self, server: ProbeServer) -> None:
+        """Stop a server without work, or let it wait; start another one where trials have to be repeated."""
+        target = server.target
+        if not server.ready or server.under_way or self.queues[target]:
+            return
+        again = self.settings.further_servers and not self.settings.budget.over(target)
+        if again and self.ledger.ask_again(target):
+            self._stop(server)
+            self.waiting.append(target)
+        elif self.standby is not None:
+            self._release(server)
+            self.standby.keep(server)
+        else:
+            self._stop(server)
 
     def _stop(self, server: ProbeServer) -> None:
         self._release(server)
         server.close()
 
     def _release(self, server: ProbeServer) -> None:
+        self.settings.budget.end(server.target)
         self.selector.unregister(server.replies)
         del self.servers[server.target]
 
