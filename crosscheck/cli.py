@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--budget",
         metavar="TIME",
-        help="for measuring, as in 90s, 10m or none (default: 10m with an .onnx file, else none); what tells most is "
+        help="for measuring, as in 90s, 10m or none (default: 10m with a network file, else none); what tells most is "
         "asked first, what is left out is named, and the same command goes on",
     )
     run.set_defaults(command=_run)

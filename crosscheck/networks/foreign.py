@@ -94,9 +94,7 @@ def _with_parts(path: Path, start: str, known: Format, runtime: Runtime) -> Fore
             raise NetworkError(f"{path}: {start}{_plain(end)} is missing beside it; {known.title} needs both.")
         parts[name] = beside[-1]
         if len(beside) > 1:
-            said.append(
-                f"{path}: {beside[-1].name} is taken, the last of {len(beside)}; --network {beside[0]} differs."
-            )
+            said.append(f"{path}: {beside[-1].name} is taken; --network {beside[0]} takes another.")
     return Foreign(path, start, known, runtime, parts, tuple(said))
 
 

@@ -34,7 +34,12 @@ TENSOR, ARRAY = "mx.nd.array({})", "{}.asnumpy()"
 #: Reads a user's file: `sym`, `arg_params`, `aux_params`.
 CHECKPOINT = """\
 sym, arg_params, aux_params = mx.model.load_checkpoint("network", 0)
-if json.loads(sym.tojson())["nodes"][-1]["op"] == "SoftmaxOutput":  # takes no cotangent: its gradient is a loss's
+nodes = json.loads(sym.tojson())["nodes"]
+for node in nodes:  # with fix_gamma the first prediction writes 1 to gamma, and an export has the other values still
+    attributes = node.get("attrs", node.get("attr", node.get("param", {})))
+    if node["op"] == "BatchNorm" and attributes.get("fix_gamma", "True") in ("True", "1"):
+        arg_params[nodes[node["inputs"][1][0]]["name"]][:] = 1
+if nodes[-1]["op"] == "SoftmaxOutput":  # takes no cotangent: its gradient is a loss's
     sym = mx.sym.softmax(sym.get_children()[0])
 """
 EXECUTED = "inputs[:] = x\ny = net.forward(is_train=False)[0]\n"
