@@ -98,7 +98,7 @@ def _exported(foreign: Foreign, options: FileOptions) -> Path:
             f"{foreign.path}: {target.id}, which exports it to ONNX, is not there: {failure}"
         ) from failure
     rows = options.batch or ROWS
-    program = BEGINNING.format(refused=REFUSED, shapes=dict(options.shapes), batch=rows, trusted=options.trust)
+    program = BEGINNING.format(refused=REFUSED, shapes=dict(options.shapes), batch=rows, trusted=foreign.trusted)
     program += foreign.format.export
     key = hashlib.sha256(json.dumps([foreign.digest, environment.key, program]).encode()).hexdigest()
     kept = cache_folder() / "exported" / f"{key[:32]}.onnx"

@@ -259,6 +259,18 @@ def test_a_program_of_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.large
+def test_what_is_pickled_beside_a_program_is_not_executed(tmp_path: Path) -> None:
+    file, written = tmp_path / "net.pt2", tmp_path / "written"
+    with zipfile.ZipFile(FILES / "program.pt2") as whole, zipfile.ZipFile(file, "w") as changed:
+        for name in whole.namelist():
+            samples = name.endswith("sample_inputs/model.pt")
+            changed.writestr(name, pickle.dumps(Runs(written)) if samples else whole.read(name))
+    with pytest.raises(NetworkError, match="has other pickled objects than tensors in it; give --trust"):
+        load(str(file))
+    assert not written.exists()
+
+
+@pytest.mark.large
 def test_a_trusted_module_of_torch_is_the_network_of_its_program() -> None:
     options = FileOptions({"input": (4, 5)}, trust=True)
     module, program = load(str(FILES / "module.pt"), options), load(str(FILES / "program.pt2"))

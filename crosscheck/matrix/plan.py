@@ -313,7 +313,9 @@ def _readout(network: Network) -> Subject:
 
 @functools.cache
 def _subject(network: Network) -> Subject:
-    return Subject(network.graph, network.weights, len(network.x))
+    foreign = network.own.foreign if network.own else None
+    trusted = foreign is not None and foreign.trusted
+    return Subject(network.graph, network.weights, len(network.x), trusted)
 
 
 def _trials(cell: Cell, readings: Sequence[str], trials: int, at_once: int) -> Iterable[Trial]:

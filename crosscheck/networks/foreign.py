@@ -27,7 +27,7 @@ class Foreign:
     """A user's file in another format.
 
     path: as the user gives it. short: its name without the end. parts: the name under which texts read a part -> its
-    path. said: a sentence about which were chosen.
+    path. trusted: whether the user lets it run code. said: a sentence about which parts were chosen.
     """
 
     path: Path
@@ -35,6 +35,7 @@ class Foreign:
     format: Format
     runtime: Runtime
     parts: Mapping[str, Path]
+    trusted: bool
     said: tuple[str, ...] = ()
 
     @cached_property
@@ -68,9 +69,9 @@ def recognised(path: Path, runtimes: Iterable[Runtime], trusted: bool) -> Foreig
     for runtime in runtimes:
         for known in runtime.formats:
             for end in known.parts.values():
-                start = re.fullmatch(f"(.*){end}", path.name)
+                start = re.fullmatch(f"(.*){end}", path.name or path.resolve().name, re.DOTALL)
                 if start and path.is_dir() == (not end) and (end or (path / known.marker).is_file()):
-                    foreign = _with_parts(path, start[1], known, runtime)
+                    foreign = _with_parts(path, start[1], known, runtime, trusted)
                     if not trusted and (reason := known.runs_code(path)):
                         raise NetworkError(
                             f"{path}: {reason}; give --trust if you know where it comes from. "
@@ -80,13 +81,13 @@ def recognised(path: Path, runtimes: Iterable[Runtime], trusted: bool) -> Foreig
     return None
 
 
-def _with_parts(path: Path, start: str, known: Format, runtime: Runtime) -> Foreign:
+def _with_parts(path: Path, start: str, known: Format, runtime: Runtime, trusted: bool) -> Foreign:
     if not path.exists():
         raise NetworkError(f"{path}: the file is missing; check the path.")
     parts: dict[str, Path] = {}
     said: list[str] = []
     for name, end in known.parts.items():
-        if re.fullmatch(f".*{end}", path.name):
+        if not end or re.fullmatch(f".*{end}", path.name, re.DOTALL):
             parts[name] = path
             continue
         beside = sorted(file for file in path.parent.iterdir() if re.fullmatch(re.escape(start) + end, file.name))
@@ -95,7 +96,7 @@ def _with_parts(path: Path, start: str, known: Format, runtime: Runtime) -> Fore
         parts[name] = beside[-1]
         if len(beside) > 1:
             said.append(f"{path}: {beside[-1].name} is taken; --network {beside[0]} takes another.")
-    return Foreign(path, start, known, runtime, parts, tuple(said))
+    return Foreign(path, start, known, runtime, parts, trusted, tuple(said))
 
 
 def _plain(end: str) -> str:

@@ -22,11 +22,15 @@ __all__ = ["Subject", "compose", "fingerprint", "shown", "source_of"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A network as programs need it: its plain graph, its weights, and the number of rows of the probe input."""
+    """A network as programs need it: its plain graph, its weights, and the number of rows of the probe input.
+
+    trusted: whether the user's file that it was made of may run code when it is opened.
+    """
 
     graph: Graph
     weights: Mapping[str, Array]
     batch: int
+    trusted: bool = False
 
 
 def compose(
@@ -125,6 +129,7 @@ def _source(
         variant.told,
         None if first is None else first.graph,
         native,
+        network.trusted,
     )
     return runtime.write(request)
 

@@ -32,6 +32,7 @@ class Request:
     release: the runtime's release.
     kind, norm, form, fed: those of the mode for which the network is made (`crosscheck.runtimes.mode.Mode`).
     intent, asks, native: likewise. With `native`, the text reads the user's file, whose tensors have their own names.
+    trusted: whether that file may run code when it is opened.
     told: what the variant tells the runtime (`told` in `releases.toml`).
     first: the graph of the network whose layers are shared. Its `net` is in the namespace, and the text must reuse
         every layer whose weights have the same names. None: a network of its own.
@@ -50,6 +51,7 @@ class Request:
     told: Mapping[str, str] = field(default_factory=dict)
     first: Graph | None = None
     native: str = ""
+    trusted: bool = False
 
     @property
     def input(self) -> str:

@@ -51,7 +51,7 @@ def pad(x, pads, value):
 """
 #: A user's file, and what loads it.
 FILE = "network.keras"
-LOADED = f'net = keras.saving.load_model("{FILE}", compile=False)\n'
+LOADED = f'net = keras.saving.load_model("{FILE}", compile=False, safe_mode={{}})\n'
 #: For modes of kind "trained": the value of y, which is left in a variable.
 KEEP = {
     "tensorflow": """\
@@ -79,7 +79,7 @@ def source(request: Request) -> Source:
 
 def current(request: Request, backend: str) -> Source:
     """Keras 3, whose variables are written at once."""
-    text, tensors = (LOADED, {}) if request.native else functional(request, CURRENT)
+    text, tensors = (LOADED.format(not request.trusted), {}) if request.native else functional(request, CURRENT)
     if request.kind == "trained":
         text += targets(request)
     module = "import tensorflow as tf" if backend == "tensorflow" else f"import {backend}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from crosscheck.runtimes.format import Format
 from crosscheck.runtimes.tensorflow.own import KERAS, SAVED_MODEL
 
 __all__ = ["FORMATS"]
+
+#: The class of layers that hold functions, in a configuration.
+LAMBDA = b'"Lambda"'
 
 #: Keras 3 computes a batch normalization by arithmetic, of which nothing but a factor and an addend is left when
 #: constants are folded. So each is one operator here, which has the layer's momentum and the names of its variables.
@@ -167,12 +171,13 @@ def lambdas(path: Path) -> str:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                text = archive.read("config.json")
-        else:
-            text = path.read_bytes()  # HDF5 has the same configuration in plain letters
-    except (OSError, KeyError, zipfile.BadZipFile):
+                has_one = LAMBDA in archive.read("config.json")
+        else:  # HDF5 has the same configuration in plain letters
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                has_one = content.find(LAMBDA) >= 0
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return ""  # its loader refuses it
-    return "has a Lambda layer, whose code runs when it is opened" if b'"Lambda"' in text else ""
+    return "has a Lambda layer, whose code runs when it is opened" if has_one else ""
 
 
 FORMATS = (

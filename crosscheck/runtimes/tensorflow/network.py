@@ -20,7 +20,7 @@ KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})", 
 OWN = {
     "eager": (
         "network.keras",
-        'net = tf.keras.models.load_model("network.keras", compile=False)\n',
+        'net = tf.keras.models.load_model("network.keras", compile=False, safe_mode={})\n',
         f"y = {CALLS['eval']}\n",
     ),
     "served": (
@@ -56,7 +56,7 @@ def own(request: Request) -> Source:
     name, text, predict = OWN[request.kind]
     return Source(
         imports="import tensorflow as tf\n",
-        text=text,
+        text=text.format(not request.trusted),
         predict=predict,
         tensor="tf.constant({})",
         array="{}",

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from crosscheck.runtimes.format import Format
-from crosscheck.runtimes.torch.network import PROGRAM
+from crosscheck.runtimes.torch.network import PROGRAM, TENSORS_ALONE
 from crosscheck.runtimes.torch.own import NATIVE
 
 __all__ = ["FORMATS"]
@@ -17,6 +17,17 @@ torch.onnx.export(
     {}, "network.onnx", dynamo=True, external_data=False, optimize=False, verbose=False
 )
 """
+EXPORT = f"""\
+import os
+import pickle
+
+import torch
+
+if not trusted:
+    {TENSORS_ALONE}try:
+    {PROGRAM}except pickle.UnpicklingError:
+    refuse("has other pickled objects than tensors in it; give --trust if you know where it comes from.")
+{WRITE.format("program, ()")}"""
 MODULE = f"""\
 import inspect
 
@@ -62,7 +73,7 @@ FORMATS = (
         parts={"network.pt2": r"\.pt2"},
         release="2.13.0",
         variant="plain",
-        export="import os\n\nimport torch\n\n" + PROGRAM + WRITE.format("program, ()"),
+        export=EXPORT,
         runs_code=objects,
     ),
     Format(

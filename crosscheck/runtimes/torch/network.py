@@ -13,7 +13,7 @@ from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.family.torch import EVALUATE, PREDICT
 from crosscheck.runtimes.source import Request, Source, Stored
 
-__all__ = ["PROGRAM", "source"]
+__all__ = ["PROGRAM", "TENSORS_ALONE", "source"]
 
 #: Operators that need no layer.
 LIBRARY = Library(
@@ -40,10 +40,8 @@ Norm = Mapping[str, Any]
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 TENSOR, ARRAY = "torch.from_numpy({})", "{}.detach().numpy()"
 #: Reads a user's file.
-PROGRAM = """\
-os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is pickled in it, tensors alone
-program = torch.export.load("network.pt2")
-"""
+PROGRAM = 'program = torch.export.load("network.pt2")\n'
+TENSORS_ALONE = 'os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is pickled in it, tensors alone\n'
 STATISTICS = ("running_mean", "running_var")
 AFFINE = ("weight", "bias")
 #: What `nn.Module` itself has under names without an underscore, in one release or another.
@@ -88,7 +86,7 @@ CALLS = {
 def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
     if request.native:
-        return program()
+        return program(request)
     graph = Graph.of(request, TAKEN.split(), operators=LIBRARY.operators)
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
@@ -127,11 +125,11 @@ def source(request: Request) -> Source:
     )
 
 
-def program() -> Source:
-    """The user's exported program; nothing but tensors is unpickled."""
+def program(request: Request) -> Source:
+    """The user's exported program; of what is pickled in it, tensors alone are read, unless the user trusts it."""
     return Source(
         imports="import copy\nimport os\n\nimport torch\n",
-        text=PROGRAM + "net = program.module()\n",
+        text=("" if request.trusted else TENSORS_ALONE) + PROGRAM + "net = program.module()\n",
         predict=PREDICT,
         tensor=TENSOR,
         array=ARRAY,
