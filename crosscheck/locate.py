@@ -100,7 +100,7 @@ class _Question:
     def further_places(self) -> Sequence[int]:
         """The nodes of the stretch whose end is the first that shows the finding, and that were not asked."""
         asked = sorted(self.answers)
-        wrong = next((place for place in asked if self._shows(place)), len(self.nodes) - 1)
+        wrong = next((place for place in asked if self.shows(place)), len(self.nodes) - 1)
         right = max((place for place in asked if place < wrong), default=-1)
         return range(right + 1, wrong)
 
@@ -126,12 +126,13 @@ class _Question:
         """
         known = True
         for place in sorted(self.answers):
-            if self._shows(place):
+            if self.shows(place):
                 return _cause(self.nodes[place], self.finding, PARTS, first=place == 0) if known else None
             known = self.answers[place] is not None
         return _cause(self.nodes[-1], self.finding, PARTS, first=len(self.nodes) == 1) if known else None
 
-    def _shows(self, place: int) -> bool:
+    def shows(self, place: int) -> bool:
+        """Whether the part up to that node shows the finding."""
         answer = self.answers[place]
         return answer is not None and not LOCATED[self.finding].isdisjoint(answer.findings)
 
@@ -160,6 +161,8 @@ def locate(
         for question in questions:
             for place, part in parts[question.planned.cell.id].items():
                 question.answers[place] = _judged(part, question.finding, measured, journal)
+                if question.shows(place):
+                    break  # the node at fault is not after it
     for question in questions:
         if (cause := question.cause()) is not None:
             causes[question.planned.cell.id] = cause

@@ -128,13 +128,14 @@ class FormErrors:
 
     @property
     def line(self) -> Errors:
-        """The value in cells.jsonl."""
-        return {"inference": self.of(Intent.INFERENCE), "training": self.of(Intent.TRAINING)}
+        """The value in cells.jsonl; none for a form that is zero, of an answer that is not: it has no scale."""
+        far = {intent for intent in self.zero if self.of(intent) > CLOSED_FORM.value}
+        return {intent.value: None if intent in far else self.of(intent) for intent in Intent}
 
     @property
     def both(self) -> str:
         """The errors against both forms, for a sentence."""
-        return ", ".join(f"{intent} {self.of(intent):.3g}" for intent in (Intent.INFERENCE, Intent.TRAINING))
+        return ", ".join(f"{intent} {self.of(intent):.3g}" for intent in Intent)
 
 
 def _other(intent: Intent) -> Intent:

@@ -21,14 +21,14 @@ from typing import Protocol
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
-from crosscheck.errors import EnvironmentFailure
+from crosscheck.errors import EnvironmentFailure, ProbeError
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
-from crosscheck.matrix.plan import WRITTEN, Planned, forms_for
+from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
-from crosscheck.networks import prepared
+from crosscheck.networks import Network, prepared
 from crosscheck.networks.prepare import write_form
 
 __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
@@ -265,11 +265,18 @@ class _Run:
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
             prepared(network, self.folders[place], () if network.large else forms_for(target))
-        if network.large and network.file is None:
-            for source in planned.work(trial)["program"]["sources"].values():
-                for form in set(source["files"].values()) & WRITTEN:
-                    write_form(network, form, self.folders[place])
+        parts = network.own.foreign.parts if network.own and network.own.foreign else {}
+        for source in planned.work(trial)["program"]["sources"].values():
+            for form in set(source["files"].values()) - parts.keys():
+                self._provide(network, form, self.folders[place])
         return self.folders[place]
+
+    def _provide(self, network: Network, form: str, folder: Path) -> None:
+        """Write a form of a large network. Raises ProbeError for what is missing: a trial would say it was refused."""
+        if network.large and network.file is None:
+            write_form(network, form, folder)
+        if not (folder / f"{form}.onnx").exists():
+            raise ProbeError(f"{network.name}: the form {form} was not written")
 
     def _receive(self, server: ProbeServer) -> None:
         target = server.target

@@ -26,7 +26,6 @@ from crosscheck.scenarios.steps import AS_IT_COMES, PACES, Step, steps
 __all__ = [
     "RACE_NETWORKS",
     "RACE_TRIALS",
-    "WRITTEN",
     "Planned",
     "Wanted",
     "expand",

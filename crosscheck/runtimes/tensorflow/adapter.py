@@ -29,7 +29,7 @@ class TensorFlow(KerasAdapter):
     def state(self, model: Model) -> Dict[str, Tensor]:
         """A Keras model's tensors, or every variable; of a graph, others than the weights are renormalization's."""
         if "serve" in model.names:
-            return {self.called(model, unnumbered(v.name)): v for v in model.names["net"].variables}
+            return {self.called(model, unnumbered(v.name)): v for v in model.names["serve"].variables}
         if "variables" not in model.names:
             return KerasAdapter.state(self, model)
         found = TextAdapter.state(self, model)
