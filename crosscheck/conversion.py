@@ -47,7 +47,7 @@ def is_file(name: str) -> bool:
     """Whether a name is a user's file or folder; also one that `load` refuses with a remedy."""
     if name in networks.names():
         return False
-    return networks.is_file(name) or Path(name).exists()
+    return networks.is_file(name) or os.path.exists(name)  # unlike Path.exists, False for names that are too long
 
 
 def load(name_or_path: str, options: FileOptions | None = None) -> Network:
@@ -81,7 +81,7 @@ def _foreign(name_or_path: str, options: FileOptions) -> Foreign | None:
         return None
     path, runtimes = Path(name_or_path), catalog().values()
     foreign = recognised(path, runtimes, options.trust)
-    if foreign is None and path.exists() and not networks.is_file(name_or_path):
+    if foreign is None and os.path.exists(path) and not networks.is_file(name_or_path):
         kind = "folder" if path.is_dir() else "file"
         raise NetworkError(f"{path}: is no {kind} that crosscheck takes; it takes {taken(runtimes)}.")
     return foreign

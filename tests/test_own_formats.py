@@ -231,6 +231,14 @@ def test_other_files_and_folders_are_told_what_is_taken(tmp_path: Path) -> None:
         assert f"{path}: is no {kind} that crosscheck takes; {taken}" == str(refused.value)
 
 
+@pytest.mark.parametrize("ending", [".pt2", ".keras", "-symbol.json"])
+def test_a_name_that_is_too_long_is_missing(ending: str) -> None:
+    name = "n" * 10_000 + ending
+    with pytest.raises(NetworkError) as refused:
+        load(name)
+    assert f"{name}: the file is missing; check the path." == str(refused.value)
+
+
 def test_trust_is_an_option_of_the_file() -> None:
     assert ("--trust",) == FileOptions.parsed((), trust=True).words
 

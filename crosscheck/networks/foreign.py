@@ -6,6 +6,7 @@ Nothing here opens a file as its runtime does: names and bytes are looked at.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def recognised(path: Path, runtimes: Iterable[Runtime], trusted: bool) -> Foreig
         for known in runtime.formats:
             for end in known.parts.values():
                 start = re.fullmatch(f"(.*){end}", path.name or path.resolve().name, re.DOTALL)
-                if start and path.is_dir() == (not end) and (end or (path / known.marker).is_file()):
+                if start and os.path.isdir(path) == (not end) and (end or (path / known.marker).is_file()):
                     foreign = _with_parts(path, start[1], known, runtime, trusted)
                     if not trusted and (reason := known.runs_code(path)):
                         raise NetworkError(
@@ -82,7 +83,7 @@ def recognised(path: Path, runtimes: Iterable[Runtime], trusted: bool) -> Foreig
 
 
 def _with_parts(path: Path, start: str, known: Format, runtime: Runtime, trusted: bool) -> Foreign:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False for names that are too long
         raise NetworkError(f"{path}: the file is missing; check the path.")
     parts: dict[str, Path] = {}
     said: list[str] = []

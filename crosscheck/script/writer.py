@@ -102,7 +102,7 @@ def _network(name: str) -> Network:
     if name not in names():
         raise NoScript(
             f"'{name}' is no network that ships, and a run keeps no copy of others. "
-            "`crosscheck script CELL --network FILE.onnx` takes the file that it was."
+            "`crosscheck script CELL --network FILE` takes the file that it was."
         )
     return _shipped(name)
 
