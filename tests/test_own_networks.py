@@ -376,7 +376,7 @@ def test_an_input_with_one_axis_is_rows_of_one_channel(loaded: Loaded) -> None:
     assert (10, 1) == network.x.shape
     assert ["input 'x' has one axis, taken as rows of one channel."] == said(network)
     other = loaded(model([norm("x", "h"), node("Softmax", "h", "y", axis=0)], weights, [10]))
-    assert "input 'x' has no batch axis, which Softmax needs; add one." == not_lowered(other)
+    assert "input 'x' has no batch axis, needed by Softmax; add one." == not_lowered(other)
 
 
 def with_function() -> onnx.ModelProto:

@@ -196,5 +196,5 @@ def _with_channel(model: onnx.ModelProto, source: str) -> None:
     if len(x.type.tensor_type.shape.dim) != 1:
         return
     if others := sorted({node.op_type for node in model.graph.node} - ANY_RANK):
-        raise NetworkError(f"{source}: input {x.name!r} has no batch axis, which {', '.join(others)} needs; add one.")
+        raise NetworkError(f"{source}: input {x.name!r} has no batch axis, needed by {', '.join(others)}; add one.")
     x.type.tensor_type.shape.dim.add(dim_value=1)
