@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from crosscheck.conversion import load
 from crosscheck.errors import UsageError
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target
-from crosscheck.networks import FileOptions, Network, load
+from crosscheck.networks import FileOptions, Network
 from crosscheck.networks.file_summary import FileSummary, summary_of
 from crosscheck.networks.onnx_files import BATCH_GRADIENT, GRADIENT, missing_forms
 from crosscheck.runtimes.catalog import Runtime, catalog

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 import crosscheck
 from crosscheck import report
 from crosscheck.cells import Asks, Observation, Status
+from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
@@ -34,7 +35,7 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
-from crosscheck.networks import FileOptions, Network, is_file, load, names
+from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
@@ -217,7 +218,7 @@ def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Netwo
     if not networks:
         raise NetworkError("\n".join(refused))
     if options.words and not files:
-        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE.onnx does so.")
+        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE does so.")
     inputs = {name for network in networks.values() if network.own for name in network.own.inputs}
     if unknown := [] if refused else sorted(options.shapes.keys() - inputs):
         known = ", ".join(sorted(inputs))

@@ -278,8 +278,9 @@ class _Run:
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
             prepared(network, self.folders[place], () if network.large else forms_for(target))
+        parts = network.own.foreign.parts if network.own and network.own.foreign else {}
         for source in planned.work(trial)["program"]["sources"].values():
-            for form in source["files"].values():
+            for form in set(source["files"].values()) - parts.keys():
                 self._provide(network, form, self.folders[place])
         return self.folders[place]
 

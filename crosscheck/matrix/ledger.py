@@ -278,7 +278,8 @@ def _rank(planned: Planned) -> tuple[int, bool]:
     """The order of the cells of users' networks: what tells most comes first, as the time may not be enough for all."""
     if planned.network.own is None:
         return 0, False
-    return list(Scenario).index(planned.cell.scenario), planned.mode.name != planned.target.runtime.default_call
+    usual = bool(planned.mode.native) or planned.mode.name == planned.target.runtime.default_call
+    return list(Scenario).index(planned.cell.scenario), not usual
 
 
 def _operators(planned: Planned) -> frozenset[str]:

@@ -10,7 +10,7 @@ import onnx
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
 
-__all__ = ["FileOptions", "inputs_of", "sized", "with_shapes"]
+__all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
@@ -25,7 +25,8 @@ class FileOptions:
 
     shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
     (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first. cotangent: the
-    number in it, in every row, whose gradient is asked; by default that of all, with different weights.
+    number in it, in every row, whose gradient is asked; by default that of all, with different weights. trust: whether
+    code in a file may run when its runtime opens it.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class FileOptions:
     samples: tuple[str, ...] = ()
     output: str | None = None
     cotangent: int | None = None
+    trust: bool = False
 
     @classmethod
     def parsed(
@@ -42,6 +44,7 @@ class FileOptions:
         samples: Sequence[str] = (),
         output: str | None = None,
         cotangent: int | None = None,
+        trust: bool = False,
     ) -> FileOptions:
         """From the options, shapes as in `--shape x=1,3,224,224`. Raises UsageError."""
         if cotangent is not None and cotangent < 0:
@@ -55,7 +58,7 @@ class FileOptions:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch, tuple(samples), output, cotangent)
+        return cls(known, batch, tuple(samples), output, cotangent, trust)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -65,7 +68,8 @@ class FileOptions:
         samples = [("--input", path) for path in self.samples]
         output = () if self.output is None else ("--output", self.output)
         cotangent = () if self.cotangent is None else ("--cotangent", str(self.cotangent))
-        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent)
+        trust = ("--trust",) if self.trust else ()
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent, *trust)
 
 
 def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
 from crosscheck.networks.fold import folded, pruned
+from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
@@ -33,15 +34,20 @@ READERS = "So only runtimes that read ONNX are asked, about the file as it is."
 LONGEST = 40
 
 
-def load_own(path: Path, options: FileOptions) -> Network:
-    """The network in a user's file: lowered, with the file as it is beside it; or the file alone.
+def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -> Network:
+    """The network in a user's ONNX file: lowered, with the file as it is beside it; or the file alone.
 
-    Raises NetworkError for a file that is no ONNX model with an input of floats, and for options that do not fit.
+    foreign: the user's file, where `path` is what its runtime exported. Raises NetworkError for a file that is no ONNX
+    model with an input of floats, and for options that do not fit.
     """
-    source = str(path)
-    content, model, said = _file(path, options)
-    short = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)[:LONGEST]
-    name = f"{short}-{content_digest(path)[:8]}"
+    source = str(path if foreign is None else foreign.path)
+    content, model, said = _file(path, options, source)
+    stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest)
+    short = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:LONGEST]
+    name, title = f"{short}-{digest[:8]}", Path(source).name
+    if foreign is not None:
+        exporter = f"{foreign.runtime.title} {foreign.format.release}"
+        said = [*foreign.said, f"{source}: {exporter} exports it to ONNX, which other runtimes get.", *said]
     said += sized(model, options, source)
     x, *others = inputs_of(model)
     given = read_samples(options.samples, x)
@@ -62,14 +68,14 @@ def load_own(path: Path, options: FileOptions) -> Network:
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
-    words = ("--network", source, *options.words)
-    own = OwnFile(words, path.name, short, tuple(values), _rows(given.get(x.name), values[x.name]), tuple(said))
+    words, rows = ("--network", source, *options.words), _rows(given.get(x.name), values[x.name])
+    own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
     except NetworkError as problem:
         message = f"{problem} {READERS}"
         own = replace(own, said=(*own.said, message))
-        return _as_it_is(model, content, name, path.name, values, cotangent, own)
+        return _as_it_is(model, content, name, title, values, cotangent, own)
     if values[x.name].ndim == 1:
         own = replace(own, said=(*own.said, f"{source}: input {x.name!r} has one axis, taken as rows of one channel."))
     sizes = {key: [int(size) for size in graph[key][0]["shape"][1:]] for key in ("inputs", "outputs")}
@@ -77,8 +83,8 @@ def load_own(path: Path, options: FileOptions) -> Network:
         "x": values[x.name].reshape(-1, *sizes["inputs"]),
         "cotangent": cotangent.reshape(-1, *sizes["outputs"]),
     }
-    network = network_of(copy, graph, weights, path.name, probe)
-    file = _as_it_is(model, content, name, path.name, values, cotangent, own, network)
+    network = network_of(copy, graph, weights, title, probe)
+    file = _as_it_is(model, content, name, title, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
 
 
@@ -108,13 +114,12 @@ def _rows(given: Array | None, taken: Array) -> int:
     return len(given) if given.ndim == taken.ndim else 1
 
 
-def _file(path: Path, options: FileOptions) -> tuple[bytes, onnx.ModelProto, list[str]]:
-    """The bytes for runtimes that read the file, the model in it, and sentences about both.
+def _file(path: Path, options: FileOptions, source: str) -> tuple[bytes, onnx.ModelProto, list[str]]:
+    """The bytes for runtimes that read the file, the model in it, and sentences about both, which name `source`.
 
     The output to differentiate and the input to differentiate by come first, as some runtimes know them by their place.
     Raises NetworkError.
     """
-    source = str(path)
     model = read_onnx(path)
     raw = onnx.load(path)  # with the weights that are in other files
     said = []

@@ -27,7 +27,7 @@ class Material(NamedTuple):
 
 
 def load_material(folder: str) -> Material:
-    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `readout/` likewise."""
+    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `native/`; `readout/` too."""
     readout = os.path.join(folder, "readout")
     return Material(
         network=load_network(folder),
@@ -111,8 +111,14 @@ def load_network(folder: str) -> Network:
 
 
 def forms_in(folder: str) -> Dict[str, str]:
-    """The ONNX files in a network's folder, by form. The host may write one after the folder was first read."""
-    return {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
+    """The ONNX files in a network's folder, by form, and the parts of a user's file in another format, by name.
+
+    The host may write one after the folder was first read.
+    """
+    forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
+    native = os.path.join(folder, "native")
+    parts = os.listdir(native) if os.path.isdir(native) else []
+    return dict(forms, **{name: os.path.join(native, name) for name in parts})
 
 
 def load_arrays(path: str) -> Dict[str, Array]:
