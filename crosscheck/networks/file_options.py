@@ -220,7 +220,8 @@ def _fits(model: onnx.ModelProto) -> bool:
     except NetworkError:
         return False
     known = {name: facts.shape(name) or () for name in facts.names()}
-    if any(isinstance(size, int) and size < 1 for shape in known.values() for size in shape):
+    empty = [name for name, shape in known.items() if any(isinstance(size, int) and size < 1 for size in shape)]
+    if any(facts.value(name) is None for name in empty):  # an optional input may be an empty constant
         return False
     dims = {item.name: list(item.dims) for item in model.graph.initializer}
     for node in model.graph.node:

@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
-from crosscheck.networks.fold import folded, pruned
+from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
@@ -127,7 +127,7 @@ def _reached(model: onnx.ModelProto, name: str) -> set[str]:
     """The tensors that depend on one."""
     reached = {name}
     for node in model.graph.node:
-        if reached & set(node.input):
+        if not reached.isdisjoint(reads(node)):
             reached.update(node.output)
     return reached
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import LARGEST_SHAPE, Facts, Shape
+from crosscheck.networks.fold import reads
 from crosscheck.networks.graph import Array
 
 __all__ = ["Call"]
@@ -30,7 +31,7 @@ class Call:
         self.index = index
         self.facts = facts
         self.wanted = [name in active for name in node.input]
-        self.active = any(self.wanted) or any(name in active for name in _captured(node))
+        self.active = any(name in active for name in reads(node))
         self.training = training
         self.inputs: list[str] = list(node.input)
         self.outputs: list[str] = list(node.output)
@@ -117,13 +118,3 @@ class Call:
                 "or fix the model's inputs with --shape"
             )
         return sizes
-
-
-def _captured(node: onnx.NodeProto) -> Iterator[str]:
-    """The tensors that the subgraphs of a node may take from outside."""
-    for item in node.attribute:
-        if item.HasField("g"):
-            yield from (output.name for output in item.g.output)
-            for inner in item.g.node:
-                yield from inner.input
-                yield from _captured(inner)
