@@ -110,7 +110,10 @@ def test_an_unknown_attribute_of_the_package() -> None:
         (b"no network at all", "cannot be read as ONNX"),
         (b"", "no ONNX graph"),
         (relu(999), "opset 999"),
-        (model([helper.make_node("BatchNormalization", ["x"] * 5, ["y"], is_test=0)], 6), "cannot convert it to opset 9"),
+        (
+            model([helper.make_node("BatchNormalization", ["x"] * 5, ["y"], is_test=0)], 6),
+            "cannot convert it to opset 9",
+        ),
         (model([helper.make_node("RandomNormal", [], ["y"], shape=[1, 3])], inputs=()), "no input"),
         (model([helper.make_node("TopK", ["x", "k"], ["y", "i"])], inputs=("x",)), "rejects"),
         (
