@@ -20,7 +20,8 @@ class Call:
     """A node of the model.
 
     wanted: whether the i-th input depends on a differentiated tensor, one of `active`.
-    active: whether any does, or a tensor that a subgraph takes from outside.
+    taken: the tensors that subgraphs take from outside and that depend on a differentiated one.
+    active: whether any input does, or such a tensor.
     training: whether a batch normalization uses the batch's own statistics, regardless of its attributes.
     """
 
@@ -31,7 +32,8 @@ class Call:
         self.index = index
         self.facts = facts
         self.wanted = [name in active for name in node.input]
-        self.active = any(name in active for name in reads(node))
+        self.taken = [name for name in dict.fromkeys(reads(node)) if name in active and name not in node.input]
+        self.active = any(self.wanted) or bool(self.taken)
         self.training = training
         self.inputs: list[str] = list(node.input)
         self.outputs: list[str] = list(node.output)
