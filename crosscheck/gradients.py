@@ -12,7 +12,7 @@ from crosscheck.conversion import onnx_file
 from crosscheck.errors import UsageError
 from crosscheck.networks.differentiate import UPDATED
 from crosscheck.networks.file_options import FileOptions
-from crosscheck.networks.gradient import gradient
+from crosscheck.networks.gradient import sized_gradient
 
 __all__ = ["write"]
 
@@ -37,7 +37,7 @@ def write(
         raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     names = [name for text in wrt for name in text.split(",")]
     options = FileOptions.parsed(shapes, trust=trust)
-    made = gradient(onnx_file(source, options), training, names, output, options.shapes)
+    made, chosen = sized_gradient(onnx_file(source, options), training, names, output, options)
     try:
         onnx.save(made, target)
     except (OSError, ValueError) as problem:
@@ -46,6 +46,7 @@ def write(
     inputs = [item for item in made.graph.input if item.name not in stored]
     outputs = list(made.graph.output)
     opset = next(item.version for item in made.opset_import if item.domain in ("", "ai.onnx"))
+    yield from chosen
     yield f"{target}: opset {opset}, IR {made.ir_version}, {len(made.graph.node)} nodes"
     width = max(len(item.name) for item in (*inputs, *outputs))
     for title, items in (("inputs", inputs), ("outputs", outputs)):

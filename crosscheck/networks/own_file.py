@@ -7,21 +7,19 @@ import re
 from collections.abc import Mapping, MutableSequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
-from crosscheck.networks.fold import folded, pruned
+from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, file_graph
+from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
 from crosscheck.networks.read import content_digest, external_files, read_onnx
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
 
@@ -48,7 +46,8 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     if foreign is not None:
         exporter = f"{foreign.runtime.title} {foreign.format.release}"
         said = [*foreign.said, f"{source}: {exporter} exports it to ONNX, which other runtimes get.", *said]
-    said += sized(model, options, source)
+    declared = Declared(model)
+    said += sized(model, options, source, lambda candidate: runs(candidate, options))
     x, *others = inputs_of(model)
     given = read_samples(options.samples, x)
     values = values_of(model, [x, *others], given, source)
@@ -61,7 +60,7 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
         for item in others
         if item.name not in given
     ]
-    shape = _declare_outputs(model, values, source)
+    shape = declare_outputs(model, values, declared, source)
     cotangent = np.asarray(_cotangent(given.get(COTANGENT), options.cotangent, shape, source), values[x.name].dtype)
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
@@ -157,7 +156,7 @@ def _reached(model: onnx.ModelProto, name: str) -> set[str]:
     """The tensors that depend on one."""
     reached = {name}
     for node in model.graph.node:
-        if reached & set(node.input):
+        if not reached.isdisjoint(reads(node)):
             reached.update(node.output)
     return reached
 
@@ -192,24 +191,6 @@ def _as_it_is(
     graph = file_graph(model, name, values, cotangent)
     network = network_of(model, graph, dict(others), title, {"x": probe[1], "cotangent": cotangent})
     return replace(network, file=Written(content, lowered), own=own)
-
-
-def _declare_outputs(model: onnx.ModelProto, values: Mapping[str, Array], source: str) -> tuple[int, ...]:
-    """Declare, in place, the shapes of the outputs: as inferred, else by evaluating the file; that of the first."""
-    facts = Facts(model, source)
-    shapes: list[tuple[int | str | None, ...] | None] = [facts.shape(item.name) for item in model.graph.output]
-    if any(shape is None or not all(isinstance(size, int) for size in shape) for shape in shapes):
-        try:
-            outputs: Any = ReferenceEvaluator(model).run(None, dict(values))
-        except Exception as problem:  # the evaluator raises any exception for arbitrary files
-            message = " ".join(str(problem).split())
-            raise NetworkError(
-                f"{source}: the shapes of its outputs are unknown, and onnx cannot evaluate it ({message})."
-            ) from problem
-        shapes = [np.shape(value) for value in outputs]
-    for item, shape in zip(model.graph.output, shapes, strict=True):
-        item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
-    return tuple(size for size in shapes[0] or () if isinstance(size, int))
 
 
 def _with_channel(model: onnx.ModelProto, source: str) -> None:

@@ -58,8 +58,13 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
     model = _parsed(path)
     _check_external(path, model)
     _check_opset(model, source)
+    _open_negative_sizes(model.graph)
     try:
-        onnx.checker.check_model(source)
+        if _leaves_out_inputs(model):
+            model.ir_version = 4
+            onnx.checker.check_model(model)
+        else:
+            onnx.checker.check_model(source)
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as problem:
         raise NetworkError(_rejection(source, problem)) from problem
@@ -116,6 +121,20 @@ def _unreadable(problem: Exception) -> str:
 def _rejection(source: str, problem: Exception) -> str:
     message = " ".join(str(problem).split())  # onnx's messages have several lines
     return f"{source}: onnx's checker rejects it ({message}); export the network again."
+
+
+def _open_negative_sizes(graph: onnx.GraphProto) -> None:
+    """Clear sizes below zero, which exporters of Paddle write for open axes."""
+    for item in (*graph.input, *graph.output, *graph.value_info):
+        for size in item.type.tensor_type.shape.dim:
+            if size.dim_value < 0:
+                size.ClearField("dim_value")
+
+
+def _leaves_out_inputs(model: onnx.ModelProto) -> bool:
+    """Whether initialisers are no inputs, as they have to be until IR 3; runtimes read such files all the same."""
+    inputs = {item.name for item in model.graph.input}
+    return model.ir_version < 4 and any(item.name not in inputs for item in model.graph.initializer)
 
 
 def _check_opset(model: onnx.ModelProto, source: str, first_opset: int = 1) -> None:
