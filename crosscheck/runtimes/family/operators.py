@@ -16,8 +16,9 @@ class Library:
 
     functions: operator -> template, with the operator's attributes as further holes; without `{}`, a function's name.
     array: the library's tensor of the numpy array `{}`.
-    transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`; `{widths}`, a pair an axis, or
-    `{flat}`, the same as torch takes them, and `{value}`; `{other}`. What a library does not have is "".
+    transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`, a tuple, or `{dims}`, a list;
+    `{widths}`, a pair an axis, or `{each}`, the same as a flat list, or `{flat}`, a flat list as torch takes it, and
+    `{value}`; `{other}`. What a library does not have is "".
     steps: whether `slice` takes a step. last: whether tensors have their channels last.
     """
 
@@ -82,7 +83,7 @@ def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
     match node.op:
         case "ReduceMean":
             axes = tuple(sorted(place(axis) for axis in node.attributes["axes"]))
-            return library.mean.format(x=x, axes=axes)
+            return library.mean.format(x=x, axes=axes, dims=[*axes])
         case "Slice":
             start, end, step = (node.attributes[name] for name in ("start", "end", "step"))
             part = f"{start or ''}:{end}" + (f":{step}" if step > 1 else "")
@@ -94,7 +95,8 @@ def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
             for axis, pair in enumerate(node.pads):
                 widths[place(axis)] = pair
             flat = [number for pair in widths[:0:-1] for number in pair]  # last axis first, as torch takes them
-            return library.pad.format(x=x, widths=tuple(widths), flat=flat, value=node.attributes["value"])
+            each = [number for pair in widths for number in pair]
+            return library.pad.format(x=x, widths=tuple(widths), each=each, flat=flat, value=node.attributes["value"])
     first = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
     match node.op:
         case "Transpose":
