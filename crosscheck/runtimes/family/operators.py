@@ -19,7 +19,8 @@ class Library:
     transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`, a tuple, or `{dims}`, a list;
     `{widths}`, a pair an axis, or `{each}`, the same as a flat list, or `{flat}`, a flat list as torch takes it, and
     `{value}`; `{other}`. What a library does not have is "".
-    steps: whether `slice` takes a step. last: whether tensors have their channels last.
+    steps: whether `slice` takes a step. last: whether tensors have their channels last. rows: whether they have a batch
+    axis; without one, they are those of one example.
     """
 
     functions: Mapping[str, str]
@@ -32,6 +33,7 @@ class Library:
     slice: str = "{x}[{parts}]"
     steps: bool = True
     last: bool = False
+    rows: bool = True
 
     @property
     def operators(self) -> frozenset[str]:
@@ -68,7 +70,7 @@ def _constants(node: Node, library: Library) -> list[str]:
         return [repr(node.scalar)]
     if not node.weights:
         return []
-    value = node.values[0]
+    value = node.values[0] + ("" if library.rows else "[0]")
     if library.last and node.rank > 2:
         value += f".transpose{(0, *range(2, node.rank), 1)}"
     return [library.array.format(value)]
@@ -76,9 +78,10 @@ def _constants(node: Node, library: Library) -> list[str]:
 
 def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
     x, rank, last = inputs[0], node.rank, library.last
+    first = 0 if library.rows else 1
 
     def place(axis: int) -> int:
-        return last_axis(axis, rank) if last else axis
+        return last_axis(axis, rank) if last else axis - first
 
     match node.op:
         case "ReduceMean":
@@ -91,25 +94,26 @@ def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
             parts = ", ".join([*[":"] * axis, part])
             return library.slice.format(x=x, parts=parts, axis=axis, start=start, end=end, step=step)
         case "Pad":
-            widths = [node.pads[0]] * rank
-            for axis, pair in enumerate(node.pads):
+            widths = [node.pads[0]] * (rank - first)
+            for axis, pair in enumerate(node.pads[first:], first):
                 widths[place(axis)] = pair
             flat = [number for pair in widths[:0:-1] for number in pair]  # last axis first, as torch takes them
             each = [number for pair in widths for number in pair]
             return library.pad.format(x=x, widths=tuple(widths), each=each, flat=flat, value=node.attributes["value"])
-    first = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
+    whole = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
     match node.op:
         case "Transpose":
-            found = _moved(first, node.attributes["perm"], library)
+            value = _moved(whole, [axis - first for axis in node.attributes["perm"][first:]], library)
         case "Reshape":
-            found = library.reshape.format(x=first, shape=", ".join(map(str, (-1, *node.attributes["shape"]))))
+            shape = [-1, *node.attributes["shape"]][first:]
+            value = library.reshape.format(x=whole, shape=", ".join(map(str, shape)))
         case _:
             other = library.array.format(node.values[0]) if node.weights else inputs[1]
             if last and not node.weights and rank > 2:
                 other = _moved(other, (0, rank - 1, *range(1, rank - 1)), library)
-            found = library.matmul.format(x=first, other=other)
+            value = library.matmul.format(x=whole, other=other)
     after = len(node.output_shape)
-    return _moved(found, (0, *range(2, after), 1), library) if last and after > 2 else found
+    return _moved(value, (0, *range(2, after), 1), library) if last and after > 2 else value
 
 
 def _moved(x: str, order: Sequence[int], library: Library) -> str:
