@@ -107,6 +107,61 @@ IMAGES: dict[str, Case] = {
         "AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 0, 1, 0]}
     ),
     "global maximum": single("GlobalMaxPool"),
+    "one of an axis": single("Gather", {"axis": 1}, index=np.int64(-1)),
+    "entries of an axis": single("Gather", {"axis": 2}, indices=integers(1, 2, 4, 4, 0)),
+    "every second entry": single("Gather", {"axis": -1}, indices=integers(1, 3, 5)),
+    "a table of entries": single("Gather", {"axis": 3}, indices=integers(0, 1, 2, 5, 4, 3).reshape(2, 3)),
+    "transposed convolution": single(
+        "ConvTranspose", {"strides": [2, 1], "pads": [1, 1, 1, 1]}, weight=numbers(4, 3, 3, 3), bias=numbers(3)
+    ),
+    "uneven transposed convolution": single(
+        "ConvTranspose",
+        {"strides": [2, 3], "pads": [1, 0, 0, 2], "output_padding": [1, 0]},
+        weight=numbers(4, 2, 3, 4),
+        bias=numbers(2),
+    ),
+    "dilated transposed convolution": single("ConvTranspose", {"dilations": [2, 2]}, weight=numbers(4, 2, 2, 3)),
+    "grouped transposed convolution": single(
+        "ConvTranspose", {"group": 2, "strides": [2, 2], "output_padding": [1, 1]}, weight=numbers(4, 2, 2, 3)
+    ),
+    "transposed convolution to a shape": single(
+        "ConvTranspose", {"strides": [2, 2], "output_shape": [10, 12]}, weight=numbers(4, 2, 3, 3)
+    ),
+    "local response normalization": single("LRN", {"size": 3, "alpha": 0.5, "beta": 0.6, "bias": 1.5}),
+    "selu": single("Selu"),
+    "repeated": single(
+        "Resize",
+        {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        roi=numbers(0),
+        scales=np.array([1, 1, 2, 3], np.float32),
+    ),
+    "repeated around centres": single(
+        "Resize", {"axes": [2, 3]}, roi=numbers(0), none=numbers(0), sizes=integers(5, 12)
+    ),
+    "interpolated": single("Resize", {"mode": "linear"}, roi=numbers(0), scales=np.array([1, 1, 2, 1.5], np.float32)),
+    "interpolated between corners": single(
+        "Resize",
+        {"mode": "linear", "coordinate_transformation_mode": "align_corners", "axes": [2, 3]},
+        roi=numbers(0),
+        none=numbers(0),
+        sizes=integers(10, 3),
+    ),
+}
+
+#: Cases that onnx's reference evaluator does not take, as others of the same answer: it lacks groups and output shapes.
+EQUIVALENT: dict[str, Case] = {
+    "grouped transposed convolution": (
+        [
+            ("Split", "x", "a b", {"axis": 1, "num_outputs": 2}),
+            ("ConvTranspose", "a first", "c", {"strides": [2, 2], "output_padding": [1, 1]}),
+            ("ConvTranspose", "b second", "d", {"strides": [2, 2], "output_padding": [1, 1]}),
+            ("Concat", "c d", "y", {"axis": 1}),
+        ],
+        {"first": numbers(4, 2, 2, 3)[:2], "second": numbers(4, 2, 2, 3)[2:]},
+    ),
+    "transposed convolution to a shape": single(
+        "ConvTranspose", {"strides": [2, 2], "pads": [1, 1, 0, 0]}, weight=numbers(4, 2, 3, 3)
+    ),
 }
 
 
@@ -146,7 +201,8 @@ every = pytest.mark.parametrize("lowered", sorted(IMAGES), indirect=True)
 
 @every
 def test_the_oracle_computes_what_the_file_says(lowered: Network, request: pytest.FixtureRequest) -> None:
-    expected = evaluated(model(IMAGES[request.node.callspec.params["lowered"]]), lowered.x)
+    name = request.node.callspec.params["lowered"]
+    expected = evaluated(model(EQUIVALENT.get(name, IMAGES[name])), lowered.x)
     answer = oracle.predict(lowered.graph, lowered.weights, lowered.x)
     np.testing.assert_allclose(answer, expected, rtol=1e-6, atol=1e-7)
 
@@ -167,7 +223,8 @@ def test_every_opset_has_the_same_network(lowered: Network) -> None:
     for form in (form for form in FORMS.values() if form == Form(form.opset)):
         if no_form(lowered.graph, form.opset) is None:
             made = build_model(lowered.graph, lowered.weights, form)
-            np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
+            if all(node["attributes"].get("group", 1) == 1 for node in lowered.graph["nodes"]):  # see EQUIVALENT
+                np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
 
 
 @every

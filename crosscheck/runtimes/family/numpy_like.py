@@ -11,6 +11,9 @@ from crosscheck.runtimes.family.operators import Library
 
 __all__ = ["JAX", "JAX_EXAMPLE", "MLX", "body", "entry", "function"]
 
+#: Which channels an LRN adds: a matrix with ones around the diagonal.
+BAND = "(jnp.tri({channels}, {channels}, {reach}) - jnp.tri({channels}, {channels}, -{reach} - 1))"
+RESIZED = "({x}.shape[0], {sizes[0]}, {sizes[1]}, {channels})"
 #: JAX's functions, with channels last.
 JAX = Library(
     functions={
@@ -18,7 +21,10 @@ JAX = Library(
         "Elu": "jax.nn.elu({x}, {alpha})",
         "Erf": "jax.lax.erf",
         "HardSigmoid": "jnp.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": f"{{x}} / ({{bias}} + {{alpha}} / {{size}} * ({{x}} ** 2 @ {BAND})) ** {{beta}}",
         "LeakyRelu": "jax.nn.leaky_relu({x}, {alpha})",
+        "Resize (linear, half_pixel)": f'jax.image.resize({{x}}, {RESIZED}, "linear", antialias=False)',
+        "Resize (nearest)": f'jax.image.resize({{x}}, {RESIZED}, "nearest")',
         "Sigmoid": "jax.nn.sigmoid",
         "Softplus": "jax.nn.softplus",
         "Sqrt": "jnp.sqrt",
@@ -28,7 +34,15 @@ JAX = Library(
     last=True,
 )
 #: The same for one example, channels first, around which `vmap` puts the batch axis.
-JAX_EXAMPLE = dataclasses.replace(JAX, last=False, rows=False)
+JAX_EXAMPLE = dataclasses.replace(
+    JAX,
+    functions={
+        **{name: way.replace(RESIZED, "({channels}, {sizes[0]}, {sizes[1]})") for name, way in JAX.functions.items()},
+        "LRN": f"{{x}} / ({{bias}} + {{alpha}} / {{size}} * jnp.tensordot({BAND}, {{x}} ** 2, 1)) ** {{beta}}",
+    },
+    last=False,
+    rows=False,
+)
 #: MLX's functions, with channels last.
 MLX = Library(
     functions={

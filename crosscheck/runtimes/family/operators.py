@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from crosscheck.runtimes.family.graph import BASIC, BROADCAST, SIGNS, STEPS, WITH_ARRAY, WITH_NUMBER, Node, last_axis
 
-__all__ = ["Library", "expression"]
+__all__ = ["Library", "cut", "expression"]
 
 
 @dataclass(frozen=True)
 class Library:
     """How a library writes them; `{x}` is the input.
 
-    functions: operator -> template, with the operator's attributes as further holes; without `{}`, a function's name.
+    functions: operator (`Node.kind`) -> template; without `{}`, a function's name. Further holes are the operator's
+    attributes, the output's `{channels}` and spatial `{sizes}`, the `{times}` by which these are larger than the
+    input's, and an LRN's `{reach}` to both sides.
     array: the library's tensor of the numpy array `{}`.
     transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`, a tuple, or `{dims}`, a list;
     `{widths}`, a pair an axis, or `{each}`, the same as a flat list, or `{flat}`, a flat list as torch takes it, and
@@ -54,15 +56,29 @@ class Library:
 
 def expression(node: Node, inputs: Sequence[str], library: Library) -> str:
     """A call, or an arithmetic expression; KeyError for an operator that the library does not have."""
-    x, rank = inputs[0], node.rank
+    x = inputs[0]
     if node.op in SIGNS:
         return f" {SIGNS[node.op]} ".join([*inputs, *_constants(node, library)])
     if node.op in ("MatMul", "Pad", "ReduceMean", "Reshape", "Slice", "Transpose"):
         return _arranged(node, inputs, library)
-    template = library.functions[node.op]
+    template = library.functions[node.kind]
     if "{" not in template:
         return f"{template}({x})"
-    return template.format(x=x, rank=rank, **node.attributes)
+    _, channels, *sizes = node.output_shape
+    times = [size // before for size, before in zip(sizes, node.shape[2:], strict=True)]
+    reach = node.attributes.get("size", 1) // 2
+    return template.format(x=x, channels=channels, sizes=sizes, times=times, reach=reach, **node.attributes)
+
+
+def cut(node: Node, x: str, library: Library) -> str:
+    """The part of a transposed convolution without pads that ONNX's pads leave."""
+    if node.even:
+        return x
+    for axis, ((low, _), size) in enumerate(zip(node.pads, node.output_shape[2:], strict=True), 2):
+        place = last_axis(axis, node.rank) if library.last else axis
+        parts = ", ".join([*[":"] * place, f"{low or ''}:{low + size}"])
+        x = library.slice.format(x=x, parts=parts, axis=place, start=low, end=low + size, step=1)
+    return x
 
 
 def _constants(node: Node, library: Library) -> list[str]:

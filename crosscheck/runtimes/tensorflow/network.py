@@ -14,6 +14,12 @@ from crosscheck.runtimes.tensorflow import layers
 __all__ = ["source"]
 
 KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})", library=TENSORFLOW_OPERATORS)
+#: Since 2.0 images are resized by the centres of their pixels.
+CENTRES = {"Resize (linear, half_pixel)": 'tf.image.resize({x}, {sizes}, "bilinear")'}
+EAGER = dataclasses.replace(
+    KERAS,
+    library=dataclasses.replace(TENSORFLOW_OPERATORS, functions={**TENSORFLOW_OPERATORS.functions, **CENTRES}),
+)
 #: A graph that a session executes, in one thread: what runs first is the same every time.
 SESSION = """\
 graph = tf.Graph()
@@ -34,7 +40,7 @@ def source(request: Request) -> Source:
 
 def eager(request: Request) -> Source:
     """A functional model, whose variables are written at once."""
-    text, tensors = functional(request, KERAS)
+    text, tensors = functional(request, EAGER)
     if request.kind == "trained":
         text += targets(request)
     return Source(
