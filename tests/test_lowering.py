@@ -17,6 +17,7 @@ from crosscheck.networks import FORMS, Network, load
 from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.forms import Form, build_model, no_form
 from crosscheck.networks.graph import OPERATORS, Array
+from crosscheck.subnetworks.smaller import with_channels
 
 #: Newer than the first opsets with every operator here, and with the last change to any.
 OPSET = 20
@@ -231,6 +232,48 @@ def test_every_opset_has_the_same_network(lowered: Network) -> None:
 def test_nodes_have_the_attributes_of_the_vocabulary(lowered: Network) -> None:
     for node in lowered.graph["nodes"]:
         assert sorted(OPERATORS[node["op"]]) == sorted(node["attributes"])
+
+
+@every
+def test_fewer_channels_of_the_input_are_a_network_or_none(lowered: Network) -> None:
+    part = with_channels(lowered, lowered.graph["inputs"][0]["name"], [0, 1, 2])
+    if part is not None:
+        assert (4, 3, 5, 6) == part.x.shape
+        assert oracle.predict(part.graph, part.weights, part.x).shape == part.cotangent.shape
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (
+            ([("Concat", "c x", "y", {"axis": 1})], {"c": numbers(4, 1, 5, 6)}),
+            "takes the constant 'c' where only computed tensors are supported",
+        ),
+        (single("LRN", {"size": 2}), "has an even size; only odd ones are supported"),
+        (
+            single("Resize", {"axes": [2, 3]}, roi=numbers(0), none=numbers(0), sizes=integers(7, 6)),
+            "takes the nearest entries otherwise than by repeating each a whole number of times",
+        ),
+        (
+            single(
+                "Resize",
+                {"mode": "linear", "coordinate_transformation_mode": "asymmetric"},
+                roi=numbers(0),
+                scales=np.array([1, 1, 2, 2], np.float32),
+            ),
+            "interpolates with asymmetric coordinates; only half_pixel and align_corners are supported",
+        ),
+        (
+            single("Resize", {"mode": "cubic"}, roi=numbers(0), scales=np.array([1, 1, 2, 2], np.float32)),
+            "has the mode cubic; only nearest and linear are supported",
+        ),
+    ],
+)
+def test_what_is_not_lowered_is_said(tmp_path: Path, case: Case, reason: str) -> None:
+    onnx.save(model(case), tmp_path / "case.onnx")
+    network = load(str(tmp_path / "case.onnx"))
+    assert network.own is not None
+    assert reason in network.own.said[-1]
 
 
 def test_an_operator_that_an_opset_lacks_is_named() -> None:
