@@ -37,21 +37,21 @@ def padded_windows(
 
 
 def _spread_windows(
-    cotangent: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
+    windows: Tensor, sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
 ) -> Tensor:
-    """The transpose of `padded_windows`: adds each window entry to its position in x (scatter-add)."""
+    """The transpose of `padded_windows`: adds window entries to their positions in x, of these sizes."""
     axes = len(strides)
-    positions, kernel = cotangent.shape[2 : 2 + axes], cotangent.shape[2 + axes :]
-    sizes = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(x.shape[2:])]
-    padded = numpy.zeros((*x.shape[:2], *sizes), cotangent.dtype)
+    positions, kernel = windows.shape[2 : 2 + axes], windows.shape[2 + axes :]
+    whole = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(sizes)]
+    padded = numpy.zeros((*windows.shape[:2], *whole), windows.dtype)
     for offset in itertools.product(*map(range, kernel)):
         starts = [entry * step for entry, step in zip(offset, dilations, strict=True)]
         where = [
             slice(start, start + (count - 1) * stride + 1, stride)
             for start, count, stride in zip(starts, positions, strides, strict=True)
         ]
-        padded[(slice(None), slice(None), *where)] += cotangent[..., *offset]
-    inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(x.shape[2:])]
+        padded[(slice(None), slice(None), *where)] += windows[..., *offset]
+    inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(sizes)]
     return padded[(slice(None), slice(None), *inside)]
 
 
@@ -60,7 +60,15 @@ _windows = primitive(padded_windows)
 defvjp(
     _windows,
     lambda answer, x, kernel, strides, dilations, pads, fill: (
-        lambda cotangent: _spread_windows(cotangent, x, strides, dilations, pads)
+        lambda cotangent: _spread_windows(cotangent, x.shape[2:], strides, dilations, pads)
+    ),
+    argnums=(0,),
+)
+_spread = primitive(_spread_windows)
+defvjp(
+    _spread,
+    lambda answer, windows, sizes, strides, dilations, pads: (
+        lambda cotangent: padded_windows(cotangent, windows.shape[2 + len(strides) :], strides, dilations, pads, 0.0)
     ),
     argnums=(0,),
 )
@@ -135,6 +143,26 @@ def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None
     return y if bias is None else y + np.reshape(bias, (-1, *[1] * (weight.ndim - 2)))
 
 
+def _conv_transpose(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Every entry of x adds its multiple of the kernel to the output; group g's channels go to that group's outputs."""
+    axes, group, kernel = weight.ndim - 2, attributes["group"], weight.shape[2:]
+    strides, dilations, pads = attributes["strides"], attributes["dilations"], attributes["pads"]
+    rows, positions = x.shape[0], x.shape[2:]
+    # (N, group, positions, in / group) times (group, in / group, out / group * kernel)
+    columns = np.transpose(np.reshape(x, (rows, group, x.shape[1] // group, -1)), (0, 1, 3, 2))
+    made = np.matmul(columns, np.reshape(weight, (group, weight.shape[0] // group, -1)))
+    made = np.reshape(made, (rows, group, int(numpy.prod(positions)), weight.shape[1], -1))
+    windows = np.reshape(np.transpose(made, (0, 1, 3, 2, 4)), (rows, group * weight.shape[1], *positions, *kernel))
+    sizes = [
+        (count - 1) * stride + (width - 1) * apart + 1 + more - pads[axis] - pads[axes + axis]
+        for axis, (count, stride, width, apart, more) in enumerate(
+            zip(positions, strides, kernel, dilations, attributes["output_padding"], strict=True)
+        )
+    ]
+    y = _spread(windows, sizes, strides, dilations, pads)
+    return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
+
+
 def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:
     """Pads are never the largest. Several largest entries of a window share the gradient equally."""
     kernel = attributes["kernel_shape"]
@@ -155,6 +183,34 @@ def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
 def _softmax(attributes: Attributes, x: Tensor) -> Tensor:
     powers = np.exp(x - np.max(x, axis=attributes["axis"], keepdims=True))
     return powers / np.sum(powers, axis=attributes["axis"], keepdims=True)
+
+
+def _local_response_norm(attributes: Attributes, x: Tensor) -> Tensor:
+    """x / (bias + alpha / size * sum of squares of the `size` channels around)^beta."""
+    size, channels = attributes["size"], x.shape[1]
+    squares = np.pad(x**2, [(0, 0), (size // 2, size // 2), *[(0, 0)] * (x.ndim - 2)], mode="constant")
+    total = sum(squares[:, first : first + channels] for first in range(size))
+    return x / (attributes["bias"] + attributes["alpha"] / size * total) ** attributes["beta"]
+
+
+def _resize(attributes: Attributes, x: Tensor) -> Tensor:
+    """Along one spatial axis after the other, by a matrix of the input's weights in the output's entries."""
+    before = x.shape[2:]
+    rows, columns = (_weights(attributes, *axis) for axis in zip(before, attributes["scales"], strict=True))
+    return np.matmul(rows, np.matmul(x, columns.T))
+
+
+def _weights(attributes: Attributes, before: int, scale: float) -> Tensor:
+    after = math.floor(before * scale)
+    place = numpy.arange(after)
+    if attributes["mode"] == "nearest":
+        return numpy.eye(before)[place // (after // before)]
+    if attributes["coordinates"] == "half_pixel":
+        where = (place + 0.5) * before / after - 0.5
+    else:
+        where = place * (before - 1) / max(after - 1, 1)
+    where = numpy.clip(where, 0, before - 1)
+    return numpy.maximum(0, 1 - numpy.abs(where[:, None] - numpy.arange(before)))
 
 
 def _erf(x: Any) -> Any:
@@ -226,6 +282,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Clip": _clip,
     "Concat": lambda attributes, *parts: np.concatenate(parts, axis=attributes["axis"]),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Div": lambda attributes, left, right: left / right,
     "Elu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * (np.exp(np.minimum(x, 0.0)) - 1),
     "Erf": lambda attributes, x: _error_function(x),
@@ -233,6 +290,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Gemm": lambda attributes, x, weight, bias: np.dot(x, weight.T) + bias,
     "GlobalAveragePool": lambda attributes, x: np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
     "HardSigmoid": lambda attributes, x: np.clip(attributes["alpha"] * x + attributes["beta"], 0.0, 1.0),
+    "LRN": _local_response_norm,
     "LeakyRelu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * np.minimum(x, 0.0),
     "MatMul": lambda attributes, left, right: np.matmul(left, right),
     "MaxPool": _max_pool,
@@ -241,6 +299,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "ReduceMean": lambda attributes, x: np.mean(x, axis=tuple(attributes["axes"]), keepdims=True),
     "Relu": lambda attributes, x: np.maximum(x, 0.0),
     "Reshape": lambda attributes, x: np.reshape(x, (x.shape[0], *attributes["shape"])),
+    "Resize": _resize,
     "Sigmoid": lambda attributes, x: (np.tanh(x / 2) + 1) / 2,
     "Slice": _slice,
     "Softmax": _softmax,

@@ -10,6 +10,8 @@ from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["source"]
 
+#: Which channels an LRN adds: a matrix with ones around the diagonal.
+BAND = 'np.tri({channels}, {channels}, {reach}, "float32") - np.tri({channels}, {channels}, -{reach} - 1, "float32")'
 #: Keras 3's functions, with channels last.
 OPERATORS = Library(
     functions={
@@ -17,7 +19,10 @@ OPERATORS = Library(
         "Elu": "keras.ops.elu({x}, {alpha})",
         "Erf": "keras.ops.erf",
         "HardSigmoid": "keras.ops.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": f"{{x}} / ({{bias}} + {{alpha}} / {{size}} * keras.ops.matmul({{x}} ** 2, {BAND})) ** {{beta}}",
         "LeakyRelu": "keras.ops.leaky_relu({x}, {alpha})",
+        "Resize (linear, half_pixel)": 'keras.ops.image.resize({x}, {sizes}, "bilinear", data_format="channels_last")',
+        "Resize (nearest)": 'keras.ops.image.resize({x}, {sizes}, "nearest", data_format="channels_last")',
         "Sigmoid": "keras.ops.sigmoid",
         "Softplus": "keras.ops.softplus",
         "Sqrt": "keras.ops.sqrt",

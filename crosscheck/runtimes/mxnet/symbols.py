@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
-from crosscheck.runtimes.mxnet.operators import OPERATORS, ROLES, operator
+from crosscheck.runtimes.mxnet.operators import ROLES, available, constant, constants, operator
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = [
@@ -103,8 +103,11 @@ def symbol(request: Request) -> str:
         return imported(request)
     graph = operators(request)
 
+    held = constants(graph)
+
     def expression(node: Node, inputs: list[str]) -> str:
-        return operator("mx.sym", node, inputs, request.norm, name=node.id if node.op in LAYERS else "")
+        weights = [f'mx.sym.Variable("{constant(node)}")'] * (node in held)
+        return operator("mx.sym", node, inputs, request.norm, weights, name=node.id if node.op in LAYERS else "")
 
     lines, output = graph.statements(expression)
     text = indented(['x = mx.sym.Variable("data")', *concluded(lines, output, "sym = ")], 0)
@@ -113,14 +116,16 @@ def symbol(request: Request) -> str:
 
 def arrays(request: Request) -> str:
     """Makes `arg_params` and `aux_params`."""
-    text, layers = "", operators(request).layers
+    text, graph = "", operators(request)
     for kind in ("arg", "aux"):
         lines = [
             f'"{variable(request, node, number)}": mx.nd.array({value}),'
-            for node in layers
+            for node in graph.layers
             for number, value in enumerate(node.values)
             if dictionary(node, number) == kind
         ]
+        if kind == "arg":
+            lines += [f'"{constant(node)}": mx.nd.array({node.values[0]}),' for node in constants(graph)]
         text += f"{kind}_params = {{\n{indented(lines)}}}\n" if lines else f"{kind}_params = {{}}\n"
     return text
 
@@ -190,7 +195,7 @@ def executor(request: Request) -> Source:
 
 def operators(request: Request) -> Graph:
     """The nodes; none is called after the input."""
-    return Graph.of(request, taken=("data",), operators=OPERATORS)
+    return Graph.of(request, taken=("data",), operators=available(request.release))
 
 
 def known(request: Request) -> Graph:

@@ -31,6 +31,12 @@ OWN = {
         SERVED,
     ),
 }
+#: Since 2.0 images are resized by the centres of their pixels.
+CENTRES = {"Resize (linear, half_pixel)": 'tf.image.resize({x}, {sizes}, "bilinear")'}
+EAGER = dataclasses.replace(
+    KERAS,
+    library=dataclasses.replace(TENSORFLOW_OPERATORS, functions={**TENSORFLOW_OPERATORS.functions, **CENTRES}),
+)
 #: A graph that a session executes, in one thread: what runs first is the same every time.
 SESSION = """\
 graph = tf.Graph()
@@ -66,7 +72,7 @@ def own(request: Request) -> Source:
 
 def eager(request: Request) -> Source:
     """A functional model, whose variables are written at once."""
-    text, tensors = functional(request, KERAS)
+    text, tensors = functional(request, EAGER)
     if request.kind == "trained":
         text += targets(request)
     return Source(

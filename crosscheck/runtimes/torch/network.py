@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from crosscheck.runtimes.family import operators
-from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.graph import GROUPED, Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.family.torch import EVALUATE, PREDICT
@@ -22,7 +22,11 @@ LIBRARY = Library(
         "Elu": "F.elu({x}, {alpha})",
         "Erf": "torch.erf",
         "HardSigmoid": "torch.clamp({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": "F.local_response_norm({x}, {size}, {alpha}, {beta}, {bias})",
         "LeakyRelu": "F.leaky_relu({x}, {alpha})",
+        "Resize (linear, align_corners)": 'F.interpolate({x}, size={sizes}, mode="bilinear", align_corners=True)',
+        "Resize (linear, half_pixel)": 'F.interpolate({x}, size={sizes}, mode="bilinear", align_corners=False)',
+        "Resize (nearest)": 'F.interpolate({x}, size={sizes}, mode="nearest")',
         "Sigmoid": "torch.sigmoid",
         "Softplus": "F.softplus",
         "Sqrt": "torch.sqrt",
@@ -33,6 +37,7 @@ LIBRARY = Library(
     mean="{x}.mean({axes}, keepdim=True)",
     pad="F.pad({x}, {flat}, value={value})",
 )
+OPERATORS = LIBRARY.operators | {"ConvTranspose", GROUPED}
 
 #: What the batch normalizations are told.
 Norm = Mapping[str, Any]
@@ -87,7 +92,7 @@ def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
     if request.native:
         return program(request)
-    graph = Graph.of(request, TAKEN.split(), operators=LIBRARY.operators)
+    graph = Graph.of(request, TAKEN.split(), operators=OPERATORS)
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
     norm = request.norm
@@ -188,8 +193,8 @@ def layer(node: Node, norm: Norm) -> str:
                 if word in norm:
                     said += f", {word}={norm[word]}"
             return f"nn.{'Lazy' if norm.get('lazy') else ''}BatchNorm{2 if node.rank == 4 else 1}d({said})"
-        case "Conv":
-            return f"nn.Conv{node.rank - 2}d({convolution(node)})"
+        case "Conv" | "ConvTranspose":
+            return f"nn.{node.op}{node.rank - 2}d({convolution(node)})"
     return f"nn.Linear({node.channels}, {node.filters})"
 
 
@@ -199,6 +204,7 @@ def convolution(node: Node) -> str:
     keywords: dict[str, tuple[Any, Any]] = {
         "stride": (node.strides, ones),
         "padding": (node.padding, zeros),
+        **({"output_padding": (node.further, zeros)} if node.op == "ConvTranspose" else {}),
         "dilation": (node.dilations, ones),
         "groups": (node.attributes["group"], 1),
         "bias": (node.biased, True),
@@ -214,6 +220,8 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
     match node.op:
         case "Conv":
             return f"self.{layer}({padded(node, x)})"
+        case "ConvTranspose":
+            return operators.cut(node, f"self.{layer}({x})", LIBRARY)
         case "BatchNormalization" | "Gemm":
             return f"self.{layer}({x})"
         case "Concat":
