@@ -564,3 +564,13 @@ def test_a_shape_is_for_the_files_that_have_the_input(run_toy: Callable[..., Res
     assert [(1, 3, 5, 5), (4, 3, 224, 224)] == [load(path, options).x.shape for path in networks]
     with pytest.raises(UsageError, match=r"no network file has an input 'z'\. They have image, x"):
         run_toy("toy@1.7.0", networks=networks, modes=["inference"], options=FileOptions(shapes={"z": (1,)}))
+
+
+def test_laws_allow_the_rounding_of_the_layers_before(run_toy: Callable[..., Result], tmp_path: Path) -> None:
+    """The layer's batch is a small difference of large numbers, which float32 rounds."""
+    nodes = [node("Add", "x large", "sum"), node("Sub", "sum large", "z"), norm("z", "y")]
+    weights = layer("b", 3) | {"large": np.float32(3e4)}
+    onnx.save(model(nodes, weights, [4, 3]), tmp_path / "mine.onnx")
+    run_toy("toy@1.8.0", networks=[str(tmp_path / "mine.onnx")], modes=["leak-backward"], scenarios=["gradient"])
+    (cell,) = read_cells(tmp_path).values()
+    assert ["leak"] == cell["findings"]

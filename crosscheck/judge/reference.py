@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Scenario
+from crosscheck.judge.thresholds import ROUNDINGS
 from crosscheck.networks import BatchNorm, Network, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Law, Statistics
-from crosscheck.oracle.evaluation import BatchStatistics
+from crosscheck.oracle.evaluation import BatchStatistics, values
+from crosscheck.oracle.laws import TOLERANCE
 from crosscheck.oracle.operators import by_batch, renormalize
 from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
-from crosscheck.oracle.rounding import Question, Rounding, measure
+from crosscheck.oracle.rounding import Question, Rounding, in_type_of_input, measure
 from crosscheck.oracle.sides import Explained, Sides
 from crosscheck.repeatability import beyond_rounding, distance, size
 from crosscheck.runtimes.mode import Mode
@@ -204,8 +206,26 @@ class Truth:
         declared = norm.momentum if momentum is None else momentum
         key = (norm.node, counted, declared, b"".join(values.tobytes() for values in numbers))
         if key not in self._laws:
-            self._laws[key] = oracle.explanations(before, after, batch, declared, counted=counted, epsilon=norm.epsilon)
+            asked = partial(oracle.explanations, before, after, batch, declared, counted=counted, epsilon=norm.epsilon)
+            laws = asked()
+            if not laws and (tolerance := self.law_tolerance(norm)) > TOLERANCE:
+                laws = asked(tolerance=tolerance)
+            self._laws[key] = laws
         return self._laws[key]
+
+    def law_tolerance(self, norm: BatchNorm) -> float:
+        """The largest misfit of a law: `TOLERANCE`, or more where float32 rounds a layer's batch statistics more."""
+        return max(TOLERANCE, ROUNDINGS * self._statistics_rounding[norm.node])
+
+    @cached_property
+    def _statistics_rounding(self) -> Mapping[str, float]:
+        """The difference of batch statistics in float32, relative to the size of the averaged values, by node name."""
+        graph, exact = self.network.graph, self.batch_statistics
+        weights = {name: np.asarray(value, np.float32) for name, value in self.network.weights.items()}
+        x = np.asarray(self.network.x, np.float32)
+        with np.errstate(all="ignore"):
+            rounded = values(graph, weights, x, training=True, apply=in_type_of_input)[1]
+        return {node: _apart(rounded[node], exact[node]) for node in exact}
 
     @cached_property
     def batch_statistics(self) -> Mapping[str, BatchStatistics]:
@@ -237,6 +257,14 @@ class Truth:
         """The same with the moving statistics of `weights`; negative variances give non-finite results."""
         with np.errstate(all="ignore"):
             return oracle.batch_statistics(self.network.graph, weights, self.network.x, training=False)
+
+
+def _apart(rounded: BatchStatistics, exact: BatchStatistics) -> float:
+    square = exact.mean**2 + exact.variance
+    with np.errstate(all="ignore"):
+        mean = np.abs(rounded.mean - exact.mean) / np.sqrt(square)
+        variance = np.abs(rounded.variance - exact.variance) / square
+    return float(np.max(np.nan_to_num([mean, variance], nan=0.0, posinf=0.0)))
 
 
 def _equal(one: Array, other: Array) -> bool:
