@@ -569,7 +569,7 @@ def test_a_shape_is_for_the_files_that_have_the_input(run_toy: Callable[..., Res
 def test_laws_allow_the_rounding_of_the_layers_before(run_toy: Callable[..., Result], tmp_path: Path) -> None:
     """The layer's batch is a small difference of large numbers, which float32 rounds."""
     nodes = [node("Add", "x large", "sum"), node("Sub", "sum large", "z"), norm("z", "y")]
-    weights = layer("b", 3) | {"large": np.float32(3e4)}
+    weights = layer("b", 3) | {"large": np.array(3e4, np.float32)}
     onnx.save(model(nodes, weights, [4, 3]), tmp_path / "mine.onnx")
     run_toy("toy@1.8.0", networks=[str(tmp_path / "mine.onnx")], modes=["leak-backward"], scenarios=["gradient"])
     (cell,) = read_cells(tmp_path).values()
