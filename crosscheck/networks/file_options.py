@@ -258,12 +258,27 @@ def _fits(model: onnx.ModelProto) -> bool:
         attributes = {item.name: item.i for item in node.attribute}
         if node.op_type == "Conv" and _differ(data[1], weight[1] * (attributes.get("group") or 1)):
             return False
+        if node.op_type == "Conv" and _too_small(node, data[2:], weight[2:]):
+            return False
         features = weight[1 if attributes.get("transB") else 0]
         if node.op_type == "Gemm" and not attributes.get("transA") and _differ(data[-1], features):
             return False
         if node.op_type == "BatchNormalization" and len(data) > 1 and _differ(data[1], weight[0]):
             return False
     return True
+
+
+def _too_small(node: onnx.NodeProto, sizes: Sequence[int | str | None], kernel: Sequence[int]) -> bool:
+    """Whether no window of a convolution fits into its padded input; shape inference rounds to one window."""
+    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        return False
+    axes = len(kernel)
+    pads, dilations = attributes.get("pads", [0] * 2 * axes), attributes.get("dilations", [1] * axes)
+    return any(
+        isinstance(size, int) and size + pads[axis] + pads[axes + axis] < (width - 1) * dilations[axis] + 1
+        for axis, (size, width) in enumerate(zip(sizes, kernel, strict=True))
+    )
 
 
 def _differ(size: int | str | None, needed: int) -> bool:
