@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 
+from crosscheck.conversion import onnx_file
 from crosscheck.errors import UsageError
 from crosscheck.networks.differentiate import UPDATED
 from crosscheck.networks.file_options import FileOptions
@@ -23,17 +24,20 @@ def write(
     wrt: Sequence[str] = (),
     output: str | None = None,
     shapes: Sequence[str] = (),
+    trust: bool = False,
 ) -> Iterator[str]:
     """Write the gradient model of `source` to `target`, then yield lines about it.
 
-    wrt: names, several in one text separated by commas. shapes: texts such as "x=1,3,224,224".
+    wrt: names, several in one text separated by commas. shapes: texts such as "x=1,3,224,224". trust: whether code in a
+    file of another format than ONNX may run when its runtime opens it.
     Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written, and for
     a text that is no shape.
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     names = [name for text in wrt for name in text.split(",")]
-    made, chosen = sized_gradient(source, training, names, output, FileOptions.parsed(shapes))
+    options = FileOptions.parsed(shapes, trust=trust)
+    made, chosen = sized_gradient(onnx_file(source, options), training, names, output, options)
     try:
         onnx.save(made, target)
     except (OSError, ValueError) as problem:

@@ -17,6 +17,7 @@ from crosscheck.networks import FORMS, Network, load
 from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.forms import Form, build_model, no_form
 from crosscheck.networks.graph import OPERATORS, Array
+from crosscheck.subnetworks.smaller import with_channels
 
 #: Newer than the first opsets with every operator here, and with the last change to any.
 OPSET = 20
@@ -131,6 +132,61 @@ IMAGES: dict[str, Case] = {
     "cast to float32": ([("Cast", "x", "a", {"to": TensorProto.FLOAT}), ("Tanh", "a", "y", {})], {}),
     "a constant for each row of the batch": single("Add", c=np.repeat(numbers(1, 4, 5, 6), 4, axis=0)),
     "a shape with the number of rows": single("Reshape", shape=integers(4, -1, 6)),
+    "one of an axis": single("Gather", {"axis": 1}, index=np.int64(-1)),
+    "entries of an axis": single("Gather", {"axis": 2}, indices=integers(1, 2, 4, 4, 0)),
+    "every second entry": single("Gather", {"axis": -1}, indices=integers(1, 3, 5)),
+    "a table of entries": single("Gather", {"axis": 3}, indices=integers(0, 1, 2, 5, 4, 3).reshape(2, 3)),
+    "transposed convolution": single(
+        "ConvTranspose", {"strides": [2, 1], "pads": [1, 1, 1, 1]}, weight=numbers(4, 3, 3, 3), bias=numbers(3)
+    ),
+    "uneven transposed convolution": single(
+        "ConvTranspose",
+        {"strides": [2, 3], "pads": [1, 0, 0, 2], "output_padding": [1, 0]},
+        weight=numbers(4, 2, 3, 4),
+        bias=numbers(2),
+    ),
+    "dilated transposed convolution": single("ConvTranspose", {"dilations": [2, 2]}, weight=numbers(4, 2, 2, 3)),
+    "grouped transposed convolution": single(
+        "ConvTranspose", {"group": 2, "strides": [2, 2], "output_padding": [1, 1]}, weight=numbers(4, 2, 2, 3)
+    ),
+    "transposed convolution to a shape": single(
+        "ConvTranspose", {"strides": [2, 2], "output_shape": [10, 12]}, weight=numbers(4, 2, 3, 3)
+    ),
+    "local response normalization": single("LRN", {"size": 3, "alpha": 0.5, "beta": 0.6, "bias": 1.5}),
+    "selu": single("Selu"),
+    "repeated": single(
+        "Resize",
+        {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        roi=numbers(0),
+        scales=np.array([1, 1, 2, 3], np.float32),
+    ),
+    "repeated around centres": single(
+        "Resize", {"axes": [2, 3]}, roi=numbers(0), none=numbers(0), sizes=integers(5, 12)
+    ),
+    "interpolated": single("Resize", {"mode": "linear"}, roi=numbers(0), scales=np.array([1, 1, 2, 1.5], np.float32)),
+    "interpolated between corners": single(
+        "Resize",
+        {"mode": "linear", "coordinate_transformation_mode": "align_corners", "axes": [2, 3]},
+        roi=numbers(0),
+        none=numbers(0),
+        sizes=integers(10, 3),
+    ),
+}
+
+#: Cases that onnx's reference evaluator does not take, as others of the same answer: it lacks groups and output shapes.
+EQUIVALENT: dict[str, Case] = {
+    "grouped transposed convolution": (
+        [
+            ("Split", "x", "a b", {"axis": 1, "num_outputs": 2}),
+            ("ConvTranspose", "a first", "c", {"strides": [2, 2], "output_padding": [1, 1]}),
+            ("ConvTranspose", "b second", "d", {"strides": [2, 2], "output_padding": [1, 1]}),
+            ("Concat", "c d", "y", {"axis": 1}),
+        ],
+        {"first": numbers(4, 2, 2, 3)[:2], "second": numbers(4, 2, 2, 3)[2:]},
+    ),
+    "transposed convolution to a shape": single(
+        "ConvTranspose", {"strides": [2, 2], "pads": [1, 1, 0, 0]}, weight=numbers(4, 2, 3, 3)
+    ),
 }
 
 
@@ -170,7 +226,8 @@ every = pytest.mark.parametrize("lowered", sorted(IMAGES), indirect=True)
 
 @every
 def test_the_oracle_computes_what_the_file_says(lowered: Network, request: pytest.FixtureRequest) -> None:
-    expected = evaluated(model(IMAGES[request.node.callspec.params["lowered"]]), lowered.x)
+    name = request.node.callspec.params["lowered"]
+    expected = evaluated(model(EQUIVALENT.get(name, IMAGES[name])), lowered.x)
     answer = oracle.predict(lowered.graph, lowered.weights, lowered.x)
     np.testing.assert_allclose(answer, expected, rtol=1e-6, atol=1e-7)
 
@@ -191,7 +248,8 @@ def test_every_opset_has_the_same_network(lowered: Network) -> None:
     for form in (form for form in FORMS.values() if form == Form(form.opset)):
         if no_form(lowered.graph, form.opset) is None:
             made = build_model(lowered.graph, lowered.weights, form)
-            np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
+            if all(node["attributes"].get("group", 1) == 1 for node in lowered.graph["nodes"]):  # see EQUIVALENT
+                np.testing.assert_allclose(evaluated(made, lowered.x), expected, rtol=1e-6, atol=1e-7)
 
 
 @every
@@ -209,6 +267,14 @@ def test_softmax_of_old_opsets_runs_over_all_axes_from_its_own(tmp_path: Path) -
     expected = np.exp(network.x.astype(np.float64))
     expected /= expected.sum(axis=(1, 2, 3), keepdims=True)
     np.testing.assert_allclose(oracle.predict(network.graph, network.weights, network.x), expected, rtol=1e-6)
+
+
+@every
+def test_fewer_channels_of_the_input_are_a_network_or_none(lowered: Network) -> None:
+    part = with_channels(lowered, lowered.graph["inputs"][0]["name"], [0, 1, 2])
+    if part is not None:
+        assert (4, 3, 5, 6) == part.x.shape
+        assert oracle.predict(part.graph, part.weights, part.x).shape == part.cotangent.shape
 
 
 @pytest.mark.parametrize(
@@ -241,6 +307,40 @@ def test_what_composed_operators_do_not_have_is_named(case: Case, reason: str, t
     own = load(str(tmp_path / "case.onnx")).own
     assert own is not None
     assert reason in own.said[-1]
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (
+            ([("Concat", "c x", "y", {"axis": 1})], {"c": numbers(4, 1, 5, 6)}),
+            "takes the constant 'c' where only computed tensors are supported",
+        ),
+        (single("LRN", {"size": 2}), "has an even size; only odd ones are supported"),
+        (
+            single("Resize", {"axes": [2, 3]}, roi=numbers(0), none=numbers(0), sizes=integers(7, 6)),
+            "takes the nearest entries otherwise than by repeating each a whole number of times",
+        ),
+        (
+            single(
+                "Resize",
+                {"mode": "linear", "coordinate_transformation_mode": "asymmetric"},
+                roi=numbers(0),
+                scales=np.array([1, 1, 2, 2], np.float32),
+            ),
+            "interpolates with asymmetric coordinates; only half_pixel and align_corners are supported",
+        ),
+        (
+            single("Resize", {"mode": "cubic"}, roi=numbers(0), scales=np.array([1, 1, 2, 2], np.float32)),
+            "has the mode cubic; only nearest and linear are supported",
+        ),
+    ],
+)
+def test_what_is_not_lowered_is_said(tmp_path: Path, case: Case, reason: str) -> None:
+    onnx.save(model(case), tmp_path / "case.onnx")
+    network = load(str(tmp_path / "case.onnx"))
+    assert network.own is not None
+    assert reason in network.own.said[-1]
 
 
 def test_an_operator_that_an_opset_lacks_is_named() -> None:

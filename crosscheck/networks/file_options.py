@@ -11,7 +11,7 @@ from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.sizes import LARGEST, candidates, fits
 
-__all__ = ["FileOptions", "inputs_of", "sized", "with_shapes"]
+__all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
@@ -22,13 +22,17 @@ class FileOptions:
     """What the user says about a network file.
 
     shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
-    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first.
+    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first. cotangent: the
+    number in it, in every row, whose gradient is asked; by default that of all, with different weights. trust: whether
+    code in a file may run when its runtime opens it.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: int | None = None
     samples: tuple[str, ...] = ()
     output: str | None = None
+    cotangent: int | None = None
+    trust: bool = False
 
     @classmethod
     def parsed(
@@ -37,8 +41,12 @@ class FileOptions:
         batch: int | None = None,
         samples: Sequence[str] = (),
         output: str | None = None,
+        cotangent: int | None = None,
+        trust: bool = False,
     ) -> FileOptions:
-        """From the options `--shape x=1,3,224,224`, `--batch`, `--input` and `--output`. Raises UsageError."""
+        """From the options, shapes as in `--shape x=1,3,224,224`. Raises UsageError."""
+        if cotangent is not None and cotangent < 0:
+            raise UsageError("--cotangent takes the number of an output, from 0 on.")
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
         known = {}
@@ -48,7 +56,7 @@ class FileOptions:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch, tuple(samples), output)
+        return cls(known, batch, tuple(samples), output, cotangent, trust)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -57,7 +65,9 @@ class FileOptions:
         batch = () if self.batch is None else ("--batch", str(self.batch))
         samples = [("--input", path) for path in self.samples]
         output = () if self.output is None else ("--output", self.output)
-        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output)
+        cotangent = () if self.cotangent is None else ("--cotangent", str(self.cotangent))
+        trust = ("--trust",) if self.trust else ()
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent, *trust)
 
 
 def sized(

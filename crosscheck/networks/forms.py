@@ -34,6 +34,8 @@ FIRST_OPSET = 7
 TRAINING_OPSET = 14
 #: The opsets since which attributes are inputs, and the first with Erf.
 ERF, SLICE_INPUTS, CLIP_INPUTS, PAD_INPUTS, REDUCE_INPUTS = 9, 10, 11, 11, 18
+#: The first opset whose Resize has coordinates.
+RESIZE = 11
 #: The last IR version that requires every initialiser to be a graph input.
 LAST_IR_WITH_WEIGHT_INPUTS = 3
 
@@ -187,6 +189,10 @@ def _written(node: Node, form: Form) -> tuple[dict[str, Any], dict[str, Array]]:
                 given = {"axes": np.array(attributes.pop("axes"), np.int64)}
         case "Reshape":
             given = {"shape": np.array([-1, *attributes.pop("shape")], np.int64)}
+        case "Resize":
+            attributes["coordinate_transformation_mode"] = attributes.pop("coordinates")
+            attributes["nearest_mode"] = "floor"
+            given = {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, *attributes.pop("scales")], np.float32)}
         case "Slice":
             axis, start, end, step = (attributes.pop(name) for name in ("axis", "start", "end", "step"))
             numbers = {"starts": [start], "ends": [end], "axes": [axis], "steps": [step]}
@@ -202,6 +208,8 @@ def no_form(graph: Graph, opset: int) -> str | None:
     for node in graph["nodes"]:
         if node["op"] == "Erf" and opset < ERF:
             return f"Erf came with opset {ERF}"
+        if node["op"] == "Resize" and opset < RESIZE:
+            return f"Resize has coordinates since opset {RESIZE}"
         if node["op"] == "Slice" and opset < SLICE_INPUTS and node["attributes"]["step"] > 1:
             return f"steps of Slice came with opset {SLICE_INPUTS}"
     return None

@@ -7,6 +7,7 @@ Invariants of a graph:
 - parameters are float32 initialisers; batch normalizations do not share them;
 - Conv is 1-D or 2-D: inputs x, weight (out, in / group, *kernel) and optionally bias (out,); pads are explicit, first
   all beginnings, then all ends, as in ONNX;
+- ConvTranspose is 1-D or 2-D: inputs x, weight (in, out / group, *kernel) and optionally bias (out,); explicit pads;
 - BatchNormalization is in inference form: inputs x, scale, bias, mean, variance;
 - Gemm is y = x · weightᵀ + bias, its attributes always `GEMM`: inputs x, weight (out, in), bias (out,);
 - Add, Sub, Mul and Div take two computed tensors of one rank, of which either may have axes of size 1; or a computed
@@ -18,6 +19,9 @@ Invariants of a graph:
 - Transpose keeps the batch axis first; Slice takes a part of one other axis, 0 <= start < end <= size, step >= 1;
 - Pad has pads of all axes as ONNX writes them, none of the batch axis, and a constant border;
 - ReduceMean runs over `axes` without the batch axis, which stay with size 1;
+- LRN has an odd size;
+- Resize multiplies the sizes of an image's two spatial axes by `scales`, rounded down: mode "nearest" repeats entries,
+  by whole numbers; mode "linear" has coordinates "half_pixel" or "align_corners";
 - pools omit the last, incomplete window; Softmax runs over the last axis.
 """
 
@@ -69,6 +73,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "Clip": ("max", "min"),
     "Concat": ("axis",),
     "Conv": ("dilations", "group", "kernel_shape", "pads", "strides"),
+    "ConvTranspose": ("dilations", "group", "kernel_shape", "output_padding", "pads", "strides"),
     "Div": (),
     "Elu": ("alpha",),
     "Erf": (),
@@ -76,6 +81,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "Gemm": ("alpha", "beta", "transA", "transB"),
     "GlobalAveragePool": (),
     "HardSigmoid": ("alpha", "beta"),
+    "LRN": ("alpha", "beta", "bias", "size"),
     "LeakyRelu": ("alpha",),
     "MatMul": (),
     "MaxPool": ("kernel_shape", "pads", "strides"),
@@ -84,6 +90,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "ReduceMean": ("axes",),
     "Relu": (),
     "Reshape": ("shape",),
+    "Resize": ("coordinates", "mode", "scales"),
     "Sigmoid": (),
     "Slice": ("axis", "end", "start", "step"),
     "Softmax": ("axis",),

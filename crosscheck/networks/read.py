@@ -18,18 +18,20 @@ from crosscheck.networks.plain import plain
 
 __all__ = ["check_onnx", "content_digest", "described", "external_files", "read_onnx"]
 
+#: Of files whose runtime exports them for the commands (`crosscheck.conversion`).
+BY_COMMANDS = "which `crosscheck.gradient` does not take; the command `crosscheck gradient` does"
 #: Files of other formats by the end of their names, and how they become ONNX.
 OTHER_FORMATS = {
-    "-symbol.json": "the symbol of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
-    ".params": "the parameters of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
-    ".pt2": "a program of torch.export; export it with torch.onnx.export",
-    ".pt": "a file of torch; export the network with torch.onnx.export",
-    ".pth": "a file of torch; export the network with torch.onnx.export",
+    "-symbol.json": f"the symbol of an MXNet network, {BY_COMMANDS}",
+    ".params": "parameters of an MXNet network; name its PREFIX-symbol.json, or PREFIX-0000.params beside it",
+    ".pt2": f"a program of torch.export, {BY_COMMANDS}",
+    ".pt": f"a file of torch, {BY_COMMANDS}",
+    ".pth": f"a file of torch, {BY_COMMANDS}",
     ".safetensors": "weights without a network; export the network with its framework",
-    ".keras": "a Keras network; export it with model.export(path, format='onnx')",
-    ".h5": "a Keras network; export it with model.export(path, format='onnx')",
+    ".keras": f"a Keras network, {BY_COMMANDS}",
+    ".h5": f"a Keras network, {BY_COMMANDS}",
     ".tflite": "a TensorFlow Lite network; convert it with `python -m tf2onnx.convert --tflite`",
-    ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`",
+    ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`, or name the folder of its SavedModel",
 }
 #: Beginnings of files that only stand for a network: what they are, and the remedy.
 STAND_INS = {

@@ -37,21 +37,21 @@ def padded_windows(
 
 
 def _spread_windows(
-    cotangent: Tensor, x: Tensor, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
+    windows: Tensor, sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
 ) -> Tensor:
-    """The transpose of `padded_windows`: adds each window entry to its position in x (scatter-add)."""
+    """The transpose of `padded_windows`: adds window entries to their positions in x, of these sizes."""
     axes = len(strides)
-    positions, kernel = cotangent.shape[2 : 2 + axes], cotangent.shape[2 + axes :]
-    sizes = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(x.shape[2:])]
-    padded = numpy.zeros((*x.shape[:2], *sizes), cotangent.dtype)
+    positions, kernel = windows.shape[2 : 2 + axes], windows.shape[2 + axes :]
+    whole = [size + pads[axis] + pads[axes + axis] for axis, size in enumerate(sizes)]
+    padded = numpy.zeros((*windows.shape[:2], *whole), windows.dtype)
     for offset in itertools.product(*map(range, kernel)):
         starts = [entry * step for entry, step in zip(offset, dilations, strict=True)]
         where = [
             slice(start, start + (count - 1) * stride + 1, stride)
             for start, count, stride in zip(starts, positions, strides, strict=True)
         ]
-        padded[(slice(None), slice(None), *where)] += cotangent[..., *offset]
-    inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(x.shape[2:])]
+        padded[(slice(None), slice(None), *where)] += windows[..., *offset]
+    inside = [slice(pads[axis], pads[axis] + size) for axis, size in enumerate(sizes)]
     return padded[(slice(None), slice(None), *inside)]
 
 
@@ -60,28 +60,106 @@ _windows = primitive(padded_windows)
 defvjp(
     _windows,
     lambda answer, x, kernel, strides, dilations, pads, fill: (
-        lambda cotangent: _spread_windows(cotangent, x, strides, dilations, pads)
+        lambda cotangent: _spread_windows(cotangent, x.shape[2:], strides, dilations, pads)
+    ),
+    argnums=(0,),
+)
+_spread = primitive(_spread_windows)
+defvjp(
+    _spread,
+    lambda answer, windows, sizes, strides, dilations, pads: (
+        lambda cotangent: padded_windows(cotangent, windows.shape[2 + len(strides) :], strides, dilations, pads, 0.0)
     ),
     argnums=(0,),
 )
 
 
-def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Cross-correlation; output channel o of group g sums over that group's input channels."""
-    axes = weight.ndim - 2
-    group = attributes["group"]
-    windows = _windows(
+def _columns(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """Every window of x as a row: (group, N * positions, channels of a group * kernel)."""
+    windows = padded_windows(
         x, attributes["kernel_shape"], attributes["strides"], attributes["dilations"], attributes["pads"], 0.0
     )
-    rows, positions = windows.shape[0], windows.shape[2 : 2 + axes]
-    grouped = np.reshape(windows, (rows, group, -1, *windows.shape[2:]))
-    # (N, group, positions..., in / group * kernel) times (group, in / group * kernel, out / group)
-    columns = np.moveaxis(grouped, 2, 2 + axes)
-    columns = np.transpose(np.reshape(columns, (rows, group, int(numpy.prod(positions)), -1)), (1, 0, 2, 3))
-    columns = np.reshape(columns, (group, -1, columns.shape[-1]))
-    kernels = np.transpose(np.reshape(weight, (group, weight.shape[0] // group, -1)), (0, 2, 1))
-    y = np.reshape(np.matmul(columns, kernels), (group, rows, -1, kernels.shape[-1]))
-    y = np.reshape(np.transpose(y, (1, 0, 3, 2)), (rows, weight.shape[0], *positions))
+    axes, group = weight.ndim - 2, attributes["group"]
+    grouped = windows.reshape(windows.shape[0], group, -1, *windows.shape[2:])
+    # (group, N, positions..., channels of a group, kernel...)
+    return numpy.moveaxis(grouped, (1, 2), (0, 2 + axes)).reshape(group, -1, weight[0].size)
+
+
+def _kernels(weight: Tensor, group: int) -> Tensor:
+    """(group, out / group, channels of a group * kernel)."""
+    return weight.reshape(group, weight.shape[0] // group, -1)
+
+
+def _in_groups(y: Tensor, group: int) -> Tensor:
+    """An output (N, out, *positions) as (group, N * positions, out / group)."""
+    grouped = y.reshape(y.shape[0], group, y.shape[1] // group, -1)
+    return numpy.transpose(grouped, (1, 0, 3, 2)).reshape(group, -1, y.shape[1] // group)
+
+
+def _correlate(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """Cross-correlation; output channel o of group g sums over that group's input channels."""
+    axes, group = weight.ndim - 2, attributes["group"]
+    reach = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], attributes["dilations"], strict=True)]
+    pads = attributes["pads"]
+    positions = [
+        (size + before + after - width) // stride + 1
+        for size, before, after, width, stride in zip(
+            x.shape[2:], pads[:axes], pads[axes:], reach, attributes["strides"], strict=True
+        )
+    ]
+    y = numpy.matmul(_columns(x, weight, attributes), numpy.swapaxes(_kernels(weight, group), 1, 2))
+    y = y.reshape(group, x.shape[0], -1, y.shape[-1])
+    return numpy.transpose(y, (1, 0, 3, 2)).reshape(x.shape[0], weight.shape[0], *positions)
+
+
+def _correlation_of_x(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """The cotangent of x."""
+    axes, group = weight.ndim - 2, attributes["group"]
+    columns = numpy.matmul(_in_groups(cotangent, group), _kernels(weight, group))
+    windows = columns.reshape(group, x.shape[0], *cotangent.shape[2:], -1, *weight.shape[2:])
+    windows = numpy.moveaxis(windows, (0, 2 + axes), (1, 2))
+    windows = windows.reshape(*x.shape[:2], *cotangent.shape[2:], *weight.shape[2:])
+    return _spread_windows(windows, x, attributes["strides"], attributes["dilations"], attributes["pads"])
+
+
+def _correlation_of_weight(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """The cotangent of the weight."""
+    by_group = numpy.swapaxes(_in_groups(cotangent, attributes["group"]), 1, 2)
+    return numpy.matmul(by_group, _columns(x, weight, attributes)).reshape(weight.shape)
+
+
+# One step for autograd, which would keep the windows of every layer, nine times a layer's input for 3 x 3.
+_correlation = primitive(_correlate)
+defvjp(
+    _correlation,
+    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_x(cotangent, x, weight, attributes),
+    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_weight(cotangent, x, weight, attributes),
+    argnums=(0, 1),
+)
+
+
+def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    y = _correlation(x, weight, attributes)
+    return y if bias is None else y + np.reshape(bias, (-1, *[1] * (weight.ndim - 2)))
+
+
+def _conv_transpose(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Every entry of x adds its multiple of the kernel to the output; group g's channels go to that group's outputs."""
+    axes, group, kernel = weight.ndim - 2, attributes["group"], weight.shape[2:]
+    strides, dilations, pads = attributes["strides"], attributes["dilations"], attributes["pads"]
+    rows, positions = x.shape[0], x.shape[2:]
+    # (N, group, positions, in / group) times (group, in / group, out / group * kernel)
+    columns = np.transpose(np.reshape(x, (rows, group, x.shape[1] // group, -1)), (0, 1, 3, 2))
+    made = np.matmul(columns, np.reshape(weight, (group, weight.shape[0] // group, -1)))
+    made = np.reshape(made, (rows, group, int(numpy.prod(positions)), weight.shape[1], -1))
+    windows = np.reshape(np.transpose(made, (0, 1, 3, 2, 4)), (rows, group * weight.shape[1], *positions, *kernel))
+    sizes = [
+        (count - 1) * stride + (width - 1) * apart + 1 + more - pads[axis] - pads[axes + axis]
+        for axis, (count, stride, width, apart, more) in enumerate(
+            zip(positions, strides, kernel, dilations, attributes["output_padding"], strict=True)
+        )
+    ]
+    y = _spread(windows, sizes, strides, dilations, pads)
     return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
 
 
@@ -105,6 +183,34 @@ def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
 def _softmax(attributes: Attributes, x: Tensor) -> Tensor:
     powers = np.exp(x - np.max(x, axis=attributes["axis"], keepdims=True))
     return powers / np.sum(powers, axis=attributes["axis"], keepdims=True)
+
+
+def _local_response_norm(attributes: Attributes, x: Tensor) -> Tensor:
+    """x / (bias + alpha / size * sum of squares of the `size` channels around)^beta."""
+    size, channels = attributes["size"], x.shape[1]
+    squares = np.pad(x**2, [(0, 0), (size // 2, size // 2), *[(0, 0)] * (x.ndim - 2)], mode="constant")
+    total = sum(squares[:, first : first + channels] for first in range(size))
+    return x / (attributes["bias"] + attributes["alpha"] / size * total) ** attributes["beta"]
+
+
+def _resize(attributes: Attributes, x: Tensor) -> Tensor:
+    """Along one spatial axis after the other, by a matrix of the input's weights in the output's entries."""
+    before = x.shape[2:]
+    rows, columns = (_weights(attributes, *axis) for axis in zip(before, attributes["scales"], strict=True))
+    return np.matmul(rows, np.matmul(x, columns.T))
+
+
+def _weights(attributes: Attributes, before: int, scale: float) -> Tensor:
+    after = math.floor(before * scale)
+    place = numpy.arange(after)
+    if attributes["mode"] == "nearest":
+        return numpy.eye(before)[place // (after // before)]
+    if attributes["coordinates"] == "half_pixel":
+        where = (place + 0.5) * before / after - 0.5
+    else:
+        where = place * (before - 1) / max(after - 1, 1)
+    where = numpy.clip(where, 0, before - 1)
+    return numpy.maximum(0, 1 - numpy.abs(where[:, None] - numpy.arange(before)))
 
 
 def _erf(x: Any) -> Any:
@@ -176,6 +282,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Clip": _clip,
     "Concat": lambda attributes, *parts: np.concatenate(parts, axis=attributes["axis"]),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Div": lambda attributes, left, right: left / right,
     "Elu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * (np.exp(np.minimum(x, 0.0)) - 1),
     "Erf": lambda attributes, x: _error_function(x),
@@ -183,6 +290,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Gemm": lambda attributes, x, weight, bias: np.dot(x, weight.T) + bias,
     "GlobalAveragePool": lambda attributes, x: np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
     "HardSigmoid": lambda attributes, x: np.clip(attributes["alpha"] * x + attributes["beta"], 0.0, 1.0),
+    "LRN": _local_response_norm,
     "LeakyRelu": lambda attributes, x: np.maximum(x, 0.0) + attributes["alpha"] * np.minimum(x, 0.0),
     "MatMul": lambda attributes, left, right: np.matmul(left, right),
     "MaxPool": _max_pool,
@@ -191,6 +299,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "ReduceMean": lambda attributes, x: np.mean(x, axis=tuple(attributes["axes"]), keepdims=True),
     "Relu": lambda attributes, x: np.maximum(x, 0.0),
     "Reshape": lambda attributes, x: np.reshape(x, (x.shape[0], *attributes["shape"])),
+    "Resize": _resize,
     "Sigmoid": lambda attributes, x: (np.tanh(x / 2) + 1) / 2,
     "Slice": _slice,
     "Softmax": _softmax,

@@ -25,6 +25,10 @@ Kept = tuple[tuple[int, ...], ...]
 
 #: Operators whose output has one channel for each channel of their (first) input.
 CHANNELWISE = ("Add", "AveragePool", "BatchNormalization", "GlobalAveragePool", "MaxPool", "Relu", "Softmax")
+#: Operators of each entry by itself.
+ENTRYWISE = (
+    *("Clip", "Div", "Elu", "Erf", "HardSigmoid", "LeakyRelu", "Mul", "Sigmoid", "Softplus", "Sqrt", "Sub", "Tanh"),
+)
 #: The largest magnitude of a weight after `with_integers`.
 LARGEST = 9
 #: A float32 rounding or two, relative to the largest entry of the probe input.
@@ -190,7 +194,10 @@ class _Channels:
 
     def _through(self, node: Node, inputs: list[list[int]], shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
         output = shapes[node["outputs"][0]]
-        if node["op"] in CHANNELWISE or (node["op"] == "Concat" and node["attributes"]["axis"] != 1):
+        if node["op"] in CHANNELWISE + ENTRYWISE or (node["op"] == "Concat" and node["attributes"]["axis"] != 1):
+            if len(set(map(len, inputs))) > 1:  # one channel is broadcast to all
+                self._join([channel for channels in inputs for channel in channels])
+                return max(inputs, key=len)
             for together in zip(*inputs, strict=True):
                 self._join(together)
             return inputs[0]
@@ -269,11 +276,15 @@ def _smaller(
         kept[output] = (out, *_windows(attributes, data[1:], shapes[output][2:]))
         if op == "Conv":
             cuts = _kernels(network.weights[parameters[0]], attributes, out, data[0])
-    else:
+    elif op in CHANNELWISE + ENTRYWISE:
         if any(kept[tensor] != data for tensor in data_inputs(network, node)):
             raise _CannotBeCut
         kept[output] = data
-        cuts = [(data[0],)] * len(parameters)
+        cuts = [
+            (data[0],) if op == "BatchNormalization" else _spread(network.weights[name], data) for name in parameters
+        ]
+    else:
+        raise _CannotBeCut
     for tensor, cut in zip(parameters, cuts, strict=False):
         smaller = network.weights[tensor][np.ix_(*cut)] if all(cut) else None
         # Two layers that share a parameter can be cut in the same way only.
@@ -281,6 +292,12 @@ def _smaller(
             raise _CannotBeCut
         weights[tensor] = smaller
     return Node(op=op, name=node["name"], inputs=[*inputs, *parameters], outputs=[output], attributes=attributes)
+
+
+def _spread(constant: Array, data: Kept) -> tuple[tuple[int, ...], ...]:
+    """What is kept of a constant that broadcasts to a tensor of which `data` is kept."""
+    sizes = constant.shape[1:]
+    return ((0,), *((0,) if size == 1 else here for size, here in zip(sizes, data, strict=True)))
 
 
 def _joined(parts: Sequence[str], kept: Mapping[str, Kept], shapes: Mapping[str, tuple[int, ...]], axis: int) -> Kept:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crosscheck.networks.lowering.step import Step
@@ -109,6 +110,48 @@ def _slice(step: Step) -> None:
     step.end("Slice", [data], parts[-1])
 
 
+def _gather(step: Step) -> None:
+    """Parts along one axis by constant indices: one Slice for each run of neighbours, joined."""
+    if step.is_constant(0):
+        raise step.refusal("takes parts of a constant by indices that depend on the input; only constants select")
+    (axis,) = step.axes([step.attributes.get("axis", 0)])
+    size, rank = step.sizes()[axis - 1], step.rank(1)
+    parts = [
+        {"axis": axis, "start": start, "end": end, "step": stride}
+        for start, end, stride in _runs([index % size for index in step.integers(1)])
+    ]
+    whole = {"axis": axis, "start": 0, "end": size, "step": 1}
+    if rank == 1 and parts == [whole]:
+        step.same()
+    elif rank == 1 and len(parts) == 1:
+        step.end("Slice", [step.data()], parts[0])
+    else:
+        taken = [step.data() if part == whole else step.add("Slice", [step.data()], part) for part in parts]
+        if rank == 1:
+            step.end("Concat", taken, {"axis": axis})
+            return
+        joined = taken[0] if len(taken) == 1 else step.add("Concat", taken, {"axis": axis})
+        after = step.output_sizes()
+        if len(after) == 1:
+            step.end("Flatten", [joined], {"axis": 1})
+        else:
+            step.end("Reshape", [joined], {"shape": after})
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Start, end and step of ranges that have the indices in their order: one with a step, or several without."""
+    apart = {after - before for before, after in itertools.pairwise(indices)}
+    if len(apart) == 1 and min(apart) > 1:
+        return [(indices[0], indices[-1] + 1, min(apart))]
+    runs: list[tuple[int, int, int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index:
+            runs[-1] = (runs[-1][0], index + 1, 1)
+        else:
+            runs.append((index, index + 1, 1))
+    return runs
+
+
 def _pad(step: Step) -> None:
     if step.attributes.get("mode", b"constant") != b"constant":
         raise step.refusal(f"has the mode {step.attributes['mode'].decode()}; only constant borders are supported")
@@ -152,6 +195,7 @@ def _softmax(step: Step) -> None:
 RULES: Mapping[str, Callable[[Step], Any]] = {
     "Concat": _concat,
     "Flatten": _flatten,
+    "Gather": _gather,
     "Pad": _pad,
     "ReduceMean": _reduce_mean,
     "Reshape": _reshape,

@@ -16,6 +16,9 @@ __all__ = ["RULES", "broadcast_constant"]
 #: Bounds of a Clip without them: the largest numbers of float32, as in ONNX.
 LOWEST, HIGHEST = (float(limit) for limit in (np.finfo(np.float32).min, np.finfo(np.float32).max))
 
+#: Selu's defaults in ONNX.
+ALPHA, GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+
 
 def _same(step: Step) -> None:
     step.end(step.proto.op_type, [step.data()])
@@ -139,6 +142,26 @@ def _instance_norm(step: Step) -> None:
     _normalized(step, list(range(2, rank)), affine)
 
 
+def _local_response_norm(step: Step) -> None:
+    attributes = {
+        name: float(np.float32(step.attributes.get(name, usual)))
+        for name, usual in {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}.items()
+    }
+    size = step.attributes["size"]
+    if size % 2 == 0:
+        raise step.refusal("has an even size; only odd ones are supported")
+    step.end("LRN", [step.data()], {**attributes, "size": size})
+
+
+def _selu(step: Step) -> None:
+    """gamma * elu(x)."""
+    alpha, gamma = (
+        float(np.float32(step.attributes.get(name, usual))) for name, usual in (("alpha", ALPHA), ("gamma", GAMMA))
+    )
+    inner = step.add("Elu", [step.data()], {"alpha": alpha})
+    step.end("Mul", [inner, step.number(gamma, len(step.shape()))])
+
+
 def _layer_norm(step: Step) -> None:
     if any(step.proto.output[1:]):
         raise step.refusal("has more than one output; only the first is supported")
@@ -181,10 +204,12 @@ RULES: Mapping[str, Callable[[Step], Any]] = {
     "HardSigmoid": _with_attributes(alpha=0.2, beta=0.5),
     "HardSwish": _hard_swish,
     "InstanceNormalization": _instance_norm,
+    "LRN": _local_response_norm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": _with_attributes(alpha=0.01),
     "Mish": _mish,
     "Neg": lambda step: _scaled(step, -1.0),
     "PRelu": _prelu,
     "Pow": _power,
+    "Selu": _selu,
 }

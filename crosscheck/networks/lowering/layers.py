@@ -88,6 +88,39 @@ def _conv(step: Step) -> None:
     step.end("Conv", inputs, attributes)
 
 
+def _conv_transpose(step: Step) -> None:
+    weight, group = step.constant(1), step.attributes.get("group", 1)
+    kernel, axes = list(weight.shape[2:]), weight.ndim - 2
+    _check_axes(step, axes)
+    strides, dilations = (list(step.attributes.get(name, [1] * axes)) for name in ("strides", "dilations"))
+    further = list(step.attributes.get("output_padding", [0] * axes))
+    auto = step.attributes.get("auto_pad", b"NOTSET").decode()
+    pads = list(step.attributes.get("pads", [0] * 2 * axes))
+    if auto.startswith("SAME") or "output_shape" in step.attributes:
+        total = [
+            (size - 1) * stride + (width - 1) * apart + 1 + more - after
+            for size, stride, width, apart, more, after in zip(
+                step.sizes()[1:], strides, kernel, dilations, further, step.output_sizes()[1:], strict=True
+            )
+        ]
+        if min(total) < 0:
+            raise step.refusal("has an output that is larger than its windows reach; give pads and output_padding")
+        less, more = [width // 2 for width in total], [width - width // 2 for width in total]
+        pads = less + more if auto == "SAME_UPPER" else more + less
+    attributes = {
+        "dilations": dilations,
+        "group": group,
+        "kernel_shape": kernel,
+        "output_padding": further,
+        "pads": pads,
+        "strides": strides,
+    }
+    inputs = [step.data(), step.parameter(1, weight)]
+    if step.has(2):
+        inputs.append(step.parameter(2, step.constant(2)))
+    step.end("ConvTranspose", inputs, attributes)
+
+
 def _pool(step: Step) -> None:
     op, kernel = step.proto.op_type, list(step.attributes["kernel_shape"])
     if any(width != 1 for width in step.attributes.get("dilations", ())):
@@ -128,8 +161,7 @@ def _global_max_pool(step: Step) -> None:
 def _window(step: Step, kernel: list[int], dilations: list[int]) -> dict[str, Any]:
     """Explicit kernel_shape, strides and pads, also for `auto_pad`."""
     axes = len(kernel)
-    if axes not in (1, 2):
-        raise step.refusal(f"has {axes} spatial axes; 1 or 2 are supported")
+    _check_axes(step, axes)
     strides = list(step.attributes.get("strides", [1] * axes))
     pads = list(step.attributes.get("pads", [0] * 2 * axes))
     auto = step.attributes.get("auto_pad", b"NOTSET").decode()
@@ -145,11 +177,17 @@ def _window(step: Step, kernel: list[int], dilations: list[int]) -> dict[str, An
     return {"kernel_shape": kernel, "strides": strides, "pads": pads}
 
 
+def _check_axes(step: Step, axes: int) -> None:
+    if axes not in (1, 2):
+        raise step.refusal(f"has {axes} spatial axes; 1 or 2 are supported")
+
+
 #: Operator -> its rule; may raise NetworkError.
 RULES: Mapping[str, Callable[[Step], Any]] = {
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda step: step.end("GlobalAveragePool", [step.data()]),
     "GlobalMaxPool": _global_max_pool,

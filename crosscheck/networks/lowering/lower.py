@@ -10,7 +10,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array, Graph, Node, Value
-from crosscheck.networks.lowering import arrangement, composed, elementwise, layers
+from crosscheck.networks.lowering import arrangement, composed, elementwise, layers, resampling
 from crosscheck.networks.lowering.step import Step
 from crosscheck.networks.lowering.tensor_table import TensorTable
 
@@ -22,6 +22,7 @@ RULES: Mapping[str, Callable[[Step], Any]] = {
     **elementwise.RULES,
     **arrangement.RULES,
     **composed.RULES,
+    **resampling.RULES,
 }
 #: Operators that are the same for (rows,) and for (rows, 1).
 ANY_RANK = frozenset({"Add", "BatchNormalization", "Constant", "Dropout", "Identity", "Relu"})

@@ -50,12 +50,17 @@ class Step:
             raise self.refusal(f"takes {name!r}, which depends on the input; only constants are supported")
         return [int(number) for number in np.asarray(self.table.constants[name]).reshape(-1)]
 
+    def rank(self, index: int) -> int:
+        """The number of axes of the i-th input, a constant."""
+        return int(np.ndim(self.table.constants[self.table.resolve(self.proto.input[index])]))
+
     def data(self, index: int = 0) -> str:
         """The graph's name of the i-th input, a computed tensor. Raises NetworkError for a constant."""
         return self.table.data(self.where, self.proto.input[index])
 
     def shape(self, index: int = 0) -> Shape:
-        """The shape of the i-th input, "N" first."""
+        """The shape of the i-th input, a computed tensor, "N" first. Raises NetworkError for a constant."""
+        self.data(index)
         return self.table.shape(self.proto.input[index])
 
     def sizes(self, index: int = 0) -> list[int]:

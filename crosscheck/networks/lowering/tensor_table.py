@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import without_weights
 from crosscheck.networks.graph import Array
+from crosscheck.probe.names import plain_name
 
 __all__ = ["Shape", "TensorTable"]
 
@@ -60,8 +59,7 @@ class TensorTable:
 
     def name(self, text: str, fallback: str) -> str:
         """`text` in letters, digits, "_" and ".", and unique."""
-        base = re.sub(r"[^A-Za-z0-9_.]", "_", text).strip("_") or fallback
-        base = base if base[0].isalpha() else f"t{base}"
+        base = plain_name(text, fallback)
         name, number = base, 2
         while name in self._taken:
             name, number = f"{base}_{number}", number + 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.layers import class_with_layers, options
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -19,6 +21,25 @@ KEYS = {
     "Conv": ("W", "b"),
     "Gemm": ("W", "b"),
 }
+#: Operators that need no link.
+LIBRARY = Library(
+    functions={
+        "Clip": "F.clip({x}, {min}, {max})",
+        "Elu": "F.elu({x}, {alpha})",
+        "Erf": "F.erf",
+        "HardSigmoid": "F.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "F.leaky_relu({x}, {alpha})",
+        "Sigmoid": "F.sigmoid",
+        "Softplus": "F.softplus",
+        "Sqrt": "F.sqrt",
+        "Tanh": "F.tanh",
+    },
+    transpose="F.transpose({x}, ({order}))",
+    reshape="F.reshape({x}, ({shape}))",
+    mean="F.average({x}, {axes}, keepdims=True)",
+    pad='F.pad({x}, {widths}, "constant", constant_values={value})',
+    matmul="F.matmul({x}, {other})",
+)
 #: Names of a chain's own.
 TAKEN = ("children", "copy", "device", "first", "forward", "links", "name", "params", "repeat", "serialize", "xp")
 #: Batch normalizations that the network calls by a function: what `norm` tells -> its text.
@@ -53,7 +74,7 @@ def normalized(link, x):
 def source(request: Request) -> Source:
     """The network with batch normalizations as the mode has them."""
     norm = request.norm
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=LIBRARY.operators)
     body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self", norm))
     links = graph.constructed(lambda node: link(node, norm))
     text = (
@@ -98,8 +119,6 @@ def expression(node: Node, inputs: list[str], owner: str, norm: Mapping[str, Any
             return f"{link}({padded(node, x, '0')})"
         case "Gemm":
             return f"{link}({x})"
-        case "Add":
-            return " + ".join(inputs)
         case "AveragePool":
             return average(
                 node,
@@ -117,7 +136,9 @@ def expression(node: Node, inputs: list[str], owner: str, norm: Mapping[str, Any
             return f"F.max_pooling_nd({padded(node, x, '-np.inf')}, {window(node)}, cover_all=False)"
         case "Softmax":
             return f"F.softmax({x}, axis={attributes['axis']})"
-    return f"F.relu({x})"
+        case "Relu":
+            return f"F.relu({x})"
+    return operators.expression(node, inputs, LIBRARY)
 
 
 def normalization(link: str, x: str, norm: Mapping[str, Any]) -> str:

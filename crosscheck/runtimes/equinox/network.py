@@ -38,7 +38,8 @@ def call(net, x):
 
 def source(request: Request) -> Source:
     """The network with the kind of batch normalization that the mode is of."""
-    graph = Graph.of(request, ("call", "inference", "key", "loss", "state"))
+    taken = ("call", "inference", "key", "loss", "state")
+    graph = Graph.of(request, taken, operators=numpy_like.JAX_EXAMPLE.operators)
     passed = request.kind != "experimental"
     tensors = graph.stored(lambda node, number: place(request, node, number))
     for node in graph.norms:
@@ -106,7 +107,7 @@ def expression(node: Node, inputs: list[str], passed: bool) -> str:
             return average(node, inputs[0], lambda x: f"eqx.nn.AvgPool{kind}({x})", "jnp.ones_like({})")
         case "MaxPool":
             return f"eqx.nn.MaxPool{kind}({inputs[0]})"
-    return numpy_like.function(node, inputs, example=True)
+    return numpy_like.function(node, inputs, library=numpy_like.JAX_EXAMPLE)
 
 
 def made(graph: Graph, passed: bool) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "AFFINE_OFF",
     "BASIC",
     "BROADCAST",
+    "GROUPED",
     "LAYERS",
     "NO_STATISTICS",
     "SIGNS",
@@ -45,9 +46,9 @@ SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 #: Stands among a writer's operators for arithmetic with a number, with an array, and of shapes that broadcast.
 WITH_NUMBER, WITH_ARRAY, BROADCAST = "arithmetic with a constant", "arithmetic with an array", "broadcasting"
 #: Likewise.
-STEPS = "Slice with a step"
+STEPS, GROUPED = "Slice with a step", "ConvTranspose with groups"
 #: Operators that have weights.
-LAYERS = ("BatchNormalization", "Conv", "Gemm")
+LAYERS = ("BatchNormalization", "Conv", "ConvTranspose", "Gemm")
 #: What batch normalizations are told not to have by a False in a mode's `norm`: word -> which of their weights.
 ABSENCES: Mapping[str, slice] = {"affine": slice(2), "track_running_stats": slice(2, 4)}
 #: Batch normalizations without scale and offset, and without statistics, as fields of a mode.
@@ -81,6 +82,14 @@ class Node:
     def shape(self) -> tuple[int, ...]:
         """The shape of its first input."""
         return self.input_shapes[0]
+
+    @property
+    def kind(self) -> str:
+        """The operator and, if runtimes have some of its ways only, the way."""
+        if self.op != "Resize":
+            return self.op
+        way = "nearest" if self.attributes["mode"] == "nearest" else f"linear, {self.attributes['coordinates']}"
+        return f"Resize ({way})"
 
     @property
     def rank(self) -> int:
@@ -154,6 +163,14 @@ class Node:
         """One number an axis, for layers that pad both ends alike; 0 where ends differ, and `x` is padded before."""
         return tuple(low if self.even else 0 for low, _ in self.pads)
 
+    @property
+    def further(self) -> tuple[int, ...]:
+        """The output padding of a transposed convolution; where pads are uneven, of one whose output is cut later."""
+        given = self.attributes["output_padding"]
+        if self.even:
+            return tuple(given)
+        return tuple(max(0, more - high) for more, (_, high) in zip(given, self.pads, strict=True))
+
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of its output."""
@@ -187,6 +204,15 @@ class Node:
                 return (*self.shape[:axis], joined, *self.shape[axis + 1 :])
             case "GlobalAveragePool":
                 return (*self.shape[:2], *[1] * (self.rank - 2))
+            case "Resize":
+                scaled = zip(sizes[1:], self.attributes["scales"], strict=True)
+                return (rows, self.channels, *(math.floor(size * scale) for size, scale in scaled))
+            case "ConvTranspose":
+                spread = zip(sizes[1:], self.strides, self.kernel, self.dilations, strict=True)
+                whole = [(size - 1) * stride + (width - 1) * step + 1 for size, stride, width, step in spread]
+                cut = zip(whole, self.attributes["output_padding"], self.pads, strict=True)
+                channels = self.weight_shapes[0][1] * self.attributes["group"]
+                return (rows, channels, *(size + more - sum(pad) for size, more, pad in cut))
             case "Conv" | "MaxPool" | "AveragePool":
                 channels = self.weight_shapes[0][0] if self.op == "Conv" else self.channels
                 moves = zip(sizes[1:], self.pads, self.kernel, self.dilations, self.strides, strict=True)
@@ -356,8 +382,10 @@ class Graph:
 
 def _needs(node: Node) -> Iterator[str]:
     """What a writer has to know for a node."""
-    yield node.op
-    if node.op in SIGNS and node.weights:
+    yield node.kind
+    if node.op == "ConvTranspose" and node.attributes["group"] > 1:
+        yield GROUPED
+    elif node.op in SIGNS and node.weights:
         yield WITH_ARRAY if node.scalar is None else WITH_NUMBER
     elif node.op in SIGNS and len(set(node.input_shapes)) > 1:
         yield BROADCAST

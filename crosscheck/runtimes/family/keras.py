@@ -36,6 +36,7 @@ __all__ = [
 KEYS = {
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "Conv": ("kernel", "bias"),
+    "ConvTranspose": ("kernel", "bias"),
     "Gemm": ("kernel", "bias"),
 }
 #: The key of a mode's `norm` that is no keyword of the layer: what of the network is frozen, "network" or "layers".
@@ -56,7 +57,9 @@ TENSORFLOW_OPERATORS = Library(
         "Elu": "tf.nn.relu({x}) + {alpha} * (tf.exp(tf.minimum({x}, 0.0)) - 1.0)",
         "Erf": "tf.math.erf",
         "HardSigmoid": "tf.clip_by_value({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": "tf.nn.local_response_normalization({x}, {reach}, {bias}, {alpha} / {size}, {beta})",
         "LeakyRelu": "tf.nn.leaky_relu({x}, {alpha})",
+        "Resize (nearest)": 'tf.image.resize({x}, {sizes}, "nearest")',
         "Sigmoid": "tf.sigmoid",
         "Softplus": "tf.nn.softplus",
         "Sqrt": "tf.sqrt",
@@ -99,7 +102,7 @@ class Dialect:
 
 def functional(request: Request, dialect: Dialect) -> tuple[str, dict[str, Stored]]:
     """The text that makes `net`, and where its tensors are."""
-    known = BASIC if dialect.library is None else dialect.library.operators
+    known = BASIC if dialect.library is None else dialect.library.operators | {"ConvTranspose"}
     graph = Graph(request, tuple(map(named, Graph.of(request, operators=known))), ABSENCES)
     rank = len(request.input_shape)
     lines, output = graph.statements(lambda node, inputs: called(node, inputs, graph, dialect))
@@ -187,6 +190,9 @@ def called(node: Node, inputs: list[str], graph: Graph, dialect: Dialect) -> str
         case "BatchNormalization" | "Conv" | "Gemm":
             layer = f'first.get_layer("{node.id}")' if node in graph.shared else new_layer(node, graph.request)
             return f"{layer}({padded(node, x, dialect) if node.op == 'Conv' else x})"
+        case "ConvTranspose":
+            layer = f'first.get_layer("{node.id}")' if node in graph.shared else transposed(node)
+            return cropped(node, f"{layer}({x})")
         case "Add" if len(set(node.input_shapes)) == 1 and not node.weights:
             return f"layers.Add()([{', '.join(inputs)}])"
         case "Concat":
@@ -230,6 +236,38 @@ def new_layer(node: Node, request: Request) -> str:
     words = [str(node.filters), str(node.kernel), *[f"strides={node.strides}"] * node.strided]
     words += [*options(node, "dilation_rate", "groups", "use_bias=False"), name]
     return f"layers.Conv{node.rank - 2}D({', '.join(words)})"
+
+
+def transposed(node: Node) -> str:
+    """A transposed convolution without pads, whose output `cropped` cuts."""
+    words = [str(node.filters), str(node.kernel), f"strides={node.strides}"]
+    if reach(node) != reach(node, usual=True):
+        words.append(f"output_padding={tuple(node.attributes['output_padding'])}")
+    words += [*options(node, "dilation_rate", "groups", "use_bias=False"), f'name="{node.id}"']
+    return f"layers.Conv{node.rank - 2}DTranspose({', '.join(words)})"
+
+
+def reach(node: Node, usual: bool = False) -> list[int]:
+    """The sizes of that output: usually every stride is whole; with an output padding, only if ONNX's needs more."""
+    axes = list(zip(node.shape[2:], node.strides, node.kernel, node.dilations, strict=True))
+    sizes = [size * stride + max((width - 1) * step + 1 - stride, 0) for size, stride, width, step in axes]
+    needed = [low + size for (low, _), size in zip(node.pads, node.output_shape[2:], strict=True)]
+    if usual or all(most >= least for most, least in zip(sizes, needed, strict=True)):
+        return sizes
+    more = node.attributes["output_padding"]
+    return [
+        (size - 1) * stride + (width - 1) * step + 1 + extra
+        for (size, stride, width, step), extra in zip(axes, more, strict=True)
+    ]
+
+
+def cropped(node: Node, x: str) -> str:
+    """The part that ONNX's pads leave."""
+    parts = zip(reach(node), node.pads, node.output_shape[2:], strict=True)
+    cut = tuple((low, whole - low - size) for whole, (low, _), size in parts)
+    if not any(map(any, cut)):
+        return x
+    return f"layers.Cropping{len(cut)}D({cut if len(cut) > 1 else cut[0]})({x})"
 
 
 def pool(node: Node, kind: str) -> str:

@@ -12,6 +12,7 @@ __all__ = ["NAMES_OF_TORCH", "class_with_layers", "options"]
 NAMES_OF_TORCH = {
     "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
     "Conv": ("weight", "bias"),
+    "ConvTranspose": ("weight", "bias"),
     "Gemm": ("weight", "bias"),
 }
 

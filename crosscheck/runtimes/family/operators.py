@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 from crosscheck.runtimes.family.graph import BASIC, BROADCAST, SIGNS, STEPS, WITH_ARRAY, WITH_NUMBER, Node, last_axis
 
-__all__ = ["Library", "expression"]
+__all__ = ["Library", "cut", "expression"]
 
 
 @dataclass(frozen=True)
 class Library:
     """How a library writes them; `{x}` is the input.
 
-    functions: operator -> template, with the operator's attributes as further holes; without `{}`, a function's name.
+    functions: operator (`Node.kind`) -> template; without `{}`, a function's name. Further holes are the operator's
+    attributes, the output's `{channels}` and spatial `{sizes}`, the `{times}` by which these are larger than the
+    input's, and an LRN's `{reach}` to both sides.
     array: the library's tensor of the numpy array `{}`.
-    transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`; `{widths}`, a pair an axis, or
-    `{flat}`, the same as torch takes them, and `{value}`; `{other}`. What a library does not have is "".
-    steps: whether `slice` takes a step. last: whether tensors have their channels last.
+    transpose, reshape, mean, pad, matmul: with `{order}`; `{shape}`; `{axes}`, a tuple, or `{dims}`, a list;
+    `{widths}`, a pair an axis, or `{each}`, the same as a flat list, or `{flat}`, a flat list as torch takes it, and
+    `{value}`; `{other}`. What a library does not have is "".
+    steps: whether `slice` takes a step. last: whether tensors have their channels last. rows: whether they have a batch
+    axis; without one, they are those of one example.
     """
 
     functions: Mapping[str, str]
@@ -31,6 +35,7 @@ class Library:
     slice: str = "{x}[{parts}]"
     steps: bool = True
     last: bool = False
+    rows: bool = True
 
     @property
     def operators(self) -> frozenset[str]:
@@ -51,15 +56,29 @@ class Library:
 
 def expression(node: Node, inputs: Sequence[str], library: Library) -> str:
     """A call, or an arithmetic expression; KeyError for an operator that the library does not have."""
-    x, rank = inputs[0], node.rank
+    x = inputs[0]
     if node.op in SIGNS:
         return f" {SIGNS[node.op]} ".join([*inputs, *_constants(node, library)])
     if node.op in ("MatMul", "Pad", "ReduceMean", "Reshape", "Slice", "Transpose"):
         return _arranged(node, inputs, library)
-    template = library.functions[node.op]
+    template = library.functions[node.kind]
     if "{" not in template:
         return f"{template}({x})"
-    return template.format(x=x, rank=rank, **node.attributes)
+    _, channels, *sizes = node.output_shape
+    times = [size // before for size, before in zip(sizes, node.shape[2:], strict=True)]
+    reach = node.attributes.get("size", 1) // 2
+    return template.format(x=x, channels=channels, sizes=sizes, times=times, reach=reach, **node.attributes)
+
+
+def cut(node: Node, x: str, library: Library) -> str:
+    """The part of a transposed convolution without pads that ONNX's pads leave."""
+    if node.even:
+        return x
+    for axis, ((low, _), size) in enumerate(zip(node.pads, node.output_shape[2:], strict=True), 2):
+        place = last_axis(axis, node.rank) if library.last else axis
+        parts = ", ".join([*[":"] * place, f"{low or ''}:{low + size}"])
+        x = library.slice.format(x=x, parts=parts, axis=place, start=low, end=low + size, step=1)
+    return x
 
 
 def _constants(node: Node, library: Library) -> list[str]:
@@ -67,7 +86,7 @@ def _constants(node: Node, library: Library) -> list[str]:
         return [repr(node.scalar)]
     if not node.weights:
         return []
-    value = node.values[0]
+    value = node.values[0] + ("" if library.rows else "[0]")
     if library.last and node.rank > 2:
         value += f".transpose{(0, *range(2, node.rank), 1)}"
     return [library.array.format(value)]
@@ -75,14 +94,15 @@ def _constants(node: Node, library: Library) -> list[str]:
 
 def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
     x, rank, last = inputs[0], node.rank, library.last
+    first = 0 if library.rows else 1
 
     def place(axis: int) -> int:
-        return last_axis(axis, rank) if last else axis
+        return last_axis(axis, rank) if last else axis - first
 
     match node.op:
         case "ReduceMean":
             axes = tuple(sorted(place(axis) for axis in node.attributes["axes"]))
-            return library.mean.format(x=x, axes=axes)
+            return library.mean.format(x=x, axes=axes, dims=[*axes])
         case "Slice":
             start, end, step = (node.attributes[name] for name in ("start", "end", "step"))
             part = f"{start or ''}:{end}" + (f":{step}" if step > 1 else "")
@@ -90,24 +110,26 @@ def _arranged(node: Node, inputs: Sequence[str], library: Library) -> str:
             parts = ", ".join([*[":"] * axis, part])
             return library.slice.format(x=x, parts=parts, axis=axis, start=start, end=end, step=step)
         case "Pad":
-            widths = [node.pads[0]] * rank
-            for axis, pair in enumerate(node.pads):
+            widths = [node.pads[0]] * (rank - first)
+            for axis, pair in enumerate(node.pads[first:], first):
                 widths[place(axis)] = pair
             flat = [number for pair in widths[:0:-1] for number in pair]  # last axis first, as torch takes them
-            return library.pad.format(x=x, widths=tuple(widths), flat=flat, value=node.attributes["value"])
-    first = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
+            each = [number for pair in widths for number in pair]
+            return library.pad.format(x=x, widths=tuple(widths), each=each, flat=flat, value=node.attributes["value"])
+    whole = _moved(x, (0, rank - 1, *range(1, rank - 1)), library) if last and rank > 2 else x
     match node.op:
         case "Transpose":
-            found = _moved(first, node.attributes["perm"], library)
+            value = _moved(whole, [axis - first for axis in node.attributes["perm"][first:]], library)
         case "Reshape":
-            found = library.reshape.format(x=first, shape=", ".join(map(str, (-1, *node.attributes["shape"]))))
+            shape = [-1, *node.attributes["shape"]][first:]
+            value = library.reshape.format(x=whole, shape=", ".join(map(str, shape)))
         case _:
             other = library.array.format(node.values[0]) if node.weights else inputs[1]
             if last and not node.weights and rank > 2:
                 other = _moved(other, (0, rank - 1, *range(1, rank - 1)), library)
-            found = library.matmul.format(x=first, other=other)
+            value = library.matmul.format(x=whole, other=other)
     after = len(node.output_shape)
-    return _moved(found, (0, *range(2, after), 1), library) if last and after > 2 else found
+    return _moved(value, (0, *range(2, after), 1), library) if last and after > 2 else value
 
 
 def _moved(x: str, order: Sequence[int], library: Library) -> str:

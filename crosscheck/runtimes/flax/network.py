@@ -18,8 +18,10 @@ __all__ = ["source"]
 KEYS = {
     "BatchNormalization": ("scale", "bias", "mean", "var"),
     "Conv": ("kernel", "bias"),
+    "ConvTranspose": ("kernel", "bias"),
     "Gemm": ("kernel", "bias"),
 }
+OPERATORS = numpy_like.JAX.operators | {"ConvTranspose"}
 STATISTICS = ("mean", "var")
 #: `set_value` of a variable came with 0.12; before, its `value` was assigned.
 SET_VALUE = Version("0.12")
@@ -32,7 +34,7 @@ def source(request: Request) -> Source:
 
 def linen(request: Request) -> Source:
     """A compact module, and the collections `params` and `batch_stats`."""
-    graph = Graph.of(request, operators=numpy_like.JAX.operators)
+    graph = Graph.of(request, operators=OPERATORS)
     average = "self.frozen or not train" if request.norm.get("frozen") else "not train"
     body, result = numpy_like.body(graph, lambda node, inputs: linen_expression(node, inputs, average, request.norm))
     frozen = ["frozen: bool = False", ""] if request.norm.get("frozen") else []
@@ -79,6 +81,8 @@ def linen_expression(node: Node, inputs: list[str], average: str, norm: Mapping[
             return f'nn.BatchNorm({words}, name="{node.id}")({inputs[0]})'
         case "Conv":
             return f'nn.Conv({node.filters}, {convolution(node)}, name="{node.id}")({inputs[0]})'
+        case "ConvTranspose":
+            return f'nn.ConvTranspose({node.filters}, {transposed(node)}, name="{node.id}")({inputs[0]})'
         case "Gemm":
             return f'nn.Dense({node.filters}, name="{node.id}")({inputs[0]})'
     return function(node, inputs, "nn")
@@ -102,7 +106,7 @@ def collection_of(key: str) -> str:
 def nnx(request: Request) -> Source:
     """A module made abstract, as for loading a checkpoint, and its variables set."""
     taken = ("eval", "train", "sow", "perturb", "iter_modules", "iter_children", "set_attributes")
-    graph = Graph.of(request, taken, operators=numpy_like.JAX.operators)
+    graph = Graph.of(request, taken, operators=OPERATORS)
     body, result = numpy_like.body(graph, nnx_expression)
     text = class_with_layers(
         "Net(nnx.Module)",
@@ -137,6 +141,8 @@ def nnx_layer(node: Node, norm: Mapping[str, Any]) -> str:
             return f"nnx.BatchNorm({node.filters}, {normalization(node, norm)}, rngs=nnx.Rngs(0))"
         case "Conv":
             return f"nnx.Conv({node.channels}, {node.filters}, {convolution(node)}, rngs=nnx.Rngs(0))"
+        case "ConvTranspose":
+            return f"nnx.ConvTranspose({node.channels}, {node.filters}, {transposed(node)}, rngs=nnx.Rngs(0))"
     return f"nnx.Linear({node.channels}, {node.filters}, rngs=nnx.Rngs(0))"
 
 
@@ -151,6 +157,18 @@ def nnx_expression(node: Node, inputs: list[str]) -> str:
 def convolution(node: Node) -> str:
     """The keywords that `linen.Conv` and `nnx.Conv` share."""
     words = [f"kernel_size={node.kernel}", *[f"strides={node.strides}"] * node.strided, f"padding={node.pads}"]
+    return ", ".join(words + options(node, "kernel_dilation", "feature_group_count", "use_bias=False"))
+
+
+def transposed(node: Node) -> str:
+    """The keywords of both `ConvTranspose`s; the padding is that of the convolution of the spread input."""
+    padding = tuple(
+        ((width - 1) * step - low, (width - 1) * step - high + more)
+        for width, step, (low, high), more in zip(
+            node.kernel, node.dilations, node.pads, node.attributes["output_padding"], strict=True
+        )
+    )
+    words = [f"{node.kernel}, strides={node.strides}, padding={padding}, transpose_kernel=True"]
     return ", ".join(words + options(node, "kernel_dilation", "feature_group_count", "use_bias=False"))
 
 

@@ -35,7 +35,8 @@ def ema(value):  # before the first batch
 
 def source(request: Request) -> Source:
     """The network, with layers that are fresh if the mode says so, or have long been trained."""
-    graph = Graph.of(request, ("apply", "ema", "is_training", "network", "params", "state", "test_local_stats"))
+    taken = ("apply", "ema", "is_training", "network", "params", "state", "test_local_stats")
+    graph = Graph.of(request, taken, operators=numpy_like.JAX.operators)
     body, result = numpy_like.body(graph, lambda node, inputs: expression(node, inputs, request.norm))
     text = (
         "def network(x, is_training, test_local_stats=False):\n"

@@ -10,6 +10,8 @@ from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["source"]
 
+#: Which channels an LRN adds: a matrix with ones around the diagonal.
+BAND = 'np.tri({channels}, {channels}, {reach}, "float32") - np.tri({channels}, {channels}, -{reach} - 1, "float32")'
 #: Keras 3's functions, with channels last.
 OPERATORS = Library(
     functions={
@@ -17,7 +19,10 @@ OPERATORS = Library(
         "Elu": "keras.ops.elu({x}, {alpha})",
         "Erf": "keras.ops.erf",
         "HardSigmoid": "keras.ops.clip({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": f"{{x}} / ({{bias}} + {{alpha}} / {{size}} * keras.ops.matmul({{x}} ** 2, {BAND})) ** {{beta}}",
         "LeakyRelu": "keras.ops.leaky_relu({x}, {alpha})",
+        "Resize (linear, half_pixel)": 'keras.ops.image.resize({x}, {sizes}, "bilinear", data_format="channels_last")',
+        "Resize (nearest)": 'keras.ops.image.resize({x}, {sizes}, "nearest", data_format="channels_last")',
         "Sigmoid": "keras.ops.sigmoid",
         "Softplus": "keras.ops.softplus",
         "Sqrt": "keras.ops.sqrt",
@@ -49,6 +54,9 @@ def pad(x, pads, value):
     return T.set_subtensor(T.alloc(np.float32(value), *shape)[inside], x)
 
 """
+#: A user's file, and what loads it.
+FILE = "network.keras"
+LOADED = f'net = keras.saving.load_model("{FILE}", compile=False, safe_mode={{}})\n'
 #: For modes of kind "trained": the value of y, which is left in a variable.
 KEEP = {
     "tensorflow": """\
@@ -76,7 +84,7 @@ def source(request: Request) -> Source:
 
 def current(request: Request, backend: str) -> Source:
     """Keras 3, whose variables are written at once."""
-    text, tensors = functional(request, CURRENT)
+    text, tensors = (LOADED.format(not request.trusted), {}) if request.native else functional(request, CURRENT)
     if request.kind == "trained":
         text += targets(request)
     module = "import tensorflow as tf" if backend == "tensorflow" else f"import {backend}"
@@ -89,6 +97,7 @@ def current(request: Request, backend: str) -> Source:
         array="keras.ops.convert_to_numpy({})",
         tensors=tensors,
         public=tuple(tensors),
+        files={FILE: FILE} if request.native else {},
     )
 
 

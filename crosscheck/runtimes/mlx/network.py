@@ -28,7 +28,7 @@ for name, value in layers.items():
 
 def source(request: Request) -> Source:
     """The network."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=numpy_like.MLX.operators)
     body, result = numpy_like.body(graph, lambda node, inputs: expression(node, inputs, "self"), "mx")
     init = ["super().__init__()", *graph.constructed(lambda node: layer(node, request.norm))]
     text = class_with_layers("Net(nn.Module)", init, [*body, f"return {result}"])
@@ -93,7 +93,7 @@ def expression(node: Node, inputs: list[str], owner: str) -> str:
             return average(node, x, lambda x: pool(node, "Avg", padded(node, x, "0")), "mx.ones_like({})")
         case "MaxPool":
             return pool(node, "Max", padded(node, x, "-mx.inf"))
-    return numpy_like.function(node, inputs, "nn", "mx")
+    return numpy_like.function(node, inputs, "nn", "mx", numpy_like.MLX)
 
 
 def pool(node: Node, kind: str, x: str) -> str:

@@ -7,9 +7,20 @@ from collections.abc import Callable
 
 from packaging.version import Version
 
-from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
+from crosscheck.runtimes.family.graph import LAYERS, WITH_ARRAY, Graph, Node, concluded, indented
 from crosscheck.runtimes.family.layers import class_with_layers
-from crosscheck.runtimes.mxnet.operators import OPERATORS, ROLES, axis_last, keywords, operator, padded
+from crosscheck.runtimes.family.operators import cut
+from crosscheck.runtimes.mxnet.operators import (
+    ROLES,
+    available,
+    axis_last,
+    constant,
+    constants,
+    keywords,
+    library,
+    operator,
+    padded,
+)
 from crosscheck.runtimes.mxnet.symbols import (
     ARRAY,
     IMPORTS,
@@ -37,6 +48,8 @@ RESERVED = (
     *("params", "prefix", "register_child", "register_forward_hook", "register_forward_pre_hook", "register_op_hook"),
     *("reset_ctx", "save", "save_parameters", "save_params", "setattr", "share_parameters", "summary", "zero_grad"),
 )
+#: The first release whose blocks have constants.
+CONSTANTS = Version("1.3.0")
 #: Kind -> how the block is compiled at its first call; `static` fixes memory and shapes.
 HYBRIDIZED = {
     "gluon": "",
@@ -47,7 +60,7 @@ HYBRIDIZED = {
 
 def imperative(request: Request) -> Source:
     """A function of operators over arrays that its user keeps."""
-    graph = Graph.of(request, operators=OPERATORS)
+    graph = Graph.of(request, operators=available(request.release))
 
     def expression(node: Node, inputs: list[str]) -> str:
         return operator("mx.nd", node, inputs, request.norm, [f'params["{name}"]' for name in node.weights])
@@ -75,19 +88,26 @@ def imperative(request: Request) -> Source:
 
 def gluon(request: Request) -> Source:
     """A HybridBlock: layers where there are weights, operators elsewhere; shared layers are the first network's."""
-    graph = Graph.of(request, RESERVED, operators=OPERATORS)
+    lacks = {WITH_ARRAY, "MatMul"} if request.release < CONSTANTS else set()
+    graph = Graph.of(request, RESERVED, operators=available(request.release) - lacks)
+    held = constants(graph)
 
     def expression(node: Node, inputs: list[str]) -> str:
         if node.op not in LAYERS:
-            return operator("F", node, inputs, request.norm)
+            return operator("F", node, inputs, request.norm, [f'constants["{constant(node)}"]'] * (node in held))
         x = padded("F", inputs[0], node, "0") if node.op == "Conv" else inputs[0]
         if node.op == "BatchNormalization" and request.norm.get("axis") == -1:
             return axis_last("F", node, x, lambda x: f"self.{node.id}({x})")
+        if node.op == "ConvTranspose":
+            return cut(node, f"self.{node.id}({x})", library("F"))
         return f"self.{node.id}({x})"
 
     lines, output = graph.statements(expression)
     argument = "" if request.first is None else "first, "
     new = [f"    self.{node.id} = {layer(node, request)}" for node in graph.own]
+    for node in held:
+        array = f"mx.nd.array({node.values[0]})"
+        new.append(f'    self.{constant(node)} = self.params.get_constant("{constant(node)}", {array})')
     init = ["super(Net, self).__init__(**kwargs)", *(f"self.{node.id} = first.{node.id}" for node in graph.shared)]
     text = (
         ("" if request.first is None else "first = net\n\n\n")
@@ -95,14 +115,14 @@ def gluon(request: Request) -> Source:
             "Net(gluon.HybridBlock)",
             init + (["with self.name_scope():", *new] if new else []),
             concluded(lines, output),
-            method="hybrid_forward(self, F, x)",
+            method=f"hybrid_forward(self, F, x{', **constants' if held else ''})",
             arguments=f"self, {argument}**kwargs",
         )
         + f"net = Net({argument.rstrip(', ')})\n"
         + (
             "net.initialize()\n"
             if request.first is None
-            else "".join(f"net.{node.id}.initialize()\n" for node in graph.own)
+            else "".join(f"net.{name}.initialize()\n" for name in [*(n.id for n in graph.own), *map(constant, held)])
         )
     )
     for node, number, _ in graph.new_weights(ROLES):
@@ -119,17 +139,19 @@ def layer(node: Node, request: Request) -> str:
             values = {"epsilon": attributes["epsilon"], "momentum": attributes["momentum"], "scale": True}
             name = "gluon.contrib.nn.SyncBatchNorm" if "num_devices" in request.norm else "nn.BatchNorm"
             return f"{name}({', '.join(keywords({**values, **request.norm, 'in_channels': node.filters}))})"
-        case "Conv":
+        case "Conv" | "ConvTranspose":
             values = {
                 "kernel_size": node.kernel,
                 "strides": node.strides,
                 "padding": node.padding,
+                **({"output_padding": node.further} if node.op == "ConvTranspose" else {}),
                 **({"dilation": node.dilations} if node.dilated else {}),
                 **({"groups": attributes["group"]} if attributes["group"] != 1 else {}),
                 **({} if node.biased else {"use_bias": False}),
                 "in_channels": node.channels,
             }
-            return f"nn.Conv{node.rank - 2}D({', '.join([str(node.filters), *keywords(values)])})"
+            turned = "Transpose" * (node.op == "ConvTranspose")
+            return f"nn.Conv{node.rank - 2}D{turned}({', '.join([str(node.filters), *keywords(values)])})"
     return f"nn.Dense({node.filters}, in_units={node.channels})"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import chain
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node, concluded, indented
 from crosscheck.runtimes.family.modules import folded, module_class
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, turned, value
 from crosscheck.runtimes.source import Request, Source, Stored
 
@@ -14,12 +17,35 @@ __all__ = ["dynamic", "program"]
 #: What `Layer` has under these names is its own.
 TAKEN = ("add", "backward", "eval", "forward", "parameters", "sublayers", "train", "training")
 
+#: Operators that need no layer, in a program.
+LIBRARY = Library(
+    functions={
+        "Clip": "fluid.layers.clip({x}, {min}, {max})",
+        "Elu": "fluid.layers.elu({x}, {alpha})",
+        "Erf": "fluid.layers.erf",
+        "HardSigmoid": "fluid.layers.hard_sigmoid({x}, {alpha}, {beta})",
+        "LeakyRelu": "fluid.layers.leaky_relu({x}, {alpha})",
+        "Sigmoid": "fluid.layers.sigmoid",
+        "Softplus": "fluid.layers.softplus",
+        "Sqrt": "fluid.layers.sqrt",
+        "Tanh": "fluid.layers.tanh",
+    },
+    array="fluid.layers.assign({})",
+    transpose="fluid.layers.transpose({x}, [{order}])",
+    reshape="fluid.layers.reshape({x}, [{shape}])",
+    mean="fluid.layers.reduce_mean({x}, {dims}, True)",
+    pad="fluid.layers.pad({x}, {each}, {value})",
+    matmul="fluid.layers.matmul({x}, {other})",
+)
+#: And in a layer that is executed as it is called.
+EAGER = dataclasses.replace(LIBRARY, array="fluid.dygraph.to_variable({})")
+
 IMPORTS = "import numpy as np\nfrom paddle import fluid\n"
 
 
 def dynamic(request: Request) -> Source:
     """A layer that is executed as it is called; the guard stays open."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=EAGER.operators)
     body, output = graph.statements(lambda node, inputs: called(node, inputs, "self"))
     made = [f"self.{node.id} = {layer(node, request)}" for node in graph.layers]
     text = "" if request.first is not None else "fluid.enable_dygraph(fluid.CPUPlace())\n\n\n"
@@ -40,7 +66,7 @@ def dynamic(request: Request) -> Source:
 
 def program(request: Request) -> Source:
     """A program that is run by an executor; a function adds the network's operators to it, for any program alike."""
-    graph = Graph.of(request)
+    graph = Graph.of(request, operators=LIBRARY.operators)
     body, output = graph.statements(added)
     text = (
         "def network(x, is_test=False, use_global_stats=False):\n"
@@ -111,7 +137,7 @@ def layer(node: Node, request: Request) -> str:
 def called(node: Node, inputs: list[str], net: str) -> str:
     """A call of a layer, which is an attribute of `net`, or a function; dygraph's Conv2D pads both ends alike."""
     if node.op not in LAYERS:
-        return function(node, inputs)
+        return function(node, inputs, EAGER)
     x = inputs[0]
     if node.op == "Conv" and not node.even:
         x = f"fluid.layers.pad2d({x}, {padding(node)})"
@@ -121,7 +147,7 @@ def called(node: Node, inputs: list[str], net: str) -> str:
 def added(node: Node, inputs: list[str]) -> str:
     """A call that adds an operator and its variables, which have the graph's names, to a program."""
     if node.op not in LAYERS:
-        return function(node, inputs)
+        return function(node, inputs, LIBRARY)
     names, attributes, size = node.weights, node.attributes, node.filters
     bias = f'fluid.ParamAttr(name="{names[1]}")' if node.biased else "False"
     words = [f'param_attr=fluid.ParamAttr(name="{names[0]}"), bias_attr={bias}']
@@ -152,12 +178,10 @@ def padding(node: Node) -> list[int]:
     return [*chain(*node.pads)]
 
 
-def function(node: Node, inputs: list[str]) -> str:
-    """An operator without weights, in a program and outside."""
+def function(node: Node, inputs: list[str], library: Library) -> str:
+    """An operator without a layer, in a program and outside."""
     attributes, x = node.attributes, inputs[0]
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
         case "Concat":
             return f"fluid.layers.concat([{', '.join(inputs)}], axis={attributes['axis']})"
         case "Flatten":
@@ -175,4 +199,6 @@ def function(node: Node, inputs: list[str]) -> str:
             return f"fluid.layers.pool2d({', '.join([x, *words])})"
         case "Softmax":
             return f"fluid.layers.softmax({x}, axis={attributes['axis']})"
-    return f"fluid.layers.relu({x})"
+        case "Relu":
+            return f"fluid.layers.relu({x})"
+    return operators.expression(node, inputs, library)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from crosscheck.runtimes.family.graph import Graph, Node
+from crosscheck.runtimes.family import operators
+from crosscheck.runtimes.family.graph import LAYERS, Graph, Node
 from crosscheck.runtimes.family.modules import module_class
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.paddle import fluid_network
 from crosscheck.runtimes.paddle.common import KEYS, fetched, half, place, value
 from crosscheck.runtimes.source import Request, Source
@@ -20,6 +22,26 @@ SHOWS_LAYERS = True
 TAKEN = (
     *("add", "apply", "buffers", "children", "double", "eval", "float", "forward", "half", "parameters"),
     *("register", "sublayers", "to", "train", "training"),
+)
+
+#: Operators that need no layer.
+LIBRARY = Library(
+    functions={
+        "Clip": "paddle.clip({x}, {min}, {max})",
+        "Elu": "F.elu({x}, {alpha})",
+        "Erf": "paddle.erf",
+        "HardSigmoid": "F.hardsigmoid({x}, {alpha}, {beta})",
+        "LeakyRelu": "F.leaky_relu({x}, {alpha})",
+        "Sigmoid": "F.sigmoid",
+        "Softplus": "F.softplus",
+        "Sqrt": "paddle.sqrt",
+        "Tanh": "F.tanh",
+    },
+    array="paddle.to_tensor({})",
+    transpose="paddle.transpose({x}, [{order}])",
+    reshape="paddle.reshape({x}, [{shape}])",
+    mean="paddle.mean({x}, axis={axes}, keepdim=True)",
+    pad="F.pad({x}, {each}, value={value})",
 )
 
 IMPORTS = "import paddle\nimport paddle.nn.functional as F\nfrom paddle import nn\n"
@@ -39,7 +61,7 @@ def source(request: Request) -> Source:
 
 def dynamic(request: Request) -> Source:
     """A layer that is executed as it is called."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=LIBRARY.operators)
     text = layer_class(graph, told(request.norm)) + graph.adopting()
     for node, number, key in graph.new_weights(KEYS):
         text += f"net.{node.id}.{key}.set_value({value(node, number)})\n"
@@ -66,7 +88,7 @@ def told(norm: Mapping[str, Any]) -> str:
 
 def program(request: Request) -> Source:
     """A program that is run by an executor; programs that are made under the same names have the same variables."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=LIBRARY.operators)
     setting = "" if request.first is None else "var"
     text = "paddle.enable_static()\n\n\n" if request.first is None else ""
     text += layer_class(graph, ", use_global_stats=use_global_stats", ("use_global_stats=None",))
@@ -154,9 +176,9 @@ def window(node: Node) -> str:
 def expression(node: Node, inputs: list[str], net: str) -> str:
     """A call of a layer, which is an attribute of `net`, or a function."""
     attributes, x = node.attributes, inputs[0]
+    if node.op in LAYERS:
+        return f"{net}.{node.id}({x})"
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
         case "Concat":
             return f"paddle.concat([{', '.join(inputs)}], axis={attributes['axis']})"
         case "Flatten":
@@ -172,4 +194,4 @@ def expression(node: Node, inputs: list[str], net: str) -> str:
             return f"F.softmax({x}, axis={attributes['axis']})"
         case "Relu":
             return f"F.relu({x})"
-    return f"{net}.{node.id}({x})"
+    return operators.expression(node, inputs, LIBRARY)

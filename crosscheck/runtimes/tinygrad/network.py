@@ -8,8 +8,10 @@ from typing import Any
 
 from packaging.version import Version
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers, options
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = ["CONTEXT", "SHOWS_LAYERS", "TRAINING", "source"]
@@ -18,11 +20,29 @@ SHOWS_LAYERS = True
 #: The scope for training, and the first release that has it; older ones have the other.
 CONTEXT, CONTEXT_SINCE = "Context(TRAINING=1)", Version("0.14")
 TRAINING = "Tensor.train()"
+#: Operators that need no layer.
+LIBRARY = Library(
+    functions={
+        "Clip": "{x}.clip({min}, {max})",
+        "Elu": "{x}.elu({alpha})",
+        "Erf": "{x}.erf()",
+        "HardSigmoid": "{x}.hardsigmoid({alpha}, {beta})",
+        "LeakyRelu": "{x}.leaky_relu({alpha})",
+        "Sigmoid": "{x}.sigmoid()",
+        "Softplus": "{x}.softplus()",
+        "Sqrt": "{x}.sqrt()",
+        "Tanh": "{x}.tanh()",
+    },
+    array="Tensor({})",
+    transpose="{x}.permute({order})",
+    mean="{x}.mean({axes}, keepdim=True)",
+    pad="{x}.pad({widths}, value={value})",
+)
 
 
 def source(request: Request) -> Source:
     """The network."""
-    graph = Graph.of(request, ("first",))
+    graph = Graph.of(request, ("first",), operators=LIBRARY.operators)
     body, output = graph.statements(lambda node, inputs: expression(node, inputs, "self"))
     loaded = [
         f'"{node.id}.{key}": Tensor({node.values[number]}),' for node, number, key in graph.new_weights(NAMES_OF_TORCH)
@@ -80,8 +100,6 @@ def expression(node: Node, inputs: list[str], owner: str) -> str:
     match node.op:
         case "BatchNormalization" | "Conv" | "Gemm":
             return f"{owner}.{node.id}({x})"
-        case "Add":
-            return " + ".join(inputs)
         case "AveragePool":
             counted = bool(attributes["count_include_pad"])
             return f"{x}.avg_pool2d({window(node)}, count_include_pad={counted})"
@@ -95,4 +113,6 @@ def expression(node: Node, inputs: list[str], owner: str) -> str:
             return f"{x}.max_pool2d({window(node)})"
         case "Softmax":
             return f"{x}.softmax(axis={attributes['axis']})"
-    return f"{x}.relu()"
+        case "Relu":
+            return f"{x}.relu()"
+    return operators.expression(node, inputs, LIBRARY)

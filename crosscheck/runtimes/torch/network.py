@@ -7,13 +7,13 @@ from itertools import chain
 from typing import Any
 
 from crosscheck.runtimes.family import operators
-from crosscheck.runtimes.family.graph import Graph, Node, indented
+from crosscheck.runtimes.family.graph import GROUPED, Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import EVALUATE
+from crosscheck.runtimes.family.torch import EVALUATE, PREDICT
 from crosscheck.runtimes.source import Request, Source, Stored
 
-__all__ = ["source"]
+__all__ = ["PROGRAM", "TENSORS_ALONE", "source"]
 
 #: Operators that need no layer.
 LIBRARY = Library(
@@ -22,7 +22,11 @@ LIBRARY = Library(
         "Elu": "F.elu({x}, {alpha})",
         "Erf": "torch.erf",
         "HardSigmoid": "torch.clamp({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LRN": "F.local_response_norm({x}, {size}, {alpha}, {beta}, {bias})",
         "LeakyRelu": "F.leaky_relu({x}, {alpha})",
+        "Resize (linear, align_corners)": 'F.interpolate({x}, size={sizes}, mode="bilinear", align_corners=True)',
+        "Resize (linear, half_pixel)": 'F.interpolate({x}, size={sizes}, mode="bilinear", align_corners=False)',
+        "Resize (nearest)": 'F.interpolate({x}, size={sizes}, mode="nearest")',
         "Sigmoid": "torch.sigmoid",
         "Softplus": "F.softplus",
         "Sqrt": "torch.sqrt",
@@ -33,11 +37,16 @@ LIBRARY = Library(
     mean="{x}.mean({axes}, keepdim=True)",
     pad="F.pad({x}, {flat}, value={value})",
 )
+OPERATORS = LIBRARY.operators | {"ConvTranspose", GROUPED}
 
 #: What the batch normalizations are told.
 Norm = Mapping[str, Any]
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+TENSOR, ARRAY = "torch.from_numpy({})", "{}.detach().numpy()"
+#: Reads a user's file.
+PROGRAM = 'program = torch.export.load("network.pt2")\n'
+TENSORS_ALONE = 'os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is pickled in it, tensors alone\n'
 STATISTICS = ("running_mean", "running_var")
 AFFINE = ("weight", "bias")
 #: What `nn.Module` itself has under names without an underscore, in one release or another.
@@ -81,7 +90,9 @@ CALLS = {
 
 def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
-    graph = Graph.of(request, TAKEN.split(), operators=LIBRARY.operators)
+    if request.native:
+        return program(request)
+    graph = Graph.of(request, TAKEN.split(), operators=OPERATORS)
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
     norm = request.norm
@@ -111,11 +122,23 @@ def source(request: Request) -> Source:
         imports=IMPORTS,
         text=text,
         predict=EVALUATE,
-        tensor="torch.from_numpy({})",
-        array="{}.detach().numpy()",
+        tensor=TENSOR,
+        array=ARRAY,
         tensors=tensors,
         public=tuple(name for node in layers.values() for name, key in keys(node, norm) if key not in STATISTICS),
         leaves=("" if first else "train", "eval"),
+    )
+
+
+def program(request: Request) -> Source:
+    """The user's exported program; of what is pickled in it, tensors alone are read, unless the user trusts it."""
+    return Source(
+        imports="import copy\nimport os\n\nimport torch\n",
+        text=("" if request.trusted else TENSORS_ALONE) + PROGRAM + "net = program.module()\n",
+        predict=PREDICT,
+        tensor=TENSOR,
+        array=ARRAY,
+        files={"network.pt2": "network.pt2"},
     )
 
 
@@ -170,8 +193,8 @@ def layer(node: Node, norm: Norm) -> str:
                 if word in norm:
                     said += f", {word}={norm[word]}"
             return f"nn.{'Lazy' if norm.get('lazy') else ''}BatchNorm{2 if node.rank == 4 else 1}d({said})"
-        case "Conv":
-            return f"nn.Conv{node.rank - 2}d({convolution(node)})"
+        case "Conv" | "ConvTranspose":
+            return f"nn.{node.op}{node.rank - 2}d({convolution(node)})"
     return f"nn.Linear({node.channels}, {node.filters})"
 
 
@@ -181,6 +204,7 @@ def convolution(node: Node) -> str:
     keywords: dict[str, tuple[Any, Any]] = {
         "stride": (node.strides, ones),
         "padding": (node.padding, zeros),
+        **({"output_padding": (node.further, zeros)} if node.op == "ConvTranspose" else {}),
         "dilation": (node.dilations, ones),
         "groups": (node.attributes["group"], 1),
         "bias": (node.biased, True),
@@ -196,6 +220,8 @@ def expression(node: Node, inputs: list[str], layer: str) -> str:
     match node.op:
         case "Conv":
             return f"self.{layer}({padded(node, x)})"
+        case "ConvTranspose":
+            return operators.cut(node, f"self.{layer}({x})", LIBRARY)
         case "BatchNormalization" | "Gemm":
             return f"self.{layer}({x})"
         case "Concat":
