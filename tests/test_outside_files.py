@@ -101,6 +101,14 @@ def test_of_sizes_that_fit_a_usual_one_goes_before_the_smallest(loaded: Load) ->
     assert (4, 1, 48, 48) == loaded(made).x.shape
 
 
+def test_a_window_has_to_fit_into_the_input(loaded: Load) -> None:
+    """A spectrum by a convolution with strides: shape inference finds one window from 7 samples on."""
+    nodes = [node("Unsqueeze", ["x", "one"], ["u"]), node("Conv", ["u", "w"], ["y"], strides=[4])]
+    weights = {"one": np.array([1]), "w": numbers(2, 1, 300)}
+    made = model(nodes, [floats("x", ["N", "T"])], [floats("y", ["N", 2, None])], weights)
+    assert (4, 300) == loaded(made, batch=4).x.shape
+
+
 def choose(*sizes: int) -> list[onnx.NodeProto]:
     """Mean of x, by a branch that the number s takes; each branch folds x into rows of a size of its own."""
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
 
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
+from crosscheck.networks.sizes import LARGEST, candidates, fits
 
 __all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
-#: The sizes of an open axis that are tried first, as most networks of pictures take one of them; then all from 1 to
-#: `LARGEST`.
-USUAL = (224, 256, 192, 128, 96, 64, 48, 32)
-LARGEST = 512
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def sized(
     if x.name in shapes:
         _fix(model, x, shapes[x.name])
         chosen = _fill(others, named, shapes[x.name][0])
-        if not _fits(model):
+        if not fits(model):
             given = f"{option}{_listed(shapes[x.name])}"
             raise NetworkError(f"{source}: does not take {given}; its layers need other sizes.")
         return tuple(f"{source}: {sentence}" for sentence in chosen)
@@ -109,11 +106,11 @@ def sized(
     open_axes = [axis for axis in range(1, len(declared)) if declared[axis] is None]
     shape = [rows, *declared[1:]]
     names = [size.dim_param for size in axes]
-    for candidate in _candidates(model, x.name, shape):
+    for candidate in candidates(model, x.name, shape):
         _fix(model, x, candidate)
         sizes = named | {name: size for name, size in zip(names, candidate, strict=True) if name}
         chosen = _fill(others, sizes, rows)
-        if not open_axes or (_fits(model) and runs(model)):
+        if not open_axes or (fits(model) and runs(model)):
             break
     else:
         which = " and ".join(f"{axis} ({names[axis] or 'unnamed'})" for axis in open_axes)
@@ -220,64 +217,6 @@ def _fix(model: onnx.ModelProto, x: onnx.ValueInfoProto, shape: Sequence[int]) -
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-
-
-def _candidates(model: onnx.ModelProto, x: str, shape: Sequence[int | None]) -> Iterator[list[int]]:
-    """Complete shapes: channels as the first layer has them, all other open axes of one size."""
-    first = _first_layer(model, x)
-    known = [first.get(axis - len(shape), first.get(axis)) if size is None else size for axis, size in enumerate(shape)]
-    usual = USUAL if any(size is None for size in known[1:]) else ()
-    for number in (*usual, *range(1, LARGEST + 1)):
-        yield [number if size is None else size for size in known]
-
-
-def _first_layer(model: onnx.ModelProto, x: str) -> dict[int, int]:
-    """Axis -> size, where a layer that reads the input has weights of a fixed size."""
-    dims = {item.name: list(item.dims) for item in model.graph.initializer}
-    found: dict[int, int] = {}
-    for node in model.graph.node:
-        weight = dims.get(node.input[1], []) if len(node.input) > 1 and node.input[0] == x else []
-        attributes = {item.name: item.i for item in node.attribute}
-        if node.op_type == "Conv" and weight:
-            found[1] = weight[1] * attributes.get("group", 1)
-        elif node.op_type == "Gemm" and weight:
-            found[1] = weight[1 if attributes.get("transB") else 0]
-        elif node.op_type == "BatchNormalization" and weight:
-            found[1] = weight[0]
-        elif node.op_type == "MatMul" and len(weight) > 1:
-            found[-1] = weight[-2]
-    return found
-
-
-def _fits(model: onnx.ModelProto) -> bool:
-    """Whether all sizes agree and are positive. Shape inference does not compare them with those of weights."""
-    try:
-        facts = Facts(model, "")
-    except NetworkError:
-        return False
-    known = {name: facts.shape(name) or () for name in facts.names()}
-    empty = [name for name, shape in known.items() if any(isinstance(size, int) and size < 1 for size in shape)]
-    if any(facts.value(name) is None for name in empty):  # an optional input may be an empty constant
-        return False
-    dims = {item.name: list(item.dims) for item in model.graph.initializer}
-    for node in model.graph.node:
-        data = known.get(node.input[0]) if node.input else None
-        weight = dims.get(node.input[1]) if len(node.input) > 1 else None
-        if not data or not weight:
-            continue
-        attributes = {item.name: item.i for item in node.attribute}
-        if node.op_type == "Conv" and _differ(data[1], weight[1] * (attributes.get("group") or 1)):
-            return False
-        features = weight[1 if attributes.get("transB") else 0]
-        if node.op_type == "Gemm" and not attributes.get("transA") and _differ(data[-1], features):
-            return False
-        if node.op_type == "BatchNormalization" and len(data) > 1 and _differ(data[1], weight[0]):
-            return False
-    return True
-
-
-def _differ(size: int | str | None, needed: int) -> bool:
-    return isinstance(size, int) and size != needed
 
 
 def _listed(shape: Sequence[object]) -> str:
