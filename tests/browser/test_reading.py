@@ -50,7 +50,7 @@ def test_a_square_opens_its_cell(opened: Open) -> None:
         "0.29985 0.3998 (class 1)",
         "0.284447 0.379263 (class 1)",
         "updates: 1, in backward, momentum 0.9, variance biased, residual 1.2e-8",
-        "1.0e+0 / 0 (against the inference / training form)",
+        "1.0e+0 / 0 (against the inference / training form; \N{EN DASH} where that is zero)",
         "bn0 (BatchNormalization), its output y by 5.1e-2",
         "statistics: stay. The moving statistics are used.",
         "the same bits",
