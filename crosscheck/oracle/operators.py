@@ -119,7 +119,7 @@ def _correlation_of_x(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: 
     windows = columns.reshape(group, x.shape[0], *cotangent.shape[2:], -1, *weight.shape[2:])
     windows = numpy.moveaxis(windows, (0, 2 + axes), (1, 2))
     windows = windows.reshape(*x.shape[:2], *cotangent.shape[2:], *weight.shape[2:])
-    return _spread_windows(windows, x, attributes["strides"], attributes["dilations"], attributes["pads"])
+    return _spread_windows(windows, x.shape[2:], attributes["strides"], attributes["dilations"], attributes["pads"])
 
 
 def _correlation_of_weight(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
