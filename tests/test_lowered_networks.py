@@ -57,8 +57,8 @@ REFUSED: Mapping[str, set[str]] = {
     "tensorflow@2.21.0": {GROUPED, CORNERS},
     "torch@2.13.0": set(),
 }
-#: Release -> case that its runtime gets wrong -> what is seen: the gradient of MaxPool in `models/defects`, and a kernel
-#: for gradients of slices that raises "input memory out of bounds".
+#: Release -> case that its runtime gets wrong -> what is seen: the gradient of MaxPool in `models/defects`, and a
+#: kernel for gradients of slices that raises "input memory out of bounds".
 DEFECTS: Mapping[str, Mapping[str, str]] = {
     "mindspore@2.10.0": {"slice with a step": "refused"},
     "mxnet@1.9.1": {"global maximum": "wrong-gradient", "maximum pool with ceil_mode": "wrong-gradient"},
