@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
 
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
+from crosscheck.networks.sizes import LARGEST, candidates, fits
 
-__all__ = ["FileOptions", "inputs_of", "sized", "with_shapes"]
+__all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
-#: The size of an open axis that is tried first, as most image classifiers take it; then all from 1 to `LARGEST`.
-USUAL = 224
-LARGEST = 512
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,17 @@ class FileOptions:
     """What the user says about a network file.
 
     shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
-    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first.
+    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first. cotangent: the
+    number in it, in every row, whose gradient is asked; by default that of all, with different weights. trust: whether
+    code in a file may run when its runtime opens it.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: int | None = None
     samples: tuple[str, ...] = ()
     output: str | None = None
+    cotangent: int | None = None
+    trust: bool = False
 
     @classmethod
     def parsed(
@@ -39,8 +41,12 @@ class FileOptions:
         batch: int | None = None,
         samples: Sequence[str] = (),
         output: str | None = None,
+        cotangent: int | None = None,
+        trust: bool = False,
     ) -> FileOptions:
-        """From the options `--shape x=1,3,224,224`, `--batch`, `--input` and `--output`. Raises UsageError."""
+        """From the options, shapes as in `--shape x=1,3,224,224`. Raises UsageError."""
+        if cotangent is not None and cotangent < 0:
+            raise UsageError("--cotangent takes the number of an output, from 0 on.")
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
         known = {}
@@ -50,7 +56,7 @@ class FileOptions:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch, tuple(samples), output)
+        return cls(known, batch, tuple(samples), output, cotangent, trust)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -59,15 +65,23 @@ class FileOptions:
         batch = () if self.batch is None else ("--batch", str(self.batch))
         samples = [("--input", path) for path in self.samples]
         output = () if self.output is None else ("--output", self.output)
-        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output)
+        cotangent = () if self.cotangent is None else ("--cotangent", str(self.cotangent))
+        trust = ("--trust",) if self.trust else ()
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent, *trust)
 
 
-def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[str, ...]:
+def sized(
+    model: onnx.ModelProto,
+    options: FileOptions,
+    source: str,
+    runs: Callable[[onnx.ModelProto], bool] = lambda model: True,
+) -> tuple[str, ...]:
     """Fix, in place, the sizes of all inputs, of which the first is differentiated; sentences about those chosen here.
 
     Open axes of one name get one size. Of the first input, the batch axis is 4 and other axes are the first that fits;
     of further inputs, the batch axis is the first input's, and an axis with a name of its own is 1.
-    Raises NetworkError, naming the axis and the option.
+    runs: whether the model can be evaluated with sizes that fit, for models whose operators inference knows too little
+    of. Raises NetworkError, naming the axis and the option.
     """
     x, *others = inputs_of(model)
     # Others may be of another file of the same run.
@@ -84,7 +98,7 @@ def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[st
     if x.name in shapes:
         _fix(model, x, shapes[x.name])
         chosen = _fill(others, named, shapes[x.name][0])
-        if not _fits(model):
+        if not fits(model):
             given = f"{option}{_listed(shapes[x.name])}"
             raise NetworkError(f"{source}: does not take {given}; its layers need other sizes.")
         return tuple(f"{source}: {sentence}" for sentence in chosen)
@@ -92,11 +106,11 @@ def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[st
     open_axes = [axis for axis in range(1, len(declared)) if declared[axis] is None]
     shape = [rows, *declared[1:]]
     names = [size.dim_param for size in axes]
-    for candidate in _candidates(model, x.name, shape):
+    for candidate in candidates(model, x.name, shape):
         _fix(model, x, candidate)
         sizes = named | {name: size for name, size in zip(names, candidate, strict=True) if name}
         chosen = _fill(others, sizes, rows)
-        if not open_axes or _fits(model):
+        if not open_axes or (fits(model) and runs(model)):
             break
     else:
         which = " and ".join(f"{axis} ({names[axis] or 'unnamed'})" for axis in open_axes)
@@ -121,8 +135,10 @@ def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [item for item in model.graph.input if item.name not in stored]
 
 
-def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> onnx.ModelProto:
+def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None]], source: str) -> onnx.ModelProto:
     """A copy with `shapes` for inputs, which may change the batch axis and axes that the file leaves open.
+
+    None leaves an axis as it is.
 
     Axes of one name in the file get one size, in other inputs and in outputs, too. Raises NetworkError where a shape
     contradicts the file.
@@ -133,16 +149,32 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], sou
     inputs = inputs_of(fixed)
     for item in inputs:
         for axis, size in zip(item.type.tensor_type.shape.dim, shapes.get(item.name, ()), strict=False):
-            axis.dim_value = size
+            if size is not None:
+                axis.dim_value = size
     for item in (*inputs, *fixed.graph.output):
         for axis in item.type.tensor_type.shape.dim:
             if axis.dim_param in named:
                 axis.dim_value = named[axis.dim_param]
     del fixed.graph.value_info[:]
+    _mend_outputs(fixed, source)
     return fixed
 
 
-def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> dict[str, int]:
+def _mend_outputs(model: onnx.ModelProto, source: str) -> None:
+    """Declare, in place, the outputs as inferred where the file's own shapes contradict the model's sizes."""
+    try:
+        Facts(model, source)
+    except NetworkError:
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
+        facts = Facts(model, source)
+        for output in model.graph.output:
+            kind, shape = output.type.tensor_type.elem_type, facts.shape(output.name)
+            sizes = None if shape is None else [size if isinstance(size, int) else None for size in shape]
+            output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, kind, sizes))
+
+
+def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None]], source: str) -> dict[str, int]:
     """The sizes of named axes by the shapes that the user gives. Raises NetworkError where one contradicts the file."""
     inputs = {item.name: item.type.tensor_type.shape.dim for item in inputs_of(model)}
     named: dict[str, int] = {}
@@ -151,7 +183,8 @@ def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: 
             raise NetworkError(f"{source}: has no input {name!r}; give --shape one of {', '.join(inputs)}.")
         declared = [axis.dim_value or None for axis in inputs[name]]
         _check_given(sizes, declared, f"{source}: input {name!r}", f"--shape {name}=")
-        named |= {axis.dim_param: size for axis, size in zip(inputs[name], sizes, strict=True) if axis.dim_param}
+        pairs = zip(inputs[name], sizes, strict=True)
+        named |= {axis.dim_param: size for axis, size in pairs if axis.dim_param and size is not None}
     return named
 
 
@@ -169,11 +202,11 @@ def _fill(others: Sequence[onnx.ValueInfoProto], named: Mapping[str, int], rows:
     return said
 
 
-def _check_given(shape: Sequence[int], declared: list[int | None], where: str, option: str) -> None:
+def _check_given(shape: Sequence[int | None], declared: list[int | None], where: str, option: str) -> None:
     if len(shape) != len(declared):
         raise NetworkError(f"{where} has {len(declared)} axes; {option}{_listed(shape)} has {len(shape)}.")
     for axis, (given, size) in enumerate(zip(shape, declared, strict=True)):
-        if axis and size not in (None, given):
+        if axis and given is not None and size not in (None, given):
             raise NetworkError(f"{where} has the size {size} in axis {axis}; {option}{_listed(shape)} has {given}.")
 
 
@@ -184,63 +217,6 @@ def _fix(model: onnx.ModelProto, x: onnx.ValueInfoProto, shape: Sequence[int]) -
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-
-
-def _candidates(model: onnx.ModelProto, x: str, shape: Sequence[int | None]) -> Iterator[list[int]]:
-    """Complete shapes: channels as the first layer has them, all other open axes of one size."""
-    first = _first_layer(model, x)
-    known = [first.get(axis - len(shape), first.get(axis)) if size is None else size for axis, size in enumerate(shape)]
-    usual = (USUAL,) if any(size is None for size in known[2:]) else ()
-    for number in (*usual, *range(1, LARGEST + 1)):
-        yield [number if size is None else size for size in known]
-
-
-def _first_layer(model: onnx.ModelProto, x: str) -> dict[int, int]:
-    """Axis -> size, where a layer that reads the input has weights of a fixed size."""
-    dims = {item.name: list(item.dims) for item in model.graph.initializer}
-    found: dict[int, int] = {}
-    for node in model.graph.node:
-        weight = dims.get(node.input[1], []) if len(node.input) > 1 and node.input[0] == x else []
-        attributes = {item.name: item.i for item in node.attribute}
-        if node.op_type == "Conv" and weight:
-            found[1] = weight[1] * attributes.get("group", 1)
-        elif node.op_type == "Gemm" and weight:
-            found[1] = weight[1 if attributes.get("transB") else 0]
-        elif node.op_type == "BatchNormalization" and weight:
-            found[1] = weight[0]
-        elif node.op_type == "MatMul" and len(weight) > 1:
-            found[-1] = weight[-2]
-    return found
-
-
-def _fits(model: onnx.ModelProto) -> bool:
-    """Whether all sizes agree and are positive. Shape inference does not compare them with those of weights."""
-    try:
-        facts = Facts(model, "")
-    except NetworkError:
-        return False
-    known = {name: facts.shape(name) or () for name in facts.names()}
-    if any(isinstance(size, int) and size < 1 for shape in known.values() for size in shape):
-        return False
-    dims = {item.name: list(item.dims) for item in model.graph.initializer}
-    for node in model.graph.node:
-        data = known.get(node.input[0]) if node.input else None
-        weight = dims.get(node.input[1]) if len(node.input) > 1 else None
-        if not data or not weight:
-            continue
-        attributes = {item.name: item.i for item in node.attribute}
-        if node.op_type == "Conv" and _differ(data[1], weight[1] * (attributes.get("group") or 1)):
-            return False
-        features = weight[1 if attributes.get("transB") else 0]
-        if node.op_type == "Gemm" and not attributes.get("transA") and _differ(data[-1], features):
-            return False
-        if node.op_type == "BatchNormalization" and len(data) > 1 and _differ(data[1], weight[0]):
-            return False
-    return True
-
-
-def _differ(size: int | str | None, needed: int) -> bool:
-    return isinstance(size, int) and size != needed
 
 
 def _listed(shape: Sequence[object]) -> str:

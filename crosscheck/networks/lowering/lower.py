@@ -10,7 +10,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array, Graph, Node, Value
-from crosscheck.networks.lowering import arrangement, elementwise, layers, resampling
+from crosscheck.networks.lowering import arrangement, composed, elementwise, layers, resampling
 from crosscheck.networks.lowering.step import Step
 from crosscheck.networks.lowering.tensor_table import TensorTable
 
@@ -21,6 +21,7 @@ RULES: Mapping[str, Callable[[Step], Any]] = {
     **layers.RULES,
     **elementwise.RULES,
     **arrangement.RULES,
+    **composed.RULES,
     **resampling.RULES,
 }
 #: Operators that are the same for (rows,) and for (rows, 1).
