@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
+from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node
 from crosscheck.runtimes.family.layers import options
 from crosscheck.runtimes.family.modules import module_class
+from crosscheck.runtimes.family.operators import Library
 from crosscheck.runtimes.family.pools import average
 from crosscheck.runtimes.source import Request, Source
 
@@ -28,6 +30,26 @@ WORDS = {
 #: What the constructor of a batch normalization is told as the mode has it.
 TOLD = ("use_batch_statistics",)
 POOLS = {"AveragePool": "AvgPool2d", "MaxPool": "MaxPool2d"}
+#: Operators that need no cell.
+LIBRARY = Library(
+    functions={
+        "Clip": "ops.clamp({x}, {min}, {max})",
+        "Elu": "ops.relu({x}) + {alpha} * (ops.exp(ops.minimum({x}, 0.0)) - 1.0)",  # ops.elu has alpha = 1 alone
+        "Erf": "ops.erf",
+        "HardSigmoid": "ops.clamp({alpha} * {x} + {beta}, 0.0, 1.0)",
+        "LeakyRelu": "ops.leaky_relu({x}, {alpha})",
+        "Sigmoid": "ops.sigmoid",
+        "Softplus": "ops.softplus",
+        "Sqrt": "ops.sqrt",
+        "Tanh": "ops.tanh",
+    },
+    array="Tensor({})",
+    transpose="ops.transpose({x}, ({order}))",
+    reshape="ops.reshape({x}, ({shape}))",
+    mean="ops.mean({x}, {axes}, True)",
+    pad='ops.pad({x}, {flat}, "constant", {value})',
+    matmul="ops.matmul({x}, {other})",
+)
 #: What `Cell` has under these names is its own.
 TAKEN = ("cast", "cells", "construct", "grad", "init_parameters_data", "param_prefix", "phase", "pynative", "training")
 
@@ -37,7 +59,7 @@ PYNATIVE = "mindspore.set_context(mode=mindspore.PYNATIVE_MODE)\n"
 
 def source(request: Request) -> Source:
     """A cell; the kind of the mode is how the process executes cells: at once or compiled."""
-    graph = Graph.of(request, TAKEN)
+    graph = Graph.of(request, TAKEN, operators=LIBRARY.operators)
     body, output = graph.statements(lambda node, inputs: expression(node, inputs, request.norm))
     made = [
         f"self.{node.id} = {cell(node, request, values=node not in graph.shared)}"
@@ -88,8 +110,6 @@ def expression(node: Node, inputs: list[str], norm: Mapping[str, Any]) -> str:
     """A call of a cell, or an operation."""
     attributes, x = node.attributes, inputs[0]
     match node.op:
-        case "Add":
-            return " + ".join(inputs)
         case "AveragePool":
             return average(node, x, lambda x: pooled(node, x, "0.0"), "ops.ones_like({})")
         case "BatchNormalization" if norm.get("functional"):
@@ -101,14 +121,14 @@ def expression(node: Node, inputs: list[str], norm: Mapping[str, Any]) -> str:
         case "Flatten":
             return f"ops.flatten({x}, start_dim=1)"
         case "GlobalAveragePool":
-            return f"ops.mean({x}, (2, 3), True)"
+            return f"ops.mean({x}, {tuple(range(2, node.rank))}, True)"
         case "MaxPool":
             return pooled(node, x, 'float("-inf")')
         case "Relu":
             return f"ops.relu({x})"
         case "Softmax":
             return f"ops.softmax({x}, {attributes['axis']})"
-    return f"self.{node.id}({x})"
+    return f"self.{node.id}({x})" if node.op in LAYERS else operators.expression(node, inputs, LIBRARY)
 
 
 def pooled(node: Node, x: str, value: str) -> str:
