@@ -1444,6 +1444,17 @@ def test_small_statistics_that_differ_between_trials_are_unrepeatable() -> None:
     assert expected == judged(Training, trials=[row, replace(row, arrays=other)]).findings
 
 
+def test_trials_that_move_statistics_apart_are_corrupted_where_no_prediction_shows_it() -> None:
+    class Unseen(Chance):
+        def prediction(self) -> Array:
+            return oracle.predict(self.network.graph, self.network.weights, self.network.x).astype(np.float32)
+
+    verdict = judged(Unseen, trials=[observe(Unseen, undisturbed, "seed-batch") for _ in range(2)])
+    assert (Finding.STATE_MOVED, Finding.CORRUPTED, Finding.UNREPEATABLE) == verdict.findings
+    corrupted = [item.what for item in verdict.evidence if item.finding is Finding.CORRUPTED]
+    assert ["undisturbed: trials that changed the network to different states"] == corrupted
+
+
 def test_a_leak_that_only_the_second_prediction_shows() -> None:
     class Later(Blind):
         def predict(self, when: str) -> None:
