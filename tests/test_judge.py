@@ -44,6 +44,7 @@ from tests.synthetic import (
     timed,
     twenty,
     undisturbed,
+    unsettled,
     variation,
     warming,
 )
@@ -316,6 +317,19 @@ def test_when_and_how_often_statistics_move(kind: type[Runtime], when: str, coun
     update = judged(kind).update
     assert update is not None
     assert (when, count, taken_apart) == (update.when, update.count, update.taken_apart)
+
+
+def test_the_law_of_a_change_that_snapshots_prevent_is_that_of_the_undisturbed_trial() -> None:
+    """Whatever the order of the trials is."""
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(count=2)
+
+    reached = {unsettled: Twice, timed: Runtime, undisturbed: LeakBackward}
+    update = judged(Training, trials=[observe(kind, steps, "seed-batch") for steps, kind in reached.items()]).update
+    assert update is not None
+    assert ("none", 1) == (update.when, update.count)
 
 
 @pytest.mark.parametrize("network", ["seed-batch", "conv", "residual"])
@@ -1239,6 +1253,18 @@ class StaleInference(Stale):
 @pytest.mark.parametrize("network", ["seed-batch", "conv"])
 def test_a_stale_state_makes_no_order_dependence(kind: type[Runtime], network: str) -> None:
     assert (Finding.LEAK,) == judged(kind, network).findings
+
+
+def test_a_statistic_that_is_shown_in_another_shape_does_not_make_the_others_stale() -> None:
+    class Shaped(LeakBackward):
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            key = f"state/{when}/{self.network.batch_norms[0].mean}"
+            self.arrays[key] = self.arrays[key][:1]
+
+    later = judged(Shaped, trials=[observe(Shaped, undisturbed, "seed-batch")]).later
+    assert later is not None
+    assert later["gradient_again"] is not None
 
 
 class MovesWhenRead(Training):
