@@ -26,6 +26,7 @@ class Status(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed-out"
     OUT_OF_MEMORY = "out-of-memory"
+    NOT_ASKED = "not-asked"
 
 
 class Finding(StrEnum):

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="GLOB",
-        help="networks, or an .onnx file; repeatable",
+        help="networks, or a file of your own: .onnx, or as the README says; repeatable",
     )
     _add_file_options(run)
     run.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
@@ -136,10 +136,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GB",
         help="of one trial (default 4); one that ran out of memory is measured again under a larger limit",
     )
+    run.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="for measuring, as in 90s, 10m or none (default: 10m with a network file, else none); what tells most is "
+        "asked first, what is left out is named, and the same command goes on",
+    )
     run.set_defaults(command=_run)
 
     gradient = commands.add_parser("gradient", help="write an ONNX model that also computes its input gradient")
-    gradient.add_argument("model", type=Path, metavar="MODEL.onnx", help="the model")
+    gradient.add_argument("model", type=Path, metavar="MODEL", help="the model")
     gradient.add_argument("-o", "--out", type=Path, required=True, metavar="GRADIENT.onnx", help="the file to write")
     gradient.add_argument(
         "--wrt",
@@ -159,10 +165,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="use the batch's own statistics, as in training; further outputs are the updated moving statistics",
     )
+    _add_trust(gradient)
     gradient.set_defaults(command=_gradient)
 
-    inspect = commands.add_parser("inspect", help="what an .onnx file is, and what each runtime can be asked about it")
-    inspect.add_argument("network", metavar="FILE.onnx", help="the file")
+    inspect = commands.add_parser("inspect", help="what a network file is, and what each runtime can be asked about it")
+    inspect.add_argument("network", metavar="FILE", help="the file")
     _add_file_options(inspect)
     inspect.set_defaults(command=_inspect)
 
@@ -179,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     script = commands.add_parser("script", help="write a cell as a short program that needs only its runtime and numpy")
     script.add_argument("cell", metavar="CELL", help="a cell's id, as in the report")
     _add_out(script, "the folder of the run")
-    script.add_argument("--network", metavar="FILE.onnx", help="the cell's network, if it is not a shipped one")
+    script.add_argument("--network", metavar="FILE", help="the cell's network, if it is not a shipped one")
     _add_file_options(script)
     script.add_argument("-o", "--to", type=Path, metavar="FILE", help="write to this file instead of standard output")
     script.set_defaults(command=_script)
@@ -199,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         "--time-limit", type=float, metavar="MINUTES", help="end after that long with what was reached so far"
     )
     _add_out(reduce, "the folder of the run that may have the cell", "RUN")
-    reduce.add_argument("--network", metavar="FILE.onnx", help="the file that the cell is about, where it is your own")
+    reduce.add_argument("--network", metavar="FILE", help="the file that the cell is about, where it is your own")
     _add_file_options(reduce)
     reduce.set_defaults(command=_reduce)
 
@@ -261,27 +268,40 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=SIZES",
-        help="the input of an .onnx file has these sizes, batch first, as in x=1,3,224,224; repeatable",
+        help="the input of a network file has these sizes, batch first, as in x=1,3,224,224; repeatable",
     )
     command.add_argument(
-        "--batch", type=int, metavar="N", help="rows of the input of an .onnx file (default: the file's, or 4)"
+        "--batch", type=int, metavar="N", help="rows of the input of a network file (default: the file's, or 4)"
     )
     command.add_argument(
         "--input",
         action="append",
         default=[],
         metavar="FILE",
-        help="values of an .onnx file's inputs: an .npz by name, an .npy, or pictures, a row each; repeatable",
+        help="values of a network file's inputs: an .npz by name, an .npy, or pictures, a row each; repeatable",
     )
     command.add_argument(
-        "--output", metavar="NAME", help="the output of an .onnx file that is differentiated (default: the first)"
+        "--output", metavar="NAME", help="the output of a network file that is differentiated (default: the first)"
+    )
+    _add_trust(command)
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust", action="store_true", help="let the runtime of a network file run code that is in it, as in a pickle"
+    )
+    command.add_argument(
+        "--cotangent",
+        type=int,
+        metavar="CLASS",
+        help="differentiate this number of each row of the output alone (default: all of them, with different weights)",
     )
 
 
 def _file_options(parsed: argparse.Namespace) -> FileOptions:
     from crosscheck.networks import FileOptions
 
-    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output)
+    return FileOptions.parsed(parsed.shape, parsed.batch, parsed.input, parsed.output, parsed.cotangent, parsed.trust)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -297,6 +317,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.job import Job, run
+    from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
     from crosscheck.matrix.server import Limits
     from crosscheck.progress import progress_for
@@ -313,6 +334,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         fresh=parsed.fresh,
         isolation=parsed.isolation,
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
+        budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=_file_options(parsed),
     )
     with progress_for(console) as progress:
@@ -332,7 +354,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
 def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
-    for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape):
+    for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape, parsed.trust):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return OK
 

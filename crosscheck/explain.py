@@ -33,6 +33,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     cells = report.read_cells(folder / "cells.jsonl")
     cell = report.pick(cells, cell_id, folder)
     console.print(f"[bold]{escape(cell['id'])}[/bold]", highlight=False)
+    update = cell["update"]
     rows = [
         ("call", cell["call"]),
         ("status", cell["status"] + (f": {cell['reason']}" if cell["reason"] else "")),
@@ -45,7 +46,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("class before", _prediction(cell["top1_before"])),
         ("class after", _prediction(cell["top1_after"])),
         ("gradient error", _errors(cell["gradient_error"])),
-        ("update", _errors(cell["update"])),
+        ("update", "" if update is None or update["when"] == "none" else _errors(update)),
         ("state changes", _changes(cell)),
         ("first layer that differs", _errors(cell["first_layer"])),
         ("at fault", _cause(cell["cause"])),
@@ -137,4 +138,6 @@ def _numbers(value: object) -> str:
 
 
 def _errors(value: object) -> str:
-    return ", ".join(f"{name} {_number(item)}" for name, item in value.items()) if isinstance(value, dict) else ""
+    """The numbers with their names, of a mapping, but for what is unknown."""
+    known = value.items() if isinstance(value, dict) else ()
+    return ", ".join(f"{name} {_number(item)}" for name, item in known if item is not None)

@@ -28,8 +28,8 @@ class ExportedFiles:
         self._files = {name: FileTruth(network) for name, network in exported.items()}
         self.truths: dict[Network, Truth] = {exported[name]: truth for name, truth in self._files.items()}
         self.truths |= truths
-        for network in {planned.network for planned in plan} - self.truths.keys():
-            self.truths[network] = Truth.of(network) if network.file is None else FileTruth(network)
+        for network in {planned.network for planned in plan if planned.network.file is None} - self.truths.keys():
+            self.truths[network] = Truth.of(network)
         self._keep()
 
     def exported(self, planned: Planned, observations: Sequence[Observation], judgement: Judgement) -> Exported | None:

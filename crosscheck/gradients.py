@@ -8,10 +8,11 @@ from pathlib import Path
 
 import onnx
 
+from crosscheck.conversion import onnx_file
 from crosscheck.errors import UsageError
 from crosscheck.networks.differentiate import UPDATED
 from crosscheck.networks.file_options import FileOptions
-from crosscheck.networks.gradient import gradient
+from crosscheck.networks.gradient import sized_gradient
 
 __all__ = ["write"]
 
@@ -23,17 +24,20 @@ def write(
     wrt: Sequence[str] = (),
     output: str | None = None,
     shapes: Sequence[str] = (),
+    trust: bool = False,
 ) -> Iterator[str]:
     """Write the gradient model of `source` to `target`, then yield lines about it.
 
-    wrt: names, several in one text separated by commas. shapes: texts such as "x=1,3,224,224".
+    wrt: names, several in one text separated by commas. shapes: texts such as "x=1,3,224,224". trust: whether code in a
+    file of another format than ONNX may run when its runtime opens it.
     Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written, and for
     a text that is no shape.
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     names = [name for text in wrt for name in text.split(",")]
-    made = gradient(source, training, names, output, FileOptions.parsed(shapes).shapes)
+    options = FileOptions.parsed(shapes, trust=trust)
+    made, chosen = sized_gradient(onnx_file(source, options), training, names, output, options)
     try:
         onnx.save(made, target)
     except (OSError, ValueError) as problem:
@@ -42,6 +46,7 @@ def write(
     inputs = [item for item in made.graph.input if item.name not in stored]
     outputs = list(made.graph.output)
     opset = next(item.version for item in made.opset_import if item.domain in ("", "ai.onnx"))
+    yield from chosen
     yield f"{target}: opset {opset}, IR {made.ir_version}, {len(made.graph.node)} nodes"
     width = max(len(item.name) for item in (*inputs, *outputs))
     for title, items in (("inputs", inputs), ("outputs", outputs)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
@@ -21,18 +22,21 @@ from filelock import FileLock, Timeout
 import crosscheck
 from crosscheck import report
 from crosscheck.cells import Asks, Observation, Status
+from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import FileTruth, Judgement, Truth, judge, line
 from crosscheck.locate import Located, locate
+from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import Exchange, exchange
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
-from crosscheck.networks import FileOptions, Network, is_file, load, names
+from crosscheck.networks import FileOptions, Network, names
+from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
@@ -46,9 +50,19 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+#: Seconds of measuring in a run with a network of the user's.
+OWN_BUDGET = 600.0
+
 #: Statuses of failures to measure; the others are the runtime's own answer.
 SHOULD_HAVE_BEEN = frozenset(
-    {Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
+    {
+        Status.UNAVAILABLE,
+        Status.INSTALL_FAILED,
+        Status.IMPORT_FAILED,
+        Status.TIMED_OUT,
+        Status.OUT_OF_MEMORY,
+        Status.NOT_ASKED,
+    }
 )
 
 
@@ -67,6 +81,8 @@ class Job:
     fresh: bool = False
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    #: Seconds of measuring; None: `OWN_BUDGET` if there is a network of the user's, else no limit.
+    budget: float | None = None
     options: FileOptions = field(default_factory=FileOptions)
 
     def command(self, what: Sequence[str]) -> list[str]:
@@ -108,7 +124,6 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
         raise UsageError("--time-limit takes seconds and --memory-limit takes GB, more than 0 and at most a million.")
     start = time.monotonic()
     available = catalog() if runtimes is None else runtimes
-    settings = Settings(job.jobs, job.isolation, job.limits)
     selected = targets(job.what, available, job.everything)
     if not job.what and not job.everything:
         selected, lacking = present(selected)
@@ -118,6 +133,9 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
+    own = any(network.own for network in networks)
+    seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
+    settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
     plan = expand(selected, networks, _wanted(job))
     try:
         job.out.mkdir(parents=True, exist_ok=True)
@@ -200,7 +218,7 @@ def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Netwo
     if not networks:
         raise NetworkError("\n".join(refused))
     if options.words and not files:
-        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE.onnx does so.")
+        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE does so.")
     inputs = {name for network in networks.values() if network.own for name in network.own.inputs}
     if unknown := [] if refused else sorted(options.shapes.keys() - inputs):
         known = ", ".join(sorted(inputs))
@@ -236,11 +254,17 @@ def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, T
     Without it, a runtime's answer could not be told from a wrong one.
     """
     truths: dict[Network, Truth] = {}
+    lowered = {planned.network.as_it_is: planned.network for planned in plan if planned.network.file is None}
     answerable = []
     for planned in plan:
         network, asks = planned.network, Asks(planned.mode.asks)
         if network.file is not None and planned.refused is None:
-            truth = truths.setdefault(network, FileTruth(network))
+            if network not in truths:
+                # One reference for both: each evaluation of a large network takes seconds.
+                other = lowered.get(network)
+                source = None if other is None else truths.setdefault(other, Truth.of(other))
+                truths[network] = FileTruth(network, source)
+            truth = truths[network]
             assert isinstance(truth, FileTruth)
             if not truth.known(asks):
                 reason = f"crosscheck cannot compute this answer in float64: {truth.failures[asks]}"
@@ -288,8 +312,16 @@ def _judge(
         )
         judged.verdicts.append((planned, judgement))
         judged.lines.append(record)
+    for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses):
+        arrays.keep_reference(exported_files.truths[network])
     arrays.remove_stale()
     return judged
+
+
+def _own(plan: Iterable[Planned]) -> list[Network]:
+    """The users' networks of which a gradient is asked: one of each name, as the lowered one and the file are alike."""
+    asked = [planned.network for planned in plan if Asks(planned.mode.asks) is Asks.GRADIENT]
+    return list({network.name: network for network in asked if network.own is not None}.values())
 
 
 def _inference(planned: Planned) -> str:
@@ -347,10 +379,7 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             }
             for name, runtime in runtimes.items()
         },
-        "networks": {
-            name: {"title": network.title, "short": network.own.short if network.own else name}
-            for name, network in networks.items()
-        },
+        "networks": {name: _network_facts(network) for name, network in networks.items()},
         "scenarios": {
             scenario.value: {"question": facts.question, "steps": facts.steps}
             for scenario, facts in SCENARIOS.items()
@@ -366,6 +395,13 @@ def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measur
             for name, environment in measured.environments.items()
         },
     }
+
+
+def _network_facts(network: Network) -> dict[str, Any]:
+    if network.own is None:
+        return {"title": network.title, "short": network.name}
+    summary = dataclasses.asdict(summary_of(network))
+    return {"title": network.title, "short": network.own.short, "file": summary}
 
 
 def _machine() -> dict[str, Any]:

@@ -100,7 +100,7 @@ class _Question:
     def further_places(self) -> Sequence[int]:
         """The nodes of the stretch whose end is the first that shows the finding, and that were not asked."""
         asked = sorted(self.answers)
-        wrong = next((place for place in asked if self._shows(place)), len(self.nodes) - 1)
+        wrong = next((place for place in asked if self.shows(place)), len(self.nodes) - 1)
         right = max((place for place in asked if place < wrong), default=-1)
         return range(right + 1, wrong)
 
@@ -111,7 +111,7 @@ class _Question:
             place: planned_cell(
                 planned.target,
                 planned.mode,
-                prefix(planned.network, self.nodes[place]["name"]),
+                _part(planned.network, self.nodes[place]["name"]),
                 planned.cell.scenario,
                 readings,
                 trials,
@@ -126,12 +126,13 @@ class _Question:
         """
         known = True
         for place in sorted(self.answers):
-            if self._shows(place):
+            if self.shows(place):
                 return _cause(self.nodes[place], self.finding, PARTS, first=place == 0) if known else None
             known = self.answers[place] is not None
         return _cause(self.nodes[-1], self.finding, PARTS, first=len(self.nodes) == 1) if known else None
 
-    def _shows(self, place: int) -> bool:
+    def shows(self, place: int) -> bool:
+        """Whether the part up to that node shows the finding."""
         answer = self.answers[place]
         return answer is not None and not LOCATED[self.finding].isdisjoint(answer.findings)
 
@@ -160,6 +161,8 @@ def locate(
         for question in questions:
             for place, part in parts[question.planned.cell.id].items():
                 question.answers[place] = _judged(part, question.finding, measured, journal)
+                if question.shows(place):
+                    break  # the node at fault is not after it
     for question in questions:
         if (cause := question.cause()) is not None:
             causes[question.planned.cell.id] = cause
@@ -169,6 +172,17 @@ def locate(
     asked = {planned.cell.id for planned, _ in chosen}
     unmeasured = sum(cell in asked for cell in without)
     return Located(causes, len(chosen), len(without) - unmeasured, unmeasured)
+
+
+@functools.lru_cache(MOST_PARTS)
+def _part(network: Network, node: str) -> Network:
+    """The network up to a node, the same for all questions."""
+    return prefix(network, node)
+
+
+@functools.lru_cache(MOST_PARTS)
+def _truth(network: Network) -> Truth:
+    return Truth.of(network)
 
 
 def _of_layer(planned: Planned, judgement: Judgement) -> Cause | None:
@@ -211,7 +225,7 @@ def _rank(planned: Planned) -> int:
 
 
 def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
-    """At most `MOST_CELLS`: first one of each runtime, finding and network.
+    """At most `MOST_CELLS`: first one of each runtime, finding, network and intent; of large networks these alone.
 
     Newest releases first, then early `SCENARIOS`, then short modes.
     """
@@ -222,7 +236,8 @@ def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Fin
         cell = planned.cell
         kind = (cell.runtime, finding.value, cell.network, planned.mode.intent)
         seen[kind] = seen.get(kind, -1) + 1
-        ranked.append((seen[kind], planned, finding))
+        if not seen[kind] or not planned.network.large:
+            ranked.append((seen[kind], planned, finding))
     return [(planned, finding) for _, planned, finding in sorted(ranked, key=lambda row: row[0])[:MOST_CELLS]]
 
 
@@ -274,7 +289,7 @@ def _judged(planned: Planned, finding: Finding, measured: Measured, journal: Jou
         return None
     alone = _alone(planned) if finding is Finding.ORDER_DEPENDENT else None
     inference = [] if alone is None else journal.observations(measured.keys.get(alone.cell.id, ()))
-    judgement = judge(planned.cell, planned.mode, planned.network, Truth.of(planned.network), observations, inference)
+    judgement = judge(planned.cell, planned.mode, planned.network, _truth(planned.network), observations, inference)
     unknown = alone is not None and not inference and finding not in judgement.findings
     return judgement if judgement.status in MEASURED and not unknown else None
 

@@ -89,7 +89,7 @@ def test_a_refused_file_leaves_the_others_to_be_measured(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["run", "gradient"])
-def test_a_file_of_another_format_is_named_with_its_exporter(command: str, tmp_path: Path) -> None:
+def test_a_part_of_a_file_that_is_missing_is_named(command: str, tmp_path: Path) -> None:
     (tmp_path / "net-symbol.json").write_text("{}")
     words = ["run", "onnx@newest", "--network", "net-symbol.json"]
     done = crosscheck(
@@ -97,8 +97,7 @@ def test_a_file_of_another_format_is_named_with_its_exporter(command: str, tmp_p
     )
     assert (2, "") == (done.returncode, done.stdout)
     assert (
-        "crosscheck: net-symbol.json: is the symbol of an MXNet network; export it with mx.onnx.export_model of mxnet "
-        "1.9.\n"
+        "crosscheck: net-symbol.json: net-0000.params is missing beside it; an MXNet network needs both.\n"
     ) == done.stderr
 
 

@@ -93,10 +93,12 @@ def test_an_operator_that_an_earlier_mode_disturbs_is_found_where_the_network_ha
 
 
 def test_a_prediction_that_writes_scales_is_found_where_they_are_not_what_it_writes(cells: Cells) -> None:
+    """Only in `predict-only`: in `twenty` the first prediction has written them before the first call."""
     found = {name: row["findings"] for name, row in cells.items() if row["mode"] == "prediction-writes-scale"}
-    expected = {name: ["clean"] if "/seed-batch/" in name else ["parameters-written"] for name in found}
+    written = {name for name in found if name.endswith("/predict-only") and "/seed-batch/" not in name}
     assert {"predict-only", "twenty"} == {name.rpartition("/")[2] for name in found}
-    assert expected == found
+    assert {name: ["parameters-written"] if name in written else ["clean"] for name in found} == found
+    assert written
 
 
 def test_every_mode_of_the_toy_is_held_against_an_expectation(toy: Runtime) -> None:

@@ -20,7 +20,7 @@ HOUSE = (
     ("job", "progress"),
     ("exported_files", "locate", "recorded_arrays", "script"),
     ("report",),
-    ("judge",),
+    ("conversion", "judge"),
     ("matrix",),
     ("subnetworks",),
     ("oracle",),

@@ -941,6 +941,9 @@ def test_a_crash_after_the_call_is_judged_by_recorded_data() -> None:
     verdict = judged(LeakBackward, trials=[crash])
     assert Status.CRASHED is verdict.status
     assert (Finding.LEAK, Finding.POISONED) == verdict.findings
+    ((outcome,),) = (trials.outcomes for trials in verdict.trials)
+    assert "the process died in gradient/second" in outcome.what
+    assert "raised" not in outcome.what
 
 
 def test_a_crash_in_the_call_is_neither_clean_nor_a_finding() -> None:

@@ -107,6 +107,30 @@ IMAGES: dict[str, Case] = {
         "AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 0, 1, 0]}
     ),
     "global maximum": single("GlobalMaxPool"),
+    "sum of three": ([("Sigmoid", "x", "a", {}), ("Tanh", "x", "b", {}), ("Sum", "x a b", "y", {})], {}),
+    "sum of one": ([("Sum", "x", "a", {}), ("Tanh", "a", "y", {})], {}),
+    "at least a constant": single("Max", c=numbers(4, 1, 1)),
+    "at most a constant": single("Min", c=numbers(6)),
+    "leaky relu by a maximum": ([("Mul", "x c", "a", {}), ("Max", "a x", "y", {})], {"c": np.float32(0.2)}),
+    "minimum of two": ([("Tanh", "x", "a", {}), ("Min", "a x", "y", {})], {}),
+    "sum of the channels": single("ReduceSum", {"keepdims": 1}, axes=integers(1)),
+    "sum without the axes": single("ReduceSum", {"keepdims": 0}, axes=integers(-1, 1)),
+    "sum of the image without the axes": single("ReduceSum", {"keepdims": 0}, axes=integers(2, 3)),
+    "length of the channels": single("ReduceL2", {"keepdims": 1}, axes=integers(1)),
+    "largest of the image": single("ReduceMax", {"keepdims": 0}, axes=integers(2, 3)),
+    "scaled to length one": (
+        [
+            ("ReduceL2", "x axes", "l", {"keepdims": 1}),
+            ("Clip", "l least", "c", {}),
+            ("Shape", "x", "s", {}),
+            ("Expand", "c s", "e", {}),
+            ("Div", "x e", "y", {}),
+        ],
+        {"axes": integers(-1), "least": np.float32(1e-12)},
+    ),
+    "cast to float32": ([("Cast", "x", "a", {"to": TensorProto.FLOAT}), ("Tanh", "a", "y", {})], {}),
+    "a constant for each row of the batch": single("Add", c=np.repeat(numbers(1, 4, 5, 6), 4, axis=0)),
+    "a shape with the number of rows": single("Reshape", shape=integers(4, -1, 6)),
 }
 
 
@@ -174,6 +198,49 @@ def test_every_opset_has_the_same_network(lowered: Network) -> None:
 def test_nodes_have_the_attributes_of_the_vocabulary(lowered: Network) -> None:
     for node in lowered.graph["nodes"]:
         assert sorted(OPERATORS[node["op"]]) == sorted(node["attributes"])
+
+
+def test_softmax_of_old_opsets_runs_over_all_axes_from_its_own(tmp_path: Path) -> None:
+    made = model(single("Softmax", {"axis": 1}))
+    made.opset_import[0].version = 11
+    made.ir_version = 6
+    onnx.save(made, tmp_path / "case.onnx")
+    network = load(str(tmp_path / "case.onnx"))
+    expected = np.exp(network.x.astype(np.float64))
+    expected /= expected.sum(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(oracle.predict(network.graph, network.weights, network.x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (([("Sum", "x c", "y", {})], {"c": numbers(4, 1, 1)}), "constant 'c' where only computed tensors"),
+        (
+            ([("GlobalAveragePool", "x", "m", {}), ("Sum", "x m", "y", {})], {}),
+            "Sum (node 'n1') adds tensors of different shapes",
+        ),
+        (([("Max", "x", "y", {})], {}), "Max (node 'n0') takes other inputs"),
+        (
+            ([("GlobalAveragePool", "x", "m", {}), ("Min", "x m", "y", {})], {}),
+            "Min (node 'n1') takes tensors of the shapes",
+        ),
+        (single("ReduceMax", {"keepdims": 1}, axes=integers(1)), "ReduceMax (node 'n0') runs over the axes [1] of 4"),
+        (single("Cast", {"to": TensorProto.DOUBLE}), "Cast (node 'n0') converts to double"),
+        (
+            (
+                [("ReduceSum", "x axes", "s", {}), ("Expand", "s shape", "y", {})],
+                {"axes": integers(1), "shape": integers(4, 4, 5, 6)},
+            ),
+            "Expand (node 'n1') repeats a tensor",
+        ),
+    ],
+    ids=["sum-constant", "sum-shapes", "max-of-one", "min-shapes", "max-of-channels", "double", "expand"],
+)
+def test_what_composed_operators_do_not_have_is_named(case: Case, reason: str, tmp_path: Path) -> None:
+    onnx.save(model(case), tmp_path / "case.onnx")
+    own = load(str(tmp_path / "case.onnx")).own
+    assert own is not None
+    assert reason in own.said[-1]
 
 
 def test_an_operator_that_an_opset_lacks_is_named() -> None:

@@ -286,6 +286,32 @@ def test_a_shape_that_cannot_be_read_is_a_usage_error(text: str) -> None:
         FileOptions.parsed([text], None)
 
 
+def test_one_class_is_differentiated_in_every_row(loaded: Loaded) -> None:
+    network = loaded(model(convolution(), CONV, ["N", 3, 6, 6], outputs=["n"]), cotangent=None)
+    assert np.unique(network.cotangent).size > 1
+    head = [node("Gemm", "x f c", "y", transB=1)]
+    dense = model(head, {"f": normal(3, 2), "c": normal(3)}, ["N", 2])
+    one = loaded(dense, batch=2, cotangent=1)
+    np.testing.assert_array_equal([[0, 1, 0], [0, 1, 0]], one.cotangent)
+    assert one.own is not None
+    assert ("--batch", "2", "--cotangent", "1") == one.own.words[2:]
+    with pytest.raises(
+        NetworkError, match=r"--cotangent 3 does not fit the output \(4, 3\); it takes a number below 3"
+    ):
+        loaded(dense, cotangent=3)
+    with pytest.raises(NetworkError, match=r"--cotangent 0 .* it takes numbers of outputs \(rows, classes\) alone"):
+        loaded(model(convolution(), CONV, ["N", 3, 6, 6], outputs=["n"]), cotangent=0)
+
+
+def test_a_cotangent_is_given_once(loaded: Loaded, tmp_path: Path) -> None:
+    np.savez(tmp_path / "values.npz", cotangent=normal(4, 3))
+    sample = (str(tmp_path / "values.npz"),)
+    with pytest.raises(NetworkError, match="a file of values has a cotangent, so --cotangent cannot choose another"):
+        loaded(model([norm("x", "y")], layer("b", 3), ["N", 3]), samples=sample, cotangent=0)
+    with pytest.raises(UsageError, match="--cotangent takes the number of an output, from 0 on"):
+        FileOptions.parsed([], cotangent=-1)
+
+
 # Ordinary files
 
 
@@ -376,7 +402,7 @@ def test_an_input_with_one_axis_is_rows_of_one_channel(loaded: Loaded) -> None:
     assert (10, 1) == network.x.shape
     assert ["input 'x' has one axis, taken as rows of one channel."] == said(network)
     other = loaded(model([norm("x", "h"), node("Softmax", "h", "y", axis=0)], weights, [10]))
-    assert "input 'x' has no batch axis, which Softmax needs; add one." == not_lowered(other)
+    assert "input 'x' has no batch axis, needed by Softmax; add one." == not_lowered(other)
 
 
 def with_function() -> onnx.ModelProto:

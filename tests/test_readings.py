@@ -167,6 +167,7 @@ EXPECTED = {
     ("order", "after-same"): f"build a for tested, {TRAINING}, state a, {ASK}, read, settle a, state a",
     ("sibling", "undisturbed"): "build a for tested, build b for tested on a, predict a, predict b, forward b tested, "
     "backward b tested, read, predict a, predict b, settle a, state a",
+    ("sibling", "unasked"): "build a for tested, build b for tested on a, predict a, predict b, state a",
 }
 
 
@@ -361,7 +362,8 @@ def ended(folder: Path, adapter: Adapter, reading: str) -> dict[str, Any]:
     modes = {"tested": {"name": "tested", "asks": "gradient"}}
     todo = steps(Scenario.GRADIENT, reading, list(modes))
     program: dict[str, Any] = {"sources": {}, "texts": {}}
-    trial.run(adapter, material, {"out": str(folder), "steps": todo, "modes": modes, "program": program})
+    request = {"out": str(folder), "network": str(folder), "steps": todo, "modes": modes, "program": program}
+    trial.run(adapter, material, request)
     end: dict[str, Any] = json.loads((folder / "end.json").read_text())
     return end
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from crosscheck import oracle
 from crosscheck.cells import Array, Observation, Status
+from crosscheck.judge import Truth
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import targets
-from crosscheck.networks import load
+from crosscheck.networks import Network, load
 from crosscheck.recorded_arrays import LARGE, RecordedArrays
+from crosscheck.report.arrays import Arrays
 from crosscheck.runtimes.catalog import Runtime
 
 
@@ -73,3 +77,46 @@ def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Pat
     (shared,) = (tmp_path / "shared").iterdir()
     assert {path, shared} == {file for file in tmp_path.rglob("*") if file.is_file()}
     np.testing.assert_array_equal(kept, np.load(shared))
+
+
+def gradient(network: Network, training: bool) -> Array:
+    return oracle.gradient(network.graph, network.weights, network.x, network.cotangent, training)
+
+
+def line(arrays: str | None) -> Any:
+    """The line of a cell with this field."""
+    return cast(Any, {"arrays": arrays})
+
+
+def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
+    arrays = RecordedArrays(tmp_path / "arrays")
+    large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
+    path = arrays.keep(cells[0], observation(large=large, small=small))
+    truth = Truth.of(load("seed-batch"))
+    arrays.keep_reference(truth)
+    arrays.remove_stale()
+    read = Arrays(tmp_path)
+    of_cell = read.of(line(str(path.relative_to(tmp_path))), ["small", "large", "absent"])
+    of_network = read.reference("seed-batch", ["input", "prediction", "gradient/inference", "gradient/training"])
+    answers = {
+        "input": truth.network.x,
+        "prediction": oracle.predict(truth.network.graph, truth.network.weights, truth.network.x),
+        **{f"gradient/{intent}": gradient(truth.network, intent == "training") for intent in ("inference", "training")},
+    }
+    for expected, found in (({"small": small, "large": large}, of_cell), (answers, of_network)):
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            np.testing.assert_array_equal(value, found[key], strict=True)
+    assert {} == Arrays(None).of(line(str(path.relative_to(tmp_path))), ["small"])
+
+
+def test_files_that_are_missing_damaged_or_outside_the_run_have_no_arrays(tmp_path: Path) -> None:
+    outside, run = tmp_path / "outside.npz", tmp_path / "run"
+    (run / "arrays").mkdir(parents=True)
+    np.savez(outside, x=np.zeros(2))
+    (run / "damaged.npz").write_bytes(outside.read_bytes()[:40])
+    np.savez(run / "listed.npz", shared=np.array([("x", "../../outside.npz")]))
+    read = Arrays(run)
+    for name in (None, "missing.npz", "damaged.npz", "../outside.npz", str(outside), "listed.npz"):
+        assert {} == read.of(line(name), ["x"]), name
+    assert {} == read.reference("../../outside", ["x"])

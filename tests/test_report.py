@@ -186,6 +186,32 @@ def make_run(**fields: Any) -> dict[str, Any]:
     }
 
 
+def file_facts(text: str = "") -> dict[str, Any]:
+    """What `run.json` has of a user's file; `text` stands for all words that come from the file."""
+    return {
+        "file": text or "mine.onnx",
+        "opset": 15,
+        "ir": 8,
+        "nodes": 3,
+        "inputs": [{"name": text or "x", "type": "float32", "shape": [4, 3, 24, 24]}],
+        "outputs": [
+            {"name": text or "y", "type": "float32", "shape": [4, 5]},
+            {"name": text or "z", "type": "", "shape": None},
+        ],
+        "operators": {"BatchNormalization": 2, text or "Conv": 1},
+        "batch_norms": [
+            {
+                "attributes": "epsilon 1e-05, momentum 0.9",
+                "statistics": "moving statistics in opset 15 (training_mode = 0)",
+                "layers": [[text or "first", 4], [text or "second", 6]],
+            }
+        ],
+        "differentiated": "number 2 alone",
+        "rows": 2,
+        "said": [text or "input 'x' is taken as 4,3,24,24; --batch N changes it.", "it is asked as it is alone."],
+    }
+
+
 def default_cells() -> list[dict[str, Any]]:
     """Training mode leaks in every release; one inference mode is clean from 0.11.0 on, the other never."""
     cells = []
@@ -587,7 +613,8 @@ def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
         unmeasured_cell("refused", attack, **{**hostile, "release": "2"}),
         curve_cell(FALL, [1] * 21, **{**hostile, "release": "3"}),
     ]
-    run = make_run(command=["crosscheck", attack], networks={attack: {"title": attack}})
+    network = {"title": attack, "short": attack, "file": file_facts(attack)}
+    run = make_run(command=["crosscheck", attack], networks={attack: network})
     html = write(saved(tmp_path, lines, run)).read_text()
     page = Page(html)
     assert [tag for tag, _ in page.tags if tag == "img"] == []
@@ -600,7 +627,7 @@ def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
 
 def test_the_page_makes_no_request_and_has_a_security_policy(page: Page) -> None:
     (policy,) = [content for content in page.attributes("content") if "default-src" in content]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
     assert "unsafe" not in policy
     assert page.attributes("src") == []
     assert [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "form")] == []

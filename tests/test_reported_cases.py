@@ -246,3 +246,17 @@ def test_a_further_input_has_the_shape_that_the_user_gives(tmp_path: Path) -> No
     network = load(str(tmp_path / "two.onnx"), FileOptions(shapes={"t": (1, 3)})).as_it_is
     assert network is not None
     assert (1, 3) == network.weights["t"].shape
+
+
+def test_every_form_of_a_large_network_reaches_its_trials(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written when the first trial needs them, by then the server has read the network's folder."""
+    monkeypatch.setattr("crosscheck.networks.network.LARGE", 10)
+    modes = ["opset-9", "opset-15", "opset-15-gradient", "file", "file-gradient"]
+    job = Job([NEWEST], networks=[str(folder / "function.onnx")], modes=modes, out=tmp_path)
+    run(job, SilentProgress())
+    found = {cell["mode"]: cell for cell in read_cells(tmp_path).values()}
+    assert {mode: ["clean"] for mode in modes} == {mode: told(cell) for mode, cell in found.items()}
+    readings = {trials["reading"] for cell in found.values() for trials in cell["trials"]}
+    assert {"undisturbed", "timed"} == readings  # as it is large

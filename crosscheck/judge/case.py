@@ -16,6 +16,7 @@ from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
+from crosscheck.scenarios.facts import UNASKED
 
 __all__ = ["AGAIN", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
 
@@ -34,7 +35,7 @@ STEPWISE = (Scenario.TWENTY, Scenario.ASCENT)
 #: The second of two predictions before the call; its difference from the first is noise, or a leak.
 AGAIN = (recorded.PREDICTION_BEFORE_AGAIN, recorded.PREDICTION_START_AGAIN)
 #: Two predictions between which nothing was asked.
-UNASKED = (
+REPEATED = (
     (recorded.PREDICTION_BEFORE, recorded.PREDICTION_BEFORE_AGAIN),
     (recorded.PREDICTION_START, recorded.PREDICTION_START_AGAIN),
     (recorded.PREDICTION + recorded.SIBLING_BEFORE, recorded.PREDICTION_BEFORE),
@@ -143,8 +144,13 @@ class Case:
 
     @cached_property
     def initial(self) -> Tensors:
-        """The network's tensors before the first step: the runtime's if recorded, else the network's."""
-        built: Tensors = next((tensors(row, "built") for row in self.of("timed")), {})
+        """The network's tensors before the call: the runtime's as built if recorded, else the network's.
+
+        Parameters are those after the predictions before the call, where a trial of these alone has read them.
+        """
+        built: Tensors = next((tensors(row, recorded.BUILT) for row in self.of("timed")), {})
+        predicted: Tensors = next((tensors(row, recorded.PREDICTED) for row in self.of(UNASKED)), {})
+        built = {**built, **{name: value for name, value in predicted.items() if name not in self.statistics}}
         return {name: built.get(name, value) for name, value in self.network.weights.items()}
 
     @cached_property
@@ -182,7 +188,7 @@ class Case:
         firsts = [row.arrays[self.first] for row in self.measured if self.first in row.arrays]
         pairs = [(firsts[0], other) for other in firsts[1:]]
         for row in self.measured:
-            for one, other in UNASKED:
+            for one, other in REPEATED:
                 if one in row.arrays and other in row.arrays:
                     pairs.append((row.arrays[one], row.arrays[other]))
         apart = [distance(one, other) / size(one) for one, other in pairs if size(one)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import Case
@@ -12,6 +13,7 @@ from crosscheck.judge.evidence import Errors, Evidence, across_readings
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, DECIDABLE, REPEATABLE, Threshold, closed_form
+from crosscheck.oracle.sides import Explained
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
@@ -28,76 +30,121 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FormErrors:
-    """The errors of one array relative to the two closed forms.
+    """The errors of an answer relative to the two closed forms, at `weights` if not None.
 
-    zero: the modes whose closed form is zero, but for the cotangent's rounding: a match with it proves nothing.
-    thresholds: of the errors, where they are not `CLOSED_FORM`.
-    sides: the mode whose closed form it is with other sides of kinks that are within rounding.
-    undecided: the modes whose closed form it may be, which cannot be decided at this input, and why.
+    Rounding and kinks are looked at only where something is decided by them: they cost some evaluations of the network.
     """
 
-    inference: float
-    training: float
-    zero: frozenset[Intent] = frozenset()
-    thresholds: Mapping[Intent, Threshold] = field(default_factory=dict)
-    sides: frozenset[Intent] = frozenset()
-    undecided: Mapping[Intent, str] = field(default_factory=dict)
+    truth: Truth = field(repr=False)
+    value: Array
+    asks: Asks
+    weights: Mapping[str, Array] | None = field(repr=False)
+
+    @cached_property
+    def _forms(self) -> dict[Intent, Array]:
+        return {intent: self.truth.answer(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent}
+
+    @cached_property
+    def _errors(self) -> dict[Intent, float]:
+        return {
+            intent: relative_error(self.value, self._forms[intent], self._forms[_other(intent)]) for intent in Intent
+        }
+
+    @cached_property
+    def _scales(self) -> dict[Intent, float]:
+        return {intent: scale_of(self._forms[intent], self._forms[_other(intent)]) for intent in Intent}
 
     def of(self, intent: Intent) -> float:
         """The error relative to the form of that mode."""
-        return self.inference if intent is Intent.INFERENCE else self.training
+        return self._errors[intent]
+
+    @cached_property
+    def zero(self) -> frozenset[Intent]:
+        """The modes whose closed form is zero, but for the cotangent's rounding: a match with it proves nothing."""
+        largest = max(map(size, self._forms.values()))
+        return frozenset(intent for intent in Intent if size(self._forms[intent]) <= CLOSED_FORM.value * largest)
+
+    @cached_property
+    def _plain(self) -> frozenset[Intent]:
+        """The modes that match at other weights than the network's whatever float32 can do there."""
+        if self.weights is None:
+            return frozenset()
+        return frozenset(intent for intent in Intent if self.of(intent) <= CLOSED_FORM.value)
 
     def threshold(self, intent: Intent) -> Threshold:
         """The threshold of the error relative to the form of that mode."""
-        return self.thresholds.get(intent, CLOSED_FORM)
+        return CLOSED_FORM if self._plain else self._thresholds[intent]
+
+    @cached_property
+    def _thresholds(self) -> dict[Intent, Threshold]:
+        roundings = {
+            intent: self.truth.rounding(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent
+        }
+        return {
+            intent: closed_form(roundings[intent] / scale if scale else 0.0) for intent, scale in self._scales.items()
+        }
+
+    @cached_property
+    def _near(self) -> frozenset[Intent]:
+        return frozenset(intent for intent in Intent if self.of(intent) <= self.threshold(intent).value)
+
+    @cached_property
+    def _explained(self) -> Mapping[Intent, Explained]:
+        """Whether a gradient that matches neither form is the nearer one with other sides of kinks; else empty."""
+        if self.asks is not Asks.GRADIENT or self._near:
+            return {}
+        nearest = min(Intent, key=self.of)
+        tolerance = self._thresholds[nearest].value * self._scales[nearest]
+        return {nearest: self.truth.explained(self.value, nearest is Intent.TRAINING, tolerance, self.weights)}
+
+    @property
+    def sides(self) -> frozenset[Intent]:
+        """The mode whose closed form it is with other sides of kinks that are within rounding."""
+        return frozenset(intent for intent, explained in self._explained.items() if explained == "sides")
+
+    @cached_property
+    def undecided(self) -> Mapping[Intent, str]:
+        """The modes whose closed form it may be, which cannot be decided at this input, and why."""
+        if self._plain:
+            return {}
+        kinks = {
+            intent: f"its error against the closed form of {intent} mode, {self.of(intent):.3g}, may be the effect of "
+            "kinks that are within rounding"
+            for intent, explained in self._explained.items()
+            if explained == "unknown"
+        }
+        return kinks | {
+            intent: f"the closed form of {intent} mode, {size(self._forms[intent]):.3g} at most, is zero to rounding"
+            for intent in self._near
+            if self.threshold(intent).value > DECIDABLE.value or not self._scales[intent]
+        }
 
     @property
     def matches(self) -> frozenset[Intent]:
         """The modes whose closed form matches."""
-        near = frozenset(intent for intent in Intent if self.of(intent) <= self.threshold(intent).value)
-        return (near | self.sides) - self.undecided.keys()
+        return self._plain or (self._near | self.sides) - self.undecided.keys()
 
     @property
     def line(self) -> Errors:
-        """The value in cells.jsonl."""
-        return {"inference": self.inference, "training": self.training}
+        """The value in cells.jsonl; none for a form that is zero, of an answer that is not: it has no scale."""
+        far = {intent for intent in self.zero if self.of(intent) > CLOSED_FORM.value}
+        return {intent.value: None if intent in far else self.of(intent) for intent in Intent}
+
+    @property
+    def both(self) -> str:
+        """The errors against both forms, for a sentence."""
+        return ", ".join(f"{intent} {self.of(intent):.3g}" for intent in Intent)
+
+
+def _other(intent: Intent) -> Intent:
+    return Intent.TRAINING if intent is Intent.INFERENCE else Intent.INFERENCE
 
 
 def errors_of(truth: Truth, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
     """The errors of an answer against the inference-mode and training-mode closed forms, at `weights` if not None."""
-    inference, training = (truth.answer(asks, mode, weights) for mode in (False, True))
-    largest = max(size(inference), size(training))
-    forms = {Intent.INFERENCE: inference, Intent.TRAINING: training}
-    zero = frozenset(intent for intent, form in forms.items() if size(form) <= CLOSED_FORM.value * largest)
-    errors = FormErrors(relative_error(value, inference, training), relative_error(value, training, inference), zero)
-    scales = {Intent.INFERENCE: scale_of(inference, training), Intent.TRAINING: scale_of(training, inference)}
-    if weights is not None and errors.matches:
-        return errors  # what follows is measured once a network, but for this
-    thresholds = {
-        intent: closed_form(truth.rounding(asks, intent is Intent.TRAINING, weights) / scale if scale else 0.0)
-        for intent, scale in scales.items()
-    }
-    undecided = {
-        intent: f"the closed form of {intent} mode, {size(forms[intent]):.3g} at most, is zero to rounding"
-        for intent, threshold in thresholds.items()
-        if errors.of(intent) <= threshold.value and (threshold.value > DECIDABLE.value or not scales[intent])
-    }
-    errors = replace(errors, thresholds=thresholds, undecided=undecided)
-    if asks is Asks.GRADIENT and not errors.matches and not undecided:
-        nearest = min(Intent, key=errors.of)
-        tolerance = thresholds[nearest].value * scales[nearest]
-        explained = truth.explained(value, nearest is Intent.TRAINING, tolerance, weights)
-        if explained == "sides":
-            return replace(errors, sides=frozenset({nearest}))
-        if explained == "unknown":
-            why = (
-                f"its error against the closed form of {nearest} mode, {errors.of(nearest):.3g}, may be the effect of "
-                "kinks that are within rounding"
-            )
-            return replace(errors, undecided={nearest: why})
-    return errors
+    return FormErrors(truth, value, asks, weights)
 
 
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
@@ -128,6 +175,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
         if _nothing(case, value, errors):
             continue
         nearest = intent if errors.matches else min(Intent, key=errors.of)
+        inference = errors.threshold(Intent.INFERENCE).value
         evidence[row.reading] = Evidence(
             finding,
             f"relative error of {case.call} against the {'' if errors.matches else 'nearer '}closed form, "
@@ -135,23 +183,22 @@ def wrong_answer(case: Case) -> list[Evidence]:
             errors.of(nearest),
             errors.threshold(nearest).value,
             errors.threshold(nearest).why,
-            f"inference {errors.inference:.3g}, training {errors.training:.3g}; {numbers(value)}"
+            f"{errors.both}; {numbers(value)}"
             + ("; the other mode's closed form is zero here and proves nothing" if errors.matches & errors.zero else "")
-            + (_at_later_statistics(case, row, value) or _renormalized(case, value)),
+            + (_at_later_statistics(case, row, value, inference) or _renormalized(case, value)),
         )
     return across_readings(evidence, (row.reading for row, _, _ in answers))
 
 
-def _at_later_statistics(case: Case, row: Observation, value: Array) -> str:
-    """Whether the answer matches a closed form at statistics moved by the call itself."""
+def _at_later_statistics(case: Case, row: Observation, value: Array, threshold: float) -> str:
+    """Whether the answer matches the inference-mode form at statistics moved by the call itself."""
     for when in ("between", "asked", "after"):
         if not any(key.startswith(recorded.tensor(recorded.STATE, when)) for key in row.arrays):
             continue
         weights = case.weights_at(row, when)
         if weights is None:
             continue
-        matches = errors_of(case.asked, value, case.asks, weights).matches
-        if Intent.INFERENCE in matches:
+        if errors_of(case.asked, value, case.asks, weights).of(Intent.INFERENCE) <= threshold:
             return f"; it is the inference-mode form at the statistics in state/{when}, moved by the call"
     return ""
 
@@ -274,8 +321,10 @@ def _again(case: Case) -> list[Evidence]:
     """The second answer of the call, against the first answer's form, at the current statistics."""
     key = case.answer.replace("first", "second")
     for row, _, first in _answers(case):
+        if not first.matches:
+            continue
         errors = _later(case, row, key, AGAIN[1], case.asks)
-        if errors is None or not first.matches or errors.undecided:
+        if errors is None or errors.undecided:
             continue
         if not first.matches & errors.matches:
             form = min(first.matches)
@@ -304,19 +353,27 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
 def _later(
     case: Case, row: Observation, key: str, moments: Sequence[str], asks: Asks = Asks.GRADIENT
 ) -> FormErrors | None:
-    """The errors of a later answer at the statistics read before it; None if it or they are unknown.
+    """The errors of a later answer at the statistics that were in use; None if it or they are unknown."""
+    errors = _at_moments(case, row, key, moments, asks)
+    return next((item for item in errors if item.matches), errors[0]) if errors else None
+
+
+def _at_moments(
+    case: Case, row: Observation, key: str, moments: Sequence[str], asks: Asks = Asks.GRADIENT
+) -> list[FormErrors]:
+    """The errors of a later answer at the statistics read before it, then at others that may have been in use.
 
     Statistics that are read may be stale, or move by being read: if the answer matches no form at those, but one at the
     statistics read after it, these were in use. So were averages that only a renormalization reads, if it matches then.
+    Empty if the answer or the statistics before it are unknown.
     """
     value = row.arrays.get(key)
     known = [weights for when in moments if (weights := case.weights_at(row, when)) is not None]
     if value is None or case.weights_at(row, moments[0]) is None:
-        return None
+        return []
     if case.truth.renormalization_averages is not None:
         known.append(case.truth.renormalization_averages)
-    errors = [errors_of(case.truth, value, asks, weights) for weights in known]
-    return next((item for item in errors if item.matches), errors[0])
+    return [errors_of(case.truth, value, asks, weights) for weights in known]
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
@@ -326,9 +383,8 @@ def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
 
 
 def _dependent(what: str, errors: FormErrors, form: Intent = Intent.INFERENCE) -> Evidence:
-    detail = f"inference {errors.inference:.3g}, training {errors.training:.3g}"
     threshold = errors.threshold(form)
-    return Evidence(Finding.ORDER_DEPENDENT, what, errors.of(form), threshold.value, threshold.why, detail)
+    return Evidence(Finding.ORDER_DEPENDENT, what, errors.of(form), threshold.value, threshold.why, errors.both)
 
 
 def undecided(case: Case) -> str:
@@ -364,12 +420,12 @@ def gradient_error(case: Case) -> Errors | None:
 
 
 def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
-    """The errors of the gradients after the call under test, at the current statistics."""
+    """The errors of the gradients after the call under test, at the statistics at which they are least."""
     for row in case.of(case.primary):
         errors: dict[str, Errors | None] = {}
         for name, answer in (("gradient_again", AGAIN), ("inference_gradient", INFERENCE)):
-            found = _later(case, row, *answer)
-            errors[name] = None if found is None else found.line
+            known = _at_moments(case, row, *answer)
+            errors[name] = min(known, key=lambda item: min(map(item.of, Intent))).line if known else None
         if any(errors.values()):
             return errors
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from crosscheck.cells import Array, Finding, Observation
@@ -147,7 +148,7 @@ def distribution(case: Case) -> tuple[Reading, ...]:
 
 
 def describe(case: Case, row: Observation) -> str:
-    """Describe an outcome: the changed predictions and tensors, and the step that raised, if any."""
+    """Describe an outcome: changed predictions and tensors, and the step that raised or that the process died in."""
     alone = Case(case.cell, case.mode, case.network, case.truth, [row])
     parts = []
     most = max((pair.change for pair in alone.predictions), default=None)
@@ -161,5 +162,9 @@ def describe(case: Case, row: Observation) -> str:
         parts.append(text + (f" and {len(moving) - TOLD} more" if len(moving) > TOLD else ""))
     elif changes:
         parts.append("tensors stay")
-    parts += [f"{step.label} raised" for step in row.steps if step.error is not None][:1]
+    parts += [
+        f"the process died in {step.label}" if math.isnan(step.seconds) else f"{step.label} raised"
+        for step in row.steps
+        if step.error is not None
+    ][:1]
     return "; ".join(parts) or "no prediction or tensor was read"

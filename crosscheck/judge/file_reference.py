@@ -49,12 +49,15 @@ class FileTruth(Truth):
     are those of the exported network; a user's file has none then.
 
     source: the reference of the network that was exported, or of the user's file as it was lowered; None without one.
+        By default a new one.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, source: Truth | None = None) -> None:
         super().__init__(network)
         assert network.file is not None, "the network has no file"
-        self.source = None if network.file.source is None else Truth.of(network.file.source)
+        if source is None and network.file.source is not None:
+            source = Truth.of(network.file.source)
+        self.source = source
         self._own: dict[tuple[Asks, bool], Array | None] = {}
         self._differentiated: dict[bool, list[Array]] = {}
         self._own_roundings: dict[tuple[Asks, bool], float] = {}

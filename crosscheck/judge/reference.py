@@ -15,7 +15,7 @@ from crosscheck.networks import BatchNorm, Network, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Law, Statistics
 from crosscheck.oracle.evaluation import BatchStatistics
-from crosscheck.oracle.operators import batch_mean_and_variance, by_batch, renormalize
+from crosscheck.oracle.operators import by_batch, renormalize
 from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
 from crosscheck.oracle.rounding import Question, Rounding, measure
 from crosscheck.oracle.sides import Explained, Sides
@@ -113,12 +113,12 @@ class Truth:
         Corrected by the moving statistics, a renormalized batch gives the prediction of inference mode.
         """
         at = self.network.weights if weights is None else weights
-        key = (asks, training, self._key(weights))
+        by_batch = self._by_batch(asks, training)
+        key = (asks, training, self._key(weights, by_batch))
         if key not in self._answers:
             graph, x = self.network.graph, self.network.x
             with np.errstate(all="ignore"):
                 if asks is Asks.PREDICTION:
-                    by_batch = (training or self._batch_prediction) and not self._renormalizes
                     value = oracle.predict(graph, at, x, by_batch)
                 elif training and self._renormalizes:
                     value = oracle.renormalized_gradient(graph, at, x, self.network.cotangent)
@@ -131,13 +131,17 @@ class Truth:
         """The largest difference of float32's answer from the closed form, absolute; see `oracle.rounding`."""
         if asks is Asks.GRADIENT:
             return self._rounding(training, weights).gradient
-        return self._rounding(training or (self._batch_prediction and not self._renormalizes), weights).prediction
+        return self._rounding(self._by_batch(asks, training), weights).prediction
+
+    def _by_batch(self, asks: Asks, training: bool) -> bool:
+        """Whether an answer is by the batch's own statistics alone."""
+        return (training or (asks is Asks.PREDICTION and self._batch_prediction)) and not self._renormalizes
 
     def explained(
         self, value: Array, training: bool, tolerance: float, weights: Mapping[str, Array] | None = None
     ) -> Explained:
         """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`."""
-        at = self._key(weights)
+        at = self._key(weights, self._by_batch(Asks.GRADIENT, training))
         key = (training, at, hashlib.sha256(value.tobytes()).digest(), tolerance)
         if key not in self._explained:
             rounding = self._rounding(training, weights)
@@ -147,7 +151,7 @@ class Truth:
         return self._explained[key]
 
     def _rounding(self, training: bool, weights: Mapping[str, Array] | None) -> Rounding:
-        key = (training, self._key(weights))
+        key = (training, self._key(weights, self._by_batch(Asks.GRADIENT, training)))
         if key not in self._roundings:
             answers = [self.answer(asks, training, weights) for asks in (Asks.PREDICTION, Asks.GRADIENT)]
             self._roundings[key] = measure(self._question(training, weights), *answers)
@@ -159,12 +163,17 @@ class Truth:
         batch_norm = renormalize if self._renormalizes else by_batch
         return Question(network.graph, at, network.x, network.cotangent, training, batch_norm)
 
-    def _key(self, weights: Mapping[str, Array] | None) -> bytes:
-        """A digest of weights; empty for the network's own."""
+    def _key(self, weights: Mapping[str, Array] | None, by_batch: bool) -> bytes:
+        """A digest of weights that an answer depends on; empty for the network's own."""
         own = self.network.weights
-        if weights is None or (weights.keys() == own.keys() and all(_equal(weights[name], own[name]) for name in own)):
+        names = own.keys() - (self._statistics if by_batch else frozenset())
+        if weights is None or all(_equal(weights[name], own[name]) for name in names):
             return b""
-        return _fingerprint(weights)
+        return _fingerprint({name: weights[name] for name in names})
+
+    @cached_property
+    def _statistics(self) -> frozenset[str]:
+        return frozenset(name for norm in self.network.batch_norms for name in (norm.mean, norm.variance))
 
     def layers(self, training: bool) -> Mapping[str, Array]:
         """The output of every node for the probe input, float64, in order of execution."""
@@ -226,17 +235,8 @@ class Truth:
 
     def batch_statistics_by(self, weights: Mapping[str, Array]) -> Mapping[str, BatchStatistics]:
         """The same with the moving statistics of `weights`; negative variances give non-finite results."""
-        graph, statistics = self.network.graph, {}
-        for index, node in enumerate(graph["nodes"]):
-            if node["op"] != "BatchNormalization":
-                continue
-            source = node["inputs"][0]
-            cut = {**graph, "nodes": graph["nodes"][:index], "outputs": [{"name": source, "shape": []}]}
-            with np.errstate(all="ignore"):
-                data = oracle.predict(cut, weights, self.network.x)  # type: ignore[arg-type]
-                mean, variance = batch_mean_and_variance(data)
-            statistics[node["name"]] = BatchStatistics(mean, variance, data.size // data.shape[1])
-        return statistics
+        with np.errstate(all="ignore"):
+            return oracle.batch_statistics(self.network.graph, weights, self.network.x, training=False)
 
 
 def _equal(one: Array, other: Array) -> bool:

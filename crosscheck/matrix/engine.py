@@ -6,6 +6,7 @@ Builds environments in the background, starts one probe server per target, and r
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import selectors
 import shutil
@@ -21,21 +22,26 @@ from typing import Protocol
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
-from crosscheck.errors import EnvironmentFailure
+from crosscheck.errors import EnvironmentFailure, ProbeError
+from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.selection import Target
-from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
-from crosscheck.networks import prepared
+from crosscheck.matrix.server import Limits, ProbeServer, ServerDied, crashed
+from crosscheck.networks import Network, prepared
 from crosscheck.networks.prepare import write_form
 
 __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
 #: Bytes reserved for the running trials, exported files included.
 SCRATCH_ROOM = 500 * 10**6
-#: Maximum deaths of a target's server (not of its trials) before the target is given up.
+#: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
+#: Deaths of a server with one trial under way, and no other, after which the trial is the cause.
+ALONE_DEATHS = 2
+#: Most seconds between two looks at the deadlines of servers.
+WATCH = 5.0
 
 
 class Progress(Protocol):
@@ -62,7 +68,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Parallel trials, isolation (`fork` or `new-interpreter`), and limits per trial.
+    """Parallel trials, isolation (`fork` or `new-interpreter`), limits per trial, and the time for all.
 
     further_servers: whether cells of a mode whose trials disagree are measured by further servers.
     """
@@ -70,6 +76,7 @@ class Settings:
     jobs: int
     isolation: str = "fork"
     limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
     further_servers: bool = True
 
 
@@ -153,6 +160,8 @@ class _Run:
         self.servers: dict[Target, ProbeServer] = {}
         self.started = itertools.count()
         self.deaths: dict[Target, int] = {}
+        #: Trials under way when a server died -> how often each was so alone. They are asked again one by one.
+        self.suspects: dict[Trial, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
         self.folders: dict[tuple[str, str, str], Path] = {}
@@ -160,6 +169,7 @@ class _Run:
     def run(self) -> Measured:
         making = [target for target in self.queues if not self.done.environments[target.id].exists]
         self.waiting.extend(sorted(self.queues.keys() - set(making), key=lambda target: -len(self.queues[target])))
+        self.settings.budget.stage(len(self.queues), self.settings.jobs)
         self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)
         woken, wake = os.pipe()
         self.selector.register(woken, selectors.EVENT_READ, None)
@@ -172,12 +182,17 @@ class _Run:
         try:
             while futures or self.waiting or self.servers:
                 self._fill()
-                for ready, _ in self.selector.select():
+                if not (futures or self.servers):
+                    break
+                next_deadline = min((server.deadline for server in self.servers.values()), default=math.inf)
+                for ready, _ in self.selector.select(max(0.0, min(WATCH, next_deadline - time.monotonic()))):
                     if ready.data is None:
                         os.read(woken, 4096)
                         self._environments(futures)
                     else:
                         self._receive(ready.data)
+                for server in [server for server in self.servers.values() if server.deadline <= time.monotonic()]:
+                    self._replace_dead(server, server.lost())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             for server in self.servers.values():
@@ -210,15 +225,31 @@ class _Run:
 
         Every server has one queued trial, so that it never idles between two trials.
         """
+        for server in [server for server in self.servers.values() if server.ready and self.queues[server.target]]:
+            if self.settings.budget.over(server.target):
+                self._leave_out(server.target)
+                self._rest(server)
         while self.waiting and len(self.servers) < self.settings.jobs:
             self._start(self.waiting.popleft())
         ready = [server for server in self.servers.values() if server.ready]
         places = self.settings.jobs - (len(self.servers) - len(ready))
         for number, server in enumerate(ready):
             at_once = places // len(ready) + (number < places % len(ready))
-            while self.queues[server.target] and len(server.under_way) <= at_once:
+            while (queue := self.queues[server.target]) and len(server.under_way) <= at_once:
+                suspected = [queue[0], *(trial for trial, _ in server.under_way.values())]
+                if server.under_way and not self.suspects.keys().isdisjoint(suspected):
+                    break  # alone
                 self._send(server, at_once)
         self.progress.running([target.id for target in self.servers])
+
+    def _leave_out(self, target: Target) -> None:
+        """Give up what the target's share of the budget was not enough for; trials under way end."""
+        count = self.ledger.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
+        if count:
+            self.progress.note(
+                f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes "
+                "on, --budget allows more."
+            )
 
     def _start(self, target: Target) -> None:
         server = None if self.standby is None else self.standby.take(target)
@@ -228,6 +259,7 @@ class _Run:
             forks = self.ledger.isolation_of(target) == "fork"
             server = ProbeServer(target, environment, forks, folder, self.settings.limits)
         self.servers[target] = server
+        self.settings.budget.begin(target)
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
     def _send(self, server: ProbeServer, at_once: int) -> None:
@@ -246,11 +278,18 @@ class _Run:
         if place not in self.folders:
             self.folders[place] = self.scratch.joinpath("networks", *place)
             prepared(network, self.folders[place], () if network.large else forms_for(target))
-        if network.large and network.file is None:
-            for source in planned.work(trial)["program"]["sources"].values():
-                for form in source["files"].values():
-                    write_form(network, form, self.folders[place])
+        parts = network.own.foreign.parts if network.own and network.own.foreign else {}
+        for source in planned.work(trial)["program"]["sources"].values():
+            for form in set(source["files"].values()) - parts.keys():
+                self._provide(network, form, self.folders[place])
         return self.folders[place]
+
+    def _provide(self, network: Network, form: str, folder: Path) -> None:
+        """Write a form of a large network. Raises ProbeError for what is missing: a trial would say it was refused."""
+        if network.large and network.file is None:
+            write_form(network, form, folder)
+        if not (folder / f"{form}.onnx").exists():
+            raise ProbeError(f"{network.name}: the form {form} was not written")
 
     def _receive(self, server: ProbeServer) -> None:
         target = server.target
@@ -263,32 +302,50 @@ class _Run:
             self.done.import_seconds[target.id] = server.import_seconds
         for trial, record in finished:
             self.ledger.record(trial, record)
-        if server.ready and not server.under_way and not self.queues[target]:
-            if self.settings.further_servers and self.ledger.ask_again(target):
-                self._stop(server)
-                self.waiting.append(target)
-            elif self.standby is not None:
-                self._release(server)
-                self.standby.keep(server)
-            else:
-                self._stop(server)
+        self._rest(server)
+
+    def _rest(self, server: ProbeServer) -> None:
+        """Stop a server without work, or let it wait; start another one where trials have to be repeated."""
+        target = server.target
+        if not server.ready or server.under_way or self.queues[target]:
+            return
+        again = self.settings.further_servers and not self.settings.budget.over(target)
+        if again and self.ledger.ask_again(target):
+            self._stop(server)
+            self.waiting.append(target)
+        elif self.standby is not None:
+            self._release(server)
+            self.standby.keep(server)
+        else:
+            self._stop(server)
 
     def _stop(self, server: ProbeServer) -> None:
         self._release(server)
         server.close()
 
     def _release(self, server: ProbeServer) -> None:
+        self.settings.budget.end(server.target)
         self.selector.unregister(server.replies)
         del self.servers[server.target]
 
     def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
-        """Queue the trials of a dead server for another one, up to `SERVER_DEATHS` times."""
+        """Ask the trials of a dead server again, of another one: one by one, as one of them may be the cause.
+
+        A trial with which a server died alone, twice, is recorded as crashed. If servers die without a trial, up to
+        `SERVER_DEATHS` times, or cannot be imported, the target is given up.
+        """
         target = server.target
-        for trial, _ in server.under_way.values():
-            self.ledger.put_back(trial)
+        trials = [trial for trial, _ in server.under_way.values()]
         self._stop(server)
-        self.deaths[target] = self.deaths.get(target, 0) + 1
-        if death.status is Status.IMPORT_FAILED or self.deaths[target] >= SERVER_DEATHS:
+        for trial in trials:
+            self.suspects[trial] = self.suspects.get(trial, 0) + (len(trials) == 1)
+            if self.suspects[trial] >= ALONE_DEATHS:
+                self.ledger.record(trial, crashed(trial, death, self.settings.limits))
+            else:
+                self.ledger.put_back(trial)
+        if not trials:
+            self.deaths[target] = self.deaths.get(target, 0) + 1
+        if death.status is Status.IMPORT_FAILED or self.deaths.get(target, 0) >= SERVER_DEATHS:
             self.ledger.give_up(target, death.status, death.reason, death.stderr)
-        else:
+        elif self.queues[target] or self.ledger.ask_again(target):
             self.waiting.append(target)

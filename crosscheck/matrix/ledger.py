@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from crosscheck.cells import Status, Trial
+from crosscheck.cells import Scenario, Status, Trial
 from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
@@ -89,6 +89,8 @@ class Ledger:
         self._of_target: dict[Target, list[_UnderWay]] = {}
         for planned in plan:
             self._enter(planned)
+        for target, queue in self.queues.items():
+            self.queues[target] = deque(sorted(queue, key=lambda trial: _rank(self._cells[trial.cell.id].planned)))
         for target in self._of_target:
             if not self.queues.get(target):
                 self.ask_again(target)
@@ -161,15 +163,19 @@ class Ledger:
                 self._settle(cell)
         return True
 
-    def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> None:
-        """Set the status of every cell of the target with missing trials."""
+    def give_up(self, target: Target, status: Status, reason: str, stderr: str = "") -> int:
+        """Set the status of every cell of the target with queued trials; the number of these."""
+        queued = {trial.cell.id for trial in self.queues[target]}
         self.queues[target].clear()
+        count = 0
         for cell in self._of_target[target]:
             name = cell.planned.cell.id
             # A cell with only repetitions missing keeps its trials.
-            if cell.missing and name not in self.done.keys:
+            if name in queued and name not in self.done.keys:
                 self.done.statuses[name] = (status, reason, stderr)
                 self.finished(name)
+                count += 1
+        return count
 
     def _enter(self, planned: Planned) -> None:
         name, target = planned.cell.id, planned.target
@@ -266,6 +272,14 @@ def _to_ask_again(cells: Sequence[_UnderWay]) -> list[_UnderWay]:
                 asked.add(network)
                 wanted.append(cell)
     return [cell for cell in wanted if cell.servers < SERVERS and not cell.missing]
+
+
+def _rank(planned: Planned) -> tuple[int, bool]:
+    """The order of the cells of users' networks: what tells most comes first, as the time may not be enough for all."""
+    if planned.network.own is None:
+        return 0, False
+    usual = bool(planned.mode.native) or planned.mode.name == planned.target.runtime.default_call
+    return list(Scenario).index(planned.cell.scenario), not usual
 
 
 def _operators(planned: Planned) -> frozenset[str]:

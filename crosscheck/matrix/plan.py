@@ -156,6 +156,9 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
 
 def _read_by(mode: Mode, network: Network) -> Network | None:
     """What a mode is asked about: the user's file as it is, or the lowered network; None where there is none."""
+    if mode.native:
+        foreign = network.own.foreign if network.own else None
+        return network if foreign and foreign.format.name == mode.native else None
     if mode.reads_files:
         return network.as_it_is
     return network if network.file is None else None
@@ -164,7 +167,7 @@ def _read_by(mode: Mode, network: Network) -> Network | None:
 def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[str]:
     """Fewer of a large network; a file in another form has no layers to show."""
     left_out = set(FURTHER) if network.large else set()
-    if mode.reads_files and mode.form not in EXPORTED_FORMS:
+    if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS):
         left_out.add(LAYERS)
     return [reading for reading in facts.readings if reading not in left_out]
 
@@ -201,7 +204,7 @@ def _suits(
 ) -> bool:
     if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
-    if mode.reads_files and scenario not in FILE_SCENARIOS:
+    if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
         return False
@@ -276,7 +279,7 @@ def planned_cell(
     if not target.release.has(mode):
         bounds = [f"since {mode.since}" if mode.since else "", f"until {mode.until}" if mode.until else ""]
         lacking = f"{mode.name} is there {' and '.join(filter(None, bounds))}"
-        return Planned(cell, target, mode, network, lacking=lacking)
+        return Planned(cell, target, mode, network, lacking=lacking, refused=_unwritten(target, mode, network))
     if reason := _unwritten(target, mode, network):
         return Planned(cell, target, mode, network, refused=reason)
     shows_layers = target.runtime.shows_layers
@@ -309,7 +312,9 @@ def _readout(network: Network) -> Subject:
 
 @functools.cache
 def _subject(network: Network) -> Subject:
-    return Subject(network.graph, network.weights, len(network.x))
+    foreign = network.own.foreign if network.own else None
+    trusted = foreign is not None and foreign.trusted
+    return Subject(network.graph, network.weights, len(network.x), trusted)
 
 
 def _trials(cell: Cell, readings: Sequence[str], trials: int, at_once: int) -> Iterable[Trial]:

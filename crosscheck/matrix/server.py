@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +18,12 @@ from typing import Any
 from crosscheck import probe
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import Environment
-from crosscheck.errors import ProbeError
 from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
+from crosscheck.matrix.trial_folder import collect, plain, tail
 
-__all__ = ["Limits", "ProbeServer"]
-
-STDERR_TAIL = 2000  # characters of standard error to keep
+__all__ = ["Limits", "ProbeServer", "ServerDied", "crashed", "variables"]
 
 #: The parent folder of the package `crosscheck`.
 SOURCES = Path(probe.__file__).parents[2]
@@ -31,16 +31,23 @@ SOURCES = Path(probe.__file__).parents[2]
 PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 #: One thread a process: trials run side by side, and an order of summation that depends on nothing.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+#: How a trial's process ends: by itself, by a signal, or at a limit.
+ENDINGS = frozenset({"exit", "signal", "time", "memory"})
 #: In a `serving` variable of `releases.toml`: the folder that a probe server's trials share.
 FOLDER = "{folder}"
 
 
+#: Seconds beyond a trial's limit after which a server that says nothing is lost: it ends trials itself.
+PATIENCE = 60.0
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one trial: seconds of wall time, bytes of resident memory."""
+    """Limits of one trial: seconds of wall time, bytes of resident memory; and of an import, seconds of wall time."""
 
     seconds: float = 60.0
     memory: float = 4e9
+    importing: float = 600.0
 
 
 class ProbeServer:
@@ -55,6 +62,7 @@ class ProbeServer:
         self.import_seconds = 0.0
         self._rest = b""
         self._count = 0
+        self._heard = time.monotonic()
         folder.mkdir(parents=True)
         bootstrap = Path(probe.__file__).with_name("bootstrap.py")
         their_requests, self.requests = os.pipe()
@@ -89,7 +97,9 @@ class ProbeServer:
         """
         self._count += 1
         out = self.folder / str(self._count)
-        out.mkdir()
+        out.mkdir(parents=True)  # a trial may have deleted the server's folder
+        if not self.under_way:
+            self._heard = time.monotonic()
         request = {
             "trial": self._count,
             "out": str(out),
@@ -107,24 +117,61 @@ class ProbeServer:
             while line:  # a pipe may take less than a long program at once
                 line = line[os.write(self.requests, line) :]
 
+    @property
+    def deadline(self) -> float:
+        """When the server is lost if it says nothing until then, by time.monotonic(); never while it has no work."""
+        if not self.ready:
+            return self._heard + self.limits.importing
+        return self._heard + self.limits.seconds + PATIENCE if self.under_way else math.inf
+
     def receive(self) -> list[tuple[Trial, Record]]:
-        """Finished trials with their records. Raises ServerDied if the server has exited."""
+        """Finished trials with their records. Raises ServerDied if the server has exited, or says what is no reply."""
         data = os.read(self.replies, 1 << 20)
         if not data:
             raise ServerDied(*self._death())
+        self._heard = time.monotonic()
         *lines, self._rest = (self._rest + data).split(b"\n")
         finished = []
         for line in lines:
-            reply = json.loads(line)
+            reply = self._reply(line)
             if "failed" in reply:
-                raise ServerDied(Status.IMPORT_FAILED, reply["failed"], self._stderr())
+                raise ServerDied(Status.IMPORT_FAILED, plain(reply["failed"]), self._stderr())
             if "ready" in reply:
                 self.ready, self.import_seconds = True, reply["import_seconds"]
                 continue
             trial, out = self.under_way.pop(reply["trial"])
-            finished.append((trial, _collect(out, reply, trial.reading, self.limits.memory)))
+            finished.append((trial, collect(out, reply, trial.reading, self.limits.memory)))
             shutil.rmtree(out, ignore_errors=True)
         return finished
+
+    def _reply(self, line: bytes) -> Mapping[str, Any]:
+        """A reply. Raises ServerDied for anything else: what a runtime does when it is imported is not known."""
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            reply = None
+        if isinstance(reply, dict):
+            if not self.ready and (isinstance(reply.get("failed"), str) or _are_numbers(reply, "import_seconds")):
+                return reply
+            told = reply.get("ended") in ENDINGS and _are_numbers(reply, "code", "peak_bytes", "wall_seconds")
+            if told and type(reply.get("trial")) is int and reply["trial"] in self.under_way:
+                return reply
+        raise ServerDied(Status.CRASHED, f"the probe server said what is no reply: {line[:100]!r}", self._stderr())
+
+    def lost(self) -> ServerDied:
+        """Kill a server that is past its deadline; why it is lost."""
+        silent = f"said nothing for {time.monotonic() - self._heard:.0f} s"
+        self._kill()
+        if self.ready:
+            return ServerDied(Status.CRASHED, f"the probe server {silent} while trials were under way", self._stderr())
+        return ServerDied(Status.IMPORT_FAILED, f"the import of the runtime {silent} and was ended", self._stderr())
+
+    def _kill(self) -> None:
+        """Kill the server and all processes of its session, in which its trials are."""
+        for process in (self.process.pid, *_of_session(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
 
     def close(self) -> None:
         """Stop the server and its running trials."""
@@ -133,19 +180,37 @@ class ProbeServer:
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self._kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _death(self) -> tuple[Status, str, str]:
-        code = self.process.wait()
+        try:
+            code = self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # it closed its pipe, and goes on
+            self._kill()
+            code = self.process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = "while trials were under way" if self.ready else "while importing the runtime"
         status = Status.CRASHED if self.ready else Status.IMPORT_FAILED
         return status, f"the probe server was {how} {when}", self._stderr()
 
     def _stderr(self) -> str:
-        return _tail(self.folder / "server.stderr")
+        return tail(self.folder / "server.stderr")
+
+
+def _of_session(leader: int) -> list[int]:
+    """The processes of a session, by the fields of proc_pid_stat(5)."""
+    processes = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            _, _, fields = path.read_text(errors="replace").rpartition(")")
+            if int(fields.split()[3]) == leader:
+                processes.append(int(path.parent.name))
+    return processes
+
+
+def _are_numbers(reply: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(reply.get(name), int | float) for name in names)
 
 
 class ServerDied(Exception):
@@ -156,6 +221,23 @@ class ServerDied(Exception):
         self.status = status
         self.reason = reason
         self.stderr = stderr
+
+
+def crashed(trial: Trial, death: ServerDied, limits: Limits) -> Record:
+    """The record of a trial that ended its server."""
+    return Record(
+        reading=trial.reading,
+        status=Status.CRASHED,
+        reason=f"{death.reason}, this trial alone, twice",
+        steps="",
+        keys="",
+        arrays=b"",
+        seconds=0.0,
+        cpu_seconds=0.0,
+        peak_bytes=0,
+        memory_limit=limits.memory,
+        stderr=death.stderr,
+    )
 
 
 def variables(target: Target, environment: Environment, folder: Path) -> Mapping[str, str]:
@@ -176,51 +258,3 @@ def variables(target: Target, environment: Environment, folder: Path) -> Mapping
         mine["NODE_PATH"] = os.pathsep.join(map(str, (environment.folder / "node_modules", SOURCES)))
     serving = {name: value.replace(FOLDER, str(folder)) for name, value in target.variant.serving.items()}
     return mine | serving | dict(target.variant.environment)
-
-
-def _collect(out: Path, reply: Mapping[str, Any], reading: str, memory_limit: float) -> Record:
-    """The files of a trial's folder and its status, as a record."""
-    end_path = out / "end.json"
-    end = json.loads(end_path.read_text()) if end_path.exists() else {}
-    status, reason = _ending(end, reply)
-    # A process that dies while it writes leaves arrays beyond the last key, or a key less: only whole pairs count.
-    return Record(
-        reading=reading,
-        status=status,
-        reason=reason,
-        steps=_text(out / "steps.jsonl"),
-        keys=_text(out / "keys.jsonl"),
-        arrays=(out / "arrays.bin").read_bytes() if (out / "arrays.bin").exists() else b"",
-        seconds=end.get("seconds", reply["wall_seconds"]),
-        cpu_seconds=end.get("cpu_seconds", 0.0),
-        peak_bytes=reply["peak_bytes"],
-        memory_limit=memory_limit,
-        stderr=_tail(out / "stderr"),
-    )
-
-
-def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, str | None]:
-    match reply["ended"]:
-        case "time":
-            return Status.TIMED_OUT, f"no end after {reply['wall_seconds']:.0f} s; --time-limit allows more"
-        case "memory":
-            return Status.OUT_OF_MEMORY, (
-                f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident; --memory-limit allows more"
-            )
-        case "signal":
-            return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
-        case "exit" if end:
-            return Status(end["status"]), end["reason"]
-        case "exit":
-            return Status.CRASHED, f"ended with exit code {reply['code']} and no result"
-    raise ProbeError(f"the probe server replied {reply!r}")
-
-
-def _text(path: Path) -> str:
-    """Complete lines only: a killed process may leave a partial one."""
-    text = path.read_text() if path.exists() else ""
-    return text[: text.rfind("\n") + 1]
-
-
-def _tail(path: Path) -> str:
-    return path.read_bytes()[-STDERR_TAIL:].decode("utf-8", "replace") if path.exists() else ""

@@ -4,7 +4,7 @@ from crosscheck.networks.dialects import DIALECTS
 from crosscheck.networks.file_options import FileOptions
 from crosscheck.networks.forms import FORMS, Form, exposed_name, running_name, write
 from crosscheck.networks.graph import OPERATORS, Graph, Node
-from crosscheck.networks.load import is_file, load, load_as, names
+from crosscheck.networks.load import is_file, load, names
 from crosscheck.networks.network import BatchNorm, Network, fixed_cotangent
 from crosscheck.networks.prepare import prepared
 from crosscheck.networks.readout import readout
@@ -23,7 +23,6 @@ __all__ = [
     "fixed_cotangent",
     "is_file",
     "load",
-    "load_as",
     "names",
     "prepared",
     "readout",

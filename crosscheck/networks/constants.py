@@ -16,11 +16,9 @@ Sizes = tuple[int | str | None, ...]
 
 #: Maximum elements of an evaluated tensor where the nodes stay: larger ones are weights, no shapes or axes.
 LARGEST_EVALUATED = 2**16
-#: Operators whose results differ from one evaluation to the next, and one that the evaluator gets wrong from opset 9 to
-#: 13.
+#: Operators whose results differ from one evaluation to the next.
 NEVER_EVALUATED = frozenset(
     {
-        "BatchNormalization",
         "Bernoulli",
         "Dropout",
         "Multinomial",
@@ -70,6 +68,8 @@ class Constants:
         if node.domain not in ("", "ai.onnx") or node.op_type in NEVER_EVALUATED:
             return False
         if any(item.HasField("g") for item in node.attribute):
+            return False
+        if node.op_type == "BatchNormalization" and not _uses_batch(node):
             return False
         if node.op_type == "Constant":
             return True
@@ -148,3 +148,11 @@ def _literal(node: onnx.NodeProto) -> Array | None:
         if attribute.name in ("value_int", "value_ints"):
             return np.array(value, np.int64)
     return None
+
+
+def _uses_batch(node: onnx.NodeProto) -> bool:
+    """Whether a batch normalization is in training mode, as those that standardize weights are.
+
+    Others stay, as a network's layers: they are what is asked about, and the evaluator gets opsets 9 to 13 wrong.
+    """
+    return any(item.name == "training_mode" and item.i for item in node.attribute)

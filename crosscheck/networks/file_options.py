@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
@@ -10,12 +10,13 @@ import onnx
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
 
-__all__ = ["FileOptions", "inputs_of", "sized", "with_shapes"]
+__all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
 #: Rows where neither the file nor the user has a number: a batch with a variance.
 ROWS = 4
-#: The size of an open axis that is tried first, as most image classifiers take it; then all from 1 to `LARGEST`.
-USUAL = 224
+#: The sizes of an open axis that are tried first, as most networks of pictures take one of them; then all from 1 to
+#: `LARGEST`.
+USUAL = (224, 256, 192, 128, 96, 64, 48, 32)
 LARGEST = 512
 
 
@@ -24,13 +25,17 @@ class FileOptions:
     """What the user says about a network file.
 
     shapes: by the input's name, batch axis first. batch: rows without a shape. samples: files with values of inputs
-    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first.
+    (`crosscheck.networks.samples`). output: the output that is differentiated; by default the first. cotangent: the
+    number in it, in every row, whose gradient is asked; by default that of all, with different weights. trust: whether
+    code in a file may run when its runtime opens it.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: int | None = None
     samples: tuple[str, ...] = ()
     output: str | None = None
+    cotangent: int | None = None
+    trust: bool = False
 
     @classmethod
     def parsed(
@@ -39,8 +44,12 @@ class FileOptions:
         batch: int | None = None,
         samples: Sequence[str] = (),
         output: str | None = None,
+        cotangent: int | None = None,
+        trust: bool = False,
     ) -> FileOptions:
-        """From the options `--shape x=1,3,224,224`, `--batch`, `--input` and `--output`. Raises UsageError."""
+        """From the options, shapes as in `--shape x=1,3,224,224`. Raises UsageError."""
+        if cotangent is not None and cotangent < 0:
+            raise UsageError("--cotangent takes the number of an output, from 0 on.")
         if batch is not None and batch < 1:
             raise UsageError("--batch takes a whole number from 1 on.")
         known = {}
@@ -50,7 +59,7 @@ class FileOptions:
             if not (name and equals and all(part.isdecimal() and int(part) > 0 for part in sizes)):
                 raise UsageError(f"--shape takes an input and its sizes, as in x=1,3,224,224; not '{text}'.")
             known[name] = tuple(map(int, sizes))
-        return cls(known, batch, tuple(samples), output)
+        return cls(known, batch, tuple(samples), output, cotangent, trust)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -59,15 +68,23 @@ class FileOptions:
         batch = () if self.batch is None else ("--batch", str(self.batch))
         samples = [("--input", path) for path in self.samples]
         output = () if self.output is None else ("--output", self.output)
-        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output)
+        cotangent = () if self.cotangent is None else ("--cotangent", str(self.cotangent))
+        trust = ("--trust",) if self.trust else ()
+        return (*(word for option in (*shapes, *samples) for word in option), *batch, *output, *cotangent, *trust)
 
 
-def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[str, ...]:
+def sized(
+    model: onnx.ModelProto,
+    options: FileOptions,
+    source: str,
+    runs: Callable[[onnx.ModelProto], bool] = lambda model: True,
+) -> tuple[str, ...]:
     """Fix, in place, the sizes of all inputs, of which the first is differentiated; sentences about those chosen here.
 
     Open axes of one name get one size. Of the first input, the batch axis is 4 and other axes are the first that fits;
     of further inputs, the batch axis is the first input's, and an axis with a name of its own is 1.
-    Raises NetworkError, naming the axis and the option.
+    runs: whether the model can be evaluated with sizes that fit, for models whose operators inference knows too little
+    of. Raises NetworkError, naming the axis and the option.
     """
     x, *others = inputs_of(model)
     # Others may be of another file of the same run.
@@ -96,7 +113,7 @@ def sized(model: onnx.ModelProto, options: FileOptions, source: str) -> tuple[st
         _fix(model, x, candidate)
         sizes = named | {name: size for name, size in zip(names, candidate, strict=True) if name}
         chosen = _fill(others, sizes, rows)
-        if not open_axes or _fits(model):
+        if not open_axes or (_fits(model) and runs(model)):
             break
     else:
         which = " and ".join(f"{axis} ({names[axis] or 'unnamed'})" for axis in open_axes)
@@ -121,8 +138,10 @@ def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [item for item in model.graph.input if item.name not in stored]
 
 
-def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> onnx.ModelProto:
+def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None]], source: str) -> onnx.ModelProto:
     """A copy with `shapes` for inputs, which may change the batch axis and axes that the file leaves open.
+
+    None leaves an axis as it is.
 
     Axes of one name in the file get one size, in other inputs and in outputs, too. Raises NetworkError where a shape
     contradicts the file.
@@ -133,16 +152,32 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], sou
     inputs = inputs_of(fixed)
     for item in inputs:
         for axis, size in zip(item.type.tensor_type.shape.dim, shapes.get(item.name, ()), strict=False):
-            axis.dim_value = size
+            if size is not None:
+                axis.dim_value = size
     for item in (*inputs, *fixed.graph.output):
         for axis in item.type.tensor_type.shape.dim:
             if axis.dim_param in named:
                 axis.dim_value = named[axis.dim_param]
     del fixed.graph.value_info[:]
+    _mend_outputs(fixed, source)
     return fixed
 
 
-def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: str) -> dict[str, int]:
+def _mend_outputs(model: onnx.ModelProto, source: str) -> None:
+    """Declare, in place, the outputs as inferred where the file's own shapes contradict the model's sizes."""
+    try:
+        Facts(model, source)
+    except NetworkError:
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
+        facts = Facts(model, source)
+        for output in model.graph.output:
+            kind, shape = output.type.tensor_type.elem_type, facts.shape(output.name)
+            sizes = None if shape is None else [size if isinstance(size, int) else None for size in shape]
+            output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, kind, sizes))
+
+
+def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None]], source: str) -> dict[str, int]:
     """The sizes of named axes by the shapes that the user gives. Raises NetworkError where one contradicts the file."""
     inputs = {item.name: item.type.tensor_type.shape.dim for item in inputs_of(model)}
     named: dict[str, int] = {}
@@ -151,7 +186,8 @@ def _given(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], source: 
             raise NetworkError(f"{source}: has no input {name!r}; give --shape one of {', '.join(inputs)}.")
         declared = [axis.dim_value or None for axis in inputs[name]]
         _check_given(sizes, declared, f"{source}: input {name!r}", f"--shape {name}=")
-        named |= {axis.dim_param: size for axis, size in zip(inputs[name], sizes, strict=True) if axis.dim_param}
+        pairs = zip(inputs[name], sizes, strict=True)
+        named |= {axis.dim_param: size for axis, size in pairs if axis.dim_param and size is not None}
     return named
 
 
@@ -169,11 +205,11 @@ def _fill(others: Sequence[onnx.ValueInfoProto], named: Mapping[str, int], rows:
     return said
 
 
-def _check_given(shape: Sequence[int], declared: list[int | None], where: str, option: str) -> None:
+def _check_given(shape: Sequence[int | None], declared: list[int | None], where: str, option: str) -> None:
     if len(shape) != len(declared):
         raise NetworkError(f"{where} has {len(declared)} axes; {option}{_listed(shape)} has {len(shape)}.")
     for axis, (given, size) in enumerate(zip(shape, declared, strict=True)):
-        if axis and size not in (None, given):
+        if axis and given is not None and size not in (None, given):
             raise NetworkError(f"{where} has the size {size} in axis {axis}; {option}{_listed(shape)} has {given}.")
 
 
@@ -190,7 +226,7 @@ def _candidates(model: onnx.ModelProto, x: str, shape: Sequence[int | None]) -> 
     """Complete shapes: channels as the first layer has them, all other open axes of one size."""
     first = _first_layer(model, x)
     known = [first.get(axis - len(shape), first.get(axis)) if size is None else size for axis, size in enumerate(shape)]
-    usual = (USUAL,) if any(size is None for size in known[2:]) else ()
+    usual = USUAL if any(size is None for size in known[1:]) else ()
     for number in (*usual, *range(1, LARGEST + 1)):
         yield [number if size is None else size for size in known]
 
@@ -220,7 +256,8 @@ def _fits(model: onnx.ModelProto) -> bool:
     except NetworkError:
         return False
     known = {name: facts.shape(name) or () for name in facts.names()}
-    if any(isinstance(size, int) and size < 1 for shape in known.values() for size in shape):
+    empty = [name for name, shape in known.items() if any(isinstance(size, int) and size < 1 for size in shape)]
+    if any(facts.value(name) is None for name in empty):  # an optional input may be an empty constant
         return False
     dims = {item.name: list(item.dims) for item in model.graph.initializer}
     for node in model.graph.node:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from crosscheck.networks.facts import Facts
 
-__all__ = ["folded", "pruned"]
+__all__ = ["folded", "pruned", "reads"]
 
 #: A constant with more elements stays computed (ConstantOfShape, Expand, Tile): 512 MB in float32, more than the
 #: largest dense layer of a common classifier.
@@ -30,7 +30,7 @@ def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = []
     for node in reversed(graph.node):
         if needed & set(node.output):
-            needed.update(_reads(node))
+            needed.update(reads(node))
             nodes.append(node)
     if len(nodes) < len(graph.node):
         _keep(graph, nodes[::-1])
@@ -76,13 +76,13 @@ def _inner(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def reads(node: onnx.NodeProto) -> Iterator[str]:
     """The tensors that a node, or a subgraph of it, reads."""
     yield from node.input
     for graph in _inner(node):
         yield from (output.name for output in graph.output)
         for inner in graph.node:
-            yield from _reads(inner)
+            yield from reads(inner)
 
 
 def _name(item: onnx.TensorProto | onnx.ValueInfoProto | onnx.SparseTensorProto) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import onnx
 
+from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
-from crosscheck.networks.file_options import with_shapes
+from crosscheck.networks.file_options import FileOptions, inputs_of, sized, with_shapes
+from crosscheck.networks.output_shapes import runs
 from crosscheck.networks.read import check_onnx, read_onnx
 
-__all__ = ["gradient"]
+__all__ = ["gradient", "sized_gradient"]
 
 
 def gradient(
@@ -20,7 +22,7 @@ def gradient(
     training: bool = False,
     wrt: str | Sequence[str] = (),
     output: str | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
 ) -> onnx.ModelProto:
     """Extend a model, or a model file, to compute its input gradient as well.
 
@@ -30,6 +32,7 @@ def gradient(
     gradient those of x. With `training`, batch normalizations use the batch's own mean and population variance, the
     gradient includes them, and the last outputs, `<statistic>.running`, are the moving statistics after one update.
 
+    shapes: by the input's name; None leaves an axis as it is.
     wrt: the tensors x, by default every input of floats that y depends on. output: y, by default the first output of
     floats. Both may be inside the graph. shapes: sizes of inputs, for their open axes and the batch axis.
 
@@ -46,3 +49,54 @@ def gradient(
     return differentiate(
         model, training=training, wrt=[wrt] if isinstance(wrt, str) else wrt, output=output, source=source
     )
+
+
+def sized_gradient(
+    path: Path, training: bool, wrt: Sequence[str], output: str | None, options: FileOptions
+) -> tuple[onnx.ModelProto, list[str]]:
+    """`gradient` of a file, with sizes chosen where operators need them and the file leaves them open; and sentences.
+
+    The batch axis stays open if it can. Raises NetworkError as `gradient` does.
+    """
+    try:
+        return gradient(path, training, wrt, output, options.shapes), []
+    except NetworkError as problem:
+        refusal = problem
+    model = with_shapes(read_onnx(path, first_opset=1), options.shapes, str(path))
+    declared = _sizes(model)
+    if not any(None in sizes for sizes in declared.values()):
+        raise refusal
+    inner = any(None in sizes[1:] for sizes in declared.values())
+    try:
+        sized(model, options, str(path), lambda candidate: runs(candidate, options))
+    except NetworkError:
+        raise refusal from None
+    for first in (1, 0):  # the batch axis last
+        shapes = {
+            name: [None if axis < first and declared[name][axis] is None else size for axis, size in enumerate(sizes)]
+            for name, sizes in _sizes(model).items()
+        }
+        try:
+            made = gradient(path, training, wrt, output, shapes)
+        except NetworkError as problem:
+            if inner:  # without the reasons that are gone with the sizes
+                refusal = problem
+            continue
+        return made, [
+            f"{path}: input {name!r} is taken as {_listed(sizes)}, as operators need sizes that the file leaves open; "
+            f"--shape {name}={_listed(sizes, '1')} changes them."
+            for name, sizes in shapes.items()
+            if sizes != declared[name]
+        ]
+    raise refusal
+
+
+def _sizes(model: onnx.ModelProto) -> dict[str, list[int | None]]:
+    """The sizes of every input, None where they are open."""
+    return {
+        item.name: [size.dim_value or None for size in item.type.tensor_type.shape.dim] for item in inputs_of(model)
+    }
+
+
+def _listed(sizes: Sequence[int | None], still_open: str = "?") -> str:
+    return ",".join(still_open if size is None else str(size) for size in sizes)

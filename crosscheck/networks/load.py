@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crosscheck.errors import NetworkError, UsageError
+from crosscheck.errors import NetworkError
 from crosscheck.networks.file_options import FileOptions
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import lower
@@ -16,7 +16,7 @@ from crosscheck.networks.network import Network, network_of
 from crosscheck.networks.own_file import load_own
 from crosscheck.networks.read import described, read_onnx
 
-__all__ = ["is_file", "load", "load_as", "names"]
+__all__ = ["is_file", "load", "names"]
 
 #: The suffix of ONNX files.
 ONNX = ".onnx"
@@ -60,14 +60,6 @@ def load(name_or_path: str, options: FileOptions | None = None) -> Network:
         near = difflib.get_close_matches(name_or_path, names(), n=3) or names()
         raise NetworkError(f"No network is called {name_or_path!r}; did you mean {', '.join(near)}, or a .onnx file?")
     return load_own(path, options or FileOptions())
-
-
-def load_as(name: str, path: str, options: FileOptions | None = None) -> Network:
-    """Load the file of the network `name`. Raises UsageError for a file that is another network."""
-    network = load(path, options)
-    if network.name != name:
-        raise UsageError(f"{path} is the network '{network.name}', the cell is about '{name}'. Write its name there.")
-    return network
 
 
 def _in_decimals(graph: Graph) -> Graph:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 
 __all__ = ["LARGE", "BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
@@ -53,16 +54,21 @@ class Written:
 class OwnFile:
     """The user's file that a network was loaded from.
 
-    words: the options of a command that load it again. short: the file's name, for pages. inputs: the names of its
-    inputs in the file, the differentiated one first. said: sentences about what was chosen for the user. file: the file
-    as it is, beside a network that was lowered.
+    words: the options of a command that load it again. file_name: without its folder. short: the network's name without
+    the digest. inputs: the names of its inputs in the file, the differentiated one first. rows: of the differentiated
+    input, those that the user gave, the others being copies of them; all of a drawn one. said: sentences about what was
+    chosen for the user. file: the file as it is, beside a network that was lowered. foreign: where the user's file has
+    another format than ONNX; `file` is then what its runtime exported.
     """
 
     words: tuple[str, ...]
+    file_name: str
     short: str
     inputs: tuple[str, ...]
+    rows: int
     said: tuple[str, ...] = ()
     file: Network | None = None
+    foreign: Foreign | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +154,8 @@ class Network:
         parts |= {key: value for key in ("images", "labels") if (value := getattr(self, key)) is not None}
         if self.file is not None:
             parts["file"] = np.frombuffer(self.file.content, np.uint8)
+        if self.own is not None and self.own.foreign is not None:
+            parts["foreign"] = np.frombuffer(bytes.fromhex(self.own.foreign.digest), np.uint8)
         for key, value in sorted(parts.items()):
             little_endian = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
             sums.update(f"{key} {little_endian.dtype.str} {value.shape}\n".encode())

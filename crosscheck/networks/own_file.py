@@ -7,20 +7,19 @@ import re
 from collections.abc import Mapping, MutableSequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from crosscheck.errors import NetworkError
-from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
-from crosscheck.networks.fold import folded, pruned
+from crosscheck.networks.fold import folded, pruned, reads
+from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, file_graph
+from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
 from crosscheck.networks.read import content_digest, external_files, read_onnx
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
 
@@ -33,16 +32,22 @@ READERS = "So only runtimes that read ONNX are asked, about the file as it is."
 LONGEST = 40
 
 
-def load_own(path: Path, options: FileOptions) -> Network:
-    """The network in a user's file: lowered, with the file as it is beside it; or the file alone.
+def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -> Network:
+    """The network in a user's ONNX file: lowered, with the file as it is beside it; or the file alone.
 
-    Raises NetworkError for a file that is no ONNX model with an input of floats, and for options that do not fit.
+    foreign: the user's file, where `path` is what its runtime exported. Raises NetworkError for a file that is no ONNX
+    model with an input of floats, and for options that do not fit.
     """
-    source = str(path)
-    content, model, said = _file(path, options)
-    short = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)[:LONGEST]
-    name = f"{short}-{content_digest(path)[:8]}"
-    said += sized(model, options, source)
+    source = str(path if foreign is None else foreign.path)
+    content, model, said = _file(path, options, source)
+    stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest)
+    short = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:LONGEST]
+    name, title = f"{short}-{digest[:8]}", Path(source).name
+    if foreign is not None:
+        exporter = f"{foreign.runtime.title} {foreign.format.release}"
+        said = [*foreign.said, f"{source}: {exporter} exports it to ONNX, which other runtimes get.", *said]
+    declared = Declared(model)
+    said += sized(model, options, source, lambda candidate: runs(candidate, options))
     x, *others = inputs_of(model)
     given = read_samples(options.samples, x)
     values = values_of(model, [x, *others], given, source)
@@ -55,22 +60,21 @@ def load_own(path: Path, options: FileOptions) -> Network:
         for item in others
         if item.name not in given
     ]
-    shape = _declare_outputs(model, values, source)
-    cotangent = np.asarray(given.get(COTANGENT, fixed_cotangent(shape)), values[x.name].dtype)
-    if cotangent.shape != shape:
-        raise NetworkError(f"{source}: the cotangent has the shape {cotangent.shape}, the output {shape}.")
+    shape = declare_outputs(model, values, declared, source)
+    cotangent = np.asarray(_cotangent(given.get(COTANGENT), options.cotangent, shape, source), values[x.name].dtype)
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
-    own = OwnFile(("--network", source, *options.words), short, tuple(values), tuple(said))
+    words, rows = ("--network", source, *options.words), _rows(given.get(x.name), values[x.name])
+    own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
     except NetworkError as problem:
         message = f"{problem} {READERS}"
         own = replace(own, said=(*own.said, message))
-        return _as_it_is(model, content, name, path.name, values, cotangent, own)
+        return _as_it_is(model, content, name, title, values, cotangent, own)
     if values[x.name].ndim == 1:
         own = replace(own, said=(*own.said, f"{source}: input {x.name!r} has one axis, taken as rows of one channel."))
     sizes = {key: [int(size) for size in graph[key][0]["shape"][1:]] for key in ("inputs", "outputs")}
@@ -78,18 +82,43 @@ def load_own(path: Path, options: FileOptions) -> Network:
         "x": values[x.name].reshape(-1, *sizes["inputs"]),
         "cotangent": cotangent.reshape(-1, *sizes["outputs"]),
     }
-    network = network_of(copy, graph, weights, path.name, probe)
-    file = _as_it_is(model, content, name, path.name, values, cotangent, own, network)
+    network = network_of(copy, graph, weights, title, probe)
+    file = _as_it_is(model, content, name, title, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
 
 
-def _file(path: Path, options: FileOptions) -> tuple[bytes, onnx.ModelProto, list[str]]:
-    """The bytes for runtimes that read the file, the model in it, and sentences about both.
+def _cotangent(given: Array | None, number: int | None, shape: tuple[int, ...], source: str) -> Array:
+    """The cotangent of an output: as given in a file of values, 1 for one number of each row, or the fixed one.
+
+    Raises NetworkError.
+    """
+    if number is None:
+        if given is not None and given.shape != shape:
+            raise NetworkError(f"{source}: the cotangent has the shape {given.shape}, the output {shape}.")
+        return fixed_cotangent(shape) if given is None else given
+    if given is not None:
+        raise NetworkError(f"{source}: a file of values has a cotangent, so --cotangent cannot choose another.")
+    if len(shape) != 2 or number >= shape[1]:
+        takes = f"a number below {shape[1]}" if len(shape) == 2 else "numbers of outputs (rows, classes) alone"
+        raise NetworkError(f"{source}: --cotangent {number} does not fit the output {shape}; it takes {takes}.")
+    cotangent = np.zeros(shape, np.float32)
+    cotangent[:, number] = 1
+    return cotangent
+
+
+def _rows(given: Array | None, taken: Array) -> int:
+    """The rows of the input that the user gave, else all."""
+    if given is None:
+        return len(taken)
+    return len(given) if given.ndim == taken.ndim else 1
+
+
+def _file(path: Path, options: FileOptions, source: str) -> tuple[bytes, onnx.ModelProto, list[str]]:
+    """The bytes for runtimes that read the file, the model in it, and sentences about both, which name `source`.
 
     The output to differentiate and the input to differentiate by come first, as some runtimes know them by their place.
     Raises NetworkError.
     """
-    source = str(path)
     model = read_onnx(path)
     raw = onnx.load(path)  # with the weights that are in other files
     said = []
@@ -127,7 +156,7 @@ def _reached(model: onnx.ModelProto, name: str) -> set[str]:
     """The tensors that depend on one."""
     reached = {name}
     for node in model.graph.node:
-        if reached & set(node.input):
+        if not reached.isdisjoint(reads(node)):
             reached.update(node.output)
     return reached
 
@@ -164,24 +193,6 @@ def _as_it_is(
     return replace(network, file=Written(content, lowered), own=own)
 
 
-def _declare_outputs(model: onnx.ModelProto, values: Mapping[str, Array], source: str) -> tuple[int, ...]:
-    """Declare, in place, the shapes of the outputs: as inferred, else by evaluating the file; that of the first."""
-    facts = Facts(model, source)
-    shapes: list[tuple[int | str | None, ...] | None] = [facts.shape(item.name) for item in model.graph.output]
-    if any(shape is None or not all(isinstance(size, int) for size in shape) for shape in shapes):
-        try:
-            outputs: Any = ReferenceEvaluator(model).run(None, dict(values))
-        except Exception as problem:  # the evaluator raises any exception for arbitrary files
-            message = " ".join(str(problem).split())
-            raise NetworkError(
-                f"{source}: the shapes of its outputs are unknown, and onnx cannot evaluate it ({message})."
-            ) from problem
-        shapes = [np.shape(value) for value in outputs]
-    for item, shape in zip(model.graph.output, shapes, strict=True):
-        item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
-    return tuple(size for size in shapes[0] or () if isinstance(size, int))
-
-
 def _with_channel(model: onnx.ModelProto, source: str) -> None:
     """Give an input with one axis a second one, of size one.
 
@@ -191,5 +202,5 @@ def _with_channel(model: onnx.ModelProto, source: str) -> None:
     if len(x.type.tensor_type.shape.dim) != 1:
         return
     if others := sorted({node.op_type for node in model.graph.node} - ANY_RANK):
-        raise NetworkError(f"{source}: input {x.name!r} has no batch axis, which {', '.join(others)} needs; add one.")
+        raise NetworkError(f"{source}: input {x.name!r} has no batch axis, needed by {', '.join(others)}; add one.")
     x.type.tensor_type.shape.dim.add(dim_value=1)

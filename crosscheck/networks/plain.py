@@ -10,7 +10,7 @@ from onnx import inliner, version_converter
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import Facts, without_weights
 
-__all__ = ["inline_functions", "plain"]
+__all__ = ["every_node", "inline_functions", "plain"]
 
 
 def plain(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:
@@ -59,7 +59,7 @@ def inline_functions(model: onnx.ModelProto, operators: Collection[str] = ()) ->
         bare = inliner.inline_selected_functions(
             bare, [("", operator) for operator in sorted(present)], inline_schema_functions=True
         )
-    domains = {"", "ai.onnx", *(node.domain for node in _every_node(bare.graph))}
+    domains = {"", "ai.onnx", *(node.domain for node in every_node(bare.graph))}
     return _with_nodes(model, bare.graph.node, [item for item in bare.opset_import if item.domain in domains])
 
 
@@ -67,7 +67,7 @@ def _inline_branches(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     """The model with the taken branch of every If whose condition is a constant, however nested."""
     while any(node.op_type == "If" for node in model.graph.node):
         facts = Facts(model, source)
-        names = {name for node in _every_node(model.graph) for name in (*node.input, *node.output)} | set(facts.names())
+        names = {name for node in every_node(model.graph) for name in (*node.input, *node.output)} | set(facts.names())
         nodes: list[onnx.NodeProto] = []
         initialisers: list[onnx.TensorProto] = []
         taken = 0
@@ -137,13 +137,13 @@ def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
                 value.name = outside.get(value.name, value.name)
 
 
-def _every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """The nodes of a graph and of its subgraphs."""
     for node in graph.node:
         yield node
         for item in node.attribute:
             if item.HasField("g"):
-                yield from _every_node(item.g)
+                yield from every_node(item.g)
 
 
 def _with_nodes(

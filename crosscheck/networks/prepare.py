@@ -31,7 +31,8 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
 
     `inputs.npz` has `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
     plus uniform noise in [0, 1). A classifier also gets the folder `readout`, with the same files for the network
-    of scenario `ascent`. Equal networks give equal bytes. An exported file has separate forms (`file_forms`).
+    of scenario `ascent`. Equal networks give equal bytes. An exported file has separate forms (`file_forms`). Links to
+    the parts of a user's file in another format are in the folder `native`.
     Raises KeyError for an unknown form.
     """
     forms = tuple(forms)
@@ -42,6 +43,10 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
     if network.images is not None:
         inputs |= {"images": network.images, "noise": noise(network)}
     write_arrays(folder / "inputs.npz", inputs)
+    if network.own is not None and network.own.foreign is not None:
+        (folder / "native").mkdir(exist_ok=True)
+        for name, part in network.own.foreign.parts.items():
+            (folder / "native" / name).symlink_to(part.resolve())
     if network.file is not None:
         for name, model in file_forms(network).items():
             onnx.save(model, folder / f"{name}.onnx")

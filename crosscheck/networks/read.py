@@ -18,18 +18,20 @@ from crosscheck.networks.plain import plain
 
 __all__ = ["check_onnx", "content_digest", "described", "external_files", "read_onnx"]
 
+#: Of files whose runtime exports them for the commands (`crosscheck.conversion`).
+BY_COMMANDS = "which `crosscheck.gradient` does not take; the command `crosscheck gradient` does"
 #: Files of other formats by the end of their names, and how they become ONNX.
 OTHER_FORMATS = {
-    "-symbol.json": "the symbol of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
-    ".params": "the parameters of an MXNet network; export it with mx.onnx.export_model of mxnet 1.9",
-    ".pt2": "a program of torch.export; export it with torch.onnx.export",
-    ".pt": "a file of torch; export the network with torch.onnx.export",
-    ".pth": "a file of torch; export the network with torch.onnx.export",
+    "-symbol.json": f"the symbol of an MXNet network, {BY_COMMANDS}",
+    ".params": "parameters of an MXNet network; name its PREFIX-symbol.json, or PREFIX-0000.params beside it",
+    ".pt2": f"a program of torch.export, {BY_COMMANDS}",
+    ".pt": f"a file of torch, {BY_COMMANDS}",
+    ".pth": f"a file of torch, {BY_COMMANDS}",
     ".safetensors": "weights without a network; export the network with its framework",
-    ".keras": "a Keras network; export it with model.export(path, format='onnx')",
-    ".h5": "a Keras network; export it with model.export(path, format='onnx')",
+    ".keras": f"a Keras network, {BY_COMMANDS}",
+    ".h5": f"a Keras network, {BY_COMMANDS}",
     ".tflite": "a TensorFlow Lite network; convert it with `python -m tf2onnx.convert --tflite`",
-    ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`",
+    ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`, or name the folder of its SavedModel",
 }
 #: Beginnings of files that only stand for a network: what they are, and the remedy.
 STAND_INS = {
@@ -56,8 +58,13 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
     model = _parsed(path)
     _check_external(path, model)
     _check_opset(model, source)
+    _open_negative_sizes(model.graph)
     try:
-        onnx.checker.check_model(source)
+        if _leaves_out_inputs(model):
+            model.ir_version = 4
+            onnx.checker.check_model(model)
+        else:
+            onnx.checker.check_model(source)
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as problem:
         raise NetworkError(_rejection(source, problem)) from problem
@@ -114,6 +121,20 @@ def _unreadable(problem: Exception) -> str:
 def _rejection(source: str, problem: Exception) -> str:
     message = " ".join(str(problem).split())  # onnx's messages have several lines
     return f"{source}: onnx's checker rejects it ({message}); export the network again."
+
+
+def _open_negative_sizes(graph: onnx.GraphProto) -> None:
+    """Clear sizes below zero, which exporters of Paddle write for open axes."""
+    for item in (*graph.input, *graph.output, *graph.value_info):
+        for size in item.type.tensor_type.shape.dim:
+            if size.dim_value < 0:
+                size.ClearField("dim_value")
+
+
+def _leaves_out_inputs(model: onnx.ModelProto) -> bool:
+    """Whether initialisers are no inputs, as they have to be until IR 3; runtimes read such files all the same."""
+    inputs = {item.name for item in model.graph.input}
+    return model.ir_version < 4 and any(item.name not in inputs for item in model.graph.initializer)
 
 
 def _check_opset(model: onnx.ModelProto, source: str, first_opset: int = 1) -> None:

@@ -58,9 +58,22 @@ def renormalized_gradient(graph: Graph, weights: Mapping[str, Array], x: Array, 
     return result
 
 
-def batch_statistics(graph: Graph, weights: Mapping[str, Array], x: Array) -> dict[str, BatchStatistics]:
-    """The batch statistics of every batch normalization for x in training mode, by node name."""
-    return evaluate(graph, _float64(weights), np.asarray(x, np.float64), training=True)[1]
+def batch_statistics(
+    graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = True
+) -> dict[str, BatchStatistics]:
+    """The batch statistics of every batch normalization for x, by node name; without `training`, in inference mode."""
+    numbers, x = _float64(weights), np.asarray(x, np.float64)
+    if training:
+        return values(graph, numbers, x, training)[1]
+    statistics = {}
+
+    def seen(node: Node, operator: Callable[..., Array], inputs: Sequence[Array]) -> Array:
+        if node["op"] == "BatchNormalization":
+            statistics[node["name"]] = _statistics(inputs[0])
+        return _apply(node, operator, inputs)
+
+    values(graph, numbers, x, training, apply=seen)
+    return statistics
 
 
 def layers(graph: Graph, weights: Mapping[str, Array], x: Array, training: bool = False) -> dict[str, Array]:
@@ -101,10 +114,14 @@ def values(
     for node in graph["nodes"]:
         inputs, operator = [tensors[name] for name in node["inputs"]], OPERATORS[node["op"]]
         if training and node["op"] == "BatchNormalization":
-            data, operator = inputs[0], batch_norm
-            statistics[node["name"]] = BatchStatistics(*batch_mean_and_variance(data), data.size // data.shape[1])
+            operator = batch_norm
+            statistics[node["name"]] = _statistics(inputs[0])
         tensors[node["outputs"][0]] = apply(node, operator, inputs)
     return tensors, statistics
+
+
+def _statistics(x: Array) -> BatchStatistics:
+    return BatchStatistics(*batch_mean_and_variance(x), x.size // x.shape[1])
 
 
 def _float64(weights: Mapping[str, Array]) -> dict[str, Array]:

@@ -66,23 +66,73 @@ defvjp(
 )
 
 
-def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Cross-correlation; output channel o of group g sums over that group's input channels."""
-    axes = weight.ndim - 2
-    group = attributes["group"]
-    windows = _windows(
+def _columns(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """Every window of x as a row: (group, N * positions, channels of a group * kernel)."""
+    windows = padded_windows(
         x, attributes["kernel_shape"], attributes["strides"], attributes["dilations"], attributes["pads"], 0.0
     )
-    rows, positions = windows.shape[0], windows.shape[2 : 2 + axes]
-    grouped = np.reshape(windows, (rows, group, -1, *windows.shape[2:]))
-    # (N, group, positions..., in / group * kernel) times (group, in / group * kernel, out / group)
-    columns = np.moveaxis(grouped, 2, 2 + axes)
-    columns = np.transpose(np.reshape(columns, (rows, group, int(numpy.prod(positions)), -1)), (1, 0, 2, 3))
-    columns = np.reshape(columns, (group, -1, columns.shape[-1]))
-    kernels = np.transpose(np.reshape(weight, (group, weight.shape[0] // group, -1)), (0, 2, 1))
-    y = np.reshape(np.matmul(columns, kernels), (group, rows, -1, kernels.shape[-1]))
-    y = np.reshape(np.transpose(y, (1, 0, 3, 2)), (rows, weight.shape[0], *positions))
-    return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
+    axes, group = weight.ndim - 2, attributes["group"]
+    grouped = windows.reshape(windows.shape[0], group, -1, *windows.shape[2:])
+    # (group, N, positions..., channels of a group, kernel...)
+    return numpy.moveaxis(grouped, (1, 2), (0, 2 + axes)).reshape(group, -1, weight[0].size)
+
+
+def _kernels(weight: Tensor, group: int) -> Tensor:
+    """(group, out / group, channels of a group * kernel)."""
+    return weight.reshape(group, weight.shape[0] // group, -1)
+
+
+def _in_groups(y: Tensor, group: int) -> Tensor:
+    """An output (N, out, *positions) as (group, N * positions, out / group)."""
+    grouped = y.reshape(y.shape[0], group, y.shape[1] // group, -1)
+    return numpy.transpose(grouped, (1, 0, 3, 2)).reshape(group, -1, y.shape[1] // group)
+
+
+def _correlate(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """Cross-correlation; output channel o of group g sums over that group's input channels."""
+    axes, group = weight.ndim - 2, attributes["group"]
+    reach = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], attributes["dilations"], strict=True)]
+    pads = attributes["pads"]
+    positions = [
+        (size + before + after - width) // stride + 1
+        for size, before, after, width, stride in zip(
+            x.shape[2:], pads[:axes], pads[axes:], reach, attributes["strides"], strict=True
+        )
+    ]
+    y = numpy.matmul(_columns(x, weight, attributes), numpy.swapaxes(_kernels(weight, group), 1, 2))
+    y = y.reshape(group, x.shape[0], -1, y.shape[-1])
+    return numpy.transpose(y, (1, 0, 3, 2)).reshape(x.shape[0], weight.shape[0], *positions)
+
+
+def _correlation_of_x(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """The cotangent of x."""
+    axes, group = weight.ndim - 2, attributes["group"]
+    columns = numpy.matmul(_in_groups(cotangent, group), _kernels(weight, group))
+    windows = columns.reshape(group, x.shape[0], *cotangent.shape[2:], -1, *weight.shape[2:])
+    windows = numpy.moveaxis(windows, (0, 2 + axes), (1, 2))
+    windows = windows.reshape(*x.shape[:2], *cotangent.shape[2:], *weight.shape[2:])
+    return _spread_windows(windows, x, attributes["strides"], attributes["dilations"], attributes["pads"])
+
+
+def _correlation_of_weight(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """The cotangent of the weight."""
+    by_group = numpy.swapaxes(_in_groups(cotangent, attributes["group"]), 1, 2)
+    return numpy.matmul(by_group, _columns(x, weight, attributes)).reshape(weight.shape)
+
+
+# One step for autograd, which would keep the windows of every layer, nine times a layer's input for 3 x 3.
+_correlation = primitive(_correlate)
+defvjp(
+    _correlation,
+    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_x(cotangent, x, weight, attributes),
+    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_weight(cotangent, x, weight, attributes),
+    argnums=(0, 1),
+)
+
+
+def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    y = _correlation(x, weight, attributes)
+    return y if bias is None else y + np.reshape(bias, (-1, *[1] * (weight.ndim - 2)))
 
 
 def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:

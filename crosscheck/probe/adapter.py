@@ -23,7 +23,8 @@ class Network(NamedTuple):
     weights: initialiser name -> float32 or int64 array.
     onnx: form name ("opset-9", "opset-15-training", ...) -> path of an ONNX file, for runtimes that read ONNX. A file
         that a runtime wrote is called "file", and comes with "file-gradient" and "file-exposed"; its graph has no
-        attributes then, and `weights` is empty.
+        attributes then, and `weights` is empty. The parts of a user's file in another format are there under their own
+        names.
     batch: number of rows of the probe input, for runtimes that bind shapes ahead of time.
     scratch: a folder of this trial's own, for runtimes that must read files.
     kept: a folder that the trials of one release share, for what takes long to make of a file and is the same in each:

@@ -19,7 +19,8 @@ class KerasAdapter(TextAdapter):
         layers = [layer for layer in model.names["net"].layers if layer.weights]
         if self.executes_at_once(model):
             shown = {id(model.evaluate(expression)) for expression, _ in model.source["tensors"].values()}
-            found.update({path(w): w for layer in layers for w in layer.weights if id(w) not in shown})
+            hidden = [w for layer in layers for w in layer.weights if id(w) not in shown]
+            found.update({self.called(model, path(w)): w for w in hidden})
             optimizer = getattr(model.names["net"], "optimizer", None)
             if optimizer is not None:
                 found["optimizer.iterations"] = optimizer.iterations

@@ -14,6 +14,7 @@ Several trials may run at once: a request waits until fewer than its `at_once` a
 
 import collections
 import contextlib
+import ctypes
 import gc
 import importlib.util
 import json
@@ -22,13 +23,16 @@ import resource
 import select
 import signal
 import time
-from typing import Any, Callable, Deque, Dict, List, Optional
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from crosscheck.probe import texts, trial
 from crosscheck.probe.adapter import Adapter
 from crosscheck.probe.recorder import message
 
 POLL_SECONDS = 0.05  # how often running trials' memory and time are looked at; a finished one wakes the server at once
+#: Options of prctl(2), from linux/prctl.h: the signal that a process gets when its parent dies, and whether a process
+#: becomes the parent of descendants whose own one has died.
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CPU_GRACE = 10  # a trial whose server was killed ends by this multiple of its time limit, in CPU seconds
 
 
@@ -53,10 +57,11 @@ Work = Callable[[Dict[str, Any]], None]
 
 
 class Child:
-    """A trial under way in a process of its own."""
+    """A trial under way in a process of its own, in which the server's pipes are closed."""
 
-    def __init__(self, request: Dict[str, Any], work: Work) -> None:
+    def __init__(self, request: Dict[str, Any], work: Work, pipes: Sequence[int]) -> None:
         self.request = request
+        self.pipes = pipes
         self.start = time.monotonic()
         self.ended = "exit"
         self.peak_bytes = 0
@@ -69,6 +74,9 @@ class Child:
         code = 70
         try:
             os.setpgid(0, 0)
+            control_process(PR_SET_PDEATHSIG, signal.SIGKILL)
+            for pipe in self.pipes:
+                os.close(pipe)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             limit = int(self.request["seconds"] * CPU_GRACE) + 1
@@ -94,10 +102,15 @@ class Child:
         """End the trial and everything that it started."""
         if self.ended == "exit":
             self.ended = why
-        for target in (os.killpg, os.kill):
-            # The group may not be set up yet, or all be over already.
-            with contextlib.suppress(OSError):
-                target(self.pid, signal.SIGKILL)
+        self.kill_group()
+        # The group may not be set up yet.
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def kill_group(self) -> None:
+        """End what the trial started, but for what has left its group."""
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def reply(self, status: int, usage: Any) -> Dict[str, Any]:
         """What the host is told once the process is gone. ru_maxrss is in kilobytes on Linux."""
@@ -111,6 +124,28 @@ class Child:
             "peak_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
             "wall_seconds": time.monotonic() - self.start,
         }
+
+
+def control_process(option: int, value: int) -> None:
+    """Linux's prctl(2); nothing where the C library has none."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "prctl"):
+        library.prctl(option, value, 0, 0, 0)
+
+
+def children_of(parent: int) -> Set[int]:
+    """The processes whose parent is that one, by the fields of proc_pid_stat(5)."""
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(os.path.join("/proc", name, "stat"), errors="replace") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            if int(fields[1]) == parent:
+                found.add(int(name))
+    return found
 
 
 def redirect(folder: str) -> None:
@@ -144,6 +179,8 @@ class Server:
         self.children: Dict[int, Child] = {}
         self.waiting: Deque[Dict[str, Any]] = collections.deque()
         self.rest = b""
+        #: Processes that the import has started.
+        self.started: Set[int] = set()
 
     def serve(self) -> None:
         """Serve until the host closes the request pipe."""
@@ -153,6 +190,8 @@ class Server:
         os.set_blocking(woken, False)
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        control_process(PR_SET_CHILD_SUBREAPER, 1)
+        self.started = children_of(os.getpid())
         while True:
             ready = select.select([self.requests, woken], [], [], POLL_SECONDS if self.children else None)[0]
             if woken in ready:
@@ -173,7 +212,7 @@ class Server:
         while self.waiting and len(self.children) < self.waiting[0]["at_once"]:
             request = self.waiting.popleft()
             self.prepare(request)
-            child = Child(request, self.work)
+            child = Child(request, self.work, (self.requests, self.replies))
             self.children[child.pid] = child
 
     def read(self) -> List[Optional[Dict[str, Any]]]:
@@ -190,12 +229,32 @@ class Server:
             gone, status, usage = os.wait4(pid, os.WNOHANG)
             if gone:
                 child = self.children.pop(pid)
+                child.kill_group()
+                self.end_orphans()
                 self.send(child.reply(status, usage))
+
+    def end_orphans(self) -> None:
+        """Kill what ended trials left running: processes that left their group, which this one inherits.
+
+        Not while another trial runs: they may be its own.
+        """
+        left = set() if self.children else children_of(os.getpid()) - self.started
+        while left:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(OSError):
+                    os.waitpid(pid, 0)
+            left = children_of(os.getpid()) - self.started - left  # those that they had started in turn
 
     def end(self) -> None:
         """The host is gone: nobody wants the trials under way."""
         for child in self.children.values():
             child.kill("time")
+            with contextlib.suppress(OSError):
+                os.waitpid(child.pid, 0)
+        self.children.clear()
+        self.end_orphans()
 
     def send(self, reply: Dict[str, Any]) -> None:
         """Write one reply."""

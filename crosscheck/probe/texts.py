@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Network, Tensor
+from crosscheck.probe.names import plain_name
 
 
 @functools.lru_cache(maxsize=None)
@@ -202,6 +203,10 @@ class TextAdapter(Adapter):
         tensors, view = model.source["tensors"], model.source["view"]
         shown = dict({name: tensors[name] for name in model.source["public"]}, **view)
         return {name: self.read(model, *where) for name, where in shown.items()}
+
+    def called(self, model: Model, name: str) -> str:
+        """What the graph calls a tensor that the source does not name: if it names none, they have the file's names."""
+        return name if model.source["tensors"] else plain_name(name)
 
     def read(self, model: Model, expression: str, axes: Any) -> Tensor:
         """One tensor; one in another layout than the graph's is read, and its axes are permuted."""

@@ -1,10 +1,10 @@
 """Networks that are torch modules: their tensors by the names of the graph, and torch's flags."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Tensor
+from crosscheck.probe.adapter import Network, Tensor
 from crosscheck.probe.texts import Model, TextAdapter
 
 #: Where a module keeps its hooks.
@@ -18,6 +18,15 @@ class TorchAdapter(TextAdapter):
     """
 
     torch: Any = None
+
+    def __init__(self) -> None:
+        self.built: Dict[Model, Dict[str, int]] = {}
+
+    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
+        """The network; how many hooks its modules have is kept."""
+        model = TextAdapter.build(self, network, mode, shares)
+        self.built[model] = hooks(model.names["net"])
+        return model
 
     def module(self, model: Model) -> Any:
         """The module whose tensors are looked at."""
@@ -36,21 +45,22 @@ class TorchAdapter(TextAdapter):
     def state(self, model: Model) -> Dict[str, Tensor]:
         """Parameters and buffers: those that the module has by now, for a call may have removed some."""
         names = self.keys(model)
-        return {names.get(key, key): value for key, value in self.module(model).state_dict().items()}
+        tensors = self.module(model).state_dict()
+        return {names.get(key, self.called(model, key)): value for key, value in tensors.items()}
 
     def left(self, model: Model) -> Dict[str, Tensor]:
-        """Gradients on parameters, parameters that take none any more, and how many hooks a module has."""
+        """Gradients on parameters, parameters that take none any more, and how many hooks a module has by now."""
         names, own, found = self.keys(model), model.says("parameter.requires_grad"), {}
         for key, parameter in self.module(model).named_parameters():
-            name = names.get(key, key)
+            name = names.get(key, self.called(model, key))
             if parameter.grad is not None:
                 found[name + ".grad"] = parameter.grad
             if not parameter.requires_grad and not own:
                 found[name + ".requires_grad"] = np.array(False)
-        for key, module in self.module(model).named_modules():
-            hooks = sum(len(getattr(module, kind, ())) for kind in HOOKS)
-            if hooks:
-                found[key + ".hooks"] = np.array(hooks)
+        built = self.built.get(model, {})
+        for key, count in hooks(self.module(model)).items():
+            if count > built.get(key, 0):
+                found[key + ".hooks"] = np.array(count)
         return found
 
     def switched(self, model: Model) -> Dict[str, bool]:
@@ -65,7 +75,8 @@ class TorchAdapter(TextAdapter):
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """What `named_parameters()` of the module shows: no statistics."""
         names = self.keys(model)
-        return {names.get(key, key): value for key, value in self.module(model).named_parameters()}
+        tensors = self.module(model).named_parameters()
+        return {names.get(key, self.called(model, key)): value for key, value in tensors}
 
     def flags(self) -> Dict[str, bool]:
         """Whether autograd records, and from 1.9 on whether inference mode is on."""
@@ -73,3 +84,8 @@ class TorchAdapter(TextAdapter):
         if hasattr(self.torch, "is_inference_mode_enabled"):
             found["inference"] = bool(self.torch.is_inference_mode_enabled())
         return found
+
+
+def hooks(module: Any) -> Dict[str, int]:
+    """How many hooks each part of a module has."""
+    return {key: sum(len(getattr(part, kind, ())) for kind in HOOKS) for key, part in module.named_modules()}

@@ -27,7 +27,7 @@ class Material(NamedTuple):
 
 
 def load_material(folder: str) -> Material:
-    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `readout/` likewise."""
+    """Read a network's folder: `graph.json`, `weights.npz`, `inputs.npz`, `<form>.onnx`, `native/`; `readout/` too."""
     readout = os.path.join(folder, "readout")
     return Material(
         network=load_network(folder),
@@ -47,9 +47,10 @@ def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
         fill_memory()
     recorder = Recorder(out)
     places = dict(request["program"], scratch=out, kept=os.path.dirname(out))
-    networks = {"network": material.network._replace(**places)}
+    folder = request["network"]
+    networks = {"network": material.network._replace(onnx=forms_in(folder), **places)}
     if material.readout is not None:
-        networks["readout"] = material.readout._replace(**places)
+        networks["readout"] = material.readout._replace(onnx=forms_in(os.path.join(folder, "readout")), **places)
     trial = Trial(adapter, recorder, request["modes"], networks, material.inputs)
     start, start_cpu = time.perf_counter(), time.process_time()
     status = "ok"
@@ -101,13 +102,23 @@ def write_end(out: str, end: Dict[str, Any]) -> None:
 
 
 def load_network(folder: str) -> Network:
-    """The network in `folder`; its scratch folder and the one beside it are the trial's to fill in."""
+    """The network in `folder`; its files, its scratch folder and the one beside it are the trial's to fill in."""
     with open(os.path.join(folder, "graph.json")) as file:
         graph = json.load(file)
-    forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
     batch = len(load_arrays(os.path.join(folder, "inputs.npz"))["x"])
     weights = load_arrays(os.path.join(folder, "weights.npz"))
-    return Network(graph=graph, weights=weights, onnx=forms, batch=batch, scratch="", kept="")
+    return Network(graph=graph, weights=weights, onnx={}, batch=batch, scratch="", kept="")
+
+
+def forms_in(folder: str) -> Dict[str, str]:
+    """The ONNX files in a network's folder, by form, and the parts of a user's file in another format, by name.
+
+    The host may write one after the folder was first read.
+    """
+    forms = {name[: -len(".onnx")]: os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".onnx")}
+    native = os.path.join(folder, "native")
+    parts = os.listdir(native) if os.path.isdir(native) else []
+    return dict(forms, **{name: os.path.join(native, name) for name in parts})
 
 
 def load_arrays(path: str) -> Dict[str, Array]:

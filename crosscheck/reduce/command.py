@@ -13,12 +13,13 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from crosscheck.cells import Finding
+from crosscheck.conversion import load, load_as
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import nearest, targets
-from crosscheck.networks import FileOptions, Network, load, load_as, names
+from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials
 from crosscheck.reduce.reporting import Narrator, size
@@ -176,6 +177,8 @@ def _planned(request: Request, runtimes: Mapping[str, Runtime]) -> Planned:
     chosen = [planned for planned in plan if planned.cell.id == request.cell]
     if not chosen:
         raise UsageError(f"'{request.cell}' is not one cell. {nearest(request.cell, [one.cell.id for one in plan])}")
+    if chosen[0].mode.native:
+        raise UsageError(f"'{request.cell}' is about a file as it is. Reduce a cell of another mode of {release}.")
     return chosen[0]
 
 
@@ -184,7 +187,7 @@ def _network(name: str, file: str | None, options: FileOptions) -> Network:
         if name not in names():
             raise UsageError(
                 f"'{name}' is no network that ships. {nearest(name, names())} "
-                "A network of your own is given by --network FILE.onnx."
+                "A network of your own is given by --network FILE."
             )
         return load(name)
     return load_as(name, file, options)

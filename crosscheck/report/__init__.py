@@ -1,4 +1,7 @@
-"""Renders judged cells and the facts of a run as one HTML file. Imports no runtime, probe or judge."""
+"""Renders judged cells, recorded arrays and the facts of a run as one HTML file.
+
+Imports no runtime or judge, and of the probe only the names of arrays.
+"""
 
 from crosscheck.report.causes import operator
 from crosscheck.report.page import write

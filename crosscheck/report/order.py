@@ -20,6 +20,7 @@ __all__ = [
     "distinct",
     "findings_of",
     "gradients",
+    "in_order",
     "measured",
     "mode_order",
     "own",
@@ -57,6 +58,17 @@ def releases_of(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str],
     """(runtime, release) of every cell, in `runtime_order` and `release_order`."""
     runtimes = runtime_order(run, cells)
     return tuple((runtime, release) for runtime in runtimes for release in release_order(run, cells, runtime))
+
+
+def in_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> list[JudgedCell]:
+    """The runtime's cells by mode, variant (as installed first) and release, the newest first."""
+    here = [cell for cell in cells if cell["runtime"] == runtime]
+    modes = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
+    releases = {release: -at for at, release in enumerate(release_order(run, here, runtime))}
+    return sorted(
+        here,
+        key=lambda cell: (modes[cell["mode"]], cell["variant"] != PLAIN, cell["variant"], releases[cell["release"]]),
+    )
 
 
 def gradients(cells: Iterable[JudgedCell]) -> list[JudgedCell]:

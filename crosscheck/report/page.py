@@ -26,15 +26,18 @@ from crosscheck.report import (
     summary,
     vocabulary,
 )
+from crosscheck.report.arrays import Arrays
 from crosscheck.report.causes import causes, lines
 from crosscheck.report.cell_diff import MEANINGS
 from crosscheck.report.embedded_data import Scripts, embedded
 from crosscheck.report.exchange_table import exchange
 from crosscheck.report.known import known_cases, verdicts
+from crosscheck.report.own_networks import own_networks
 from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Examples, recipes
 from crosscheck.report.records import PLAIN, JudgedCell, Run
 from crosscheck.report.run_diff import Comparison, compare
+from crosscheck.report.saliency import PERCENTILE
 
 __all__ = ["render", "write"]
 
@@ -53,7 +56,7 @@ def write(
     """
     cells = read_cells(folder / "cells.jsonl")
     comparison = None if against is None else compare(cells, read_cells(against), str(against))
-    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples)
+    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples, Arrays(folder))
     path = folder / "report.html"
     part = folder / "report.html.part"
     # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
@@ -68,8 +71,9 @@ def render(
     comparison: Comparison | None = None,
     scripts: Scripts | None = None,
     examples: Examples | None = None,
+    arrays: Arrays | None = None,
 ) -> str:
-    """The page as text; `comparison` adds the changes since another run."""
+    """The page as text; `comparison` adds the changes since another run, `arrays` pictures and their gradients."""
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
     indices = {cell["id"]: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
@@ -87,6 +91,7 @@ def render(
         causes=located,
         overview=overview.overview(run, cells),
         columns=overview.COLUMNS,
+        own_networks=own_networks(run, cells, arrays or Arrays(None)),
         seed_rows=seed.seed_rows(run, cells),
         panels=curves.panels(run, cells),
         exchange=exchange(run, cells),
@@ -145,6 +150,7 @@ def _environment() -> Environment:
         chart=curves.chart,
         mode_anchor=matrix.mode_anchor,
         picture=pictures.picture,
+        percentile=PERCENTILE,
         plain=PLAIN,
         spans=number_text.release_spans,
     )
@@ -169,12 +175,12 @@ def _words() -> Markup:
 
 
 def _policy(style: str, script: str) -> str:
-    """A content security policy that allows the page's own style and script, and no request."""
+    """A content security policy that allows the page's own style, script and images, and no request."""
     style_hash, script_hash = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
     )
     return (
-        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
         "base-uri 'none'; form-action 'none'"
     )
 

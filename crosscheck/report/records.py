@@ -6,17 +6,20 @@ from typing import Any, NotRequired, TypedDict
 
 __all__ = [
     "PLAIN",
+    "BatchNormFacts",
     "Contract",
     "Curve",
     "EnvironmentFacts",
     "Evidence",
     "ExportedFile",
+    "FileFacts",
     "FirstLayer",
     "Flip",
     "JudgedCell",
     "Later",
     "ModeFacts",
     "ModeGradientErrors",
+    "NetworkFacts",
     "Outcome",
     "ReadingTrials",
     "Run",
@@ -24,6 +27,7 @@ __all__ = [
     "TensorPair",
     "Trip",
     "Update",
+    "ValueFacts",
     "anchor",
 ]
 
@@ -261,6 +265,46 @@ class RuntimeFacts(TypedDict):
     modes: list[ModeFacts]
 
 
+class ValueFacts(TypedDict):
+    """An input or output of a user's file; of further outputs only the name is known."""
+
+    name: str
+    type: str
+    shape: list[int] | None
+
+
+class BatchNormFacts(TypedDict):
+    """Batch normalizations with the same attributes; layers: name, and number of channels or "?"."""
+
+    attributes: str
+    statistics: str
+    layers: list[tuple[str, int | str]]
+
+
+class FileFacts(TypedDict):
+    """A user's file as it was asked about, see `crosscheck.networks.file_summary.FileSummary`."""
+
+    file: str
+    opset: int
+    ir: int
+    nodes: int
+    inputs: list[ValueFacts]
+    outputs: list[ValueFacts]
+    operators: dict[str, int]
+    batch_norms: list[BatchNormFacts]
+    differentiated: str
+    rows: int
+    said: list[str]
+
+
+class NetworkFacts(TypedDict):
+    """A network: its title, its short name, and a user's file. Early runs lack the last two."""
+
+    title: str
+    short: NotRequired[str]
+    file: NotRequired[FileFacts]
+
+
 class EnvironmentFacts(TypedDict):
     """An environment of the run: its lock and contents."""
 
@@ -286,7 +330,7 @@ class Run(TypedDict):
     seconds: dict[str, float]
     counts: dict[str, int]
     runtimes: dict[str, RuntimeFacts]
-    networks: dict[str, dict[str, str]]
+    networks: dict[str, NetworkFacts]
     scenarios: dict[str, dict[str, str]]
     environments: dict[str, EnvironmentFacts]
     causes: dict[str, int]

@@ -98,6 +98,12 @@ STATUSES: tuple[Word, ...] = (
         remedy="Run the cell alone on an idle machine, by its command.",
     ),
     Word(Status.OUT_OF_MEMORY, "o", "the memory limit was reached", remedy="Run fewer jobs at once (`--jobs`)."),
+    Word(
+        Status.NOT_ASKED,
+        "b",
+        "the time for measuring (`--budget`) was used up before",
+        remedy="Run the same command again, which goes on, or allow more by `--budget`.",
+    ),
     Word(Status.IMPORT_FAILED, "m", "installed, but cannot be imported here", remedy=_DOCTOR),
     Word(
         Status.INSTALL_FAILED,

@@ -2,7 +2,8 @@
 
 A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `crosscheck.runtimes.mode.Mode`),
 `network.py` (`source`, from a `crosscheck.runtimes.source.Request` to a `Source`; `SHOWS_LAYERS` where some source has
-`layers`), and `adapter.py`, the one file of the folder that the runtime's environment reads. `releases.toml`:
+`layers`), and `adapter.py`, the one file of the folder that the runtime's environment reads; it may hold `formats.py`
+(`FORMATS`, the formats of network files that it reads: `crosscheck.runtimes.format.Format`). `releases.toml`:
 
     [runtime]
     name = "mxnet"                       # the folder's name, if not said
@@ -88,6 +89,7 @@ from typing import Any
 from packaging.version import Version
 
 from crosscheck.errors import CatalogError
+from crosscheck.runtimes.format import Format
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Request, Source
 
@@ -210,6 +212,8 @@ class Runtime:
     forks: bool = True
     #: Whether some of its sources tell what every node puts out.
     shows_layers: bool = False
+    #: The formats of users' files, besides ONNX, that it exports to ONNX.
+    formats: tuple[Format, ...] = ()
 
     @property
     def adapter(self) -> Path:
@@ -243,7 +247,7 @@ def load_runtime(folder: Path) -> Runtime:
         }
         systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
         releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
-        modes, write, shows_layers = _texts(folder)
+        modes, write, shows_layers, formats = _texts(folder)
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
@@ -264,11 +268,12 @@ def load_runtime(folder: Path) -> Runtime:
         write=write,
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),
+        formats=formats,
     )
 
 
-def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool]:
-    """A folder's modes, what writes its sources, and whether some source tells what every node puts out."""
+def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool, tuple[Format, ...]]:
+    """A folder's modes, what writes its sources, whether some source tells what nodes put out, and its formats."""
     package = f"crosscheck.runtimes.{folder.name}"
     if folder.parent != Path(__file__).parent:
         # Folders of one name may lie in several places.
@@ -277,7 +282,9 @@ def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source],
             sys.modules[package] = types.ModuleType(package)
             sys.modules[package].__path__ = [str(folder)]
     modes, network = (importlib.import_module(f"{package}.{name}") for name in ("modes", "network"))
-    return tuple(modes.MODES), network.source, getattr(network, "SHOWS_LAYERS", False)
+    has_formats = (folder / "formats.py").exists()
+    formats = importlib.import_module(f"{package}.formats").FORMATS if has_formats else ()
+    return tuple(modes.MODES), network.source, getattr(network, "SHOWS_LAYERS", False), formats
 
 
 def _system(name: str, table: Mapping[str, Any]) -> System:

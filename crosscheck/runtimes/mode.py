@@ -85,6 +85,7 @@ class Mode:
     batch_prediction: whether the layers are told to normalize by the batch in predictions, too.
     renormalized: whether they renormalize in training: by the batch, corrected by the moving statistics.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
+    native: the format of users' files that the mode reads as they are (`crosscheck.runtimes.format`); "" for none.
     editions: the texts of older releases, the oldest first.
     """
 
@@ -111,6 +112,7 @@ class Mode:
     batch_prediction: bool = False
     renormalized: bool = False
     file: bool = False
+    native: str = ""
     editions: tuple[Edition, ...] = ()
 
     @property

@@ -22,11 +22,15 @@ __all__ = ["Subject", "compose", "fingerprint", "shown", "source_of"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A network as programs need it: its plain graph, its weights, and the number of rows of the probe input."""
+    """A network as programs need it: its plain graph, its weights, and the number of rows of the probe input.
+
+    trusted: whether the user's file that it was made of may run code when it is opened.
+    """
 
     graph: Graph
     weights: Mapping[str, Array]
     batch: int
+    trusted: bool = False
 
 
 def compose(
@@ -63,13 +67,15 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
 
     These are the lines that the source of a plain network lacks: of the first mode with the same text that takes such a
     network, a file or not, and tells its layers nothing, if there is one; or of the same mode without what it tells the
-    layers.
+    layers. Of a user's file that is read as it is, they are all.
     """
     here = mode.in_release(release.version)
+    if mode.native:
+        return source_of(runtime, release, variant, mode, network).text + here.call
     others = [
         other
         for other in runtime.modes
-        if other.asks == mode.asks and other.reads_files == mode.reads_files and release.has(other)
+        if (other.asks, other.reads_files, other.native) == (mode.asks, mode.reads_files, "") and release.has(other)
     ]
     alike = [one for one in others if one.in_release(release.version).call == here.call]
     same = next((one for one in alike if not one.norm), alike[0] if alike else mode)
@@ -95,7 +101,7 @@ def source_of(
 ) -> Source:
     """The network's source text for one mode; with `first`, on the layers of that network."""
     norm = tuple(sorted(mode.norm.items()))
-    of_mode = mode.kind, norm, mode.form, mode.fed, mode.intent, mode.asks
+    of_mode = mode.kind, norm, mode.form, mode.fed, mode.intent, mode.asks, mode.native
     return _source(runtime, release, variant, of_mode, network, first)
 
 
@@ -104,11 +110,11 @@ def _source(
     runtime: Runtime,
     release: Release,
     variant: Variant,
-    of_mode: tuple[str, tuple[tuple[str, Any], ...], str, bool, str, str],
+    of_mode: tuple[str, tuple[tuple[str, Any], ...], str, bool, str, str, str],
     network: Subject,
     first: Subject | None,
 ) -> Source:
-    kind, norm, form, fed, intent, asks = of_mode
+    kind, norm, form, fed, intent, asks, native = of_mode
     request = Request(
         network.graph,
         network.weights,
@@ -122,14 +128,16 @@ def _source(
         asks,
         variant.told,
         None if first is None else first.graph,
+        native,
+        network.trusted,
     )
     return runtime.write(request)
 
 
 def _files(source: Source, modes: Iterable[Mode]) -> dict[str, str]:
-    """File name -> form of all that the source and the modes open."""
+    """File name -> form of all that the source and the modes open; texts may name the parts of a file by a prefix."""
     opened = source.text + source.predict + source.classify + source.layers
-    files = {name: form for name, form in source.files.items() if name in opened}
+    files = {name: form for name, form in source.files.items() if name in opened or name == form}
     return files | {f"{mode.form}.onnx": mode.form for mode in modes if mode.form}
 
 

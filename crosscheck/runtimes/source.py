@@ -31,7 +31,8 @@ class Request:
     batch: the number of rows of the probe input.
     release: the runtime's release.
     kind, norm, form, fed: those of the mode for which the network is made (`crosscheck.runtimes.mode.Mode`).
-    intent, asks: likewise.
+    intent, asks, native: likewise. With `native`, the text reads the user's file, whose tensors have their own names.
+    trusted: whether that file may run code when it is opened.
     told: what the variant tells the runtime (`told` in `releases.toml`).
     first: the graph of the network whose layers are shared. Its `net` is in the namespace, and the text must reuse
         every layer whose weights have the same names. None: a network of its own.
@@ -49,6 +50,8 @@ class Request:
     asks: str = "gradient"
     told: Mapping[str, str] = field(default_factory=dict)
     first: Graph | None = None
+    native: str = ""
+    trusted: bool = False
 
     @property
     def input(self) -> str:
@@ -83,7 +86,8 @@ class Source:
     leaves: what `text` and `predict` put the layers' mode flags into, as in `Mode.leaves`.
     carried: names of what a user keeps beside `net`, which a text may bind anew: a network on shared layers has these
         variables in common with the first one, as in one script.
-    files: file name -> form of the network (`crosscheck.networks.forms`) that the texts read under that name.
+    files: file name -> form of the network (`crosscheck.networks.forms`) that the texts read under that name; for the
+        parts of a user's file (`crosscheck.runtimes.format`) -> the name itself.
     """
 
     imports: str

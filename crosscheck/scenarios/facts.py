@@ -8,6 +8,8 @@ A reading is one variant of a scenario's steps; each of its trials is a fresh pr
     immediate    predicts directly after the call, before its gradient is read
                  (these two, in asynchronous runtimes, by turns with the runtime's other threads held back, after these
                  have come to rest by themselves, and as it comes)
+    unasked      (twenty, ascent, sibling) reads the tensors after the first predictions, before any call: what these
+                 write is not the call's
     layers       (predict-only) reads the output of every node, in runtimes that expose it
     alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately
@@ -20,10 +22,12 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Intent, Scenario
 
-__all__ = ["LAYERS", "SCENARIOS", "ScenarioFacts"]
+__all__ = ["LAYERS", "SCENARIOS", "UNASKED", "ScenarioFacts"]
 
 #: The reading of runtimes that expose the outputs of layers.
 LAYERS = "layers"
+#: The reading of what predictions write by themselves, where the primary reading has no snapshot before the call.
+UNASKED = "unasked"
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         question="How do twenty calls on image plus uniform noise change the image's class and the accuracy?",
         steps="predict; twenty times: call the mode on image + noise, predict the image, predict all held-out images",
         asks=_GRADIENT | _PREDICTION,
-        readings=("undisturbed",),
+        readings=("undisturbed", UNASKED),
         default_networks=frozenset({"digits", "digits-plain"}),
         needs_labels=True,
     ),
@@ -101,7 +105,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         question="Does gradient ascent on a second network built from the first one's layers change the first one?",
         steps="predict; twenty times: gradient of one class's score, image + rescaled gradient / 10, predict",
         asks=_GRADIENT,
-        readings=("undisturbed",),
+        readings=("undisturbed", UNASKED),
         default_networks=frozenset({"digits"}),
         all_networks=frozenset({"digits"}),
         needs_labels=True,
@@ -110,7 +114,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         question="When two networks share parameters, does a call on the second change the first?",
         steps="predict with both, gradient of the second, predict with both",
         asks=_GRADIENT,
-        readings=("undisturbed",),
+        readings=("undisturbed", UNASKED),
         default_networks=frozenset({"seed-batch", "conv-norm"}),
         further_networks=frozenset({"seed-batch"}),
         all_networks=_DISTURBED,

@@ -33,7 +33,7 @@ from typing import Any
 
 from crosscheck.cells import Scenario
 from crosscheck.probe import recorded
-from crosscheck.scenarios.facts import LAYERS
+from crosscheck.scenarios.facts import LAYERS, UNASKED
 
 __all__ = ["AS_IT_COMES", "CALLS", "EXAMPLE", "HELD_BACK", "PACES", "RESTED", "SCRIPT", "STEPS", "Step", "steps"]
 
@@ -203,6 +203,7 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _settle(recorded.LAST),
         _snapshot(recorded.LAST),
     ),
+    (Scenario.TWENTY, UNASKED): (_build(), _predict(recorded.START), _snapshot(recorded.PREDICTED)),
     # As in the thread of 2017: gradient ascent on one class, through layers shared with the observed network.
     (Scenario.ASCENT, "undisturbed"): (
         _build(),
@@ -217,6 +218,12 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _settle(recorded.LAST),
         _snapshot(recorded.LAST),
     ),
+    (Scenario.ASCENT, UNASKED): (
+        _build(),
+        _build("readout", network="readout", shares="model"),
+        _predict(recorded.START),
+        _snapshot(recorded.PREDICTED),
+    ),
     (Scenario.SIBLING, "undisturbed"): (
         _build("first"),
         _build("second", shares="first"),
@@ -227,6 +234,13 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _predict(recorded.SIBLING_AFTER, "second"),
         _settle(recorded.AFTER, "first"),
         _snapshot(recorded.AFTER, "first"),
+    ),
+    (Scenario.SIBLING, UNASKED): (
+        _build("first"),
+        _build("second", shares="first"),
+        _predict(recorded.BEFORE, "first"),
+        _predict(recorded.SIBLING_BEFORE, "second"),
+        _snapshot(recorded.PREDICTED, "first"),
     ),
     (Scenario.EXPORT, "undisturbed"): (
         _build(),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from crosscheck.conversion import load_as
 from crosscheck.errors import CrosscheckError
-from crosscheck.networks import FileOptions, load_as
+from crosscheck.networks import FileOptions
 from crosscheck.report import pick, read_cells
 from crosscheck.script.writer import composed
 

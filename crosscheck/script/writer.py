@@ -73,6 +73,8 @@ def composed(
         raise NoScript(
             f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
         )
+    if mode.native:
+        raise NoScript(f"{cell['network']} was read from a file of your own as it is; scripts carry no such files.")
     roles = {"tested": mode}
     if cell["scenario"] == "order" and mode.training:
         roles["training"] = modes[mode.training]
@@ -100,7 +102,7 @@ def _network(name: str) -> Network:
     if name not in names():
         raise NoScript(
             f"'{name}' is no network that ships, and a run keeps no copy of others. "
-            "`crosscheck script CELL --network FILE.onnx` takes the file that it was."
+            "`crosscheck script CELL --network FILE` takes the file that it was."
         )
     return _shipped(name)
 

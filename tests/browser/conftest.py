@@ -39,7 +39,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Write a report of these cells, open it from disk, and wait until its JavaScript is ready.
+    """Write a report of these cells in `tmp_path`, open it from disk, and wait until its JavaScript is ready.
 
     An error or a message on the browser's console fails the test.
     """
@@ -49,7 +49,7 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     def open_it(lines: list[dict[str, Any]], fragment: str = "", **options: Any) -> Page:
         width, javascript = options.pop("width", 1280), options.pop("javascript", True)
         against = options.pop("against", None)
-        folder = saved(tmp_path, lines)
+        folder = saved(tmp_path, lines, options.pop("run", None))
         other = None
         if against is not None:
             other = saved(Path(tempfile.mkdtemp(dir=tmp_path)), against)

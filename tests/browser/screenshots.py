@@ -16,6 +16,7 @@ PICTURES = {
     "matrix": (1280, 820, "light", "#?q=runtime:mxnet", "runtime/"),
     "twenty": (1280, 640, "light", "", "curves"),
     "cell": (1280, 900, "light", "#?cell=mxnet@1.9.1/executor.train.train/seed/gradient", ""),
+    "saliency": (1280, 760, "light", "", "saliency/1"),
     "phone": (390, 800, "dark", "", "overview"),
 }
 FOLDER = Path(__file__).parent / "screenshots"

@@ -9,7 +9,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.graph import Array
 from tests.differentiate.numeric import evaluator, finite_differences, gradient_of, model_of, predict
@@ -133,18 +132,6 @@ def test_a_nested_branch_is_inlined() -> None:
     )
     extended = check(model_of([outer], {"yes": np.array(True)}, [2, 3], 13))
     assert "If" not in {node.op_type for node in extended.graph.node}
-
-
-def test_a_condition_that_depends_on_data_is_refused() -> None:
-    nodes = [
-        helper.make_node("Tanh", ["x"], ["h"]),
-        helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
-        helper.make_node("Greater", ["m", "zero"], ["positive"]),
-        choice("positive", "y"),
-    ]
-    nodes[-1].name = "either"
-    with pytest.raises(NetworkError, match=r"node 'either' \(If\) has no rule"):
-        differentiate(model_of(nodes, {"zero": np.array(0.0)}, [2, 3], 13))
 
 
 def test_constants_may_be_computed() -> None:

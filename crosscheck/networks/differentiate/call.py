@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import LARGEST_SHAPE, Facts, Shape
+from crosscheck.networks.fold import reads
 from crosscheck.networks.graph import Array
 
 __all__ = ["Call"]
@@ -19,7 +20,8 @@ class Call:
     """A node of the model.
 
     wanted: whether the i-th input depends on a differentiated tensor, one of `active`.
-    active: whether any does, or a tensor that a subgraph takes from outside.
+    taken: the tensors that subgraphs take from outside and that depend on a differentiated one.
+    active: whether any input does, or such a tensor.
     training: whether a batch normalization uses the batch's own statistics, regardless of its attributes.
     """
 
@@ -30,7 +32,8 @@ class Call:
         self.index = index
         self.facts = facts
         self.wanted = [name in active for name in node.input]
-        self.active = any(self.wanted) or any(name in active for name in _captured(node))
+        self.taken = [name for name in dict.fromkeys(reads(node)) if name in active and name not in node.input]
+        self.active = any(self.wanted) or bool(self.taken)
         self.training = training
         self.inputs: list[str] = list(node.input)
         self.outputs: list[str] = list(node.output)
@@ -117,13 +120,3 @@ class Call:
                 "or fix the model's inputs with --shape"
             )
         return sizes
-
-
-def _captured(node: onnx.NodeProto) -> Iterator[str]:
-    """The tensors that the subgraphs of a node may take from outside."""
-    for item in node.attribute:
-        if item.HasField("g"):
-            yield from (output.name for output in item.g.output)
-            for inner in item.g.node:
-                yield from inner.input
-                yield from _captured(inner)

@@ -9,6 +9,7 @@ import onnx
 from onnx import helper
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.differentiate.branches import branches_of, gradient_branch, model_of
 from crosscheck.networks.differentiate.call import Call
 from crosscheck.networks.differentiate.ends import find_output, find_sources
 from crosscheck.networks.differentiate.lowerings import LOWERINGS, Lowering, body_of
@@ -19,7 +20,7 @@ from crosscheck.networks.differentiate.rules.statistics import Updates
 from crosscheck.networks.differentiate.turned import turn_apart
 from crosscheck.networks.differentiate.writer import Writer
 from crosscheck.networks.facts import Facts, without_weights
-from crosscheck.networks.plain import plain
+from crosscheck.networks.plain import every_node, plain
 
 __all__ = ["GRADIENT_OPSET", "differentiate"]
 
@@ -124,7 +125,11 @@ def _backward(writer: Writer, calls: Sequence[Call], seeds: dict[str, str], refu
         gradients: list[str | None] = [placeholder] * len(call.inputs)
         reached = next(name for name, part in zip(call.outputs, output_cotangents, strict=True) if part)
         floats = call.facts.floating(reached)
-        if not _has_rule(call, floats):
+        if call.node.op_type == "If":
+            with refusals.of(call):
+                for name, gradient in _through_branches(writer, call, output_cotangents).items():
+                    _add(writer, cotangents, name, gradient)
+        elif not _has_rule(call, floats):
             refusals.without_rule(call)
         else:
             with refusals.of(call):
@@ -133,8 +138,12 @@ def _backward(writer: Writer, calls: Sequence[Call], seeds: dict[str, str], refu
                 gradients = _rule_of(call)(writer, call, output_cotangents)
         for name, wanted, part in zip(call.inputs, call.wanted, gradients, strict=True):
             if wanted and part is not None:
-                cotangents[name] = part if name not in cotangents else writer.node("Add", cotangents[name], part)
+                _add(writer, cotangents, name, part)
     return cotangents
+
+
+def _add(writer: Writer, cotangents: dict[str, str], name: str, part: str) -> None:
+    cotangents[name] = part if name not in cotangents else writer.node("Add", cotangents[name], part)
 
 
 def _has_rule(call: Call, floats: bool) -> bool:
@@ -179,6 +188,32 @@ def _by_lowering(writer: Writer, call: Call, cotangents: Cotangents) -> Gradient
         raise call.refusal(f"is differentiated by parts, and {reasons}")
     # A tensor that is several inputs has its whole gradient at the first.
     return [gradients.pop(name, None) if here else None for name, here in zip(call.inputs, call.wanted, strict=True)]
+
+
+def _through_branches(writer: Writer, call: Call, cotangents: Cotangents) -> dict[str, str]:
+    """The gradients of the tensors that the branches of an If take from outside, from an If with the same condition.
+
+    Its branches compute what the node's own branches compute, and their gradients.
+    """
+    inner = (node for branch in branches_of(call).values() for node in every_node(branch))
+    if call.training and any(node.op_type == "BatchNormalization" for node in inner):
+        raise call.refusal("has a batch normalization in a branch, whose updates would depend on the data")
+    tensors = [name for name in call.taken if call.facts.floating(name)]
+    graphs = {}
+    for attribute, branch in branches_of(call).items():
+        part, model = writer.part(), model_of(call, branch)
+        part.nodes.extend(model.graph.node)
+        seeds: dict[str, str] = {}
+        for item, cotangent in zip(branch.output, cotangents, strict=True):
+            if cotangent is not None:
+                _add(part, seeds, item.name, cotangent)
+        refusals = Refusals(call.facts.source)
+        facts = Facts(model, call.facts.source)
+        gradients = _backward(part, _calls(model, facts, set(tensors), call.training), seeds, refusals)
+        if reasons := refusals.text():
+            raise call.refusal(f"has the branch {attribute}, and {reasons}")
+        graphs[attribute] = gradient_branch(part, call, model.graph, gradients, tensors)
+    return dict(zip(tensors, writer.nodes_outputs("If", call.inputs, len(tensors), **graphs), strict=True))
 
 
 def _model(

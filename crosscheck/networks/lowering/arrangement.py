@@ -135,7 +135,11 @@ def _softmax(step: Step) -> None:
     if axis == rank - 1:
         step.end("Softmax", [step.data()], {"axis": axis})
         return
-    # Before opset 13 the operator flattens all axes from this one on, so that forms would differ.
+    # Before opset 13 the operator flattens all axes from this one on.
+    if step.table.opset < 13 and axis == 1:
+        flat = step.add("Softmax", [step.add("Flatten", [step.data()], {"axis": 1})], {"axis": 1})
+        step.end("Reshape", [flat], {"shape": step.sizes()})
+        return
     if step.table.opset < 13 or axis == 0:
         raise step.refusal(f"runs over axis {axis} of {rank}; only the last axis is supported")
     order = list(range(rank))

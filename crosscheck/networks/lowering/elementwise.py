@@ -11,7 +11,7 @@ import numpy as np
 from crosscheck.networks.graph import Array
 from crosscheck.networks.lowering.step import Step
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "broadcast_constant"]
 
 #: Bounds of a Clip without them: the largest numbers of float32, as in ONNX.
 LOWEST, HIGHEST = (float(limit) for limit in (np.finfo(np.float32).min, np.finfo(np.float32).max))
@@ -41,7 +41,7 @@ def _binary(step: Step) -> None:
         return
     place = constants.index(True)
     data = step.data(1 - place)
-    constant = step.parameter(place, _broadcast(step, place), shared=False)
+    constant = step.parameter(place, broadcast_constant(step, place), shared=False)
     if place == 1 or op in ("Add", "Mul"):
         step.end(op, [data, constant])
     elif op == "Sub":
@@ -59,12 +59,14 @@ def _check_broadcast(step: Step) -> None:
         raise step.refusal(f"takes tensors of shapes {left} and {right}, which do not broadcast axis by axis")
 
 
-def _broadcast(step: Step, place: int) -> Array:
+def broadcast_constant(step: Step, place: int) -> Array:
     """The constant with as many axes as the computed tensor, whose shape the result keeps."""
     value, data = step.constant(place), step.shape(1 - place)
     if value.ndim > len(data):
         raise step.refusal(f"takes a constant of shape {value.shape}, which enlarges {data}")
     whole = value.reshape((1,) * (len(data) - value.ndim) + value.shape)
+    if (whole == whole[:1]).all():  # repeated for every row of the batch
+        whole = whole[:1]
     if whole.shape[0] != 1 or any(size not in (1, axis) for size, axis in zip(whole.shape[1:], data[1:], strict=True)):
         raise step.refusal(f"takes a constant of shape {value.shape}, which enlarges {data} or depends on the row")
     return whole
@@ -124,7 +126,7 @@ def _gelu(step: Step) -> None:
 
 def _prelu(step: Step) -> None:
     """max(x, 0) + slope * (x - max(x, 0))."""
-    slope = step.parameter(1, _broadcast(step, 1), shared=False)
+    slope = step.parameter(1, broadcast_constant(step, 1), shared=False)
     above = step.add("Relu", [step.data()])
     below = step.add("Sub", [step.data(), above])
     step.end("Add", [above, step.add("Mul", [below, slope])])

@@ -10,14 +10,19 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array, Graph, Node, Value
-from crosscheck.networks.lowering import arrangement, elementwise, layers
+from crosscheck.networks.lowering import arrangement, composed, elementwise, layers
 from crosscheck.networks.lowering.step import Step
 from crosscheck.networks.lowering.tensor_table import TensorTable
 
 __all__ = ["ANY_RANK", "lower"]
 
 #: Operator -> its rule: takes a `Step` and adds plain nodes to it; may raise NetworkError.
-RULES: Mapping[str, Callable[[Step], Any]] = {**layers.RULES, **elementwise.RULES, **arrangement.RULES}
+RULES: Mapping[str, Callable[[Step], Any]] = {
+    **layers.RULES,
+    **elementwise.RULES,
+    **arrangement.RULES,
+    **composed.RULES,
+}
 #: Operators that are the same for (rows,) and for (rows, 1).
 ANY_RANK = frozenset({"Add", "BatchNormalization", "Constant", "Dropout", "Identity", "Relu"})
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import without_weights
 from crosscheck.networks.graph import Array
+from crosscheck.probe.names import plain_name
 
 __all__ = ["Shape", "TensorTable"]
 
@@ -35,6 +34,10 @@ class TensorTable:
         self._taken: set[str] = set()
         self.input = self._only_input(model)
         self._shapes = self._infer_shapes(model)
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for tensor in node.input:
+                self._readers.setdefault(tensor, []).append(node)
 
     def resolve(self, tensor: str) -> str:
         """Resolve aliases of `tensor`."""
@@ -46,10 +49,17 @@ class TensorTable:
         """The shape of a computed tensor, "N" first."""
         return self._shapes[self.resolve(tensor)]
 
+    def computed_shape(self, tensor: str) -> Shape | None:
+        """The shape of a computed tensor; None for a constant."""
+        return self._shapes.get(self.resolve(tensor))
+
+    def readers(self, tensor: str) -> list[onnx.NodeProto]:
+        """The nodes of the file that read a tensor."""
+        return self._readers.get(tensor, [])
+
     def name(self, text: str, fallback: str) -> str:
         """`text` in letters, digits, "_" and ".", and unique."""
-        base = re.sub(r"[^A-Za-z0-9_.]", "_", text).strip("_") or fallback
-        base = base if base[0].isalpha() else f"t{base}"
+        base = plain_name(text, fallback)
         name, number = base, 2
         while name in self._taken:
             name, number = f"{base}_{number}", number + 1
@@ -109,10 +119,11 @@ class TensorTable:
         return str(inputs[0].name)
 
     def _infer_shapes(self, model: onnx.ModelProto) -> dict[str, Shape]:
-        """Every tensor's shape with a dynamic batch axis, also if the file fixes the number of rows."""
+        """Every tensor's shape with a dynamic batch axis, also if the file fixes the number of rows.
+
+        Fixed rows are inferred as they are, since constants may contain their number: 4 rows in the shape (4, -1, 8).
+        """
         copy = without_weights(model)
-        batch = next(item for item in copy.graph.input if item.name == self.input)
-        batch.type.tensor_type.shape.dim[0].dim_param = "N"
         for output in copy.graph.output:
             output.type.tensor_type.ClearField("shape")
         del copy.graph.value_info[:]

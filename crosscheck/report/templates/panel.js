@@ -102,7 +102,7 @@ const panel = (() => {
       ["Undecided", cell.undecided],
       ["Released", cell.released],
       ["Moved", update(cell.update)],
-      ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / training form)`],
+      ["Gradient error", cell.gradient_error && `${errors(cell.gradient_error)} (against the inference / training form; – where that is zero)`],
       ["Gradient again", cell.later && cell.later.gradient_again ? errors(cell.later.gradient_again) : null],
       ["Inference gradient after", cell.later && cell.later.inference_gradient ? errors(cell.later.inference_gradient) : null],
       ["First layer that differs", cell.first_layer && `${cell.first_layer.node} (${cell.first_layer.op}), its output ${cell.first_layer.tensor} by ${error(cell.first_layer.error)} of its largest entry`],

@@ -1,6 +1,6 @@
 """Each way of asking, as Keras's users write it: Keras 3 on three backends (`current`), and Keras 2 (`graphs`)."""
 
-from crosscheck.runtimes.keras import current, graphs
+from crosscheck.runtimes.keras import current, graphs, own
 
 MODES = (
     *current.TENSORFLOW,
@@ -15,4 +15,5 @@ MODES = (
     *current.TORCH_TOLD,
     *graphs.FUNCTIONS,
     *graphs.TOLD,
+    *own.OWN,
 )

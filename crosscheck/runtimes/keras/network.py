@@ -49,6 +49,9 @@ def pad(x, pads, value):
     return T.set_subtensor(T.alloc(np.float32(value), *shape)[inside], x)
 
 """
+#: A user's file, and what loads it.
+FILE = "network.keras"
+LOADED = f'net = keras.saving.load_model("{FILE}", compile=False, safe_mode={{}})\n'
 #: For modes of kind "trained": the value of y, which is left in a variable.
 KEEP = {
     "tensorflow": """\
@@ -76,7 +79,7 @@ def source(request: Request) -> Source:
 
 def current(request: Request, backend: str) -> Source:
     """Keras 3, whose variables are written at once."""
-    text, tensors = functional(request, CURRENT)
+    text, tensors = (LOADED.format(not request.trusted), {}) if request.native else functional(request, CURRENT)
     if request.kind == "trained":
         text += targets(request)
     module = "import tensorflow as tf" if backend == "tensorflow" else f"import {backend}"
@@ -89,6 +92,7 @@ def current(request: Request, backend: str) -> Source:
         array="keras.ops.convert_to_numpy({})",
         tensors=tensors,
         public=tuple(tensors),
+        files={FILE: FILE} if request.native else {},
     )
 
 

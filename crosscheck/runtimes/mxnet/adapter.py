@@ -58,13 +58,15 @@ class MXNet(TextAdapter):
         return str(self.mx.__version__)
 
     def state(self, model: Model) -> Dict[str, Tensor]:
-        """The tensors that the source names; of another runtime's file, whose tensors it does not know, all."""
+        """The tensors that the source names; of a file, whose tensors it does not know, all."""
         if model.source["tensors"]:
             return TextAdapter.state(self, model)
         net = model.names["net"]
         if hasattr(net, "collect_params"):
-            return {name: parameter.data() for name, parameter in net.collect_params().items()}
-        return dict(model.names.get("arg_params", {}), **model.names.get("aux_params", {}))
+            found = {name: parameter.data() for name, parameter in net.collect_params().items()}
+        else:
+            found = dict(model.names.get("arg_params", {}), **model.names.get("aux_params", {}))
+        return {self.called(model, name): value for name, value in found.items()}
 
     def parameters(self, model: Model) -> Dict[str, Tensor]:
         """The public view that the source names; of such a file, all as well."""

@@ -9,7 +9,7 @@ from crosscheck.runtimes.mxnet.symbols import EXECUTED
 
 contracts = Contracts(__file__)
 
-__all__ = ["CONTRIB", "IMPERATIVE", "record"]
+__all__ = ["AUTOGRAD", "CONTRIB", "IMPERATIVE", "record"]
 
 #: The first release with `mx.autograd`.
 AUTOGRAD = "0.11.0"

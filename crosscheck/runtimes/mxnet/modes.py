@@ -2,6 +2,7 @@
 
 from crosscheck.runtimes.mxnet.imperative_modes import CONTRIB, IMPERATIVE
 from crosscheck.runtimes.mxnet.onnx_modes import EXPORT, IMPORT, IMPORT_GLUON
+from crosscheck.runtimes.mxnet.own_modes import OWN
 from crosscheck.runtimes.mxnet.symbolic_modes import EXECUTOR, MODULE
 
 __all__ = ["MODES"]
@@ -14,4 +15,5 @@ MODES = (
     *IMPORT,
     *IMPORT_GLUON,
     *EXPORT,
+    *OWN,
 )

@@ -10,6 +10,7 @@ from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = [
     "ARRAY",
+    "CHECKPOINT",
     "EXECUTED",
     "IMPORTS",
     "TENSOR",
@@ -30,6 +31,17 @@ IMPORTS = "import mxnet as mx\n"
 ONNX = "import mxnet.contrib.onnx as onnx_mxnet\n"
 TENSOR, ARRAY = "mx.nd.array({})", "{}.asnumpy()"
 
+#: Reads a user's file: `sym`, `arg_params`, `aux_params`.
+CHECKPOINT = """\
+sym, arg_params, aux_params = mx.model.load_checkpoint("network", 0)
+nodes = json.loads(sym.tojson())["nodes"]
+for node in nodes:  # with fix_gamma the first prediction writes 1 to gamma, and an export has the other values still
+    attributes = node.get("attrs", node.get("attr", node.get("param", {})))
+    if node["op"] == "BatchNorm" and attributes.get("fix_gamma", "True") in ("True", "1"):
+        arg_params[nodes[node["inputs"][1][0]]["name"]][:] = 1
+if nodes[-1]["op"] == "SoftmaxOutput":  # takes no cotangent: its gradient is a loss's
+    sym = mx.sym.softmax(sym.get_children()[0])
+"""
 EXECUTED = "inputs[:] = x\ny = net.forward(is_train=False)[0]\n"
 #: For another number of rows: a second executor over the same arrays.
 REBOUND = """\
@@ -51,6 +63,11 @@ def form(request: Request) -> str:
     return request.form or request.told.get("form", "")
 
 
+def read(request: Request) -> bool:
+    """Whether the symbol is read from a file, in place of operators."""
+    return bool(form(request) or request.native)
+
+
 def file(request: Request) -> str:
     """The name of that file."""
     return f"{form(request)}.onnx"
@@ -58,12 +75,14 @@ def file(request: Request) -> str:
 
 def files(request: Request, text: str) -> dict[str, str]:
     """The files that the text reads."""
+    if request.native:
+        return {name: name for name in ("network-symbol.json", "network-0000.params")}
     return {file(request): form(request)} if form(request) and file(request) in text else {}
 
 
 def entry(request: Request) -> str:
     """The name of the symbol's input."""
-    return request.input if form(request) else "data"
+    return request.input if read(request) else "data"
 
 
 def variable(request: Request, node: Node, number: int) -> str:
@@ -78,6 +97,8 @@ def dictionary(node: Node, number: int) -> str:
 
 def symbol(request: Request) -> str:
     """Makes `sym`, `arg_params` and `aux_params`; with `request.first`, on that network's arrays."""
+    if request.native:
+        return CHECKPOINT
     if form(request):
         return imported(request)
     graph = operators(request)
@@ -134,7 +155,7 @@ def imported(request: Request) -> str:
 
 def imports(request: Request, plain: str) -> str:
     """What the network's program begins with."""
-    return plain + (ONNX if form(request) else "")
+    return ("import json\n" if request.native else "") + plain + (ONNX if form(request) else "")
 
 
 def arguments(request: Request, array: str) -> str:
@@ -173,8 +194,8 @@ def operators(request: Request) -> Graph:
 
 
 def known(request: Request) -> Graph:
-    """The same; none of a file that another runtime wrote, whose tensors are whatever the importer makes."""
-    return operators(request) if request.weights else Graph(request, ())
+    """The same; none of a file, whose tensors have the names that are in it, or that the importer makes."""
+    return operators(request) if request.weights and not request.native else Graph(request, ())
 
 
 def places(request: Request, pattern: str) -> dict[str, Stored]:

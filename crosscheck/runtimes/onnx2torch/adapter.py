@@ -14,6 +14,7 @@ class ONNX2Torch(TorchAdapter):
     """`onnx2torch.convert`, and torch's autograd over what it returns."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: Model -> the module that its mode asks, which is another one than `net` where a form has a file of its own.
         self.asked: "weakref.WeakKeyDictionary[Model, Any]" = weakref.WeakKeyDictionary()
 

@@ -27,7 +27,9 @@ class TensorFlow(KerasAdapter):
         return "session" not in model.names
 
     def state(self, model: Model) -> Dict[str, Tensor]:
-        """A Keras model's tensors; or every global variable: others than the weights are those of renormalization."""
+        """A Keras model's tensors, or every variable; of a graph, others than the weights are renormalization's."""
+        if "serve" in model.names:
+            return {self.called(model, unnumbered(v.name)): v for v in model.names["serve"].variables}
         if "variables" not in model.names:
             return KerasAdapter.state(self, model)
         found = TextAdapter.state(self, model)
@@ -39,8 +41,8 @@ class TensorFlow(KerasAdapter):
         return found
 
     def trainable(self, model: Model) -> Dict[str, bool]:
-        """The flags of a Keras model's layers; a function of `tf.layers` has none."""
-        return {} if "variables" in model.names else KerasAdapter.trainable(self, model)
+        """The flags of a Keras model's layers; a function of `tf.layers` and a SavedModel have none."""
+        return {} if {"variables", "serve"} & set(model.names) else KerasAdapter.trainable(self, model)
 
     def flags(self) -> Dict[str, bool]:
         """The global learning phase, where it is a number."""
@@ -48,3 +50,8 @@ class TensorFlow(KerasAdapter):
             return {}
         value = self.tf.keras.backend.learning_phase()
         return {"learning_phase": bool(value)} if isinstance(value, (bool, int)) else {}
+
+
+def unnumbered(name: str) -> str:
+    """A variable's name without the number of its output."""
+    return name.partition(":")[0]

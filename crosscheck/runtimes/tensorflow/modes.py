@@ -5,7 +5,7 @@ Keras models executed at once (`eager.py`), and their files (`files.py`); functi
 them; and layers that are told other settings.
 """
 
-from crosscheck.runtimes.tensorflow import eager, files, graphs, sessions
+from crosscheck.runtimes.tensorflow import eager, files, graphs, own, sessions
 
 MODES = (
     *eager.TAPES,
@@ -22,4 +22,5 @@ MODES = (
     *graphs.CONTRIB_TOLD,
     *files.ONNX,
     *graphs.ONNX,
+    *own.OWN,
 )

@@ -8,12 +8,29 @@ from textwrap import indent
 from packaging.version import Version
 
 from crosscheck.runtimes.family.keras import TENSORFLOW_OPERATORS, Dialect, functional, targets
+from crosscheck.runtimes.family.keras_texts import CALLS
 from crosscheck.runtimes.source import Request, Source
 from crosscheck.runtimes.tensorflow import layers
+from crosscheck.runtimes.tensorflow.own import SERVED
 
 __all__ = ["source"]
 
 KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})", library=TENSORFLOW_OPERATORS)
+#: Kind -> the name of a user's file, what loads it, and its documented prediction.
+OWN = {
+    "eager": (
+        "network.keras",
+        'net = tf.keras.models.load_model("network.keras", compile=False, safe_mode={})\n',
+        f"y = {CALLS['eval']}\n",
+    ),
+    "served": (
+        "saved",
+        'net = tf.saved_model.load("saved")\n'
+        'serve = net.signatures["serving_default"]\n'
+        "name, = serve.structured_input_signature[1]\n",
+        SERVED,
+    ),
+}
 #: A graph that a session executes, in one thread: what runs first is the same every time.
 SESSION = """\
 graph = tf.Graph()
@@ -24,12 +41,27 @@ session = tf.Session(graph=graph, config=threads)
 
 def source(request: Request) -> Source:
     """The network in the API that the mode is of."""
+    if request.native:
+        return own(request)
     if request.kind in ("eager", "trained"):
         return eager(request)
     found = session(request) if request.kind in ("session", "trained-session") else layers.source(request)
     name = "tensorflow" if request.release < Version("2") else "tensorflow.compat.v1"
     imports = found.imports.replace("import tensorflow as", f"import {name} as")
     return dataclasses.replace(found, imports=imports, text=(SESSION if request.first is None else "") + found.text)
+
+
+def own(request: Request) -> Source:
+    """The user's file."""
+    name, text, predict = OWN[request.kind]
+    return Source(
+        imports="import tensorflow as tf\n",
+        text=text.format(not request.trusted),
+        predict=predict,
+        tensor="tf.constant({})",
+        array="{}",
+        files={name: name},
+    )
 
 
 def eager(request: Request) -> Source:

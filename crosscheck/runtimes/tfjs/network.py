@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from crosscheck.runtimes.family.graph import Graph, Node, indented, kernel_from_last, kernel_to_last, last_axis
 from crosscheck.runtimes.family.keras import ABSENCES
-from crosscheck.runtimes.source import Request, Source, Stored
+from crosscheck.runtimes.source import Request, Source, Stored, Unwritten
 from crosscheck.runtimes.tfjs.pools import AVERAGE, MAXIMUM
 
 __all__ = ["SHOWS_LAYERS", "source"]
@@ -154,7 +154,7 @@ def convolution(node: Node) -> list[str]:
     """What a convolution is told."""
     refuse_one_axis(node)
     if node.attributes["group"] != 1:
-        raise ValueError("Conv with groups is not among the layers of TensorFlow.js")
+        raise Unwritten("Conv with groups")
     facts = [f"filters: {node.filters}", f"kernelSize: {list(node.kernel)}"]
     facts += [f"strides: {list(node.strides)}"] * node.strided
     facts += [f"dilationRate: {list(node.dilations)}"] * node.dilated
@@ -164,7 +164,7 @@ def convolution(node: Node) -> list[str]:
 def refuse_one_axis(node: Node) -> None:
     """Layers over one axis are not written here."""
     if node.rank != 4:
-        raise ValueError(f"{node.op} over one axis is not among the layers made here")
+        raise Unwritten(f"{node.op} over one axis")
 
 
 def sides(node: Node) -> list[list[int]]:

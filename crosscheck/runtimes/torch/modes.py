@@ -8,6 +8,7 @@ pass; whoever puts the layers alone into evaluation mode wants the running stati
 from crosscheck.runtimes.torch.autograd import AUTOGRAD
 from crosscheck.runtimes.torch.compiled import COMPILED
 from crosscheck.runtimes.torch.exports import EXPORTS
+from crosscheck.runtimes.torch.own import OWN
 from crosscheck.runtimes.torch.transforms import TRANSFORMS
 
-MODES = (*AUTOGRAD, *TRANSFORMS, *COMPILED, *EXPORTS)
+MODES = (*AUTOGRAD, *TRANSFORMS, *COMPILED, *EXPORTS, *OWN)

@@ -10,10 +10,10 @@ from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import EVALUATE
+from crosscheck.runtimes.family.torch import EVALUATE, PREDICT
 from crosscheck.runtimes.source import Request, Source, Stored
 
-__all__ = ["source"]
+__all__ = ["PROGRAM", "TENSORS_ALONE", "source"]
 
 #: Operators that need no layer.
 LIBRARY = Library(
@@ -38,6 +38,10 @@ LIBRARY = Library(
 Norm = Mapping[str, Any]
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+TENSOR, ARRAY = "torch.from_numpy({})", "{}.detach().numpy()"
+#: Reads a user's file.
+PROGRAM = 'program = torch.export.load("network.pt2")\n'
+TENSORS_ALONE = 'os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is pickled in it, tensors alone\n'
 STATISTICS = ("running_mean", "running_var")
 AFFINE = ("weight", "bias")
 #: What `nn.Module` itself has under names without an underscore, in one release or another.
@@ -81,6 +85,8 @@ CALLS = {
 
 def source(request: Request) -> Source:
     """A module whose `forward` has a line for each node; the layers that `request.first` has are that network's."""
+    if request.native:
+        return program(request)
     graph = Graph.of(request, TAKEN.split(), operators=LIBRARY.operators)
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
@@ -111,11 +117,23 @@ def source(request: Request) -> Source:
         imports=IMPORTS,
         text=text,
         predict=EVALUATE,
-        tensor="torch.from_numpy({})",
-        array="{}.detach().numpy()",
+        tensor=TENSOR,
+        array=ARRAY,
         tensors=tensors,
         public=tuple(name for node in layers.values() for name, key in keys(node, norm) if key not in STATISTICS),
         leaves=("" if first else "train", "eval"),
+    )
+
+
+def program(request: Request) -> Source:
+    """The user's exported program; of what is pickled in it, tensors alone are read, unless the user trusts it."""
+    return Source(
+        imports="import copy\nimport os\n\nimport torch\n",
+        text=("" if request.trusted else TENSORS_ALONE) + PROGRAM + "net = program.module()\n",
+        predict=PREDICT,
+        tensor=TENSOR,
+        array=ARRAY,
+        files={"network.pt2": "network.pt2"},
     )
 
 

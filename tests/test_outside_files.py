@@ -1,0 +1,216 @@
+"""Makes of files that exporters write and that look odd: how they are loaded, lowered and differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+import crosscheck
+from crosscheck.errors import NetworkError
+from crosscheck.networks import FileOptions, Network, load
+from crosscheck.networks.graph import Array
+from crosscheck.oracle import predict
+
+node = helper.make_node
+Load = Callable[..., Network]
+
+
+def floats(name: str, shape: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    weights: Mapping[str, Array] | None = None,
+    opset: int = 16,
+    ir: int = 8,
+) -> onnx.ModelProto:
+    stored = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+
+
+def numbers(*shape: int) -> Array:
+    return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Load:
+    """Loads a model from the file mine.onnx."""
+
+    def load_it(made: onnx.ModelProto, **options: Any) -> Network:
+        onnx.save(made, tmp_path / "mine.onnx")
+        return load(str(tmp_path / "mine.onnx"), FileOptions(**options))
+
+    return load_it
+
+
+def file_of(network: Network) -> Network:
+    file = network.as_it_is
+    assert file is not None
+    return file
+
+
+# Sizes
+
+
+def test_sizes_of_minus_one_are_open(loaded: Load) -> None:
+    """As older exporters of Paddle write them."""
+    network = loaded(
+        model(
+            [node("Conv", ["x", "w"], ["y"])],
+            [floats("x", [-1, 3, -1, 6])],
+            [floats("y", [-1, 2, -1, 6])],
+            {"w": numbers(2, 3, 1, 1)},
+        )
+    )
+    assert (4, 3, 224, 6) == network.x.shape
+
+
+def test_an_empty_constant_for_an_input_that_is_left_out_does_not_contradict_sizes(loaded: Load) -> None:
+    """As newer exporters of Paddle write the region and the scales of a Resize."""
+    empty = {name: np.zeros(0, np.float32) for name in ("roi", "scales")}
+    nodes = [node("Resize", ["x", "roi", "scales", "sizes"], ["r"]), node("Conv", ["r", "w"], ["y"])]
+    weights = {**empty, "sizes": np.array([4, 3, 8, 8]), "w": numbers(2, 3, 1, 1)}
+    network = loaded(model(nodes, [floats("x", ["N", 3, "H", "W"])], [floats("y", ["N", 2, 8, 8])], weights))
+    assert (4, 3, 224, 224) == network.x.shape
+
+
+def test_of_sizes_that_fit_a_usual_one_goes_before_the_smallest(loaded: Load) -> None:
+    """A line of text: what is left of its height has to be one."""
+    nodes = [
+        node("MaxPool", ["x"], ["p"], kernel_shape=[48, 2], strides=[48, 2]),
+        node("Reshape", ["p", "shape"], ["r"]),
+        node("MatMul", ["r", "w"], ["y"]),
+    ]
+    made = model(
+        nodes,
+        [floats("x", ["N", 1, "H", "W"])],
+        [floats("y", ["N", None, 2])],
+        {"shape": np.array([0, 24, -1]), "w": numbers(1, 2)},
+    )
+    assert (4, 1, 48, 48) == loaded(made).x.shape
+
+
+def choose(*sizes: int) -> list[onnx.NodeProto]:
+    """Mean of x, by a branch that the number s takes; each branch folds x into rows of a size of its own."""
+
+    def branch(size: int) -> onnx.GraphProto:
+        nodes = [
+            node("Reshape", ["x", "shape"], ["r"]),
+            node("ReduceMean", ["r"], ["m"], axes=[1], keepdims=0),
+            node("Tanh", ["m"], ["t"]),
+        ]
+        shape = numpy_helper.from_array(np.array([0, size, -1]), "shape")
+        return helper.make_graph(nodes, "branch", [], [floats("t", [None, None])], [shape])
+
+    first, second = map(branch, sizes)
+    return [node("Equal", ["s", "one"], ["c"]), node("If", ["c"], ["y"], then_branch=first, else_branch=second)]
+
+
+def test_sizes_that_only_a_branch_needs_are_found_by_evaluation(loaded: Load) -> None:
+    """And the input is known although only branches read it. The branches' outputs have no rank in the file."""
+    s = helper.make_tensor_value_info("s", TensorProto.INT64, [])
+    made = model(choose(9, 9), [floats("x", ["N", "T"]), s], [floats("y", [None, None])], {"one": np.array(1)})
+    file = file_of(loaded(made))
+    assert ((4, 9), (4, 1)) == (file.x.shape, file.cotangent.shape)
+
+
+def test_a_branch_that_depends_on_a_number_has_its_gradient(tmp_path: Path) -> None:
+    s = helper.make_tensor_value_info("s", TensorProto.INT64, [])
+    onnx.save(
+        model(choose(2, 3), [floats("x", [1, 6]), s], [floats("y", [None, None])], {"one": np.array(1)}),
+        tmp_path / "m.onnx",
+    )
+    made = crosscheck.gradient(tmp_path / "m.onnx")
+    x = numbers(1, 6)
+    for number, rows in ((1, 2), (0, 3)):
+        mean = x.reshape(rows, -1).mean(axis=0)
+        expected = np.tile((1 - np.tanh(mean) ** 2) / rows, rows)
+        feeds = {"x": x, "s": np.array(number), "y.cotangent": np.ones((1, 6 // rows), np.float32)}
+        (gradient,) = ReferenceEvaluator(made).run(["x.gradient"], feeds)
+        np.testing.assert_allclose(np.asarray(gradient)[0], expected, rtol=1e-5)
+
+
+# What a checker or an evaluator does not take
+
+
+def test_weights_of_ir_3_that_are_no_inputs(loaded: Load) -> None:
+    made = model(
+        [node("Mul", ["x", "w"], ["y"])], [floats("x", ["N", 3])], [floats("y", ["N", 3])], {"w": numbers(3)}, 7, 3
+    )
+    network = loaded(made)
+    expected = network.x.astype(np.float64) * made_weight(made, "w")
+    np.testing.assert_allclose(predict(network.graph, network.weights, network.x), expected, rtol=1e-12)
+
+
+def made_weight(made: onnx.ModelProto, name: str) -> Array:
+    return next(numpy_helper.to_array(item).astype(np.float64) for item in made.graph.initializer if item.name == name)
+
+
+def foreign(shape: Sequence[int | str]) -> onnx.ModelProto:
+    """An operator that onnx does not have."""
+    made = model([node("Mine", ["x"], ["y"], domain="mine")], [floats("x", ["N", "T", 3])], [floats("y", shape)])
+    made.opset_import.append(helper.make_opsetid("mine", 1))
+    return made
+
+
+def test_with_operators_that_onnx_does_not_have_shapes_are_the_declared_ones(loaded: Load) -> None:
+    file = file_of(loaded(foreign(["N", "T", 5])))
+    assert ((4, 224, 3), (4, 224, 5)) == (file.x.shape, file.cotangent.shape)
+
+
+def test_an_undeclared_size_behind_such_an_operator_is_refused(loaded: Load) -> None:
+    with pytest.raises(NetworkError, match="the shapes of its outputs are unknown, and onnx cannot evaluate it"):
+        loaded(foreign(["N", "length"]))
+
+
+def test_a_wrong_rank_of_an_output_does_not_stop_its_gradient(tmp_path: Path) -> None:
+    """A file of torch with an open axis and a squeezed output; runtimes read it with a warning."""
+    nodes = [node("MaxPool", ["x"], ["p"], kernel_shape=[2]), node("ReduceMean", ["p"], ["y"], axes=[2], keepdims=0)]
+    onnx.save(model(nodes, [floats("x", ["N", 2, "T"])], [floats("y", ["N"])]), tmp_path / "m.onnx")
+    made = crosscheck.gradient(tmp_path / "m.onnx", shapes={"x": (1, 2, 4)})
+    x = numbers(1, 2, 4)
+    pairs = np.stack([x[..., :-1], x[..., 1:]], axis=-1)
+    expected = np.zeros_like(x)
+    for channel in range(2):
+        for start, right in enumerate(pairs[0, channel].argmax(axis=-1)):
+            expected[0, channel, start + right] += 1 / 3
+    (gradient,) = ReferenceEvaluator(made).run(["x.gradient"], {"x": x, "y.cotangent": np.ones((1, 2), np.float32)})
+    np.testing.assert_allclose(np.asarray(gradient), expected, rtol=1e-6)
+
+
+# Weights that the file computes
+
+
+def test_standardized_weights_are_constants(loaded: Load) -> None:
+    """A convolution of torch whose weights go through a batch normalization in training mode."""
+    nodes = [
+        node("Reshape", ["w", "rows"], ["flat"]),
+        node("BatchNormalization", ["flat", "gain", "zero", "zero", "gain"], ["n", "a", "b"], training_mode=1),
+        node("Reshape", ["n", "back"], ["v"]),
+        node("Conv", ["x", "v"], ["y"]),
+    ]
+    w = numbers(4, 3, 1, 2)
+    weights = {
+        "w": w,
+        "rows": np.array([1, 4, -1]),
+        "back": np.array([4, 3, 1, 2]),
+        "gain": np.array([0.5, 1, 2, 3], np.float32),
+        "zero": np.zeros(4, np.float32),
+    }
+    network = loaded(model(nodes, [floats("x", ["N", 3, 5, 5])], [floats("y", ["N", 4, 5, 4])], weights))
+    flat = w.reshape(4, -1).astype(np.float64)
+    standard = (flat - flat.mean(axis=1, keepdims=True)) / np.sqrt(flat.var(axis=1, keepdims=True) + 1e-5)
+    (conv,) = network.graph["nodes"]
+    expected = (standard * weights["gain"][:, np.newaxis]).reshape(w.shape)
+    np.testing.assert_allclose(network.weights[conv["inputs"][1]], expected, rtol=1e-5, atol=1e-6)
