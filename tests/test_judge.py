@@ -44,6 +44,7 @@ from tests.synthetic import (
     timed,
     twenty,
     undisturbed,
+    unsettled,
     variation,
     warming,
 )
@@ -316,6 +317,19 @@ def test_when_and_how_often_statistics_move(kind: type[Runtime], when: str, coun
     update = judged(kind).update
     assert update is not None
     assert (when, count, taken_apart) == (update.when, update.count, update.taken_apart)
+
+
+def test_the_law_of_a_change_that_snapshots_prevent_is_that_of_the_undisturbed_trial() -> None:
+    """Whatever the order of the trials is."""
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(count=2)
+
+    reached = {unsettled: Twice, timed: Runtime, undisturbed: LeakBackward}
+    update = judged(Training, trials=[observe(kind, steps, "seed-batch") for steps, kind in reached.items()]).update
+    assert update is not None
+    assert ("none", 1) == (update.when, update.count)
 
 
 @pytest.mark.parametrize("network", ["seed-batch", "conv", "residual"])
@@ -1244,6 +1258,18 @@ def test_a_stale_state_makes_no_order_dependence(kind: type[Runtime], network: s
     assert (Finding.LEAK,) == judged(kind, network).findings
 
 
+def test_a_statistic_that_is_shown_in_another_shape_does_not_make_the_others_stale() -> None:
+    class Shaped(LeakBackward):
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            key = f"state/{when}/{self.network.batch_norms[0].mean}"
+            self.arrays[key] = self.arrays[key][:1]
+
+    later = judged(Shaped, trials=[observe(Shaped, undisturbed, "seed-batch")]).later
+    assert later is not None
+    assert later["gradient_again"] is not None
+
+
 class MovesWhenRead(Training):
     """Does what a call put off once the tensors are read, which show their old values then."""
 
@@ -1445,6 +1471,17 @@ def test_small_statistics_that_differ_between_trials_are_unrepeatable() -> None:
     }
     expected = (Finding.STATE_MOVED, Finding.CORRUPTED, Finding.UNREPEATABLE)
     assert expected == judged(Training, trials=[row, replace(row, arrays=other)]).findings
+
+
+def test_trials_that_move_statistics_apart_are_corrupted_where_no_prediction_shows_it() -> None:
+    class Unseen(Chance):
+        def prediction(self) -> Array:
+            return oracle.predict(self.network.graph, self.network.weights, self.network.x).astype(np.float32)
+
+    verdict = judged(Unseen, trials=[observe(Unseen, undisturbed, "seed-batch") for _ in range(2)])
+    assert (Finding.STATE_MOVED, Finding.CORRUPTED, Finding.UNREPEATABLE) == verdict.findings
+    corrupted = [item.what for item in verdict.evidence if item.finding is Finding.CORRUPTED]
+    assert ["undisturbed: trials that changed the network to different states"] == corrupted
 
 
 def test_a_leak_that_only_the_second_prediction_shows() -> None:

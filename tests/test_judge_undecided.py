@@ -14,8 +14,9 @@ import pytest
 from crosscheck import oracle
 from crosscheck.cells import Array, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import FileTruth, Truth, judge
-from crosscheck.networks import Network, fixed_cotangent, load
+from crosscheck.networks import Network, fixed_cotangent, load, write
 from crosscheck.networks.graph import GEMM, Graph
+from crosscheck.networks.onnx_files import written_network
 from tests.synthetic import NETWORKS, STAYS, TRUTHS, Blind, Runtime, Training, judged, subject
 
 NORM = {"epsilon": 1e-5, "momentum": 0.9}
@@ -304,6 +305,23 @@ def test_at_zero_a_relu_may_have_either_slope() -> None:
     wrong = asked(network, training=False, x=np.where(x == 0, 1e-9, x))
     wrong[0] *= 3
     assert (Finding.WRONG_GRADIENT,) == judged(answering(wrong), network).findings
+
+
+@pytest.mark.parametrize("error", [0.0, 0.05])
+def test_a_file_in_float32_has_the_kinks_of_its_network(error: float) -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    source = layers.network("zeros of a file", x)
+    content = write(NETWORKS[source], 15).SerializeToString()
+    truth = FileTruth(written_network(content, "zeros.from.here.0", NETWORKS[source]))
+    gradient = asked(source, training=False, x=np.where(x == 0, 1e-9, x)) * np.float32(1 + error)
+    arrays = {"prediction/before": truth.prediction().astype(np.float32), "gradient/first": gradient}
+    row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+    cell, mode = subject(Runtime, truth.network.name, Scenario.GRADIENT, STAYS)
+    expected = Finding.WRONG_GRADIENT if error else Finding.CLEAN
+    assert (expected,) == judge(cell, mode, truth.network, truth, [row]).findings
 
 
 # Gradients that are zero.
