@@ -396,9 +396,9 @@ def test_undeclared_momenta_of_two_layers_are_one_up_to_a_thousandth(
 
 
 def test_layers_of_the_same_numbers_and_another_epsilon_have_laws_of_their_own() -> None:
-    truth = Truth.of(load("seed-batch"))
-    (norm,) = truth.network.batch_norms
-    other = replace(norm, node="other", epsilon=0.25)
+    truth = Truth.of(load("conv"))
+    norm, second = truth.network.batch_norms
+    other = replace(norm, node=second.node, epsilon=0.25)
     batch = truth.batch_statistics[norm.node]
     before = oracle.Statistics(truth.network.weights[norm.mean], truth.network.weights[norm.variance])
     for layer in (norm, other):
