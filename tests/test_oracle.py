@@ -21,11 +21,14 @@ from crosscheck.oracle import (
     batch_statistics,
     explanations,
     gradient,
+    layers,
     predict,
     solve,
     updated,
 )
+from crosscheck.oracle.kinks import KINKS
 from crosscheck.oracle.laws import AVERAGES, MOST_UPDATES
+from crosscheck.oracle.operators import OPERATORS
 
 SHIPPED = names()
 EPSILON = 0.001
@@ -220,6 +223,57 @@ def test_batch_statistics_are_means_and_biased_variances_of_inputs() -> None:
     assert result.count == 4
     assert np.allclose(network.x.mean(axis=0), result.mean)
     assert np.allclose(network.x.var(axis=0), result.variance)
+
+
+def test_batch_statistics_in_inference_mode_follow_the_moving_ones_before() -> None:
+    network = load("conv")
+    first, second = (node for node in network.graph["nodes"] if node["op"] == "BatchNormalization")
+    result = batch_statistics(network.graph, network.weights, network.x, training=False)
+    inputs = layers(network.graph, network.weights, network.x)
+    for node in (first, second):
+        x = inputs[node["inputs"][0]]
+        assert np.allclose(x.mean(axis=(0, 2, 3)), result[node["name"]].mean)
+        assert np.allclose(x.var(axis=(0, 2, 3)), result[node["name"]].variance)
+    in_training = batch_statistics(network.graph, network.weights, network.x)[second["name"]]
+    assert not np.allclose(in_training.mean, result[second["name"]].mean)
+
+
+@pytest.mark.parametrize("largest", [1, 200])
+def test_convolutions_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
+    network = load("conv")
+
+    def answers() -> list[Array]:
+        return [gradient(network.graph, network.weights, network.x, network.cotangent, mode) for mode in (False, True)]
+
+    whole = answers()
+    monkeypatch.setattr("crosscheck.oracle.operators.LARGEST", largest)
+    for one, other in zip(whole, answers(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("Clip", {"min": -0.5, "max": 0.75}),
+        ("Elu", {"alpha": 0.3}),
+        ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
+        ("LeakyRelu", {"alpha": 0.1}),
+        ("Relu", {}),
+    ],
+)
+def test_kinks_are_where_slopes_jump_and_by_as_much(op: str, attributes: dict[str, float]) -> None:
+    grid = np.linspace(-4, 4, 33)  # has every kink
+    step = 1e-7
+
+    def slopes(sign: float) -> Array:
+        near = OPERATORS[op](attributes, grid + sign * step)
+        return np.asarray(sign * (near - OPERATORS[op](attributes, grid)) / step)
+
+    found = KINKS[op](attributes, [grid], 0.0)
+    jumps = np.zeros_like(grid)
+    jumps[found.at] = found.jump
+    np.testing.assert_allclose(jumps, slopes(1) - slopes(-1), atol=1e-5)
+    assert len(found)
 
 
 def test_batch_statistics_count_pixels_of_all_rows() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_conv, op_conv_transpose
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks
@@ -22,7 +23,7 @@ from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient
 from crosscheck.networks.read import check_onnx
-from crosscheck.oracle.operators import batch_mean_and_variance, normalize
+from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 from crosscheck.oracle.rounding import Question
 from crosscheck.oracle.sides import Explained
 from crosscheck.repeatability import distance
@@ -206,11 +207,34 @@ class FileTruth(Truth):
 
 
 def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
-    """All outputs by onnx's evaluator, batch normalizations by the oracle. Raises whatever the evaluator raises."""
-    evaluator = ReferenceEvaluator(model, new_ops=[BatchNormalization])
+    """All outputs by onnx's evaluator, batch normalizations and convolutions by the oracle.
+
+    onnx's transposed convolution, which the gradient of every convolution is, takes minutes for one of a small network.
+    Raises whatever the evaluator raises.
+    """
+    evaluator = _Evaluator(model, new_ops=[BatchNormalization, Conv, ConvTranspose])
     with np.errstate(all="ignore"):
-        outputs: Any = evaluator.run(None, dict(feeds))
-    return [np.asarray(value) for value in outputs]
+        return [np.asarray(value) for value in evaluator.answers(feeds)]
+
+
+class _Evaluator(ReferenceEvaluator):
+    """onnx's evaluator, which forgets a tensor after its last use: a gradient of recurrent layers has gigabytes."""
+
+    def answers(self, feeds: Mapping[str, Array]) -> list[Any]:
+        """All outputs. Nodes with subgraphs may read any tensor, so that with these nothing is forgotten."""
+        if any(node.need_context() for node in self.rt_nodes_):
+            every: Any = self.run(None, dict(feeds))
+            return list(every)
+        last = {name: place for place, node in enumerate(self.rt_nodes_) for name in node.input}
+        last |= dict.fromkeys(("", *self.output_names), len(self.rt_nodes_))
+        tensors: dict[str, Any] = {"": None, **self.rt_inits_, **feeds}
+        for place, node in enumerate(self.rt_nodes_):
+            outputs = node.run(*(tensors[name] for name in node.input))
+            tensors.update(zip(node.output, outputs, strict=False))
+            for name in {*node.input, *node.output}:
+                if last.get(name, place) <= place:
+                    del tensors[name]
+        return [tensors[name] for name in self.output_names]
 
 
 def _in_float64(values: Mapping[str, Array]) -> dict[str, Array]:
@@ -269,3 +293,43 @@ class BatchNormalization(OpRun):
         kept, taken = values["momentum"], 1 - values["momentum"]
         updated = [kept * old + taken * new for old, new in zip(parameters[2:], batch, strict=True)]
         return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])
+
+
+class Conv(op_conv.Conv):
+    """The operator by the oracle, where pads are explicit."""
+
+    # onnx's has its attributes as parameters, without types.
+    def _run(  # type: ignore[override]
+        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
+    ) -> tuple[Array, ...]:
+        if (attributes["auto_pad"] or "NOTSET") != "NOTSET":
+            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[no-untyped-call]
+            return outputs
+        return (np.asarray(OPERATORS["Conv"](_windows(attributes, weight), x, weight, bias), x.dtype),)
+
+
+class ConvTranspose(op_conv_transpose.ConvTranspose):
+    """The operator by the oracle, where pads are explicit."""
+
+    # onnx's has its attributes as parameters, without types.
+    def _run(  # type: ignore[override]
+        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
+    ) -> tuple[Array, ...]:
+        if (attributes["auto_pad"] or "NOTSET") != "NOTSET" or attributes["output_shape"]:
+            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[no-untyped-call]
+            return outputs
+        return (np.asarray(OPERATORS["ConvTranspose"](_windows(attributes, weight), x, weight, bias), x.dtype),)
+
+
+def _windows(attributes: Mapping[str, Any], weight: Array) -> dict[str, Any]:
+    """The attributes of a convolution with defaults for those that are absent."""
+    axes = weight.ndim - 2
+    defaults = {
+        "dilations": [1] * axes,
+        "group": 1,
+        "kernel_shape": list(weight.shape[2:]),
+        "output_padding": [0] * axes,
+        "pads": [0] * 2 * axes,
+        "strides": [1] * axes,
+    }
+    return defaults | {name: value for name, value in attributes.items() if value is not None}

@@ -24,8 +24,8 @@ Attributes = Mapping[str, Any]
 class Kinks:
     """Some kinks of one node, each at z = 0 of a difference z of two input entries, or of an entry and a number.
 
-    of: the first entry's place in the flat first input. against: the other entry's place in the flat input number
-        `operand`, or None if `level` is subtracted instead. at: the place of the output entry that has the kink.
+    of: the first entry's place in the flat input. against: the other entry's place there, or None if `level` is
+        subtracted instead. at: the place of the output entry that has the kink.
     jump: d output / d z above zero, minus that below it.
     """
 
@@ -34,14 +34,13 @@ class Kinks:
     level: Array
     jump: Array
     against: Array | None = None
-    operand: int = 0
 
     def margins(self, inputs: Sequence[Array]) -> Array:
         """z of every kink, signed, in the inputs' type."""
         first = np.ravel(inputs[0])[self.of]
         if self.against is None:
             return np.asarray(first - self.level.astype(first.dtype))
-        return np.asarray(first - np.ravel(inputs[self.operand])[self.against])
+        return np.asarray(first - np.ravel(inputs[0])[self.against])
 
     def __len__(self) -> int:
         return len(self.of)
@@ -49,15 +48,6 @@ class Kinks:
 
 #: The kinks of a node that are not farther than `width` from zero: (attributes, inputs, width) -> kinks.
 Near = Callable[[Attributes, Sequence[Array], float], Kinks]
-
-
-def elementwise(*kinks: tuple[float, float]) -> Near:
-    """The kinks of a function of one number: (where, jump of its slope) each."""
-
-    def near(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
-        return _at_levels(inputs[0], kinks, width)
-
-    return near
 
 
 def _at_levels(x: Array, kinks: Sequence[tuple[float, float]], width: float) -> Kinks:
@@ -91,44 +81,16 @@ def _slope(default: float) -> Near:
     return near
 
 
-def _p_relu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
-    kinks = _at_levels(inputs[0], [(0.0, 1.0)], width)
-    slopes = np.ravel(np.broadcast_to(inputs[1], inputs[0].shape))[kinks.of]
-    return Kinks(kinks.of, kinks.at, kinks.level, 1.0 - slopes)
-
-
 def _elu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
     """The slope below zero is alpha · exp(x): no kink for the usual alpha, 1."""
     alpha = attributes.get("alpha", 1.0)
     return _at_levels(inputs[0], [] if alpha == 1.0 else [(0.0, 1.0 - alpha)], width)
 
 
-def _selu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
-    alpha, gamma = attributes.get("alpha", 1.6732632), attributes.get("gamma", 1.0507010)
-    return _at_levels(inputs[0], [(0.0, gamma - gamma * alpha)], width)
-
-
 def _hard_sigmoid(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
     """max(0, min(1, alpha · x + beta))."""
     alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
     return _at_levels(inputs[0], [(-beta / alpha, alpha), ((1 - beta) / alpha, -alpha)], width)
-
-
-def _extreme(sign: float) -> Near:
-    """The larger (sign 1) or the smaller (-1) of two broadcast inputs."""
-
-    def near(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
-        if len(inputs) != 2:
-            return _at_levels(inputs[0], [], width)
-        one, other = (np.asarray(value) for value in inputs)
-        shape = np.broadcast_shapes(one.shape, other.shape)
-        at = np.flatnonzero(np.abs(one - other) <= width)
-        of, against = (
-            np.ravel(np.broadcast_to(np.arange(value.size).reshape(value.shape), shape))[at] for value in (one, other)
-        )
-        return Kinks(of, at, np.zeros(len(at)), np.full(len(at), sign), against, operand=1)
-
-    return near
 
 
 def _max_pool(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
@@ -153,18 +115,12 @@ def _max_pool(attributes: Attributes, inputs: Sequence[Array], width: float) -> 
     return Kinks(of, several[row], np.zeros(len(row)), np.ones(len(row)), against)
 
 
-#: Operator -> its kinks. An operator that is not listed has none.
+#: Operator of the plain graph -> its kinks. An operator that is not listed has none.
 KINKS: dict[str, Near] = {
-    "Abs": elementwise((0.0, 2.0)),
     "Clip": _clip,
     "Elu": _elu,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": elementwise((-3.0, -0.5), (3.0, -0.5)),
     "LeakyRelu": _slope(0.01),
-    "Max": _extreme(1.0),
     "MaxPool": _max_pool,
-    "Min": _extreme(-1.0),
-    "PRelu": _p_relu,
-    "Relu": elementwise((0.0, 1.0)),
-    "Selu": _selu,
+    "Relu": _slope(0.0),
 }

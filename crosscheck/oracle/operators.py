@@ -18,6 +18,9 @@ from autograd.tracer import getval  # type: ignore[import-untyped]
 
 __all__ = ["OPERATORS", "batch_mean_and_variance", "by_batch", "normalize", "padded_windows", "renormalize"]
 
+#: Most entries of the windows of a convolution at once: half a gigabyte in float64.
+LARGEST = 2**26
+
 Attributes = Mapping[str, Any]
 Tensor = Any  # a NumPy array, or autograd's box around one
 
@@ -64,21 +67,14 @@ defvjp(
     ),
     argnums=(0,),
 )
-_spread = primitive(_spread_windows)
-defvjp(
-    _spread,
-    lambda answer, windows, sizes, strides, dilations, pads: (
-        lambda cotangent: padded_windows(cotangent, windows.shape[2 + len(strides) :], strides, dilations, pads, 0.0)
-    ),
-    argnums=(0,),
-)
 
 
-def _columns(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
-    """Every window of x as a row: (group, N * positions, channels of a group * kernel)."""
+def _columns(x: Tensor, weight: Tensor, attributes: Attributes, positions: Sequence[int]) -> Tensor:
+    """The first windows of x, a row each: (group, N * positions, channels of a group * kernel)."""
     windows = padded_windows(
         x, attributes["kernel_shape"], attributes["strides"], attributes["dilations"], attributes["pads"], 0.0
     )
+    windows = windows[(slice(None), slice(None), *map(slice, positions))]
     axes, group = weight.ndim - 2, attributes["group"]
     grouped = windows.reshape(windows.shape[0], group, -1, *windows.shape[2:])
     # (group, N, positions..., channels of a group, kernel...)
@@ -96,70 +92,109 @@ def _in_groups(y: Tensor, group: int) -> Tensor:
     return numpy.transpose(grouped, (1, 0, 3, 2)).reshape(group, -1, y.shape[1] // group)
 
 
-def _correlate(x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
-    """Cross-correlation; output channel o of group g sums over that group's input channels."""
-    axes, group = weight.ndim - 2, attributes["group"]
-    reach = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], attributes["dilations"], strict=True)]
-    pads = attributes["pads"]
-    positions = [
-        (size + before + after - width) // stride + 1
-        for size, before, after, width, stride in zip(
-            x.shape[2:], pads[:axes], pads[axes:], reach, attributes["strides"], strict=True
+def _parts(rows: int, weight: Tensor, attributes: Attributes, positions: Sequence[int]) -> list[slice]:
+    """Parts of the input channels of a convolution, so that the windows of each have at most `LARGEST` entries."""
+    channels, group = weight.shape[1], attributes["group"]
+    entries = rows * math.prod(positions) * weight[0].size
+    if group > 1 or entries <= LARGEST:
+        return [slice(None)]
+    size = max(1, channels * LARGEST // entries)
+    return [slice(start, start + size) for start in range(0, channels, size)]
+
+
+def _correlate(x: Tensor, weight: Tensor, attributes: Attributes, positions: Sequence[int]) -> Tensor:
+    """Cross-correlation at the first positions; output channel o of group g sums over that group's input channels."""
+    group = attributes["group"]
+    made = [
+        numpy.matmul(
+            _columns(x[:, part], weight[:, part], attributes, positions),
+            numpy.swapaxes(_kernels(weight[:, part], group), 1, 2),
         )
+        for part in _parts(len(x), weight, attributes, positions)
     ]
-    y = numpy.matmul(_columns(x, weight, attributes), numpy.swapaxes(_kernels(weight, group), 1, 2))
+    y = made[0] if len(made) == 1 else numpy.sum(made, axis=0)
     y = y.reshape(group, x.shape[0], -1, y.shape[-1])
     return numpy.transpose(y, (1, 0, 3, 2)).reshape(x.shape[0], weight.shape[0], *positions)
 
 
-def _correlation_of_x(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
-    """The cotangent of x."""
-    axes, group = weight.ndim - 2, attributes["group"]
-    columns = numpy.matmul(_in_groups(cotangent, group), _kernels(weight, group))
-    windows = columns.reshape(group, x.shape[0], *cotangent.shape[2:], -1, *weight.shape[2:])
-    windows = numpy.moveaxis(windows, (0, 2 + axes), (1, 2))
-    windows = windows.reshape(*x.shape[:2], *cotangent.shape[2:], *weight.shape[2:])
-    return _spread_windows(windows, x.shape[2:], attributes["strides"], attributes["dilations"], attributes["pads"])
+def _correlated_from(y: Tensor, weight: Tensor, attributes: Attributes, sizes: Sequence[int]) -> Tensor:
+    """The transpose of `_correlate`: from y, (N, out, *positions), to an input (N, in, *sizes)."""
+    axes, group, rows, positions = weight.ndim - 2, attributes["group"], len(y), y.shape[2:]
+    made = []
+    for part in _parts(rows, weight, attributes, positions):
+        kernels = weight[:, part]
+        columns = numpy.matmul(_in_groups(y, group), _kernels(kernels, group))
+        windows = columns.reshape(group, rows, *positions, -1, *weight.shape[2:])
+        windows = numpy.moveaxis(windows, (0, 2 + axes), (1, 2))
+        windows = windows.reshape(rows, group * kernels.shape[1], *positions, *weight.shape[2:])
+        made.append(_spread_windows(windows, sizes, attributes["strides"], attributes["dilations"], attributes["pads"]))
+    return made[0] if len(made) == 1 else numpy.concatenate(made, axis=1)
 
 
-def _correlation_of_weight(cotangent: Tensor, x: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
-    """The cotangent of the weight."""
-    by_group = numpy.swapaxes(_in_groups(cotangent, attributes["group"]), 1, 2)
-    return numpy.matmul(by_group, _columns(x, weight, attributes)).reshape(weight.shape)
+def _weight_between(x: Tensor, y: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
+    """The cotangent of a weight, from the input x of its correlation and the cotangent y of the output."""
+    by_group, positions = numpy.swapaxes(_in_groups(y, attributes["group"]), 1, 2), y.shape[2:]
+    made = [
+        numpy.matmul(by_group, _columns(x[:, part], weight[:, part], attributes, positions)).reshape(
+            weight[:, part].shape
+        )
+        for part in _parts(len(x), weight, attributes, positions)
+    ]
+    return made[0] if len(made) == 1 else numpy.concatenate(made, axis=1)
 
 
 # One step for autograd, which would keep the windows of every layer, nine times a layer's input for 3 x 3.
 _correlation = primitive(_correlate)
 defvjp(
     _correlation,
-    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_x(cotangent, x, weight, attributes),
-    lambda answer, x, weight, attributes: lambda cotangent: _correlation_of_weight(cotangent, x, weight, attributes),
+    lambda answer, x, weight, attributes, positions: (
+        lambda cotangent: _correlated_from(cotangent, weight, attributes, x.shape[2:])
+    ),
+    lambda answer, x, weight, attributes, positions: (
+        lambda cotangent: _weight_between(x, cotangent, weight, attributes)
+    ),
+    argnums=(0, 1),
+)
+_transposed_correlation = primitive(_correlated_from)
+defvjp(
+    _transposed_correlation,
+    lambda answer, y, weight, attributes, sizes: (
+        lambda cotangent: _correlate(cotangent, weight, attributes, y.shape[2:])
+    ),
+    lambda answer, y, weight, attributes, sizes: lambda cotangent: _weight_between(cotangent, y, weight, attributes),
     argnums=(0, 1),
 )
 
 
 def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    y = _correlation(x, weight, attributes)
-    return y if bias is None else y + np.reshape(bias, (-1, *[1] * (weight.ndim - 2)))
+    axes, pads = weight.ndim - 2, attributes["pads"]
+    reach = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], attributes["dilations"], strict=True)]
+    positions = [
+        (size + before + after - width) // stride + 1
+        for size, before, after, width, stride in zip(
+            x.shape[2:], pads[:axes], pads[axes:], reach, attributes["strides"], strict=True
+        )
+    ]
+    y = _correlation(x, weight, attributes, positions)
+    return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
 
 
 def _conv_transpose(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Every entry of x adds its multiple of the kernel to the output; group g's channels go to that group's outputs."""
-    axes, group, kernel = weight.ndim - 2, attributes["group"], weight.shape[2:]
-    strides, dilations, pads = attributes["strides"], attributes["dilations"], attributes["pads"]
-    rows, positions = x.shape[0], x.shape[2:]
-    # (N, group, positions, in / group) times (group, in / group, out / group * kernel)
-    columns = np.transpose(np.reshape(x, (rows, group, x.shape[1] // group, -1)), (0, 1, 3, 2))
-    made = np.matmul(columns, np.reshape(weight, (group, weight.shape[0] // group, -1)))
-    made = np.reshape(made, (rows, group, int(numpy.prod(positions)), weight.shape[1], -1))
-    windows = np.reshape(np.transpose(made, (0, 1, 3, 2, 4)), (rows, group * weight.shape[1], *positions, *kernel))
+    axes, pads = weight.ndim - 2, attributes["pads"]
+    further = zip(
+        x.shape[2:],
+        attributes["strides"],
+        weight.shape[2:],
+        attributes["dilations"],
+        attributes["output_padding"],
+        strict=True,
+    )
     sizes = [
         (count - 1) * stride + (width - 1) * apart + 1 + more - pads[axis] - pads[axes + axis]
-        for axis, (count, stride, width, apart, more) in enumerate(
-            zip(positions, strides, kernel, dilations, attributes["output_padding"], strict=True)
-        )
+        for axis, (count, stride, width, apart, more) in enumerate(further)
     ]
-    y = _spread(windows, sizes, strides, dilations, pads)
+    y = _transposed_correlation(x, weight, attributes, sizes)
     return y if bias is None else y + np.reshape(bias, (-1, *[1] * axes))
 
 

@@ -103,28 +103,23 @@ def on_sides(kinks: Mapping[str, Kinks], sides: Mapping[str, Array]) -> Callable
     def apply(node: Node, operator: Callable[..., Array], inputs: Sequence[Array]) -> Array:
         here = kinks.get(node["name"])
         if here is not None:
-            plain = [getval(value) for value in inputs]
-            nudges = _nudges(here, plain, sides[node["name"]])
-            inputs = [value if place not in nudges else value + nudges[place] for place, value in enumerate(inputs)]
+            inputs = [inputs[0] + _nudge(here, [getval(inputs[0])], sides[node["name"]]), *inputs[1:]]
         return in_type_of_input(node, operator, inputs)
 
     return apply
 
 
-def _nudges(kinks: Kinks, inputs: Sequence[Array], sides: Array) -> dict[int, Array]:
-    """What to add to inputs, by their number. In a pair of entries the second is moved: the first may be in others."""
+def _nudge(kinks: Kinks, inputs: Sequence[Array], sides: Array) -> Array:
+    """What to add to the input. In a pair of entries the second is moved: the first may be in others."""
     margins = kinks.margins(inputs)
-    place, entries = (0, kinks.of) if kinks.against is None else (kinks.operand, kinks.against)
+    (x,), entries = inputs, kinks.of if kinks.against is None else kinks.against
+    nudge = np.zeros(x.size, x.dtype)
     moved = np.flatnonzero(~np.isnan(sides) & (np.sign(margins) != sides))
-    if not len(moved):
-        return {}
-    x = inputs[place]
-    scale = np.abs(np.ravel(x)[entries[moved]]) + np.abs(np.ravel(inputs[0])[kinks.of[moved]])
+    scale = np.abs(np.ravel(x)[entries[moved]]) + np.abs(np.ravel(x)[kinks.of[moved]])
     step = np.maximum(np.abs(margins[moved]), 2 * np.finfo(x.dtype).eps * scale + np.finfo(x.dtype).tiny)
     change = sides[moved] * step - margins[moved]
-    nudge = np.zeros(x.size, x.dtype)
     nudge[entries[moved]] = change if kinks.against is None else -change
-    return {place: nudge.reshape(x.shape)}
+    return nudge.reshape(x.shape)
 
 
 def in_type_of_input(node: Node, operator: Callable[..., Array], inputs: Sequence[Array]) -> Array:

@@ -174,7 +174,7 @@ class Sides:
 def _margins(kinks: Kinks, inputs: Sequence[Any]) -> Any:
     """`Kinks.margins`, differentiable."""
     first = _entries(inputs[0], kinks.of)
-    return first - (kinks.level if kinks.against is None else _entries(inputs[kinks.operand], kinks.against))
+    return first - (kinks.level if kinks.against is None else _entries(inputs[0], kinks.against))
 
 
 @primitive  # type: ignore[untyped-decorator]
