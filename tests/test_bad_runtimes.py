@@ -29,7 +29,7 @@ BAD: dict[str, tuple[str, str]] = {
     "keys-complex": ('leave("keys.jsonl", \'["a", "<c8", [1], 0]\\n\')', "it left an array that is not of numbers"),
     "steps-no-json": ('leave("steps.jsonl", "?\\n")', "it left a step that is not JSON"),
     "steps-no-label": ('leave("steps.jsonl", "{}\\n")', "it left a step without label or seconds"),
-    "deletes-folders": ("shutil.rmtree(os.path.dirname(os.path.dirname(own('x'))))", ""),
+    "deletes-folders": ("shutil.rmtree(os.path.dirname(os.path.dirname(own('x'))))", "folder was gone when it ended"),
     "kills-its-server": ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(3600)", "killed by SIGKILL"),
 }
 CODE = """

@@ -160,7 +160,8 @@ class _Run:
         self.servers: dict[Target, ProbeServer] = {}
         self.started = itertools.count()
         self.deaths: dict[Target, int] = {}
-        #: Trials under way when a server died -> how often each was so alone. They are asked again one by one.
+        #: Trials that were lost with a server or their folder -> how often each was so alone. They are asked again one
+        #: by one.
         self.suspects: dict[Trial, int] = {}
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
@@ -301,7 +302,11 @@ class _Run:
         if server.ready and target.id not in self.done.import_seconds:
             self.done.import_seconds[target.id] = server.import_seconds
         for trial, record in finished:
-            self.ledger.record(trial, record)
+            if record is None:
+                gone = ServerDied(Status.CRASHED, "the trial's folder was gone when it ended", "")
+                self._suspect(trial, gone, alone=not server.under_way)
+            else:
+                self.ledger.record(trial, record)
         self._rest(server)
 
     def _rest(self, server: ProbeServer) -> None:
@@ -338,14 +343,18 @@ class _Run:
         trials = [trial for trial, _ in server.under_way.values()]
         self._stop(server)
         for trial in trials:
-            self.suspects[trial] = self.suspects.get(trial, 0) + (len(trials) == 1)
-            if self.suspects[trial] >= ALONE_DEATHS:
-                self.ledger.record(trial, crashed(trial, death, self.settings.limits))
-            else:
-                self.ledger.put_back(trial)
+            self._suspect(trial, death, alone=len(trials) == 1)
         if not trials:
             self.deaths[target] = self.deaths.get(target, 0) + 1
         if death.status is Status.IMPORT_FAILED or self.deaths.get(target, 0) >= SERVER_DEATHS:
             self.ledger.give_up(target, death.status, death.reason, death.stderr)
         elif self.queues[target] or self.ledger.ask_again(target):
             self.waiting.append(target)
+
+    def _suspect(self, trial: Trial, death: ServerDied, alone: bool) -> None:
+        """Ask a trial again that was lost, by itself or by one beside it; record it if it was so alone, twice."""
+        self.suspects[trial] = self.suspects.get(trial, 0) + alone
+        if self.suspects[trial] >= ALONE_DEATHS:
+            self.ledger.record(trial, crashed(trial, death, self.settings.limits))
+        else:
+            self.ledger.put_back(trial)

@@ -124,14 +124,17 @@ class ProbeServer:
             return self._heard + self.limits.importing
         return self._heard + self.limits.seconds + PATIENCE if self.under_way else math.inf
 
-    def receive(self) -> list[tuple[Trial, Record]]:
-        """Finished trials with their records. Raises ServerDied if the server has exited, or says what is no reply."""
+    def receive(self) -> list[tuple[Trial, Record | None]]:
+        """Finished trials with their records, None where the trial's folder is gone: any trial can delete it.
+
+        Raises ServerDied if the server has exited, or says what is no reply.
+        """
         data = os.read(self.replies, 1 << 20)
         if not data:
             raise ServerDied(*self._death())
         self._heard = time.monotonic()
         *lines, self._rest = (self._rest + data).split(b"\n")
-        finished = []
+        finished: list[tuple[Trial, Record | None]] = []
         for line in lines:
             reply = self._reply(line)
             if "failed" in reply:
@@ -140,7 +143,8 @@ class ProbeServer:
                 self.ready, self.import_seconds = True, reply["import_seconds"]
                 continue
             trial, out = self.under_way.pop(reply["trial"])
-            finished.append((trial, collect(out, reply, trial.reading, self.limits.memory)))
+            record = collect(out, reply, trial.reading, self.limits.memory) if out.exists() else None
+            finished.append((trial, record))
             shutil.rmtree(out, ignore_errors=True)
         return finished
 
@@ -224,7 +228,7 @@ class ServerDied(Exception):
 
 
 def crashed(trial: Trial, death: ServerDied, limits: Limits) -> Record:
-    """The record of a trial that ended its server."""
+    """The record of a trial that ended its server, or deleted its folder."""
     return Record(
         reading=trial.reading,
         status=Status.CRASHED,
