@@ -574,3 +574,15 @@ def test_laws_allow_the_rounding_of_the_layers_before(run_toy: Callable[..., Res
     run_toy("toy@1.8.0", networks=[str(tmp_path / "mine.onnx")], modes=["leak-backward"], scenarios=["gradient"])
     (cell,) = read_cells(tmp_path).values()
     assert ["leak"] == cell["findings"]
+
+
+def test_a_batch_that_does_not_reach_the_output_leaves_the_file_to_readers(loaded: Loaded) -> None:
+    nodes = [node("Conv", "x w", "c"), node("Reshape", "c shape", "f"), node("Gemm", "f g", "y")]
+    weights = {"w": normal(4, 3, 1, 1), "shape": integers(1, 144), "g": normal(144, 5)}
+    network = loaded(model(nodes, weights, [1, 3, 6, 6]), batch=2)
+    assert not_lowered(network) == "has 2 rows of input and 1 of output."
+
+
+def test_shapes_that_do_not_fit_the_batch_name_the_file(loaded: Loaded) -> None:
+    with pytest.raises(NetworkError, match=r"mine\.onnx: its shapes do not fit together"):
+        loaded(model([node("Mul", "x c", "y")], {"c": normal(3, 2)}, [3, 2]), batch=2)

@@ -68,7 +68,7 @@ def sized_gradient(
         raise refusal
     inner = any(None in sizes[1:] for sizes in declared.values())
     try:
-        sized(model, options, str(path), lambda candidate: runs(candidate, options))
+        sized(model, options, str(path), lambda candidate: runs(candidate, options, str(path)))
     except NetworkError:
         raise refusal from None
     for first in (1, 0):  # the batch axis last

@@ -49,7 +49,7 @@ def declare_outputs(
     They are those of shape inference, else of an evaluation of the file, else, with operators that onnx does not have,
     the file's own.
     """
-    shapes: list[tuple[int, ...] | None] | None = _inferred(model)
+    shapes: list[tuple[int, ...] | None] | None = _inferred(model, source)
     if shapes is None:
         try:
             shapes = [np.shape(value) for value in _evaluated(model, values)]
@@ -65,9 +65,9 @@ def declare_outputs(
     return shapes[0] or ()
 
 
-def _inferred(model: onnx.ModelProto) -> list[tuple[int, ...] | None] | None:
-    """The shapes of the outputs by shape inference; None if it does not know all."""
-    facts = Facts(model, "")
+def _inferred(model: onnx.ModelProto, source: str) -> list[tuple[int, ...] | None] | None:
+    """The shapes of the outputs by shape inference; None if it does not know all. Raises NetworkError."""
+    facts = Facts(model, source)
     shapes = [facts.shape(item.name) for item in model.graph.output]
     known = [tuple(size for size in shape or () if isinstance(size, int)) for shape in shapes]
     if any(shape is None or len(sizes) < len(shape) for shape, sizes in zip(shapes, known, strict=True)):
@@ -81,12 +81,12 @@ def _evaluated(model: onnx.ModelProto, values: Mapping[str, Array]) -> list[Any]
     return list(outputs)
 
 
-def runs(model: onnx.ModelProto, options: FileOptions) -> bool:
+def runs(model: onnx.ModelProto, options: FileOptions, source: str) -> bool:
     """Whether onnx can evaluate a model with operators of its own, if inference does not know its outputs' shapes."""
-    if _inferred(model) is not None or foreign_operators(model):
+    if _inferred(model, source) is not None or foreign_operators(model):
         return True
     inputs = inputs_of(model)
-    values = values_of(model, inputs, read_samples(options.samples, inputs[0]), "")
+    values = values_of(model, inputs, read_samples(options.samples, inputs[0]), source)
     try:
         _evaluated(model, values)
     except Exception:  # the evaluator raises any exception for arbitrary files

@@ -47,7 +47,7 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
         exporter = f"{foreign.runtime.title} {foreign.format.release}"
         said = [*foreign.said, f"{source}: {exporter} exports it to ONNX, which other runtimes get.", *said]
     declared = Declared(model)
-    said += sized(model, options, source, lambda candidate: runs(candidate, options))
+    said += sized(model, options, source, lambda candidate: runs(candidate, options, source))
     x, *others = inputs_of(model)
     given = read_samples(options.samples, x)
     values = values_of(model, [x, *others], given, source)
@@ -71,6 +71,8 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
+        if len(cotangent) != len(values[x.name]):
+            raise NetworkError(f"{source}: has {len(values[x.name])} rows of input and {len(cotangent)} of output.")
     except NetworkError as problem:
         message = f"{problem} {READERS}"
         own = replace(own, said=(*own.said, message))
