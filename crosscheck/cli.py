@@ -283,18 +283,18 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output", metavar="NAME", help="the output of a network file that is differentiated (default: the first)"
     )
+    command.add_argument(
+        "--cotangent",
+        type=int,
+        metavar="CLASS",
+        help="differentiate this number of each row of the output alone (default: all of them, with different weights)",
+    )
     _add_trust(command)
 
 
 def _add_trust(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--trust", action="store_true", help="let the runtime of a network file run code that is in it, as in a pickle"
-    )
-    command.add_argument(
-        "--cotangent",
-        type=int,
-        metavar="CLASS",
-        help="differentiate this number of each row of the output alone (default: all of them, with different weights)",
     )
 
 

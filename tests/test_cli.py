@@ -36,6 +36,8 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
             "--shape is about network files, and none is named",
         ),
         (["run", "--jobs", "many"], "--jobs"),
+        (["gradient", "model.onnx", "-o", "gradient.onnx", "--cotangent", "1"], "--cotangent"),
+        (["run", "onnx@newest", "--budget", "soon"], "--budget"),
         (["list", "modes", "mxnett"], "mxnet"),
         (["lst"], "list"),
         (["explain", "nothing"], "cells.jsonl"),
