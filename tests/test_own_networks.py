@@ -586,3 +586,9 @@ def test_a_batch_that_does_not_reach_the_output_leaves_the_file_to_readers(loade
 def test_shapes_that_do_not_fit_the_batch_name_the_file(loaded: Loaded) -> None:
     with pytest.raises(NetworkError, match=r"mine\.onnx: its shapes do not fit together"):
         loaded(model([node("Mul", "x c", "y")], {"c": normal(3, 2)}, [3, 2]), batch=2)
+
+
+def test_an_output_without_rows_leaves_the_file_to_readers(loaded: Loaded) -> None:
+    network = loaded(model([node("ReduceMean", "x", "y", keepdims=0)], {}, [4, 3], opset=13))
+    assert network.cotangent.shape == ()
+    assert not_lowered(network)

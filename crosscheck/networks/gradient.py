@@ -32,9 +32,9 @@ def gradient(
     gradient those of x. With `training`, batch normalizations use the batch's own mean and population variance, the
     gradient includes them, and the last outputs, `<statistic>.running`, are the moving statistics after one update.
 
-    shapes: by the input's name; None leaves an axis as it is.
     wrt: the tensors x, by default every input of floats that y depends on. output: y, by default the first output of
-    floats. Both may be inside the graph. shapes: sizes of inputs, for their open axes and the batch axis.
+    floats. Both may be inside the graph. shapes: sizes of inputs by name, for their open axes and the batch axis; None
+    leaves an axis as it is.
 
     Raises NetworkError, with the remedy, for a missing or invalid file, and for nodes without a rule, naming all.
     """

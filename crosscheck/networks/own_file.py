@@ -71,7 +71,7 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
-        if len(cotangent) != len(values[x.name]):
+        if cotangent.shape[:1] != values[x.name].shape[:1]:
             raise NetworkError(f"{source}: has {len(values[x.name])} rows of input and {len(cotangent)} of output.")
     except NetworkError as problem:
         message = f"{problem} {READERS}"
