@@ -22,6 +22,7 @@ from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.trial_folder import collect, plain, tail
+from crosscheck.probe.processes import SESSION, processes_with
 
 __all__ = ["Limits", "ProbeServer", "ServerDied", "crashed", "variables"]
 
@@ -172,7 +173,7 @@ class ProbeServer:
 
     def _kill(self) -> None:
         """Kill the server and all processes of its session, in which its trials are."""
-        for process in (self.process.pid, *_of_session(self.process.pid)):
+        for process in (self.process.pid, *processes_with(SESSION, self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self.process.wait()
@@ -200,17 +201,6 @@ class ProbeServer:
 
     def _stderr(self) -> str:
         return tail(self.folder / "server.stderr")
-
-
-def _of_session(leader: int) -> list[int]:
-    """The processes of a session, by the fields of proc_pid_stat(5)."""
-    processes = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            _, _, fields = path.read_text(errors="replace").rpartition(")")
-            if int(fields.split()[3]) == leader:
-                processes.append(int(path.parent.name))
-    return processes
 
 
 def _are_numbers(reply: Mapping[str, Any], *names: str) -> bool:

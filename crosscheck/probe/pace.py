@@ -5,6 +5,8 @@ import os
 import time
 from typing import Any, Callable, List, Set
 
+from crosscheck.probe.processes import fields_of
+
 PERIOD = 0.001  # seconds between two looks at the threads
 QUIET = 3  # looks in a row at which all threads sleep
 LIMIT = 1.0  # seconds after which threads that never sleep are no longer waited for
@@ -53,8 +55,4 @@ def _each(threads: List[int], call: Callable[..., None], *arguments: Any) -> Non
 
 def _runs(thread: int) -> bool:
     """Whether a thread runs, can run, or waits for a disk: states R and D of proc(5)."""
-    try:
-        with open("/proc/self/task/{}/stat".format(thread)) as file:
-            return file.read().rpartition(")")[2].split()[0] in "RD"
-    except OSError:
-        return False  # the thread has ended
+    return fields_of("/proc/self/task/{}".format(thread))[:1] in (["R"], ["D"])

@@ -27,6 +27,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from crosscheck.probe import texts, trial
 from crosscheck.probe.adapter import Adapter
+from crosscheck.probe.processes import PARENT, processes_with
 from crosscheck.probe.recorder import message
 
 POLL_SECONDS = 0.05  # how often running trials' memory and time are looked at; a finished one wakes the server at once
@@ -133,21 +134,6 @@ def control_process(option: int, value: int) -> None:
         library.prctl(option, value, 0, 0, 0)
 
 
-def children_of(parent: int) -> Set[int]:
-    """The processes whose parent is that one, by the fields of proc_pid_stat(5)."""
-    found = set()
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(os.path.join("/proc", name, "stat"), errors="replace") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:  # it ended meanwhile
-                continue
-            if int(fields[1]) == parent:
-                found.add(int(name))
-    return found
-
-
 def redirect(folder: str) -> None:
     """Send standard output and standard error, also those of native code, to files in `folder`."""
     for number, name in ((1, "stdout"), (2, "stderr")):
@@ -191,7 +177,7 @@ class Server:
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         control_process(PR_SET_CHILD_SUBREAPER, 1)
-        self.started = children_of(os.getpid())
+        self.started = processes_with(PARENT, os.getpid())
         while True:
             ready = select.select([self.requests, woken], [], [], POLL_SECONDS if self.children else None)[0]
             if woken in ready:
@@ -238,14 +224,14 @@ class Server:
 
         Not while another trial runs: they may be its own.
         """
-        left = set() if self.children else children_of(os.getpid()) - self.started
+        left = set() if self.children else processes_with(PARENT, os.getpid()) - self.started
         while left:
             for pid in left:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                 with contextlib.suppress(OSError):
                     os.waitpid(pid, 0)
-            left = children_of(os.getpid()) - self.started - left  # those that they had started in turn
+            left = processes_with(PARENT, os.getpid()) - self.started - left  # those that they had started in turn
 
     def end(self) -> None:
         """The host is gone: nobody wants the trials under way."""
