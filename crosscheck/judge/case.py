@@ -201,6 +201,11 @@ class Case:
         scale = scale_of(expected, training)
         return closed_form(self.truth.rounding(Asks.PREDICTION, False) / scale if scale else 0.0)
 
+    @property
+    def law_tolerance(self) -> float:
+        """The largest misfit of an update law, in any layer."""
+        return max(self.truth.law_tolerance(norm) for norm in self.network.batch_norms)
+
     def _later(self, row: Observation) -> list[str]:
         if self.cell.scenario in STEPWISE:
             earlier = (self.first, recorded.PREDICTION_START_AGAIN)

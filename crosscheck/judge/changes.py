@@ -51,7 +51,7 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
         if one.law is not None:
             detail = _text(one.law) + _other_momenta(one.momenta) + (f"; {one.note}" if one.note else "")
             what = f"{row.reading}: misfit of the moving statistics against their update law"
-            return [Evidence(finding, what, one.law.residual, _tolerance(case), LAW.why, detail)]
+            return [Evidence(finding, what, one.law.residual, case.law_tolerance, LAW.why, detail)]
     for row, one in solved:
         if one.several:
             best = min(law.residual for law in one.several)
@@ -59,13 +59,8 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
             detail = "no single law, as these explain it equally well: "
             detail += "; or ".join(_text(law) for law in one.several[:TOLD]) + more
             what = f"{row.reading}: smallest misfit of the moving statistics against update laws"
-            return [Evidence(finding, what, best, _tolerance(case), LAW.why, detail)]
+            return [Evidence(finding, what, best, case.law_tolerance, LAW.why, detail)]
     return []
-
-
-def _tolerance(case: Case) -> float:
-    """The largest misfit of a law in any layer."""
-    return max(case.truth.law_tolerance(norm) for norm in case.network.batch_norms)
 
 
 def _text(law: Law) -> str:

@@ -18,8 +18,8 @@ from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
 __all__ = [
+    "FormErrors",
     "clean_answer",
-    "errors_of",
     "gradient_error",
     "later_errors",
     "mode_ignored",
@@ -40,7 +40,7 @@ class FormErrors:
     truth: Truth = field(repr=False)
     value: Array
     asks: Asks
-    weights: Mapping[str, Array] | None = field(repr=False)
+    weights: Mapping[str, Array] | None = field(default=None, repr=False)
 
     @cached_property
     def _forms(self) -> dict[Intent, Array]:
@@ -142,17 +142,12 @@ def _other(intent: Intent) -> Intent:
     return Intent.TRAINING if intent is Intent.INFERENCE else Intent.INFERENCE
 
 
-def errors_of(truth: Truth, value: Array, asks: Asks, weights: Mapping[str, Array] | None = None) -> FormErrors:
-    """The errors of an answer against the inference-mode and training-mode closed forms, at `weights` if not None."""
-    return FormErrors(truth, value, asks, weights)
-
-
 def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
     """The answers of the call under test without earlier calls, or predictions, that could affect them."""
     if case.asks is Asks.EXPORT or case.predicting_changes:
         return []
     return [
-        (row, row.arrays[case.call], errors_of(case.asked, row.arrays[case.call], case.asks))
+        (row, row.arrays[case.call], FormErrors(case.asked, row.arrays[case.call], case.asks))
         for row in case.measured
         if case.call in row.arrays and row.reading not in ("after-other", "after-same")
     ]
@@ -198,7 +193,7 @@ def _at_later_statistics(case: Case, row: Observation, value: Array, threshold: 
         weights = case.weights_at(row, when)
         if weights is None:
             continue
-        if errors_of(case.asked, value, case.asks, weights).of(Intent.INFERENCE) <= threshold:
+        if FormErrors(case.asked, value, case.asks, weights).of(Intent.INFERENCE) <= threshold:
             return f"; it is the inference-mode form at the statistics in state/{when}, moved by the call"
     return ""
 
@@ -310,7 +305,7 @@ def _order(case: Case) -> list[Evidence]:
         value, weights = row.arrays.get(case.answer), case.weights_at(row, "before")
         if value is None or weights is None or Intent.INFERENCE not in right.matches:
             continue
-        errors = errors_of(case.truth, value, case.asks, weights)
+        errors = FormErrors(case.truth, value, case.asks, weights)
         if Intent.INFERENCE not in errors.matches and not errors.undecided:
             what = f"after a training-mode gradient of the same network: relative error of {case.answer} against the"
             evidence["same"] = _dependent(f"{what} inference-mode form at the current statistics", errors)
@@ -373,12 +368,12 @@ def _at_moments(
         return []
     if case.truth.renormalization_averages is not None:
         known.append(case.truth.renormalization_averages)
-    return [errors_of(case.truth, value, asks, weights) for weights in known]
+    return [FormErrors(case.truth, value, asks, weights) for weights in known]
 
 
 def _right_alone(case: Case, inference: Sequence[Observation]) -> bool:
     values = [row.arrays[recorded.GRADIENT_FIRST] for row in inference if recorded.GRADIENT_FIRST in row.arrays]
-    matches = [errors_of(case.truth, value, Asks.GRADIENT).matches for value in values]
+    matches = [FormErrors(case.truth, value, Asks.GRADIENT).matches for value in values]
     return bool(matches) and all(Intent.INFERENCE in found for found in matches)
 
 

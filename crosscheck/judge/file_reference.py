@@ -295,30 +295,25 @@ class BatchNormalization(OpRun):
         return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])
 
 
-class Conv(op_conv.Conv):
-    """The operator by the oracle, where pads are explicit."""
+class _ByOracle:
+    """A convolution by the oracle, where its pads are explicit; else by onnx's operator, the next base."""
 
-    # onnx's has its attributes as parameters, without types.
-    def _run(  # type: ignore[override]
-        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
-    ) -> tuple[Array, ...]:
-        if (attributes["auto_pad"] or "NOTSET") != "NOTSET":
-            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[no-untyped-call]
+    onnx_node: onnx.NodeProto
+
+    def _run(self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any) -> tuple[Array, ...]:
+        if (attributes["auto_pad"] or "NOTSET") != "NOTSET" or attributes.get("output_shape"):
+            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[misc]
             return outputs
-        return (np.asarray(OPERATORS["Conv"](_windows(attributes, weight), x, weight, bias), x.dtype),)
+        y = OPERATORS[self.onnx_node.op_type](_windows(attributes, weight), x, weight, bias)
+        return (np.asarray(y, x.dtype),)
 
 
-class ConvTranspose(op_conv_transpose.ConvTranspose):
-    """The operator by the oracle, where pads are explicit."""
+class Conv(_ByOracle, op_conv.Conv):  # type: ignore[misc]  # onnx's has its attributes as parameters
+    """The operator as the evaluator finds it, by its name."""
 
-    # onnx's has its attributes as parameters, without types.
-    def _run(  # type: ignore[override]
-        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
-    ) -> tuple[Array, ...]:
-        if (attributes["auto_pad"] or "NOTSET") != "NOTSET" or attributes["output_shape"]:
-            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[no-untyped-call]
-            return outputs
-        return (np.asarray(OPERATORS["ConvTranspose"](_windows(attributes, weight), x, weight, bias), x.dtype),)
+
+class ConvTranspose(_ByOracle, op_conv_transpose.ConvTranspose):  # type: ignore[misc]  # as above
+    """The same for the transposed one."""
 
 
 def _windows(attributes: Mapping[str, Any], weight: Array) -> dict[str, Any]:

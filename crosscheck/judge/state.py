@@ -106,7 +106,11 @@ def _lawless(case: Case) -> list[Evidence]:
                 for name in (norm.mean, norm.variance)
                 if name in before and name in after
             )
-            return [Evidence(Finding.CORRUPTED, f"{row.reading}: {solved.problem}", None, LAW.value, LAW.why, detail)]
+            return [
+                Evidence(
+                    Finding.CORRUPTED, f"{row.reading}: {solved.problem}", None, case.law_tolerance, LAW.why, detail
+                )
+            ]
     return []
 
 

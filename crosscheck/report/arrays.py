@@ -6,15 +6,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from crosscheck.cells import Array
 from crosscheck.report.records import JudgedCell
 
-__all__ = ["INPUT", "PREDICTION", "SHARED", "Array", "Arrays", "reference_file", "reference_gradient"]
-
-Array = np.ndarray[Any, np.dtype[Any]]
+__all__ = ["INPUT", "PREDICTION", "SHARED", "Arrays", "reference_file", "reference_gradient"]
 
 #: The folder of a run that has them, and the member of an .npz that lists large arrays: rows of a key and a file
 #: relative to that folder.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Intent, Scenario
+from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.probe.recorded import GRADIENT_FIRST
-from crosscheck.report.arrays import INPUT, PREDICTION, Array, Arrays, reference_gradient
+from crosscheck.report.arrays import INPUT, PREDICTION, Arrays, reference_gradient
 from crosscheck.report.number_text import release_spans, scientific
 from crosscheck.report.order import distinct, in_order, measured, release_order, runtime_order, title_of
 from crosscheck.report.records import JudgedCell, Run, anchor

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from crosscheck.report.arrays import Array
+from crosscheck.cells import Array
 
 __all__ = ["PERCENTILE", "Saliency", "Shot", "are_pictures", "picture", "saliency"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from crosscheck.cells import Array
 from crosscheck.probe.recorded import PREDICTION_AFTER, PREDICTION_BEFORE
-from crosscheck.report.arrays import Array, Arrays
+from crosscheck.report.arrays import Arrays
 from crosscheck.report.number_text import before_and_after, significant
 from crosscheck.report.records import JudgedCell
 
