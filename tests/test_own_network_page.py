@@ -188,7 +188,7 @@ def test_the_file_is_described(of_run: OfRun) -> None:
     assert f"opset 15, IR 8, 9 nodes: {operators}" == " ".join(terms["File"].split())
     assert "x float32 4x3x20x20, differentiated" == terms["Inputs"]
     assert "y float32 4x5" == terms["Outputs"]
-    assert "all numbers, with a different weight for each of each row of the output" == terms["Differentiated"]
+    assert "of each row of the output, all numbers, with a different weight for each" == terms["Differentiated"]
     moving = "moving statistics in opset 15 (training_mode = 0 by default)"
     assert [
         f"1 with epsilon 1e-05, momentum 0.9 by default; {moving} 1 (4)",
@@ -351,7 +351,7 @@ def test_other_inputs_have_no_images(made: Made, tmp_path: Path) -> None:
 def test_one_class_is_differentiated_where_the_user_names_it(made: Made, tmp_path: Path) -> None:
     path, photo = classifier(tmp_path / "mine.onnx"), scene(tmp_path / "photo.png")
     section = made(path, photo, cotangent=2)
-    assert "number 2 alone of each row of the output" == dict(section.terms)["Differentiated"]
+    assert "of each row of the output, number 2 alone" == dict(section.terms)["Differentiated"]
     network = load(path, FileOptions(samples=(photo,)))
     one_class = np.zeros((4, 5), np.float32)
     one_class[:, 2] = 1
