@@ -142,7 +142,7 @@ def test_the_page_is_usable_by_keyboard(opened: Open) -> None:
     expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.predict")
     page.keyboard.press("Escape")
     expect(opened_cell(page)).to_be_hidden()
-    assert "cell=" not in page.url
+    expect(page).not_to_have_url(re.compile("cell="))
 
 
 def test_links_within_the_page_open_their_targets(opened: Open) -> None:
