@@ -155,7 +155,7 @@ def alive(process: int) -> bool:
 
 
 def test_a_server_that_a_trial_stops_is_replaced(bad: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds of silence count as lost here: the server never says anything again."""
+    """Four seconds of silence count as lost here: the server never says anything again."""
     monkeypatch.setattr("crosscheck.matrix.server.PATIENCE", 1.0)
     job = Job(
         ["toy@1.8.0"],
@@ -163,7 +163,7 @@ def test_a_server_that_a_trial_stops_is_replaced(bad: Runtime, tmp_path: Path, m
         networks=["seed"],
         scenarios=["gradient"],
         out=tmp_path,
-        limits=Limits(seconds=1.0),
+        limits=Limits(seconds=3.0),
     )
     run(job, SilentProgress(), {"toy": bad})
     (cell,) = read_cells(tmp_path).values()

@@ -17,7 +17,7 @@ README = ROOT.parent / "README.md"
 HOUSE = (
     ("cli",),
     ("diff", "doctor", "explain", "gradients", "inspection", "listing", "recipe", "reduce"),
-    ("job", "progress"),
+    ("ending", "job", "progress"),
     ("exported_files", "locate", "recorded_arrays", "script"),
     ("report",),
     ("conversion", "judge"),

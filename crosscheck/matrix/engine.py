@@ -5,6 +5,7 @@ Builds environments in the background, starts one probe server per target, and r
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -22,11 +23,13 @@ from typing import Protocol
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
+from crosscheck.environments.installer import stop_installers
 from crosscheck.errors import EnvironmentFailure, ProbeError
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
+from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import Limits, Lost, ProbeServer, ServerDied, crashed
 from crosscheck.matrix.shortage import is_of_machine
@@ -35,8 +38,6 @@ from crosscheck.networks.prepare import write_form
 
 __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
-#: Bytes reserved for the running trials, exported files included.
-SCRATCH_ROOM = 500 * 10**6
 #: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
 #: Deaths of a server with one trial under way, and no other, after which the trial is the cause.
@@ -95,10 +96,11 @@ class Standby:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch())
+        self._ends = contextlib.ExitStack()
         self._servers: dict[Target, ProbeServer] = {}
 
     def __enter__(self) -> Standby:
+        self._folder = self._ends.enter_context(scratch_folder())
         return self
 
     def __exit__(
@@ -106,11 +108,11 @@ class Standby:
     ) -> None:
         for server in self._servers.values():
             server.close()
-        self._folder.cleanup()
+        self._ends.close()
 
     def scratch(self) -> Path:
         """A new folder that exists as long as the servers."""
-        return Path(tempfile.mkdtemp(dir=self._folder.name))
+        return Path(tempfile.mkdtemp(dir=self._folder))
 
     def take(self, target: Target) -> ProbeServer | None:
         """The waiting server of a target, if there is one."""
@@ -135,15 +137,8 @@ def measure(
     """
     if standby is not None:
         return _Run(plan, journal, settings, progress, standby.scratch(), standby).run()
-    with tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch()) as scratch:
-        return _Run(plan, journal, settings, progress, Path(scratch), None).run()
-
-
-def _scratch() -> str | None:
-    """The folder for trial files: in memory if there is room, since disks are slower than trials."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
-    return str(memory) if roomy else None
+    with scratch_folder() as scratch:
+        return _Run(plan, journal, settings, progress, scratch, None).run()
 
 
 class _Run:
@@ -199,6 +194,12 @@ class _Run:
                         self._receive(ready.data)
                 for server in [server for server in self.servers.values() if server.deadline <= time.monotonic()]:
                     self._replace_dead(server, server.lost())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while any(future.running() for future in futures):
+                stop_installers()  # none is waited for
+                time.sleep(0.01)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             for server in self.servers.values():
