@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from crosscheck.cells import Asks, Intent, Observation
 from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported
@@ -30,7 +32,6 @@ class ExportedFiles:
         self.truths |= truths
         for network in {planned.network for planned in plan if planned.network.file is None} - self.truths.keys():
             self.truths[network] = Truth.of(network)
-        self._keep()
 
     def exported(self, planned: Planned, observations: Sequence[Observation], judgement: Judgement) -> Exported | None:
         """The `exported` field of a cell; None for a cell that neither writes nor reads a file."""
@@ -66,10 +67,20 @@ class ExportedFiles:
         options = ["--mode", exporter.cell.mode, "--mode", cell.mode, *exporter.network.words]
         return [*targets, *options, "--scenario", exporter.cell.scenario.value, "--scenario", cell.scenario.value]
 
+    def depends_on(self, planned: Planned) -> Any:
+        """What the `exported` field of a cell depends on beside its trials, as JSON types."""
+        if Asks(planned.mode.asks) is Asks.EXPORT:
+            network = self.exchange.files.get(planned.cell.id)
+            return [None if network is None else network.digest, self.exchange.unreadable.get(planned.cell.id)]
+        if planned.network.name not in self._files:
+            return None
+        exporters = self.exchange.exporters[planned.network.name]
+        return [[cell.cell.id, cell.network.digest, dataclasses.asdict(cell.mode)] for cell in exporters]
+
     def _place(self, name: str) -> str:
         return f"{FOLDER}/{name}.onnx"
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Write the files, and delete those of an earlier run."""
         folder = self.out / FOLDER
         stale = set(folder.glob("*.onnx"))

@@ -43,6 +43,9 @@ class SilentProgress:
     def running(self, targets: Sequence[str]) -> None:
         pass
 
+    def judging(self, done: int, cells: int) -> None:
+        pass
+
 
 @pytest.fixture(scope="session")
 def toy() -> Runtime:

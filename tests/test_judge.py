@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Truth, judge, line, validate
+from crosscheck.judge import Truth, fields_of, judge, line, validate
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
@@ -978,7 +978,7 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
     assert math.isnan(verdict.prediction_after[0][0])
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    record = line(cell, mode, fields_of(verdict), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
     assert record["prediction_after"][0][0] == "NaN"
     assert record["state_changes"]["bn.mean"] == "Infinity"
 
@@ -998,7 +998,9 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
 def test_schema_violations_are_located(change: Callable[[dict[str, Any]], Any], where: str) -> None:
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    record = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    record = line(
+        cell, mode, fields_of(judged(LeakBackward)), released="", environment=ENVIRONMENT, reproduce="crosscheck run"
+    )
     validate(record)
     broken = copy.deepcopy(record)
     change(broken)

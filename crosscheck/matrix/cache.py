@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import crosscheck
 from crosscheck import networks, probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.runtimes.catalog import Runtime
 
-__all__ = ["folder_digest", "key"]
+__all__ = ["code_digest", "folder_digest", "key"]
 
 SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
@@ -39,6 +41,14 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
 def _code(runtime: Runtime) -> str:
     """Digest of the adapter's files, which the environment reads."""
     return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
+
+
+@functools.cache
+def code_digest(names: Sequence[str]) -> str:
+    """SHA-256 (hexadecimal) of folders and modules of crosscheck, by their paths in the package."""
+    paths = [Path(crosscheck.__file__).parent / name for name in names]
+    digests = [folder_digest(path) if path.is_dir() else _file(path) for path in paths]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @functools.cache
