@@ -168,7 +168,7 @@ def _run(
     exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
     plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
-    mark = _fingerprint(plan, measured)
+    mark = _fingerprint(plan, measured, journal)
     before = _read_json(job.out / "run.json")
     unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
     if unchanged:
@@ -288,13 +288,15 @@ def _judge(
 ) -> _JudgedRun:
     """Judge every cell from the journal; write `arrays/` and `files/`."""
     questions = {
-        planned.cell.id: Question(
-            planned,
-            tuple(measured.keys.get(planned.cell.id, ())),
+        cell.id: Question(
+            cell,
+            planned.mode,
+            planned.network,
+            tuple(measured.keys.get(cell.id, ())),
             tuple(measured.keys.get(_inference(planned), ())),
         )
-        for planned in plan
-        if planned.cell.id not in measured.statuses
+        for planned, cell in ((planned, planned.cell) for planned in plan)
+        if cell.id not in measured.statuses
     }
     judged = dict(zip(questions, judgements.of(list(questions.values()), progress.judging), strict=True))
     verdicts, lines = [], []
@@ -306,7 +308,7 @@ def _judge(
         else:
             status, reason, stderr = measured.statuses[cell.id]
             judgement = Judgement(status, reason, stderr=stderr)
-            file = files.exported(planned, [], judgement)
+            file = files.exported(cell, planned.mode, planned.network, [], judgement)
             here = Judged(fields_of(judgement), None, None if file is None else plain(file))
         verdicts.append((planned, judgement))
         lines.append(
@@ -317,7 +319,7 @@ def _judge(
                 released=planned.target.release.released,
                 default_call=planned.mode.name == planned.target.runtime.default_call,
                 environment=environment_facts(planned, measured.environments.get(planned.target.id)),
-                reproduce=shlex.join(["crosscheck", "run", *(files.words(planned) or _words(planned))]),
+                reproduce=shlex.join(["crosscheck", "run", *(files.words(cell, planned.network) or _words(planned))]),
                 call=planned.call,
                 arrays=here.arrays,
                 exported=here.exported,
@@ -435,8 +437,8 @@ def _cpuinfo() -> Iterable[str]:
     return path.read_text().splitlines() if path.exists() else ()
 
 
-def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
-    """A digest of all inputs of the report: cells, trials, and code.
+def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
+    """A digest of all inputs of the report: cells, what their trials observed, and code.
 
     Includes all files of the package and of the runtimes, which may lie elsewhere, since lines and page depend on
     nearly every module, table and template. An unnecessary report costs less than an outdated one.
@@ -450,7 +452,8 @@ def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
                 sums.update(hashlib.sha256(file.read_bytes()).digest())
     for planned in plan:
         cell = planned.cell.id
-        sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())
+        observed = journal.stamp(measured.keys.get(cell, ()))
+        sums.update(json.dumps([cell, observed, measured.statuses.get(cell)]).encode())
     return sums.hexdigest()
 
 

@@ -17,20 +17,22 @@ from typing import Any
 
 from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
+from crosscheck.cells import Cell
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import Judgement, Truth, fields_of, judge, judgement_of, plain
 from crosscheck.matrix.cache import code_digest
 from crosscheck.matrix.journal import Journal
-from crosscheck.matrix.plan import Planned
 from crosscheck.networks import Network
 from crosscheck.recorded_arrays import RecordedArrays
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["CODE", "Judged", "Judgements", "Question"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (
     "judge", "oracle", "networks", "scenarios", "cells.py", "errors.py", "exported_files.py", "judgements.py",
-    "recorded_arrays.py", "repeatability.py", "probe/recorded.py", "report/arrays.py", "runtimes/mode.py",
+    "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "repeatability.py", "report/arrays.py",
+    "runtimes/mode.py",
 )  # fmt: skip
 #: Packages that compute.
 PACKAGES = ("autograd", "numpy", "onnx")
@@ -46,7 +48,9 @@ PIECE = 64
 class Question:
     """A cell to judge: the journal keys of its trials, and of those of its mode for inference by itself."""
 
-    planned: Planned
+    cell: Cell
+    mode: Mode
+    network: Network
     keys: tuple[str, ...]
     inference: tuple[str, ...] = ()
 
@@ -75,15 +79,15 @@ class _Bench:
     arrays: RecordedArrays | None
 
     def judge(self, question: Question, stamp: str) -> Judged:
-        planned = question.planned
+        cell, mode, network = question.cell, question.mode, question.network
         observations = self.journal.observations(question.keys)
         inference = self.journal.observations(question.inference)
-        truth = self.truths.get(planned.network) or self.truths.setdefault(planned.network, Truth.of(planned.network))
-        judgement = judge(planned.cell, planned.mode, planned.network, truth, observations, inference)
-        file = None if self.files is None else self.files.exported(planned, observations, judgement)
+        truth = self.truths.get(network) or self.truths.setdefault(network, Truth.of(network))
+        judgement = judge(cell, mode, network, truth, observations, inference)
+        file = None if self.files is None else self.files.exported(cell, mode, network, observations, judgement)
         return Judged(
             fields=fields_of(judgement),
-            arrays=None if self.arrays is None else self.arrays.keep(planned, observations[0], stamp),
+            arrays=None if self.arrays is None else self.arrays.keep(cell, observations[0], stamp),
             exported=None if file is None else plain(file),
         )
 
@@ -145,18 +149,18 @@ class Judgements:
 
     def _mark(self, question: Question) -> str:
         """A digest of all that a judgement depends on."""
-        planned, network = question.planned, question.planned.network
+        network = question.network
         source = network.file.source if network.file is not None else None
         parts = [
             code_digest(CODE),
             [importlib.metadata.version(package) for package in PACKAGES],
-            planned.cell.id,
-            dataclasses.asdict(planned.mode),
+            question.cell.id,
+            dataclasses.asdict(question.mode),
             [network.digest, None if source is None else source.digest, network.own is not None, network.large],
             None if network.own is None else network.own.rows,
             self.journal.stamp(question.keys),
             self.journal.stamp(question.inference),
-            None if self.files is None else self.files.depends_on(planned),
+            None if self.files is None else self.files.depends_on(question.cell, question.mode, network),
             self.arrays is not None,
         ]
         return hashlib.sha256(json.dumps(parts, default=repr, sort_keys=True).encode()).hexdigest()
@@ -167,7 +171,7 @@ _Task = tuple[int, Question, str]
 
 
 def _slow(task: _Task) -> bool:
-    return task[1].planned.network.large
+    return task[1].network.large
 
 
 def _pieces(tasks: Sequence[_Task]) -> list[list[_Task]]:
@@ -177,9 +181,9 @@ def _pieces(tasks: Sequence[_Task]) -> list[list[_Task]]:
     """
     alike: dict[Any, list[_Task]] = {}
     for task in tasks:
-        planned = task[1].planned
-        network = planned.network.file.source or planned.network if planned.network.file else planned.network
-        alike.setdefault((id(network), _slow(task) and (planned.cell.runtime, planned.mode.intent)), []).append(task)
+        cell, mode, network = task[1].cell, task[1].mode, task[1].network
+        network = network.file.source or network if network.file else network
+        alike.setdefault((id(network), _slow(task) and (cell.runtime, mode.intent)), []).append(task)
     pieces = [group[start : start + PIECE] for group in alike.values() for start in range(0, len(group), PIECE)]
     return sorted(pieces, key=lambda piece: (-_slow(piece[0]), -len(piece)))
 

@@ -306,7 +306,7 @@ def _judged(
     """The judgements of cells of the follow-up on a finding; None for those that could not be measured."""
     alone = [_alone(part) if finding is Finding.ORDER_DEPENDENT else None for part, finding in parts]
     questions = {
-        place: Question(part, tuple(measured.keys[part.cell.id]), _keys(measured, other))
+        place: Question(part.cell, part.mode, part.network, tuple(measured.keys[part.cell.id]), _keys(measured, other))
         for place, ((part, _), other) in enumerate(zip(parts, alone, strict=True))
         if part.cell.id in measured.keys
     }

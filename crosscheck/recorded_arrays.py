@@ -18,9 +18,8 @@ from typing import IO
 
 import numpy as np
 
-from crosscheck.cells import Array, Asks, Intent, Observation
+from crosscheck.cells import Array, Asks, Cell, Intent, Observation
 from crosscheck.judge import Truth
-from crosscheck.matrix.plan import Planned
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.report.arrays import INPUT, PREDICTION, SHARED, reference_file, reference_gradient
 
@@ -39,13 +38,12 @@ class RecordedArrays:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, planned: Planned, observation: Observation, stamp: str) -> str:
+    def keep(self, cell: Cell, observation: Observation, stamp: str) -> str:
         """Write the arrays of a cell's trial; returns the .npz, relative to the run's folder.
 
         stamp: a digest of what the trial recorded: files of other trials of that cell have other names.
         """
-        cell = planned.cell
-        path = self.folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
+        path = self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
         if not self.has(name := self._name(path)):
             self._write(path, observation.arrays)
         return name

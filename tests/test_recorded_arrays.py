@@ -43,7 +43,7 @@ def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_pat
     moved = weight + np.float32(1)
     arrays = RecordedArrays(tmp_path / "arrays")
     expected = [{"small": small, "before": weight, "after": weight}, {"before": weight, "after": moved}]
-    paths = [arrays.keep(cell, observation(**here), "0") for cell, here in zip(cells, expected, strict=True)]
+    paths = [arrays.keep(cell.cell, observation(**here), "0") for cell, here in zip(cells, expected, strict=True)]
     for here, path in zip(expected, paths, strict=True):
         read = stored(tmp_path / "arrays", tmp_path / path)
         assert here.keys() == read.keys()
@@ -55,14 +55,16 @@ def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_pat
 def test_the_same_bytes_with_another_shape_or_type_are_another_array(cells: list[Planned], tmp_path: Path) -> None:
     weight = np.arange(LARGE, dtype="<f4")
     here = {"flat": weight, "rows": weight.reshape(2, -1), "integers": weight.view("<i4")}
-    path = RecordedArrays(tmp_path / "arrays").keep(cells[0], observation(**here), "0")
+    path = RecordedArrays(tmp_path / "arrays").keep(cells[0].cell, observation(**here), "0")
     read = stored(tmp_path / "arrays", tmp_path / path)
     for key, value in here.items():
         np.testing.assert_array_equal(value, read[key], strict=True)
 
 
 def test_small_arrays_have_no_files_of_their_own(cells: list[Planned], tmp_path: Path) -> None:
-    path = RecordedArrays(tmp_path / "arrays").keep(cells[0], observation(small=np.zeros(LARGE - 1, np.uint8)), "0")
+    path = RecordedArrays(tmp_path / "arrays").keep(
+        cells[0].cell, observation(small=np.zeros(LARGE - 1, np.uint8)), "0"
+    )
     assert [tmp_path / path] == [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
@@ -70,9 +72,9 @@ def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Pat
     arrays = RecordedArrays(tmp_path / "arrays")
     kept, old = np.zeros(LARGE, "<f4"), np.ones(LARGE, "<f4")
     for cell in cells:
-        arrays.keep(cell, observation(kept=kept, old=old), "0")
+        arrays.keep(cell.cell, observation(kept=kept, old=old), "0")
     (tmp_path / "arrays" / "shared" / "0.unfinished").touch()
-    path = arrays.keep(cells[0], observation(kept=kept), "1")
+    path = arrays.keep(cells[0].cell, observation(kept=kept), "1")
     arrays.remove_others([path])
     (shared,) = (tmp_path / "arrays" / "shared").iterdir()
     assert {tmp_path / path, shared} == {file for file in tmp_path.rglob("*") if file.is_file()}
@@ -91,7 +93,7 @@ def line(arrays: str | None) -> Any:
 def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
     arrays = RecordedArrays(tmp_path / "arrays")
     large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
-    path = arrays.keep(cells[0], observation(large=large, small=small), "0")
+    path = arrays.keep(cells[0].cell, observation(large=large, small=small), "0")
     truth = Truth.of(load("seed-batch"))
     arrays.remove_others([path, arrays.keep_reference(truth)])
     read = Arrays(tmp_path)
