@@ -768,18 +768,19 @@ def test_two_outcomes_in_many_trials_are_unrepeatable_and_counted() -> None:
     assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
 
 
-def test_an_outcome_names_tensors_of_equal_change_by_their_names() -> None:
+@pytest.mark.parametrize(("letters", "more"), [("hdagcbfe", " and 5 more"), ("bfa", "")])
+def test_an_outcome_names_tensors_of_equal_change_by_their_names(letters: str, more: str) -> None:
     class Counters(Training):
         def __init__(self, network: str) -> None:
             super().__init__(network)
-            self.tensors |= {f"counter-{letter}": np.array(0) for letter in "hdagcbfe"}
+            self.tensors |= {f"counter-{letter}": np.array(0) for letter in letters}
 
         def backward(self) -> None:
-            for letter in "hdagcbfe":
+            for letter in letters:
                 self.tensors[f"counter-{letter}"] += 1 + (letter == "f")
 
     (outcome,) = judged(Counters).trials[1].outcomes
-    assert "predictions stay; counter-f by 2, counter-a by 1, counter-b by 1 and 5 more" == outcome.what
+    assert f"predictions stay; counter-f by 2, counter-a by 1, counter-b by 1{more}" == outcome.what
 
 
 def test_no_race_is_reported_if_waiting_trials_disagree() -> None:
