@@ -13,7 +13,6 @@ from crosscheck import networks, probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.plan import Planned, forms_for
-from crosscheck.runtimes.catalog import Runtime
 
 __all__ = ["code_digest", "folder_digest", "key"]
 
@@ -26,7 +25,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         planned.cell.id,
         trial.reading,
         trial.repeat,
-        _code(planned.target.runtime),
+        _code(planned.target.runtime.folder),
         planned.work(trial),
         folder_digest(Path(probe.__file__).parent),
         environment.key,
@@ -38,9 +37,10 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _code(runtime: Runtime) -> str:
-    """Digest of the adapter's files, which the environment reads."""
-    return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
+@functools.cache
+def _code(folder: Path) -> str:
+    """Digest of the adapter's files in a runtime's folder, which the environment reads."""
+    return "".join(_file(file) for file in sorted(folder.glob("adapter.*")))
 
 
 @functools.cache

@@ -166,7 +166,8 @@ class Ledger:
                 cell.servers += 1
                 reading = cell.planned.trials[0].reading
                 repeat = sum(trial.reading == reading for trial in cell.keys)
-                self._queue(cell, Trial(cell.planned.cell, reading, repeat))
+                trial = Trial(cell.planned.cell, reading, repeat)
+                self._queue(cell, trial, self._key(cell.planned, trial))
                 self._settle(cell)
         return True
 
@@ -204,7 +205,7 @@ class Ledger:
             key = self._key(planned, trial)
             # No trial starts after a failed one; trials that were already running are recorded and count.
             if not failed or key in self._have:
-                self._queue(cell, trial)
+                self._queue(cell, trial, key)
             failed = failed or self._have.get(key, Status.OK) not in WORTH_MORE
         self._settle(cell)
 
@@ -221,10 +222,10 @@ class Ledger:
         target = planned.target
         return cache.key(planned, trial, self.done.environments[target.id], self.isolation_of(target))
 
-    def _queue(self, cell: _UnderWay, trial: Trial) -> None:
-        """Queue a trial unless the journal has it."""
+    def _queue(self, cell: _UnderWay, trial: Trial, key: str) -> None:
+        """Queue a trial unless the journal has it under that key."""
         target = cell.planned.target
-        key = cell.keys[trial] = self._key(cell.planned, trial)
+        cell.keys[trial] = key
         if key in self._have:
             self.done.reused += 1
             return
@@ -254,7 +255,7 @@ class Ledger:
                 self._close(cell, **settled)
                 return
             for trial in trials:
-                self._queue(cell, trial)
+                self._queue(cell, trial, self._key(cell.planned, trial))
 
     def _close(self, cell: _UnderWay, doubtful: bool, again: bool) -> None:
         """Finish a cell, until further servers are asked. again: whether they may change the outcome."""
