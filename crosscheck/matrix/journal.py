@@ -38,6 +38,7 @@ COMPRESSION = 1
 LARGE = 4096
 DIGEST_SIZE = 16
 #: `keys` and `arrays` are digests of contents; `arrays` has one of the small arrays, then one for each large array.
+#: `known` has all that `reusable` reads, a small part of the rows.
 TABLES = """
 create table if not exists content (digest blob primary key, data blob) without rowid;
 create table if not exists observation (
@@ -45,6 +46,7 @@ create table if not exists observation (
     status text, reason text, steps text, keys blob, arrays blob,
     seconds real, cpu_seconds real, peak_bytes integer, memory_limit real, stderr text
 ) without rowid;
+create index if not exists known on observation (status, memory_limit, key);
 create table if not exists derived (mark text primary key, data blob) without rowid;
 """
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
