@@ -400,9 +400,11 @@ def _reduce(parsed: argparse.Namespace, console: Console) -> int:
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck import report
+    from crosscheck.publication import refresh
     from crosscheck.script.writer import example, pieces
 
     page = report.write(parsed.run, parsed.against, pieces, example)
+    refresh(page.parent)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)

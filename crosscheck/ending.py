@@ -91,7 +91,7 @@ def _place(problem: BaseException) -> str:
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """SIGTERM, SIGHUP and SIGQUIT raise, once, unless they are ignored: servers, folders and the cursor are cleared up."""
+    """SIGTERM, SIGHUP and SIGQUIT raise, once, unless ignored, so that servers, folders and cursor are cleared up."""
     numbers = [
         number
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

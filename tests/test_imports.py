@@ -20,7 +20,7 @@ HOUSE = (
     ("ending", "job", "progress"),
     ("locate", "script"),
     ("judgements",),
-    ("exported_files", "recorded_arrays"),
+    ("exported_files", "publication", "recorded_arrays"),
     ("report",),
     ("conversion", "judge"),
     ("matrix",),

@@ -15,6 +15,7 @@ from crosscheck.job import Job, Result, run
 from crosscheck.matrix import engine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.server import Limits, ProbeServer
+from crosscheck.networks import prepared
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
@@ -150,7 +151,7 @@ def test_what_a_trial_may_write_is_limited(lacking: Runtime, tmp_path: Path, mod
 def test_a_trial_leaves_room_for_others(lacking: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Less room than its own limit: the cell says nothing about the runtime."""
     usage = shutil.disk_usage(tmp_path)._replace(free=3 * 10**7)
-    monkeypatch.setattr(engine.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr("crosscheck.matrix.engine.shutil.disk_usage", lambda path: usage)
     result, cells = measured(lacking, tmp_path, "writes-for-ever", jobs=2)
     assert {"writes-for-ever": "unavailable", "inference": "ok"} == statuses(cells)
     assert "there was no room for the 1" in cells["writes-for-ever"]["reason"]
@@ -173,7 +174,7 @@ def test_too_few_files_are_not_a_crash(lacking: Runtime, tmp_path: Path) -> None
 def test_a_full_disk_under_the_networks_files(
     lacking: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, status: str
 ) -> None:
-    monkeypatch.setattr(engine, "prepared", failing(engine.prepared, errno.ENOSPC, times))
+    monkeypatch.setattr(engine, "prepared", failing(prepared, errno.ENOSPC, times))
     assert {"inference": status} == statuses(measured(lacking, tmp_path)[1])
 
 
