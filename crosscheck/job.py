@@ -34,7 +34,8 @@ from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import exchange
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
+from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
@@ -54,6 +55,8 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+#: Most times that a run begins again since its journal is damaged.
+MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
 OWN_BUDGET = 600.0
 
@@ -141,12 +144,21 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
     settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
     plan = expand(selected, networks, _wanted(job))
-    with _at_work(job.out), Journal(job.out / "journal.sqlite") as journal:
-        if job.fresh:
-            journal.forget()
+    path = job.out / "journal.sqlite"
+    with _at_work(job.out):
         complete(job.out)
-        result = _run(job, plan, selected, settings, journal, progress, start)
-        return dataclasses.replace(result, refused=refused)
+        for _ in range(MENDINGS):
+            try:
+                with Journal(path) as journal:
+                    if job.fresh:
+                        journal.forget()
+                    result = _run(job, plan, selected, settings, journal, progress, start)
+                    return dataclasses.replace(result, refused=refused)
+            except NoJournal as problem:
+                progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
+            except DamagedJournal as problem:
+                progress.note(f"{problem} Of its records {mend(path) or 'some'} are measured again.")
+    raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
 
 
 @contextlib.contextmanager
