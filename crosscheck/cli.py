@@ -13,6 +13,7 @@ from rich.console import Console
 from crosscheck import __version__
 from crosscheck.ending import INCOMPLETE, INTERRUPTED, OK, WORSE, ended
 from crosscheck.errors import UsageError
+from crosscheck.terminal import printable
 
 if TYPE_CHECKING:  # at run time, a command imports what it needs
     from crosscheck.networks import FileOptions
@@ -333,13 +334,13 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         result = run(job, progress)
     total = sum(result.statuses.values())
     summary = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
-    console.print(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}", highlight=False)
+    console.print(printable(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}"))
     others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
     if others:
-        console.print(f"without findings: {others}", highlight=False)
+        console.print(printable(f"without findings: {others}"))
     for reason in result.refused:
-        console.print(f"left out: {reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(printable(f"left out: {reason}"), soft_wrap=True)
+    console.print(printable(f"report: {result.folder / 'report.html'}"), soft_wrap=True)
     return INCOMPLETE if result.incomplete or result.refused else OK
 
 
@@ -347,7 +348,7 @@ def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
     for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape, parsed.trust):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     return OK
 
 
@@ -355,7 +356,7 @@ def _inspect(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.inspection import inspect
 
     for line in inspect(parsed.network, _file_options(parsed)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     return OK
 
 
@@ -382,7 +383,7 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
         return OK
     write(text, parsed.to)
     how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
-    console.print(f"script: {parsed.to}, for {how}", markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"script: {parsed.to}, for {how}"), soft_wrap=True)
     return OK
 
 
@@ -393,8 +394,8 @@ def _reduce(parsed: argparse.Namespace, console: Console) -> int:
     request = Request(parsed.cell, parsed.to, parsed.finding, parsed.time_limit, parsed.out, parsed.network, options)
     reduced = reduce(console, request)
     for sentence in reduced.told:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"smallest case: {parsed.to}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(sentence), soft_wrap=True)
+    console.print(printable(f"smallest case: {parsed.to}"), soft_wrap=True)
     return INTERRUPTED if reduced.interrupted else OK
 
 
@@ -405,10 +406,10 @@ def _report(parsed: argparse.Namespace, console: Console) -> int:
 
     page = report.write(parsed.run, parsed.against, pieces, example)
     refresh(page.parent)
-    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"report: {page}"), soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)
-        console.print(f"site: {index}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"site: {index}"), soft_wrap=True)
     return OK
 
 
@@ -419,12 +420,8 @@ def _open(parsed: argparse.Namespace, console: Console) -> int:
     if not page.is_file():
         raise UsageError(f"{page} does not exist. `crosscheck run` writes it; `crosscheck report RUN` rebuilds it.")
     opened = webbrowser.open(page.resolve().as_uri())
-    console.print(
-        f"opened {page}" if opened else f"no browser found; the report is {page.resolve()}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    told = f"opened {page}" if opened else f"no browser found; the report is {page.resolve()}"
+    console.print(printable(told), soft_wrap=True)
     return OK
 
 
@@ -458,5 +455,5 @@ def _lock(parsed: argparse.Namespace, console: Console) -> int:
         paths += [lock_native(target.runtime, native, done) for native in target.release.native]
         for path in filter(None, paths):
             done.add(path)
-            console.print(path, highlight=False, soft_wrap=True)
+            console.print(printable(path), soft_wrap=True)
     return OK

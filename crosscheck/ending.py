@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,7 +17,8 @@ from types import FrameType
 from rich.console import Console
 
 import crosscheck
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.errors import CrosscheckError, RuntimeLeftOut, UsageError
+from crosscheck.terminal import printable
 
 __all__ = ["FAILURE", "INCOMPLETE", "INTERRUPTED", "OK", "USAGE", "WORSE", "ended"]
 
@@ -44,10 +46,15 @@ def ended(command: Callable[[], int], words: Sequence[str]) -> int:
     errors = Console(stderr=True)
 
     def say(text: str) -> None:
-        errors.print(f"crosscheck: {text}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(printable(f"crosscheck: {text}"), soft_wrap=True)
+
+    def show(message: Warning | str, *about: object, **more: object) -> None:
+        say(str(message))
 
     try:
-        with _signals_raise():
+        with _signals_raise(), warnings.catch_warnings():
+            warnings.filterwarnings("default", category=RuntimeLeftOut)
+            warnings.showwarning = show
             return command()
     except UsageError as mistake:
         say(str(mistake))

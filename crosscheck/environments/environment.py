@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -174,12 +175,15 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
 
 @functools.cache
 def _packages(folder: Path) -> Mapping[str, str]:
-    """The list beside the environment, which early ones lack."""
+    """The list beside the environment, which early ones lack, and which may be damaged."""
     path = folder / PACKAGES
-    if not path.exists():
-        _list(folder)
-    packages: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return packages
+    with contextlib.suppress(OSError, ValueError):
+        packages = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(packages, dict):
+            return packages
+    _list(folder)
+    listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return listed
 
 
 def _list(folder: Path) -> None:

@@ -79,6 +79,11 @@ def _releases(runtime: Runtime, wanted: str) -> list[Release]:
     if wanted == "newest":
         return [runtime.releases[-1]]
     low, dots, high = wanted.partition("..")
+    if dots and not low and not high:
+        raise UsageError(
+            f"'{runtime.name}@..' names no release. Name the first or the last one, as in {runtime.name}@"
+            f"{runtime.releases[0].version}.., or take `{runtime.name} --all`."
+        )
     if dots:
         lowest = min(_prefixed(runtime, low), default=None) if low else Version("0")
         highest = max(_prefixed(runtime, high), default=None) if high else Version(runtime.releases[-1].version)
