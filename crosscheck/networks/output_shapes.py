@@ -10,6 +10,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.evaluator import MENDED
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of
 from crosscheck.networks.graph import Array
@@ -77,7 +78,7 @@ def _inferred(model: onnx.ModelProto, source: str) -> list[tuple[int, ...] | Non
 
 def _evaluated(model: onnx.ModelProto, values: Mapping[str, Array]) -> list[Any]:
     with np.errstate(all="ignore"):
-        outputs: Any = ReferenceEvaluator(model).run(None, dict(values))
+        outputs: Any = ReferenceEvaluator(model, new_ops=MENDED).run(None, dict(values))
     return list(outputs)
 
 
