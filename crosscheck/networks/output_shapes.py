@@ -55,11 +55,18 @@ def declare_outputs(
         try:
             shapes = [np.shape(value) for value in _evaluated(model, values)]
         except Exception as problem:  # the evaluator raises any exception for arbitrary files
-            shapes = [declared.output(item.name, values) for item in model.graph.output]
-            if not foreign_operators(model) or None in shapes:
+            foreign = foreign_operators(model)
+            if not foreign:
                 message = " ".join(str(problem).split())
                 raise NetworkError(
                     f"{source}: the shapes of its outputs are unknown, and onnx cannot evaluate it ({message})."
+                ) from problem
+            shapes = [declared.output(item.name, values) for item in model.graph.output]
+            if None in shapes:
+                output = model.graph.output[shapes.index(None)].name
+                raise NetworkError(
+                    f"{source}: the size of output {output!r} is unknown, as onnx has no {', '.join(foreign)}; "
+                    "write its shape into the file."
                 ) from problem
     for item, shape in zip(model.graph.output, shapes, strict=True):
         item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
