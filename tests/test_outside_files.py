@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import crosscheck
+from crosscheck.cells import Asks
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
 from crosscheck.job import Job, run
-from crosscheck.judge.file_reference import evaluate
+from crosscheck.judge.file_reference import FileTruth, evaluate
 from crosscheck.networks import FileOptions, Network, load
 from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
@@ -323,3 +324,33 @@ def test_rounds_of_a_loop_are_joined_along_a_new_axis(shape: tuple[int, ...]) ->
     x = numbers(*shape)
     (y,) = evaluate(made, {"x": x})
     np.testing.assert_array_equal(np.stack([2 * x, 4 * x, 8 * x]), y)
+
+
+@pytest.mark.parametrize("axis", [1, -1, 0])
+def test_elements_are_gathered_from_any_number_along_any_axis(axis: int) -> None:
+    indices = np.array([[39, 0, -1], [1, 38, 2]] if axis else [[0, 1, -1], [1, 0, 1]])
+    made = model([node("GatherElements", ["x", "i"], ["y"], axis=axis)], [floats("x", [2, 40])], [floats("y", [2, 3])])
+    made.graph.initializer.append(numpy_helper.from_array(indices, "i"))
+    x = numbers(2, 40)
+    (y,) = evaluate(made, {"x": x})
+    expected = [[x[r, i] if axis else x[i, c] for c, i in enumerate(row)] for r, row in enumerate(indices.tolist())]
+    np.testing.assert_array_equal(expected, y)
+
+
+def test_what_is_made_as_float32_is_widened(loaded: Load) -> None:
+    """A constant of zeros without a value, and a window."""
+    nodes = [
+        node("ConstantOfShape", ["shape"], ["zeros"]),
+        node("HannWindow", ["size"], ["window"], periodic=0),
+        node("Sinh", ["x"], ["s"]),
+        node("Concat", ["s", "zeros", "window"], ["y"], axis=0),
+    ]
+    weights = {"shape": np.array([2]), "size": np.array(5)}
+    network = loaded(model(nodes, [floats("x", [3])], [floats("y", [10])], weights, opset=17))
+    expected = [*np.sinh(network.x.astype(np.float64)), 0, 0, 0, 0.5, 1, 0.5, 0]
+    np.testing.assert_allclose(FileTruth(network).answer(Asks.PREDICTION, training=False), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        FileTruth(network).answer(Asks.GRADIENT, training=False),
+        network.cotangent[:3] * np.cosh(network.x.astype(np.float64)),
+        rtol=1e-12,
+    )

@@ -24,6 +24,17 @@ class GlobalMaxPool(OpRun):
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
+class GatherElements(OpRun):
+    """onnx's takes neither an axis below zero nor more than 32 elements to choose from."""
+
+    op_domain = ""
+
+    def _run(self, data: Array, indices: Array, axis: int | None = None) -> tuple[Array]:
+        along = (axis or 0) % data.ndim
+        part = [slice(None) if place == along else slice(size) for place, size in enumerate(indices.shape)]
+        return (np.take_along_axis(data[tuple(part)], indices.astype(np.int64), along),)
+
+
 class Loop(op_loop.Loop):
     """onnx's takes an absent condition for false, and joins what the rounds put out along an axis that it has."""
 
@@ -48,4 +59,4 @@ class Loop(op_loop.Loop):
 
 
 #: To be given to `onnx.reference.ReferenceEvaluator` as `new_ops`.
-MENDED: list[type[OpRun]] = [GlobalMaxPool, Loop]
+MENDED: list[type[OpRun]] = [GatherElements, GlobalMaxPool, Loop]
