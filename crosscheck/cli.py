@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from crosscheck import __version__
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.ending import INCOMPLETE, INTERRUPTED, OK, WORSE, ended
+from crosscheck.errors import UsageError
 
 if TYPE_CHECKING:  # at run time, a command imports what it needs
     from crosscheck.networks import FileOptions
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # at run time, a command imports what it needs
 __all__ = ["main"]
 
 PIPE_WIDTH = 160
-OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 #: Text of `crosscheck diff --help`; `crosscheck.report.cell_diff` has the rules.
 DIFF = """\
@@ -42,23 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
     could not be measured because of a failure, or some network files were left out; 130 interrupted.
     """
-    errors = Console(stderr=True)
-    try:
-        parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may not fit it
+
+    def command() -> int:
+        parsed = _parser().parse_args(words)
         code: int = parsed.command(parsed, _console())
-    except UsageError as mistake:
-        errors.print(f"crosscheck: {mistake}", markup=False, highlight=False, soft_wrap=True)
-        return USAGE
-    except CrosscheckError as failure:
-        errors.print(f"crosscheck: {failure}", markup=False, highlight=False, soft_wrap=True)
-        return FAILURE
-    except KeyboardInterrupt:
-        errors.print("crosscheck: interrupted; run the same command to resume.", markup=False)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of standard output has exited (`| head`); prevents Python's error at exit
-        return OK
-    return code
+        return code
+
+    return ended(command, words)
 
 
 def _console() -> Console:
@@ -408,9 +400,11 @@ def _reduce(parsed: argparse.Namespace, console: Console) -> int:
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck import report
+    from crosscheck.publication import refresh
     from crosscheck.script.writer import example, pieces
 
     page = report.write(parsed.run, parsed.against, pieces, example)
+    refresh(page.parent)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)

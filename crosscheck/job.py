@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -11,7 +13,7 @@ import platform
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,12 +34,14 @@ from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import exchange
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
+from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
+from crosscheck.publication import CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
@@ -51,6 +55,8 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+#: Most times that a run begins again since its journal is damaged.
+MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
 OWN_BUDGET = 600.0
 
@@ -138,20 +144,46 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
     settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
     plan = expand(selected, networks, _wanted(job))
+    path = job.out / "journal.sqlite"
+    with _at_work(job.out):
+        complete(job.out)
+        for _ in range(MENDINGS):
+            try:
+                with Journal(path) as journal:
+                    if job.fresh:
+                        journal.forget()
+                    result = _run(job, plan, selected, settings, journal, progress, start)
+                    return dataclasses.replace(result, refused=refused)
+            except NoJournal as problem:
+                progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
+            except DamagedJournal as problem:
+                progress.note(f"{problem} Of its records {mend(path) or 'some'} are measured again.")
+    raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
+
+
+@contextlib.contextmanager
+def _at_work(out: Path) -> Iterator[None]:
+    """Make and lock the folder. Raises UsageError where that is not possible, CrosscheckError for what fails in it."""
+    lock = FileLock(out / "lock", timeout=0)
     try:
-        job.out.mkdir(parents=True, exist_ok=True)
-        with FileLock(job.out / "lock", timeout=0), Journal(job.out / "journal.sqlite") as journal:
-            if job.fresh:
-                journal.forget()
-            result = _run(job, plan, selected, settings, journal, progress, start)
-            return dataclasses.replace(result, refused=refused)
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
-        raise UsageError(f"another crosscheck is at work in {job.out}. Wait for it, or use another --out.") from None
+        raise UsageError(f"another crosscheck is at work in {out}. Wait for it, or use another --out.") from None
+    except (OSError, ValueError) as problem:
+        why = "is a file" if out.is_file() else getattr(problem, "strerror", None) or problem
+        raise UsageError(f"--out {out}: {why}. Name a folder in which you may write.") from problem
+    try:
+        yield
     except OSError as problem:
+        where = out if problem.filename is None else problem.filename
+        remedy = "Free space" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
         raise CrosscheckError(
-            f"{job.out}: {problem.strerror or problem}. Free space or choose another --out, then run the same command "
-            "again; what was measured is kept."
+            f"{where}: {problem.strerror or problem}. {remedy} and run the same command again; what was measured is "
+            "kept."
         ) from problem
+    finally:
+        lock.release()
 
 
 def _run(
@@ -169,22 +201,21 @@ def _run(
     plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
     mark = _fingerprint(plan, measured, journal)
-    before = _read_json(job.out / "run.json")
-    unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
-    if unchanged:
-        statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
-        causes = before["causes"]
-    else:
-        files = ExportedFiles(job.out, plan, exchanged, truths)
-        judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
-        judged = _judge(plan, measured, judgements, files, progress)
-        located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
-        statuses, findings = judged.write(job.out, located)
-        causes = {
-            "cells_asked": located.asked,
-            "cells_left_out": located.left_out,
-            "cells_unmeasured": located.unmeasured,
-        }
+    before = read_facts(job.out)
+    if before.get("fingerprint") == mark and belongs_together(job.out):
+        counts = before["counts"]
+        return Result(job.out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
+    results = staging(job.out)
+    files = ExportedFiles(job.out, plan, exchanged, truths)
+    judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
+    judged = _judge(plan, measured, judgements, files, progress)
+    located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
+    statuses, findings = judged.write(results, located)
+    causes = {
+        "cells_asked": located.asked,
+        "cells_left_out": located.left_out,
+        "cells_unmeasured": located.unmeasured,
+    }
     facts = _facts(job, plan, selected, measured)
     facts["fingerprint"] = mark
     facts["causes"] = causes
@@ -194,10 +225,9 @@ def _run(
         "judging": round(time.monotonic() - measured_at, 3),
         "total": round(time.monotonic() - start, 3),
     }
-    if unchanged and (job.out / "report.html").exists():
-        return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
-    _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out, scripts=pieces, examples=example)
+    (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
+    report.write(results, scripts=pieces, examples=example, arrays=job.out)
+    publish(job.out, facts, judged.paths)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
@@ -240,18 +270,24 @@ class _JudgedRun:
     verdicts: list[tuple[Planned, Judgement]]
     lines: list[dict[str, Any]]
     arrays: RecordedArrays
+    files: ExportedFiles
     references: list[str]
 
     def write(self, folder: Path, located: Located) -> tuple[dict[str, int], dict[str, int]]:
-        """Write `cells.jsonl` with the causes, delete arrays that it does not name; count statuses and findings."""
+        """Write `cells.jsonl` with the causes; count statuses and findings."""
         for fields in self.lines:
             cause = located.causes.get(fields["id"])
             fields["cause"] = None if cause is None else dataclasses.asdict(cause)
-        _write(folder / "cells.jsonl", "".join(json.dumps(fields) + "\n" for fields in self.lines))
-        self.arrays.remove_others([*filter(None, (fields["arrays"] for fields in self.lines)), *self.references])
+        (folder / CELLS).write_text("".join(json.dumps(fields) + "\n" for fields in self.lines), encoding="utf-8")
         statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
         findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
         return dict(statuses), dict(findings)
+
+    @property
+    def paths(self) -> set[Path]:
+        """The arrays and files that the lines name."""
+        names = [*filter(None, (fields["arrays"] for fields in self.lines)), *self.references]
+        return self.arrays.paths(names) | self.files.paths
 
 
 def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, Truth]]:
@@ -329,7 +365,7 @@ def _judge(
     own = _own(planned for planned in plan if planned.cell.id in judged)
     references = [judgements.arrays.keep_reference(files.truths[network]) for network in own]
     files.keep()
-    return _JudgedRun(verdicts, lines, judgements.arrays, references)
+    return _JudgedRun(verdicts, lines, judgements.arrays, files, references)
 
 
 def _own(plan: Iterable[Planned]) -> list[Network]:
@@ -455,18 +491,3 @@ def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) 
         observed = journal.stamp(measured.keys.get(cell, ()))
         sums.update(json.dumps([cell, observed, measured.statuses.get(cell)]).encode())
     return sums.hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
