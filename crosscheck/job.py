@@ -216,7 +216,7 @@ def _at_work(out: Path) -> Iterator[None]:
     except Timeout:
         raise UsageError(f"another crosscheck is at work in {out}. Wait for it, or use another --out.") from None
     except (OSError, ValueError) as problem:
-        why = "is a file" if out.is_file() else getattr(problem, "strerror", None) or problem
+        why = "is a file" if os.path.isfile(out) else getattr(problem, "strerror", None) or problem
         raise UsageError(f"--out {out}: {why}. Name a folder in which you may write.") from problem
     try:
         yield
