@@ -6,14 +6,17 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import importlib.metadata
 import json
 import math
 import os
 import platform
 import shlex
+import sqlite3
 import time
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +28,11 @@ import crosscheck
 from crosscheck import report
 from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
-from crosscheck.environments.environment import Environment
-from crosscheck.errors import CrosscheckError, NetworkError, UsageError
+from crosscheck.environments.environment import Environment, describe
+from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import FileTruth, Judgement, Truth, fields_of, line, plain
-from crosscheck.judgements import Judged, Judgements, Question
+from crosscheck.judgements import PACKAGES, Judged, Judgements, Question
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
@@ -55,6 +58,9 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+JOURNAL = "journal.sqlite"
+#: The mark in the journal under which the last run noted what it was asked, if it left nothing to measure.
+DONE = "the last run"
 #: Most times that a run begins again since its journal is damaged.
 MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
@@ -143,8 +149,13 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     own = any(network.own for network in networks)
     seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
     settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
+    path = job.out / JOURNAL
+    asked = _asked(job, selected, networks)
+    if not job.fresh and _is_done(path, asked) and belongs_together(job.out):
+        counts = read_facts(job.out)["counts"]
+        seconds = time.monotonic() - start
+        return Result(job.out, counts["statuses"], counts["findings"], seconds, unchanged=True, refused=refused)
     plan = expand(selected, networks, _wanted(job))
-    path = job.out / "journal.sqlite"
     with _at_work(job.out):
         complete(job.out)
         for _ in range(MENDINGS):
@@ -152,13 +163,47 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
                 with Journal(path) as journal:
                     if job.fresh:
                         journal.forget()
+                    journal.derive({DONE: b""})
                     result = _run(job, plan, selected, settings, journal, progress, start)
+                    if not result.incomplete:
+                        journal.derive({DONE: asked.encode()})
                     return dataclasses.replace(result, refused=refused)
             except NoJournal as problem:
                 progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
             except DamagedJournal as problem:
                 progress.note(f"{problem} Of its records {mend(path) or 'some'} are measured again.")
     raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
+
+
+def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network]) -> str:
+    """A digest of all that the results of a job depend on, beside chance: code, environments, networks and options."""
+    environments = []
+    for target in selected:
+        try:
+            environments.append([target.id, describe(target.runtime, target.release, target.variant, fetch=False).key])
+        except EnvironmentFailure as failure:
+            environments.append([target.id, str(failure)])
+    parts = [
+        _code({target.runtime.folder for target in selected}),
+        [importlib.metadata.version(package) for package in PACKAGES],
+        environments,
+        [[network.name, network.words, network.digest] for network in networks],
+        dataclasses.asdict(_wanted(job)),
+        job.isolation,
+        dataclasses.asdict(job.limits),
+    ]
+    return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+
+
+def _is_done(path: Path, asked: str) -> bool:
+    """Whether the last run with this journal was asked the same, and left nothing to measure."""
+    if not path.exists():
+        return False
+    try:
+        with Journal(path, writable=False) as journal:
+            return journal.derived(DONE) == asked.encode()
+    except (CrosscheckError, sqlite3.Error, zlib.error):
+        return False
 
 
 @contextlib.contextmanager
@@ -473,19 +518,24 @@ def _cpuinfo() -> Iterable[str]:
     return path.read_text().splitlines() if path.exists() else ()
 
 
-def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
-    """A digest of all inputs of the report: cells, what their trials observed, and code.
-
-    Includes all files of the package and of the runtimes, which may lie elsewhere, since lines and page depend on
-    nearly every module, table and template. An unnecessary report costs less than an outdated one.
-    """
+def _code(runtimes: Set[Path]) -> str:
+    """A digest of the package's files, and of those of runtimes, which may lie elsewhere."""
     sums = hashlib.sha256()
-    runtimes = {planned.target.runtime.folder for planned in plan}
     for folder in (Path(crosscheck.__file__).parent, *sorted(runtimes)):
         for file in sorted(folder.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 sums.update(str(file.relative_to(folder)).encode() + b"\0")
                 sums.update(hashlib.sha256(file.read_bytes()).digest())
+    return sums.hexdigest()
+
+
+def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
+    """A digest of all inputs of the report: cells, what their trials observed, and code.
+
+    Of all code, since lines and page depend on nearly every module, table and template. An unnecessary report costs
+    less than an outdated one.
+    """
+    sums = hashlib.sha256(_code({planned.target.runtime.folder for planned in plan}).encode())
     for planned in plan:
         cell = planned.cell.id
         observed = journal.stamp(measured.keys.get(cell, ()))
