@@ -85,7 +85,7 @@ class Facts:
         while True:
             try:
                 inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=strict, data_prop=True).graph
-            except onnx.shape_inference.InferenceError as problem:
+            except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as problem:
                 message = " ".join(str(problem).split())
                 raise NetworkError(f"{self.source}: its shapes do not fit together: {message}") from problem
             types = {
