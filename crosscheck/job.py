@@ -21,16 +21,17 @@ from filelock import FileLock, Timeout
 
 import crosscheck
 from crosscheck import report
-from crosscheck.cells import Asks, Observation, Status
+from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
-from crosscheck.judge import FileTruth, Judgement, Truth, judge, line
+from crosscheck.judge import FileTruth, Judgement, Truth, fields_of, line, plain
+from crosscheck.judgements import Judged, Judgements, Question
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
-from crosscheck.matrix.exchange import Exchange, exchange
+from crosscheck.matrix.exchange import exchange
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
@@ -167,15 +168,17 @@ def _run(
     exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
     plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
-    mark = _fingerprint(plan, measured)
+    mark = _fingerprint(plan, measured, journal)
     before = _read_json(job.out / "run.json")
     unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
     if unchanged:
         statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
         causes = before["causes"]
     else:
-        judged = _judge(job, plan, measured, journal, exchanged, truths)
-        located = locate(judged.verdicts, journal, settings, progress)
+        files = ExportedFiles(job.out, plan, exchanged, truths)
+        judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
+        judged = _judge(plan, measured, judgements, files, progress)
+        located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
         statuses, findings = judged.write(job.out, located)
         causes = {
             "cells_asked": located.asked,
@@ -231,18 +234,21 @@ def _wanted(job: Job) -> Wanted:
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """All cells of a run with their judgements and their lines, which lack causes."""
+class _JudgedRun:
+    """All cells of a run with their judgements, their lines, which lack causes, and the files of their arrays."""
 
-    verdicts: list[tuple[Planned, Judgement]] = field(default_factory=list)
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    verdicts: list[tuple[Planned, Judgement]]
+    lines: list[dict[str, Any]]
+    arrays: RecordedArrays
+    references: list[str]
 
     def write(self, folder: Path, located: Located) -> tuple[dict[str, int], dict[str, int]]:
-        """Write `cells.jsonl` with the causes; count statuses and findings."""
-        for record in self.lines:
-            cause = located.causes.get(record["id"])
-            record["cause"] = None if cause is None else dataclasses.asdict(cause)
-        _write(folder / "cells.jsonl", "".join(json.dumps(record) + "\n" for record in self.lines))
+        """Write `cells.jsonl` with the causes, delete arrays that it does not name; count statuses and findings."""
+        for fields in self.lines:
+            cause = located.causes.get(fields["id"])
+            fields["cause"] = None if cause is None else dataclasses.asdict(cause)
+        _write(folder / "cells.jsonl", "".join(json.dumps(fields) + "\n" for fields in self.lines))
+        self.arrays.remove_others([*filter(None, (fields["arrays"] for fields in self.lines)), *self.references])
         statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
         findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
         return dict(statuses), dict(findings)
@@ -274,48 +280,56 @@ def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, T
 
 
 def _judge(
-    job: Job,
     plan: Sequence[Planned],
     measured: Measured,
-    journal: Journal,
-    exchanged: Exchange,
-    truths: Mapping[Network, Truth],
-) -> _Judged:
+    judgements: Judgements,
+    files: ExportedFiles,
+    progress: Progress,
+) -> _JudgedRun:
     """Judge every cell from the journal; write `arrays/` and `files/`."""
-    judged = _Judged()
-    exported_files = ExportedFiles(job.out, plan, exchanged, truths)
-    arrays = RecordedArrays(job.out / "arrays")
-    for planned in plan:
-        cell = planned.cell
-        kept = None
-        observations: list[Observation] = []
-        if cell.id in measured.statuses:
-            status, reason, stderr = measured.statuses[cell.id]
-            judgement = Judgement(status, reason, stderr=stderr)
-        else:
-            observations = journal.observations(measured.keys.get(cell.id, ()))
-            inference = journal.observations(measured.keys.get(_inference(planned), ()))
-            truth = exported_files.truths[planned.network]
-            judgement = judge(cell, planned.mode, planned.network, truth, observations, inference)
-            kept = arrays.keep(planned, observations[0])
-        record = line(
+    questions = {
+        cell.id: Question(
             cell,
             planned.mode,
-            judgement,
-            released=planned.target.release.released,
-            default_call=planned.mode.name == planned.target.runtime.default_call,
-            environment=environment_facts(planned, measured.environments.get(planned.target.id)),
-            reproduce=shlex.join(["crosscheck", "run", *(exported_files.words(planned) or _words(planned))]),
-            call=planned.call,
-            arrays=None if kept is None else str(kept.relative_to(job.out)),
-            exported=exported_files.exported(planned, observations, judgement),
+            planned.network,
+            tuple(measured.keys.get(cell.id, ())),
+            tuple(measured.keys.get(_inference(planned), ())),
         )
-        judged.verdicts.append((planned, judgement))
-        judged.lines.append(record)
-    for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses):
-        arrays.keep_reference(exported_files.truths[network])
-    arrays.remove_stale()
-    return judged
+        for planned, cell in ((planned, planned.cell) for planned in plan)
+        if cell.id not in measured.statuses
+    }
+    judged = dict(zip(questions, judgements.of(list(questions.values()), progress.judging), strict=True))
+    verdicts, lines = [], []
+    for planned in plan:
+        cell = planned.cell
+        if cell.id in judged:
+            here = judged[cell.id]
+            judgement = here.judgement
+        else:
+            status, reason, stderr = measured.statuses[cell.id]
+            judgement = Judgement(status, reason, stderr=stderr)
+            file = files.exported(cell, planned.mode, planned.network, [], judgement)
+            here = Judged(fields_of(judgement), None, None if file is None else plain(file))
+        verdicts.append((planned, judgement))
+        lines.append(
+            line(
+                cell,
+                planned.mode,
+                here.fields,
+                released=planned.target.release.released,
+                default_call=planned.mode.name == planned.target.runtime.default_call,
+                environment=environment_facts(planned, measured.environments.get(planned.target.id)),
+                reproduce=shlex.join(["crosscheck", "run", *(files.words(cell, planned.network) or _words(planned))]),
+                call=planned.call,
+                arrays=here.arrays,
+                exported=here.exported,
+            )
+        )
+    assert judgements.arrays is not None
+    own = _own(planned for planned in plan if planned.cell.id in judged)
+    references = [judgements.arrays.keep_reference(files.truths[network]) for network in own]
+    files.keep()
+    return _JudgedRun(verdicts, lines, judgements.arrays, references)
 
 
 def _own(plan: Iterable[Planned]) -> list[Network]:
@@ -423,8 +437,8 @@ def _cpuinfo() -> Iterable[str]:
     return path.read_text().splitlines() if path.exists() else ()
 
 
-def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
-    """A digest of all inputs of the report: cells, trials, and code.
+def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
+    """A digest of all inputs of the report: cells, what their trials observed, and code.
 
     Includes all files of the package and of the runtimes, which may lie elsewhere, since lines and page depend on
     nearly every module, table and template. An unnecessary report costs less than an outdated one.
@@ -438,7 +452,8 @@ def _fingerprint(plan: Sequence[Planned], measured: Measured) -> str:
                 sums.update(hashlib.sha256(file.read_bytes()).digest())
     for planned in plan:
         cell = planned.cell.id
-        sums.update(json.dumps([cell, measured.keys.get(cell), measured.statuses.get(cell)]).encode())
+        observed = journal.stamp(measured.keys.get(cell, ()))
+        sums.update(json.dumps([cell, observed, measured.statuses.get(cell)]).encode())
     return sums.hexdigest()
 
 

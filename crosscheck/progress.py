@@ -15,7 +15,7 @@ LEFT_OUT = "left out of the default matrix: {}; {}"
 
 
 class RichProgress:
-    """Two bars, environments and cells, with running releases and the estimated time left."""
+    """Bars for environments, cells and judging, with running releases and the estimated time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -30,6 +30,7 @@ class RichProgress:
         )
         self.environments = self.bars.add_task("environments", total=0, now="")
         self.cells = self.bars.add_task("cells", total=0, now="")
+        self.judged = self.bars.add_task("judging", total=0, now="", visible=False)
         self.making: list[str] = []
 
     def __enter__(self) -> RichProgress:
@@ -72,6 +73,10 @@ class RichProgress:
     def running(self, targets: Sequence[str]) -> None:
         """Show the running releases."""
         self.bars.update(self.cells, now=", ".join(targets))
+
+    def judging(self, done: int, cells: int) -> None:
+        """Show a bar of its own for judging."""
+        self.bars.update(self.judged, total=cells, completed=done, visible=True)
 
 
 class LineProgress:
@@ -122,6 +127,13 @@ class LineProgress:
     def running(self, targets: Sequence[str]) -> None:
         """Store the running releases."""
         self.targets = targets
+
+    def judging(self, done: int, cells: int) -> None:
+        """Print the progress from time to time."""
+        now = time.monotonic()
+        if now - self.last >= self.EVERY_SECONDS:
+            self.last = now
+            self._say(f"{done} of {cells} cells judged after {now - self.start:.0f} s")
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

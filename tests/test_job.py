@@ -68,9 +68,8 @@ def test_a_trial_runs_once_in_a_fork_and_tells_what_it_used(run_toy: RunToy, tmp
     for row in rows:
         assert row.reason is None  # one that a new interpreter repeats has a reason
         assert row.seconds > 0
-        # The processor's clock may not tick in the shortest reading, which predicts alone.
-        assert row.cpu_seconds > 0 or row.reading == "unasked"
         assert row.peak_bytes > 1_000_000  # an interpreter with numpy has more
+    assert any(row.cpu_seconds > 0 for row in rows)  # the processor's clock may not tick in a short trial
 
 
 def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:

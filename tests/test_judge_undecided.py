@@ -251,6 +251,17 @@ def test_a_gradient_on_the_other_sides_of_kinks_within_rounding_is_right(count: 
     assert "other sides of kinks" in verdict.evidence[-1].detail
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_fit_that_its_steps_are_not_enough_for_decides_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr("crosscheck.oracle.sides.STEPS", steps)
+    network, other = kinked(4, -2e-8, training=False)
+    verdict = judged(answering(asked(network, training=False, weights=other), training=False), network)
+    assert () == tuple(finding for finding in verdict.findings if finding is not Finding.CLEAN)
+    assert (verdict.undecided is None) is (verdict.findings == (Finding.CLEAN,))
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_kinks_within_rounding_do_not_excuse_an_error(training: bool) -> None:
     network, other = kinked(4, -1e-8, training)

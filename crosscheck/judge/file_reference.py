@@ -19,9 +19,10 @@ from crosscheck.errors import NetworkError
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import float_types, in_float64
+from crosscheck.networks.evaluator import MENDED
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
-from crosscheck.networks.onnx_files import file_forms, file_gradient
+from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
 from crosscheck.networks.read import check_onnx
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 from crosscheck.oracle.rounding import Question
@@ -45,9 +46,9 @@ class FileTruth(Truth):
     """Answers of a file for its probe input and cotangent.
 
     Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float64 by
-    onnx's evaluator, batch normalizations by the oracle, the gradient and training mode by crosscheck's pass; without
-    a rule for an operator, training mode has the file's own answer. If that also fails, `known` is false and answers
-    are those of the exported network; a user's file has none then.
+    onnx's evaluator, batch normalizations by the oracle, the gradient by crosscheck's pass; what training mode has no
+    answer for has that of inference mode. If that also fails, `known` is false and answers are those of the exported
+    network; a user's file has none then.
 
     source: the reference of the network that was exported, or of the user's file as it was lowered; None without one.
         By default a new one.
@@ -60,7 +61,6 @@ class FileTruth(Truth):
             source = Truth.of(network.file.source)
         self.source = source
         self._own: dict[tuple[Asks, bool], Array | None] = {}
-        self._differentiated: dict[bool, list[Array]] = {}
         self._own_roundings: dict[tuple[Asks, bool], float] = {}
         #: Why a file has no answer of its own, by what is asked.
         self.failures: dict[Asks, str] = {}
@@ -155,14 +155,12 @@ class FileTruth(Truth):
         x, y = network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"]
         feeds = {x: network.x, **network.weights}
         try:
-            if asks is Asks.PREDICTION and not training:
-                return evaluate(network.model, feeds)[0]
-            prediction, gradient, *_ = evaluate(
-                file_gradient(network, training), {**feeds, f"{y}.cotangent": network.cotangent}
-            )
+            if asks is Asks.PREDICTION:
+                return evaluate(file_training(network) if training else network.model, feeds)[0]
+            feeds[f"{y}.cotangent"] = network.cotangent
+            return evaluate(file_gradient(network, training), feeds)[1]
         except Exception:  # as below
             return None
-        return gradient if asks is Asks.GRADIENT else prediction
 
     def _evaluated(self, asks: Asks, training: bool) -> Array | None:
         if (asks, training) not in self._own:
@@ -171,17 +169,15 @@ class FileTruth(Truth):
 
     def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
-        feeds = {x: np.asarray(self.network.x, np.float64), **_in_float64(self.network.weights)}
+        feeds = _in_float64({x: self.network.x, **self.network.weights})
         try:
-            if asks is Asks.PREDICTION and not training:
-                return evaluate(self._double.model, feeds)[0]
-            if training not in self._differentiated:
-                feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
-                model = file_gradient(self._double, training)
-                prediction, gradient, *_ = evaluate(model, feeds)
-                _check_slope(model, feeds, (x, f"{y}.cotangent"), gradient)
-                self._differentiated[training] = [prediction, gradient]
-            return self._differentiated[training][1 if asks is Asks.GRADIENT else 0]
+            if asks is Asks.PREDICTION:
+                return evaluate(file_training(self._double) if training else self._double.model, feeds)[0]
+            feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
+            model = file_gradient(self._double, training)
+            _, gradient, *_ = evaluate(model, feeds)
+            _check_slope(model, feeds, (x, f"{y}.cotangent"), gradient)
+            return gradient
         except Exception as problem:  # evaluators raise any exception for arbitrary files
             self.failures[asks] = " ".join(str(problem).split())
             return None
@@ -212,7 +208,7 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     onnx's transposed convolution, which the gradient of every convolution is, takes minutes for one of a small network.
     Raises whatever the evaluator raises.
     """
-    evaluator = _Evaluator(model, new_ops=[BatchNormalization, Conv, ConvTranspose])
+    evaluator = _Evaluator(model, new_ops=[*MENDED, BatchNormalization, Conv, ConvTranspose])
     with np.errstate(all="ignore"):
         return [np.asarray(value) for value in evaluator.answers(feeds)]
 

@@ -65,6 +65,9 @@ class Progress(Protocol):
     def running(self, targets: Sequence[str]) -> None:
         """The targets with running trials."""
 
+    def judging(self, done: int, cells: int) -> None:
+        """So many of the cells that have to be judged are."""
+
 
 @dataclass(frozen=True)
 class Settings:

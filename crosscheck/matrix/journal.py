@@ -1,7 +1,8 @@
 """Stores observations in an SQLite file that survives a kill at any moment.
 
-Stores observations, not findings, so that old runs can be judged again after a change of thresholds. Equal contents are
-stored once: trials of a network record the same tensors again and again.
+Stores observations, so that old runs can be judged again after a change of thresholds, and beside them what was derived
+from observations, under a digest of all that it depends on. Equal contents are stored once: trials of a network record
+the same tensors again and again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +38,7 @@ COMPRESSION = 1
 LARGE = 4096
 DIGEST_SIZE = 16
 #: `keys` and `arrays` are digests of contents; `arrays` has one of the small arrays, then one for each large array.
+#: `known` has all that `reusable` reads, a small part of the rows.
 TABLES = """
 create table if not exists content (digest blob primary key, data blob) without rowid;
 create table if not exists observation (
@@ -43,6 +46,8 @@ create table if not exists observation (
     status text, reason text, steps text, keys blob, arrays blob,
     seconds real, cpu_seconds real, peak_bytes integer, memory_limit real, stderr text
 ) without rowid;
+create index if not exists known on observation (status, memory_limit, key);
+create table if not exists derived (mark text primary key, data blob) without rowid;
 """
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
 PARSED = 64
@@ -69,12 +74,18 @@ class Record:
 
 
 class Journal:
-    """The journal of one output folder. The folder's lock limits it to one run at a time."""
+    """The journal of one output folder. The folder's lock limits it to one run at a time.
 
-    def __init__(self, path: Path) -> None:
+    writable: false for a process that reads it while another one writes it.
+    """
+
+    def __init__(self, path: Path, writable: bool = True) -> None:
         self.path = path
         #: Arrays in use, by digest, type and shape: observations share equal ones.
         self._arrays: WeakValueDictionary[tuple[bytes, str, tuple[int, ...]], Array] = WeakValueDictionary()
+        if not writable:
+            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            return
         try:
             self.connection = sqlite3.connect(path, isolation_level=None)
             # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
@@ -111,21 +122,12 @@ class Journal:
             key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, keys, b"".join(parts),
             record.seconds, record.cpu_seconds, record.peak_bytes, record.memory_limit, record.stderr,
         )  # fmt: skip
-        try:
-            self.connection.execute("begin")
+        with self._transaction():
             for digest, data in contents:
                 if not self.connection.execute("select 1 from content where digest = ?", (digest,)).fetchone():
                     packed = zlib.compress(data, COMPRESSION)
                     self.connection.execute("insert into content values (?, ?)", (digest, packed))
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
-            self.connection.execute("commit")
-        except sqlite3.OperationalError as problem:
-            if self.connection.in_transaction:
-                self.connection.execute("rollback")
-            raise CrosscheckError(
-                f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
-                "what was measured is kept."
-            ) from problem
 
     def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
         """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
@@ -175,9 +177,47 @@ class Journal:
             )
         return observations
 
+    def stamp(self, keys: Sequence[str]) -> str:
+        """A digest of the observations of the keys: of all that their trials recorded, and of what is missing."""
+        rows = [
+            self.connection.execute(
+                "select status, reason, steps, keys, arrays, stderr from observation where key = ?", (key,)
+            ).fetchone()
+            for key in keys
+        ]
+        return _digest(repr(rows).encode()).hex()
+
+    def derived(self, mark: str) -> bytes | None:
+        """What `derive` stored under a mark, or None."""
+        row = self.connection.execute("select data from derived where mark = ?", (mark,)).fetchone()
+        return None if row is None else zlib.decompress(row[0])
+
+    def derive(self, results: Mapping[str, bytes]) -> None:
+        """Store what was derived from observations, by marks, each a digest of all that the result depends on."""
+        packed = [(mark, zlib.compress(data, COMPRESSION)) for mark, data in results.items()]
+        with self._transaction():
+            self.connection.executemany("insert or replace into derived values (?, ?)", packed)
+
     def forget(self) -> None:
-        """Delete all observations."""
-        self.connection.executescript("begin; delete from observation; delete from content; commit")
+        """Delete all observations, and what was derived from them."""
+        self.connection.executescript(
+            "begin; delete from observation; delete from content; delete from derived; commit"
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Raises CrosscheckError if the disk is full."""
+        try:
+            self.connection.execute("begin")
+            yield
+            self.connection.execute("commit")
+        except sqlite3.OperationalError as problem:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+            raise CrosscheckError(
+                f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
+                "what was measured is kept."
+            ) from problem
 
     def _mapping(self, keys: bytes, arrays: bytes, contents: dict[bytes, bytes]) -> dict[str, Array]:
         """The arrays of a trial. `contents` collects texts and small arrays by digest."""

@@ -204,6 +204,8 @@ def _suits(
 ) -> bool:
     if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
         return False
+    if Asks(mode.asks) is Asks.GRADIENT and not network.differentiable:
+        return False
     if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from crosscheck.networks.evaluator import MENDED
 from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Array
 
@@ -116,7 +117,7 @@ class Constants:
         model = onnx.helper.make_model(graph, opset_imports=self._opsets)
         try:
             with np.errstate(all="ignore"):
-                results = ReferenceEvaluator(model).run(None, feeds)
+                results = ReferenceEvaluator(model, new_ops=MENDED).run(None, feeds)
         except FAILURES:
             return
         for name, result in zip(names, results, strict=True):

@@ -78,7 +78,7 @@ class Network:
     model: the ONNX model as loaded; of a user's file, with sizes fixed, constants folded, and one output.
     graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array. Of a file: its own
         nodes, and the values of its further inputs.
-    x: the probe input, float32, (rows, ...).
+    x: the probe input, float32, (rows, ...); of a user's file, of the file's type.
     cotangent: multiplied with the output before the sum is differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
     target: the class of scenario `ascent`, the runner-up on the probe input, or None.
@@ -111,6 +111,11 @@ class Network:
         if self.own is None:
             return None
         return self.own.file if self.file is None else self
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the probe input holds floats, so that there is an input gradient."""
+        return self.x.dtype.kind == "f"
 
     @cached_property
     def large(self) -> bool:

@@ -23,11 +23,13 @@ __all__ = [
     "EXPORTED_FORMS",
     "FLOATS",
     "GRADIENT",
+    "INTEGERS",
     "TRAINING",
     "digest_of",
     "file_forms",
     "file_gradient",
     "file_graph",
+    "file_training",
     "foreign_operators",
     "missing_forms",
     "opset_of",
@@ -44,6 +46,8 @@ EXPORTED_FORMS = ("file", GRADIENT)
 ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 #: Element types that have a gradient, and that NumPy has.
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+#: Why some files have no form with a gradient.
+INTEGERS = "its inputs are integers: no input gradient"
 
 
 def written_network(content: bytes, name: str, source: Network) -> Network:
@@ -116,7 +120,7 @@ def missing_forms(network: Network) -> dict[str, str]:
 def _made(network: Network) -> Mapping[str, onnx.ModelProto | str]:
     makers: dict[str, Callable[[Network], onnx.ModelProto]] = {GRADIENT: file_gradient}
     if network.own is not None:
-        makers |= {BATCH_GRADIENT: lambda network: file_gradient(network, training=True), TRAINING: _training}
+        makers |= {BATCH_GRADIENT: lambda network: file_gradient(network, training=True), TRAINING: file_training}
     made: dict[str, onnx.ModelProto | str] = {"file": network.model, "file-exposed": _exposed(network)}
     for name, make in makers.items():
         try:
@@ -129,6 +133,8 @@ def _made(network: Network) -> Mapping[str, onnx.ModelProto | str]:
 def file_gradient(network: Network, training: bool = False) -> onnx.ModelProto:
     """The file with its gradient in a mode, by crosscheck's pass. Raises NetworkError for unsupported operators."""
     y, x = network.graph["outputs"][0]["name"], network.graph["inputs"][0]["name"]
+    if not network.differentiable:
+        raise NetworkError(f"{network.name}: {INTEGERS}.")
     try:
         onnx.checker.check_model(network.model)
         return differentiate(network.model, training=training, wrt=[x], output=y, source=network.name)
@@ -173,8 +179,11 @@ def _exposed(network: Network) -> onnx.ModelProto:
     return model
 
 
-def _training(network: Network) -> onnx.ModelProto:
-    """The file with every batch normalization in training mode, and its new statistics as further outputs."""
+def file_training(network: Network) -> onnx.ModelProto:
+    """The file with every batch normalization in training mode, and its new statistics as further outputs.
+
+    Raises NetworkError for a file without batch normalizations.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(network.model)
     model = plain(copy, network.name, TRAINING_OPSET)

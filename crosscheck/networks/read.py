@@ -169,6 +169,9 @@ def _check_opset(model: onnx.ModelProto, source: str, first_opset: int = 1) -> N
         raise NetworkError(f"{source}: has no outputs; export the network with the one to differentiate.")
     versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
     newest = onnx.defs.onnx_opset_version()
+    domains = sorted({node.domain for node in model.graph.node})
+    if not versions and domains[0] not in ("", "ai.onnx"):
+        raise NetworkError(f"{source}: has operators of {', '.join(domains)} alone, none of ONNX's own.")
     if not versions or not first_opset <= versions[0] <= newest:
         opset = f"opset {versions[0]}" if versions else "no opset"
         raise NetworkError(

@@ -173,10 +173,9 @@ def _by_lowering(writer: Writer, call: Call, cotangents: Cotangents) -> Gradient
     model.graph.initializer.extend(part.initialisers)
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs if name)
     seeds: dict[str, str] = {}
-    for output, name, cotangent in zip(call.outputs, outputs, cotangents, strict=True):
-        if cotangent is not None and name is None:
-            raise call.refusal(f"hands {output!r} on to the differentiated output, which has no rule")
-        if cotangent is not None and name is not None:
+    for name, cotangent in zip(outputs, cotangents, strict=True):
+        if cotangent is not None:
+            assert name is not None, "lowerings compute every output that the node names"
             seeds[name] = cotangent
     writer.nodes += part.nodes
     writer.initialisers += part.initialisers
