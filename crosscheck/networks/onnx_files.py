@@ -11,6 +11,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.forms import TRAINING_OPSET, running_name
 from crosscheck.networks.fresh_names import FreshNames
 from crosscheck.networks.graph import Array, Graph, Node, Value
@@ -138,7 +139,7 @@ def file_gradient(network: Network, training: bool = False) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(network.model)
         return differentiate(network.model, training=training, wrt=[x], output=y, source=network.name)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
         raise NetworkError(f"{network.name}: onnx refuses it ({' '.join(str(problem).split())}).") from problem
 
 
@@ -161,7 +162,7 @@ def _floats(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     """Types of the tensors that shape inference finds to be floats; excludes outputs of foreign operators."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError):
+    except (onnx.shape_inference.InferenceError, *FAILURES):
         return {}
     return {
         item.name: item
@@ -204,6 +205,6 @@ def file_training(network: Network) -> onnx.ModelProto:
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [None]))
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as problem:
+    except (onnx.checker.ValidationError, *FAILURES) as problem:
         raise NetworkError(f"{network.name}: has no training form ({' '.join(str(problem).split())}).") from problem
     return model

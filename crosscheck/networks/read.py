@@ -6,6 +6,8 @@ Files are checked by path, since onnx serialises a model that it checks in memor
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,17 @@ from crosscheck.networks.forms import FIRST_OPSET
 from crosscheck.networks.plain import every_node, plain
 from crosscheck.networks.sound import bytes_of, check_sound
 
-__all__ = ["check_onnx", "content_digest", "described", "external_files", "parsed", "read_onnx", "with_weights"]
+__all__ = [
+    "ONNX",
+    "check_onnx",
+    "content_digest",
+    "described",
+    "external_files",
+    "holds_onnx",
+    "parsed",
+    "read_onnx",
+    "with_weights",
+]
 
 #: Of files whose runtime exports them for the commands (`crosscheck.conversion`).
 BY_COMMANDS = "which `crosscheck.gradient` does not take; the command `crosscheck gradient` does"
@@ -34,6 +46,10 @@ OTHER_FORMATS = {
     ".tflite": "a TensorFlow Lite network; convert it with `python -m tf2onnx.convert --tflite`",
     ".pb": "a TensorFlow graph; convert it with `python -m tf2onnx.convert`, or name the folder of its SavedModel",
 }
+#: The suffix of ONNX files.
+ONNX = ".onnx"
+#: The first byte of nearly all ONNX files, and the largest number that may follow.
+IR_VERSION, NEWEST_IR = b"\x08", 64
 #: The most bytes of a protobuf message.
 LARGEST_FILE = 2**31 - 1
 #: Beginnings of files that only stand for a network: what they are, and the remedy.
@@ -49,6 +65,29 @@ def described(name: str) -> str | None:
     return next((text for ending, text in OTHER_FORMATS.items() if name.lower().endswith(ending)), None)
 
 
+def holds_onnx(path: Path) -> bool:
+    """Whether a file's bytes are an ONNX model, whatever its name ends with.
+
+    ONNX has no magic number: a file begins with its IR version, field 1 of the message, and has a graph, field 7. Other
+    formats are told apart by their beginnings, and by the names of the operators: text, ZIP (torch, Keras), HDF5.
+    """
+    if not os.path.isfile(path):  # unlike Path.is_file, False for names that are too long
+        return False
+    if path.suffix == ONNX:
+        return True
+    if path.stat().st_size > LARGEST_FILE:
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(2)
+        if len(beginning) < 2 or beginning[:1] != IR_VERSION or not 1 <= beginning[1] <= NEWEST_IR:
+            return False
+        try:
+            model = onnx.ModelProto.FromString(beginning + file.read())
+        except DecodeError:
+            return False
+    return bool(model.graph.node) and all(node.op_type for node in model.graph.node)
+
+
 def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
     """Read and check the model in `path`, with its external weights, without functions, in `first_opset` or later.
 
@@ -56,7 +95,7 @@ def read_onnx(path: Path, first_opset: int = FIRST_OPSET) -> onnx.ModelProto:
     `first_opset`. Raises NetworkError.
     """
     source = str(path)
-    if text := described(path.name):
+    if not holds_onnx(path) and (text := described(path.name)):
         raise NetworkError(f"{source}: is {text}.")
     model = _parsed(path)
     _check_opset(model, source)
@@ -119,7 +158,14 @@ def with_weights(path: Path) -> onnx.ModelProto:
 
 def _parsed(path: Path) -> onnx.ModelProto:
     """The sound model without its external weights, whatever the file's suffix."""
-    if path.exists() and not path.is_file():
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as problem:
+        raise NetworkError(
+            f"{str(path)!a}: the file's name does not fit the encoding {sys.getfilesystemencoding()}; "
+            "rename the file, or set PYTHONUTF8=1."
+        ) from problem
+    if os.path.exists(path) and not path.is_file():
         raise NetworkError(f"{path}: is no file but a folder or a device; name the .onnx file.")
     try:
         if path.stat().st_size > LARGEST_FILE:

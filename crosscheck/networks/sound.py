@@ -48,6 +48,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(("training_mode", "spatial", "exclusive", "reverse", "allowzero", "largest", "sorted"), FLAG),
     **dict.fromkeys(("upper", "fmod", "align_corners", "noop_with_empty_axes", "select_last_index"), FLAG),
 }  # fmt: skip
+#: Attributes that are element types.
+TYPED = ("to", "dtype")
 #: The most functions that call each other, one within the other.
 DEEPEST = 100
 #: The most numbers in a message.
@@ -190,6 +192,13 @@ def _check_attributes(node: onnx.NodeProto, where: str) -> None:
                 raise NetworkError(
                     f"{where} has the attribute {attribute.name} {text!r}, which is no UTF-8; export the network again."
                 ) from None
+        if attribute.name in TYPED and attribute.type == onnx.AttributeProto.INT and attribute.i not in TYPES:
+            raise NetworkError(
+                f"{where} has the attribute {attribute.name} {attribute.i}, which is no element type; correct it."
+            )
+        if attribute.name == "axes" and len(set(attribute.ints)) < len(attribute.ints):
+            text = ", ".join(map(str, attribute.ints[:SHOWN]))
+            raise NetworkError(f"{where} has the attribute axes {text}, which has one twice; correct it.")
         lowest, highest = RANGES.get(attribute.name, (None, None))
         if lowest is None or highest is None or (node.op_type, attribute.name) in EXEMPT:
             continue

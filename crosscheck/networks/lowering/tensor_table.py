@@ -7,6 +7,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import without_weights
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.fresh_names import FreshNames
 from crosscheck.networks.graph import Array
 from crosscheck.probe.names import plain_name
@@ -125,7 +126,7 @@ class TensorTable:
         del copy.graph.value_info[:]
         try:
             copy = onnx.shape_inference.infer_shapes(copy, strict_mode=True)
-        except onnx.shape_inference.InferenceError as problem:
+        except (onnx.shape_inference.InferenceError, *FAILURES) as problem:
             raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
         shapes: dict[str, Shape] = {}
         for item in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output):
