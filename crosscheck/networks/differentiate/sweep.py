@@ -241,7 +241,7 @@ def _model(
         result.graph.initializer.append(writer.initialisers.pop(0))
     try:
         onnx.checker.check_model(without_weights(result), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
         message = " ".join(str(problem).split())
         raise NetworkError(
             f"{facts.source}: opset {facts.opset} cannot express its gradient ({message}); convert it to a newer one."
