@@ -152,6 +152,14 @@ def test_rounding_of_a_large_mean_is_no_wrong_prediction(mean: float) -> None:
 
 
 @pytest.mark.parametrize("mean", [1.0, 1e3, 1e4])
+def test_a_large_mean_makes_no_law_fit_that_does_not(mean: float) -> None:
+    """Rounding of batch statistics is relative to the averaged numbers, whatever their size."""
+    network = large_mean(mean)
+    (norm,) = NETWORKS[network].batch_norms
+    assert TRUTHS[network].law_tolerance(norm) < 1e-4
+
+
+@pytest.mark.parametrize("mean", [1.0, 1e3, 1e4])
 def test_an_error_beyond_that_rounding_is_wrong_and_says_why(mean: float) -> None:
     network = large_mean(mean)
 
