@@ -312,6 +312,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.runtimes.known import check_names
+
+    check_names(parsed.what)
     from crosscheck.job import Job, run
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
