@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +154,7 @@ def test_a_trial_leaves_room_for_others(lacking: Runtime, tmp_path: Path, monkey
     monkeypatch.setattr("crosscheck.matrix.engine.shutil.disk_usage", lambda path: usage)
     result, cells = measured(lacking, tmp_path, "writes-for-ever", jobs=2)
     assert {"writes-for-ever": "unavailable", "inference": "ok"} == statuses(cells)
-    assert re.match(r"there was no room for the \d+ MB that a trial wrote", cells["writes-for-ever"]["reason"])
+    assert cells["writes-for-ever"]["reason"].startswith("there was no room for the files that a trial wrote; ")
     assert {"inference"} == recorded(tmp_path)
     assert 1 == result.incomplete
 

@@ -49,7 +49,7 @@ def lack_of(record: Record, reply: Mapping[str, Any], file_limit: float, kills: 
         why = record.stderr.strip()[-200:] if code == EXIT_LACKING else os.strerror(code)
         return f"this machine did not let a trial begin or record ({why})"
     if reply["ended"] == "files" and file_limit < record.memory_limit:
-        return f"there was no room for the {reply['file_bytes'] / 1e6:.0f} MB that a trial wrote"
+        return "there was no room for the files that a trial wrote"
     if record.status is Status.OK and '"error"' not in record.steps:
         return None
     text = "\n".join((record.reason or "", record.steps, record.stderr))
