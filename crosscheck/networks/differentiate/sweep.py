@@ -20,6 +20,7 @@ from crosscheck.networks.differentiate.rules.statistics import Updates
 from crosscheck.networks.differentiate.turned import turn_apart
 from crosscheck.networks.differentiate.writer import Writer
 from crosscheck.networks.facts import Facts, without_weights
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.plain import every_node, plain
 
 __all__ = ["GRADIENT_OPSET", "differentiate"]
