@@ -11,10 +11,12 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.facts import Facts
 from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.forms import TRAINING_OPSET, running_name
 from crosscheck.networks.fresh_names import FreshNames
 from crosscheck.networks.graph import Array, Graph, Node, Value
+from crosscheck.networks.memory import check_inner_sizes
 from crosscheck.networks.network import Network, Written
 from crosscheck.networks.plain import plain
 from crosscheck.networks.read import parsed
@@ -64,6 +66,7 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
     inputs = [item for item in model.graph.input if item.name not in stored]
     if len(inputs) != 1:
         raise NetworkError(f"{name}: has {len(inputs)} inputs besides its weights, where the network has one.")
+    _check_sizes(model, name, inputs[0].name, source.x)
     return replace(
         source,
         name=name,
@@ -78,6 +81,24 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
         file=Written(content, source),
         own=None,
     )
+
+
+def _check_sizes(model: onnx.ModelProto, name: str, x: str, value: Array) -> None:
+    """Raise NetworkError for a node with absurd sizes; a file in which they are unknown is left to its readers."""
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    for item in sized.graph.input:
+        if item.name == x:
+            kind = item.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+            item.CopyFrom(onnx.helper.make_tensor_value_info(x, kind, value.shape))
+    for output in sized.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del sized.graph.value_info[:]
+    try:
+        facts = Facts(sized, name)
+    except (NetworkError, StopIteration, *FAILURES):
+        return
+    check_inner_sizes(sized, facts)
 
 
 def file_graph(model: onnx.ModelProto, name: str, inputs: Mapping[str, Array], cotangent: Array) -> Graph:

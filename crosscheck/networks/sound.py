@@ -63,6 +63,8 @@ def check_sound(model: onnx.ModelProto, source: str) -> None:
     _check_texts(model, source)
     _check_length(model, source)
     for where, node in _nodes(model, source):
+        if not node.output:
+            raise NetworkError(f"{where} has no outputs; export the network again.")
         _check_attributes(node, where)
     for graph, where in _graphs(model, source):
         for item in (*graph.input, *graph.output, *graph.value_info):
