@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     could not be measured because of a failure, or some network files were left out; 130 interrupted.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may not fit it
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files and tensors may not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
 
     def command() -> int:
         parsed = _parser().parse_args(words)
@@ -309,6 +312,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.runtimes.known import check_names
+
+    check_names(parsed.what)
     from crosscheck.job import Job, run
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores

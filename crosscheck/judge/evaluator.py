@@ -15,7 +15,7 @@ from crosscheck.cells import Array
 from crosscheck.networks.evaluator import MENDED
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 
-__all__ = ["BATCH_NORM_DEFAULTS", "BatchNormalization", "evaluate"]
+__all__ = ["BATCH_NORM_DEFAULTS", "BatchNormalization", "Evaluator", "evaluate"]
 
 #: The specification's defaults of absent attributes.
 BATCH_NORM_DEFAULTS = {
@@ -31,12 +31,23 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
 
     Raises whatever the evaluator raises.
     """
-    evaluator = _Evaluator(model, new_ops=[*MENDED, AveragePool, BatchNormalization, Conv, ConvTranspose, MaxPool])
-    with np.errstate(all="ignore"):
-        return [np.asarray(value) for value in evaluator.answers(feeds)]
+    return Evaluator(model).answers(feeds)
 
 
-class _Evaluator(ReferenceEvaluator):
+class Evaluator:
+    """A model, made ready to be evaluated several times."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        new_ops: list[type[OpRun]] = [*MENDED, AveragePool, BatchNormalization, Conv, ConvTranspose, MaxPool]
+        self._evaluator = _Forgetful(model, new_ops=new_ops)
+
+    def answers(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """All outputs. Raises whatever the operators raise."""
+        with np.errstate(all="ignore"):
+            return [np.asarray(value) for value in self._evaluator.answers(feeds)]
+
+
+class _Forgetful(ReferenceEvaluator):
     """onnx's evaluator, which forgets a tensor after its last use: a gradient of recurrent layers has gigabytes."""
 
     def answers(self, feeds: Mapping[str, Array]) -> list[Any]:

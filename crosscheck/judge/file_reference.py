@@ -12,10 +12,11 @@ import onnx
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
-from crosscheck.judge.evaluator import evaluate
+from crosscheck.judge.evaluator import Evaluator, evaluate
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import float_types, in_float64
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
@@ -59,9 +60,12 @@ class FileTruth(Truth):
         if self.network.own is not None:
             return None if self.source is None else (self.source.network.graph, self.source.network.weights)
         try:
-            return self._lower(_without_spatial(self.network.model))
-        except NetworkError:
+            lowered = self._lower(_without_spatial(self.network.model))
+            with np.errstate(all="ignore"):  # an exported file may have weights that do not fit its input
+                self._answers[Asks.PREDICTION, False, b""] = oracle.predict(*lowered, self.network.x, False)
+        except (NetworkError, *FAILURES):
             return None
+        return lowered
 
     @cached_property
     def refusal(self) -> str | None:
@@ -160,15 +164,21 @@ class FileTruth(Truth):
         feeds = _in_float64({x: self.network.x, **self.network.weights})
         try:
             if asks is Asks.PREDICTION:
-                return evaluate(file_training(self._double) if training else self._double.model, feeds)[0]
-            feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
-            model = file_gradient(self._double, training)
-            _, gradient, *_ = evaluate(model, feeds)
-            _check_slope(model, feeds, (x, f"{y}.cotangent"), gradient)
+                return evaluate(self._predicting(training), feeds)[0]
+            cotangent = np.asarray(self.network.cotangent, np.float64)
+            gradient = evaluate(file_gradient(self._double, training), {**feeds, f"{y}.cotangent": cotangent})[1]
+            _check_slope(Evaluator(self._predicting(training)), feeds, x, cotangent, gradient)
             return gradient
         except Exception as problem:  # evaluators raise any exception for arbitrary files
             self.failures[asks] = " ".join(str(problem).split())
             return None
+
+    def _predicting(self, training: bool) -> onnx.ModelProto:
+        """The model in float64 that predicts in a mode; a file without batch normalizations does in both alike."""
+        try:
+            return file_training(self._double) if training else self._double.model
+        except NetworkError:
+            return self._double.model
 
     @cached_property
     def _double(self) -> Network:
@@ -195,17 +205,18 @@ def _in_float64(values: Mapping[str, Array]) -> dict[str, Array]:
     return {name: value.astype(np.float64) if value.dtype.kind == "f" else value for name, value in values.items()}
 
 
-def _check_slope(model: onnx.ModelProto, feeds: Mapping[str, Array], names: tuple[str, str], gradient: Array) -> None:
+def _check_slope(
+    evaluator: Evaluator, feeds: Mapping[str, Array], name: str, cotangent: Array, gradient: Array
+) -> None:
     """Raise ArithmeticError unless a gradient agrees with differences of predictions along one of three directions.
 
-    More than one, since a step may cross a kink. names: of the input and of the cotangent.
+    More than one, since a step may cross a kink. evaluator: predicts. name: of the input.
     """
-    x, cotangent = (feeds[name] for name in names)
-    random = np.random.default_rng(0)
+    x, random = feeds[name], np.random.default_rng(0)
     for _ in range(DIRECTIONS):
         direction = random.standard_normal(x.shape)
         step = DIFFERENCE * direction
-        above, below = (evaluate(model, {**feeds, names[0]: value})[0] for value in (x + step, x - step))
+        above, below = (evaluator.answers({**feeds, name: value})[0] for value in (x + step, x - step))
         slope = np.sum((above - below) * cotangent) / (2 * DIFFERENCE)
         expected = np.sum(gradient * direction)
         largest = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(x.size)
