@@ -404,7 +404,7 @@ def catalog() -> Mapping[str, Runtime]:
         runtimes[runtime.name] = runtime
     for point in sorted(entry_points(group="crosscheck.runtimes"), key=lambda point: point.name):
         try:
-            offered = load_runtime(Path(point.load().__path__[0]))
+            offered = load_runtime(Path(point.load().__path__[0]).absolute())
             if offered.name in runtimes:
                 raise CatalogError(f"the name {offered.name} is taken by {runtimes[offered.name].folder}")
         except (Exception, SystemExit) as problem:  # a stranger's code: it may raise anything
