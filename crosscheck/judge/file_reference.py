@@ -221,7 +221,8 @@ def _check_slope(
         slope = np.sum((above - below) * cotangent) / (2 * DIFFERENCE)
         expected = np.sum(gradient * direction)
         largest = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(x.size)
-        if abs(slope - expected) <= AGREEMENT * max(abs(expected), largest):
+        rounding = np.finfo(np.float64).eps * np.sum(np.abs(above * cotangent)) / DIFFERENCE
+        if abs(slope - expected) <= AGREEMENT * max(abs(expected), largest) + rounding:
             return
     raise ArithmeticError(
         f"its gradient in float64 gives a slope of {expected:.6g}, differences of predictions give {slope:.6g}"
