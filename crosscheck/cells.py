@@ -92,8 +92,13 @@ class Cell:
     @property
     def id(self) -> str:
         """Stable and easy to type: `mxnet@1.9.1/executor.train.train/seed/gradient`, `mxnet@1.9.1+naive-engine/...`."""
+        return f"{self.target}/{self.mode}/{self.network}/{self.scenario}"
+
+    @property
+    def target(self) -> str:
+        """Release and variant: `mxnet@1.9.1`, `mxnet@1.9.1+naive-engine`."""
         variant = "" if self.variant == "plain" else f"+{self.variant}"
-        return f"{self.runtime}@{self.release}{variant}/{self.mode}/{self.network}/{self.scenario}"
+        return f"{self.runtime}@{self.release}{variant}"
 
 
 @dataclass(frozen=True, order=True)

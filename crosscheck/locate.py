@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crosscheck.cells import Asks, Finding, Scenario
-from crosscheck.judge import Again, Cause, Judgement, Truth, judge
+from crosscheck.judge import Again, Cause, Judgement
 from crosscheck.judge.case import MEASURED, PRIMARY
+from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Progress, Settings, measure
-from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network, load
@@ -138,9 +138,12 @@ class _Question:
 
 
 def locate(
-    judged: Sequence[tuple[Planned, Judgement]], journal: Journal, settings: Settings, progress: Progress
+    judged: Sequence[tuple[Planned, Judgement]], judgements: Judgements, settings: Settings, progress: Progress
 ) -> Located:
-    """The causes of wrong cells, by measuring parts of their networks where the first layer is not known already."""
+    """The causes of wrong cells, by measuring parts of their networks where the first layer is not known already.
+
+    judgements: those of parts, which keep no arrays.
+    """
     causes = {planned.cell.id: cause for planned, judgement in judged if (cause := _of_layer(planned, judgement))}
     wrong = _asked_once(
         (planned, finding)
@@ -157,17 +160,13 @@ def locate(
             for question in questions
             for cell in _with_alone(list(parts[question.planned.cell.id].values()), question.finding)
         }
-        measured = measure(list(todo.values()), journal, settings, progress) if todo else Measured()
-        for question in questions:
-            for place, part in parts[question.planned.cell.id].items():
-                question.answers[place] = _judged(part, question.finding, measured, journal)
-                if question.shows(place):
-                    break  # the node at fault is not after it
+        measured = measure(list(todo.values()), judgements.journal, settings, progress) if todo else Measured()
+        _answer(questions, parts, measured, judgements)
     for question in questions:
         if (cause := question.cause()) is not None:
             causes[question.planned.cell.id] = cause
     _share(judged, causes, [planned for planned, _ in chosen])
-    _ask_again(judged, causes, journal, settings, progress)
+    _ask_again(judged, causes, judgements, settings, progress)
     without = [planned.cell.id for planned, _ in wrong if planned.cell.id not in causes]
     asked = {planned.cell.id for planned, _ in chosen}
     unmeasured = sum(cell in asked for cell in without)
@@ -180,9 +179,28 @@ def _part(network: Network, node: str) -> Network:
     return prefix(network, node)
 
 
-@functools.lru_cache(MOST_PARTS)
-def _truth(network: Network) -> Truth:
-    return Truth.of(network)
+def _answer(
+    questions: Sequence[_Question],
+    parts: Mapping[str, Mapping[int, Planned]],
+    measured: Measured,
+    judgements: Judgements,
+) -> None:
+    """Judge parts: those of large networks one by one up to the first that is wrong, the others all at once."""
+    small = [
+        (question, place, part)
+        for question in questions
+        if not question.planned.network.large
+        for place, part in parts[question.planned.cell.id].items()
+    ]
+    answers = _judged([(part, question.finding) for question, _, part in small], measured, judgements)
+    for (question, place, _), answer in zip(small, answers, strict=True):
+        question.answers[place] = answer
+    for question in questions:
+        if question.planned.network.large:
+            for place, part in parts[question.planned.cell.id].items():
+                (question.answers[place],) = _judged([(part, question.finding)], measured, judgements)
+                if question.shows(place):
+                    break  # the node at fault is not after it
 
 
 def _of_layer(planned: Planned, judgement: Judgement) -> Cause | None:
@@ -282,16 +300,29 @@ def _alone(planned: Planned) -> Planned | None:
     return planned_cell(planned.target, planned.roles["inference"], planned.network, scenario, (PRIMARY[scenario],), 1)
 
 
-def _judged(planned: Planned, finding: Finding, measured: Measured, journal: Journal) -> Judgement | None:
-    """The judgement of a cell of the follow-up on a finding; None if it could not be measured."""
-    observations = journal.observations(measured.keys.get(planned.cell.id, ()))
-    if not observations:
-        return None
-    alone = _alone(planned) if finding is Finding.ORDER_DEPENDENT else None
-    inference = [] if alone is None else journal.observations(measured.keys.get(alone.cell.id, ()))
-    judgement = judge(planned.cell, planned.mode, planned.network, _truth(planned.network), observations, inference)
-    unknown = alone is not None and not inference and finding not in judgement.findings
-    return judgement if judgement.status in MEASURED and not unknown else None
+def _judged(
+    parts: Sequence[tuple[Planned, Finding]], measured: Measured, judgements: Judgements
+) -> list[Judgement | None]:
+    """The judgements of cells of the follow-up on a finding; None for those that could not be measured."""
+    alone = [_alone(part) if finding is Finding.ORDER_DEPENDENT else None for part, finding in parts]
+    questions = {
+        place: Question(part.cell, part.mode, part.network, tuple(measured.keys[part.cell.id]), _keys(measured, other))
+        for place, ((part, _), other) in enumerate(zip(parts, alone, strict=True))
+        if part.cell.id in measured.keys
+    }
+    judged = dict(zip(questions, judgements.of(list(questions.values())), strict=True))
+    answers: list[Judgement | None] = []
+    for place, ((_, finding), other) in enumerate(zip(parts, alone, strict=True)):
+        judgement = judged[place].judgement if place in judged else None
+        if judgement is not None:
+            unknown = other is not None and not questions[place].inference and finding not in judgement.findings
+            judgement = judgement if judgement.status in MEASURED and not unknown else None
+        answers.append(judgement)
+    return answers
+
+
+def _keys(measured: Measured, planned: Planned | None) -> tuple[str, ...]:
+    return () if planned is None else tuple(measured.keys.get(planned.cell.id, ()))
 
 
 def _share(judged: Sequence[tuple[Planned, Judgement]], causes: dict[str, Cause], asked: Sequence[Planned]) -> None:
@@ -323,7 +354,7 @@ def _share(judged: Sequence[tuple[Planned, Judgement]], causes: dict[str, Cause]
 def _ask_again(
     judged: Sequence[tuple[Planned, Judgement]],
     causes: dict[str, Cause],
-    journal: Journal,
+    judgements: Judgements,
     settings: Settings,
     progress: Progress,
 ) -> None:
@@ -342,9 +373,9 @@ def _ask_again(
     if todo:
         chosen = list(todo.values())[:MOST_CELLS]
         asked = [cell for planned, finding in chosen for cell in _with_alone([planned], finding)]
-        measured = measure(list({cell.cell.id: cell for cell in asked}.values()), journal, settings, progress)
-        for planned, finding in chosen:
-            judgement = _judged(planned, finding, measured, journal)
+        cells = list({cell.cell.id: cell for cell in asked}.values())
+        measured = measure(cells, judgements.journal, settings, progress)
+        for (planned, _), judgement in zip(chosen, _judged(chosen, measured, judgements), strict=True):
             if judgement is not None:
                 shown[planned.cell.id] = judgement.findings
     for cell, other in others.items():

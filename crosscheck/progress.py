@@ -9,13 +9,15 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from crosscheck.terminal import printable
+
 __all__ = ["LineProgress", "RichProgress", "progress_for"]
 
 LEFT_OUT = "left out of the default matrix: {}; {}"
 
 
 class RichProgress:
-    """Two bars, environments and cells, with running releases and the estimated time left."""
+    """Bars for environments, cells and judging, with running releases and the estimated time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -30,6 +32,7 @@ class RichProgress:
         )
         self.environments = self.bars.add_task("environments", total=0, now="")
         self.cells = self.bars.add_task("cells", total=0, now="")
+        self.judged = self.bars.add_task("judging", total=0, now="", visible=False)
         self.making: list[str] = []
 
     def __enter__(self) -> RichProgress:
@@ -47,7 +50,7 @@ class RichProgress:
 
     def note(self, sentence: str) -> None:
         """Print the sentence."""
-        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(sentence), soft_wrap=True)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Set the lengths of the bars; hide the environments' bar if none are needed."""
@@ -62,7 +65,7 @@ class RichProgress:
             self.making.remove(target)
             self.bars.advance(self.environments)
             if state != "ready":
-                self.console.print(f"[yellow]{target}: {state}", markup=True, highlight=False)
+                self.console.print(printable(f"{target}: {state}", "yellow"), soft_wrap=True)
         self.bars.update(self.environments, now=", ".join(self.making))
 
     def cell(self, cell: str) -> None:
@@ -72,6 +75,10 @@ class RichProgress:
     def running(self, targets: Sequence[str]) -> None:
         """Show the running releases."""
         self.bars.update(self.cells, now=", ".join(targets))
+
+    def judging(self, done: int, cells: int) -> None:
+        """Show a bar of its own for judging."""
+        self.bars.update(self.judged, total=cells, completed=done, visible=True)
 
 
 class LineProgress:
@@ -123,8 +130,15 @@ class LineProgress:
         """Store the running releases."""
         self.targets = targets
 
+    def judging(self, done: int, cells: int) -> None:
+        """Print the progress from time to time."""
+        now = time.monotonic()
+        if now - self.last >= self.EVERY_SECONDS:
+            self.last = now
+            self._say(f"{done} of {cells} cells judged after {now - self.start:.0f} s")
+
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(text), soft_wrap=True)
 
 
 def progress_for(console: Console) -> RichProgress | LineProgress:

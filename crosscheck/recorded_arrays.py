@@ -8,14 +8,18 @@ A member `shared` of an .npz, where it has one, lists its large arrays: rows of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from crosscheck.cells import Array, Asks, Intent, Observation
+from crosscheck.cells import Array, Asks, Cell, Intent, Observation
 from crosscheck.judge import Truth
-from crosscheck.matrix.plan import Planned
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.report.arrays import INPUT, PREDICTION, SHARED, reference_file, reference_gradient
 
@@ -24,6 +28,8 @@ __all__ = ["LARGE", "RecordedArrays"]
 #: Bytes from which an array has a file of its own. Those of the shipped networks' layers have fewer.
 LARGE = 1 << 14
 FOLDER = "shared"
+#: Characters of a trial's digest in a file's name.
+STAMP = 8
 
 
 class RecordedArrays:
@@ -31,27 +37,48 @@ class RecordedArrays:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self._stale = {*folder.glob("**/*.npz"), *folder.glob(f"{FOLDER}/*")}
 
-    def keep(self, planned: Planned, observation: Observation) -> Path:
-        """Write the arrays of a cell's trial; returns the .npz."""
-        cell = planned.cell
-        path = self.folder / planned.target.id / f"{cell.mode}--{cell.network}--{cell.scenario}.npz"
-        self._write(path, observation.arrays)
-        return path
+    def keep(self, cell: Cell, observation: Observation, stamp: str) -> str:
+        """Write the arrays of a cell's trial; returns the .npz, relative to the run's folder.
 
-    def keep_reference(self, truth: Truth) -> None:
-        """Write the input of a user's network, its prediction and both gradients."""
+        stamp: a digest of what the trial recorded: files of other trials of that cell have other names.
+        """
+        path = self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
+        if not self.has(name := self._name(path)):
+            self._write(path, observation.arrays)
+        return name
+
+    def keep_reference(self, truth: Truth) -> str:
+        """Write the input of a user's network, its prediction and both gradients; returns the .npz like `keep`."""
         arrays = {INPUT: truth.network.x, PREDICTION: truth.answer(Asks.PREDICTION, training=False)}
         for intent in Intent:
             arrays[reference_gradient(intent)] = truth.answer(Asks.GRADIENT, intent is Intent.TRAINING)
-        self._write(self.folder / reference_file(truth.network.name), arrays)
+        path = self.folder / reference_file(truth.network.name)
+        self._write(path, arrays)
+        return self._name(path)
 
-    def remove_stale(self) -> None:
-        """Delete the files of earlier runs that this one has not written."""
-        for path in self._stale:
-            path.unlink()
+    def has(self, name: str | None) -> bool:
+        """Whether that .npz is there, and all large arrays that it lists."""
+        if name is None:
+            return False
+        try:
+            return all(path.exists() for path in self._shared(self.folder.parent / name))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return False  # missing or damaged
+
+    def paths(self, names: Iterable[str]) -> set[Path]:
+        """These .npz, named relative to the run's folder, and the files of the large arrays that they list."""
+        files = {self.folder.parent / name for name in names}
+        return files | {shared for path in files for shared in self._shared(path)}
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.folder.parent))
+
+    def _shared(self, path: Path) -> list[Path]:
+        """The files of the large arrays of an .npz."""
+        # Opened here, since NumPy leaves a damaged file open.
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return [self.folder / str(name) for _, name in file[SHARED]] if SHARED in file.files else []
 
     def _write(self, path: Path, every: Mapping[str, Array]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,20 +90,25 @@ class RecordedArrays:
                 if id(value) not in files:
                     files[id(value)] = self._share(value)
             arrays[SHARED] = np.array([(key, files[id(value)]) for key, value in large.items()])
-        write_arrays(path, arrays)
-        self._stale.discard(path)
+        with _whole(path) as unfinished:
+            write_arrays(unfinished, arrays)
 
     def _share(self, value: Array) -> str:
         """The file of a large array, relative to the folder; written unless it is there."""
         digest = hashlib.sha256(f"{value.dtype.str} {value.shape}\n".encode())
         digest.update(np.ascontiguousarray(value).data)
         path = self.folder / FOLDER / f"{digest.hexdigest()[:32]}.npy"
-        self._stale.discard(path)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            # Renamed once complete: a killed run may leave a partial file.
-            unfinished = path.with_suffix(".unfinished")
-            with unfinished.open("wb") as file:
-                np.lib.format.write_array(file, value, version=(1, 0), allow_pickle=False)
-            unfinished.replace(path)
+            with _whole(path) as unfinished:
+                np.lib.format.write_array(unfinished, value, version=(1, 0), allow_pickle=False)
         return f"{FOLDER}/{path.name}"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that gets its name once it is complete: a killed run leaves a part. Several processes may write it."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    with unfinished.open("wb") as file:
+        yield file
+    unfinished.replace(path)

@@ -101,6 +101,8 @@ def beyond_rounding(before: Array, after: Array) -> tuple[float, float]:
     """
     if before.shape != after.shape or not np.issubdtype(before.dtype, np.floating):
         return distance(before, after), 0.0
+    if before.dtype == after.dtype and before.tobytes() == after.tobytes():
+        return 0.0, 0.0
     here, there = np.asarray(before, np.float64), np.asarray(after, np.float64)
     with np.errstate(invalid="ignore"):
         apart = np.where((here == there) | (np.isnan(here) & np.isnan(there)), 0.0, np.abs(here - there))
@@ -123,8 +125,9 @@ def moved(before: Array, after: Array) -> bool:
 
 def size(values: Array) -> float:
     """The largest absolute value of the finite entries; 0 without any."""
-    numbers = np.asarray(values, np.float64)
-    return float(np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers)))
+    numbers = np.abs(np.asarray(values, np.float64))
+    largest = float(np.max(numbers, initial=0.0))
+    return largest if math.isfinite(largest) else float(np.max(numbers, initial=0.0, where=np.isfinite(numbers)))
 
 
 def same(one: Array, other: Array) -> bool:

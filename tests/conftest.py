@@ -24,6 +24,7 @@ class SilentProgress:
         self.environments: list[tuple[str, str]] = []
         self.lacking: dict[str, str] = {}
         self.notes: list[str] = []
+        self.judged: list[tuple[int, int]] = []
 
     def left_out(self, target: str, lack: str) -> None:
         self.lacking[target] = lack
@@ -42,6 +43,9 @@ class SilentProgress:
 
     def running(self, targets: Sequence[str]) -> None:
         pass
+
+    def judging(self, done: int, cells: int) -> None:
+        self.judged.append((done, cells))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import numpy as np
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Judgement, Truth, judge, line, validate
+from crosscheck.judge import Judgement, Truth, fields_of, judge, line, validate
 from crosscheck.networks import fixed_cotangent, load, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Statistics, updated
@@ -332,7 +332,7 @@ def judged(
     if trials is None:
         trials = observations(kind, network, scenario)
     verdict = judge(cell, mode, NETWORKS[network], TRUTHS[network], trials, inference)
-    told = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    told = line(cell, mode, fields_of(verdict), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
     validate(json.loads(json.dumps(told, allow_nan=False)))
     return verdict
 

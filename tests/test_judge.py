@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Truth, judge, line, validate
+from crosscheck.judge import Truth, fields_of, judge, line, validate
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
@@ -768,18 +768,19 @@ def test_two_outcomes_in_many_trials_are_unrepeatable_and_counted() -> None:
     assert [2, 1] == [outcome.count for outcome in verdict.trials[0].outcomes]
 
 
-def test_an_outcome_names_tensors_of_equal_change_by_their_names() -> None:
+@pytest.mark.parametrize(("letters", "more"), [("hdagcbfe", " and 5 more"), ("bfa", "")])
+def test_an_outcome_names_tensors_of_equal_change_by_their_names(letters: str, more: str) -> None:
     class Counters(Training):
         def __init__(self, network: str) -> None:
             super().__init__(network)
-            self.tensors |= {f"counter-{letter}": np.array(0) for letter in "hdagcbfe"}
+            self.tensors |= {f"counter-{letter}": np.array(0) for letter in letters}
 
         def backward(self) -> None:
-            for letter in "hdagcbfe":
+            for letter in letters:
                 self.tensors[f"counter-{letter}"] += 1 + (letter == "f")
 
     (outcome,) = judged(Counters).trials[1].outcomes
-    assert "predictions stay; counter-f by 2, counter-a by 1, counter-b by 1 and 5 more" == outcome.what
+    assert f"predictions stay; counter-f by 2, counter-a by 1, counter-b by 1{more}" == outcome.what
 
 
 def test_no_race_is_reported_if_waiting_trials_disagree() -> None:
@@ -950,10 +951,27 @@ def test_a_crash_in_the_call_is_neither_clean_nor_a_finding() -> None:
     row = observe(Training, undisturbed, "seed-batch")
     kept = {key: value for key, value in row.arrays.items() if key.startswith("prediction/before")}
     died = Step("gradient/first", math.nan, "the process ended in this step")
-    verdict = judged(
-        Training, trials=[replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(died,))]
-    )
+    before = row.steps[: next(index for index, step in enumerate(row.steps) if step.label == "gradient/first")]
+    assert before
+    assert all(step.error is None for step in before)
+    crash = replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(*before, died))
+    verdict = judged(Training, trials=[crash])
     assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
+
+
+def test_of_a_crash_in_the_next_prediction_the_last_snapshot_before_it_counts() -> None:
+    rows = [observe(Training, steps, "seed-batch") for steps in (undisturbed, timed)]
+    kept = {key: value for key, value in rows[1].arrays.items() if "after" not in key and "second" not in key}
+    moved = kept["state/read/bn.mean"] + np.float32(1)
+    died = Step("prediction/after", math.nan, "the process ended in this step")
+    crash = replace(
+        rows[1],
+        status=Status.CRASHED,
+        arrays={key: value for key, value in kept.items() if "last" not in key} | {"state/read/bn.mean": moved},
+        steps=(*rows[1].steps[: next(at for at, step in enumerate(rows[1].steps) if "after" in step.label)], died),
+    )
+    verdict = judged(Training, trials=[rows[0], crash])
+    assert moved.tolist() == verdict.tensors["bn.mean"].after
 
 
 def test_a_cell_without_its_primary_reading_cannot_be_judged() -> None:
@@ -978,7 +996,7 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
     assert math.isnan(verdict.prediction_after[0][0])
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    record = line(cell, mode, verdict, released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    record = line(cell, mode, fields_of(verdict), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
     assert record["prediction_after"][0][0] == "NaN"
     assert record["state_changes"]["bn.mean"] == "Infinity"
 
@@ -998,7 +1016,9 @@ def test_not_a_number_reaches_the_line_as_text() -> None:
 def test_schema_violations_are_located(change: Callable[[dict[str, Any]], Any], where: str) -> None:
     cell = Cell("tiny", "1.0", "plain", "tiny.mode", "seed-batch", Scenario.GRADIENT)
     mode = Mode("tiny.mode", "training", "gradient", "tiny.mode()", STAYS)
-    record = line(cell, mode, judged(LeakBackward), released="", environment=ENVIRONMENT, reproduce="crosscheck run")
+    record = line(
+        cell, mode, fields_of(judged(LeakBackward)), released="", environment=ENVIRONMENT, reproduce="crosscheck run"
+    )
     validate(record)
     broken = copy.deepcopy(record)
     change(broken)

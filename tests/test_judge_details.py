@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import FileTruth, Judgement, Origin, Truth, exported, judge, line
+from crosscheck.judge import FileTruth, Judgement, Origin, Truth, exported, fields_of, judge, line
 from crosscheck.judge.attribution import Exported
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.cuts import cut
@@ -304,7 +304,7 @@ def test_lists_of_a_line_have_lengths_that_a_reader_can_take_in() -> None:
 def test_numbers_of_a_line_are_those_of_json() -> None:
     cell, mode = subject(Training, "seed-batch", Scenario.GRADIENT, STAYS)
     values: list[Any] = [np.float32(0.5), np.nan, np.inf, -np.inf, np.int64(3), np.bool_(True), (1, [2.5, None]), "a"]
-    told = line(cell, mode, Judgement(Status.OK), released="", environment={"values": values}, reproduce="")
+    told = line(cell, mode, fields_of(Judgement(Status.OK)), released="", environment={"values": values}, reproduce="")
     expected = [0.5, "NaN", "Infinity", "-Infinity", 3, True, [1, [2.5, None]], "a"]
     assert {"values": expected} == told["environment"]
     assert [type(value) for value in expected] == [type(value) for value in told["environment"]["values"]]

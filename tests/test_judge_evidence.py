@@ -9,7 +9,7 @@ import pytest
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Finding, Scenario, Status
-from crosscheck.judge import Judgement
+from crosscheck.judge import Judgement, predictions
 from crosscheck.runtimes.mode import Contract
 from tests.synthetic import (
     EPSILON,
@@ -105,6 +105,11 @@ def test_a_change_without_a_law() -> None:
     what = "undisturbed: no update law explains the change of bn"
     assert (Finding.CORRUPTED, what, "bn.mean 0 0 became -0.3 0.1; bn.variance 1 1 became 1 1") == corrupted
     assert (None, 2e-5) == numbers(judged(Lawless))[1]
+
+
+def test_four_numbers_are_shown_whole() -> None:
+    assert "1 -2.5 3 4" == predictions.numbers(np.array([[1, -2.5], [3, 4]], np.float32))
+    assert "1 -2.5 3 4 ... (5 numbers, the largest 7)" == predictions.numbers(np.array([1, -2.5, 3, 4, -7], np.float32))
 
 
 def test_what_is_not_a_number_is_counted_in_every_prediction_and_tensor() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import onnx
@@ -29,6 +29,7 @@ from crosscheck.oracle import (
 from crosscheck.oracle.kinks import KINKS
 from crosscheck.oracle.laws import AVERAGES, MOST_UPDATES
 from crosscheck.oracle.operators import OPERATORS
+from crosscheck.oracle.rounding import Question, in_type_of_input, measure
 
 SHIPPED = names()
 EPSILON = 0.001
@@ -274,6 +275,33 @@ def test_kinks_are_where_slopes_jump_and_by_as_much(op: str, attributes: dict[st
     jumps[found.at] = found.jump
     np.testing.assert_allclose(jumps, slopes(1) - slopes(-1), atol=1e-5)
     assert len(found)
+
+
+def test_bounds_of_a_clip_may_be_inputs() -> None:
+    grid, low, high = np.linspace(-1, 1, 9), np.array([-0.5]), np.array(0.75)
+    for bounds, inputs in (
+        ({"min": -0.5, "max": 0.75}, [grid, low, high]),
+        ({"min": -0.5}, [grid, low, None]),
+        ({"max": 0.75}, [grid, None, high]),
+    ):
+        expected, found = KINKS["Clip"](bounds, [grid], 0.0), KINKS["Clip"]({}, cast(Any, inputs), 0.0)
+        assert len(expected) == len(bounds)
+        np.testing.assert_array_equal(expected.at, found.at)
+        np.testing.assert_array_equal(expected.jump, found.jump)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_rounding_is_at_least_that_of_an_evaluation_in_float32(training: bool) -> None:
+    network = load("conv")
+    random = np.random.default_rng(0)
+    for _ in range(12):
+        x = np.asarray(random.standard_normal(network.x.shape), np.float32)
+        question = Question(network.graph, network.weights, x, network.cotangent, training)
+        exact = predict(network.graph, network.weights, x, training)
+        slope = gradient(network.graph, network.weights, x, network.cotangent, training)
+        narrow = question.values(x, network.weights, in_type_of_input)[question.output]
+        assert narrow.dtype == np.float32
+        assert measure(question, exact, slope).prediction >= np.abs(narrow - exact).max()
 
 
 def test_batch_statistics_count_pixels_of_all_rows() -> None:

@@ -41,41 +41,40 @@ def stored(folder: Path, path: Path) -> dict[str, Array]:
 def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_path: Path) -> None:
     weight, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
     moved = weight + np.float32(1)
-    arrays = RecordedArrays(tmp_path)
+    arrays = RecordedArrays(tmp_path / "arrays")
     expected = [{"small": small, "before": weight, "after": weight}, {"before": weight, "after": moved}]
-    paths = [arrays.keep(cell, observation(**here)) for cell, here in zip(cells, expected, strict=True)]
+    paths = [arrays.keep(cell.cell, observation(**here), "0") for cell, here in zip(cells, expected, strict=True)]
     for here, path in zip(expected, paths, strict=True):
-        read = stored(tmp_path, path)
+        read = stored(tmp_path / "arrays", tmp_path / path)
         assert here.keys() == read.keys()
         for key, value in here.items():
             np.testing.assert_array_equal(value, read[key], strict=True)
-    assert 2 == len(list((tmp_path / "shared").iterdir()))
+    assert 2 == len(list((tmp_path / "arrays" / "shared").iterdir()))
 
 
 def test_the_same_bytes_with_another_shape_or_type_are_another_array(cells: list[Planned], tmp_path: Path) -> None:
     weight = np.arange(LARGE, dtype="<f4")
     here = {"flat": weight, "rows": weight.reshape(2, -1), "integers": weight.view("<i4")}
-    read = stored(tmp_path, RecordedArrays(tmp_path).keep(cells[0], observation(**here)))
+    path = RecordedArrays(tmp_path / "arrays").keep(cells[0].cell, observation(**here), "0")
+    read = stored(tmp_path / "arrays", tmp_path / path)
     for key, value in here.items():
         np.testing.assert_array_equal(value, read[key], strict=True)
 
 
 def test_small_arrays_have_no_files_of_their_own(cells: list[Planned], tmp_path: Path) -> None:
-    path = RecordedArrays(tmp_path).keep(cells[0], observation(small=np.zeros(LARGE - 1, np.uint8)))
-    assert [path] == [file for file in tmp_path.rglob("*") if file.is_file()]
+    path = RecordedArrays(tmp_path / "arrays").keep(
+        cells[0].cell, observation(small=np.zeros(LARGE - 1, np.uint8)), "0"
+    )
+    assert [tmp_path / path] == [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
-def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Path) -> None:
-    first = RecordedArrays(tmp_path)
+def test_the_files_of_one_cell_are_its_npz_and_its_large_arrays(cells: list[Planned], tmp_path: Path) -> None:
+    arrays = RecordedArrays(tmp_path / "arrays")
     kept, old = np.zeros(LARGE, "<f4"), np.ones(LARGE, "<f4")
     for cell in cells:
-        first.keep(cell, observation(kept=kept, old=old))
-    (tmp_path / "shared" / "0.unfinished").touch()
-    second = RecordedArrays(tmp_path)
-    path = second.keep(cells[0], observation(kept=kept))
-    second.remove_stale()
-    (shared,) = (tmp_path / "shared").iterdir()
-    assert {path, shared} == {file for file in tmp_path.rglob("*") if file.is_file()}
+        arrays.keep(cell.cell, observation(kept=kept, old=old), "0")
+    path = arrays.keep(cells[0].cell, observation(kept=kept), "1")
+    (shared,) = arrays.paths([path]) - {tmp_path / path}
     np.testing.assert_array_equal(kept, np.load(shared))
 
 
@@ -91,12 +90,11 @@ def line(arrays: str | None) -> Any:
 def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
     arrays = RecordedArrays(tmp_path / "arrays")
     large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
-    path = arrays.keep(cells[0], observation(large=large, small=small))
+    path = arrays.keep(cells[0].cell, observation(large=large, small=small), "0")
     truth = Truth.of(load("seed-batch"))
     arrays.keep_reference(truth)
-    arrays.remove_stale()
     read = Arrays(tmp_path)
-    of_cell = read.of(line(str(path.relative_to(tmp_path))), ["small", "large", "absent"])
+    of_cell = read.of(line(path), ["small", "large", "absent"])
     of_network = read.reference("seed-batch", ["input", "prediction", "gradient/inference", "gradient/training"])
     answers = {
         "input": truth.network.x,
@@ -107,7 +105,7 @@ def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
         assert expected.keys() == found.keys()
         for key, value in expected.items():
             np.testing.assert_array_equal(value, found[key], strict=True)
-    assert {} == Arrays(None).of(line(str(path.relative_to(tmp_path))), ["small"])
+    assert {} == Arrays(None).of(line(path), ["small"])
 
 
 def test_files_that_are_missing_damaged_or_outside_the_run_have_no_arrays(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from crosscheck.judge.attribution import Exported, Origin, exported
 from crosscheck.judge.evidence import Again, Cause, Curve, Evidence, Judgement, Outcome, Reading, Update
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.judging import judge
-from crosscheck.judge.lines import line
+from crosscheck.judge.lines import fields_of, judgement_of, line, plain
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.schema import validate
 
@@ -22,7 +22,10 @@ __all__ = [
     "Truth",
     "Update",
     "exported",
+    "fields_of",
     "judge",
+    "judgement_of",
     "line",
+    "plain",
     "validate",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
 from crosscheck.judge.compare import relative_error, scale_of
+from crosscheck.judge.form_errors import FormErrors
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDING, Threshold, closed_form
 from crosscheck.networks import Network
@@ -104,6 +105,22 @@ class Case:
     def answer(self) -> str:
         """The key of the answer of the call under test: `gradient/first`, `forward/first`."""
         return f"{'gradient' if self.asks is Asks.GRADIENT else 'forward'}/first"
+
+    @cached_property
+    def answers(self) -> list[tuple[Observation, Array, FormErrors]]:
+        """The answers of the call under test without earlier calls, or predictions, that could affect them."""
+        if self.asks is Asks.EXPORT or self.predicting_changes:
+            return []
+        errors: dict[tuple[str, tuple[int, ...], bytes], FormErrors] = {}  # most trials have the same answer
+        answers = []
+        for row in self.measured:
+            value = row.arrays.get(self.call)
+            if value is not None and row.reading not in ("after-other", "after-same"):
+                same = value.dtype.str, value.shape, value.tobytes()
+                if same not in errors:
+                    errors[same] = FormErrors(self.asked, value, self.asks)
+                answers.append((row, value, errors[same]))
+        return answers
 
     @property
     def call(self) -> str:
@@ -256,7 +273,7 @@ class Case:
             elif not self.predicting_moves:
                 yield row, tensors(row, recorded.AFTER), tensors(row, recorded.AFTER_SECOND)
 
-    @property
+    @cached_property
     def all_changes(self) -> tuple[Pair, ...]:
         """The changes by the first call and by the second."""
         return (*self.changes, *self.second_changes)
@@ -300,6 +317,16 @@ class Case:
         Unreadable statistics count as the initial ones as long as predictions stay unchanged. Statistics are not the
         ones in use, but stale, if the prediction of that moment is not the network's at them.
         """
+        moment = id(row), when
+        if moment not in self._weights_at:
+            self._weights_at[moment] = self._find_weights(row, when)
+        return self._weights_at[moment]
+
+    @cached_property
+    def _weights_at(self) -> dict[tuple[int, str], Tensors | None]:
+        return {}
+
+    def _find_weights(self, row: Observation, when: str) -> Tensors | None:
         read = tensors(row, when)
         if not self.statistics <= read.keys():
             if any(pair.moved for pair in self._predictions(row)):

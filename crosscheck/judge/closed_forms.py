@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import Case
-from crosscheck.judge.compare import relative_error, scale_of
+from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evidence import Errors, Evidence, across_readings
+from crosscheck.judge.form_errors import FormErrors
 from crosscheck.judge.predictions import numbers
-from crosscheck.judge.reference import Truth
-from crosscheck.judge.thresholds import CLOSED_FORM, DECIDABLE, REPEATABLE, Threshold, closed_form
-from crosscheck.oracle.sides import Explained
+from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 from crosscheck.probe import recorded
 from crosscheck.repeatability import distance, same, size
 
 __all__ = [
-    "FormErrors",
     "clean_answer",
     "gradient_error",
     "later_errors",
@@ -30,129 +26,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class FormErrors:
-    """The errors of an answer relative to the two closed forms, at `weights` if not None.
-
-    Rounding and kinks are looked at only where something is decided by them: they cost some evaluations of the network.
-    """
-
-    truth: Truth = field(repr=False)
-    value: Array
-    asks: Asks
-    weights: Mapping[str, Array] | None = field(default=None, repr=False)
-
-    @cached_property
-    def _forms(self) -> dict[Intent, Array]:
-        return {intent: self.truth.answer(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent}
-
-    @cached_property
-    def _errors(self) -> dict[Intent, float]:
-        return {
-            intent: relative_error(self.value, self._forms[intent], self._forms[_other(intent)]) for intent in Intent
-        }
-
-    @cached_property
-    def _scales(self) -> dict[Intent, float]:
-        return {intent: scale_of(self._forms[intent], self._forms[_other(intent)]) for intent in Intent}
-
-    def of(self, intent: Intent) -> float:
-        """The error relative to the form of that mode."""
-        return self._errors[intent]
-
-    @cached_property
-    def zero(self) -> frozenset[Intent]:
-        """The modes whose closed form is zero, but for the cotangent's rounding: a match with it proves nothing."""
-        largest = max(map(size, self._forms.values()))
-        return frozenset(intent for intent in Intent if size(self._forms[intent]) <= CLOSED_FORM.value * largest)
-
-    @cached_property
-    def _plain(self) -> frozenset[Intent]:
-        """The modes that match at other weights than the network's whatever float32 can do there."""
-        if self.weights is None:
-            return frozenset()
-        return frozenset(intent for intent in Intent if self.of(intent) <= CLOSED_FORM.value)
-
-    def threshold(self, intent: Intent) -> Threshold:
-        """The threshold of the error relative to the form of that mode."""
-        return CLOSED_FORM if self._plain else self._thresholds[intent]
-
-    @cached_property
-    def _thresholds(self) -> dict[Intent, Threshold]:
-        roundings = {
-            intent: self.truth.rounding(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent
-        }
-        return {
-            intent: closed_form(roundings[intent] / scale if scale else 0.0) for intent, scale in self._scales.items()
-        }
-
-    @cached_property
-    def _near(self) -> frozenset[Intent]:
-        return frozenset(intent for intent in Intent if self.of(intent) <= self.threshold(intent).value)
-
-    @cached_property
-    def _explained(self) -> Mapping[Intent, Explained]:
-        """Whether a gradient that matches neither form is the nearer one with other sides of kinks; else empty."""
-        if self.asks is not Asks.GRADIENT or self._near:
-            return {}
-        nearest = min(Intent, key=self.of)
-        tolerance = self._thresholds[nearest].value * self._scales[nearest]
-        return {nearest: self.truth.explained(self.value, nearest is Intent.TRAINING, tolerance, self.weights)}
-
-    @property
-    def sides(self) -> frozenset[Intent]:
-        """The mode whose closed form it is with other sides of kinks that are within rounding."""
-        return frozenset(intent for intent, explained in self._explained.items() if explained == "sides")
-
-    @cached_property
-    def undecided(self) -> Mapping[Intent, str]:
-        """The modes whose closed form it may be, which cannot be decided at this input, and why."""
-        if self._plain:
-            return {}
-        kinks = {
-            intent: f"its error against the closed form of {intent} mode, {self.of(intent):.3g}, may be the effect of "
-            "kinks that are within rounding"
-            for intent, explained in self._explained.items()
-            if explained == "unknown"
-        }
-        return kinks | {
-            intent: f"the closed form of {intent} mode, {size(self._forms[intent]):.3g} at most, is zero to rounding"
-            for intent in self._near
-            if self.threshold(intent).value > DECIDABLE.value or not self._scales[intent]
-        }
-
-    @property
-    def matches(self) -> frozenset[Intent]:
-        """The modes whose closed form matches."""
-        return self._plain or (self._near | self.sides) - self.undecided.keys()
-
-    @property
-    def line(self) -> Errors:
-        """The value in cells.jsonl; none for a form that is zero, of an answer that is not: it has no scale."""
-        far = {intent for intent in self.zero if self.of(intent) > CLOSED_FORM.value}
-        return {intent.value: None if intent in far else self.of(intent) for intent in Intent}
-
-    @property
-    def both(self) -> str:
-        """The errors against both forms, for a sentence."""
-        return ", ".join(f"{intent} {self.of(intent):.3g}" for intent in Intent)
-
-
-def _other(intent: Intent) -> Intent:
-    return Intent.TRAINING if intent is Intent.INFERENCE else Intent.INFERENCE
-
-
-def _answers(case: Case) -> list[tuple[Observation, Array, FormErrors]]:
-    """The answers of the call under test without earlier calls, or predictions, that could affect them."""
-    if case.asks is Asks.EXPORT or case.predicting_changes:
-        return []
-    return [
-        (row, row.arrays[case.call], FormErrors(case.asked, row.arrays[case.call], case.asks))
-        for row in case.measured
-        if case.call in row.arrays and row.reading not in ("after-other", "after-same")
-    ]
-
-
 def wrong_answer(case: Case) -> list[Evidence]:
     """`wrong-gradient` (for a prediction mode `wrong-prediction`): the answer matches neither mode's closed form.
 
@@ -161,7 +34,7 @@ def wrong_answer(case: Case) -> list[Evidence]:
     """
     finding = Finding.WRONG_GRADIENT if case.asks is Asks.GRADIENT else Finding.WRONG_PREDICTION
     evidence: dict[str, Evidence] = {}
-    answers = _answers(case)
+    answers = case.answers
     for row, value, errors in answers:
         intent = Intent(case.mode.intent)
         others = frozenset() if case.nondeterministic else errors.matches - errors.zero
@@ -229,7 +102,7 @@ def _expected(case: Case) -> Array:
 def no_gradient(case: Case) -> list[Evidence]:
     """The gradient is zero in every entry, and the closed form of its mode is not."""
     evidence: dict[str, Evidence] = {}
-    answers = _answers(case)
+    answers = case.answers
     for row, value, errors in answers:
         intent = Intent(case.mode.intent)
         right = intent in errors.matches or intent in errors.undecided
@@ -249,7 +122,7 @@ def mode_ignored(case: Case) -> list[Evidence]:
         return []
     evidence: dict[str, Evidence] = {}
     intent = Intent(case.mode.intent)
-    answers = _answers(case)
+    answers = case.answers
     for row, _, errors in answers:
         if not errors.matches - errors.zero or intent in errors.matches or row.reading in evidence:
             continue
@@ -287,7 +160,7 @@ def order_dependent(case: Case) -> list[Evidence]:
 
 
 def _order(case: Case) -> list[Evidence]:
-    alone = _answers(case)
+    alone = case.answers
     # Only a call that is always right by itself can be wrong because of an earlier one.
     if not alone or any(not errors.matches or not same(value, alone[0][1]) for _, value, errors in alone):
         return []
@@ -315,7 +188,7 @@ def _order(case: Case) -> list[Evidence]:
 def _again(case: Case) -> list[Evidence]:
     """The second answer of the call, against the first answer's form, at the current statistics."""
     key = case.answer.replace("first", "second")
-    for row, _, first in _answers(case):
+    for row, _, first in case.answers:
         if not first.matches:
             continue
         errors = _later(case, row, key, AGAIN[1], case.asks)
@@ -385,7 +258,7 @@ def _dependent(what: str, errors: FormErrors, form: Intent = Intent.INFERENCE) -
 def undecided(case: Case) -> str:
     """Why the answer of the call under test decides nothing at this input; "" if it does."""
     intent = Intent(case.mode.intent)
-    for _, _, errors in _answers(case):
+    for _, _, errors in case.answers:
         if intent in errors.undecided:
             return f"{case.call} cannot be decided at this input: {errors.undecided[intent]}"
     return ""
@@ -393,7 +266,7 @@ def undecided(case: Case) -> str:
 
 def clean_answer(case: Case) -> list[Evidence]:
     """The error of the right gradient in the primary reading, and its threshold."""
-    for row, _, errors in _answers(case) if case.asks is Asks.GRADIENT else ():
+    for row, _, errors in case.answers if case.asks is Asks.GRADIENT else ():
         if row.reading != case.primary:
             continue
         form = min(errors.sides or Intent, key=errors.of)
@@ -410,7 +283,7 @@ def clean_answer(case: Case) -> list[Evidence]:
 
 def gradient_error(case: Case) -> Errors | None:
     """The errors of the primary reading's gradient, relative to the largest entry of either closed form."""
-    rows = _answers(case) if case.asks is Asks.GRADIENT else []
+    rows = case.answers if case.asks is Asks.GRADIENT else []
     return next((errors.line for row, _, errors in rows if row.reading == case.primary), None)
 
 

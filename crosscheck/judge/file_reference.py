@@ -16,6 +16,7 @@ from crosscheck.judge.evaluator import Evaluator, evaluate
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import float_types, in_float64
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
@@ -60,9 +61,12 @@ class FileTruth(Truth):
         if self.network.own is not None:
             return None if self.source is None else (self.source.network.graph, self.source.network.weights)
         try:
-            return self._lower(_without_spatial(self.network.model))
-        except NetworkError:
+            lowered = self._lower(_without_spatial(self.network.model))
+            with np.errstate(all="ignore"):  # an exported file may have weights that do not fit its input
+                self._answers[Asks.PREDICTION, False, b""] = oracle.predict(*lowered, self.network.x, False)
+        except (NetworkError, *FAILURES):
             return None
+        return lowered
 
     @cached_property
     def refusal(self) -> str | None:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import cattrs
 import numpy as np
 
-from crosscheck.cells import Cell
+from crosscheck.cells import Array, Cell
 from crosscheck.judge.attribution import Exported
 from crosscheck.judge.cuts import cut
 from crosscheck.judge.evidence import Judgement
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["SCHEMA", "line"]
+__all__ = ["SCHEMA", "fields_of", "judgement_of", "line", "plain"]
 
 SCHEMA = 1
+OMITTED = "omitted"
+
+
+def fields_of(judgement: Judgement) -> dict[str, Any]:
+    """The fields of a line that the judge fills, as JSON types; NaN and infinities are "NaN", "Infinity", "-Infinity".
+
+    Long lists are cut, and `omitted` counts what is left out.
+    """
+    shorter, omitted = cut(judgement)
+    return {**plain(shorter), OMITTED: omitted}
+
+
+def judgement_of(fields: Mapping[str, Any]) -> Judgement:
+    """The judgement, with short lists, that `fields_of` wrote."""
+    return _converter().structure(fields, Judgement)
 
 
 def line(
     cell: Cell,
     mode: Mode,
-    judgement: Judgement,
+    fields: Mapping[str, Any],
     *,
     released: str,
     default_call: bool = False,
@@ -31,16 +48,14 @@ def line(
     reproduce: str,
     call: str = "",
     arrays: str | None = None,
-    exported: Exported | None = None,
+    exported: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The line as JSON types; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
+    """The line of a cell as JSON types.
 
-    Long lists are cut, and `omitted` counts what is left out.
-
-    released: the release's date or "". default_call: whether the mode is the runtime's default.
-    environment: {"python", "lock", "packages", "variables"}. reproduce: the command that runs only this cell.
-    call: the displayed text of the mode, by default the mode's own. arrays: the .npz
-    with the cell's arrays, relative to the output folder. exported: facts of the file it wrote or read, if any.
+    fields: what `fields_of` wrote. released: the release's date or "". default_call: whether the mode is the runtime's
+    default. environment: {"python", "lock", "packages", "variables"}. reproduce: the command that runs only this cell.
+    call: the displayed text of the mode, by default the mode's own. arrays: the .npz with the cell's arrays, relative
+    to the output folder. exported: facts of the file it wrote or read (`plain` of an `Exported`), if any.
     """
     about = {
         "schema": SCHEMA,
@@ -53,22 +68,26 @@ def line(
         "intent": mode.intent,
         "asks": mode.asks,
         "network": cell.network,
-        "scenario": cell.scenario,
+        "scenario": cell.scenario.value,
         "call": call or mode.in_release(cell.release).call,
         "default_call": default_call,
         "contract": mode.contract._asdict(),
     }
-    file = None if exported is None else asdict(exported)
-    shorter, omitted = cut(judgement)
-    rest = {
-        "omitted": omitted,
-        "environment": dict(environment),
-        "arrays": arrays,
-        "exported": file,
-        "reproduce": reproduce,
-    }
-    plain: dict[str, Any] = _json({**about, **asdict(shorter), **rest})
-    return plain
+    rest = {"environment": _json(environment), "arrays": arrays, "exported": exported, "reproduce": reproduce}
+    return {**about, **fields, **rest}
+
+
+def plain(facts: Judgement | Exported) -> dict[str, Any]:
+    """A record of the judge as JSON types, like those of `fields_of`."""
+    fields: dict[str, Any] = _json(asdict(facts))
+    return fields
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_structure_hook_func(lambda kind: kind is Array, lambda value, _: np.asarray(value, np.float64))
+    return converter
 
 
 def _json(value: Any) -> Any:

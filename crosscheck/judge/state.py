@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -126,8 +127,8 @@ def _short(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
 
 def _nondeterministic(case: Case) -> list[Evidence]:
     """Trials of one reading changed the network to different states."""
-    for reading in dict.fromkeys(row.reading for row in case.measured):
-        ends = [_end(row) for row in case.of(reading) if _changed(case, row)]
+    for reading, count in Counter(row.reading for row in case.measured).items():
+        ends = [_end(row) for row in case.of(reading) if count > 1 and _changed(case, row)]
         if any(
             not same(one[key], other[key]) for one, other in combinations(ends, 2) for key in one.keys() & other.keys()
         ):

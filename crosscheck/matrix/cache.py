@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import crosscheck
 from crosscheck import networks, probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.plan import Planned, forms_for
-from crosscheck.runtimes.catalog import Runtime
 
-__all__ = ["folder_digest", "key"]
+__all__ = ["code_digest", "folder_digest", "key"]
 
 SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
@@ -24,7 +25,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         planned.cell.id,
         trial.reading,
         trial.repeat,
-        _code(planned.target.runtime),
+        _code(planned.target.runtime.folder),
         planned.work(trial),
         folder_digest(Path(probe.__file__).parent),
         environment.key,
@@ -36,9 +37,18 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _code(runtime: Runtime) -> str:
-    """Digest of the adapter's files, which the environment reads."""
-    return "".join(_file(file) for file in sorted(runtime.folder.glob("adapter.*")))
+@functools.cache
+def _code(folder: Path) -> str:
+    """Digest of the adapter's files in a runtime's folder, which the environment reads."""
+    return "".join(_file(file) for file in sorted(folder.glob("adapter.*")))
+
+
+@functools.cache
+def code_digest(names: Sequence[str]) -> str:
+    """SHA-256 (hexadecimal) of folders and modules of crosscheck, by their paths in the package."""
+    paths = [Path(crosscheck.__file__).parent / name for name in names]
+    digests = [folder_digest(path) if path.is_dir() else _file(path) for path in paths]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @functools.cache

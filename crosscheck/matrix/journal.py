@@ -1,7 +1,8 @@
 """Stores observations in an SQLite file that survives a kill at any moment.
 
-Stores observations, not findings, so that old runs can be judged again after a change of thresholds. Equal contents are
-stored once: trials of a network record the same tensors again and again.
+Stores observations, so that old runs can be judged again after a change of thresholds, and beside them what was derived
+from observations, under a digest of all that it depends on. Equal contents are stored once: trials of a network record
+the same tensors again and again.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -24,7 +26,7 @@ import numpy as np
 from crosscheck.cells import Array, Observation, Status, Step
 from crosscheck.errors import CrosscheckError
 
-__all__ = ["Journal", "Record"]
+__all__ = ["COLUMNS", "DamagedJournal", "Journal", "NoJournal", "Record"]
 
 #: Version 1 stored the arrays of each trial as one block. It is not upgraded: the key of a trial contains a digest of
 #: the probe, which changed with the format, so that no trial of an older journal could be reused.
@@ -36,6 +38,7 @@ COMPRESSION = 1
 LARGE = 4096
 DIGEST_SIZE = 16
 #: `keys` and `arrays` are digests of contents; `arrays` has one of the small arrays, then one for each large array.
+#: `known` has all that `reusable` reads, a small part of the rows.
 TABLES = """
 create table if not exists content (digest blob primary key, data blob) without rowid;
 create table if not exists observation (
@@ -43,7 +46,19 @@ create table if not exists observation (
     status text, reason text, steps text, keys blob, arrays blob,
     seconds real, cpu_seconds real, peak_bytes integer, memory_limit real, stderr text
 ) without rowid;
+create index if not exists known on observation (status, memory_limit, key);
+create table if not exists derived (mark text primary key, data blob) without rowid;
 """
+COLUMNS = {
+    "content": "digest, data",
+    "observation": "key, cell, reading, repeat, status, reason, steps, keys, arrays, seconds, cpu_seconds, peak_bytes, "
+    "memory_limit, stderr",
+    "derived": "mark, data",
+}
+#: The part of an error code of SQLite that has the kind; the others have details.
+KIND = 0xFF
+#: What reading a record raises that is not as it was written.
+UNREADABLE = (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError)
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
 PARSED = 64
 
@@ -68,29 +83,67 @@ class Record:
     stderr: str
 
 
-class Journal:
-    """The journal of one output folder. The folder's lock limits it to one run at a time."""
+class NoJournal(CrosscheckError):
+    """A file that is something else than a journal of this version."""
 
-    def __init__(self, path: Path) -> None:
+
+class DamagedJournal(CrosscheckError):
+    """A journal with something in it that cannot be read; `crosscheck.matrix.mending` mends it."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _guarded(method: Callable[Concatenate[Journal, P], T]) -> Callable[Concatenate[Journal, P], T]:
+    """The method, with DamagedJournal for what cannot be read."""
+
+    @functools.wraps(method)
+    def guarded(journal: Journal, /, *arguments: P.args, **options: P.kwargs) -> T:
+        with journal.sound():
+            return method(journal, *arguments, **options)
+
+    return guarded
+
+
+class Journal:
+    """The journal of one output folder. The folder's lock limits it to one run at a time.
+
+    writable: false for a process that reads it while another one writes it.
+    """
+
+    def __init__(self, path: Path, writable: bool = True) -> None:
         self.path = path
         #: Arrays in use, by digest, type and shape: observations share equal ones.
         self._arrays: WeakValueDictionary[tuple[bytes, str, tuple[int, ...]], Array] = WeakValueDictionary()
-        try:
+        if not writable:
+            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            return
+        with self.sound():
             self.connection = sqlite3.connect(path, isolation_level=None)
-            # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
-            self.connection.execute("pragma journal_mode = wal")
-            self.connection.execute("pragma synchronous = normal")
-            if self.connection.execute("pragma user_version").fetchone()[0] not in (0, VERSION):
-                raise CrosscheckError(
-                    f"{path} was written by another version of crosscheck, whose trials cannot be reused. "
-                    "Delete it, or use another --out."
-                )
-            self.connection.execute(f"pragma user_version = {VERSION}")
-            self.connection.executescript(TABLES)
-        except sqlite3.DatabaseError as problem:
-            raise CrosscheckError(
-                f"{path} cannot be used as a journal ({problem}). Move it away or use another --out."
-            ) from problem
+            try:
+                self._open()
+            except BaseException:
+                self.connection.close()
+                raise
+
+    def _open(self) -> None:
+        version = self.connection.execute("pragma user_version").fetchone()[0]
+        tables = {name for (name,) in self.connection.execute("select name from sqlite_master where type = 'table'")}
+        if version not in (0, VERSION):
+            raise NoJournal(
+                f"{self.path} was written by another version of crosscheck, whose trials cannot be reused. Move it "
+                "away, or use another --out."
+            )
+        if not tables <= COLUMNS.keys():
+            raise NoJournal(f"{self.path} is a database of something else. Move it away, or use another --out.")
+        for table in tables:
+            self.connection.execute(f"select {COLUMNS[table]} from {table} limit 0")
+        # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
+        self.connection.execute("pragma journal_mode = wal")
+        self.connection.execute("pragma synchronous = normal")
+        self.connection.execute(f"pragma user_version = {VERSION}")
+        self.connection.executescript(TABLES)
 
     def __enter__(self) -> Journal:
         return self
@@ -111,22 +164,14 @@ class Journal:
             key, cell, record.reading, repeat, record.status.value, record.reason, record.steps, keys, b"".join(parts),
             record.seconds, record.cpu_seconds, record.peak_bytes, record.memory_limit, record.stderr,
         )  # fmt: skip
-        try:
-            self.connection.execute("begin")
+        with self._transaction():
             for digest, data in contents:
                 if not self.connection.execute("select 1 from content where digest = ?", (digest,)).fetchone():
                     packed = zlib.compress(data, COMPRESSION)
                     self.connection.execute("insert into content values (?, ?)", (digest, packed))
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
-            self.connection.execute("commit")
-        except sqlite3.OperationalError as problem:
-            if self.connection.in_transaction:
-                self.connection.execute("rollback")
-            raise CrosscheckError(
-                f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
-                "what was measured is kept."
-            ) from problem
 
+    @_guarded
     def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
         """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
 
@@ -134,11 +179,12 @@ class Journal:
         memory under a smaller limit.
         """
         rows = self.connection.execute(
-            "select key, status from observation where status != ? and (status != ? or memory_limit >= ?)",
+            "select key, status from observation where status is not ? and (status is not ? or memory_limit >= ?)",
             (Status.TIMED_OUT.value, Status.OUT_OF_MEMORY.value, memory_limit),
         )
         return {key: Status(status) for key, status in rows}
 
+    @_guarded
     def observations(self, keys: Iterable[str]) -> list[Observation]:
         """The observations of the keys, in their order; missing keys are skipped.
 
@@ -175,9 +221,77 @@ class Journal:
             )
         return observations
 
+    @_guarded
+    def stamp(self, keys: Sequence[str]) -> str:
+        """A digest of the observations of the keys: of all that their trials recorded, and of what is missing."""
+        rows = [
+            self.connection.execute(
+                "select status, reason, steps, keys, arrays, stderr from observation where key = ?", (key,)
+            ).fetchone()
+            for key in keys
+        ]
+        return _digest(repr(rows).encode()).hex()
+
+    @_guarded
+    def derived(self, mark: str) -> bytes | None:
+        """What `derive` stored under a mark, or None."""
+        row = self.connection.execute("select data from derived where mark = ?", (mark,)).fetchone()
+        if row is None:
+            return None
+        data = zlib.decompress(row[0][DIGEST_SIZE:])
+        if _digest(mark.encode() + data) != row[0][:DIGEST_SIZE]:
+            raise ValueError("a result that is not what was written")
+        return data
+
+    def derive(self, results: Mapping[str, bytes]) -> None:
+        """Store what was derived from observations, by marks, each a digest of all that the result depends on."""
+        packed = [
+            (mark, _digest(mark.encode() + data) + zlib.compress(data, COMPRESSION)) for mark, data in results.items()
+        ]
+        with self._transaction():
+            self.connection.executemany("insert or replace into derived values (?, ?)", packed)
+
     def forget(self) -> None:
-        """Delete all observations."""
-        self.connection.executescript("begin; delete from observation; delete from content; commit")
+        """Delete all observations, and what was derived from them."""
+        self.connection.executescript(
+            "begin; delete from observation; delete from content; delete from derived; commit"
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Raises CrosscheckError if the disk is full."""
+        try:
+            self.connection.execute("begin")
+            yield
+            self.connection.execute("commit")
+        except sqlite3.DatabaseError as problem:
+            if _kind(problem) == sqlite3.SQLITE_CORRUPT:
+                raise DamagedJournal(f"{self.path} is damaged ({problem}).") from problem
+            remedy = "Free some space" if _kind(problem) == sqlite3.SQLITE_FULL else "Mend that"
+            raise CrosscheckError(
+                f"{self.path} cannot be written ({problem}). {remedy} and run the same command again; what was "
+                "measured is kept."
+            ) from problem
+        finally:
+            if self.connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self.connection.execute("rollback")
+
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Raises DamagedJournal or NoJournal for what is not as it was written."""
+        try:
+            yield
+        except sqlite3.DatabaseError as problem:
+            code = _kind(problem)
+            if code == sqlite3.SQLITE_CORRUPT:
+                raise DamagedJournal(f"{self.path} is damaged ({problem}).") from problem
+            kind = NoJournal if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) else CrosscheckError
+            raise kind(
+                f"{self.path} cannot be used as a journal ({problem}). Move it away or use another --out."
+            ) from problem
+        except UNREADABLE as problem:
+            raise DamagedJournal(f"{self.path} has a record that cannot be read ({problem}).") from problem
 
     def _mapping(self, keys: bytes, arrays: bytes, contents: dict[bytes, bytes]) -> dict[str, Array]:
         """The arrays of a trial. `contents` collects texts and small arrays by digest."""
@@ -206,8 +320,17 @@ class Journal:
     def _content(self, digest: bytes, contents: dict[bytes, bytes]) -> bytes:
         if digest not in contents:
             (data,) = self.connection.execute("select data from content where digest = ?", (digest,)).fetchone()
-            contents[digest] = zlib.decompress(data)
+            content = zlib.decompress(data)
+            if _digest(content) != digest:
+                raise ValueError("a content that is not what was written")
+            contents[digest] = content
         return contents[digest]
+
+
+def _kind(problem: sqlite3.DatabaseError) -> int:
+    """The error code of SQLite, without details; text that is no UTF-8 has none, and is damage."""
+    code: int = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & KIND
 
 
 def _digest(data: bytes | memoryview) -> bytes:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from crosscheck.cells import Scenario, Status, Trial
 from crosscheck.environments import machine
@@ -13,6 +17,7 @@ from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
 from crosscheck.matrix import cache
 from crosscheck.matrix.agreement import SERVERS, wanting
+from crosscheck.matrix.cache import code_digest
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -20,6 +25,8 @@ from crosscheck.repeatability import waiting_disagree
 
 __all__ = ["Ledger", "Measured", "status_of"]
 
+#: Folders and modules of crosscheck that decide whether trials are repeated.
+CODE = ("cells.py", "errors.py", "matrix/agreement.py", "probe/recorded.py", "repeatability.py", "scenarios")
 #: Statuses after which the cell's other trials run.
 WORTH_MORE = (Status.OK, Status.CRASHED)
 #: Statuses that forking may cause: the trial is repeated in a new interpreter, whose result counts.
@@ -139,11 +146,27 @@ class Ledger:
         self.done.ran += 1
         cell.missing -= 1
         if record.status not in WORTH_MORE:
-            self._drop(cell)
+            self._drop(cell, cell.planned.trials[0])  # put back, it may come after others, and tells the cell's status
+        if trial.cell.id in self.done.statuses:  # given up meanwhile
+            return
         first = trial.cell.id not in self.done.keys
         self._settle(cell)
         if first and not cell.missing:
             self.finished(trial.cell.id)
+
+    def lose(self, trial: Trial, reason: str) -> None:
+        """Leave the cell of a trial that the machine spoilt to the next run; nothing of the trial is kept.
+
+        A cell that lacks only repetitions keeps its trials.
+        """
+        cell, name = self._cells[trial.cell.id], trial.cell.id
+        self._unconfirmed.pop(trial, None)
+        del cell.keys[trial]
+        cell.missing -= 1
+        self._drop(cell)
+        if name not in self.done.keys and name not in self.done.statuses:
+            self.done.statuses[name] = (Status.UNAVAILABLE, reason, "")
+            self.finished(name)
 
     def ask_again(self, target: Target) -> bool:
         """Queue trials for a new server of the target after its other trials; False if none are needed.
@@ -159,7 +182,8 @@ class Ledger:
                 cell.servers += 1
                 reading = cell.planned.trials[0].reading
                 repeat = sum(trial.reading == reading for trial in cell.keys)
-                self._queue(cell, Trial(cell.planned.cell, reading, repeat))
+                trial = Trial(cell.planned.cell, reading, repeat)
+                self._queue(cell, trial, self._key(cell.planned, trial))
                 self._settle(cell)
         return True
 
@@ -197,7 +221,7 @@ class Ledger:
             key = self._key(planned, trial)
             # No trial starts after a failed one; trials that were already running are recorded and count.
             if not failed or key in self._have:
-                self._queue(cell, trial)
+                self._queue(cell, trial, key)
             failed = failed or self._have.get(key, Status.OK) not in WORTH_MORE
         self._settle(cell)
 
@@ -214,10 +238,10 @@ class Ledger:
         target = planned.target
         return cache.key(planned, trial, self.done.environments[target.id], self.isolation_of(target))
 
-    def _queue(self, cell: _UnderWay, trial: Trial) -> None:
-        """Queue a trial unless the journal has it."""
+    def _queue(self, cell: _UnderWay, trial: Trial, key: str) -> None:
+        """Queue a trial unless the journal has it under that key."""
         target = cell.planned.target
-        key = cell.keys[trial] = self._key(cell.planned, trial)
+        cell.keys[trial] = key
         if key in self._have:
             self.done.reused += 1
             return
@@ -227,6 +251,10 @@ class Ledger:
     def _settle(self, cell: _UnderWay) -> None:
         """After the last trial, queue repetitions of disagreeing ones, or finish the cell."""
         while not cell.missing:
+            mark = self._mark(cell)
+            if (known := self.journal.derived(mark)) is not None:
+                self._close(cell, **json.loads(known))
+                return
             rows = self.journal.observations(cell.keys.values())
             more = wanting(rows)
             trials = [
@@ -237,17 +265,29 @@ class Ledger:
             ]
             if not trials:
                 measured = all(row.status in WORTH_MORE for row in rows)
-                cell.doubtful = measured and waiting_disagree(rows)
-                cell.open = measured and not cell.doubtful
-                self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
+                doubtful = measured and waiting_disagree(rows)
+                settled = {"doubtful": doubtful, "again": measured and not doubtful}
+                self.journal.derive({mark: json.dumps(settled).encode()})
+                self._close(cell, **settled)
                 return
             for trial in trials:
-                self._queue(cell, trial)
+                self._queue(cell, trial, self._key(cell.planned, trial))
 
-    def _drop(self, cell: _UnderWay) -> None:
-        """Remove the queued trials of a cell with a failed trial."""
+    def _close(self, cell: _UnderWay, doubtful: bool, again: bool) -> None:
+        """Finish a cell, until further servers are asked. again: whether they may change the outcome."""
+        cell.doubtful, cell.open = doubtful, again
+        self.done.keys[cell.planned.cell.id] = list(cell.keys.values())
+
+    def _mark(self, cell: _UnderWay) -> str:
+        """A digest of all that decides whether trials are repeated: code, and what the trials observed."""
+        trials = [[trial.reading, trial.repeat] for trial in cell.keys]
+        parts = [code_digest(CODE), np.__version__, trials, self.journal.stamp(list(cell.keys.values()))]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _drop(self, cell: _UnderWay, kept: Trial | None = None) -> None:
+        """Remove the queued trials of a cell with a failed trial, except one."""
         queue = self.queues[cell.planned.target]
-        for trial in [trial for trial in cell.keys if trial in queue]:
+        for trial in [trial for trial in cell.keys if trial in queue and trial != kept]:
             queue.remove(trial)
             del cell.keys[trial]
             cell.missing -= 1

@@ -87,6 +87,8 @@ class Planned:
         paced = self.target.variant.asynchronous and trial.reading in NOT_WAITING
         asked = trial.reading, PACES[trial.repeat % len(PACES)] if paced else AS_IT_COMES
         if asked not in self._work:
+            # Only the last one is kept, which trials of the reading share: the texts of all are most of a plan.
+            self._work.clear()
             self._work[asked] = self._of(*asked)
         return self._work[asked]
 

@@ -15,6 +15,9 @@ from crosscheck.networks.graph import Array
 
 __all__ = ["MENDED"]
 
+#: The most rounds of a loop, some seconds of an empty one.
+MOST_ROUNDS = 100_000
+
 
 class GlobalMaxPool(OpRun):
     """onnx's takes the maximum over two axes, whatever the rank."""
@@ -46,7 +49,13 @@ class GatherElements(OpRun):
 
 
 class Loop(op_loop.Loop):
-    """onnx's takes an absent condition for false, and joins what the rounds put out along an axis that it has."""
+    """onnx's takes an absent condition for false, and joins what the rounds put out along an axis that it has.
+
+    Raises RuntimeError for more rounds than `MOST_ROUNDS`, those of loops within it included.
+    """
+
+    rounds = 0
+    depth = 0
 
     def __init__(self, node: onnx.NodeProto, run_params: dict[str, Any]) -> None:
         super().__init__(node, run_params)  # type: ignore[no-untyped-call]
@@ -54,6 +63,9 @@ class Loop(op_loop.Loop):
         self._last: list[Any] = []
 
         def noted(*arguments: Any, **keywords: Any) -> list[Any]:
+            Loop.rounds += 1
+            if Loop.rounds > MOST_ROUNDS:
+                raise RuntimeError(f"a loop runs more than {MOST_ROUNDS} rounds")
             self._last = run_body(*arguments, **keywords)
             return self._last
 
@@ -62,7 +74,11 @@ class Loop(op_loop.Loop):
     def _run(self, *arguments: Any, **keywords: Any) -> tuple[Any, ...]:
         count, condition, *state = arguments
         condition = np.array(True) if condition is None else condition
-        outputs = super()._run(count, condition, *state, **keywords)  # type: ignore[no-untyped-call]
+        Loop.rounds, Loop.depth = Loop.rounds if Loop.depth else 0, Loop.depth + 1
+        try:
+            outputs = super()._run(count, condition, *state, **keywords)  # type: ignore[no-untyped-call]
+        finally:
+            Loop.depth -= 1
         pairs = zip(outputs[self.N :], self._last[1 + self.N :], strict=False)  # absent outputs are filled up
         joined = [np.asarray(value).reshape(-1, *np.shape(one)) for value, one in pairs]
         return (*outputs[: self.N], *joined)

@@ -185,8 +185,15 @@ def fixed_cotangent(shape: tuple[int, ...]) -> Array:
     multiples of 1/64, exact in every float type.
     """
     golden = (math.sqrt(5) - 1) / 2
-    steps = np.arange(1, math.prod(shape) + 1) * golden
-    values: Array = (2 * np.floor(64 * (steps % 1)) + 1) / 64 - 1
+    values: Array = np.arange(1, math.prod(shape) + 1, dtype=np.float64)
+    values *= golden  # in place, as outputs may be large
+    values %= 1
+    values *= 64
+    np.floor(values, out=values)
+    values *= 2
+    values += 1
+    values /= 64
+    values -= 1
     return values.astype(np.float32).reshape(shape)
 
 

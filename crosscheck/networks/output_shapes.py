@@ -14,6 +14,7 @@ from crosscheck.networks.evaluator import MENDED
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of
 from crosscheck.networks.graph import Array
+from crosscheck.networks.memory import check_inner_sizes, check_numbers
 from crosscheck.networks.onnx_files import foreign_operators
 from crosscheck.networks.samples import read_samples, values_of
 
@@ -50,6 +51,7 @@ def declare_outputs(
     They are those of shape inference, else of an evaluation of the file, else, with operators that onnx does not have,
     the file's own.
     """
+    check_inner_sizes(model, Facts(model, source))
     shapes: list[tuple[int, ...] | None] | None = _inferred(model, source)
     if shapes is None:
         try:
@@ -68,7 +70,9 @@ def declare_outputs(
                     f"{source}: the size of output {output!r} is unknown, as onnx has no {', '.join(foreign)}; "
                     "write its shape into the file."
                 ) from problem
+    remedy = "sizes of the inputs, --shape and --batch, decide it"
     for item, shape in zip(model.graph.output, shapes, strict=True):
+        check_numbers(shape or (), f"{source}: output {item.name!r}", remedy)
         item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
     return shapes[0] or ()
 

@@ -18,10 +18,11 @@ from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
+from crosscheck.networks.memory import bounded
 from crosscheck.networks.network import LARGE, RECORDED, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, INTEGERS, file_graph
 from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
-from crosscheck.networks.read import content_digest, external_files, read_onnx
+from crosscheck.networks.read import content_digest, external_files, read_onnx, with_weights
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
 
 __all__ = ["READERS", "load_own"]
@@ -40,6 +41,11 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     has no input gradient and is not lowered. Raises NetworkError for a file that is no ONNX model with an input, and
     for options that do not fit.
     """
+    with bounded(path, external_files(path)):
+        return _loaded(path, options, foreign)
+
+
+def _loaded(path: Path, options: FileOptions, foreign: Foreign | None) -> Network:
     source = str(path if foreign is None else foreign.path)
     content, model, said = _file(path, options, source)
     stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest)
@@ -136,7 +142,7 @@ def _file(path: Path, options: FileOptions, source: str) -> tuple[bytes, onnx.Mo
     Raises NetworkError.
     """
     model = read_onnx(path)
-    raw = onnx.load(path)  # with the weights that are in other files
+    raw = with_weights(path)
     said = []
     for item in [item for item in model.graph.output if not item.type.HasField("tensor_type")]:
         model.graph.output.remove(item)  # sequences, which nothing here asks about

@@ -131,29 +131,15 @@ def _correlated_from(y: Tensor, weight: Tensor, attributes: Attributes, sizes: S
     return made[0] if len(made) == 1 else numpy.concatenate(made, axis=1)
 
 
-def _weight_between(x: Tensor, y: Tensor, weight: Tensor, attributes: Attributes) -> Tensor:
-    """The cotangent of a weight, from the input x of its correlation and the cotangent y of the output."""
-    by_group, positions = numpy.swapaxes(_in_groups(y, attributes["group"]), 1, 2), y.shape[2:]
-    made = [
-        numpy.matmul(by_group, _columns(x[:, part], weight[:, part], attributes, positions)).reshape(
-            weight[:, part].shape
-        )
-        for part in _parts(len(x), weight, attributes, positions)
-    ]
-    return made[0] if len(made) == 1 else numpy.concatenate(made, axis=1)
-
-
-# One step for autograd, which would keep the windows of every layer, nine times a layer's input for 3 x 3.
+# One step for autograd, which would keep the windows of every layer, nine times a layer's input for 3 x 3. Weights are
+# constants.
 _correlation = primitive(_correlate)
 defvjp(
     _correlation,
     lambda answer, x, weight, attributes, positions: (
         lambda cotangent: _correlated_from(cotangent, weight, attributes, x.shape[2:])
     ),
-    lambda answer, x, weight, attributes, positions: (
-        lambda cotangent: _weight_between(x, cotangent, weight, attributes)
-    ),
-    argnums=(0, 1),
+    argnums=(0,),
 )
 _transposed_correlation = primitive(_correlated_from)
 defvjp(
@@ -161,8 +147,7 @@ defvjp(
     lambda answer, y, weight, attributes, sizes: (
         lambda cotangent: _correlate(cotangent, weight, attributes, y.shape[2:])
     ),
-    lambda answer, y, weight, attributes, sizes: lambda cotangent: _weight_between(cotangent, y, weight, attributes),
-    argnums=(0, 1),
+    argnums=(0,),
 )
 
 

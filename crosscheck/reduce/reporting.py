@@ -71,3 +71,6 @@ class Narrator:
 
     def running(self, targets: Sequence[str]) -> None:
         """Nothing."""
+
+    def judging(self, done: int, cells: int) -> None:
+        """Nothing."""

@@ -12,7 +12,7 @@ import onnx
 from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.job import environment_facts
-from crosscheck.judge import Truth, line
+from crosscheck.judge import Truth, fields_of, line
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.probe import recorded
 from crosscheck.reduce.experiment import Answer
@@ -50,7 +50,7 @@ def write(
         line(
             planned.cell,
             planned.mode,
-            answer.judgement,
+            fields_of(answer.judgement),
             released=planned.target.release.released,
             environment=environment_facts(planned, answer.environment),
             reproduce=command,

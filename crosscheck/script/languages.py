@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.networks.graph import Array
-from crosscheck.script.packed import WIDTH, archive, commented, literal, wrapped
+from crosscheck.script.packed import WIDTH, archive, commented, in_lines, literal, wrapped
 
 __all__ = ["Beside", "JavaScript", "Language", "numbers"]
 
@@ -278,7 +278,7 @@ class JavaScript(Language):
                 "    return logits.indexOf(Math.max(...logits));\n  });\n"
                 "  return classes.filter((found, at) => found === labels.data[at]).length / classes.length;\n};\n"
             )
-        return text, "\n// data:\n" + commented(json.dumps(packed).encode(), self.comment)
+        return text, "\n// data:\n" + commented(in_lines(json.dumps(packed).encode()), self.comment)
 
 
 def _packed(value: Array) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,12 +12,14 @@ import numpy as np
 from crosscheck.networks.graph import Array
 from crosscheck.networks.prepare import write_arrays
 
-__all__ = ["WIDTH", "archive", "commented", "literal", "tiny", "wrapped"]
+__all__ = ["WIDTH", "archive", "commented", "in_lines", "literal", "tiny", "wrapped"]
 
 #: Up to so many numbers, all arrays of a script together, they are literals.
 TINY = 64
 #: Characters of a line, without its indentation.
 WIDTH = 112
+#: Archives that are kept.
+ARCHIVES = 64
 
 
 def tiny(arrays: Mapping[str, Array]) -> bool:
@@ -42,14 +44,24 @@ def wrapped(items: Sequence[str]) -> list[str]:
     return lines
 
 
-def archive(arrays: Mapping[str, Array]) -> bytes:
-    """An .npz of the arrays."""
+def archive(arrays: Mapping[str, Array]) -> str:
+    """An .npz of the arrays as lines of base64. Many scripts of a run have equal arrays."""
+    return _archive(tuple((name, value.dtype.str, value.shape, value.tobytes()) for name, value in arrays.items()))
+
+
+@functools.lru_cache(ARCHIVES)
+def _archive(arrays: tuple[tuple[str, str, tuple[int, ...], bytes], ...]) -> str:
     content = io.BytesIO()
-    write_arrays(content, arrays)
-    return content.getvalue()
+    write_arrays(content, {name: np.frombuffer(data, dtype).reshape(shape) for name, dtype, shape, data in arrays})
+    return in_lines(content.getvalue())
 
 
-def commented(content: bytes, comment: str) -> str:
-    """Bytes as lines of base64, each behind the language's sign for a comment."""
-    lines = textwrap.wrap(base64.b64encode(content).decode(), WIDTH)
-    return "".join(f"{comment} {line}\n" for line in lines)
+def in_lines(content: bytes) -> str:
+    """Bytes as lines of base64."""
+    text = base64.b64encode(content).decode()
+    return "".join(f"{text[start : start + WIDTH]}\n" for start in range(0, len(text), WIDTH))
+
+
+def commented(lines: str, comment: str) -> str:
+    """Lines, each behind the language's sign for a comment."""
+    return "".join(f"{comment} {line}\n" for line in lines.splitlines())

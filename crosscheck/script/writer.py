@@ -37,6 +37,8 @@ __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 SHOWN = ("ok", "crashed", "refused")
 #: What the names of a second network's files begin with: a script has one folder for those of both.
 SECOND = "readout-"
+#: References and files that are kept.
+NETWORKS, FILES = 16, 256
 
 
 class NoScript(CrosscheckError):
@@ -258,11 +260,7 @@ class _Script:
             for name, form in source["files"].items():
                 if f'"{name}"' not in texts:
                     continue
-                if form in DIALECTS:
-                    model = build_dialect(network.graph, network.weights, DIALECTS[form])
-                else:
-                    model = build_model(network.graph, network.weights, FORMS[form])
-                written[name] = model.SerializeToString()
+                written[name] = _form(network, form)
         return written
 
     def _data(self, lines: str) -> tuple[str, str]:
@@ -276,7 +274,7 @@ class _Script:
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
         """What stands beside each number: the report's, and the float64 truth."""
         cell, network = self.cell, self.network
-        truth = Truth.of(network).in_mode(self.mode)
+        truth = _truth(network).in_mode(self.mode)
         prediction = truth.prediction()
         beside = {
             "prediction before": Beside(cell["prediction_before"], prediction),
@@ -295,6 +293,22 @@ class _Script:
         if cell["curve"] is not None:
             beside["accuracy"] = Beside(cell["curve"]["accuracy"])
         return beside
+
+
+@functools.lru_cache(NETWORKS)
+def _truth(network: Network) -> Truth:
+    """The reference of a network, which many scripts of a run have in common."""
+    return Truth.of(network)
+
+
+@functools.lru_cache(FILES)
+def _form(network: Network, form: str) -> bytes:
+    """A network's file in one of the ONNX forms."""
+    if form in DIALECTS:
+        content: bytes = build_dialect(network.graph, network.weights, DIALECTS[form]).SerializeToString()
+    else:
+        content = build_model(network.graph, network.weights, FORMS[form]).SerializeToString()
+    return content
 
 
 def _files_apart(program: Mapping[str, Any]) -> Mapping[str, Any]:

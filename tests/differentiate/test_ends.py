@@ -161,3 +161,18 @@ def test_half_precision_has_gradients_of_its_own_type(kind: int) -> None:
     x = np.array([1, -2, 3], dtype)
     gradient = run(extended, {"x": x, "y.cotangent": np.ones(3, dtype)})["x.gradient"]
     assert (dtype, [2, -4, 6]) == (gradient.dtype, gradient.astype(float).tolist())
+
+
+def test_no_name_of_the_model_is_given_again() -> None:
+    """Names that the gradient would take: of an initialiser that nothing reads, and of a tensor of an unknown type."""
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["y"]),
+        helper.make_node("Unknown", ["x"], ["sub.gradient"], domain="somewhere"),
+    ]
+    original = model(nodes, {"x": [2, 3]}, {"y": [2, 3]}, {"mul.gradient": np.zeros(1)})
+    original.opset_import.append(helper.make_opsetid("somewhere", 1))
+    plain = {node.op_type for node in differentiate(model(nodes[:1], {"x": [2, 3]}, {"y": [2, 3]})).graph.node}
+    assert {"Mul", "Sub"} <= plain
+    extended = differentiate(original)
+    made = [name for node in extended.graph.node for name in node.output]
+    assert len(made) == len({*made, "mul.gradient"}) - 1

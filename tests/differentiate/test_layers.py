@@ -272,10 +272,19 @@ def test_random_pools(geometry: tuple[tuple[int, ...], dict[str, Any]], ceil: bo
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_a_last_window_inside_the_pads_is_refused(op: str) -> None:
-    attributes: dict[str, Any] = {"kernel_shape": [2], "strides": [3], "pads": [0, 1], "ceil_mode": 1}
-    assert "has a last window that lies in its pads alone" in refusal(layer(op, (2, 2, 5), None, 19, **attributes))
-    check(layer(op, (2, 2, 5), None, 22, **attributes), drawn(2, 2, 5))
+@pytest.mark.parametrize("others", [(), (4,)])
+def test_a_last_window_inside_the_pads_is_refused(op: str, others: tuple[int, ...]) -> None:
+    further = len(others)
+    attributes: dict[str, Any] = {
+        "kernel_shape": [2, *[1] * further],
+        "strides": [3, *[1] * further],
+        "pads": [0, *[0] * further, 1, *[0] * further],
+        "ceil_mode": 1,
+    }
+    told = refusal(layer(op, (2, 2, 5, *others), None, 19, **attributes))
+    assert "has a last window that lies in its pads alone" in told
+    shape = (2, 2, 5, *others)
+    check(layer(op, shape, None, 22, **attributes), drawn(*shape))
 
 
 @pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool"])

@@ -59,15 +59,10 @@ def _same_again(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients
 
 def _top_k(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """The cotangents of the values go to their places; the places themselves are integers."""
-    places = (
-        call.outputs[1]
-        if len(call.outputs) > 1 and call.outputs[1]
-        else writer.nodes_outputs("TopK", call.inputs, 2, **call.attributes)[1]
-    )
     scatter = "ScatterElements" if writer.opset >= GATHER_ELEMENTS else "Scatter"
     axis = int(call.get("axis", -1)) % call.rank(0)
     zeros = writer.zeros_like(call.inputs[0])
-    return [writer.node(scatter, zeros, places, only(cotangents), axis=axis), *[None] * (len(call.inputs) - 1)]
+    return [writer.node(scatter, zeros, call.outputs[1], only(cotangents), axis=axis), *[None] * (len(call.inputs) - 1)]
 
 
 def _unique(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:

@@ -1,0 +1,134 @@
+"""Judgements are kept under all that they depend on, and are the same in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crosscheck
+from crosscheck import judgements
+from crosscheck.job import Result
+from crosscheck.judge import fields_of, judgement_of
+from crosscheck.judge.evidence import Judgement
+from crosscheck.matrix import ledger
+from tests.conftest import SilentProgress, read_cells
+
+RunToy = Callable[..., Result]
+SOME: dict[str, Any] = {
+    "modes": ["leak-*", "inference", "crash*", "nan", "predict"],
+    "networks": ["seed", "seed-batch", "conv"],
+}
+ROOT = Path(crosscheck.__file__).parent
+
+#: Prints the files of crosscheck that an import of these modules executes.
+IMPORTED = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+for name, module in sys.modules.items():
+    if name.partition(".")[0] == "crosscheck":
+        print(module.__file__)
+"""
+
+
+def judge_again(folder: Path) -> None:
+    """Delete what says that nothing is to be done."""
+    (folder / "cells.jsonl").unlink()
+
+
+def test_what_was_judged_is_looked_up(run_toy: RunToy, tmp_path: Path, progress: SilentProgress) -> None:
+    run_toy(**SOME)
+    lines = (tmp_path / "cells.jsonl").read_bytes()
+    assert progress.judged[-1] == (len(read_cells(tmp_path)),) * 2
+    progress.judged.clear()
+    judge_again(tmp_path)
+    run_toy(**SOME)
+    assert [] == progress.judged
+    assert lines == (tmp_path / "cells.jsonl").read_bytes()
+
+
+def test_another_judge_judges_again_without_measuring(
+    run_toy: RunToy, tmp_path: Path, progress: SilentProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_toy(**SOME)
+    measured, lines = len(progress.cells), (tmp_path / "cells.jsonl").read_bytes()
+    progress.judged.clear()
+    judge_again(tmp_path)
+    monkeypatch.setattr(judgements, "code_digest", lambda names: "another")
+    run_toy(**SOME)
+    assert measured == len(progress.cells)
+    assert progress.judged[-1] == (len(read_cells(tmp_path)),) * 2
+    assert lines == (tmp_path / "cells.jsonl").read_bytes()
+
+
+def test_several_processes_judge_like_one(
+    run_toy: RunToy, tmp_path: Path, progress: SilentProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_toy(**SOME, jobs=1)
+    lines = (tmp_path / "cells.jsonl").read_bytes()
+    progress.judged.clear()
+    judge_again(tmp_path)
+    monkeypatch.setattr(judgements, "code_digest", lambda names: "another")
+    monkeypatch.setattr(judgements, "WORTH", 1)
+    monkeypatch.setattr(judgements, "PIECE", 5)
+    run_toy(**SOME, jobs=2)
+    assert len(progress.judged) > 1
+    assert lines == (tmp_path / "cells.jsonl").read_bytes()
+
+
+def test_a_trial_that_is_measured_anew_is_judged_anew(
+    run_toy: RunToy, tmp_path: Path, progress: SilentProgress
+) -> None:
+    options: dict[str, Any] = {"modes": ["predict"], "networks": ["seed"], "scenarios": ["predict-only"]}
+    run_toy(**options)
+    (before,) = read_cells(tmp_path).values()
+    progress.judged.clear()
+    run_toy(**options, fresh=True)
+    (after,) = read_cells(tmp_path).values()
+    assert [(1, 1)] == progress.judged
+    assert before["seconds"] != after["seconds"]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:100])])
+def test_missing_and_damaged_arrays_are_written_again(
+    run_toy: RunToy, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    run_toy(**SOME)
+    lines = (tmp_path / "cells.jsonl").read_bytes()
+    files = {path: path.read_bytes() for path in (tmp_path / "arrays").rglob("*.npz")}
+    damage(next(iter(files)))
+    judge_again(tmp_path)
+    run_toy(**SOME)
+    assert files == {path: path.read_bytes() for path in (tmp_path / "arrays").rglob("*.npz")}
+    assert lines == (tmp_path / "cells.jsonl").read_bytes()
+
+
+def test_a_judgement_is_read_as_it_was_written(run_toy: RunToy, tmp_path: Path) -> None:
+    run_toy(modes=["leak-*", "nan"], networks=["seed", "digits"])
+    rows = read_cells(tmp_path).values()
+    assert any(row["curve"] for row in rows)
+    for row in rows:
+        fields = {name: row[name] for name in (*Judgement.__dataclass_fields__, "omitted")}
+        read = fields_of(judgement_of(json.loads(json.dumps(fields))))
+        assert fields | {"omitted": read["omitted"]} == read
+
+
+@pytest.mark.parametrize(
+    ("code", "modules"),
+    [
+        (judgements.CODE, ["crosscheck.judge"]),
+        (ledger.CODE, ["crosscheck.matrix.agreement", "crosscheck.repeatability"]),
+    ],
+)
+def test_the_code_that_is_imported_is_among_what_a_result_depends_on(code: tuple[str, ...], modules: list[str]) -> None:
+    shown = subprocess.run([sys.executable, "-c", IMPORTED, *modules], capture_output=True, text=True, check=True)
+    files = {Path(line).relative_to(ROOT) for line in shown.stdout.splitlines()}
+    # A package's own module is executed for what is imported from inside of it, and says what the package is.
+    others = {file for file in files if file.name != "__init__.py" and not {str(file), file.parts[0]} & set(code)}
+    assert set() == others
