@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,18 +52,6 @@ def test_usage_errors_are_one_line_with_exit_code_2(words: list[str], near: str,
     assert 1 == done.stderr.count("\n")
     assert "" == done.stdout
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "words", [["inspect"], ["gradient", "-o", "gradient.onnx"], ["run", "onnx@newest", "--network"]]
-)
-def test_a_name_that_is_no_text_is_refused(words: list[str], tmp_path: Path) -> None:
-    name = os.fsdecode(b"\xff[x].onnx")
-    models = Path(__file__).parents[1] / "models"
-    (tmp_path / name).write_bytes((models / "seed" / "network.onnx").read_bytes())
-    done = crosscheck(*words, name, cwd=tmp_path)
-    assert (2, "") == (done.returncode, done.stdout)
-    assert "crosscheck: \\udcff[x].onnx: this name is no UTF-8, which onnx needs. Rename it.\n" == done.stderr
 
 
 def test_a_users_network(tmp_path: Path) -> None:
