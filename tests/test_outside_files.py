@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -399,3 +400,14 @@ def test_layers_with_millions_of_numbers_are_not_recorded(loaded: Load, size: in
     assert recorded == ("layers" in {trial.reading for trial in cell.trials})
     assert network.own is not None
     assert recorded == (not any("5.1 million numbers, which are not recorded" in text for text in network.own.said))
+
+
+def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
+    """Of networks with Gelu, as onnx's evaluator rounds it to float32."""
+    nodes = [node("Sinh", ["x"], ["s"]), node("Erf", ["s"], ["y"])]
+    network = loaded(model(nodes, [floats("x", [2, 3])], [floats("y", [2, 3])]))
+    x, truth = network.x.astype(np.float64), FileTruth(network)
+    expected = [[math.erf(math.sinh(value)) for value in row] for row in x]
+    np.testing.assert_allclose(truth.answer(Asks.PREDICTION, training=False), expected, rtol=1e-14)
+    slope = 2 / math.sqrt(math.pi) * np.exp(-(np.sinh(x) ** 2)) * np.cosh(x)
+    np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)
