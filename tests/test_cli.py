@@ -39,6 +39,7 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["gradient", "model.onnx", "-o", "gradient.onnx", "--cotangent", "1"], "--cotangent"),
         (["run", "onnx@newest", "--budget", "soon"], "--budget"),
         (["list", "modes", "mxnett"], "mxnet"),
+        (["run", "mxnet@.."], "names no release"),
         (["lst"], "list"),
         (["explain", "nothing"], "cells.jsonl"),
         (["report", "nowhere"], "nowhere"),

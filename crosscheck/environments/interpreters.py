@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosscheck.environments.installer import run_installer
 from crosscheck.errors import Unavailable
 
 __all__ = ["Interpreter", "find", "remedy", "uv"]
@@ -90,7 +91,7 @@ def _candidates(minor: str) -> Iterator[Path]:
 def _fetched(minor: str) -> Interpreter | None:
     if os.environ.get("UV_PYTHON_DOWNLOADS") == "never":
         return None
-    installed = subprocess.run(uv("python", "install", minor), capture_output=True, text=True)
+    installed = run_installer(uv("python", "install", minor))
     _have.cache_clear()
     return _have(minor) if installed.returncode == 0 else None
 
