@@ -156,9 +156,11 @@ class ProbeServer:
         except ValueError:
             reply = None
         if isinstance(reply, dict):
-            if not self.ready and (isinstance(reply.get("failed"), str) or _are_numbers(reply, "import_seconds")):
+            imported = "ready" in reply and _are_numbers(reply, "import_seconds")
+            if not self.ready and (isinstance(reply.get("failed"), str) or imported):
                 return reply
-            told = reply.get("ended") in ENDINGS and _are_numbers(reply, "code", "peak_bytes", "wall_seconds")
+            ended = reply.get("ended")
+            told = isinstance(ended, str) and ended in ENDINGS and _are_numbers(reply, "code", "peak_bytes", "wall_seconds")
             if told and type(reply.get("trial")) is int and reply["trial"] in self.under_way:
                 return reply
         raise ServerDied(Status.CRASHED, f"the probe server said what is no reply: {line[:100]!r}", self._stderr())
