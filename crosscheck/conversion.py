@@ -11,12 +11,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 from crosscheck import networks
 from crosscheck.environments.environment import Environment, cache_folder, describe, make
 from crosscheck.errors import EnvironmentFailure, NetworkError, UsageError
+from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import variables
 from crosscheck.networks import FileOptions, Network
@@ -115,8 +115,8 @@ def _exported(foreign: Foreign, options: FileOptions) -> Path:
     kept = cache_folder() / "exported" / f"{key[:32]}.onnx"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="crosscheck-") as scratch:
-            made = _run(foreign, target, environment, program, Path(scratch))
+        with scratch_folder(in_memory=False) as scratch:
+            made = _run(foreign, target, environment, program, scratch)
             unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
             shutil.copyfile(made, unfinished)
             unfinished.replace(kept)

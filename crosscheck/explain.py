@@ -9,11 +9,11 @@ from pathlib import Path
 
 from packaging.version import Version
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
 from crosscheck.report.records import Evidence, JudgedCell
+from crosscheck.terminal import printable
 
 __all__ = ["explain"]
 
@@ -32,7 +32,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     """
     cells = report.read_cells(folder / "cells.jsonl")
     cell = report.pick(cells, cell_id, folder)
-    console.print(f"[bold]{escape(cell['id'])}[/bold]", highlight=False)
+    console.print(printable(cell["id"], "bold"))
     update = cell["update"]
     rows = [
         ("call", cell["call"]),
@@ -60,7 +60,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     facts.add_column(overflow="fold")
     for name, text in rows:
         if text:
-            facts.add_row(name, escape(str(text)))
+            facts.add_row(name, printable(text))
     console.print(facts)
     evidence = Table("finding", "what", "value", "threshold", "reason for the threshold", box=None, pad_edge=False)
     for _, group in itertools.groupby(cell["evidence"], key=lambda row: row["finding"]):
@@ -71,7 +71,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             reason = "" if row["why"] == why else row["why"]  # once for neighbours with the same
             why = row["why"]
             texts = (row["finding"], what, _number(row["value"]), _number(row["threshold"]), reason)
-            evidence.add_row(*map(escape, texts))
+            evidence.add_row(*map(printable, texts))
         if len(alike) > EVIDENCE:
             evidence.add_row(alike[0]["finding"], f"and {len(alike) - EVIDENCE} more", "", "", "")
     console.print(evidence)

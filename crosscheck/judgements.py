@@ -26,7 +26,7 @@ from crosscheck.networks import Network
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["CODE", "Judged", "Judgements", "Question"]
+__all__ = ["CODE", "PACKAGES", "Judged", "Judgements", "Question"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from crosscheck.cells import Asks
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
 from crosscheck.job import Job, run
-from crosscheck.judge.file_reference import FileTruth, evaluate
+from crosscheck.judge.evaluator import evaluate
+from crosscheck.judge.file_reference import FileTruth
+from crosscheck.matrix.plan import Wanted, expand
+from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network, load
 from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
+from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress, read_cells
 
 node = helper.make_node
@@ -354,3 +359,55 @@ def test_what_is_made_as_float32_is_widened(loaded: Load) -> None:
         network.cotangent[:3] * np.cosh(network.x.astype(np.float64)),
         rtol=1e-12,
     )
+
+
+POOLS: list[tuple[str, dict[str, Any]]] = [
+    ("MaxPool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
+    ("MaxPool", {"auto_pad": "VALID", "strides": [2, 2]}),
+    ("MaxPool", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    ("MaxPool", {"ceil_mode": 1, "strides": [2, 2]}),
+    ("MaxPool", {"dilations": [2, 1]}),
+    ("AveragePool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
+    ("AveragePool", {"pads": [1, 1, 1, 1], "count_include_pad": 1}),
+    ("AveragePool", {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes"), POOLS)
+@pytest.mark.parametrize("opset", [12, 19])
+def test_pools_are_those_of_onnx(op: str, attributes: dict[str, Any], opset: int) -> None:
+    """Which its own evaluator takes minutes for, in a network of pictures."""
+    made = model(
+        [node(op, ["x"], ["y"], kernel_shape=[3, 2], **attributes)],
+        [floats("x", [2, 3, 8, 7])],
+        [floats("y", [2, 3, None, None])],
+        opset=opset,
+    )
+    x = numbers(2, 3, 8, 7)
+    (y,) = evaluate(made, {"x": x})
+    (expected,) = ReferenceEvaluator(made).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "recorded"), [(100, True), (800, False)])
+def test_layers_with_millions_of_numbers_are_not_recorded(loaded: Load, size: int, recorded: bool) -> None:
+    """A few weights can have layers a thousand times as large."""
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["y"])]
+    inputs, outputs = [floats("x", [1, 3, size, size])], [floats("y", [1, 8, 1, 1])]
+    network = loaded(model(nodes, inputs, outputs, {"w": numbers(8, 3, 1, 1)}))
+    wanted = Wanted(modes=["file"], networks=[network.name])
+    (cell,) = expand(targets(["onnxruntime@newest"], catalog(), everything=False), [network], wanted)
+    assert recorded == ("layers" in {trial.reading for trial in cell.trials})
+    assert network.own is not None
+    assert recorded == (not any("5.1 million numbers, which are not recorded" in text for text in network.own.said))
+
+
+def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
+    """Of networks with Gelu, as onnx's evaluator rounds it to float32."""
+    nodes = [node("Sinh", ["x"], ["s"]), node("Erf", ["s"], ["y"])]
+    network = loaded(model(nodes, [floats("x", [2, 3])], [floats("y", [2, 3])]))
+    x, truth = network.x.astype(np.float64), FileTruth(network)
+    expected = [[math.erf(math.sinh(value)) for value in row] for row in x]
+    np.testing.assert_allclose(truth.answer(Asks.PREDICTION, training=False), expected, rtol=1e-14)
+    slope = 2 / math.sqrt(math.pi) * np.exp(-(np.sinh(x) ** 2)) * np.cosh(x)
+    np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)

@@ -12,8 +12,8 @@ from crosscheck.cells import Array, Asks, Finding, Intent
 from crosscheck.errors import NetworkError
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
+from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.evidence import Evidence
-from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm

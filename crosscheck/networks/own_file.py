@@ -12,13 +12,14 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
 from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
 from crosscheck.networks.memory import bounded
-from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
+from crosscheck.networks.network import LARGE, RECORDED, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, INTEGERS, file_graph
 from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
 from crosscheck.networks.read import content_digest, external_files, read_onnx, with_weights
@@ -71,13 +72,16 @@ def _loaded(path: Path, options: FileOptions, foreign: Foreign | None) -> Networ
     cotangent = _cotangent(given.get(COTANGENT), options.cotangent, shape, source)
     if values[x.name].dtype.kind == "f":
         cotangent = np.asarray(cotangent, values[x.name].dtype)
+    numbers = _layer_numbers(model, source)
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
+    elif numbers > RECORDED:
+        said.append(f"{source}: its layers put out {numbers / 1e6:.1f} million numbers, which are not recorded.")
     words, rows = ("--network", source, *options.words), _rows(given.get(x.name), values[x.name])
-    own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
+    own = OwnFile(words, title, short, tuple(values), rows, numbers, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
         if cotangent.shape[:1] != values[x.name].shape[:1]:
@@ -96,6 +100,13 @@ def _loaded(path: Path, options: FileOptions, foreign: Foreign | None) -> Networ
     network = network_of(copy, graph, weights, title, probe)
     file = _as_it_is(model, content, name, title, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
+
+
+def _layer_numbers(model: onnx.ModelProto, source: str) -> int:
+    """The numbers in the outputs of all nodes, as far as shape inference knows them."""
+    facts = Facts(model, source)
+    shapes = [facts.shape(name) or (0,) for node in model.graph.node for name in node.output if name]
+    return sum(math.prod(size if isinstance(size, int) else 1 for size in shape) for shape in shapes)
 
 
 def _cotangent(given: Array | None, number: int | None, shape: tuple[int, ...], source: str) -> Array:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from crosscheck.job import Job, run
+from crosscheck.matrix.server import COUNTS
 from crosscheck.networks import load
 from crosscheck.networks.forms import write
 from crosscheck.probe.recorder import Recorder
@@ -20,6 +21,8 @@ from tests.conftest import SilentProgress
 from tests.fuzz import models
 from tests.fuzz.targets import BETWEEN, CORPUS, TRIAL_FILES, journal_of
 
+#: Modes of the toy: a leak, a change without a law, and none.
+MODES = ("leak-backward", "predict", "corrupted")
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def lines(*values: object) -> bytes:
 
 
 def reply(number: int) -> dict[str, object]:
-    return {"trial": number, "ended": "exit", "code": 0, "wall_seconds": 0.25, "peak_bytes": 10**8}
+    return {"trial": number, "ended": "exit", "code": 0, **dict.fromkeys(COUNTS[1:], 10**8)}
 
 
 def trial(folder: Path) -> list[bytes]:
@@ -75,7 +78,11 @@ def trial(folder: Path) -> list[bytes]:
 def cells(folder: Path) -> bytes:
     """The shortest lines of a run of the toy, of each status and first finding."""
     toy = load_runtime(Path(__file__).parents[1] / "toy")
-    run(Job(what=["toy"], networks=["seed"], scenarios=["gradient"], out=folder), SilentProgress(), {"toy": toy})
+    run(
+        Job(what=["toy"], networks=["seed"], modes=MODES, scenarios=["gradient"], out=folder),
+        SilentProgress(),
+        {"toy": toy},
+    )
     shortest: dict[tuple[str, ...], str] = {}
     for line in sorted((folder / "cells.jsonl").read_text().splitlines(), key=len):
         cell = json.loads(line)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-from crosscheck.cells import Asks, Trial
+from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import CrosscheckError, NetworkError
 from crosscheck.judge import FileTruth
 from crosscheck.matrix.journal import Journal
-from crosscheck.matrix.server import Limits, ProbeServer, ServerDied
+from crosscheck.matrix.server import COUNTS, Limits, ProbeServer, ServerDied, _UnderWay
+from crosscheck.matrix.shortage import oom_kills
 from crosscheck.matrix.trial_folder import collect
 from crosscheck.networks import FileOptions, load
 from crosscheck.networks.gradient import sized_gradient
@@ -30,8 +30,9 @@ __all__ = ["TARGETS", "Target"]
 CORPUS = Path(__file__).with_name("corpus")
 #: Between the files of a trial's folder in one input.
 BETWEEN = b"\n%%\n"
+CELL = Cell("toy", "1", "", "training", "seed", Scenario.GRADIENT)
 TRIAL_FILES = ("end.json", "steps.jsonl", "keys.jsonl", "arrays.bin")
-REPLY = {"ended": "exit", "code": 0, "wall_seconds": 0.1, "peak_bytes": 1000}
+REPLY = {"ended": "exit", "code": 0, **dict.fromkeys(COUNTS[1:], 1000)}
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,13 @@ def _cells(content: bytes, folder: Path) -> None:
     read_cells(folder)
 
 
-def _results(content: bytes, folder: Path) -> None:
+def _write_trial(folder: Path, content: bytes) -> None:
     for name, part in zip(TRIAL_FILES, content.split(BETWEEN), strict=False):
         (folder / name).write_bytes(part)
+
+
+def _results(content: bytes, folder: Path) -> None:
+    _write_trial(folder, content)
     record = collect(folder, REPLY, "undisturbed", 1e9)
     for name in TRIAL_FILES:
         (folder / name).unlink(missing_ok=True)
@@ -104,12 +109,13 @@ class _Server(ProbeServer):
 
     def __init__(self, folder: Path, said: bytes) -> None:
         self.limits, self.folder = Limits(), folder
-        self.under_way = {1: (Trial("undisturbed", 0), folder / "1")}
         self.ready, self.import_seconds = False, 0.0
-        self._rest, self._heard = b"", 0.0
+        self._rest, self._heard, self._kills = b"", 0.0, oom_kills()
+        (folder / "1").mkdir(exist_ok=True)
+        _write_trial(folder / "1", (CORPUS / "results" / "trial").read_bytes())
+        self._under_way = {1: _UnderWay(Trial(CELL, "undisturbed"), folder / "1", 1e9, self._kills)}
         self.replies, write = os.pipe()
-        os.set_blocking(write, False)
-        self.said = os.write(write, said[: 2**15] + b"\n")
+        os.write(write, said[: 2**15] + b"\n")  # a pipe takes that at once
         os.close(write)
 
 
@@ -132,9 +138,7 @@ def _journal(content: bytes, folder: Path) -> None:
 
 def journal_of(folder: Path) -> bytes:
     """A journal with a few trials, for the corpus."""
-    trial = CORPUS / "results" / "trial"
-    for name, part in zip(TRIAL_FILES, trial.read_bytes().split(BETWEEN), strict=True):
-        (folder / name).write_bytes(part)
+    _write_trial(folder, (CORPUS / "results" / "trial").read_bytes())
     record = collect(folder, REPLY, "undisturbed", 1e9)
     path = folder / "journal.sqlite"
     with Journal(path) as journal:
