@@ -107,6 +107,10 @@ REFUSED: dict[str, tuple[Made, str]] = {
     "a group below zero": (attribute("conv", "group", -7), "has the attribute group -7"),
     "blocks of zero": (attribute("depth-to-space", "blocksize", 0), "has the attribute blocksize 0"),
     "a flag of two": (attribute("reduce", "keepdims", 2), "has the attribute keepdims 2, which must be from 0 to 1"),
+    "an attribute without a type": (
+        changed(lambda made: made.graph.node[0].attribute[0].ClearField("type"), models.layer("flatten")),
+        "node 'layer' (Flatten) has the attribute 'axis' without a type",
+    ),
     "an axis twice": (attribute("reduce", "axes", [2, 3, 2]), "has the attribute axes 2, 3, 2, which has one twice"),
     "a cast to a type that does not exist": (
         attribute("cast", "to", 77),

@@ -200,9 +200,11 @@ class ProbeServer:
         except ValueError:
             reply = None
         if isinstance(reply, dict):
-            if not self.ready and (isinstance(reply.get("failed"), str) or _are_numbers(reply, "import_seconds")):
+            imported = "ready" in reply and _are_numbers(reply, "import_seconds")
+            if not self.ready and (isinstance(reply.get("failed"), str) or imported):
                 return reply
-            told = reply.get("ended") in ENDINGS and _are_numbers(reply, *COUNTS)
+            ended = reply.get("ended")
+            told = isinstance(ended, str) and ended in ENDINGS and _are_numbers(reply, *COUNTS)
             if told and type(reply.get("trial")) is int and reply["trial"] in self._under_way:
                 return reply
         raise ServerDied(self._status, f"the probe server said what is no reply: {line[:100]!r}", self._stderr())

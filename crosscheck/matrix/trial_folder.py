@@ -90,10 +90,11 @@ def _end(path: Path) -> dict[str, Any]:
     if not content:
         return {}
     try:
-        end = json.loads(content)
+        end: dict[str, Any] = json.loads(content)
     except ValueError:
         raise _Unreadable("an end.json that is not JSON") from None
-    if not isinstance(end, dict) or end.get("status") not in SELF_TOLD:
+    status = end.get("status") if isinstance(end, dict) else None
+    if not isinstance(status, str) or status not in SELF_TOLD:
         raise _Unreadable("an end.json without a known status")
     if not isinstance(end.get("reason"), str | None):
         raise _Unreadable("an end.json whose reason is no text")
@@ -115,7 +116,7 @@ def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, s
         case "signal":
             return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
         case _ if end:
-            return Status(end["status"]), None if end["reason"] is None else plain(end["reason"])
+            return Status(end["status"]), None if end.get("reason") is None else plain(end["reason"])
         case _:
             return Status.CRASHED, f"ended with exit code {reply['code']} and no result"
 

@@ -176,6 +176,10 @@ def _title(node: onnx.NodeProto, index: int | None = None) -> str:
 
 def _check_attributes(node: onnx.NodeProto, where: str) -> None:
     for attribute in node.attribute:
+        if not attribute.type:
+            raise NetworkError(
+                f"{where} has the attribute {attribute.name!r} without a type; export the network again."
+            )
         if attribute.HasField("t"):
             _check_tensor(attribute.t, f"{where}: attribute {attribute.name!r}")
         for tensor in attribute.tensors:

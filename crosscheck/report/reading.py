@@ -196,13 +196,18 @@ def _cell(line: str, where: str) -> JudgedCell:
             record[key] = default
     for key in _NUMERIC:
         record[key] = _numbers(record[key])
-    for key in ("prediction_before", "prediction_after"):
-        if record[key] is not None:
-            record[key] = [_flat(row) for row in record[key]]
-    record["evidence"] = [
-        {**item, "value": _numbers(item["value"]), "threshold": _numbers(item["threshold"])}
-        for item in record["evidence"]
-    ]
+    try:
+        for key in ("prediction_before", "prediction_after"):
+            if record[key] is not None:
+                record[key] = [_flat(row) for row in record[key]]
+        record["evidence"] = [
+            {**item, "value": _numbers(item["value"]), "threshold": _numbers(item["threshold"])}
+            for item in record["evidence"]
+        ]
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        raise CrosscheckError(
+            f"{where}: is no judged cell ({type(problem).__name__}: {problem}). Run the job again."
+        ) from problem
     return cast(JudgedCell, record)
 
 
