@@ -357,7 +357,7 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], list[int | str | No
         [helper.make_node("Relu", ["w"], ["y"])],
         {"w": normal(2)},
         ["N", 2],
-        "does not depend on",
+        "depends on no input",
     ),
 }
 
