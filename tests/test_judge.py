@@ -1475,6 +1475,16 @@ def test_statistics_of_the_caller_that_are_overwritten_are_his_input() -> None:
     assert verdict.contradicts is True
 
 
+@pytest.mark.parametrize("kind", [Adopts, Feeds])
+def test_such_statistics_are_no_finding_either_where_no_prediction_shows_them(kind: type[Runtime]) -> None:
+    class Unseen(kind):  # type: ignore[valid-type, misc]
+        def prediction(self) -> Array:
+            return oracle.predict(self.network.graph, self.network.weights, self.network.x).astype(np.float32)
+
+    expected = (Finding.INPUT_WRITTEN,) if kind is Feeds else (Finding.CLEAN,)
+    assert expected == judged(Unseen).findings
+
+
 def test_trials_that_differ_by_a_thousandth_are_unrepeatable() -> None:
     row = observe(Training, undisturbed, "seed-batch")
     other = {

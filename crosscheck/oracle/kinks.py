@@ -72,24 +72,23 @@ def _clip(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kink
     return _at_levels(inputs[0], [kink for kink in kinks if np.isfinite(kink[0])], width)
 
 
-def _slope(default: float) -> Near:
-    """max(x, 0) with the slope `alpha` below zero."""
+def _relu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
+    return _at_levels(inputs[0], [(0.0, 1.0)], width)
 
-    def near(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
-        return _at_levels(inputs[0], [(0.0, 1.0 - attributes.get("alpha", default))], width)
 
-    return near
+def _leaky_relu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
+    return _at_levels(inputs[0], [(0.0, 1.0 - attributes["alpha"])], width)
 
 
 def _elu(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
     """The slope below zero is alpha · exp(x): no kink for the usual alpha, 1."""
-    alpha = attributes.get("alpha", 1.0)
+    alpha = attributes["alpha"]
     return _at_levels(inputs[0], [] if alpha == 1.0 else [(0.0, 1.0 - alpha)], width)
 
 
 def _hard_sigmoid(attributes: Attributes, inputs: Sequence[Array], width: float) -> Kinks:
     """max(0, min(1, alpha · x + beta))."""
-    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
+    alpha, beta = attributes["alpha"], attributes["beta"]
     return _at_levels(inputs[0], [(-beta / alpha, alpha), ((1 - beta) / alpha, -alpha)], width)
 
 
@@ -120,7 +119,7 @@ KINKS: dict[str, Near] = {
     "Clip": _clip,
     "Elu": _elu,
     "HardSigmoid": _hard_sigmoid,
-    "LeakyRelu": _slope(0.01),
+    "LeakyRelu": _leaky_relu,
     "MaxPool": _max_pool,
-    "Relu": _slope(0.0),
+    "Relu": _relu,
 }
