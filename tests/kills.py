@@ -27,7 +27,9 @@ from crosscheck.matrix.scratch import MEMORY, OWNER, PREFIX
 ROOT = Path(__file__).parents[1]
 #: What a kill hits: the run alone, or all processes of its session.
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-SELECTIONS: tuple[list[str], ...] = (["leak-*"], ["inference", "training", "export", "crash"])
+SELECTIONS: tuple[list[str], ...] = (["leak-backward", "leak-both"], ["inference", "export", "crash"])
+#: Kills after which both selections are finished and compared, and all begins from nothing.
+ROUND = 8
 #: `crosscheck run` on the toy.
 SCRIPT = """
 import sys
@@ -118,7 +120,7 @@ def campaign(kills: int, folder: Path, seed: int = 0) -> Outcome:
         expected.append(results(folder / f"whole-{number}"))
     out = folder / "killed"
     for kill in range(kills):
-        if kill % 8 == 0:  # from nothing, else there is nothing to measure any more
+        if kill % ROUND == 0:  # from nothing, else there is nothing to measure any more
             shutil.rmtree(out, ignore_errors=True)
         which = kill % 2
         process = start(SELECTIONS[which], out, temporary)
@@ -131,7 +133,7 @@ def campaign(kills: int, folder: Path, seed: int = 0) -> Outcome:
                 (os.killpg if drawn.random() < 0.5 else os.kill)(process.pid, number)
             process.wait()
             outcome.hit[number.name] += 1
-        if kill % 8 == 7:
+        if kill % ROUND == ROUND - 1 or kill == kills - 1:
             for which, modes in enumerate(SELECTIONS):
                 whole(modes, out, temporary)
                 if (now := results(out)) != expected[which]:

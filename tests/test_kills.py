@@ -8,6 +8,6 @@ from tests.kills import campaign
 
 
 def test_killed_runs_end_in_the_same_files_as_whole_ones(tmp_path: Path) -> None:
-    outcome = campaign(8, tmp_path)
+    outcome = campaign(4, tmp_path)
     assert [] == outcome.wrong
-    assert 8 == sum(outcome.hit.values())
+    assert 4 == sum(outcome.hit.values())
