@@ -26,7 +26,7 @@ from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
-from crosscheck.judge import FileTruth, Judgement, Truth, fields_of, line, plain
+from crosscheck.judge import FileTruth, Truth, fields_of, line
 from crosscheck.judgements import Judged, Judgements, Question
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
@@ -39,6 +39,8 @@ from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.recorded_arrays import RecordedArrays
+from crosscheck.records import Judgement
+from crosscheck.records.conversion import plain
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -307,7 +309,7 @@ def _judge(
             judgement = here.judgement
         else:
             status, reason, stderr = measured.statuses[cell.id]
-            judgement = Judgement(status, reason, stderr=stderr)
+            judgement = Judgement(status=status, reason=reason, stderr=stderr)
             file = files.exported(cell, planned.mode, planned.network, [], judgement)
             here = Judged(fields_of(judgement), None, None if file is None else plain(file))
         verdicts.append((planned, judgement))

@@ -12,13 +12,13 @@ from onnx import helper, numpy_helper
 from crosscheck.cells import Array, Asks, Finding, Intent
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
 from crosscheck.networks.onnx_files import foreign_operators
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence
 from crosscheck.repeatability import distance
 
 __all__ = ["file_changed"]
