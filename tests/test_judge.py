@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Truth, fields_of, judge, line, validate
+from crosscheck.judge import Truth, fields_of, judge, line
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
 from crosscheck.records.contract import Documented
+from crosscheck.records.schema import validate
 from crosscheck.repeatability import distance, moved, same
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (

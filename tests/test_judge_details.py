@@ -311,7 +311,7 @@ def test_numbers_of_a_line_are_those_of_json() -> None:
     assert {"values": expected} == told["cause"]["attributes"]
     assert [type(value) for value in expected] == [type(value) for value in told["cause"]["attributes"]["values"]]
     assert "NaN" == told["seconds"]
-    assert (1, mode.call, False, None) == (told["schema"], told["call"], told["default_call"], told["exported"])
+    assert (2, mode.call, False, None) == (told["schema"], told["call"], told["default_call"], told["exported"])
 
 
 # Readers of files

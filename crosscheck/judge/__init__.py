@@ -5,7 +5,6 @@ from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.judging import judge
 from crosscheck.judge.lines import fields_of, judgement_of, line
 from crosscheck.judge.reference import Truth
-from crosscheck.judge.schema import validate
 
 __all__ = [
     "FileTruth",
@@ -16,5 +15,4 @@ __all__ = [
     "judge",
     "judgement_of",
     "line",
-    "validate",
 ]

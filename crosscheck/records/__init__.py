@@ -4,7 +4,7 @@ from crosscheck.records.changes import ClosedForms, Curve, Errors, Flip, Later, 
 from crosscheck.records.contract import Contract
 from crosscheck.records.evidence import Again, Cause, Evidence, FirstLayer, Outcome, Reading
 from crosscheck.records.exported import Exported, Trip
-from crosscheck.records.judged_cell import PLAIN, CellEnvironment, JudgedCell, Judgement, Question
+from crosscheck.records.judged_cell import PLAIN, CellEnvironment, JudgedCell, Judgement, Question, rows_of
 
 __all__ = [
     "PLAIN",
@@ -28,4 +28,5 @@ __all__ = [
     "TensorPair",
     "Trip",
     "Update",
+    "rows_of",
 ]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import cattrs
 import numpy as np
 from cattrs.cols import namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
+from cattrs.v import format_exception
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Scenario, Status
 from crosscheck.records.contract import Contract
@@ -19,6 +20,9 @@ from crosscheck.records.keywords import Tensor
 __all__ = ["NON_FINITE", "plain", "structured"]
 
 Record = TypeVar("Record")
+
+#: Most fields that a message names.
+MOST = 3
 
 #: Texts of the numbers that JSON does not have.
 NON_FINITE: Mapping[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -33,14 +37,25 @@ def plain(record: Any) -> dict[str, Any]:
 def structured(fields: Mapping[str, Any], kind: type[Record]) -> Record:
     """The record that `plain` was called with. Absent fields get their defaults, unknown ones are left out.
 
-    Raises ValueError, TypeError or KeyError for a field that has another type, or is absent and has no default.
+    Raises ValueError, naming some fields, where a field has another type, or is absent and has no default.
     """
-    return _converter().structure(fields, kind)
+    try:
+        return _converter().structure(fields, kind)
+    except Exception:
+        # The converter that finds out which field it was takes twice as long.
+        try:
+            return _converter(detailed=True).structure(fields, kind)
+        except Exception as problem:
+            raise ValueError("; ".join(cattrs.transform_error(problem, format_exception=_said)[:MOST])) from problem
+
+
+def _said(problem: BaseException, kind: type | None) -> str:
+    return str(problem) if type(problem) is ValueError else format_exception(problem, kind)
 
 
 @functools.cache
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=False)
+def _converter(detailed: bool = False) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
     for kind in (str, bool, int):
         converter.register_structure_hook(kind, _exactly(kind))
     for enum in (Asks, Finding, Intent, Scenario, Status):

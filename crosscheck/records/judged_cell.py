@@ -13,7 +13,7 @@ from crosscheck.records.evidence import Cause, Evidence, FirstLayer, Reading
 from crosscheck.records.exported import Exported
 from crosscheck.records.keywords import Class, Count, Keywords, Name, Tensor, says
 
-__all__ = ["PLAIN", "CellEnvironment", "JudgedCell", "Judgement", "Question"]
+__all__ = ["PLAIN", "CellEnvironment", "JudgedCell", "Judgement", "Question", "rows_of"]
 
 #: The variant of a release as it is installed.
 PLAIN = "plain"
@@ -41,6 +41,11 @@ class Question:
     def target(self) -> str:
         """Release and variant: `mxnet@1.9.1`, `mxnet@1.9.1+naive-engine`."""
         return f"{self.runtime}@{self.release}" + ("" if self.variant == PLAIN else f"+{self.variant}")
+
+    @property
+    def across_releases(self) -> tuple[str, ...]:
+        """What the same questions of other releases have in common."""
+        return self.runtime, self.variant, self.mode, self.network, self.scenario
 
     @property
     def anchor(self) -> str:
@@ -89,6 +94,12 @@ class Judgement:
     ] = field(default_factory=dict)
 
 
+def rows_of(prediction: Array) -> list[list[float]]:
+    """The numbers of each row of the batch; predictions may have more than two axes."""
+    rows: list[list[float]] = prediction.reshape(len(prediction), -1).tolist() if prediction.size else []
+    return rows
+
+
 @dataclass(frozen=True)
 class CellEnvironment:
     """The trials' environment."""
@@ -107,4 +118,4 @@ class JudgedCell(Judgement, Question):
     environment: CellEnvironment = CellEnvironment()
     arrays: Annotated[str | None, says("the .npz of the cell's arrays, relative to the output folder")] = None
     exported: Exported | None = None
-    reproduce: Annotated[str, says("the command that measures this cell")] = ""
+    reproduce: Annotated[Name, says("the command that measures this cell")] = ""
