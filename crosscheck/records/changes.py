@@ -58,7 +58,7 @@ class Update:
     count: Size | None
     momentum: Annotated[float | None, says("the part of the old value that one update keeps")]
     variance: Annotated[Variance, says("of the batch; mixed: not the same in every layer")]
-    residual: float | None
+    residual: float | None = None
     convention: Convention | None = None
     average: Average | None = None
 
