@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from crosscheck import __version__
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.ending import INCOMPLETE, INTERRUPTED, OK, WORSE, ended
+from crosscheck.errors import UsageError
+from crosscheck.terminal import printable
 
 if TYPE_CHECKING:  # at run time, a command imports what it needs
     from crosscheck.networks import FileOptions
@@ -19,7 +22,6 @@ if TYPE_CHECKING:  # at run time, a command imports what it needs
 __all__ = ["main"]
 
 PIPE_WIDTH = 160
-OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 #: Text of `crosscheck diff --help`; `crosscheck.report.cell_diff` has the rules.
 DIFF = """\
@@ -42,23 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
     could not be measured because of a failure, or some network files were left out; 130 interrupted.
     """
-    errors = Console(stderr=True)
-    try:
-        parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files and tensors may not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+
+    def command() -> int:
+        parsed = _parser().parse_args(words)
         code: int = parsed.command(parsed, _console())
-    except UsageError as mistake:
-        errors.print(f"crosscheck: {mistake}", markup=False, highlight=False, soft_wrap=True)
-        return USAGE
-    except CrosscheckError as failure:
-        errors.print(f"crosscheck: {failure}", markup=False, highlight=False, soft_wrap=True)
-        return FAILURE
-    except KeyboardInterrupt:
-        errors.print("crosscheck: interrupted; run the same command to resume.", markup=False)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of standard output has exited (`| head`); prevents Python's error at exit
-        return OK
-    return code
+        return code
+
+    return ended(command, words)
 
 
 def _console() -> Console:
@@ -316,6 +312,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
+    from crosscheck.runtimes.known import check_names
+
+    check_names(parsed.what)
     from crosscheck.job import Job, run
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
@@ -341,13 +340,13 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         result = run(job, progress)
     total = sum(result.statuses.values())
     summary = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
-    console.print(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}", highlight=False)
+    console.print(printable(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}"))
     others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
     if others:
-        console.print(f"without findings: {others}", highlight=False)
+        console.print(printable(f"without findings: {others}"))
     for reason in result.refused:
-        console.print(f"left out: {reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(printable(f"left out: {reason}"), soft_wrap=True)
+    console.print(printable(f"report: {result.folder / 'report.html'}"), soft_wrap=True)
     return INCOMPLETE if result.incomplete or result.refused else OK
 
 
@@ -355,7 +354,7 @@ def _gradient(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.gradients import write
 
     for line in write(parsed.model, parsed.out, parsed.training, parsed.wrt, parsed.output, parsed.shape, parsed.trust):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     return OK
 
 
@@ -363,7 +362,7 @@ def _inspect(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.inspection import inspect
 
     for line in inspect(parsed.network, _file_options(parsed)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     return OK
 
 
@@ -390,7 +389,7 @@ def _script(parsed: argparse.Namespace, console: Console) -> int:
         return OK
     write(text, parsed.to)
     how = "`node`, as its first line says" if text.startswith("//") else "`uv run`"
-    console.print(f"script: {parsed.to}, for {how}", markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"script: {parsed.to}, for {how}"), soft_wrap=True)
     return OK
 
 
@@ -401,20 +400,22 @@ def _reduce(parsed: argparse.Namespace, console: Console) -> int:
     request = Request(parsed.cell, parsed.to, parsed.finding, parsed.time_limit, parsed.out, parsed.network, options)
     reduced = reduce(console, request)
     for sentence in reduced.told:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"smallest case: {parsed.to}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(sentence), soft_wrap=True)
+    console.print(printable(f"smallest case: {parsed.to}"), soft_wrap=True)
     return INTERRUPTED if reduced.interrupted else OK
 
 
 def _report(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck import report
+    from crosscheck.publication import refresh
     from crosscheck.script.writer import example, pieces
 
     page = report.write(parsed.run, parsed.against, pieces, example)
-    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    refresh(page.parent)
+    console.print(printable(f"report: {page}"), soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)
-        console.print(f"site: {index}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"site: {index}"), soft_wrap=True)
     return OK
 
 
@@ -425,12 +426,8 @@ def _open(parsed: argparse.Namespace, console: Console) -> int:
     if not page.is_file():
         raise UsageError(f"{page} does not exist. `crosscheck run` writes it; `crosscheck report RUN` rebuilds it.")
     opened = webbrowser.open(page.resolve().as_uri())
-    console.print(
-        f"opened {page}" if opened else f"no browser found; the report is {page.resolve()}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    told = f"opened {page}" if opened else f"no browser found; the report is {page.resolve()}"
+    console.print(printable(told), soft_wrap=True)
     return OK
 
 
@@ -464,5 +461,5 @@ def _lock(parsed: argparse.Namespace, console: Console) -> int:
         paths += [lock_native(target.runtime, native, done) for native in target.release.native]
         for path in filter(None, paths):
             done.add(path)
-            console.print(path, highlight=False, soft_wrap=True)
+            console.print(printable(path), soft_wrap=True)
     return OK

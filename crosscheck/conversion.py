@@ -11,21 +11,22 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 from crosscheck import networks
 from crosscheck.environments.environment import Environment, cache_folder, describe, make
 from crosscheck.errors import EnvironmentFailure, NetworkError, UsageError
+from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import variables
 from crosscheck.networks import FileOptions, Network
 from crosscheck.networks.file_options import ROWS
 from crosscheck.networks.foreign import Foreign, recognised, taken
 from crosscheck.networks.own_file import load_own
+from crosscheck.networks.read import external_files, holds_onnx
 from crosscheck.runtimes.catalog import catalog
 
-__all__ = ["is_file", "load", "load_as", "onnx_file"]
+__all__ = ["is_file", "load", "load_as", "onnx_file", "parts_of"]
 
 #: Seconds that an export may take.
 LIMIT = 900
@@ -76,10 +77,20 @@ def onnx_file(path: Path, options: FileOptions) -> Path:
     return path if foreign is None else _exported(foreign, options)
 
 
+def parts_of(path: Path, options: FileOptions) -> list[Path]:
+    """The files that a user's network consists of, itself first. Raises NetworkError."""
+    foreign = _foreign(str(path), options)
+    if foreign is not None:
+        return [path, *(file for part in foreign.parts.values() for file in ([part, *part.rglob("*")]))]
+    return [path, *external_files(path)]
+
+
 def _foreign(name_or_path: str, options: FileOptions) -> Foreign | None:
     if name_or_path in networks.names():
         return None
     path, runtimes = Path(name_or_path), catalog().values()
+    if holds_onnx(path):
+        return None
     foreign = recognised(path, runtimes, options.trust)
     if foreign is None and os.path.exists(path) and not networks.is_file(name_or_path):
         kind = "folder" if path.is_dir() else "file"
@@ -104,8 +115,8 @@ def _exported(foreign: Foreign, options: FileOptions) -> Path:
     kept = cache_folder() / "exported" / f"{key[:32]}.onnx"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="crosscheck-") as scratch:
-            made = _run(foreign, target, environment, program, Path(scratch))
+        with scratch_folder(in_memory=False) as scratch:
+            made = _run(foreign, target, environment, program, scratch)
             unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
             shutil.copyfile(made, unfinished)
             unfinished.replace(kept)

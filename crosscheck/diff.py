@@ -12,6 +12,7 @@ from rich.text import Text
 from crosscheck import report
 from crosscheck.report.cell_diff import Kind
 from crosscheck.report.run_diff import Comparison, Line, compare
+from crosscheck.terminal import printable
 
 __all__ = ["diff"]
 
@@ -29,7 +30,7 @@ def diff(console: Console, run: Path, other: Path) -> bool:
     comparison = compare(report.read_cells(run), report.read_cells(other), str(other))
     if comparison.lines:
         console.print(_table(comparison.lines))
-    console.print(_printable(f"{run} against {other}: {_summary(comparison)}"), soft_wrap=True)
+    console.print(printable(f"{run} against {other}: {_summary(comparison)}"), soft_wrap=True)
     return Kind.WORSE in comparison.counts
 
 
@@ -42,10 +43,10 @@ def _table(lines: Sequence[Line]) -> Table:
         table.add_row(
             Text(line.kind, style=_STYLES[line.kind]),
             str(line.count),
-            _printable(f"{line.runtime} {line.releases}"),
-            _printable(_names(line, line.modes, "modes")),
-            _printable(": ".join((_names(line, line.scenarios, "scenarios"), _names(line, line.networks, "networks")))),
-            _printable(f"{line.before or '(absent)'} -> {line.now or '(absent)'}{numbers}"),
+            printable(f"{line.runtime} {line.releases}"),
+            printable(_names(line, line.modes, "modes")),
+            printable(": ".join((_names(line, line.scenarios, "scenarios"), _names(line, line.networks, "networks")))),
+            printable(f"{line.before or '(absent)'} -> {line.now or '(absent)'}{numbers}"),
         )
     return table
 
@@ -60,8 +61,3 @@ def _summary(comparison: Comparison) -> str:
         return f"nothing changed in {comparison.same} {'cell' if comparison.same == 1 else 'cells'}"
     counts = [f"{count} {kind}" for kind, count in comparison.counts.items()]
     return ", ".join([*counts, f"{comparison.same} the same"])
-
-
-def _printable(text: str) -> Text:
-    """A name with control characters, and characters that cannot be encoded, escaped."""
-    return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))

@@ -19,6 +19,7 @@ __all__ = [
     "InstallFailed",
     "NetworkError",
     "ProbeError",
+    "RuntimeLeftOut",
     "Unavailable",
     "UsageError",
 ]
@@ -38,6 +39,10 @@ class NetworkError(UsageError):
 
 class CatalogError(CrosscheckError):
     """A runtime's folder (releases.toml, locks, adapter.py) contradicts itself."""
+
+
+class RuntimeLeftOut(UserWarning):
+    """An installed package offers a runtime that cannot be used."""
 
 
 class EnvironmentFailure(CrosscheckError):

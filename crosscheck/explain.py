@@ -9,12 +9,12 @@ from pathlib import Path
 
 from packaging.version import Version
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from crosscheck import report
 from crosscheck.cells import Array
 from crosscheck.records import Evidence, JudgedCell, rows_of
+from crosscheck.terminal import printable
 
 __all__ = ["explain"]
 
@@ -33,7 +33,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     """
     cells = report.read_cells(folder / "cells.jsonl")
     cell = report.pick(cells, cell_id, folder)
-    console.print(f"[bold]{escape(cell.id)}[/bold]", highlight=False)
+    console.print(printable(cell.id, "bold"))
     update = cell.update
     rows = [
         ("call", cell.call),
@@ -61,7 +61,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     facts.add_column(overflow="fold")
     for name, text in rows:
         if text:
-            facts.add_row(name, escape(str(text)))
+            facts.add_row(name, printable(text))
     console.print(facts)
     evidence = Table("finding", "what", "value", "threshold", "reason for the threshold", box=None, pad_edge=False)
     for _, group in itertools.groupby(cell.evidence, key=lambda row: row.finding):
@@ -72,7 +72,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
             reason = "" if row.why == why else row.why  # once for neighbours with the same
             why = row.why
             texts = (row.finding, what, _number(row.value), _number(row.threshold), reason)
-            evidence.add_row(*map(escape, texts))
+            evidence.add_row(*map(printable, texts))
         if len(alike) > EVIDENCE:
             evidence.add_row(alike[0].finding, f"and {len(alike) - EVIDENCE} more", "", "", "")
     console.print(evidence)

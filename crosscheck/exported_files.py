@@ -93,17 +93,19 @@ class ExportedFiles:
         return f"{FOLDER}/{name}.onnx"
 
     def keep(self) -> None:
-        """Write the files, and delete those of an earlier run."""
-        folder = self.out / FOLDER
-        stale = set(folder.glob("*.onnx"))
+        """Write the files."""
         for name, truth in self._files.items():
-            folder.mkdir(exist_ok=True)
             assert truth.network.file is not None
             path = self.out / self._place(name)
-            path.write_bytes(truth.network.file.content)
-            stale.discard(path)
-        for path in stale:
-            path.unlink()
+            path.parent.mkdir(exist_ok=True)
+            unfinished = path.with_suffix(".unfinished")
+            unfinished.write_bytes(truth.network.file.content)
+            unfinished.replace(path)
+
+    @property
+    def paths(self) -> set[Path]:
+        """All files of the run."""
+        return {self.out / self._place(name) for name in self._files}
 
 
 def _origin(exporter: _Exporter) -> Origin:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
-from crosscheck.conversion import onnx_file
+from crosscheck.conversion import onnx_file, parts_of
 from crosscheck.errors import UsageError
 from crosscheck.networks.differentiate import UPDATED
 from crosscheck.networks.file_options import FileOptions
@@ -33,15 +36,15 @@ def write(
     Raises NetworkError for a model that cannot be differentiated, UsageError for a file that cannot be written, and for
     a text that is no shape.
     """
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the model itself; give the gradient another file.")
     names = [name for text in wrt for name in text.split(",")]
     options = FileOptions.parsed(shapes, trust=trust)
+    _refuse_parts(source, target, options)
     made, chosen = sized_gradient(onnx_file(source, options), training, names, output, options)
     try:
-        onnx.save(made, target)
-    except (OSError, ValueError) as problem:
-        raise UsageError(f"{target}: cannot be written ({problem}); give another file with -o.") from problem
+        _write_whole(target, made.SerializeToString())
+    except (OSError, EncodeError, ValueError) as problem:
+        reason = f"{problem.strerror or problem}" if isinstance(problem, OSError) else f"{problem}"
+        raise UsageError(f"{target}: cannot be written ({reason}); give another file with -o.") from problem
     stored = {item.name for item in made.graph.initializer}
     inputs = [item for item in made.graph.input if item.name not in stored]
     outputs = list(made.graph.output)
@@ -65,6 +68,33 @@ def write(
     yield (
         f"run it: onnxruntime.InferenceSession({str(target)!r}).run({answers!r}, {{{feeds}, {cotangent!r}: cotangent}})"
     )
+
+
+def _refuse_parts(source: Path, target: Path, options: FileOptions) -> None:
+    """Raise UsageError if the target is a file of the model: itself, its weights, or a part of another format."""
+    if not (os.path.exists(target) and os.path.exists(source)):
+        return
+    for part in parts_of(source, options):
+        if os.path.exists(part) and target.samefile(part):
+            what = "the model itself" if source.samefile(part) else "a file of the model, with weights of it"
+            raise UsageError(f"{target}: is {what}; give the gradient another file.")
+
+
+def _write_whole(target: Path, content: bytes) -> None:
+    """Write a file, or leave what is there: it appears whole, or not at all."""
+    place = target.resolve()  # what a link names is replaced, not the link
+    if place.exists() and not place.is_file():  # a device, such as /dev/stdout; a folder raises
+        place.write_bytes(content)
+        return
+    unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        if place.exists():
+            shutil.copymode(place, unfinished)
+        unfinished.replace(place)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _variable(name: str, index: int) -> str:

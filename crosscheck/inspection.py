@@ -43,7 +43,7 @@ def inspect(path: str, options: FileOptions) -> Iterator[str]:
 def _contents(summary: FileSummary) -> Iterator[str]:
     yield f"{'file':14}opset {summary.opset}, IR {summary.ir}, {summary.nodes} nodes"
     for place, value in enumerate(summary.inputs):
-        how = "held" if place else "differentiated"
+        how = "held" if place or not summary.differentiated else "differentiated"
         yield f"{'input':14}{value.name}: {value.type} {_sizes(value.shape)}, {how}"
     first, *others = summary.outputs
     yield f"{'output':14}{first.name}: {_sizes(first.shape)}" + "".join(f"; {value.name}" for value in others)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
+import importlib.metadata
 import json
 import math
 import os
 import platform
 import shlex
+import sqlite3
 import time
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,21 +28,23 @@ import crosscheck
 from crosscheck import report
 from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
-from crosscheck.environments.environment import Environment
-from crosscheck.errors import CrosscheckError, NetworkError, UsageError
+from crosscheck.environments.environment import Environment, describe
+from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import FileTruth, Truth, fields_of, line
-from crosscheck.judgements import Judged, Judgements, Question
+from crosscheck.judgements import PACKAGES, Judged, Judgements, Question
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
 from crosscheck.matrix.exchange import exchange
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
+from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
+from crosscheck.publication import CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Judgement
 from crosscheck.records.conversion import plain
@@ -53,6 +60,11 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+JOURNAL = "journal.sqlite"
+#: The mark in the journal under which the last run noted what it was asked, if it left nothing to measure.
+DONE = "the last run"
+#: Most times that a run begins again since its journal is damaged.
+MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
 OWN_BUDGET = 600.0
 
@@ -139,21 +151,86 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     own = any(network.own for network in networks)
     seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
     settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
+    path = job.out / JOURNAL
+    asked = _asked(job, selected, networks)
+    if not job.fresh and _is_done(path, asked) and belongs_together(job.out):
+        counts = read_facts(job.out)["counts"]
+        seconds = time.monotonic() - start
+        return Result(job.out, counts["statuses"], counts["findings"], seconds, unchanged=True, refused=refused)
     plan = expand(selected, networks, _wanted(job))
+    with _at_work(job.out):
+        complete(job.out)
+        for _ in range(MENDINGS):
+            try:
+                with Journal(path) as journal:
+                    if job.fresh:
+                        journal.forget()
+                    journal.derive({DONE: b""})
+                    result = _run(job, plan, selected, settings, journal, progress, start)
+                    if not result.incomplete:
+                        journal.derive({DONE: asked.encode()})
+                    return dataclasses.replace(result, refused=refused)
+            except NoJournal as problem:
+                progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
+            except DamagedJournal as problem:
+                progress.note(f"{problem} Of its records {mend(path) or 'some'} are measured again.")
+    raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
+
+
+def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network]) -> str:
+    """A digest of all that the results of a job depend on, beside chance: code, environments, networks and options."""
+    environments = []
+    for target in selected:
+        try:
+            environments.append([target.id, describe(target.runtime, target.release, target.variant, fetch=False).key])
+        except EnvironmentFailure as failure:
+            environments.append([target.id, str(failure)])
+    parts = [
+        _code({target.runtime.folder for target in selected}),
+        [importlib.metadata.version(package) for package in PACKAGES],
+        environments,
+        [[network.name, network.words, network.digest] for network in networks],
+        dataclasses.asdict(_wanted(job)),
+        job.isolation,
+        dataclasses.asdict(job.limits),
+    ]
+    return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+
+
+def _is_done(path: Path, asked: str) -> bool:
+    """Whether the last run with this journal was asked the same, and left nothing to measure."""
+    if not os.path.exists(path):  # False for a name that no file can have, too
+        return False
     try:
-        job.out.mkdir(parents=True, exist_ok=True)
-        with FileLock(job.out / "lock", timeout=0), Journal(job.out / "journal.sqlite") as journal:
-            if job.fresh:
-                journal.forget()
-            result = _run(job, plan, selected, settings, journal, progress, start)
-            return dataclasses.replace(result, refused=refused)
+        with Journal(path, writable=False) as journal:
+            return journal.derived(DONE) == asked.encode()
+    except (CrosscheckError, sqlite3.Error, zlib.error):
+        return False
+
+
+@contextlib.contextmanager
+def _at_work(out: Path) -> Iterator[None]:
+    """Make and lock the folder. Raises UsageError where that is not possible, CrosscheckError for what fails in it."""
+    lock = FileLock(out / "lock", timeout=0)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
-        raise UsageError(f"another crosscheck is at work in {job.out}. Wait for it, or use another --out.") from None
+        raise UsageError(f"another crosscheck is at work in {out}. Wait for it, or use another --out.") from None
+    except (OSError, ValueError) as problem:
+        why = "is a file" if os.path.isfile(out) else getattr(problem, "strerror", None) or problem
+        raise UsageError(f"--out {out}: {why}. Name a folder in which you may write.") from problem
+    try:
+        yield
     except OSError as problem:
+        where = out if problem.filename is None else problem.filename
+        remedy = "Free space" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
         raise CrosscheckError(
-            f"{job.out}: {problem.strerror or problem}. Free space or choose another --out, then run the same command "
-            "again; what was measured is kept."
+            f"{where}: {problem.strerror or problem}. {remedy} and run the same command again; what was measured is "
+            "kept."
         ) from problem
+    finally:
+        lock.release()
 
 
 def _run(
@@ -171,22 +248,21 @@ def _run(
     plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
     mark = _fingerprint(plan, measured, journal)
-    before = _read_json(job.out / "run.json")
-    unchanged = before.get("fingerprint") == mark and (job.out / "cells.jsonl").exists()
-    if unchanged:
-        statuses, findings = before["counts"]["statuses"], before["counts"]["findings"]
-        causes = before["causes"]
-    else:
-        files = ExportedFiles(job.out, plan, exchanged, truths)
-        judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
-        judged = _judge(plan, measured, judgements, files, progress)
-        located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
-        statuses, findings = judged.write(job.out, located)
-        causes = {
-            "cells_asked": located.asked,
-            "cells_left_out": located.left_out,
-            "cells_unmeasured": located.unmeasured,
-        }
+    before = read_facts(job.out)
+    if before.get("fingerprint") == mark and belongs_together(job.out):
+        counts = before["counts"]
+        return Result(job.out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
+    results = staging(job.out)
+    files = ExportedFiles(job.out, plan, exchanged, truths)
+    judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
+    judged = _judge(plan, measured, judgements, files, progress)
+    located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
+    statuses, findings = judged.write(results, located)
+    causes = {
+        "cells_asked": located.asked,
+        "cells_left_out": located.left_out,
+        "cells_unmeasured": located.unmeasured,
+    }
     facts = _facts(job, plan, selected, measured)
     facts["fingerprint"] = mark
     facts["causes"] = causes
@@ -196,10 +272,9 @@ def _run(
         "judging": round(time.monotonic() - measured_at, 3),
         "total": round(time.monotonic() - start, 3),
     }
-    if unchanged and (job.out / "report.html").exists():
-        return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=True)
-    _write(job.out / "run.json", json.dumps(facts, indent=1) + "\n")
-    report.write(job.out, scripts=pieces, examples=example)
+    (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
+    report.write(results, scripts=pieces, examples=example, arrays=job.out)
+    publish(job.out, facts, judged.paths)
     return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
 
 
@@ -242,18 +317,24 @@ class _JudgedRun:
     verdicts: list[tuple[Planned, Judgement]]
     lines: list[dict[str, Any]]
     arrays: RecordedArrays
+    files: ExportedFiles
     references: list[str]
 
     def write(self, folder: Path, located: Located) -> tuple[dict[str, int], dict[str, int]]:
-        """Write `cells.jsonl` with the causes, delete arrays that it does not name; count statuses and findings."""
+        """Write `cells.jsonl` with the causes; count statuses and findings."""
         for fields in self.lines:
             cause = located.causes.get(fields["id"])
             fields["cause"] = None if cause is None else dataclasses.asdict(cause)
-        _write(folder / "cells.jsonl", "".join(json.dumps(fields) + "\n" for fields in self.lines))
-        self.arrays.remove_others([*filter(None, (fields["arrays"] for fields in self.lines)), *self.references])
+        (folder / CELLS).write_text("".join(json.dumps(fields) + "\n" for fields in self.lines), encoding="utf-8")
         statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
         findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
         return dict(statuses), dict(findings)
+
+    @property
+    def paths(self) -> set[Path]:
+        """The arrays and files that the lines name."""
+        names = [*filter(None, (fields["arrays"] for fields in self.lines)), *self.references]
+        return self.arrays.paths(names) | self.files.paths
 
 
 def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, Truth]]:
@@ -331,7 +412,7 @@ def _judge(
     own = _own(planned for planned in plan if planned.cell.id in judged)
     references = [judgements.arrays.keep_reference(files.truths[network]) for network in own]
     files.keep()
-    return _JudgedRun(verdicts, lines, judgements.arrays, references)
+    return _JudgedRun(verdicts, lines, judgements.arrays, files, references)
 
 
 def _own(plan: Iterable[Planned]) -> list[Network]:
@@ -439,36 +520,26 @@ def _cpuinfo() -> Iterable[str]:
     return path.read_text().splitlines() if path.exists() else ()
 
 
-def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
-    """A digest of all inputs of the report: cells, what their trials observed, and code.
-
-    Includes all files of the package and of the runtimes, which may lie elsewhere, since lines and page depend on
-    nearly every module, table and template. An unnecessary report costs less than an outdated one.
-    """
+def _code(runtimes: Set[Path]) -> str:
+    """A digest of the package's files, and of those of runtimes, which may lie elsewhere."""
     sums = hashlib.sha256()
-    runtimes = {planned.target.runtime.folder for planned in plan}
     for folder in (Path(crosscheck.__file__).parent, *sorted(runtimes)):
         for file in sorted(folder.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 sums.update(str(file.relative_to(folder)).encode() + b"\0")
                 sums.update(hashlib.sha256(file.read_bytes()).digest())
+    return sums.hexdigest()
+
+
+def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
+    """A digest of all inputs of the report: cells, what their trials observed, and code.
+
+    Of all code, since lines and page depend on nearly every module, table and template. An unnecessary report costs
+    less than an outdated one.
+    """
+    sums = hashlib.sha256(_code({planned.target.runtime.folder for planned in plan}).encode())
     for planned in plan:
         cell = planned.cell.id
         observed = journal.stamp(measured.keys.get(cell, ()))
         sums.update(json.dumps([cell, observed, measured.statuses.get(cell)]).encode())
     return sums.hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

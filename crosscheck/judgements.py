@@ -28,7 +28,7 @@ from crosscheck.records import Judgement
 from crosscheck.records.conversion import plain
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["CODE", "Judged", "Judgements", "Question"]
+__all__ = ["CODE", "PACKAGES", "Judged", "Judgements", "Question"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (

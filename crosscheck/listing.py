@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from crosscheck.environments import interpreters
-from crosscheck.errors import EnvironmentFailure, UsageError
-from crosscheck.matrix.selection import nearest
+from crosscheck.errors import EnvironmentFailure
 from crosscheck.networks import load, names
 from crosscheck.runtimes.catalog import Release, Runtime, catalog
+from crosscheck.runtimes.known import unknown_runtime
 from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["LISTS"]
@@ -21,7 +21,7 @@ __all__ = ["LISTS"]
 def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
     for name in wanted:
         if name not in catalog():
-            raise UsageError(f"unknown runtime '{name}'. {nearest(name, catalog())}")
+            raise unknown_runtime(name, catalog())
     return [runtime for name, runtime in catalog().items() if name in wanted or not wanted]
 
 

@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from crosscheck.terminal import printable
+
 __all__ = ["LineProgress", "RichProgress", "progress_for"]
 
 LEFT_OUT = "left out of the default matrix: {}; {}"
@@ -48,7 +50,7 @@ class RichProgress:
 
     def note(self, sentence: str) -> None:
         """Print the sentence."""
-        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(sentence), soft_wrap=True)
 
     def begin(self, environments: int, cells: int, reused: int) -> None:
         """Set the lengths of the bars; hide the environments' bar if none are needed."""
@@ -63,7 +65,7 @@ class RichProgress:
             self.making.remove(target)
             self.bars.advance(self.environments)
             if state != "ready":
-                self.console.print(f"[yellow]{target}: {state}", markup=True, highlight=False)
+                self.console.print(printable(f"{target}: {state}", "yellow"), soft_wrap=True)
         self.bars.update(self.environments, now=", ".join(self.making))
 
     def cell(self, cell: str) -> None:
@@ -136,7 +138,7 @@ class LineProgress:
             self._say(f"{done} of {cells} cells judged after {now - self.start:.0f} s")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(text), soft_wrap=True)
 
 
 def progress_for(console: Console) -> RichProgress | LineProgress:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from crosscheck.errors import UsageError
-from crosscheck.matrix.selection import nearest
 from crosscheck.report.order import gradients
 from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Cookbook, Recipe, recipes
 from crosscheck.runtimes.catalog import catalog
+from crosscheck.runtimes.known import unknown_runtime
 from crosscheck.script.writer import example
 
 __all__ = ["recipe"]
@@ -56,7 +56,7 @@ def _missing(name: str, folder: Path, requested: set[str]) -> str:
         return (
             f"the run in {folder} has no gradient mode of {name}. `crosscheck run {name} --out {folder}` measures one."
         )
-    return f"unknown runtime '{name}'. {nearest(name, catalog())}"
+    return str(unknown_runtime(name, catalog()))
 
 
 def _print(console: Console, book: Cookbook) -> None:

@@ -66,13 +66,10 @@ class RecordedArrays:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return False  # missing or damaged
 
-    def remove_others(self, names: Iterable[str]) -> None:
-        """Delete all files but these .npz, relative to the run's folder, and the large arrays that they list."""
-        kept = {self.folder.parent / name for name in names}
-        kept |= {shared for path in kept for shared in self._shared(path)}
-        for path in self.folder.rglob("*"):
-            if path.is_file() and path not in kept:
-                path.unlink()
+    def paths(self, names: Iterable[str]) -> set[Path]:
+        """These .npz, named relative to the run's folder, and the files of the large arrays that they list."""
+        files = {self.folder.parent / name for name in names}
+        return files | {shared for path in files for shared in self._shared(path)}
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.folder.parent))

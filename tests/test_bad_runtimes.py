@@ -29,6 +29,11 @@ BAD: dict[str, tuple[str, str]] = {
     "keys-complex": ('leave("keys.jsonl", \'["a", "<c8", [1], 0]\\n\')', "it left an array that is not of numbers"),
     "steps-no-json": ('leave("steps.jsonl", "?\\n")', "it left a step that is not JSON"),
     "steps-no-label": ('leave("steps.jsonl", "{}\\n")', "it left a step without label or seconds"),
+    "end-without-end": (
+        "os.symlink('/dev/zero', own('end.json')); os._exit(0)",
+        "it left end.json that cannot be read",
+    ),
+    "end-is-a-pipe": ("os.mkfifo(own('end.json')); os._exit(0)", "it left end.json that is no file"),
     "deletes-folders": ("shutil.rmtree(os.path.dirname(os.path.dirname(own('x'))))", "folder was gone when it ended"),
     "kills-its-server": ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(3600)", "killed by SIGKILL"),
 }
@@ -60,7 +65,7 @@ def sleepers(net, x):
             if session:
                 os.setsid()
             if os.fork() == 0:
-                with open(os.environ["TMPDIR"] + "/left", "a") as file:
+                with open(os.path.join(os.path.dirname(__file__), "left"), "a") as file:
                     file.write("{}\\n".format(os.getpid()))
                 time.sleep(3600)
             os._exit(0)
@@ -132,12 +137,11 @@ def test_a_message_with_lone_surrogates_is_shown_without_them(bad: Runtime, tmp_
     assert "broken ? text" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_processes_of_a_trial_end_with_it(bad: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    _, cells = measured(bad, tmp_path / "out", "leaves-processes")
+def test_processes_of_a_trial_end_with_it(bad: Runtime, tmp_path: Path) -> None:
+    _, cells = measured(bad, tmp_path, "leaves-processes")
     assert_good(cells)
     assert ["clean"] == cells["leaves-processes"]["findings"]
-    left = [int(line) for line in (tmp_path / "left").read_text().splitlines()]
+    left = [int(line) for line in (bad.folder / "left").read_text().splitlines()]
     assert len(left) > 2
     assert [] == [process for process in left if alive(process)]
 
@@ -151,7 +155,7 @@ def alive(process: int) -> bool:
 
 
 def test_a_server_that_a_trial_stops_is_replaced(bad: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds of silence count as lost here: the server never says anything again."""
+    """Four seconds of silence count as lost here: the server never says anything again."""
     monkeypatch.setattr("crosscheck.matrix.server.PATIENCE", 1.0)
     job = Job(
         ["toy@1.8.0"],
@@ -159,7 +163,7 @@ def test_a_server_that_a_trial_stops_is_replaced(bad: Runtime, tmp_path: Path, m
         networks=["seed"],
         scenarios=["gradient"],
         out=tmp_path,
-        limits=Limits(seconds=1.0),
+        limits=Limits(seconds=3.0),
     )
     run(job, SilentProgress(), {"toy": bad})
     (cell,) = read_cells(tmp_path).values()

@@ -19,7 +19,7 @@ from crosscheck import oracle
 from crosscheck.cells import Asks, Observation, Status
 from crosscheck.job import Job, Result, run
 from crosscheck.judge import FileTruth, Origin, Truth, exported
-from crosscheck.judge.file_reference import evaluate
+from crosscheck.judge.evaluator import evaluate
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import load, write
 from crosscheck.networks.onnx_files import digest_of, foreign_operators, written_network

@@ -66,3 +66,10 @@ def test_a_cell_of_a_large_network_has_at_most_80_lines(tmp_path: Path) -> None:
     assert ["leak", "corrupted", "parameters-written"] == [
         line.split()[0] for line in lines if line.split()[1:] == ["and", "4", "more"]
     ]
+
+
+def test_control_characters_and_markup_of_a_runtime_are_shown_as_signs(tmp_path: Path) -> None:
+    reason = "\x1b[31mred\x1b[0m [/x] [bold]loud[/bold] \x07 \u202e"
+    text = "\n".join(printed(tmp_path, reason=reason))
+    assert "\x1b" not in text
+    assert "\\x1b[31mred\\x1b[0m [/x] [bold]loud[/bold] \\x07 \\u202e" in text

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from crosscheck import oracle
 from crosscheck.cells import Array, Cell, Finding, Observation, Scenario, Status
 from crosscheck.judge import Truth, judge
-from crosscheck.judge.file_reference import BatchNormalization
+from crosscheck.judge.evaluator import BatchNormalization
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.matrix.selection import targets
 from crosscheck.networks import DIALECTS, Network, load, write

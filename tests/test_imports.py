@@ -17,10 +17,10 @@ README = ROOT.parent / "README.md"
 HOUSE = (
     ("cli",),
     ("diff", "doctor", "explain", "gradients", "inspection", "listing", "recipe", "reduce"),
-    ("job", "progress"),
+    ("ending", "job", "progress"),
     ("locate", "script"),
     ("judgements",),
-    ("exported_files", "recorded_arrays"),
+    ("exported_files", "publication", "recorded_arrays"),
     ("report",),
     ("conversion", "judge"),
     ("matrix",),
@@ -31,7 +31,7 @@ HOUSE = (
     ("repeatability", "scenarios"),
     ("runtimes",),
     ("records",),
-    ("cells", "errors", "probe"),
+    ("cells", "errors", "probe", "terminal"),
 )
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 

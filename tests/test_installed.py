@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def environment(tmp_path: Path) -> Environment:
     lock = tmp_path / "1.0.txt"
     lock.write_text("tiny-runtime==1.0\ncolorama==0.4 ; sys_platform == 'win32'\n")
     folder = tmp_path / "environment"
-    folder.mkdir()
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
     (folder / "complete.json").write_text("{}")
     return Environment("key", folder, Interpreter(Path("python"), "3.11", "3.11.7"), lock, ())
 
@@ -59,6 +61,13 @@ def test_an_environment_without_a_list_gets_one(environment: Environment, instal
     install("tiny-runtime", "1.0")
     assert {"tiny-runtime": "1.0"} == environment.packages
     assert {"tiny-runtime": "1.0"} == json.loads((environment.folder / "packages.json").read_text())
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "\0\0"])
+def test_a_damaged_list_is_made_anew(environment: Environment, install: Install, damage: str) -> None:
+    install("tiny-runtime", "1.0")
+    (environment.folder / "packages.json").write_text(damage)
+    assert {"tiny-runtime": "1.0"} == environment.packages
 
 
 def test_an_absent_environment_has_no_packages(environment: Environment, install: Install, tmp_path: Path) -> None:

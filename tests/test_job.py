@@ -18,9 +18,10 @@ import pytest
 from filelock import FileLock
 
 import crosscheck
-from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.errors import UsageError
 from crosscheck.job import Job, Result, run
 from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.server import Limits
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import SilentProgress, read_cells
 
@@ -80,6 +81,30 @@ def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> 
     assert second.unchanged
     assert first.findings == second.findings
     assert written == (tmp_path / "cells.jsonl").stat().st_mtime_ns
+
+
+def test_what_is_done_is_not_even_planned_again(
+    run_toy: RunToy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_toy(**ONE)
+    run_toy(modes=["predict"], networks=["seed"], scenarios=["predict-only"])
+    again = run_toy(**ONE)
+    assert not again.unchanged  # the folder has the other selection's results
+    monkeypatch.setattr("crosscheck.job.expand", lambda *_: pytest.fail("planned"))
+    third = run_toy(**ONE)
+    assert third.unchanged
+    assert (first.statuses, first.findings) == (third.statuses, third.findings)
+    (tmp_path / "report.html").write_text("another")
+    with pytest.raises(pytest.fail.Exception, match="planned"):
+        run_toy(**ONE)
+    with pytest.raises(pytest.fail.Exception, match="planned"):
+        run_toy(**ONE, trials=3)
+
+
+def test_what_could_not_be_measured_is_asked_again(run_toy: RunToy) -> None:
+    options: dict[str, Any] = {"modes": ["hang"], "networks": ["seed"], "trials": 1, "limits": Limits(seconds=1.0)}
+    assert run_toy(**options).incomplete
+    assert not run_toy(**options).unchanged
 
 
 @pytest.mark.parametrize(
@@ -182,12 +207,6 @@ def test_a_killed_run_resumes(tmp_path: Path, toy: Runtime) -> None:
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
     with FileLock(tmp_path / "lock"), pytest.raises(UsageError, match="another crosscheck"):
-        run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
-
-
-def test_an_invalid_journal_is_reported(tmp_path: Path, toy: Runtime, progress: SilentProgress) -> None:
-    (tmp_path / "journal.sqlite").write_text("this is no journal, " * 100)
-    with pytest.raises(CrosscheckError, match="journal"):
         run(Job(["toy"], out=tmp_path), progress, {"toy": toy})
 
 

@@ -955,10 +955,27 @@ def test_a_crash_in_the_call_is_neither_clean_nor_a_finding() -> None:
     row = observe(Training, undisturbed, "seed-batch")
     kept = {key: value for key, value in row.arrays.items() if key.startswith("prediction/before")}
     died = Step("gradient/first", math.nan, "the process ended in this step")
-    verdict = judged(
-        Training, trials=[replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(died,))]
-    )
+    before = row.steps[: next(index for index, step in enumerate(row.steps) if step.label == "gradient/first")]
+    assert before
+    assert all(step.error is None for step in before)
+    crash = replace(row, status=Status.CRASHED, reason="signal 11", arrays=kept, steps=(*before, died))
+    verdict = judged(Training, trials=[crash])
     assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
+
+
+def test_of_a_crash_in_the_next_prediction_the_last_snapshot_before_it_counts() -> None:
+    rows = [observe(Training, steps, "seed-batch") for steps in (undisturbed, timed)]
+    kept = {key: value for key, value in rows[1].arrays.items() if "after" not in key and "second" not in key}
+    moved = kept["state/read/bn.mean"] + np.float32(1)
+    died = Step("prediction/after", math.nan, "the process ended in this step")
+    crash = replace(
+        rows[1],
+        status=Status.CRASHED,
+        arrays={key: value for key, value in kept.items() if "last" not in key} | {"state/read/bn.mean": moved},
+        steps=(*rows[1].steps[: next(at for at, step in enumerate(rows[1].steps) if "after" in step.label)], died),
+    )
+    verdict = judged(Training, trials=[rows[0], crash])
+    assert moved.tolist() == verdict.tensors["bn.mean"].after
 
 
 def test_a_cell_without_its_primary_reading_cannot_be_judged() -> None:

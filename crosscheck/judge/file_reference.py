@@ -5,38 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv, op_conv_transpose
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks
 from crosscheck.errors import NetworkError
+from crosscheck.judge.evaluator import Evaluator, evaluate
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
 from crosscheck.networks.double_precision import float_types, in_float64
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
-from crosscheck.networks.onnx_files import file_forms, file_gradient
+from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
 from crosscheck.networks.read import check_onnx
-from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 from crosscheck.oracle.rounding import Question
 from crosscheck.oracle.sides import Explained
 from crosscheck.repeatability import distance
 
-__all__ = ["BATCH_NORM_DEFAULTS", "FileTruth", "evaluate"]
+__all__ = ["FileTruth"]
 
-#: The specification's defaults of absent attributes.
-BATCH_NORM_DEFAULTS = {
-    "epsilon": float(np.float32(1e-5)),
-    "momentum": float(np.float32(0.9)),
-    "spatial": 1,
-    "training_mode": 0,
-}
 #: Directions along which a gradient is checked, the step, and the relative difference of slopes that is none.
 DIRECTIONS, DIFFERENCE, AGREEMENT = 3, 1e-6, 1e-4
 
@@ -45,9 +35,9 @@ class FileTruth(Truth):
     """Answers of a file for its probe input and cotangent.
 
     Computed by the float64 oracle at the file's own weights. Files that cannot be lowered are evaluated in float64 by
-    onnx's evaluator, batch normalizations by the oracle, the gradient and training mode by crosscheck's pass; without
-    a rule for an operator, training mode has the file's own answer. If that also fails, `known` is false and answers
-    are those of the exported network; a user's file has none then.
+    onnx's evaluator, batch normalizations by the oracle, the gradient by crosscheck's pass; what training mode has no
+    answer for has that of inference mode. If that also fails, `known` is false and answers are those of the exported
+    network; a user's file has none then.
 
     source: the reference of the network that was exported, or of the user's file as it was lowered; None without one.
         By default a new one.
@@ -60,7 +50,6 @@ class FileTruth(Truth):
             source = Truth.of(network.file.source)
         self.source = source
         self._own: dict[tuple[Asks, bool], Array | None] = {}
-        self._differentiated: dict[bool, list[Array]] = {}
         self._own_roundings: dict[tuple[Asks, bool], float] = {}
         #: Why a file has no answer of its own, by what is asked.
         self.failures: dict[Asks, str] = {}
@@ -71,9 +60,12 @@ class FileTruth(Truth):
         if self.network.own is not None:
             return None if self.source is None else (self.source.network.graph, self.source.network.weights)
         try:
-            return self._lower(_without_spatial(self.network.model))
-        except NetworkError:
+            lowered = self._lower(_without_spatial(self.network.model))
+            with np.errstate(all="ignore"):  # an exported file may have weights that do not fit its input
+                self._answers[Asks.PREDICTION, False, b""] = oracle.predict(*lowered, self.network.x, False)
+        except (NetworkError, *FAILURES):
             return None
+        return lowered
 
     @cached_property
     def refusal(self) -> str | None:
@@ -155,14 +147,12 @@ class FileTruth(Truth):
         x, y = network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"]
         feeds = {x: network.x, **network.weights}
         try:
-            if asks is Asks.PREDICTION and not training:
-                return evaluate(network.model, feeds)[0]
-            prediction, gradient, *_ = evaluate(
-                file_gradient(network, training), {**feeds, f"{y}.cotangent": network.cotangent}
-            )
+            if asks is Asks.PREDICTION:
+                return evaluate(file_training(network) if training else network.model, feeds)[0]
+            feeds[f"{y}.cotangent"] = network.cotangent
+            return evaluate(file_gradient(network, training), feeds)[1]
         except Exception:  # as below
             return None
-        return gradient if asks is Asks.GRADIENT else prediction
 
     def _evaluated(self, asks: Asks, training: bool) -> Array | None:
         if (asks, training) not in self._own:
@@ -171,20 +161,24 @@ class FileTruth(Truth):
 
     def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
-        feeds = {x: np.asarray(self.network.x, np.float64), **_in_float64(self.network.weights)}
+        feeds = _in_float64({x: self.network.x, **self.network.weights})
         try:
-            if asks is Asks.PREDICTION and not training:
-                return evaluate(self._double.model, feeds)[0]
-            if training not in self._differentiated:
-                feeds[f"{y}.cotangent"] = np.asarray(self.network.cotangent, np.float64)
-                model = file_gradient(self._double, training)
-                prediction, gradient, *_ = evaluate(model, feeds)
-                _check_slope(model, feeds, (x, f"{y}.cotangent"), gradient)
-                self._differentiated[training] = [prediction, gradient]
-            return self._differentiated[training][1 if asks is Asks.GRADIENT else 0]
+            if asks is Asks.PREDICTION:
+                return evaluate(self._predicting(training), feeds)[0]
+            cotangent = np.asarray(self.network.cotangent, np.float64)
+            gradient = evaluate(file_gradient(self._double, training), {**feeds, f"{y}.cotangent": cotangent})[1]
+            _check_slope(Evaluator(self._predicting(training)), feeds, x, cotangent, gradient)
+            return gradient
         except Exception as problem:  # evaluators raise any exception for arbitrary files
             self.failures[asks] = " ".join(str(problem).split())
             return None
+
+    def _predicting(self, training: bool) -> onnx.ModelProto:
+        """The model in float64 that predicts in a mode; a file without batch normalizations does in both alike."""
+        try:
+            return file_training(self._double) if training else self._double.model
+        except NetworkError:
+            return self._double.model
 
     @cached_property
     def _double(self) -> Network:
@@ -206,53 +200,23 @@ class FileTruth(Truth):
         return self._layers[training]
 
 
-def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
-    """All outputs by onnx's evaluator, batch normalizations and convolutions by the oracle.
-
-    onnx's transposed convolution, which the gradient of every convolution is, takes minutes for one of a small network.
-    Raises whatever the evaluator raises.
-    """
-    evaluator = _Evaluator(model, new_ops=[BatchNormalization, Conv, ConvTranspose])
-    with np.errstate(all="ignore"):
-        return [np.asarray(value) for value in evaluator.answers(feeds)]
-
-
-class _Evaluator(ReferenceEvaluator):
-    """onnx's evaluator, which forgets a tensor after its last use: a gradient of recurrent layers has gigabytes."""
-
-    def answers(self, feeds: Mapping[str, Array]) -> list[Any]:
-        """All outputs. Nodes with subgraphs may read any tensor, so that with these nothing is forgotten."""
-        if any(node.need_context() for node in self.rt_nodes_):
-            every: Any = self.run(None, dict(feeds))
-            return list(every)
-        last = {name: place for place, node in enumerate(self.rt_nodes_) for name in node.input}
-        last |= dict.fromkeys(("", *self.output_names), len(self.rt_nodes_))
-        tensors: dict[str, Any] = {"": None, **self.rt_inits_, **feeds}
-        for place, node in enumerate(self.rt_nodes_):
-            outputs = node.run(*(tensors[name] for name in node.input))
-            tensors.update(zip(node.output, outputs, strict=False))
-            for name in {*node.input, *node.output}:
-                if last.get(name, place) <= place:
-                    del tensors[name]
-        return [tensors[name] for name in self.output_names]
-
-
 def _in_float64(values: Mapping[str, Array]) -> dict[str, Array]:
     """The same with floats as float64."""
     return {name: value.astype(np.float64) if value.dtype.kind == "f" else value for name, value in values.items()}
 
 
-def _check_slope(model: onnx.ModelProto, feeds: Mapping[str, Array], names: tuple[str, str], gradient: Array) -> None:
+def _check_slope(
+    evaluator: Evaluator, feeds: Mapping[str, Array], name: str, cotangent: Array, gradient: Array
+) -> None:
     """Raise ArithmeticError unless a gradient agrees with differences of predictions along one of three directions.
 
-    More than one, since a step may cross a kink. names: of the input and of the cotangent.
+    More than one, since a step may cross a kink. evaluator: predicts. name: of the input.
     """
-    x, cotangent = (feeds[name] for name in names)
-    random = np.random.default_rng(0)
+    x, random = feeds[name], np.random.default_rng(0)
     for _ in range(DIRECTIONS):
         direction = random.standard_normal(x.shape)
         step = DIFFERENCE * direction
-        above, below = (evaluate(model, {**feeds, names[0]: value})[0] for value in (x + step, x - step))
+        above, below = (evaluator.answers({**feeds, name: value})[0] for value in (x + step, x - step))
         slope = np.sum((above - below) * cotangent) / (2 * DIFFERENCE)
         expected = np.sum(gradient * direction)
         largest = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(x.size)
@@ -273,58 +237,3 @@ def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
             for item in [item for item in node.attribute if item.name == "spatial"]:
                 node.attribute.remove(item)
     return copy
-
-
-class BatchNormalization(OpRun):
-    """The operator by the oracle; onnx's evaluator runs it in training mode from opset 9 to 13.
-
-    Ignores `spatial`, which is a separate finding: readers that support it reject the file.
-    """
-
-    op_domain = ""
-
-    def _run(self, x: Array, *parameters: Array, **attributes: Any) -> tuple[Array, ...]:
-        values = BATCH_NORM_DEFAULTS | attributes
-        if not values["training_mode"]:
-            return (np.asarray(normalize(values, x, *parameters), x.dtype),)
-        batch = batch_mean_and_variance(x)
-        scale, bias = parameters[:2]
-        y = normalize(values, x, scale, bias, *batch)
-        kept, taken = values["momentum"], 1 - values["momentum"]
-        updated = [kept * old + taken * new for old, new in zip(parameters[2:], batch, strict=True)]
-        return tuple(np.asarray(value, x.dtype) for value in (y, *updated)[: len(self.onnx_node.output)])
-
-
-class _ByOracle:
-    """A convolution by the oracle, where its pads are explicit; else by onnx's operator, the next base."""
-
-    onnx_node: onnx.NodeProto
-
-    def _run(self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any) -> tuple[Array, ...]:
-        if (attributes["auto_pad"] or "NOTSET") != "NOTSET" or attributes.get("output_shape"):
-            outputs: tuple[Array, ...] = super()._run(x, weight, bias, **attributes)  # type: ignore[misc]
-            return outputs
-        y = OPERATORS[self.onnx_node.op_type](_windows(attributes, weight), x, weight, bias)
-        return (np.asarray(y, x.dtype),)
-
-
-class Conv(_ByOracle, op_conv.Conv):  # type: ignore[misc]  # onnx's has its attributes as parameters
-    """The operator as the evaluator finds it, by its name."""
-
-
-class ConvTranspose(_ByOracle, op_conv_transpose.ConvTranspose):  # type: ignore[misc]  # as above
-    """The same for the transposed one."""
-
-
-def _windows(attributes: Mapping[str, Any], weight: Array) -> dict[str, Any]:
-    """The attributes of a convolution with defaults for those that are absent."""
-    axes = weight.ndim - 2
-    defaults = {
-        "dilations": [1] * axes,
-        "group": 1,
-        "kernel_shape": list(weight.shape[2:]),
-        "output_padding": [0] * axes,
-        "pads": [0] * 2 * axes,
-        "strides": [1] * axes,
-    }
-    return defaults | {name: value for name, value in attributes.items() if value is not None}

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
 from crosscheck.cells import Array, Asks, Finding, Intent
+from crosscheck.errors import NetworkError
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.file_reference import BATCH_NORM_DEFAULTS, evaluate
+from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.onnx_files import foreign_operators
+from crosscheck.networks.read import parsed
 from crosscheck.probe import recorded
 from crosscheck.records import Evidence
 from crosscheck.repeatability import distance
@@ -34,17 +36,25 @@ def file_changed(case: Case) -> list[Evidence]:
     }  # trials write equal files, or the cell is `unrepeatable`
     if case.asks is not Asks.EXPORT:
         return []
-    return [item for key, value in files.items() for item in _file(case, key.removeprefix(PREFIX), value.tobytes())]
+    return [
+        item for key, value in files.items() for item in _evidence_of(case, key.removeprefix(PREFIX), value.tobytes())
+    ]
+
+
+def _evidence_of(case: Case, name: str, content: bytes) -> list[Evidence]:
+    """The differences of a file, which may have anything in it."""
+    try:
+        return list(_file(case, name, content))
+    except (NetworkError, *FAILURES) as problem:
+        return [_event(f"{name}: cannot be read as a network", " ".join(str(problem).split()))]
 
 
 def _file(case: Case, name: str, content: bytes) -> Iterator[Evidence]:
+    model = parsed(content, name)
     try:
-        model = onnx.load_from_string(content)
         onnx.checker.check_model(model, full_check=True)
-    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
-        yield _event(f"{name}: onnx's checker rejects it", str(problem).strip().splitlines()[0])
-        if isinstance(problem, DecodeError):
-            return
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
+        yield _event(f"{name}: onnx's checker rejects it", next(iter(str(problem).strip().splitlines()), ""))
     nodes = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
     norms = case.network.batch_norms
     if len(nodes) == len(norms):

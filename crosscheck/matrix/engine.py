@@ -5,6 +5,7 @@ Builds environments in the background, starts one probe server per target, and r
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -12,7 +13,7 @@ import selectors
 import shutil
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,24 +23,27 @@ from typing import Protocol
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
+from crosscheck.environments.installer import stop_installers
 from crosscheck.errors import EnvironmentFailure, ProbeError
 from crosscheck.matrix.budget import Budget
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
+from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
-from crosscheck.matrix.server import Limits, ProbeServer, ServerDied, crashed
+from crosscheck.matrix.server import Limits, Lost, ProbeServer, ServerDied, crashed
+from crosscheck.matrix.shortage import is_of_machine
 from crosscheck.networks import Network, prepared
 from crosscheck.networks.prepare import write_form
 
 __all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
 
-#: Bytes reserved for the running trials, exported files included.
-SCRATCH_ROOM = 500 * 10**6
 #: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
 #: Deaths of a server with one trial under way, and no other, after which the trial is the cause.
 ALONE_DEATHS = 2
+#: Times that a trial is asked which the machine spoils, before its cell is left to the next run.
+SPOILT = 2
 #: Most seconds between two looks at the deadlines of servers.
 WATCH = 5.0
 
@@ -95,10 +99,11 @@ class Standby:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch())
+        self._ends = contextlib.ExitStack()
         self._servers: dict[Target, ProbeServer] = {}
 
     def __enter__(self) -> Standby:
+        self._folder = self._ends.enter_context(scratch_folder())
         return self
 
     def __exit__(
@@ -106,11 +111,11 @@ class Standby:
     ) -> None:
         for server in self._servers.values():
             server.close()
-        self._folder.cleanup()
+        self._ends.close()
 
     def scratch(self) -> Path:
         """A new folder that exists as long as the servers."""
-        return Path(tempfile.mkdtemp(dir=self._folder.name))
+        return Path(tempfile.mkdtemp(dir=self._folder))
 
     def take(self, target: Target) -> ProbeServer | None:
         """The waiting server of a target, if there is one."""
@@ -135,15 +140,8 @@ def measure(
     """
     if standby is not None:
         return _Run(plan, journal, settings, progress, standby.scratch(), standby).run()
-    with tempfile.TemporaryDirectory(prefix="crosscheck-", dir=_scratch()) as scratch:
-        return _Run(plan, journal, settings, progress, Path(scratch), None).run()
-
-
-def _scratch() -> str | None:
-    """The folder for trial files: in memory if there is room, since disks are slower than trials."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > SCRATCH_ROOM
-    return str(memory) if roomy else None
+    with scratch_folder() as scratch:
+        return _Run(plan, journal, settings, progress, scratch, None).run()
 
 
 class _Run:
@@ -166,6 +164,8 @@ class _Run:
         #: Trials that were lost with a server or their folder -> how often each was so alone. They are asked again one
         #: by one.
         self.suspects: dict[Trial, int] = {}
+        #: Trial -> how often the machine spoilt it.
+        self.spoilt: Counter[Trial] = Counter()
         self.waiting: deque[Target] = deque()
         self.selector = selectors.DefaultSelector()
         self.folders: dict[tuple[str, str, str], Path] = {}
@@ -197,6 +197,12 @@ class _Run:
                         self._receive(ready.data)
                 for server in [server for server in self.servers.values() if server.deadline <= time.monotonic()]:
                     self._replace_dead(server, server.lost())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while any(future.running() for future in futures):
+                stop_installers()  # none is waited for
+                time.sleep(0.01)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             for server in self.servers.values():
@@ -239,11 +245,11 @@ class _Run:
         places = self.settings.jobs - (len(self.servers) - len(ready))
         for number, server in enumerate(ready):
             at_once = places // len(ready) + (number < places % len(ready))
-            while (queue := self.queues[server.target]) and len(server.under_way) <= at_once:
-                suspected = [queue[0], *(trial for trial, _ in server.under_way.values())]
-                if server.under_way and not self.suspects.keys().isdisjoint(suspected):
+            while (queue := self.queues[server.target]) and len(server.trials) <= at_once:
+                if server.trials and not self.suspects.keys().isdisjoint([queue[0], *server.trials]):
                     break  # alone
                 self._send(server, at_once)
+            self._rest(server)
         self.progress.running([target.id for target in self.servers])
 
     def _leave_out(self, target: Target) -> None:
@@ -261,15 +267,27 @@ class _Run:
             folder = self.scratch / f"{target.id}-{next(self.started)}"
             environment = self.done.environments[target.id]
             forks = self.ledger.isolation_of(target) == "fork"
-            server = ProbeServer(target, environment, forks, folder, self.settings.limits)
+            try:
+                server = ProbeServer(target, environment, forks, folder, self.settings.limits)
+            except OSError as problem:
+                status = Status.UNAVAILABLE if is_of_machine(problem) else Status.INSTALL_FAILED
+                self.ledger.give_up(target, status, f"its probe server cannot be started ({problem}); run again")
+                return
         self.servers[target] = server
         self.settings.budget.begin(target)
         self.selector.register(server.replies, selectors.EVENT_READ, server)
 
     def _send(self, server: ProbeServer, at_once: int) -> None:
         planned, trial, isolation = self.ledger.take(server.target)
-        network = self._network(planned, trial)
-        server.send(planned, trial, network, isolation, at_once)
+        try:
+            network = self._network(planned, trial)
+            # None may write so much that the others find no room.
+            room = shutil.disk_usage(self.scratch).free // (self.settings.jobs + 1)
+            server.send(planned, trial, network, isolation, at_once, room)
+        except OSError as problem:
+            if not is_of_machine(problem):
+                raise
+            self._ask_later(trial, str(problem))
 
     def _network(self, planned: Planned, trial: Trial) -> Path:
         """The folder of the network's files for the probe, with the ONNX forms of its modes.
@@ -279,9 +297,11 @@ class _Run:
         network, target = planned.network, planned.target
         extra = target.variant.extra
         place = (target.runtime.name, extra or "", network.name + ".file" * (network.file is not None))
+        folder = self.scratch.joinpath("networks", *place)
         if place not in self.folders:
-            self.folders[place] = self.scratch.joinpath("networks", *place)
-            prepared(network, self.folders[place], () if network.large else forms_for(target))
+            shutil.rmtree(folder, ignore_errors=True)  # a full disk may have kept it from being written whole
+            prepared(network, folder, () if network.large else forms_for(target))
+            self.folders[place] = folder
         parts = network.own.foreign.parts if network.own and network.own.foreign else {}
         for source in planned.work(trial)["program"]["sources"].values():
             for form in set(source["files"].values()) - parts.keys():
@@ -304,18 +324,20 @@ class _Run:
             return
         if server.ready and target.id not in self.done.import_seconds:
             self.done.import_seconds[target.id] = server.import_seconds
-        for trial, record in finished:
-            if record is None:
-                gone = ServerDied(Status.CRASHED, "the trial's folder was gone when it ended", "")
-                self._suspect(trial, gone, alone=not server.under_way)
-            else:
-                self.ledger.record(trial, record)
+        for trial, outcome in finished:
+            match outcome:
+                case Record():
+                    self.ledger.record(trial, outcome)
+                case Lost(by_machine=True):
+                    self._ask_later(trial, outcome.reason)
+                case Lost():
+                    self._suspect(trial, ServerDied(Status.CRASHED, outcome.reason, ""), alone=not server.trials)
         self._rest(server)
 
     def _rest(self, server: ProbeServer) -> None:
         """Stop a server without work, or let it wait; start another one where trials have to be repeated."""
         target = server.target
-        if not server.ready or server.under_way or self.queues[target]:
+        if not server.ready or server.trials or self.queues[target]:
             return
         again = self.settings.further_servers and not self.settings.budget.over(target)
         if again and self.ledger.ask_again(target):
@@ -342,17 +364,31 @@ class _Run:
         A trial with which a server died alone, twice, is recorded as crashed. If servers die without a trial, up to
         `SERVER_DEATHS` times, or cannot be imported, the target is given up.
         """
-        target = server.target
-        trials = [trial for trial, _ in server.under_way.values()]
+        target, trials, imported = server.target, server.trials, server.ready
         self._stop(server)
         for trial in trials:
-            self._suspect(trial, death, alone=len(trials) == 1)
+            if death.lack is None:
+                self._suspect(trial, death, alone=len(trials) == 1)
+            else:
+                self._ask_later(trial, death.lack)
         if not trials:
             self.deaths[target] = self.deaths.get(target, 0) + 1
-        if death.status is Status.IMPORT_FAILED or self.deaths.get(target, 0) >= SERVER_DEATHS:
-            self.ledger.give_up(target, death.status, death.reason, death.stderr)
+        if not imported or self.deaths.get(target, 0) >= SERVER_DEATHS:
+            lack = death.lack and f"{death.lack}: {death.reason}"
+            self.ledger.give_up(
+                target, Status.UNAVAILABLE if lack else death.status, lack or death.reason, death.stderr
+            )
         elif self.queues[target] or self.ledger.ask_again(target):
             self.waiting.append(target)
+
+    def _ask_later(self, trial: Trial, lack: str) -> None:
+        """Ask a trial again, alone, that the machine spoilt; leave its cell to the next run if that happens twice."""
+        self.suspects.setdefault(trial, 0)
+        self.spoilt[trial] += 1
+        if self.spoilt[trial] < SPOILT:
+            self.ledger.put_back(trial)
+        else:
+            self.ledger.lose(trial, f"{lack}. Run the same command again when that is mended.")
 
     def _suspect(self, trial: Trial, death: ServerDied, alone: bool) -> None:
         """Ask a trial again that was lost, by itself or by one beside it; record it if it was so alone, twice."""

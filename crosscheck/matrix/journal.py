@@ -13,12 +13,12 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -26,7 +26,7 @@ import numpy as np
 from crosscheck.cells import Array, Observation, Status, Step
 from crosscheck.errors import CrosscheckError
 
-__all__ = ["Journal", "Record"]
+__all__ = ["COLUMNS", "DamagedJournal", "Journal", "NoJournal", "Record"]
 
 #: Version 1 stored the arrays of each trial as one block. It is not upgraded: the key of a trial contains a digest of
 #: the probe, which changed with the format, so that no trial of an older journal could be reused.
@@ -49,6 +49,16 @@ create table if not exists observation (
 create index if not exists known on observation (status, memory_limit, key);
 create table if not exists derived (mark text primary key, data blob) without rowid;
 """
+COLUMNS = {
+    "content": "digest, data",
+    "observation": "key, cell, reading, repeat, status, reason, steps, keys, arrays, seconds, cpu_seconds, peak_bytes, "
+    "memory_limit, stderr",
+    "derived": "mark, data",
+}
+#: The part of an error code of SQLite that has the kind; the others have details.
+KIND = 0xFF
+#: What reading a record raises that is not as it was written.
+UNREADABLE = (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError)
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
 PARSED = 64
 
@@ -73,6 +83,29 @@ class Record:
     stderr: str
 
 
+class NoJournal(CrosscheckError):
+    """A file that is something else than a journal of this version."""
+
+
+class DamagedJournal(CrosscheckError):
+    """A journal with something in it that cannot be read; `crosscheck.matrix.mending` mends it."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _guarded(method: Callable[Concatenate[Journal, P], T]) -> Callable[Concatenate[Journal, P], T]:
+    """The method, with DamagedJournal for what cannot be read."""
+
+    @functools.wraps(method)
+    def guarded(journal: Journal, /, *arguments: P.args, **options: P.kwargs) -> T:
+        with journal.sound():
+            return method(journal, *arguments, **options)
+
+    return guarded
+
+
 class Journal:
     """The journal of one output folder. The folder's lock limits it to one run at a time.
 
@@ -86,22 +119,31 @@ class Journal:
         if not writable:
             self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             return
-        try:
+        with self.sound():
             self.connection = sqlite3.connect(path, isolation_level=None)
-            # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
-            self.connection.execute("pragma journal_mode = wal")
-            self.connection.execute("pragma synchronous = normal")
-            if self.connection.execute("pragma user_version").fetchone()[0] not in (0, VERSION):
-                raise CrosscheckError(
-                    f"{path} was written by another version of crosscheck, whose trials cannot be reused. "
-                    "Delete it, or use another --out."
-                )
-            self.connection.execute(f"pragma user_version = {VERSION}")
-            self.connection.executescript(TABLES)
-        except sqlite3.DatabaseError as problem:
-            raise CrosscheckError(
-                f"{path} cannot be used as a journal ({problem}). Move it away or use another --out."
-            ) from problem
+            try:
+                self._open()
+            except BaseException:
+                self.connection.close()
+                raise
+
+    def _open(self) -> None:
+        version = self.connection.execute("pragma user_version").fetchone()[0]
+        tables = {name for (name,) in self.connection.execute("select name from sqlite_master where type = 'table'")}
+        if version not in (0, VERSION):
+            raise NoJournal(
+                f"{self.path} was written by another version of crosscheck, whose trials cannot be reused. Move it "
+                "away, or use another --out."
+            )
+        if not tables <= COLUMNS.keys():
+            raise NoJournal(f"{self.path} is a database of something else. Move it away, or use another --out.")
+        for table in tables:
+            self.connection.execute(f"select {COLUMNS[table]} from {table} limit 0")
+        # Write-ahead logging: committed rows survive a killed process, and a commit needs no fsync.
+        self.connection.execute("pragma journal_mode = wal")
+        self.connection.execute("pragma synchronous = normal")
+        self.connection.execute(f"pragma user_version = {VERSION}")
+        self.connection.executescript(TABLES)
 
     def __enter__(self) -> Journal:
         return self
@@ -129,6 +171,7 @@ class Journal:
                     self.connection.execute("insert into content values (?, ?)", (digest, packed))
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
 
+    @_guarded
     def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
         """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
 
@@ -136,11 +179,12 @@ class Journal:
         memory under a smaller limit.
         """
         rows = self.connection.execute(
-            "select key, status from observation where status != ? and (status != ? or memory_limit >= ?)",
+            "select key, status from observation where status is not ? and (status is not ? or memory_limit >= ?)",
             (Status.TIMED_OUT.value, Status.OUT_OF_MEMORY.value, memory_limit),
         )
         return {key: Status(status) for key, status in rows}
 
+    @_guarded
     def observations(self, keys: Iterable[str]) -> list[Observation]:
         """The observations of the keys, in their order; missing keys are skipped.
 
@@ -177,6 +221,7 @@ class Journal:
             )
         return observations
 
+    @_guarded
     def stamp(self, keys: Sequence[str]) -> str:
         """A digest of the observations of the keys: of all that their trials recorded, and of what is missing."""
         rows = [
@@ -187,14 +232,22 @@ class Journal:
         ]
         return _digest(repr(rows).encode()).hex()
 
+    @_guarded
     def derived(self, mark: str) -> bytes | None:
         """What `derive` stored under a mark, or None."""
         row = self.connection.execute("select data from derived where mark = ?", (mark,)).fetchone()
-        return None if row is None else zlib.decompress(row[0])
+        if row is None:
+            return None
+        data = zlib.decompress(row[0][DIGEST_SIZE:])
+        if _digest(mark.encode() + data) != row[0][:DIGEST_SIZE]:
+            raise ValueError("a result that is not what was written")
+        return data
 
     def derive(self, results: Mapping[str, bytes]) -> None:
         """Store what was derived from observations, by marks, each a digest of all that the result depends on."""
-        packed = [(mark, zlib.compress(data, COMPRESSION)) for mark, data in results.items()]
+        packed = [
+            (mark, _digest(mark.encode() + data) + zlib.compress(data, COMPRESSION)) for mark, data in results.items()
+        ]
         with self._transaction():
             self.connection.executemany("insert or replace into derived values (?, ?)", packed)
 
@@ -211,13 +264,34 @@ class Journal:
             self.connection.execute("begin")
             yield
             self.connection.execute("commit")
-        except sqlite3.OperationalError as problem:
-            if self.connection.in_transaction:
-                self.connection.execute("rollback")
+        except sqlite3.DatabaseError as problem:
+            if _kind(problem) == sqlite3.SQLITE_CORRUPT:
+                raise DamagedJournal(f"{self.path} is damaged ({problem}).") from problem
+            remedy = "Free some space" if _kind(problem) == sqlite3.SQLITE_FULL else "Mend that"
             raise CrosscheckError(
-                f"{self.path} cannot be written ({problem}). Free some space and run the same command again; "
-                "what was measured is kept."
+                f"{self.path} cannot be written ({problem}). {remedy} and run the same command again; what was "
+                "measured is kept."
             ) from problem
+        finally:
+            if self.connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self.connection.execute("rollback")
+
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Raises DamagedJournal or NoJournal for what is not as it was written."""
+        try:
+            yield
+        except sqlite3.DatabaseError as problem:
+            code = _kind(problem)
+            if code == sqlite3.SQLITE_CORRUPT:
+                raise DamagedJournal(f"{self.path} is damaged ({problem}).") from problem
+            kind = NoJournal if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) else CrosscheckError
+            raise kind(
+                f"{self.path} cannot be used as a journal ({problem}). Move it away or use another --out."
+            ) from problem
+        except UNREADABLE as problem:
+            raise DamagedJournal(f"{self.path} has a record that cannot be read ({problem}).") from problem
 
     def _mapping(self, keys: bytes, arrays: bytes, contents: dict[bytes, bytes]) -> dict[str, Array]:
         """The arrays of a trial. `contents` collects texts and small arrays by digest."""
@@ -246,8 +320,17 @@ class Journal:
     def _content(self, digest: bytes, contents: dict[bytes, bytes]) -> bytes:
         if digest not in contents:
             (data,) = self.connection.execute("select data from content where digest = ?", (digest,)).fetchone()
-            contents[digest] = zlib.decompress(data)
+            content = zlib.decompress(data)
+            if _digest(content) != digest:
+                raise ValueError("a content that is not what was written")
+            contents[digest] = content
         return contents[digest]
+
+
+def _kind(problem: sqlite3.DatabaseError) -> int:
+    """The error code of SQLite, without details; text that is no UTF-8 has none, and is damage."""
+    code: int = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & KIND
 
 
 def _digest(data: bytes | memoryview) -> bytes:

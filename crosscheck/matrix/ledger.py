@@ -146,11 +146,27 @@ class Ledger:
         self.done.ran += 1
         cell.missing -= 1
         if record.status not in WORTH_MORE:
-            self._drop(cell)
+            self._drop(cell, cell.planned.trials[0])  # put back, it may come after others, and tells the cell's status
+        if trial.cell.id in self.done.statuses:  # given up meanwhile
+            return
         first = trial.cell.id not in self.done.keys
         self._settle(cell)
         if first and not cell.missing:
             self.finished(trial.cell.id)
+
+    def lose(self, trial: Trial, reason: str) -> None:
+        """Leave the cell of a trial that the machine spoilt to the next run; nothing of the trial is kept.
+
+        A cell that lacks only repetitions keeps its trials.
+        """
+        cell, name = self._cells[trial.cell.id], trial.cell.id
+        self._unconfirmed.pop(trial, None)
+        del cell.keys[trial]
+        cell.missing -= 1
+        self._drop(cell)
+        if name not in self.done.keys and name not in self.done.statuses:
+            self.done.statuses[name] = (Status.UNAVAILABLE, reason, "")
+            self.finished(name)
 
     def ask_again(self, target: Target) -> bool:
         """Queue trials for a new server of the target after its other trials; False if none are needed.
@@ -268,10 +284,10 @@ class Ledger:
         parts = [code_digest(CODE), np.__version__, trials, self.journal.stamp(list(cell.keys.values()))]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _drop(self, cell: _UnderWay) -> None:
-        """Remove the queued trials of a cell with a failed trial."""
+    def _drop(self, cell: _UnderWay, kept: Trial | None = None) -> None:
+        """Remove the queued trials of a cell with a failed trial, except one."""
         queue = self.queues[cell.planned.target]
-        for trial in [trial for trial in cell.keys if trial in queue]:
+        for trial in [trial for trial in cell.keys if trial in queue and trial != kept]:
             queue.remove(trial)
             del cell.keys[trial]
             cell.missing -= 1

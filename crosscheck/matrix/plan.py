@@ -45,8 +45,8 @@ RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 
 #: The scenarios of a user's file as it is; all others need networks made of its layers, or a gradient that ascends.
 FILE_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.PREDICT_ONLY})
-#: Readings that a large network of a user is not asked in: they tell races, and which layer is wrong.
-FURTHER = ("unsettled", "immediate", LAYERS)
+#: Readings that a large network of a user is not asked in: they tell races.
+FURTHER = ("unsettled", "immediate")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Planned:
         paced = self.target.variant.asynchronous and trial.reading in NOT_WAITING
         asked = trial.reading, PACES[trial.repeat % len(PACES)] if paced else AS_IT_COMES
         if asked not in self._work:
+            # Only the last one is kept, which trials of the reading share: the texts of all are most of a plan.
+            self._work.clear()
             self._work[asked] = self._of(*asked)
         return self._work[asked]
 
@@ -165,9 +167,9 @@ def _read_by(mode: Mode, network: Network) -> Network | None:
 
 
 def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[str]:
-    """Fewer of a large network; a file in another form has no layers to show."""
+    """Fewer of a large network; a file in another form, or with many numbers in its layers, does not show these."""
     left_out = set(FURTHER) if network.large else set()
-    if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS):
+    if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS) or not network.shows_layers:
         left_out.add(LAYERS)
     return [reading for reading in facts.readings if reading not in left_out]
 
@@ -203,6 +205,8 @@ def _suits(
     facts: ScenarioFacts, scenario: Scenario, mode: Mode, network: Network, wanted: Wanted, target: Target
 ) -> bool:
     if Asks(mode.asks) not in facts.asks or (facts.needs_labels and network.labels is None):
+        return False
+    if Asks(mode.asks) is Asks.GRADIENT and not network.differentiable:
         return False
     if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False

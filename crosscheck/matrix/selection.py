@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,8 +11,9 @@ from packaging.version import InvalidVersion, Version
 from crosscheck.environments.environment import describe
 from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
+from crosscheck.runtimes.known import nearest, unknown_runtime
 
-__all__ = ["Target", "matching", "nearest", "present", "targets"]
+__all__ = ["Target", "matching", "present", "targets"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
         name, at, rest = word.partition("@")
         version, plus, variant = rest.partition("+")
         if name not in catalog:
-            raise UsageError(f"unknown runtime '{name}'. {nearest(name, catalog)}")
+            raise unknown_runtime(name, catalog)
         if at and not version:
             raise UsageError(
                 f"'{word}' names no release. Write for example {name}@{catalog[name].releases[-1].version}."
@@ -79,6 +79,11 @@ def _releases(runtime: Runtime, wanted: str) -> list[Release]:
     if wanted == "newest":
         return [runtime.releases[-1]]
     low, dots, high = wanted.partition("..")
+    if dots and not low and not high:
+        raise UsageError(
+            f"'{runtime.name}@..' names no release. Name the first or the last one, as in {runtime.name}@"
+            f"{runtime.releases[0].version}.., or take `{runtime.name} --all`."
+        )
     if dots:
         lowest = min(_prefixed(runtime, low), default=None) if low else Version("0")
         highest = max(_prefixed(runtime, high), default=None) if high else Version(runtime.releases[-1].version)
@@ -136,12 +141,3 @@ def matching(patterns: Sequence[str], names: Iterable[str], what: str) -> list[s
         if not any(fnmatchcase(name, pattern) for name in candidates):
             raise UsageError(f"no {what} matches '{pattern}'. {nearest(pattern, candidates)}")
     return [name for name in candidates if any(fnmatchcase(name, pattern) for pattern in patterns)]
-
-
-def nearest(wanted: str, names: Iterable[str]) -> str:
-    """A sentence with the closest names, or with all if there are few."""
-    candidates = list(names)
-    close = difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.4) or (
-        candidates if len(candidates) <= 8 else []
-    )
-    return f"Did you mean {', '.join(close)}?" if close else f"There are {len(candidates)}."

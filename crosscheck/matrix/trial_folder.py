@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import signal
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 
 from crosscheck.cells import Status
 from crosscheck.matrix.journal import Record
+from crosscheck.matrix.shortage import is_of_machine
 
 __all__ = ["collect", "plain", "tail"]
 
@@ -37,7 +40,10 @@ class _Unreadable(Exception):
 
 
 def collect(folder: Path, reply: Mapping[str, Any], reading: str, memory_limit: float) -> Record:
-    """The files of a trial's folder and how its process ended, `reply`, as a record."""
+    """The files of a trial's folder and how its process ended, `reply`, as a record.
+
+    Raises OSError where this process lacks files or memory to read them.
+    """
     stderr = tail(folder / "stderr")
     try:
         end = _end(folder / "end.json")
@@ -67,7 +73,10 @@ def collect(folder: Path, reply: Mapping[str, Any], reading: str, memory_limit: 
 
 def tail(path: Path) -> str:
     """The end of a text, "" without the file."""
-    return plain(_bytes(path)[-STDERR_TAIL:].decode("utf-8", "replace"))
+    try:
+        return plain(_bytes(path, STDERR_TAIL).decode("utf-8", "replace"))
+    except _Unreadable:
+        return ""
 
 
 def plain(text: str) -> str:
@@ -98,6 +107,10 @@ def _ending(end: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Status, s
         case "memory":
             return Status.OUT_OF_MEMORY, (
                 f"over the limit with {reply['peak_bytes'] / 1e9:.1f} GB resident; --memory-limit allows more"
+            )
+        case "files":
+            return Status.OUT_OF_MEMORY, (
+                f"over the limit with {reply['file_bytes'] / 1e9:.1f} GB of files; --memory-limit allows more"
             )
         case "signal":
             return Status.CRASHED, f"killed by {signal.Signals(reply['code']).name}"
@@ -147,12 +160,20 @@ def _lines(path: Path) -> str:
     return text[: text.rfind("\n") + 1]
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, last: int | None = None) -> bytes:
+    """The content of a regular file, or its last bytes; a link, a pipe or a device may have no end."""
     try:
-        return path.read_bytes()
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _Unreadable(f"{path.name} that is no file")
+            if last is not None:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - last))
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as problem:
+        if is_of_machine(problem):
+            raise
         raise _Unreadable(f"{path.name} that cannot be read ({problem.strerror})") from None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from crosscheck.networks.evaluator import MENDED
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Array
 
 __all__ = ["LARGEST_EVALUATED", "Constants"]
@@ -16,6 +19,10 @@ Sizes = tuple[int | str | None, ...]
 
 #: Maximum elements of an evaluated tensor where the nodes stay: larger ones are weights, no shapes or axes.
 LARGEST_EVALUATED = 2**16
+#: Operators whose outputs are no larger than their inputs, for which shape inference knows no size.
+NEVER_LARGER = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Reshape", "Slice", "Split", "Squeeze", "Unique"})
+#: The most elements of a constant that is given to shape inference, as it may be a shape.
+LARGEST_GIVEN = 64
 #: Operators whose results differ from one evaluation to the next.
 NEVER_EVALUATED = frozenset(
     {
@@ -28,8 +35,6 @@ NEVER_EVALUATED = frozenset(
         "RandomUniformLike",
     }
 )
-#: What the reference evaluator raises for a node that it cannot execute.
-FAILURES = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 class Constants:
@@ -100,7 +105,7 @@ class Constants:
             self._values[node.output[0]] = known
             return
         feeds = {name: self.value(name) for name in node.input if name}
-        if any(value is None for value in feeds.values()) or any(self._too_large(name) for name in node.output):
+        if any(value is None for value in feeds.values()) or self._too_large(node, feeds):
             return
         names = [name for name in node.output if name]
         graph = onnx.helper.make_graph(
@@ -112,7 +117,7 @@ class Constants:
         model = onnx.helper.make_model(graph, opset_imports=self._opsets)
         try:
             with np.errstate(all="ignore"):
-                results = ReferenceEvaluator(model).run(None, feeds)
+                results = ReferenceEvaluator(model, new_ops=MENDED).run(None, feeds)
         except FAILURES:
             return
         for name, result in zip(names, results, strict=True):
@@ -132,9 +137,42 @@ class Constants:
             return sizes[attributes.get("start", 0) : attributes.get("end", len(sizes))]
         return self._picked_sizes(node)
 
-    def _too_large(self, tensor: str) -> bool:
-        sizes = [size for size in self._shape(tensor) or () if isinstance(size, int)]
-        return bool(np.prod(sizes, dtype=np.float64) > self._largest)
+    def _too_large(self, node: onnx.NodeProto, feeds: Mapping[str, Array | None]) -> bool:
+        """Whether an output has too many elements, or a number of them that cannot be known before it is computed."""
+        shapes = {name: self._shape(name) for name in node.output if name}
+        if not all(map(_is_fixed, shapes.values())):
+            shapes |= self._shapes_alone(node, feeds)
+        if not all(map(_is_fixed, shapes.values())):
+            return node.op_type not in NEVER_LARGER
+        return any(math.prod(shape or ()) > self._largest for shape in shapes.values())  # type: ignore[arg-type]
+
+    def _shapes_alone(self, node: onnx.NodeProto, feeds: Mapping[str, Array | None]) -> dict[str, Sizes | None]:
+        """The shapes of a node's outputs as inferred from the values of its inputs."""
+        given = {name: value for name, value in feeds.items() if value is not None}
+        small = {name: value for name, value in given.items() if value.size <= LARGEST_GIVEN}
+        try:
+            inputs = [
+                onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+                for name, value in given.items()
+                if name not in small
+            ]
+            stored = [onnx.numpy_helper.from_array(value, name) for name, value in small.items()]
+            outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+            graph = onnx.helper.make_graph([node], "alone", inputs, outputs, stored)
+            model = onnx.helper.make_model(graph, opset_imports=self._opsets)
+            inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        except (onnx.shape_inference.InferenceError, *FAILURES):
+            return {}
+        return {
+            item.name: tuple(size.dim_value if size.HasField("dim_value") else None for size in shape.dim)
+            for item in inferred.graph.output
+            for shape in [item.type.tensor_type.shape]
+            if item.type.tensor_type.HasField("shape")
+        }
+
+
+def _is_fixed(shape: Sizes | None) -> bool:
+    return shape is not None and all(isinstance(size, int) for size in shape)
 
 
 def _literal(node: onnx.NodeProto) -> Array | None:

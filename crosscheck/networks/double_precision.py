@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,14 @@ __all__ = ["float_types", "in_float64"]
 DOUBLE = onnx.TensorProto.DOUBLE
 #: What is widened.
 NARROW = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+#: Attributes that name an element type.
+TYPES = ("to", "dtype", "output_datatype")
+#: Operators that make float32 unless an attribute says otherwise: the attribute, and a value for float64.
+FLOAT_BY_DEFAULT: Mapping[str, tuple[str, Any]] = {
+    "ConstantOfShape": ("value", numpy_helper.from_array(np.zeros(1, np.float64))),
+    **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"), ("output_datatype", DOUBLE)),
+    **dict.fromkeys(("RandomNormal", "RandomUniform"), ("dtype", DOUBLE)),
+}
 
 
 def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -43,7 +52,7 @@ def _floats(graph: onnx.GraphProto) -> set[int]:
 def _floats_of(nodes: Iterable[onnx.NodeProto]) -> set[int]:
     kinds: set[int] = set()
     for attribute in (attribute for node in nodes for attribute in node.attribute):
-        if attribute.name in ("to", "dtype"):
+        if attribute.name in TYPES:
             kinds.add(attribute.i)
         if attribute.HasField("t"):
             kinds.add(attribute.t.data_type)
@@ -63,8 +72,12 @@ def _widen(graph: onnx.GraphProto) -> None:
 
 
 def _widen_node(node: onnx.NodeProto) -> None:
+    if node.op_type in FLOAT_BY_DEFAULT:
+        name, value = FLOAT_BY_DEFAULT[node.op_type]
+        if all(attribute.name != name for attribute in node.attribute):
+            node.attribute.append(onnx.helper.make_attribute(name, value))
     for attribute in node.attribute:
-        if attribute.name in ("to", "dtype") and attribute.i in NARROW:
+        if attribute.name in TYPES and attribute.i in NARROW:
             attribute.i = DOUBLE
         if attribute.HasField("t"):
             _widen_tensor(attribute.t)

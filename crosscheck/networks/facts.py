@@ -10,6 +10,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.constants import LARGEST_EVALUATED, Constants
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Array
 
 __all__ = ["LARGEST_SHAPE", "Facts", "Shape", "without_weights"]
@@ -85,7 +86,7 @@ class Facts:
         while True:
             try:
                 inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=strict, data_prop=True).graph
-            except onnx.shape_inference.InferenceError as problem:
+            except (onnx.shape_inference.InferenceError, *FAILURES) as problem:
                 message = " ".join(str(problem).split())
                 raise NetworkError(f"{self.source}: its shapes do not fit together: {message}") from problem
             types = {

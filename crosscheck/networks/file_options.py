@@ -9,7 +9,7 @@ import onnx
 
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.networks.facts import Facts
-from crosscheck.networks.sizes import LARGEST, candidates, fits
+from crosscheck.networks.sizes import LARGEST, candidates, fits, misfit
 
 __all__ = ["ROWS", "FileOptions", "inputs_of", "sized", "with_shapes"]
 
@@ -118,6 +118,8 @@ def sized(
             f"{source}: input {x.name!r} has no fixed size in axis {which}, and no size up to {LARGEST} fits; "
             f"give one by {option}{_listed([size or 'SIZE' for size in shape])}."
         )
+    if not open_axes and (reason := misfit(model, Facts(model, source))):
+        raise NetworkError(f"{source}: {reason}; export the network again.")
     axes_left = [*([] if options.batch or declared[0] else [0]), *open_axes]
     if axes_left:
         taken = _listed(candidate)

@@ -45,7 +45,8 @@ class FileSummary:
     """A file as it is asked about: old opsets converted, sizes fixed.
 
     inputs: the differentiated one first; the others are held. outputs: the differentiated one first. operators: name ->
-    count. differentiated: of each row of the first output, in words. rows, said: see `OwnFile`; without the path.
+    count. differentiated: of each row of the first output, in words; "" without an input gradient. rows, said: see
+    `OwnFile`; without the path.
     """
 
     file: str
@@ -82,7 +83,7 @@ def summary_of(network: Network) -> FileSummary:
         ),
         operators=dict(sorted(counts.items())),
         batch_norms=tuple(_batch_norms(model, facts)),
-        differentiated=_differentiated(file.cotangent),
+        differentiated=_differentiated(file.cotangent) if file.differentiable else "",
         rows=file.own.rows,
         said=tuple(sentence.removeprefix(f"{file.own.words[1]}: ") for sentence in file.own.said),
     )

@@ -8,7 +8,9 @@ by node keeps all others, with their names, and leaves a node that the evaluator
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, MutableSequence, Sequence
+from typing import Any
 
 import onnx
 from onnx import numpy_helper
@@ -17,9 +19,9 @@ from crosscheck.networks.facts import Facts
 
 __all__ = ["folded", "pruned", "reads"]
 
-#: A constant with more elements stays computed (ConstantOfShape, Expand, Tile): 512 MB in float32, more than the
-#: largest dense layer of a common classifier.
-LARGEST = 2**27
+#: A constant with more elements stays computed (ConstantOfShape, Expand, Tile): 16 MB in float32, or a few times as
+#: many as the file stores, so that a few numbers do not become gigabytes.
+LARGEST, TIMES_STORED = 2**22, 4
 
 
 def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -35,12 +37,19 @@ def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
     if len(nodes) < len(graph.node):
         _keep(graph, nodes[::-1])
     for items in (graph.initializer, graph.input, graph.sparse_initializer):
-        for item in [item for item in items if _name(item) not in needed]:
-            items.remove(item)
+        _delete(items, [place for place, item in enumerate(items) if _name(item) not in needed])
     made = {name for node in graph.node for name in node.output}
-    for item in [item for item in graph.value_info if item.name not in made]:
-        graph.value_info.remove(item)
+    _delete(graph.value_info, [place for place, item in enumerate(graph.value_info) if item.name not in made])
     return model
+
+
+def _delete(items: MutableSequence[Any], places: Sequence[int]) -> None:
+    """Delete the items at these places, in increasing order; `remove` would compare each with all before it."""
+    if len(places) == len(items):
+        del items[:]
+        return
+    for place in reversed(places):
+        del items[place]
 
 
 def folded(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
@@ -48,7 +57,8 @@ def folded(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
 
     `source` is the model's name in messages. Raises NetworkError if the sizes of the model contradict each other.
     """
-    facts = Facts(model, source, LARGEST)
+    stored = sum(math.prod(item.dims) for item in model.graph.initializer)
+    facts = Facts(model, source, max(LARGEST, TIMES_STORED * stored))
     gone: set[str] = set()
     for node in model.graph.node:
         values = {name: facts.value(name) for name in node.output if name}

@@ -11,8 +11,9 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized, with_shapes
+from crosscheck.networks.memory import bounded
 from crosscheck.networks.output_shapes import runs
-from crosscheck.networks.read import check_onnx, read_onnx
+from crosscheck.networks.read import check_onnx, external_files, read_onnx
 
 __all__ = ["gradient", "sized_gradient"]
 
@@ -58,6 +59,13 @@ def sized_gradient(
 
     The batch axis stays open if it can. Raises NetworkError as `gradient` does.
     """
+    with bounded(path, external_files(path)):
+        return _sized_gradient(path, training, wrt, output, options)
+
+
+def _sized_gradient(
+    path: Path, training: bool, wrt: Sequence[str], output: str | None, options: FileOptions
+) -> tuple[onnx.ModelProto, list[str]]:
     try:
         return gradient(path, training, wrt, output, options.shapes), []
     except NetworkError as problem:

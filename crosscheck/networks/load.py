@@ -14,12 +14,9 @@ from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.network import Network, network_of
 from crosscheck.networks.own_file import load_own
-from crosscheck.networks.read import described, read_onnx
+from crosscheck.networks.read import ONNX, described, holds_onnx, read_onnx
 
 __all__ = ["is_file", "load", "names"]
-
-#: The suffix of ONNX files.
-ONNX = ".onnx"
 
 
 def _folder() -> Path:
@@ -54,7 +51,7 @@ def load(name_or_path: str, options: FileOptions | None = None) -> Network:
         graph, weights = lower(model, name_or_path, str(folder / "network.onnx"))
         return network_of(model, _in_decimals(graph), weights, name_or_path, _arrays(folder / "inputs.npz"))
     path = Path(name_or_path)
-    if path.suffix != ONNX:
+    if path.suffix != ONNX and not holds_onnx(path):
         if text := described(path.name):
             raise NetworkError(f"{path}: is {text}.")
         near = difflib.get_close_matches(name_or_path, names(), n=3) or names()

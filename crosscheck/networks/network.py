@@ -15,11 +15,13 @@ import onnx
 from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 
-__all__ = ["LARGE", "BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
+__all__ = ["LARGE", "RECORDED", "BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
 
 
 #: The number of weights above which a user's network is asked about in fewer trials.
 LARGE = 2**20
+#: The most numbers in the outputs of a user's layers that are recorded.
+RECORDED = 2**22
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class OwnFile:
     """The user's file that a network was loaded from.
 
     words: the options of a command that load it again. file_name: without its folder. short: the network's name without
-    the digest. inputs: the names of its inputs in the file, the differentiated one first. rows: of the differentiated
+    the digest. inputs: the names of its inputs in the file, the differentiated one first. layer_numbers: the numbers in
+    the outputs of all its nodes. rows: of the differentiated
     input, those that the user gave, the others being copies of them; all of a drawn one. said: sentences about what was
     chosen for the user. file: the file as it is, beside a network that was lowered. foreign: where the user's file has
     another format than ONNX; `file` is then what its runtime exported.
@@ -66,6 +69,7 @@ class OwnFile:
     short: str
     inputs: tuple[str, ...]
     rows: int
+    layer_numbers: int = 0
     said: tuple[str, ...] = ()
     file: Network | None = None
     foreign: Foreign | None = None
@@ -78,7 +82,7 @@ class Network:
     model: the ONNX model as loaded; of a user's file, with sizes fixed, constants folded, and one output.
     graph, weights: the same, lowered (`crosscheck.networks.graph`); tensor name -> float32 array. Of a file: its own
         nodes, and the values of its further inputs.
-    x: the probe input, float32, (rows, ...).
+    x: the probe input, float32, (rows, ...); of a user's file, of the file's type.
     cotangent: multiplied with the output before the sum is differentiated; float32, (rows, ...).
     images, labels: held-out images, float32 (count, ...), and their classes, int64 (count,), or None.
     target: the class of scenario `ascent`, the runner-up on the probe input, or None.
@@ -112,10 +116,20 @@ class Network:
             return None
         return self.own.file if self.file is None else self
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether the probe input holds floats, so that there is an input gradient."""
+        return self.x.dtype.kind == "f"
+
     @cached_property
     def large(self) -> bool:
         """Whether it is a user's with so many weights that it is asked about in fewer trials."""
         return self.own is not None and sum(math.prod(item.dims) for item in self.model.graph.initializer) > LARGE
+
+    @property
+    def shows_layers(self) -> bool:
+        """Whether the outputs of its layers are few enough to be recorded."""
+        return not self.large and (self.own is None or self.own.layer_numbers <= RECORDED)
 
     @property
     def classes(self) -> int | None:
@@ -171,8 +185,15 @@ def fixed_cotangent(shape: tuple[int, ...]) -> Array:
     multiples of 1/64, exact in every float type.
     """
     golden = (math.sqrt(5) - 1) / 2
-    steps = np.arange(1, math.prod(shape) + 1) * golden
-    values: Array = (2 * np.floor(64 * (steps % 1)) + 1) / 64 - 1
+    values: Array = np.arange(1, math.prod(shape) + 1, dtype=np.float64)
+    values *= golden  # in place, as outputs may be large
+    values %= 1
+    values *= 64
+    np.floor(values, out=values)
+    values *= 2
+    values += 1
+    values /= 64
+    values -= 1
     return values.astype(np.float32).reshape(shape)
 
 

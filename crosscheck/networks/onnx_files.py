@@ -8,25 +8,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate import differentiate
+from crosscheck.networks.facts import Facts
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.forms import TRAINING_OPSET, running_name
+from crosscheck.networks.fresh_names import FreshNames
 from crosscheck.networks.graph import Array, Graph, Node, Value
+from crosscheck.networks.memory import check_inner_sizes
 from crosscheck.networks.network import Network, Written
 from crosscheck.networks.plain import plain
+from crosscheck.networks.read import parsed
 
 __all__ = [
     "BATCH_GRADIENT",
     "EXPORTED_FORMS",
     "FLOATS",
     "GRADIENT",
+    "INTEGERS",
     "TRAINING",
     "digest_of",
     "file_forms",
     "file_gradient",
     "file_graph",
+    "file_training",
     "foreign_operators",
     "missing_forms",
     "opset_of",
@@ -43,6 +49,8 @@ EXPORTED_FORMS = ("file", GRADIENT)
 ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 #: Element types that have a gradient, and that NumPy has.
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+#: Why some files have no form with a gradient.
+INTEGERS = "its inputs are integers: no input gradient"
 
 
 def written_network(content: bytes, name: str, source: Network) -> Network:
@@ -51,16 +59,14 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
     The first output is the network's; further ones are the new statistics of a training form.
     Raises NetworkError for invalid ONNX, and for a graph without exactly one input.
     """
-    try:
-        model = onnx.load_from_string(content)
-    except DecodeError as problem:
-        raise NetworkError(f"{name}: cannot be read as ONNX ({problem}).") from problem
+    model = parsed(content, name)
     if not model.graph.node or not model.graph.output:
         raise NetworkError(f"{name}: has no ONNX graph with an output in it.")
     stored = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in stored]
     if len(inputs) != 1:
         raise NetworkError(f"{name}: has {len(inputs)} inputs besides its weights, where the network has one.")
+    _check_sizes(model, name, inputs[0].name, source.x)
     return replace(
         source,
         name=name,
@@ -75,6 +81,24 @@ def written_network(content: bytes, name: str, source: Network) -> Network:
         file=Written(content, source),
         own=None,
     )
+
+
+def _check_sizes(model: onnx.ModelProto, name: str, x: str, value: Array) -> None:
+    """Raise NetworkError for a node with absurd sizes; a file in which they are unknown is left to its readers."""
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    for item in sized.graph.input:
+        if item.name == x:
+            kind = item.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+            item.CopyFrom(onnx.helper.make_tensor_value_info(x, kind, value.shape))
+    for output in sized.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del sized.graph.value_info[:]
+    try:
+        facts = Facts(sized, name)
+    except (NetworkError, StopIteration, *FAILURES):
+        return
+    check_inner_sizes(sized, facts)
 
 
 def file_graph(model: onnx.ModelProto, name: str, inputs: Mapping[str, Array], cotangent: Array) -> Graph:
@@ -118,7 +142,7 @@ def missing_forms(network: Network) -> dict[str, str]:
 def _made(network: Network) -> Mapping[str, onnx.ModelProto | str]:
     makers: dict[str, Callable[[Network], onnx.ModelProto]] = {GRADIENT: file_gradient}
     if network.own is not None:
-        makers |= {BATCH_GRADIENT: lambda network: file_gradient(network, training=True), TRAINING: _training}
+        makers |= {BATCH_GRADIENT: lambda network: file_gradient(network, training=True), TRAINING: file_training}
     made: dict[str, onnx.ModelProto | str] = {"file": network.model, "file-exposed": _exposed(network)}
     for name, make in makers.items():
         try:
@@ -131,10 +155,12 @@ def _made(network: Network) -> Mapping[str, onnx.ModelProto | str]:
 def file_gradient(network: Network, training: bool = False) -> onnx.ModelProto:
     """The file with its gradient in a mode, by crosscheck's pass. Raises NetworkError for unsupported operators."""
     y, x = network.graph["outputs"][0]["name"], network.graph["inputs"][0]["name"]
+    if not network.differentiable:
+        raise NetworkError(f"{network.name}: {INTEGERS}.")
     try:
         onnx.checker.check_model(network.model)
         return differentiate(network.model, training=training, wrt=[x], output=y, source=network.name)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
         raise NetworkError(f"{network.name}: onnx refuses it ({' '.join(str(problem).split())}).") from problem
 
 
@@ -157,7 +183,7 @@ def _floats(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     """Types of the tensors that shape inference finds to be floats; excludes outputs of foreign operators."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError):
+    except (onnx.shape_inference.InferenceError, *FAILURES):
         return {}
     return {
         item.name: item
@@ -175,8 +201,11 @@ def _exposed(network: Network) -> onnx.ModelProto:
     return model
 
 
-def _training(network: Network) -> onnx.ModelProto:
-    """The file with every batch normalization in training mode, and its new statistics as further outputs."""
+def file_training(network: Network) -> onnx.ModelProto:
+    """The file with every batch normalization in training mode, and its new statistics as further outputs.
+
+    Raises NetworkError for a file without batch normalizations.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(network.model)
     model = plain(copy, network.name, TRAINING_OPSET)
@@ -184,22 +213,19 @@ def _training(network: Network) -> onnx.ModelProto:
     if not norms:
         raise NetworkError(f"{network.name}: has no batch normalization.")
     kinds = {item.name: item.data_type for item in model.graph.initializer}
-    taken = {name for node in model.graph.node for name in node.output}
+    names = FreshNames(name for node in model.graph.node for name in node.output)
     for node in norms:
         for item in [item for item in node.attribute if item.name == "training_mode"]:
             node.attribute.remove(item)
         node.attribute.append(onnx.helper.make_attribute("training_mode", 1))
         del node.output[1:]
         for statistic in node.input[3:5]:
-            name = running_name(statistic)
-            while name in taken:
-                name += "'"
-            taken.add(name)
+            name = names.of(running_name(statistic))
             node.output.append(name)
             kind = kinds.get(statistic, onnx.TensorProto.FLOAT)
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [None]))
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as problem:
+    except (onnx.checker.ValidationError, *FAILURES) as problem:
         raise NetworkError(f"{network.name}: has no training form ({' '.join(str(problem).split())}).") from problem
     return model

@@ -10,9 +10,11 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.evaluator import MENDED
 from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of
 from crosscheck.networks.graph import Array
+from crosscheck.networks.memory import check_inner_sizes, check_numbers
 from crosscheck.networks.onnx_files import foreign_operators
 from crosscheck.networks.samples import read_samples, values_of
 
@@ -49,18 +51,28 @@ def declare_outputs(
     They are those of shape inference, else of an evaluation of the file, else, with operators that onnx does not have,
     the file's own.
     """
+    check_inner_sizes(model, Facts(model, source))
     shapes: list[tuple[int, ...] | None] | None = _inferred(model, source)
     if shapes is None:
         try:
             shapes = [np.shape(value) for value in _evaluated(model, values)]
         except Exception as problem:  # the evaluator raises any exception for arbitrary files
-            shapes = [declared.output(item.name, values) for item in model.graph.output]
-            if not foreign_operators(model) or None in shapes:
+            foreign = foreign_operators(model)
+            if not foreign:
                 message = " ".join(str(problem).split())
                 raise NetworkError(
                     f"{source}: the shapes of its outputs are unknown, and onnx cannot evaluate it ({message})."
                 ) from problem
+            shapes = [declared.output(item.name, values) for item in model.graph.output]
+            if None in shapes:
+                output = model.graph.output[shapes.index(None)].name
+                raise NetworkError(
+                    f"{source}: the size of output {output!r} is unknown, as onnx has no {', '.join(foreign)}; "
+                    "write its shape into the file."
+                ) from problem
+    remedy = "sizes of the inputs, --shape and --batch, decide it"
     for item, shape in zip(model.graph.output, shapes, strict=True):
+        check_numbers(shape or (), f"{source}: output {item.name!r}", remedy)
         item.CopyFrom(onnx.helper.make_tensor_value_info(item.name, item.type.tensor_type.elem_type, shape))
     return shapes[0] or ()
 
@@ -77,7 +89,7 @@ def _inferred(model: onnx.ModelProto, source: str) -> list[tuple[int, ...] | Non
 
 def _evaluated(model: onnx.ModelProto, values: Mapping[str, Array]) -> list[Any]:
     with np.errstate(all="ignore"):
-        outputs: Any = ReferenceEvaluator(model).run(None, dict(values))
+        outputs: Any = ReferenceEvaluator(model, new_ops=MENDED).run(None, dict(values))
     return list(outputs)
 
 

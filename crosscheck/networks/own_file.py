@@ -12,15 +12,17 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.facts import Facts
 from crosscheck.networks.file_options import FileOptions, inputs_of, sized
 from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.foreign import Foreign
 from crosscheck.networks.graph import Array, Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
-from crosscheck.networks.network import LARGE, Network, OwnFile, Written, fixed_cotangent, network_of
-from crosscheck.networks.onnx_files import FLOATS, file_graph
+from crosscheck.networks.memory import bounded
+from crosscheck.networks.network import LARGE, RECORDED, Network, OwnFile, Written, fixed_cotangent, network_of
+from crosscheck.networks.onnx_files import FLOATS, INTEGERS, file_graph
 from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
-from crosscheck.networks.read import content_digest, external_files, read_onnx
+from crosscheck.networks.read import content_digest, external_files, read_onnx, with_weights
 from crosscheck.networks.samples import COTANGENT, read_samples, values_of
 
 __all__ = ["READERS", "load_own"]
@@ -35,9 +37,15 @@ LONGEST = 40
 def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -> Network:
     """The network in a user's ONNX file: lowered, with the file as it is beside it; or the file alone.
 
-    foreign: the user's file, where `path` is what its runtime exported. Raises NetworkError for a file that is no ONNX
-    model with an input of floats, and for options that do not fit.
+    foreign: the user's file, where `path` is what its runtime exported. A file whose output depends on integers alone
+    has no input gradient and is not lowered. Raises NetworkError for a file that is no ONNX model with an input, and
+    for options that do not fit.
     """
+    with bounded(path, external_files(path)):
+        return _loaded(path, options, foreign)
+
+
+def _loaded(path: Path, options: FileOptions, foreign: Foreign | None) -> Network:
     source = str(path if foreign is None else foreign.path)
     content, model, said = _file(path, options, source)
     stem, digest = (path.stem, content_digest(path)) if foreign is None else (foreign.short, foreign.digest)
@@ -61,14 +69,19 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
         if item.name not in given
     ]
     shape = declare_outputs(model, values, declared, source)
-    cotangent = np.asarray(_cotangent(given.get(COTANGENT), options.cotangent, shape, source), values[x.name].dtype)
+    cotangent = _cotangent(given.get(COTANGENT), options.cotangent, shape, source)
+    if values[x.name].dtype.kind == "f":
+        cotangent = np.asarray(cotangent, values[x.name].dtype)
+    numbers = _layer_numbers(model, source)
     if (weights := sum(math.prod(item.dims) for item in model.graph.initializer)) > LARGE:
         said.append(
             f"{source}: has {weights / 1e6:.1f} million weights: it is asked in `gradient` and `predict-only` alone, "
             "and once in two readings each; --scenario and --trials ask for more."
         )
+    elif numbers > RECORDED:
+        said.append(f"{source}: its layers put out {numbers / 1e6:.1f} million numbers, which are not recorded.")
     words, rows = ("--network", source, *options.words), _rows(given.get(x.name), values[x.name])
-    own = OwnFile(words, title, short, tuple(values), rows, tuple(said), foreign=foreign)
+    own = OwnFile(words, title, short, tuple(values), rows, numbers, tuple(said), foreign=foreign)
     try:
         copy, graph, weights = _lowered(model, name, source, values)
         if cotangent.shape[:1] != values[x.name].shape[:1]:
@@ -87,6 +100,13 @@ def load_own(path: Path, options: FileOptions, foreign: Foreign | None = None) -
     network = network_of(copy, graph, weights, title, probe)
     file = _as_it_is(model, content, name, title, values, cotangent, own, network)
     return replace(network, own=replace(own, file=file))
+
+
+def _layer_numbers(model: onnx.ModelProto, source: str) -> int:
+    """The numbers in the outputs of all nodes, as far as shape inference knows them."""
+    facts = Facts(model, source)
+    shapes = [facts.shape(name) or (0,) for node in model.graph.node for name in node.output if name]
+    return sum(math.prod(size if isinstance(size, int) else 1 for size in shape) for shape in shapes)
 
 
 def _cotangent(given: Array | None, number: int | None, shape: tuple[int, ...], source: str) -> Array:
@@ -122,21 +142,19 @@ def _file(path: Path, options: FileOptions, source: str) -> tuple[bytes, onnx.Mo
     Raises NetworkError.
     """
     model = read_onnx(path)
-    raw = onnx.load(path)  # with the weights that are in other files
+    raw = with_weights(path)
     said = []
+    for item in [item for item in model.graph.output if not item.type.HasField("tensor_type")]:
+        model.graph.output.remove(item)  # sequences, which nothing here asks about
     names = [item.name for item in model.graph.output]
+    if not names:
+        raise NetworkError(f"{source}: has no output that is a tensor.")
     output = options.output or names[0]
     if output not in names:
         raise NetworkError(f"{source}: has no output {output!r}; it has {', '.join(names)}.")
     if len(names) > 1 and options.output is None:
         said.append(f"{source}: output {output!r} is taken, the first; --output takes one of {', '.join(names[1:])}.")
-    floats = [item.name for item in inputs_of(model) if item.type.tensor_type.elem_type in FLOATS]
-    x = next((name for name in floats if output in _reached(model, name)), None)
-    if x is None:
-        raise NetworkError(
-            f"{source}: the output {output!r} does not depend on any input of floats, so there is no input gradient; "
-            "`crosscheck gradient --wrt` differentiates by inner tensors."
-        )
+    x = _asked_input(model, output, source)
     moved = (inputs_of(model)[0].name, names[0]) != (x, output)
     if moved:
         for graph in (model.graph, raw.graph):
@@ -145,6 +163,14 @@ def _file(path: Path, options: FileOptions, source: str) -> tuple[bytes, onnx.Mo
         said.append(f"{source}: runtimes get the file with input {x!r} and output {output!r} first.")
     whole = not moved and not external_files(path)
     return path.read_bytes() if whole else raw.SerializeToString(), model, said
+
+
+def _asked_input(model: onnx.ModelProto, output: str, source: str) -> str:
+    """The first input of floats that an output depends on, else the first of other numbers. Raises NetworkError."""
+    inputs = [item for item in inputs_of(model) if output in _reached(model, item.name)]
+    if not inputs:
+        raise NetworkError(f"{source}: the output {output!r} depends on no input; --output names another.")
+    return next((item.name for item in inputs if item.type.tensor_type.elem_type in FLOATS), inputs[0].name)
 
 
 def _put_first(items: MutableSequence[onnx.ValueInfoProto], name: str) -> None:
@@ -169,7 +195,9 @@ def _lowered(
     """A copy with further inputs as constants, what is constant folded, and one output; its graph and weights."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    others = inputs_of(copy)[1:]
+    x, *others = inputs_of(copy)
+    if values[x.name].dtype.kind != "f":
+        raise NetworkError(f"{source}: {INTEGERS}, predictions alone.")
     copy.graph.initializer.extend(onnx.numpy_helper.from_array(values[item.name], item.name) for item in others)
     for item in others:
         copy.graph.input.remove(item)

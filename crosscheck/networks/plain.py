@@ -9,6 +9,7 @@ from onnx import inliner, version_converter
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import Facts, without_weights
+from crosscheck.networks.fresh_names import FreshNames
 
 __all__ = ["every_node", "inline_functions", "plain"]
 
@@ -67,7 +68,8 @@ def _inline_branches(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     """The model with the taken branch of every If whose condition is a constant, however nested."""
     while any(node.op_type == "If" for node in model.graph.node):
         facts = Facts(model, source)
-        names = {name for node in every_node(model.graph) for name in (*node.input, *node.output)} | set(facts.names())
+        used = {name for node in every_node(model.graph) for name in (*node.input, *node.output)}
+        names = FreshNames(used.union(facts.names()))
         nodes: list[onnx.NodeProto] = []
         initialisers: list[onnx.TensorProto] = []
         taken = 0
@@ -91,7 +93,7 @@ def _inline(
     branch: onnx.GraphProto,
     node: onnx.NodeProto,
     prefix: str,
-    taken: set[str],
+    fresh: FreshNames,
     nodes: list[onnx.NodeProto],
     initialisers: list[onnx.TensorProto],
 ) -> None:
@@ -101,11 +103,7 @@ def _inline(
         *(item.name for item in branch.initializer),
         *(name for inner in branch.node for name in inner.output if name),
     ):
-        new = f"{prefix}.{name}"
-        while new in taken:
-            new += "'"
-        taken.add(new)
-        names[name] = new
+        names[name] = fresh.of(f"{prefix}.{name}")
     for item in branch.initializer:
         copy = onnx.TensorProto()
         copy.CopyFrom(item)

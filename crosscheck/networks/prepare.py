@@ -69,7 +69,9 @@ def write_form(network: Network, name: str, folder: Path) -> None:
         model = build_model(network.graph, network.weights, FORMS[name])
     else:
         model = build_dialect(network.graph, network.weights, dialect)
-    onnx.save(model, path)
+    unfinished = path.with_suffix(".unfinished")  # on a full disk, a part of it may be written
+    onnx.save(model, unfinished, "protobuf")
+    unfinished.replace(path)
 
 
 def noise(network: Network) -> Array:

@@ -11,6 +11,7 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.graph import Array
+from crosscheck.networks.memory import check_numbers
 
 __all__ = ["COTANGENT", "read_samples", "values_of"]
 
@@ -64,6 +65,7 @@ def values_of(
         if dtype.kind not in "fiub":
             raise NetworkError(f"{source}: input {item.name!r} has the type {dtype}, which NumPy cannot hold.")
         shape = tuple(size.dim_value for size in item.type.tensor_type.shape.dim)
+        check_numbers(shape, f"{source}: input {item.name!r}", f"--shape {item.name}=... makes it smaller")
         if item.name in given:
             values[item.name] = _fitted(np.asarray(given[item.name]), shape, dtype, f"{source}: input {item.name!r}")
         else:

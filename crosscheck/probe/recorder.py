@@ -1,16 +1,26 @@
 """Writes an observation as it happens, so that a crash keeps what came before it."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import time
-from typing import Any, Callable, Dict
+from typing import IO, Any, Callable, Dict, Iterator
 
 import numpy as np
 
 from crosscheck.probe.adapter import Array
 
 MESSAGE_LIMIT = 4000  # characters of a runtime's message that are kept
+#: Errors of the machine, not of the runtime: a full disk or quota, no file or memory left, a broken disk.
+LACKING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO))
+#: The exit code of a trial that the machine kept from recording: EX_TEMPFAIL of sysexits.h.
+EXIT_LACKING = 75
+
+
+class MachineLacks(BaseException):
+    """The machine does not take what is to be recorded. No `except Exception` takes it for the runtime's exception."""
 
 
 class StepFailed(Exception):
@@ -31,9 +41,10 @@ class Recorder:
     """
 
     def __init__(self, folder: str) -> None:
-        self.steps = open(os.path.join(folder, "steps.jsonl"), "w")
-        self.keys = open(os.path.join(folder, "keys.jsonl"), "w")
-        self.arrays = open(os.path.join(folder, "arrays.bin"), "wb")
+        with machine_errors():
+            self.steps = open(os.path.join(folder, "steps.jsonl"), "w")
+            self.keys = open(os.path.join(folder, "keys.jsonl"), "w")
+            self.arrays = open(os.path.join(folder, "arrays.bin"), "wb")
         self.offsets: Dict[bytes, int] = {}
         self.end = 0
 
@@ -65,8 +76,7 @@ class Recorder:
         data = numbers.tobytes()
         digest = hashlib.blake2b(data, digest_size=16).digest()
         if digest not in self.offsets:
-            self.arrays.write(data)
-            self.arrays.flush()
+            self._write(self.arrays, data)
             self.offsets[digest] = self.end
             self.end += len(data)
         self._line(self.keys, [key, numbers.dtype.str, numbers.shape, self.offsets[digest]])
@@ -77,10 +87,25 @@ class Recorder:
         self.keys.close()
         self.arrays.close()
 
+    def _line(self, file: IO[str], value: Any) -> None:
+        self._write(file, json.dumps(value) + "\n")
+
     @staticmethod
-    def _line(file: Any, value: Any) -> None:
-        file.write(json.dumps(value) + "\n")
-        file.flush()
+    def _write(file: Any, content: Any) -> None:
+        with machine_errors():
+            file.write(content)
+            file.flush()
+
+
+@contextlib.contextmanager
+def machine_errors() -> Iterator[None]:
+    """Raises MachineLacks for an error of the machine."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in LACKING:
+            raise MachineLacks(str(problem))
+        raise
 
 
 def message(problem: BaseException) -> str:

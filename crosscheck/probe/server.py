@@ -4,17 +4,21 @@ Requests and replies are JSON lines on two pipes of their own, because several r
 Anything that speaks this protocol can be a probe, whatever it is written in:
 
     request   {"trial": n, "out": folder, "network": folder, "isolation": "fork" | "new-interpreter", "at_once": n,
-               "seconds": limit, "bytes": limit, and what the trial does: "steps", "modes", "program", "fills_memory"}
+               "seconds": limit, "bytes": limit, "file_bytes": limit, and what the trial does: "steps", "modes",
+               "program", "fills_memory"}
     reply     {"ready": version, "import_seconds": s}  or  {"failed": message}, once
-    reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory", "code": n,
-               "peak_bytes": n, "wall_seconds": s}
+    reply     {"trial": n, "ended": "exit" | "signal" | "time" | "memory" | "files" | "lacking", "code": n,
+               "peak_bytes": n, "file_bytes": n, "least_room": n, "wall_seconds": s}
 
-Several trials may run at once: a request waits until fewer than its `at_once` are running.
+Several trials may run at once: a request waits until fewer than its `at_once` are running. "lacking" is a trial that
+the machine did not let begin (`code` is the errno) or record (`code` is `EXIT_LACKING`); `least_room` is the smallest
+number of free bytes that was seen where its folder lies.
 """
 
 import collections
 import contextlib
 import ctypes
+import errno
 import gc
 import importlib.util
 import json
@@ -22,13 +26,14 @@ import os
 import resource
 import select
 import signal
+import sys
 import time
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from crosscheck.probe import texts, trial
 from crosscheck.probe.adapter import Adapter
 from crosscheck.probe.processes import PARENT, processes_with
-from crosscheck.probe.recorder import message
+from crosscheck.probe.recorder import EXIT_LACKING, LACKING, MachineLacks, message
 
 POLL_SECONDS = 0.05  # how often running trials' memory and time are looked at; a finished one wakes the server at once
 #: Options of prctl(2), from linux/prctl.h: the signal that a process gets when its parent dies, and whether a process
@@ -66,6 +71,8 @@ class Child:
         self.start = time.monotonic()
         self.ended = "exit"
         self.peak_bytes = 0
+        self.file_bytes = 0
+        self.least_room = sys.maxsize
         self.pid = os.fork()
         if self.pid == 0:
             self._run(work)
@@ -83,21 +90,43 @@ class Child:
             limit = int(self.request["seconds"] * CPU_GRACE) + 1
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            limit = int(self.request["file_bytes"])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it; errors of writing may be, too
             redirect(self.request["out"])
+            hold_temporary_files(self.request["out"])
             work(self.request)
             code = 0
         except BaseException as problem:
-            os.write(2, (message(problem) + "\n").encode("utf-8", "replace"))
+            if isinstance(problem, MachineLacks) or (isinstance(problem, OSError) and problem.errno in LACKING):
+                code = EXIT_LACKING
+            with contextlib.suppress(OSError):
+                os.write(2, (message(problem) + "\n").encode("utf-8", "replace"))
         finally:
             os._exit(code)
 
     def watch(self) -> None:
         """Kill the trial if it is over one of its limits."""
         self.peak_bytes = max(self.peak_bytes, resident_bytes(self.pid))
+        self.look_at_files()
         if time.monotonic() - self.start > self.request["seconds"]:
             self.kill("time")
         elif self.peak_bytes > self.request["bytes"]:
             self.kill("memory")
+        elif self.writes_too_much:
+            self.kill("files")
+
+    def look_at_files(self) -> None:
+        """See how much the trial has written, and how much room is left."""
+        self.file_bytes = max(self.file_bytes, written_bytes(self.request["out"], self.request["file_bytes"]))
+        with contextlib.suppress(OSError):  # it may have deleted its folder
+            system = os.statvfs(self.request["out"])
+            self.least_room = min(self.least_room, system.f_bavail * system.f_frsize)
+
+    @property
+    def writes_too_much(self) -> bool:
+        """Whether its files have reached the limit, which one file alone cannot exceed."""
+        return self.file_bytes >= int(self.request["file_bytes"])
 
     def kill(self, why: str) -> None:
         """End the trial and everything that it started."""
@@ -115,16 +144,32 @@ class Child:
 
     def reply(self, status: int, usage: Any) -> Dict[str, Any]:
         """What the host is told once the process is gone. ru_maxrss is in kilobytes on Linux."""
+        self.look_at_files()
         ended = self.ended
-        if ended == "exit" and os.WIFSIGNALED(status):
-            ended = "signal"
+        code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        if ended == "exit":
+            if self.writes_too_much or (os.WIFSIGNALED(status) and code == signal.SIGXFSZ):
+                ended = "files"
+            elif os.WIFSIGNALED(status):
+                ended = "signal"
+            elif code == EXIT_LACKING:
+                ended = "lacking"
         return {
             "trial": self.request["trial"],
             "ended": ended,
-            "code": os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status),
+            "code": code,
             "peak_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
+            "file_bytes": self.file_bytes,
+            "least_room": self.least_room,
             "wall_seconds": time.monotonic() - self.start,
         }
+
+
+def not_begun(request: Dict[str, Any], problem: Exception) -> Dict[str, Any]:
+    """The reply for a trial that the machine did not let begin."""
+    code = (isinstance(problem, OSError) and problem.errno) or errno.ENOMEM
+    counts = dict.fromkeys(("peak_bytes", "file_bytes", "least_room"), 0)
+    return dict(counts, trial=request["trial"], ended="lacking", code=code, wall_seconds=0.0)
 
 
 def control_process(option: int, value: int) -> None:
@@ -140,6 +185,25 @@ def redirect(folder: str) -> None:
         file = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, number)
         os.close(file)
+
+
+def hold_temporary_files(folder: str) -> None:
+    """Have the trial's temporary files in its own folder: they count, and go with it."""
+    os.environ["TMPDIR"] = folder
+    if "tempfile" in sys.modules:
+        sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
+
+
+def written_bytes(folder: str, limit: float) -> int:
+    """What the files in a folder take, a kilobyte for each itself included, or a number from `limit` on."""
+    total = 0
+    for place, folders, files in os.walk(folder):
+        for name in folders + files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512 + 1024
+        if total >= limit:
+            break
+    return total
 
 
 def resident_bytes(pid: int) -> int:
@@ -197,9 +261,15 @@ class Server:
         """Fork the trials for which there is a place."""
         while self.waiting and len(self.children) < self.waiting[0]["at_once"]:
             request = self.waiting.popleft()
-            self.prepare(request)
-            child = Child(request, self.work, (self.requests, self.replies))
-            self.children[child.pid] = child
+            try:
+                self.prepare(request)
+                child = Child(request, self.work, (self.requests, self.replies))
+            except (OSError, MemoryError) as problem:
+                if isinstance(problem, OSError) and problem.errno not in LACKING:
+                    raise
+                self.send(not_begun(request, problem))
+            else:
+                self.children[child.pid] = child
 
     def read(self) -> List[Optional[Dict[str, Any]]]:
         """Requests that arrived; None for the end."""

@@ -1,5 +1,6 @@
 """Runs one trial in this process and leaves its observation in a folder."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -10,7 +11,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 import numpy as np
 
 from crosscheck.probe.adapter import Adapter, Array, Network
-from crosscheck.probe.recorder import Recorder, StepFailed, message
+from crosscheck.probe.recorder import EXIT_LACKING, MachineLacks, Recorder, StepFailed, machine_errors, message
 from crosscheck.probe.steps import Trial
 
 #: The parameter of glibc's `mallopt` (malloc.h), and the byte whose complement fills new memory.
@@ -83,21 +84,28 @@ def fill_memory() -> None:
 
 def run_alone(load_adapter: Callable[[], Adapter], request: Dict[str, Any]) -> None:
     """The same in an interpreter that has imported nothing yet; a runtime that cannot be imported is a status."""
+    code = 0
     try:
-        adapter = load_adapter()
-        adapter.load()
-    except Exception as problem:
-        write_end(request["out"], {"status": "import-failed", "reason": message(problem)})
-        return
-    run(adapter, load_material(request["network"]), request)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # as in a forked trial: exit handlers of a runtime are not what is measured
+        try:
+            adapter = load_adapter()
+            adapter.load()
+        except Exception as problem:
+            write_end(request["out"], {"status": "import-failed", "reason": message(problem)})
+        else:
+            run(adapter, load_material(request["network"]), request)
+    except MachineLacks as lack:
+        code = EXIT_LACKING
+        with contextlib.suppress(OSError):
+            os.write(2, (message(lack) + "\n").encode("utf-8", "replace"))
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # as in a forked trial: exit handlers of a runtime are not what is measured
 
 
 def write_end(out: str, end: Dict[str, Any]) -> None:
     """How the trial ended."""
-    with open(os.path.join(out, "end.json"), "w") as file:
+    with machine_errors(), open(os.path.join(out, "end.json"), "w") as file:
         json.dump(end, file)
 
 

@@ -18,7 +18,7 @@ from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
-from crosscheck.matrix.selection import nearest, targets
+from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials
@@ -27,6 +27,7 @@ from crosscheck.reduce.search import Search
 from crosscheck.reduce.symptom import Symptom, fewest_trials
 from crosscheck.reduce.writing import write
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.known import nearest
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.subnetworks.parts import renamed
 

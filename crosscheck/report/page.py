@@ -47,17 +47,22 @@ SCRIPTS = ("embedded_data.js", "text.js", "query.js", "panel.js", "squares.js", 
 
 
 def write(
-    folder: Path, against: Path | None = None, scripts: Scripts | None = None, examples: Examples | None = None
+    folder: Path,
+    against: Path | None = None,
+    scripts: Scripts | None = None,
+    examples: Examples | None = None,
+    arrays: Path | None = None,
 ) -> Path:
     """Read `cells.jsonl` and, if present, `run.json` in `folder`; write `report.html` there and return its path.
 
     `against` is the folder, or the `cells.jsonl`, of another run: the page lists the changes since then.
-    `scripts` makes the standalone script of a cell, `examples` the program of a recipe.
+    `scripts` makes the standalone script of a cell, `examples` the program of a recipe. `arrays` is the folder that
+    has `arrays/`, if it is another one.
     Raises CrosscheckError for an invalid file.
     """
     cells = read_cells(folder / "cells.jsonl")
     comparison = None if against is None else compare(cells, read_cells(against), str(against))
-    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples, Arrays(folder))
+    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples, Arrays(arrays or folder))
     path = folder / "report.html"
     part = folder / "report.html.part"
     # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.

@@ -76,9 +76,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import re
 import sys
 import tomllib
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -88,15 +90,26 @@ from typing import Any
 
 from packaging.version import Version
 
-from crosscheck.errors import CatalogError
+from crosscheck.errors import CatalogError, RuntimeLeftOut
 from crosscheck.runtimes.format import Format
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["Native", "Release", "Runtime", "System", "Variant", "catalog", "load_runtime", "variant_has"]
+__all__ = [
+    "Native",
+    "Release",
+    "Runtime",
+    "System",
+    "Variant",
+    "catalog",
+    "load_runtime",
+    "variant_has",
+]
 
 PLAIN = "plain"
 IF_AVAILABLE = "if-available"
+#: Names of runtimes, variants and modes stand in commands, and in the names of files.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -252,8 +265,16 @@ def load_runtime(folder: Path) -> Runtime:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
         ) from problem
+    name = about.get("name", folder.name.replace("_", "-"))
+    variants = (variant.name for release in releases for variant in release.variants)
+    for one in (name, *variants, *(mode.name for mode in modes)):
+        if not NAME.fullmatch(one):
+            raise CatalogError(
+                f"{folder}: {one!r} is no name of a runtime, a variant or a mode. Begin with a letter or a digit; "
+                "further signs are letters, digits and any of . _ -"
+            )
     return Runtime(
-        name=about.get("name", folder.name.replace("_", "-")),
+        name=name,
         title=about["title"],
         package=about["package"],
         link=about["link"],
@@ -374,15 +395,29 @@ def _variant(
 def catalog() -> Mapping[str, Runtime]:
     """Every runtime: the folders here, and those that installed packages name under `crosscheck.runtimes`.
 
-    Such an entry point's value is a module whose folder is a runtime's folder.
+    Such an entry point's value is a module whose folder is a runtime's folder. One that cannot be read, or whose name
+    is taken, is left out with a RuntimeLeftOut.
     """
-    here = Path(__file__).parent
-    folders = [path.parent for path in sorted(here.glob("*/releases.toml"))]
-    for point in entry_points(group="crosscheck.runtimes"):
-        module = point.load()
-        folders.append(Path(module.__path__[0]))
-    runtimes = [load_runtime(folder) for folder in folders]
-    return {runtime.name: runtime for runtime in runtimes}
+    runtimes = {}
+    for table in sorted(Path(__file__).parent.glob("*/releases.toml")):
+        runtime = load_runtime(table.parent)
+        runtimes[runtime.name] = runtime
+    for point in sorted(entry_points(group="crosscheck.runtimes"), key=lambda point: point.name):
+        try:
+            offered = load_runtime(Path(point.load().__path__[0]).absolute())
+            if offered.name in runtimes:
+                raise CatalogError(f"the name {offered.name} is taken by {runtimes[offered.name].folder}")
+        except (Exception, SystemExit) as problem:  # a stranger's code: it may raise anything
+            package = "a package" if point.dist is None else f"the package {point.dist.name}"
+            warnings.warn(
+                f"{package} offers the runtime {point.name}, which is left out: {type(problem).__name__}: {problem}. "
+                "Mend or uninstall it.",
+                RuntimeLeftOut,
+                stacklevel=2,
+            )
+        else:
+            runtimes[offered.name] = offered
+    return runtimes
 
 
 def variant_has(variant: Variant, mode: Mode) -> bool:

@@ -101,3 +101,38 @@ def test_integers_of_four_bits_saturate(kind: str, expected: list[list[float]]) 
     del made.graph.output[0]
     feeds = {"x": X.astype(np.float32), "y.cotangent": COTANGENT.astype(np.float32)}
     assert expected == evaluator(made)(feeds)[0].tolist()
+
+
+#: Operators that read quantized numbers, or booleans of them, and put out what has no gradient: inputs and attributes.
+WITHOUT_GRADIENT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), (("q", "k"), {})),
+    **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), (("q", "k"), {})),
+    **dict.fromkeys(("ArgMax", "ArgMin", "BitwiseNot", "NonZero", "Shape", "Size"), (("q",), {})),
+    **dict.fromkeys(("And", "Or", "Xor"), (("b", "t"), {})),
+    "BitShift": (("q", "k"), {"direction": "RIGHT"}),
+    "Not": (("b",), {}),
+}
+
+
+@pytest.mark.parametrize("op", WITHOUT_GRADIENT)
+def test_what_is_computed_from_quantized_numbers_may_have_no_gradient(op: str) -> None:
+    """y = x * (1 + the sum of what the operator puts out)."""
+    inputs, attributes = WITHOUT_GRADIENT[op]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("Cast", ["q"], ["b"], to=onnx.TensorProto.BOOL),
+        helper.make_node(op, inputs, ["o"], **attributes),
+        helper.make_node("Cast", ["o"], ["d"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["d"], ["s1"], keepdims=0),
+        helper.make_node("Add", ["s1", "one"], ["f"]),
+        helper.make_node("Mul", ["x", "f"], ["y"]),
+    ]
+    constants: dict[str, Array] = {
+        "s": np.array(0.25, np.float32), "z": np.array(40, np.uint8), "k": np.array(3, np.uint8),
+        "t": np.array(True), "one": np.array(1.0, np.float32),
+    }  # fmt: skip
+    model = model_of(nodes, constants, X.shape, 19, np.float32)
+    extended = differentiate(model)
+    x = X.astype(np.float32)
+    y, slope = evaluator(extended)({"x": x, "y.cotangent": np.ones_like(x)})[:2]
+    np.testing.assert_allclose(y / x, slope, rtol=1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.differentiate.call import Call
+from crosscheck.networks.failures import FAILURES, contradiction
 
 __all__ = ["Refusals"]
 
@@ -23,11 +24,16 @@ class Refusals:
 
     @contextlib.contextmanager
     def of(self, call: Call) -> Iterator[None]:
-        """Record the NetworkError of a node instead of raising it."""
+        """Record what a node's rule raises instead of raising it."""
         try:
             yield
         except NetworkError as problem:
-            self._reasons[call.index] = str(problem).removeprefix(f"{self._source}: ").removesuffix(".")
+            self._record(call, problem)
+        except FAILURES as problem:
+            self._record(call, call.refusal(contradiction(problem)))
+
+    def _record(self, call: Call, problem: NetworkError) -> None:
+        self._reasons[call.index] = str(problem).removeprefix(f"{self._source}: ").removesuffix(".")
 
     def without_rule(self, call: Call) -> None:
         """Record a node whose operator has no rule."""

@@ -20,6 +20,7 @@ from crosscheck.networks.differentiate.rules.statistics import Updates
 from crosscheck.networks.differentiate.turned import turn_apart
 from crosscheck.networks.differentiate.writer import Writer
 from crosscheck.networks.facts import Facts, without_weights
+from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.plain import every_node, plain
 
 __all__ = ["GRADIENT_OPSET", "differentiate"]
@@ -241,7 +242,7 @@ def _model(
         result.graph.initializer.append(writer.initialisers.pop(0))
     try:
         onnx.checker.check_model(without_weights(result), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
         message = " ".join(str(problem).split())
         raise NetworkError(
             f"{facts.source}: opset {facts.opset} cannot express its gradient ({message}); convert it to a newer one."

@@ -21,6 +21,8 @@ AXES_AS_INPUT = {
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"), 18),
 }
 SLICE_BY_INPUT, PAD_BY_INPUT, FLOATS_COMPARE_EQUAL = 10, 11, 11
+#: The most nodes of a gradient, each of which is some 400 bytes.
+LARGEST_GRADIENT = 10**6
 #: Maximum elements of deduplicated constants; comparing larger ones would copy a network's weights.
 LARGEST_SHARED = 4096
 
@@ -66,6 +68,8 @@ class Writer:
         node = onnx.helper.make_node(op, inputs, [], **attributes)
         key = (node.SerializeToString(deterministic=True), count)
         if key not in self._written:
+            if len(self.nodes) > LARGEST_GRADIENT:
+                raise MemoryError(f"the gradient has more than {LARGEST_GRADIENT} nodes")
             self._written[key] = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
             node.output.extend(self._written[key])
             node.name = self.fresh(f"{op}.gradient")

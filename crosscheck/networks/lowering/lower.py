@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from crosscheck.errors import NetworkError
+from crosscheck.networks.failures import FAILURES, contradiction
 from crosscheck.networks.graph import Array, Graph, Node, Value
 from crosscheck.networks.lowering import arrangement, composed, elementwise, layers, resampling
 from crosscheck.networks.lowering.step import Step
@@ -63,6 +64,8 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
             nodes += _lowered(table, where, proto, index)
         except NetworkError as problem:
             refused.append((index, proto, str(problem).removeprefix(where).strip(" .")))
+        except FAILURES as problem:
+            refused.append((index, proto, contradiction(problem)))
     _refuse(source, refused)
     if len(model.graph.output) != 1:
         raise NetworkError(f"{source}: has {len(model.graph.output)} outputs; keep only the one to differentiate.")

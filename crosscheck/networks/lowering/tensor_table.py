@@ -7,6 +7,8 @@ import onnx
 
 from crosscheck.errors import NetworkError
 from crosscheck.networks.facts import without_weights
+from crosscheck.networks.failures import FAILURES
+from crosscheck.networks.fresh_names import FreshNames
 from crosscheck.networks.graph import Array
 from crosscheck.probe.names import plain_name
 
@@ -31,7 +33,7 @@ class TensorTable:
         self.aliases: dict[str, str] = {}
         self.weights: dict[str, Array] = {}
         self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._fresh = FreshNames(joint="_")
         self.input = self._only_input(model)
         self._shapes = self._infer_shapes(model)
         self._readers: dict[str, list[onnx.NodeProto]] = {}
@@ -59,12 +61,7 @@ class TensorTable:
 
     def name(self, text: str, fallback: str) -> str:
         """`text` in letters, digits, "_" and ".", and unique."""
-        base = plain_name(text, fallback)
-        name, number = base, 2
-        while name in self._taken:
-            name, number = f"{base}_{number}", number + 1
-        self._taken.add(name)
-        return name
+        return self._fresh.of(plain_name(text, fallback))
 
     def data(self, where: str, tensor: str) -> str:
         """The graph's name of a computed tensor. Raises NetworkError for a constant; `where` names the node."""
@@ -129,7 +126,7 @@ class TensorTable:
         del copy.graph.value_info[:]
         try:
             copy = onnx.shape_inference.infer_shapes(copy, strict_mode=True)
-        except onnx.shape_inference.InferenceError as problem:
+        except (onnx.shape_inference.InferenceError, *FAILURES) as problem:
             raise NetworkError(f"{self.source}: its shapes do not fit together: {problem}") from problem
         shapes: dict[str, Shape] = {}
         for item in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output):

@@ -9,6 +9,9 @@ const path = require("path");
 const { bytesOf } = require("./arrays");
 
 const MESSAGE_LIMIT = 4000; // characters of a runtime's message that are kept
+/** Errors of the machine, and the exit code of a trial that it kept from recording, as in recorder.py. */
+const LACKING = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EIO"]);
+const EXIT_LACKING = 75;
 
 /** A step raised; `problem` is the runtime's own exception. */
 class StepFailed extends Error {
@@ -22,7 +25,7 @@ class StepFailed extends Error {
 /** The observation of one trial, in `folder`: `steps.jsonl`, `keys.jsonl` and `arrays.bin`. */
 class Recorder {
   constructor(folder) {
-    const open = (name) => fs.openSync(path.join(folder, name), "w");
+    const open = (name) => onMachine(() => fs.openSync(path.join(folder, name), "w"));
     this.steps = open("steps.jsonl");
     this.keys = open("keys.jsonl");
     this.arrays = open("arrays.bin");
@@ -55,7 +58,7 @@ class Recorder {
     const data = bytesOf(value);
     const digest = crypto.createHash("sha256").update(data).digest("latin1");
     if (!this.offsets.has(digest)) {
-      fs.writeFileSync(this.arrays, data);
+      onMachine(() => fs.writeFileSync(this.arrays, data));
       this.offsets.set(digest, this.end);
       this.end += data.length;
     }
@@ -64,7 +67,18 @@ class Recorder {
 }
 
 function line(file, value) {
-  fs.writeFileSync(file, JSON.stringify(value) + "\n"); // all of it, which writeSync does not promise
+  // All of it, which writeSync does not promise.
+  onMachine(() => fs.writeFileSync(file, JSON.stringify(value) + "\n"));
+}
+
+/** Do `action`; end the process where the machine does not let it: nothing of that is the runtime's. */
+function onMachine(action) {
+  try {
+    return action();
+  } catch (problem) {
+    if (LACKING.has(problem.code)) process.reallyExit(EXIT_LACKING);
+    throw problem;
+  }
 }
 
 /** An exception as one text, cut to what a report can show. */
@@ -73,4 +87,4 @@ function message(problem) {
   return text.slice(0, MESSAGE_LIMIT);
 }
 
-module.exports = { Recorder, StepFailed, message };
+module.exports = { Recorder, StepFailed, message, onMachine };

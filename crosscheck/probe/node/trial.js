@@ -8,7 +8,7 @@ const fs = require("fs");
 const path = require("path");
 
 const { readArrays } = require("./arrays");
-const { Recorder, StepFailed, message } = require("./recorder");
+const { Recorder, StepFailed, message, onMachine } = require("./recorder");
 const { Trial } = require("./steps");
 
 /** The network in `folder`, with the program and the trial's own folder for files. */
@@ -30,7 +30,7 @@ function loadNetwork(folder, { sources, texts }, scratch) {
 
 /** How the trial ended. Its absence means that the process died. */
 function writeEnd(out, end) {
-  fs.writeFileSync(path.join(out, "end.json"), JSON.stringify(end));
+  onMachine(() => fs.writeFileSync(path.join(out, "end.json"), JSON.stringify(end)));
 }
 
 /** The status and reason of a failed step. */

@@ -24,6 +24,9 @@ ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid",
 #: Activations without parameters.
 PLAIN = ("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")
 
+#: The most steps; each is some twenty nodes, and their gradients.
+MOST_STEPS = 4096
+
 X, W, R, B, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLES = range(8)
 Activation = Callable[[str], str]
 
@@ -56,6 +59,8 @@ def _unrolled(writer: Writer, call: Call) -> list[str | None]:
     steps = call.shape(X)[1 if call.get("layout", 0) else 0]
     if not isinstance(steps, int):
         raise call.refusal("runs an unknown number of steps; fix it with --shape, or export it so")
+    if steps > MOST_STEPS:
+        raise call.refusal(f"runs {steps} steps, and up to {MOST_STEPS} are unrolled; make its sequences shorter")
     kind = str(call.get("direction", "forward"))
     backward = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[kind]
     step = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}[op]

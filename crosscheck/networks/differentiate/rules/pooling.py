@@ -21,6 +21,8 @@ __all__ = ["RULES"]
 
 #: Value of max-pool pads, also in float64 networks: until opset 11 Pad takes a float32 value.
 LOWEST = float(np.finfo(np.float32).min)
+#: The most entries of a window that are compared with each other: 64 x 64.
+LARGEST_WINDOW = 4096
 #: The first opset whose Slice has steps.
 SLICE_STEPS = 10
 #: The first opset with Range.
@@ -34,6 +36,9 @@ def _max_pool(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     """
     cotangent = only(cotangents)
     channels, windows = call.sizes(0, 1)[0], _windows(call)
+    if math.prod(windows.kernel) > LARGEST_WINDOW:
+        sizes = " x ".join(map(str, windows.kernel))
+        raise call.refusal(f"has windows of {sizes} entries; up to {LARGEST_WINDOW} have a rule, a node each")
     if any(cotangents[1:]):
         raise call.refusal("passes its indices on to the differentiated output; they have no gradient")
     entries = _entries(writer, apart(writer, call.inputs[0], windows.sizes), windows)
