@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck.cells import Asks, Cell, Intent, Observation
-from crosscheck.judge import Exported, FileTruth, Judgement, Origin, Truth, exported
+from crosscheck.judge import FileTruth, Origin, Truth, exported
 from crosscheck.matrix.exchange import Exchange
 from crosscheck.matrix.plan import Planned
 from crosscheck.networks import Network
+from crosscheck.records import Exported, Judgement
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["ExportedFiles"]

@@ -31,7 +31,7 @@ from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError
 from crosscheck.exported_files import ExportedFiles
-from crosscheck.judge import FileTruth, Judgement, Truth, fields_of, line, plain
+from crosscheck.judge import FileTruth, Truth, fields_of, line
 from crosscheck.judgements import PACKAGES, Judged, Judgements, Question
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
@@ -46,6 +46,8 @@ from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.publication import CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
+from crosscheck.records import Judgement
+from crosscheck.records.conversion import plain
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
@@ -388,7 +390,7 @@ def _judge(
             judgement = here.judgement
         else:
             status, reason, stderr = measured.statuses[cell.id]
-            judgement = Judgement(status, reason, stderr=stderr)
+            judgement = Judgement(status=status, reason=reason, stderr=stderr)
             file = files.exported(cell, planned.mode, planned.network, [], judgement)
             here = Judged(fields_of(judgement), None, None if file is None else plain(file))
         verdicts.append((planned, judgement))

@@ -19,11 +19,13 @@ from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
 from crosscheck.cells import Cell
 from crosscheck.exported_files import ExportedFiles
-from crosscheck.judge import Judgement, Truth, fields_of, judge, judgement_of, plain
+from crosscheck.judge import Truth, fields_of, judge, judgement_of
 from crosscheck.matrix.cache import code_digest
 from crosscheck.matrix.journal import Journal
 from crosscheck.networks import Network
 from crosscheck.recorded_arrays import RecordedArrays
+from crosscheck.records import Judgement
+from crosscheck.records.conversion import plain
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["CODE", "PACKAGES", "Judged", "Judgements", "Question"]
@@ -31,7 +33,7 @@ __all__ = ["CODE", "PACKAGES", "Judged", "Judgements", "Question"]
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (
     "judge", "oracle", "networks", "scenarios", "cells.py", "errors.py", "exported_files.py", "judgements.py",
-    "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "repeatability.py", "report/arrays.py",
+    "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "records", "repeatability.py", "report/arrays.py",
     "runtimes/mode.py",
 )  # fmt: skip
 #: Packages that compute.

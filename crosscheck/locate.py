@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crosscheck.cells import Asks, Finding, Scenario
-from crosscheck.judge import Again, Cause, Judgement
 from crosscheck.judge.case import MEASURED, PRIMARY
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Progress, Settings, measure
@@ -24,6 +23,7 @@ from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network, load
 from crosscheck.networks.graph import Node
+from crosscheck.records import Again, Cause, Judgement
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.scenarios.facts import SCENARIOS as SCENARIO_FACTS
 from crosscheck.subnetworks.parts import prefix

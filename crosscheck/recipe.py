@@ -40,7 +40,7 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
     books = {book.runtime: book for book in recipes(run, cells, example)}
     for name in wanted:
         if name not in books:
-            raise UsageError(_missing(name, folder, {cell["runtime"] for cell in gradients(cells)}))
+            raise UsageError(_missing(name, folder, {cell.runtime for cell in gradients(cells)}))
     if not books:
         raise UsageError(f"the run in {folder} measured no gradient. `crosscheck run --out {folder}` measures some.")
     for number, name in enumerate(name for name in books if name in wanted or not wanted):

@@ -15,11 +15,13 @@ import numpy as np
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Judgement, Truth, fields_of, judge, line, validate
+from crosscheck.judge import Truth, fields_of, judge, line
 from crosscheck.networks import fixed_cotangent, load, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Statistics, updated
 from crosscheck.probe.steps import rescale
+from crosscheck.records import Judgement
+from crosscheck.records.schema import validate
 from crosscheck.runtimes.mode import Contract, Mode
 from crosscheck.scenarios import steps as scenarios
 

@@ -11,7 +11,7 @@ import pytest
 
 from crosscheck import locate
 from crosscheck.job import Job, run
-from crosscheck.judge import validate
+from crosscheck.records.schema import validate
 from crosscheck.report import write
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from crosscheck.networks import load
 from crosscheck.oracle import BatchStatistics, Statistics, batch_statistics, solve, updated
-from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON, Correction, named
+from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON, named
+from crosscheck.records.changes import Correction
 
 EPSILON = 0.001
 

@@ -13,12 +13,13 @@ from onnx.reference import ReferenceEvaluator
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import Judgement, Truth, judge
+from crosscheck.judge import Truth, judge
 from crosscheck.judge.evaluator import BatchNormalization
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.matrix.selection import targets
 from crosscheck.networks import DIALECTS, Network, load, write
 from crosscheck.networks.dialects import build_dialect
+from crosscheck.records import Judgement
 from crosscheck.runtimes.catalog import catalog, variant_has
 from crosscheck.runtimes.mode import Contract, Mode
 

@@ -9,9 +9,9 @@ import pytest
 
 from crosscheck.cells import Finding
 from crosscheck.job import Job, run
-from crosscheck.judge import validate
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import load
+from crosscheck.records.schema import validate
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 

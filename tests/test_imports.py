@@ -30,6 +30,7 @@ HOUSE = (
     ("networks",),
     ("repeatability", "scenarios"),
     ("runtimes",),
+    ("records",),
     ("cells", "errors", "probe", "terminal"),
 )
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}

@@ -6,7 +6,7 @@ import copy
 import math
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 import crosscheck.judge
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Truth, fields_of, judge, line, validate
+from crosscheck.judge import Truth, fields_of, judge, line
 from crosscheck.judge.compare import relative_error
 from crosscheck.oracle import Statistics, updated
 from crosscheck.oracle.renormalized import renormalized
+from crosscheck.records.contract import Documented
+from crosscheck.records.schema import validate
 from crosscheck.repeatability import distance, moved, same
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
@@ -602,7 +604,8 @@ def test_the_example_of_the_design_document() -> None:
     assert ["0.29985", "0.3998"] == [f"{value:.6g}" for value in verdict.prediction_before[0]]
     assert ["0.284447", "0.379263"] == [f"{value:.6g}" for value in verdict.prediction_after[0]]
     assert [1] == verdict.top1_before
-    assert dict(verdict.gradient_error or {}) == {"inference": pytest.approx(1, abs=0.01), "training": 0.0}
+    assert verdict.gradient_error is not None
+    assert asdict(verdict.gradient_error) == {"inference": pytest.approx(1, abs=0.01), "training": 0.0}
     assert {"bn.mean": 0.04, "bn.variance": 0.1} == pytest.approx(
         {name: value for name, value in verdict.state_changes.items() if value}, rel=1e-5
     )
@@ -632,12 +635,13 @@ def test_an_answer_at_moved_statistics_is_wrong_and_explained() -> None:
 def test_later_gradients_are_compared_at_the_current_statistics() -> None:
     later = judged(LeakBackward).later
     assert later is not None
-    assert dict(later["inference_gradient"] or {}) == {
+    assert later.inference_gradient is not None
+    assert asdict(later.inference_gradient) == {
         "inference": pytest.approx(0, abs=1e-6),
         "training": pytest.approx(1, abs=0.9),
     }
-    assert later["gradient_again"] is not None
-    assert later["gradient_again"]["training"] == pytest.approx(0, abs=1e-6)
+    assert later.gradient_again is not None
+    assert later.gradient_again.training == pytest.approx(0, abs=1e-6)
 
 
 def test_a_wrong_later_inference_gradient_counts_only_if_right_alone() -> None:
@@ -894,12 +898,12 @@ def test_what_the_public_view_shows() -> None:
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
-def test_contradiction_of_the_contract(says: str, expected: bool) -> None:
+def test_contradiction_of_the_contract(says: Documented, expected: bool) -> None:
     assert judged(LeakBackward, contract=Contract(says, "", "")).contradicts is expected
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", False), ("move", True), ("undocumented", False)])
-def test_statistics_that_stay_contradict_a_contract_that_moves_them(says: str, expected: bool) -> None:
+def test_statistics_that_stay_contradict_a_contract_that_moves_them(says: Documented, expected: bool) -> None:
     assert judged(Training, contract=Contract(says, "", "")).contradicts is expected
 
 
@@ -1287,7 +1291,7 @@ def test_a_statistic_that_is_shown_in_another_shape_does_not_make_the_others_sta
 
     later = judged(Shaped, trials=[observe(Shaped, undisturbed, "seed-batch")]).later
     assert later is not None
-    assert later["gradient_again"] is not None
+    assert later.gradient_again is not None
 
 
 class MovesWhenRead(Training):

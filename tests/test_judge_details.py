@@ -14,13 +14,13 @@ from onnx import helper, numpy_helper
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import FileTruth, Judgement, Origin, Truth, exported, fields_of, judge, line
-from crosscheck.judge.attribution import Exported
+from crosscheck.judge import FileTruth, Origin, Truth, exported, fields_of, judge, line
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.cuts import cut
-from crosscheck.judge.evidence import Evidence, FirstLayer, TensorPair
 from crosscheck.networks import Network, load, write
 from crosscheck.networks.onnx_files import written_network
+from crosscheck.records import Cause, Evidence, Exported, FirstLayer, Judgement, TensorPair
+from crosscheck.records.contract import Documented
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
     EPSILON,
@@ -129,7 +129,7 @@ class BlindLeak(Blind):
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
-def test_a_changed_prediction_contradicts_a_contract_that_statistics_stay(says: str, expected: bool) -> None:
+def test_a_changed_prediction_contradicts_a_contract_that_statistics_stay(says: Documented, expected: bool) -> None:
     contract = Contract(says, "", "https://example.org/manual")
     assert expected is judged(BlindLeak, contract=contract).contradicts
 
@@ -281,13 +281,13 @@ def test_a_closed_form_near_zero_is_measured_by_a_tenth_of_the_other() -> None:
 def test_lists_of_a_line_have_lengths_that_a_reader_can_take_in() -> None:
     def lengths(count: int) -> tuple[int, int, int, int]:
         judgement = Judgement(
-            Status.OK,
+            status=Status.OK,
             evidence=(Evidence(Finding.LEAK, "it moved", 1.0, 0.0, "", ""),) * count,
             state_changes={str(place): 1.0 for place in range(count)},
             tensors={str(place): TensorPair([1.0], None) for place in range(count)},
             prediction_before=np.full(count, 0.5),
         )
-        shorter, _ = cut(judgement)
+        shorter = cut(judgement)
         return (
             len(shorter.evidence),
             len(shorter.state_changes),
@@ -304,11 +304,14 @@ def test_lists_of_a_line_have_lengths_that_a_reader_can_take_in() -> None:
 def test_numbers_of_a_line_are_those_of_json() -> None:
     cell, mode = subject(Training, "seed-batch", Scenario.GRADIENT, STAYS)
     values: list[Any] = [np.float32(0.5), np.nan, np.inf, -np.inf, np.int64(3), np.bool_(True), (1, [2.5, None]), "a"]
-    told = line(cell, mode, fields_of(Judgement(Status.OK)), released="", environment={"values": values}, reproduce="")
+    cause = Cause(Finding.LEAK, "n1", "Conv", {"values": values}, "asking")
+    judgement = Judgement(status=Status.OK, seconds=np.float64(np.nan), cause=cause)
+    told = line(cell, mode, fields_of(judgement), released="", environment={}, reproduce="")
     expected = [0.5, "NaN", "Infinity", "-Infinity", 3, True, [1, [2.5, None]], "a"]
-    assert {"values": expected} == told["environment"]
-    assert [type(value) for value in expected] == [type(value) for value in told["environment"]["values"]]
-    assert (1, mode.call, False, None) == (told["schema"], told["call"], told["default_call"], told["exported"])
+    assert {"values": expected} == told["cause"]["attributes"]
+    assert [type(value) for value in expected] == [type(value) for value in told["cause"]["attributes"]["values"]]
+    assert "NaN" == told["seconds"]
+    assert (2, mode.call, False, None) == (told["schema"], told["call"], told["default_call"], told["exported"])
 
 
 # Readers of files
@@ -409,7 +412,7 @@ def test_layers_of_the_same_numbers_and_another_epsilon_have_laws_of_their_own()
 
 
 @pytest.mark.parametrize(("says", "expected"), [("stay", True), ("move", False), ("undocumented", False)])
-def test_statistics_that_move_unseen_contradict_a_contract_that_they_stay(says: str, expected: bool) -> None:
+def test_statistics_that_move_unseen_contradict_a_contract_that_they_stay(says: Documented, expected: bool) -> None:
     class Counts(Training):
         def backward(self) -> None:
             self.update(count=2)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Finding, Scenario, Status
-from crosscheck.judge import Judgement, predictions
+from crosscheck.judge import predictions
+from crosscheck.records import ClosedForms, Judgement
 from crosscheck.runtimes.mode import Contract
 from tests.synthetic import (
     EPSILON,
@@ -175,7 +176,7 @@ def test_a_wrong_gradient() -> None:
     ]
     assert close((0.5, CLOSED_FORM)) == numbers(verdict)
     assert verdict.gradient_error is not None
-    assert {"inference": 0.5, "training": other} == pytest.approx(dict(verdict.gradient_error), rel=1e-5)
+    assert {"inference": 0.5, "training": other} == pytest.approx(asdict(verdict.gradient_error), rel=1e-5)
 
 
 def test_the_gradient_of_the_other_mode() -> None:
@@ -224,10 +225,11 @@ def test_a_second_gradient_that_is_wrong() -> None:
     assert [(Finding.ORDER_DEPENDENT, what, f"inference 0.5, training {other:.3g}")] == sentences(verdict)
     assert close((0.5, CLOSED_FORM)) == numbers(verdict)
     assert verdict.later is not None
-    assert verdict.later["gradient_again"] == pytest.approx({"inference": 0.5, "training": other}, rel=1e-5)
-    inference = verdict.later["inference_gradient"]
+    assert verdict.later.gradient_again is not None
+    assert asdict(verdict.later.gradient_again) == pytest.approx({"inference": 0.5, "training": other}, rel=1e-5)
+    inference = verdict.later.inference_gradient
     assert inference is not None
-    assert pytest.approx(0, abs=1e-6) == inference["inference"]
+    assert pytest.approx(0, abs=1e-6) == inference.inference
 
 
 def test_an_inference_gradient_that_is_wrong_afterwards() -> None:
@@ -493,10 +495,8 @@ def test_what_no_cell_with_a_failure_shows() -> None:
     assert verdict.prediction_before is row.arrays["prediction/before"]
     assert verdict.prediction_after is row.arrays["prediction/after"]
     assert row.arrays["gradient/first"].tolist() == verdict.gradient
-    assert verdict.closed_forms is not None
-    assert [INFERENCE.astype(np.float32).tolist(), TRAINING.astype(np.float32).tolist()] == [
-        verdict.closed_forms[mode] for mode in ("inference", "training")
-    ]
+    forms = ClosedForms(*(form.astype(np.float32).tolist() for form in (INFERENCE, TRAINING)))
+    assert forms == verdict.closed_forms
 
 
 @pytest.mark.parametrize(("moving", "more"), [(["bn.mean"], ""), (["bn.beta", "bn.gamma", "bn.mean"], "2")])

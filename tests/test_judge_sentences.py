@@ -13,8 +13,9 @@ from onnx import helper, numpy_helper
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Cell, Finding, Intent, Observation, Scenario, Status, Step
-from crosscheck.judge import Judgement, Truth, judge
+from crosscheck.judge import Truth, judge
 from crosscheck.networks import load, write
+from crosscheck.records import Judgement
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
     NETWORKS,

@@ -252,7 +252,7 @@ def test_a_gradient_on_the_other_sides_of_kinks_within_rounding_is_right(count: 
     gradient = asked(network, training, weights=other)
     verdict = judged(answering(gradient, training), network)
     assert verdict.gradient_error is not None
-    error = verdict.gradient_error["training" if training else "inference"]
+    error = verdict.gradient_error.training if training else verdict.gradient_error.inference
     assert error is not None
     assert error > 1e-3  # far more than rounding
     assert (Finding.CLEAN,) == verdict.findings

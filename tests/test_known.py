@@ -7,20 +7,20 @@ from collections.abc import Callable
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from crosscheck.cells import Finding, Scenario, Status
+from crosscheck.records.versions import run_of
 from crosscheck.report import known, read_cells, write
 from crosscheck.report.known import Case, announced, known_cases, verdicts
-from crosscheck.report.records import Run
 from crosscheck.runtimes.catalog import catalog
 from tests.test_report import Page, make_cell, make_run, saved, unmeasured_cell
 
-RUN = cast(Run, make_run())
+RUN = run_of(make_run())
 CASES = known_cases()
 HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>&\"'"
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from crosscheck.job import Job, run
-from crosscheck.judge import validate
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import load
+from crosscheck.records.schema import validate
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 

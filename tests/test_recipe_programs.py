@@ -14,10 +14,10 @@ import pytest
 from crosscheck.environments.environment import describe
 from crosscheck.job import Job, run
 from crosscheck.networks import FORMS, load, prepared
+from crosscheck.records import JudgedCell
 from crosscheck.report import read_cells
 from crosscheck.report.reading import read_run
 from crosscheck.report.recipes import recipes
-from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.runtimes.program import Subject, source_of
 from crosscheck.script.writer import example
@@ -58,9 +58,9 @@ def measured(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Measured
 
 def carried_out(code: str, cell: JudgedCell, runtimes: dict[str, Runtime], folder: Path) -> Done:
     """Execute a program where its files are, in the environment of its cell, and then the documented prediction."""
-    runtime = runtimes[cell["runtime"]]
-    release = next(release for release in runtime.releases if release.version == cell["release"])
-    mode = next(mode for mode in runtime.modes if mode.name == cell["mode"])
+    runtime = runtimes[cell.runtime]
+    release = next(release for release in runtime.releases if release.version == cell.release)
+    mode = next(mode for mode in runtime.modes if mode.name == cell.mode)
     subject = Subject(SEED.graph, SEED.weights, len(SEED.x))
     source = source_of(runtime, release, release.variants[0], mode, subject)
     prepared(SEED, folder, [form for form in FORMS if f'"{form}.onnx"' in code + source.predict])
@@ -74,7 +74,7 @@ def carried_out(code: str, cell: JudgedCell, runtimes: dict[str, Runtime], folde
         variables["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, environment.library_path))
     command = [str(environment.python), "-W", "ignore", "recipe.py"]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
-    assert 0 == done.returncode, (cell["id"], done.stderr)
+    assert 0 == done.returncode, (cell.id, done.stderr)
 
     def printed(name: str) -> list[float]:
         (line,) = (line for line in done.stdout.splitlines() if line.startswith(name + " "))
@@ -82,8 +82,8 @@ def carried_out(code: str, cell: JudgedCell, runtimes: dict[str, Runtime], folde
 
     close = functools.partial(np.allclose, rtol=1e-5, atol=1e-6)
     return Done(
-        close(printed("gradient first"), np.ravel(np.array(cell["gradient"]))),
-        close(printed("prediction after"), np.ravel(np.array(cell["prediction_before"]))),
+        close(printed("gradient first"), np.ravel(np.array(cell.gradient))),
+        close(printed("prediction after"), np.ravel(np.array(cell.prediction_before))),
     )
 
 
@@ -92,20 +92,20 @@ def test_a_recipe_gives_the_measured_gradient_and_later_predictions_stay(
     measured: Measured, name: str, tmp_path: Path
 ) -> None:
     report = read_run(measured.folder / "run.json", [])
-    cells = [cell for cell in measured.cells if cell["runtime"] == name]
+    cells = [cell for cell in measured.cells if cell.runtime == name]
     (book,) = recipes(report, cells, functools.partial(example, runtimes=measured.runtimes))
     found = [recipe for of in book.recipes for recipe in of.ranges if recipe.safe]
     assert "inference" in {of.intent for of in book.recipes if any(recipe.safe for recipe in of.ranges)}
     for number, recipe in enumerate(found):
         for release in {recipe.releases[0], recipe.releases[-1]}:
-            cell = next(cell for cell in cells if (cell["release"], cell["mode"]) == (release, recipe.mode))
+            cell = next(cell for cell in cells if (cell.release, cell.mode) == (release, recipe.mode))
             done = carried_out(recipe.code, cell, measured.runtimes, tmp_path / f"{number}-{release}")
-            assert Done(True, True) == done, (cell["id"], recipe.code)
+            assert Done(True, True) == done, (cell.id, recipe.code)
 
 
 @pytest.mark.parametrize("call", LEAKING)
 def test_a_leaking_call_in_the_place_of_a_recipe_would_be_seen(measured: Measured, call: str, tmp_path: Path) -> None:
-    cell = next(cell for cell in measured.cells if cell["id"].startswith(f"{call}/"))
+    cell = next(cell for cell in measured.cells if cell.id.startswith(f"{call}/"))
     code = example(cell, measured.runtimes)
     assert code is not None
     assert Done(True, False) == carried_out(code, cell, measured.runtimes, tmp_path)

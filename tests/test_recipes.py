@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from crosscheck.environments.environment import describe
 from crosscheck.job import Job, run
+from crosscheck.records.versions import run_of
 from crosscheck.report import read_cells, write
 from crosscheck.report.reading import read_run
 from crosscheck.report.recipes import Recipe, recipes
-from crosscheck.report.records import ModeFacts, Run
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress
 from tests.test_cli import crosscheck
 from tests.test_report import Page, make_cell, make_run, saved, unmeasured_cell
 
-RUN = cast(Run, make_run())
+RUN = run_of(make_run())
 RELEASES = ("0.9.5.post2", "0.11.0", "1.2.0", "1.9.1")
 CLEAN = ("clean",)
 HOSTILE = "</code><script>alert('x')</script><img src=x onerror=alert(1)>[red]\x1b[31m"
@@ -141,11 +141,11 @@ def test_networks_without_readable_tensors_are_named(tmp_path: Path) -> None:
 
 
 def test_a_mode_that_leaves_scales_out_is_no_recipe(tmp_path: Path) -> None:
-    run = cast(Run, make_run())
-    told = {"name": "fixed", "intent": "inference", "asks": "gradient", "call": "", "contract": {}, "unit_scale": True}
-    run["runtimes"]["mxnet"]["modes"].append(cast(ModeFacts, told))
+    run = make_run()
+    told = {"name": "fixed", "intent": "inference", "asks": "gradient", "call": "", "unit_scale": True}
+    run["runtimes"]["mxnet"]["modes"].append(told)
     lines = [asked("1.9.1", "fixed"), asked("1.9.1", "longer-mode")]
-    (book,) = recipes(run, read_cells(saved(tmp_path, lines)))
+    (book,) = recipes(run_of(run), read_cells(saved(tmp_path, lines)))
     assert [("1.9.1", "1.9.1", "longer-mode", True)] == brief(book.recipes[0].ranges)
 
 

@@ -9,15 +9,16 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from crosscheck.cells import Finding, Status
 from crosscheck.errors import CrosscheckError
+from crosscheck.records import JudgedCell
+from crosscheck.records.versions import run_of
 from crosscheck.report import curves, matrix, number_text, read_cells, sections, summary, vocabulary, write
 from crosscheck.report.embedded_data import embedded
-from crosscheck.report.records import JudgedCell, Run
 
 SEED_BEFORE = [[0.29985, 0.3998]]
 SEED_AFTER = [[0.2844466, 0.3792626]]
@@ -168,8 +169,7 @@ def make_run(**fields: Any) -> dict[str, Any]:
                 "link": "https://example.org/mxnet",
                 "releases": ["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1"],
                 "modes": [
-                    {"name": name, "intent": intent, "asks": asks, "call": "", "contract": {}}
-                    for name, (intent, asks) in MODES.items()
+                    {"name": name, "intent": intent, "asks": asks, "call": ""} for name, (intent, asks) in MODES.items()
                 ],
             },
             "onnxruntime": {"title": "ONNX Runtime", "link": "", "releases": ["1.0.0"], "modes": []},
@@ -246,7 +246,7 @@ def loaded(tmp_path: Path, cells: list[dict[str, Any]]) -> list[JudgedCell]:
     return read_cells(saved(tmp_path, cells) / "cells.jsonl")
 
 
-RUN = cast(Run, make_run())
+RUN = run_of(make_run())
 
 
 class Page(HTMLParser):
@@ -510,7 +510,7 @@ def test_variants_have_separate_tables(tmp_path: Path) -> None:
 
 
 def test_equal_curves_share_a_drawing_and_controls_are_flat(tmp_path: Path) -> None:
-    (panel,) = curves.panels(RUN, [cell for cell in loaded(tmp_path, default_cells()) if cell["curve"]])
+    (panel,) = curves.panels(RUN, [cell for cell in loaded(tmp_path, default_cells()) if cell.curve])
     falling, flat = panel.groups
     assert not falling.flat
     assert [len(members.releases) for members in falling.members] == [3]
@@ -543,7 +543,7 @@ def test_the_curves_numbers_are_in_a_table(page: Page) -> None:
 
 def test_equal_cells_share_a_line_with_separate_anchors(tmp_path: Path) -> None:
     cells = loaded(tmp_path, [make_cell("0.11.0"), make_cell("0.9.5.post2"), make_cell("1.9.1", findings=("clean",))])
-    indices = {cell["id"]: at for at, cell in enumerate(cells)}
+    indices = {cell.id: at for at, cell in enumerate(cells)}
     (section,) = sections.sections(RUN, cells, "mxnet", indices)
     leaking, clean = section.lines
     assert [(member.name, member.index) for member in leaking.members] == [("0.9.5.post2", 1), ("0.11.0", 0)]
@@ -599,16 +599,15 @@ def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
         "release": attack,
         "mode": attack,
         "network": attack,
-        "scenario": attack,
         "runtime": attack,
         "call": attack,
         "stderr": attack,
-        "contract": {"statistics": attack, "says": attack, "link": "javascript:alert(1)"},
+        "contract": {"statistics": "undocumented", "says": attack, "link": "javascript:alert(1)"},
         "reproduce": attack,
         "state_changes": {attack: 1.0},
     }
     lines = [
-        make_cell(**hostile, findings=(attack, "leak")),
+        make_cell(**hostile, findings=("leak",)),
         make_cell(**{**hostile, "variant": attack, "release": "1"}, reason=attack),
         unmeasured_cell("refused", attack, **{**hostile, "release": "2"}),
         curve_cell(FALL, [1] * 21, **{**hostile, "release": "3"}),
@@ -653,7 +652,7 @@ def test_non_finite_numbers_are_read_and_shown(tmp_path: Path) -> None:
     (cell,) = loaded(tmp_path, [line])
     assert number_text.before_and_after(cell)[1] == "NaN -Infinity"
     assert number_text.largest_change(cell) == "bn.mean NaN and 1 more"
-    assert number_text.gradient_error_text(cell["gradient_error"]) == f"Infinity / {number_text.DASH}"
+    assert number_text.gradient_error_text(cell.gradient_error) == f"Infinity / {number_text.DASH}"
     assert unpacked(embedded([cell], {}))["values"].count([["NaN", "-Infinity"]]) == 1
 
 
@@ -707,7 +706,10 @@ def test_every_finding_and_status_has_a_distinct_letter() -> None:
     [
         ("{", "cells.jsonl, line 2: not strict JSON"),
         ('{"schema": 1, "seconds": NaN}', "NaN is not JSON"),
-        ('{"schema": 2}', "reads schema 1 only"),
+        ('{"schema": 3}', "reads schema 1 or 2 only"),
+        ('{"schema": "1"}', "reads schema 1 or 2 only"),
+        (json.dumps(make_cell(seconds="long")), "'long' is not a number"),
+        (json.dumps(make_cell(findings=("pretty",))), "'pretty' is not one of clean, leak"),
         ('{"schema": 1, "id": "a"}', "lacks runtime, release"),
     ],
 )
@@ -724,7 +726,7 @@ def test_unmeasured_fields_are_optional(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
     path.write_text(json.dumps({key: whole[key] for key in (*keys, "reason", "findings")}))
     (cell,) = read_cells(path)
-    assert (cell["prediction_before"], cell["state_changes"], cell["stderr"]) == (None, {}, "")
+    assert (cell.prediction_before, cell.state_changes, cell.stderr) == (None, {}, "")
 
 
 def test_the_page_stays_small_with_thousands_of_cells(tmp_path: Path) -> None:
@@ -743,5 +745,4 @@ def test_the_page_stays_small_with_thousands_of_cells(tmp_path: Path) -> None:
 def test_outputs_with_more_axes_are_flattened_per_row(tmp_path: Path) -> None:
     images = [[[[1.0, 2.0], [3.0, 4.0]]], [[[5.0, 6.0], [7.0, 8.0]]]]
     (cell,) = loaded(tmp_path, [make_cell(prediction_before=images, prediction_after=images)])
-    assert [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]] == cell["prediction_before"]
     assert "1 2 3 4 / 5 6 7 8" == number_text.before_and_after(cell)[0]

@@ -12,7 +12,8 @@ import pytest
 
 from crosscheck.environments.environment import describe
 from crosscheck.job import Job, run
-from crosscheck.report.records import JudgedCell
+from crosscheck.records import JudgedCell
+from crosscheck.records.versions import CELL_SCHEMA, cell_of
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import NoScript, composed, pieces
 from tests.conftest import Cells, SilentProgress, read_cells
@@ -31,11 +32,14 @@ def judged(runtime: Runtime, network: str, **facts: Any) -> JudgedCell:
     release = runtime.releases[-1]
     target = f"{runtime.name}@{release.version}"
     cell = {
+        "schema": CELL_SCHEMA,
         "id": f"{target}/{mode.name}/{network}/gradient",
         "runtime": runtime.name,
         "release": release.version,
         "variant": "plain",
         "mode": mode.name,
+        "intent": mode.intent,
+        "asks": mode.asks,
         "network": network,
         "scenario": "gradient",
         "status": "ok",
@@ -51,7 +55,7 @@ def judged(runtime: Runtime, network: str, **facts: Any) -> JudgedCell:
         "tensors": {},
         "curve": None,
     }
-    return cast(JudgedCell, {**cell, **facts})
+    return cell_of({**cell, **facts})
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)

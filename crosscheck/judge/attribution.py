@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Observation, Status
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import Network
 from crosscheck.networks.onnx_files import foreign_operators, opset_of
 from crosscheck.probe import recorded
+from crosscheck.records import Exported, FirstLayer, Trip
+from crosscheck.records.exported import Fault
 
-__all__ = ["Exported", "Origin", "Trip", "exported", "trip"]
-
-Fault = Literal["none", "exporter", "importer", "both", "unknown"]
+__all__ = ["Origin", "exported", "trip"]
 
 
 @dataclass(frozen=True)
@@ -36,42 +34,6 @@ class Origin:
     network: Network
     weights: Mapping[str, Array]
     training: bool = False
-
-
-@dataclass(frozen=True)
-class Trip:
-    """One export and one reader.
-
-    cell: the export's. error: of the reader's answer, against the exported network's oracle. file_error: of the file's
-    own oracle, against the same; None without one. fault: the side (file, reader) whose error is above the threshold;
-    "none" for a right answer. side, first_layer: the first node that differs between reader and file, or else between
-    file and network.
-    """
-
-    cell: str
-    error: float | None
-    file_error: float | None
-    fault: Fault | None
-    side: Literal["exporter", "importer"] | None = None
-    first_layer: FirstLayer | None = None
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The `exported` field of a line, for export cells (without trips) and readers' cells.
-
-    network: the name of the network in the file; None for an invalid file. file: its path in the output folder.
-    foreign: operators outside ONNX. refusal: the reason why crosscheck's checks or lowering reject it.
-    importer_error: of the reader's answer against the file's own oracle.
-    """
-
-    network: str | None
-    file: str | None = None
-    opset: int | None = None
-    foreign: Sequence[str] = ()
-    refusal: str | None = None
-    importer_error: float | None = None
-    trips: Sequence[Trip] = ()
 
 
 def exported(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
-from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
 from crosscheck.judge.update import solve_update
 from crosscheck.oracle import Law
+from crosscheck.records import Evidence
 from crosscheck.repeatability import distance, same
 
 __all__ = ["change_evidence"]

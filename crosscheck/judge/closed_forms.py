@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.evidence import Errors, Evidence, across_readings
+from crosscheck.judge.evidence import across_readings
 from crosscheck.judge.form_errors import FormErrors
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 from crosscheck.probe import recorded
+from crosscheck.records import Errors, Evidence, Later
 from crosscheck.repeatability import distance, same, size
 
 __all__ = [
@@ -287,7 +288,7 @@ def gradient_error(case: Case) -> Errors | None:
     return next((errors.line for row, _, errors in rows if row.reading == case.primary), None)
 
 
-def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
+def later_errors(case: Case) -> Later | None:
     """The errors of the gradients after the call under test, at the statistics at which they are least."""
     for row in case.of(case.primary):
         errors: dict[str, Errors | None] = {}
@@ -295,5 +296,5 @@ def later_errors(case: Case) -> Mapping[str, Errors | None] | None:
             known = _at_moments(case, row, *answer)
             errors[name] = min(known, key=lambda item: min(map(item.of, Intent))).line if known else None
         if any(errors.values()):
-            return errors
+            return Later(**errors)
     return None

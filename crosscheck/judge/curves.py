@@ -6,8 +6,8 @@ import numpy as np
 
 from crosscheck.cells import Array
 from crosscheck.judge.case import STEPWISE, Case
-from crosscheck.judge.evidence import Curve, Flip
 from crosscheck.probe import recorded
+from crosscheck.records import Curve, Flip
 
 __all__ = ["curve"]
 

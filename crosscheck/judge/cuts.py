@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from crosscheck.cells import Array
-from crosscheck.judge.evidence import Evidence, Judgement, TensorPair
+from crosscheck.records import Evidence, Judgement, TensorPair
 
 __all__ = ["cut"]
 
@@ -24,8 +24,8 @@ NUMBERS = 400
 PREDICTION = 128
 
 
-def cut(judgement: Judgement) -> tuple[Judgement, dict[str, int]]:
-    """The judgement with short lists; and field -> number of entries that were left out, without zeros.
+def cut(judgement: Judgement) -> Judgement:
+    """The judgement with short lists; `omitted` has the number of entries that were left out of each, without zeros.
 
     What stays has its order. A prediction that is left out has its number of entries.
     """
@@ -44,7 +44,7 @@ def cut(judgement: Judgement) -> tuple[Judgement, dict[str, int]]:
         "prediction_before": _numbers(judgement.prediction_before) - _numbers(shorter.prediction_before),
         "prediction_after": _numbers(judgement.prediction_after) - _numbers(shorter.prediction_after),
     }
-    return shorter, {field: count for field, count in omitted.items() if count}
+    return replace(shorter, omitted={**judgement.omitted, **{name: count for name, count in omitted.items() if count}})
 
 
 def _evidence(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:

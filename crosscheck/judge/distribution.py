@@ -7,9 +7,9 @@ from collections import Counter
 
 from crosscheck.cells import Array, Finding, Observation
 from crosscheck.judge.case import MEASURED, Case, tensors
-from crosscheck.judge.evidence import Evidence, Outcome, Reading
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence, Outcome, Reading
 from crosscheck.repeatability import (
     ABSOLUTE,
     NOT_WAITING,

@@ -8,10 +8,10 @@ from functools import cached_property
 
 from crosscheck.cells import Array, Asks, Intent
 from crosscheck.judge.compare import relative_error, scale_of
-from crosscheck.judge.evidence import Errors
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, DECIDABLE, Threshold, closed_form
 from crosscheck.oracle.sides import Explained
+from crosscheck.records import Errors
 from crosscheck.repeatability import size
 
 __all__ = ["FormErrors", "other_intent"]
@@ -116,7 +116,7 @@ class FormErrors:
     def line(self) -> Errors:
         """The value in cells.jsonl; none for a form that is zero, of an answer that is not: it has no scale."""
         far = {intent for intent in self.zero if self.of(intent) > CLOSED_FORM.value}
-        return {intent.value: None if intent in far else self.of(intent) for intent in Intent}
+        return Errors(**{intent.value: None if intent in far else self.of(intent) for intent in Intent})
 
     @property
     def both(self) -> str:

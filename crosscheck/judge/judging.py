@@ -12,13 +12,13 @@ from crosscheck.judge import closed_forms, distribution, onnx_file, predictions,
 from crosscheck.judge.case import AGAIN, MEASURED, STEPWISE, Case
 from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
-from crosscheck.judge.evidence import Evidence, Judgement
 from crosscheck.judge.layers import first_layer
 from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import EXACT, REWRITTEN, ROUNDING
 from crosscheck.judge.update import update
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
+from crosscheck.records import ClosedForms, Evidence, Judgement
 from crosscheck.runtimes.mode import Mode
 
 __all__ = ["FINDERS", "judge"]
@@ -70,7 +70,7 @@ def judge(
     stderr = next((row.stderr for row in observations if row.stderr), "")
     reason, trials = _reason(case, status), distribution.distribution(case)
     if status not in MEASURED:
-        return Judgement(status, reason, trials=trials, seconds=seconds, stderr=stderr)
+        return Judgement(status=status, reason=reason, trials=trials, seconds=seconds, stderr=stderr)
 
     evidence = [item for finder in FINDERS for item in finder(case)]
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
@@ -188,11 +188,10 @@ def _top1(prediction: Array | None) -> list[int] | None:
     return [int(index) for index in np.argmax(prediction, axis=1)]
 
 
-def _closed_forms(case: Case) -> dict[str, list[Any]]:
+def _closed_forms(case: Case) -> ClosedForms:
     """Both closed forms of the gradient at the network's own statistics, in float32, the type of runtimes' answers."""
-    return {
-        intent.value: case.truth.gradient(intent is Intent.TRAINING).astype(np.float32).tolist() for intent in Intent
-    }
+    forms = {intent.value: case.truth.gradient(intent is Intent.TRAINING).astype(np.float32) for intent in Intent}
+    return ClosedForms(**{intent: form.tolist() for intent, form in forms.items()})
 
 
 def _small_gradient(case: Case) -> list[Any] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from crosscheck.cells import Intent
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.evidence import FirstLayer
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.probe import recorded
+from crosscheck.records import FirstLayer
 
 __all__ = ["first_layer"]
 

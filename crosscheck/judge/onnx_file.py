@@ -13,7 +13,6 @@ from crosscheck.errors import NetworkError
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
-from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
@@ -21,6 +20,7 @@ from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.onnx_files import foreign_operators
 from crosscheck.networks.read import parsed
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence
 from crosscheck.repeatability import distance
 
 __all__ = ["file_changed"]

@@ -9,9 +9,10 @@ import numpy as np
 from crosscheck.cells import Array, Asks, Finding, Intent, Scenario
 from crosscheck.judge.case import AGAIN, Case, Pair
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.evidence import Evidence, across_readings
+from crosscheck.judge.evidence import across_readings
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NEVER, ROUNDING
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence
 from crosscheck.repeatability import distance, size
 
 __all__ = ["export_changed", "leak", "numbers", "wrong_prediction"]

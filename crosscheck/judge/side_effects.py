@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from crosscheck.cells import Finding, Observation, Scenario
 from crosscheck.judge.case import Case, largest
-from crosscheck.judge.evidence import Evidence
 from crosscheck.judge.thresholds import NEVER, REWRITTEN
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence
 from crosscheck.repeatability import distance
 
 __all__ = ["gradients_left", "input_written", "mode_left_changed", "poisoned"]

@@ -13,10 +13,10 @@ import numpy as np
 from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge.case import STEPWISE, Case, Pair, largest, tensors
 from crosscheck.judge.compare import became_non_finite
-from crosscheck.judge.evidence import Evidence, TensorPair
 from crosscheck.judge.thresholds import EXACT, LAW, NEVER, REWRITTEN
 from crosscheck.judge.update import solve_update
 from crosscheck.probe import recorded
+from crosscheck.records import Evidence, TensorPair
 from crosscheck.repeatability import distance, moved, same
 
 __all__ = ["corrupted", "parameters_written", "public_view", "small_tensors", "state_changes", "state_moved"]

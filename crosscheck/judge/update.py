@@ -9,12 +9,13 @@ import numpy as np
 
 from crosscheck.cells import Array, Asks, Observation, Scenario
 from crosscheck.judge.case import Case, tensors
-from crosscheck.judge.evidence import Update, When
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Law, Statistics, agree
-from crosscheck.oracle.corrections import CORRECTIONS, Correction
+from crosscheck.oracle.corrections import CORRECTIONS
 from crosscheck.oracle.laws import SAME_UNDECLARED
 from crosscheck.probe import recorded
+from crosscheck.records import Update
+from crosscheck.records.changes import Correction, When
 from crosscheck.repeatability import moved as changed
 
 __all__ = ["COUNTERS", "Solved", "solve_update", "update"]

@@ -8,10 +8,9 @@ from crosscheck.oracle.evaluation import (
     predict,
     renormalized_gradient,
 )
-from crosscheck.oracle.laws import Average, Law, Statistics, agree, explanations, solve, updated
+from crosscheck.oracle.laws import Law, Statistics, agree, explanations, solve, updated
 
 __all__ = [
-    "Average",
     "BatchStatistics",
     "Law",
     "Statistics",

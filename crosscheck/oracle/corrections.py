@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from crosscheck.networks.graph import Array
+from crosscheck.records.changes import Correction, Variance
 
-__all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Correction", "Pairs", "Variance", "named"]
+__all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Pairs", "named"]
 
-Correction = Literal["biased", "unbiased", "unbiased-epsilon", "keras-2", "keras-2-fused", "keras-2-theano"]
-Variance = Literal[Correction, "mixed", "unknown"]
 Pairs = frozenset[tuple[Correction, Correction]]
 
 

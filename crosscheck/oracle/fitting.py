@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from crosscheck.networks.graph import Array
-from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Correction, Pairs
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Pairs
 from crosscheck.oracle.evaluation import BatchStatistics
+from crosscheck.records.changes import Correction
 
 __all__ = ["CLEARLY", "ROUNDING", "Change", "Fit", "Statistics", "mixed"]
 

@@ -19,18 +19,17 @@ import numpy as np
 
 from crosscheck.networks.graph import Array
 from crosscheck.oracle.bias_correction import overcorrected
-from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Correction, Pairs, Variance, named
+from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Pairs, named
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.oracle.fitting import CLEARLY, ROUNDING, Change, Statistics, mixed
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
+from crosscheck.records.changes import Average, Convention, Correction, Variance
 
 __all__ = [
     "AVERAGES",
     "MOST_UPDATES",
     "SAME_UNDECLARED",
     "TOLERANCE",
-    "Average",
-    "Convention",
     "Law",
     "Statistics",
     "agree",
@@ -38,19 +37,6 @@ __all__ = [
     "solve",
     "updated",
 ]
-
-Average = Literal[
-    "exponential",
-    "cumulative",
-    "debiased",
-    "first-replaces",
-    "debiased-mean",
-    "overcorrected",
-    "renormalized",
-    "renormalized-twice",
-    "replaced",
-]
-Convention = Literal["keep", "take", "other"]
 
 #: Maximum error of measured statistics, relative to the size of the averaged values. float32 rounds to 6e-8; a sum of
 #: some thousand float32 products before the normalization and the sum over the batch in it each add about 1e-6. The

@@ -11,11 +11,12 @@ import numpy as np
 
 from crosscheck.cells import Observation
 from crosscheck.environments.environment import Environment
-from crosscheck.judge import Judgement, Truth, judge
+from crosscheck.judge import Truth, judge
 from crosscheck.matrix.engine import Progress, Settings, Standby, measure
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network
+from crosscheck.records import Judgement
 from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["Answer", "Experiment", "Trials", "judged"]
@@ -98,11 +99,11 @@ class Experiment:
         environment = measured.environments.get(planned.target.id)
         if planned.cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[planned.cell.id]
-            return Answer(planned, Judgement(status, reason, stderr=stderr), environment=environment)
+            return Answer(planned, Judgement(status=status, reason=reason, stderr=stderr), environment=environment)
         observations, inference = (kept.observations(measured.keys.get(one.cell.id, ())) for one in (planned, plan[-1]))
         if len(plan) == 1:
             inference = []
-        return judged(Answer(planned, Judgement(observations[0].status), observations, inference, environment))
+        return judged(Answer(planned, Judgement(status=observations[0].status), observations, inference, environment))
 
     def _planned(self, mode: str, network: Network, trials: Trials) -> Planned:
         target = self.planned.target

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,10 +16,11 @@ from crosscheck.job import environment_facts
 from crosscheck.judge import Truth, fields_of, line
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.probe import recorded
+from crosscheck.records import JudgedCell
+from crosscheck.records.versions import cell_of
 from crosscheck.reduce.experiment import Answer
 from crosscheck.reduce.symptom import Symptom
 from crosscheck.repeatability import distance, same
-from crosscheck.report.records import JudgedCell
 from crosscheck.runtimes.catalog import Runtime
 from crosscheck.script.writer import NoScript, composed
 
@@ -45,8 +47,7 @@ def write(
     """
     planned = answer.planned
     network = planned.network
-    cell = cast(
-        JudgedCell,
+    cell = cell_of(
         line(
             planned.cell,
             planned.mode,
@@ -59,7 +60,7 @@ def write(
     )
     answers = _answers(answer)
     if answers and network.x.size <= SHOWN:
-        cell["gradient"] = answers[0][1].tolist()
+        cell = replace(cell, gradient=answers[0][1].tolist())
     try:
         onnx.save(network.model, folder / "network.onnx")
         write_arrays(folder / "inputs.npz", {"x": network.x, "cotangent": network.cotangent})
@@ -122,13 +123,13 @@ def _text(
     network, target = answer.planned.network, answer.planned.target
     arrays: dict[str, Array] = {"x": network.x, "cotangent": network.cotangent, **network.weights}
     parts = [
-        f"# {symptom.finding}: {target.runtime.title} {target.release.version}, {cell['mode']}",
+        f"# {symptom.finding}: {target.runtime.title} {target.release.version}, {cell.mode}",
         "\n".join(
             (
-                f"- release: {target.id}, CPython {cell['environment']['python']}",
-                f"- mode: {cell['mode']} (intent {cell['intent']}), scenario {cell['scenario']}",
-                f"- documented: statistics {cell['contract']['statistics']}, {cell['contract']['link']}",
-                f"- findings: {', '.join(cell['findings'])}",
+                f"- release: {target.id}, CPython {cell.environment.python}",
+                f"- mode: {cell.mode} (intent {cell.intent}), scenario {cell.scenario}",
+                f"- documented: statistics {cell.contract.statistics}, {cell.contract.link}",
+                f"- findings: {', '.join(cell.findings)}",
                 *(f"- {sentence}" for sentence in told),
             )
         ),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crosscheck.cells import Array
-from crosscheck.report.records import JudgedCell
+from crosscheck.records import JudgedCell
 
 __all__ = ["INPUT", "PREDICTION", "SHARED", "Arrays", "reference_file", "reference_gradient"]
 
@@ -41,7 +41,7 @@ class Arrays:
 
     def of(self, cell: JudgedCell, keys: Sequence[str]) -> Mapping[str, Array]:
         """The arrays with these keys that the cell's first trial recorded."""
-        return self._read(cell["arrays"], keys)
+        return self._read(cell.arrays, keys)
 
     def reference(self, network: str, keys: Sequence[str]) -> Mapping[str, Array]:
         """The arrays with these keys in the reference of a user's network."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crosscheck.cells import Finding, Intent
+from crosscheck.records import Cause, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import measured, own, release_order, runtime_order, title_of
-from crosscheck.report.records import Cause, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Causes", "Group", "causes", "lines", "operator"]
@@ -99,7 +100,7 @@ def causes(run: Run, cells: Sequence[JudgedCell]) -> Causes:
             found[key].add(finding)
     of_runtime: dict[str, list[JudgedCell]] = defaultdict(list)
     for cell in cells:
-        of_runtime[cell["runtime"]].append(cell)
+        of_runtime[cell.runtime].append(cell)
     groups = [_group(run, of_runtime[key[0]], key, members, found[key]) for key, members in grouped.items()]
     order = {name: rank for rank, name in enumerate(runtime_order(run, cells))}
     severity = {name: rank for rank, name in enumerate(worst_first(group.findings[0] for group in groups))}
@@ -134,12 +135,12 @@ def _kind(group: Group) -> str:
 
 def operator(cause: Cause) -> str:
     """The operator with the attributes that tell its code path: "MaxPool 2x2", "Conv 3x3 in 2 groups"."""
-    attributes = cause["attributes"]
+    attributes = cause.attributes
     kernel = attributes.get("kernel_shape")
-    words = [cause["op"]]
+    words = [cause.op]
     if kernel:
         words.append("x".join(map(str, kernel)))
-    if kernel and attributes.get("strides", kernel) != kernel and cause["op"] != "Conv":
+    if kernel and attributes.get("strides", kernel) != kernel and cause.op != "Conv":
         words.append(f"by steps of {'x'.join(map(str, attributes['strides']))}")
     if any(attributes.get("pads", ())):
         words.append("padded")
@@ -150,32 +151,32 @@ def operator(cause: Cause) -> str:
 
 def _independent(cell: JudgedCell) -> list[str]:
     """The cell's findings but `clean` and those that follow from the located one."""
-    cause = cell.get("cause")
-    follows = _CONSEQUENCES.get(cause["finding"], frozenset()) if cause else frozenset()
-    return [finding for finding in cell["findings"] if finding != Finding.CLEAN and finding not in follows]
+    cause = cell.cause
+    follows = _CONSEQUENCES.get(cause.finding, frozenset()) if cause else frozenset()
+    return [finding for finding in cell.findings if finding != Finding.CLEAN and finding not in follows]
 
 
 def _anywhere(cells: Sequence[JudgedCell]) -> frozenset[tuple[str, str, str]]:
     """(runtime, mode, finding) for which the first node is at fault, whichever operator it is."""
     operators: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for cell in cells:
-        cause = cell.get("cause")
-        if cause and cause["first"]:
-            operators[cell["runtime"], cell["mode"], cause["finding"]].add(cause["op"])
+        cause = cell.cause
+        if cause and cause.first:
+            operators[cell.runtime, cell.mode, cause.finding].add(cause.op)
     return frozenset(key for key, names in operators.items() if len(names) > 1)
 
 
 def _key(cell: JudgedCell, finding: str, anywhere: frozenset[tuple[str, str, str]]) -> tuple[Any, ...]:
-    cause = cell.get("cause")
-    documented = finding == Finding.LEAK and cell["contract"]["statistics"] == "move"
-    if cause and cause["finding"] == finding:
-        name = ANY if (cell["runtime"], cell["mode"], finding) in anywhere else operator(cause)
+    cause = cell.cause
+    documented = finding == Finding.LEAK and cell.contract.statistics == "move"
+    if cause and cause.finding == finding:
+        name = ANY if (cell.runtime, cell.mode, finding) in anywhere else operator(cause)
     else:
         name = BATCH_NORMALIZATION if finding in OF_STATISTICS else ""
-    contradicts = finding in OF_STATISTICS and bool(cell["contradicts"])
-    intent = "" if documented or not name else cell["intent"]
+    contradicts = finding in OF_STATISTICS and bool(cell.contradicts)
+    intent = "" if documented or not name else cell.intent
     together = "" if finding in OF_STATISTICS else finding
-    return cell["runtime"], together, name, intent, documented, contradicts
+    return cell.runtime, together, name, intent, documented, contradicts
 
 
 def _group(
@@ -189,42 +190,42 @@ def _group(
     findings = worst_first(found)
     finding = findings[0]
     order = release_order(run, cells, runtime)
-    pairs = list(dict.fromkeys((cell["release"], cell["variant"]) for cell in members))
-    newest_first = sorted(members, key=lambda cell: (-order.index(cell["release"]), len(cell["call"])))
+    pairs = list(dict.fromkeys((cell.release, cell.variant) for cell in members))
+    newest_first = sorted(members, key=lambda cell: (-order.index(cell.release), len(cell.call)))
     links: dict[tuple[str, str], JudgedCell] = {}
     for cell in newest_first:
-        links.setdefault((cell["release"], cell["mode"]), cell)
+        links.setdefault((cell.release, cell.mode), cell)
     return Group(
         runtime=runtime,
         title=title_of(run, runtime),
         operator=name,
         findings=findings,
-        intents=tuple(sorted({cell["intent"] for cell in members})),
+        intents=tuple(sorted({cell.intent for cell in members})),
         documented=documented,
         contradicts=contradicts,
         releases=release_spans(pairs, order),
         bounds=_bounds(cells, members, findings, order),
-        modes=tuple(dict.fromkeys(cell["mode"] for cell in members)),
-        networks=tuple(dict.fromkeys(cell["network"] for cell in members)),
+        modes=tuple(dict.fromkeys(cell.mode for cell in members)),
+        networks=tuple(dict.fromkeys(cell.network for cell in members)),
         smallest=_smallest(newest_first, finding),
-        links=tuple((cell["id"], anchor(cell)) for cell in list(links.values())[:LINKS]),
-        cells=tuple(dict.fromkeys(cell["id"] for cell in members)),
+        links=tuple((cell.id, cell.anchor) for cell in list(links.values())[:LINKS]),
+        cells=tuple(dict.fromkeys(cell.id for cell in members)),
         again=_again(members),
     )
 
 
 def _smallest(newest_first: Sequence[JudgedCell], finding: str) -> str:
     """The command that reduces the newest cell with the finding."""
-    cell = next(cell for cell in newest_first if finding in cell["findings"])
-    return f"crosscheck reduce {cell['id']} --finding {finding}"
+    cell = next(cell for cell in newest_first if finding in cell.findings)
+    return f"crosscheck reduce {cell.id} --finding {finding}"
 
 
 def _again(members: Sequence[JudgedCell]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found: dict[str, list[str]] = defaultdict(list)
     for cell in members:
-        cause = cell.get("cause")
-        if cause and cause["again"]:
-            found[cause["again"]["network"]] += cause["again"]["findings"]
+        cause = cell.cause
+        if cause and cause.again:
+            found[cause.again.network] += cause.again.findings
     return tuple((network, worst_first(findings)) for network, findings in found.items())
 
 
@@ -232,14 +233,13 @@ def _bounds(
     cells: Sequence[JudgedCell], members: Sequence[JudgedCell], findings: Sequence[str], order: Sequence[str]
 ) -> str:
     """Since and until which release, where the same question was measured before and after without the finding."""
-    fields = ("runtime", "variant", "mode", "network", "scenario")
-    questions = {tuple(cell[key] for key in fields) for cell in members}  # type: ignore[literal-required]
+    questions = {cell.across_releases for cell in members}
     without = {
-        cell["release"]
+        cell.release
         for cell in measured(cells)
-        if not set(findings) & set(cell["findings"]) and tuple(cell[key] for key in fields) in questions  # type: ignore[literal-required]
+        if not set(findings) & set(cell.findings) and cell.across_releases in questions
     }
-    shown = {cell["release"] for cell in members}
+    shown = {cell.release for cell in members}
     first, last = (end(map(order.index, shown)) for end in (min, max))
     before = [order[index] for index in range(first) if order[index] in without - shown]
     after = [order[index] for index in range(last + 1, len(order)) if order[index] in without - shown]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from crosscheck.cells import Finding, Status
-from crosscheck.report.records import JudgedCell
+from crosscheck.records import JudgedCell, rows_of
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["MEANINGS", "TOLERANCE", "Change", "Kind", "Shown", "difference"]
@@ -92,8 +94,8 @@ def difference(cells: Iterable[JudgedCell], other: Iterable[JudgedCell]) -> Mapp
     - Otherwise `changed`, if the status differs or one of `_NUMBERS` by more than `TOLERANCE`. Numbers recorded in
       one run only, or random in either run, are not compared, nor are reasons, seconds, packages and stderr.
     """
-    now = {cell["id"]: cell for cell in cells}
-    before = {cell["id"]: cell for cell in other}
+    now = {cell.id: cell for cell in cells}
+    before = {cell.id: cell for cell in other}
     changes = {name: _change(before.get(name), now.get(name)) for name in dict.fromkeys([*now, *before])}
     return {name: change for name, change in changes.items() if change is not None}
 
@@ -108,14 +110,14 @@ def _change(before: JudgedCell | None, now: JudgedCell | None) -> Change | None:
         return None
     return Change(
         kind=kind,
-        runtime=cell["runtime"],
-        release=cell["release"],
-        variant=cell["variant"],
-        mode=cell["mode"],
-        network=cell["network"],
-        scenario=cell["scenario"],
-        before=None if before is None else Shown(before["status"], worst_first(before["findings"])),
-        now=None if now is None else Shown(now["status"], worst_first(now["findings"])),
+        runtime=cell.runtime,
+        release=cell.release,
+        variant=cell.variant,
+        mode=cell.mode,
+        network=cell.network,
+        scenario=cell.scenario,
+        before=None if before is None else Shown(before.status, worst_first(before.findings)),
+        now=None if now is None else Shown(now.status, worst_first(now.findings)),
         because=because,
         differs=differs,
     )
@@ -127,66 +129,79 @@ def _verdict(before: JudgedCell | None, now: JudgedCell | None) -> tuple[Kind | 
         return Kind.NEW, "", ()
     if now is None:
         return Kind.GONE, "", ()
-    was_measured, is_measured = before["status"] in MEASURED, now["status"] in MEASURED
+    was_measured, is_measured = before.status in MEASURED, now.status in MEASURED
     troubles, earlier = _troubles(now), _troubles(before)
     if was_measured and not is_measured:
-        return Kind.WORSE, now["status"], ()
+        return Kind.WORSE, now.status, ()
     if is_measured and not was_measured:
-        return (Kind.CHANGED, "", ()) if troubles else (Kind.FIXED, before["status"], ())
+        return (Kind.CHANGED, "", ()) if troubles else (Kind.FIXED, before.status, ())
     if different := troubles ^ earlier:
         if _by_chance(before) and _by_chance(now):
             return Kind.CHANGED, "", ()
         decides = Status.CRASHED.value if Status.CRASHED in different else worst_first(different)[0]
         return Kind.WORSE if decides in troubles else Kind.FIXED, decides, ()
     differs = _different_numbers(before, now)
-    return (Kind.CHANGED if differs or before["status"] != now["status"] else None), "", differs
+    return (Kind.CHANGED if differs or before.status != now.status else None), "", differs
 
 
 def _troubles(cell: JudgedCell) -> set[str]:
     """The findings except `clean`, and the status `crashed`."""
-    crash = {Status.CRASHED.value} if cell["status"] == Status.CRASHED else set()
-    return {finding for finding in cell["findings"] if finding != Finding.CLEAN} | crash
+    crash = {Status.CRASHED.value} if cell.status == Status.CRASHED else set()
+    return {finding for finding in cell.findings if finding != Finding.CLEAN} | crash
 
 
-#: Numbers compared between cells with equal findings: display name, key of `cells.jsonl`, smallest scale. Errors and
-#: accuracies are relative already.
-_NUMBERS: tuple[tuple[str, str, float], ...] = (
-    ("prediction before", "prediction_before", SMALLEST),
-    ("prediction after", "prediction_after", SMALLEST),
-    ("gradient error", "gradient_error", 1.0),
-    ("later gradients", "later", 1.0),
-    ("state changes", "state_changes", SMALLEST),
-    ("update law", "update", 1.0),
-    ("curve", "curve", 1.0),
-    ("first layer that differs", "first_layer", 1.0),
-    ("parameter view", "public_view", 1.0),
-    ("contradiction of the documentation", "contradicts", 1.0),
+#: Numbers compared between cells with equal findings: display name, value, smallest scale. Errors and accuracies are
+#: relative already.
+_NUMBERS: tuple[tuple[str, Callable[[JudgedCell], Any], float], ...] = (
+    ("prediction before", lambda cell: cell.prediction_before, SMALLEST),
+    ("prediction after", lambda cell: cell.prediction_after, SMALLEST),
+    ("gradient error", lambda cell: cell.gradient_error, 1.0),
+    ("later gradients", lambda cell: cell.later, 1.0),
+    ("state changes", lambda cell: cell.state_changes, SMALLEST),
+    ("update law", lambda cell: cell.update, 1.0),
+    ("curve", lambda cell: cell.curve, 1.0),
+    ("first layer that differs", lambda cell: cell.first_layer, 1.0),
+    ("parameter view", lambda cell: cell.public_view, 1.0),
+    ("contradiction of the documentation", lambda cell: cell.contradicts, 1.0),
 )
+#: The residual of an update law is noise.
+_IGNORED = frozenset({"residual"})
+#: Fields that early runs lack.
+_EARLY = frozenset({"average", "convention"})
 
 
 def _different_numbers(before: JudgedCell, now: JudgedCell) -> tuple[str, ...]:
     if _by_chance(before) or _by_chance(now):
         return ()
-    pairs = ((name, before[key], now[key], least) for name, key, least in _NUMBERS)  # type: ignore[literal-required]
+    pairs = ((name, value(before), value(now), least) for name, value, least in _NUMBERS)
     return tuple(
         name
         for name, old, new, least in pairs
-        if old is not None and new is not None and old != new and not _alike(old, new, least)
+        if old is not None and new is not None and not _alike(_plain(old), _plain(new), least)
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value as mappings, lists and numbers."""
+    if isinstance(value, np.ndarray):
+        return rows_of(value)
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items() if name not in _EARLY or item is not None}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _by_chance(cell: JudgedCell) -> bool:
     """Whether the numbers are random: the cell is `corrupted`, or trials of one reading disagree."""
-    return Finding.CORRUPTED in cell["findings"] or any(len(reading["outcomes"]) > 1 for reading in cell["trials"])
+    return Finding.CORRUPTED in cell.findings or any(len(reading.outcomes) > 1 for reading in cell.trials)
 
 
 def _alike(old: Any, new: Any, scale: float) -> bool:
     """Whether two JSON values are equal up to `TOLERANCE` times their largest number, or `scale` if larger.
 
-    Objects are compared on common keys, except the residual of an update law, which is noise.
+    Objects are compared on common keys without `_IGNORED`.
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return all(_alike(old[key], new[key], scale) for key in (old.keys() & new.keys()) - {"residual"})
+        return all(_alike(old[key], new[key], scale) for key in (old.keys() & new.keys()) - _IGNORED)
     if isinstance(old, list) and isinstance(new, list):
         widest = max(scale, _largest(old), _largest(new))
         return len(old) == len(new) and all(_alike(*pair, widest) for pair in zip(old, new, strict=True))

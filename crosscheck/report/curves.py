@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from crosscheck.cells import Asks
+from crosscheck.records import Flip, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.number_text import significant
-from crosscheck.report.records import Flip, JudgedCell, Run, anchor
 
 __all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]
 
@@ -102,8 +103,8 @@ class Panel:
 
 def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
     """A panel for each (scenario, network) with curves, in the order of `run.json`."""
-    drawn = [cell for cell in cells if cell["curve"] is not None and cell["curve"]["accuracy"]]
-    scenarios, networks = list(run["scenarios"]), list(run["networks"])
+    drawn = [cell for cell in cells if cell.curve is not None and cell.curve.accuracy]
+    scenarios, networks = list(run.scenarios), list(run.networks)
 
     def rank(key: tuple[str, str]) -> tuple[int, int, str, str]:
         scenario, network = key
@@ -114,12 +115,12 @@ def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
             network,
         )
 
-    keys = sorted({(cell["scenario"], cell["network"]) for cell in drawn}, key=rank)
+    keys = sorted({(cell.scenario, cell.network) for cell in drawn}, key=rank)
     return tuple(
         Panel(
             network,
             scenario,
-            _groups([cell for cell in drawn if (cell["scenario"], cell["network"]) == (scenario, network)]),
+            _groups([cell for cell in drawn if (cell.scenario, cell.network) == (scenario, network)]),
         )
         for scenario, network in keys
     )
@@ -187,11 +188,11 @@ def _spread(heights: Sequence[float]) -> list[float]:
 def _groups(cells: Sequence[JudgedCell]) -> tuple[CurveGroup, ...]:
     by_curve: dict[tuple[tuple[str, ...], tuple[int, ...], int | None], list[JudgedCell]] = {}
     for cell in cells:
-        curve = cell["curve"]
+        curve = cell.curve
         if curve is None:
             continue
         # As text, so that NaNs compare equal.
-        key = (tuple(significant(value) for value in curve["accuracy"]), tuple(curve["top1"]), curve["label"])
+        key = (tuple(significant(value) for value in curve.accuracy), tuple(curve.top1), curve.label)
         by_curve.setdefault(key, []).append(cell)
     groups = [
         CurveGroup(tuple(float(value) for value in accuracy), top1, label, _members(equal), _flips(equal))
@@ -203,18 +204,18 @@ def _groups(cells: Sequence[JudgedCell]) -> tuple[CurveGroup, ...]:
 
 
 def _flips(cells: Sequence[JudgedCell]) -> tuple[Flip, ...]:
-    curves = [cell["curve"] for cell in cells]
-    return next((tuple(curve["flips"]) for curve in curves if curve is not None and curve.get("flips")), ())
+    curves = [cell.curve for cell in cells]
+    return next((tuple(curve.flips) for curve in curves if curve is not None and curve.flips), ())
 
 
 def _members(cells: Sequence[JudgedCell]) -> tuple[Members, ...]:
     by_mode: dict[tuple[str, str], list[JudgedCell]] = {}
     for cell in cells:
-        by_mode.setdefault((cell["runtime"], cell["mode"]), []).append(cell)
+        by_mode.setdefault((cell.runtime, cell.mode), []).append(cell)
     alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Asking]] = {}
     for (runtime, mode), mode_cells in by_mode.items():
-        releases = tuple((cell["release"], cell["variant"]) for cell in mode_cells)
-        asking = Asking(mode, mode_cells[0]["asks"] == Asks.PREDICTION, anchor(mode_cells[0]))
+        releases = tuple((cell.release, cell.variant) for cell in mode_cells)
+        asking = Asking(mode, mode_cells[0].asks == Asks.PREDICTION, mode_cells[0].anchor)
         alike.setdefault((runtime, releases), []).append(asking)
     return tuple(Members(runtime, tuple(modes), releases) for (runtime, releases), modes in alike.items())
 

@@ -7,57 +7,20 @@ import gzip
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from crosscheck.report.records import JudgedCell
+from crosscheck.records import Evidence, JudgedCell, rows_of
+from crosscheck.records.conversion import plain
 
 __all__ = ["EVIDENCE_FIELDS", "FIELDS", "Scripts", "embedded"]
 
+#: Fields that the page shows elsewhere, as tables.
+_ELSEWHERE = frozenset({"cause", "exported"})
 #: The fields of an embedded cell, in this order. Values shared by several cells are stored once.
-FIELDS = (
-    "id",
-    "runtime",
-    "release",
-    "variant",
-    "mode",
-    "network",
-    "scenario",
-    "intent",
-    "asks",
-    "released",
-    "call",
-    "default_call",
-    "status",
-    "reason",
-    "undecided",
-    "findings",
-    "evidence",
-    "contract",
-    "contradicts",
-    "trials",
-    "prediction_before",
-    "prediction_after",
-    "top1_before",
-    "top1_after",
-    "gradient",
-    "closed_forms",
-    "gradient_error",
-    "later",
-    "state_changes",
-    "tensors",
-    "update",
-    "public_view",
-    "curve",
-    "first_layer",
-    "omitted",
-    "seconds",
-    "environment",
-    "stderr",
-    "arrays",
-    "reproduce",
-)
+FIELDS = tuple(item.name for item in fields(JudgedCell) if item.name not in _ELSEWHERE)
 #: The fields of embedded evidence, each an index into `values`: many cells share their texts.
-EVIDENCE_FIELDS = ("finding", "what", "value", "threshold", "why", "detail")
+EVIDENCE_FIELDS = tuple(item.name for item in fields(Evidence))
 #: Maximum numbers of a prediction or gradient in the page; `cells.jsonl` and the arrays have all.
 NUMBERS_KEPT = 256
 
@@ -82,8 +45,8 @@ def embedded(
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
         return places.setdefault(text, len(places))
 
-    def pack(cell: JudgedCell, field: str) -> int:
-        value = _value(cell, field)
+    def pack(field: str, value: Any) -> int:
+        value = _value(field, value)
         if field == "evidence":
             value = [[place(item[key]) for key in EVIDENCE_FIELDS] for item in value]
         return place(value)
@@ -91,16 +54,21 @@ def embedded(
     rows = []
     for cell in cells:
         pieces = scripts(cell) if scripts else None
-        row = [pack(cell, field) for field in FIELDS]
-        row += [place(changes.get(cell["id"], "")), place([place(piece) for piece in pieces or ()])]
-        rows.append([*row, place((causes or {}).get(cell["id"], []))])
+        values = {**plain(cell), **_predictions(cell)}
+        row = [pack(field, values[field]) for field in FIELDS]
+        row += [place(changes.get(cell.id, "")), place([place(piece) for piece in pieces or ()])]
+        rows.append([*row, place((causes or {}).get(cell.id, []))])
     heads = f'"fields":{json.dumps([*FIELDS, "change", "script", "causes"])},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
     text = f'{{{heads},"values":[{",".join(places)}],"cells":{json.dumps(rows, separators=(",", ":"))}}}'
     return base64.b64encode(gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)).decode("ascii")
 
 
-def _value(cell: JudgedCell, field: str) -> Any:
-    value: Any = cell[field]  # type: ignore[literal-required]
+def _predictions(cell: JudgedCell) -> dict[str, list[list[float]] | None]:
+    both = {"prediction_before": cell.prediction_before, "prediction_after": cell.prediction_after}
+    return {field: None if value is None else rows_of(value) for field, value in both.items()}
+
+
+def _value(field: str, value: Any) -> Any:
     if field in ("prediction_before", "prediction_after", "gradient") and _count(value) > NUMBERS_KEPT:
         return f"{_count(value)} numbers: too many to show"
     if field == "curve" and value is not None:

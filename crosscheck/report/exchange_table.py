@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Status
+from crosscheck.records import Exported, JudgedCell, Trip
+from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import release_spans, scientific
 from crosscheck.report.order import distinct, release_order, runtime_order, title_of
-from crosscheck.report.records import ExportedFile, JudgedCell, Run, Trip, anchor
 from crosscheck.report.vocabulary import MEASURED, status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
@@ -96,8 +97,8 @@ class ExchangeTable:
 
 def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
     """Build the table; None for a run without exported or imported ONNX files."""
-    exports = [cell for cell in cells if cell["exported"] and cell["asks"] == Asks.EXPORT]
-    reads = [cell for cell in cells if cell["exported"] and cell["asks"] != Asks.EXPORT]
+    exports = [cell for cell in cells if cell.exported and cell.asks == Asks.EXPORT]
+    reads = [cell for cell in cells if cell.exported and cell.asks != Asks.EXPORT]
     if not exports or not reads:
         return None
     order = runtime_order(run, cells)
@@ -108,14 +109,13 @@ def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
     )
     squares: dict[tuple[str, str, str], list[JudgedCell]] = {}
     for cell in reads:
-        squares.setdefault((cell["network"], cell["runtime"], cell["release"]), []).append(cell)
+        squares.setdefault((cell.network, cell.runtime, cell.release), []).append(cell)
     exports_by_row: dict[Row, list[JudgedCell]] = {}
-    for export in sorted(exports, key=lambda cell: order.index(cell["runtime"])):
-        file = export["exported"]
+    for export in sorted(exports, key=lambda cell: order.index(cell.runtime)):
+        file = export.exported
         assert file is not None, "only cells with `exported` are here"
         here = tuple(
-            _square(export, squares.get((file["network"] or "", reader.runtime, reader.release), []))
-            for reader in readers
+            _square(export, squares.get((file.network or "", reader.runtime, reader.release), [])) for reader in readers
         )
         exports_by_row.setdefault(_row(run, export, file, here), []).append(export)
     rows = tuple(_named(run, row, concerned) for row, concerned in exports_by_row.items())
@@ -129,21 +129,21 @@ def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
     return ExchangeTable(readers, rows, tuple(sorted(reasons)))
 
 
-def _row(run: Run, export: JudgedCell, file: ExportedFile, squares: tuple[Square, ...]) -> Row:
+def _row(run: Run, export: JudgedCell, file: Exported, squares: tuple[Square, ...]) -> Row:
     without = ""
-    if file["network"] is None:
-        what = "" if export["status"] == Status.OK else f"{export['status']}: "
-        reason = file["refusal"] or export["reason"] or "it wrote no ONNX file"
+    if file.network is None:
+        what = "" if export.status == Status.OK else f"{export.status}: "
+        reason = file.refusal or export.reason or "it wrote no ONNX file"
         without = _short(what + reason)
     return Row(
-        network=export["network"],
-        title=title_of(run, export["runtime"]),
+        network=export.network,
+        title=title_of(run, export.runtime),
         writers=(),
-        name=file["network"] or "",
-        file=file["file"] or "",
-        opset="" if file["opset"] is None else str(file["opset"]),
-        foreign=", ".join(file["foreign"]),
-        refusal=_short(file["refusal"] or "") if file["network"] else "",
+        name=file.network or "",
+        file=file.file or "",
+        opset="" if file.opset is None else str(file.opset),
+        foreign=", ".join(file.foreign),
+        refusal=_short(file.refusal or "") if file.network else "",
         without=without,
         squares=squares,
     )
@@ -151,20 +151,20 @@ def _row(run: Run, export: JudgedCell, file: ExportedFile, squares: tuple[Square
 
 def _named(run: Run, row: Row, exports: Sequence[JudgedCell]) -> Row:
     """The row with its writers: modes and their releases."""
-    runtime = exports[0]["runtime"]
+    runtime = exports[0].runtime
     releases = release_order(run, exports, runtime)
     writers = []
-    for mode in distinct(cell["mode"] for cell in exports):
-        members = [(cell["release"], cell["variant"]) for cell in exports if cell["mode"] == mode]
+    for mode in distinct(cell.mode for cell in exports):
+        members = [(cell.release, cell.variant) for cell in exports if cell.mode == mode]
         writers.append((mode, mode_anchor(runtime, mode), release_spans(members, releases)))
     return Row(**{**vars(row), "writers": tuple(writers)})
 
 
 def _square(export: JudgedCell, reads: Sequence[JudgedCell]) -> Square:
-    counts = Counter(cell["asks"] for cell in reads)
+    counts = Counter(cell.asks for cell in reads)
     parts = tuple(
-        _part(export, cell, cell["asks"] if counts[cell["asks"]] == 1 else f"{cell['asks']}, {cell['mode']}")
-        for cell in sorted(reads, key=lambda cell: cell["asks"] != Asks.PREDICTION)
+        _part(export, cell, cell.asks if counts[cell.asks] == 1 else f"{cell.asks}, {cell.mode}")
+        for cell in sorted(reads, key=lambda cell: cell.asks != Asks.PREDICTION)
     )
     if not parts:
         return Square(NOT_ASKED, "unmeasured")
@@ -174,24 +174,22 @@ def _square(export: JudgedCell, reads: Sequence[JudgedCell]) -> Square:
 
 
 def _part(export: JudgedCell, read: JudgedCell, what: str) -> Part:
-    file = read["exported"]
-    trips: Mapping[str, Trip] = {} if file is None else {trip["cell"]: trip for trip in file["trips"]}
-    trip = trips.get(export["id"])
-    target = (
-        anchor(read) if read["status"] in (*MEASURED, Status.REFUSED) else mode_anchor(read["runtime"], read["mode"])
-    )
-    if trip is None or trip["error"] is None or trip["fault"] is None:
-        word = status_word(read["status"])
-        label = word.name if read["status"] != Status.OK else "no answer"
-        return Part(what, label, "unmeasured", scientific(None), target, _short(read["reason"] or word.meaning))
-    layer = trip["first_layer"]
+    file = read.exported
+    trips: Mapping[str, Trip] = {} if file is None else {trip.cell: trip for trip in file.trips}
+    trip = trips.get(export.id)
+    target = read.anchor if read.status in (*MEASURED, Status.REFUSED) else mode_anchor(read.runtime, read.mode)
+    if trip is None or trip.error is None or trip.fault is None:
+        word = status_word(read.status)
+        label = word.name if read.status != Status.OK else "no answer"
+        return Part(what, label, "unmeasured", scientific(None), target, _short(read.reason or word.meaning))
+    layer = trip.first_layer
     return Part(
         what=what,
-        word=FAULTS.get(trip["fault"], trip["fault"]),
-        tone="clean" if trip["fault"] == "none" else "wrong",
-        error=scientific(trip["error"]),
+        word=FAULTS.get(trip.fault, trip.fault),
+        tone="clean" if trip.fault == "none" else "wrong",
+        error=scientific(trip.error),
         target=target,
-        layer="" if layer is None else f"{layer['node']} ({layer['op']}), {scientific(layer['error'])}",
+        layer="" if layer is None else f"{layer.node} ({layer.op}), {scientific(layer.error)}",
     )
 
 

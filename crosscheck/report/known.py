@@ -16,9 +16,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from crosscheck.cells import Finding, Status
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import measured, release_order
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Case", "Seen", "Verdict", "Word", "announced", "known_cases", "verdicts"]
@@ -112,7 +113,7 @@ def verdicts(run: Run, cells: Sequence[JudgedCell], cases: Iterable[Case]) -> tu
     """
     by_runtime: dict[str, list[JudgedCell]] = {}
     for cell in cells:
-        by_runtime.setdefault(cell["runtime"], []).append(cell)
+        by_runtime.setdefault(cell.runtime, []).append(cell)
     judged = [_verdict(run, by_runtime.get(case.runtime, []), case) for case in cases]
     return tuple(sorted(judged, key=lambda verdict: list(Word).index(verdict.word)))
 
@@ -121,7 +122,7 @@ def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
     if not cells:
         return Verdict(case, Word.NOT_TRIED, f"{case.runtime} is not in this run")
     releases = _releases(cells, case.releases)
-    here = [cell for cell in cells if cell["release"] in releases]
+    here = [cell for cell in cells if cell.release in releases]
     if not here:
         return Verdict(case, Word.NOT_TRIED, f"none of these releases is in this run ({case.releases})")
     candidates = _matching(here, case)
@@ -144,7 +145,7 @@ def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
 
 def _releases(cells: Iterable[JudgedCell], specifier: str) -> set[str]:
     """The releases that a PEP 440 specifier contains; only the empty one contains names that are no versions."""
-    names = {cell["release"] for cell in cells}
+    names = {cell.release for cell in cells}
     return names if not specifier else {name for name in names if _contains(SpecifierSet(specifier), name)}
 
 
@@ -165,36 +166,36 @@ def _matching(cells: Iterable[JudgedCell], case: Case) -> list[JudgedCell]:
     return [
         cell
         for cell in cells
-        if matches("mode", cell["mode"])
-        and matches("variant", cell["variant"])
-        and matches("network", cell["network"])
-        and matches("scenario", cell["scenario"])
+        if matches("mode", cell.mode)
+        and matches("variant", cell.variant)
+        and matches("network", cell.network)
+        and matches("scenario", cell.scenario)
     ]
 
 
 def _answered(cell: JudgedCell, case: Case) -> bool:
     """Whether the cell can decide the report: it was measured, or has the expected status."""
-    return bool(measured([cell])) or cell["status"] in case.expects
+    return bool(measured([cell])) or cell.status in case.expects
 
 
 def _shows(cell: JudgedCell, case: Case) -> bool:
-    counted = case.updates is None or (cell["update"] is not None and cell["update"]["count"] == case.updates)
-    return counted and (cell["status"] in case.expects or not set(case.expects).isdisjoint(cell["findings"]))
+    counted = case.updates is None or (cell.update is not None and cell.update.count == case.updates)
+    return counted and (cell.status in case.expects or not set(case.expects).isdisjoint(cell.findings))
 
 
 def _failures(cells: Iterable[JudgedCell]) -> str:
-    statuses = worst_first(cell["status"] for cell in cells)
+    statuses = worst_first(cell.status for cell in cells)
     if statuses == (Status.NOT_IN_RELEASE,):
         return "these releases do not have this mode"
-    reason = next((cell["reason"] for cell in cells if cell["reason"] and cell["status"] == statuses[0]), "")
+    reason = next((cell.reason for cell in cells if cell.reason and cell.status == statuses[0]), "")
     return f"nothing could be measured: {', '.join(statuses)}{f' ({reason[:200]})' if reason else ''}"
 
 
 def _found(cells: Iterable[JudgedCell], case: Case) -> str:
-    names = {finding for cell in cells for finding in cell["findings"]}
-    names |= {cell["status"] for cell in cells if cell["status"] != Status.OK}
+    names: set[str] = {finding for cell in cells for finding in cell.findings}
+    names |= {cell.status for cell in cells if cell.status != Status.OK}
     findings = ", ".join(worst_first(names)) or "nothing"
-    counts = {cell["update"]["count"] for cell in cells if cell["update"] and cell["update"]["count"] is not None}
+    counts = {cell.update.count for cell in cells if cell.update and cell.update.count is not None}
     return (
         findings if case.updates is None else f"{findings} (updates: {', '.join(map(str, sorted(counts))) or 'none'})"
     )
@@ -211,11 +212,11 @@ def _span(run: Run, cells: Sequence[JudgedCell], runtime: str) -> str:
 
 def _seen(run: Run, cells: Sequence[JudgedCell]) -> tuple[Seen, ...]:
     """One confirming cell of each of the newest releases, the newest first, as installed if possible."""
-    newest_first = reversed(release_order(run, cells, cells[0]["runtime"]))
+    newest_first = reversed(release_order(run, cells, cells[0].runtime))
     picked = []
     for release in list(newest_first)[:LINKS]:
-        here = [cell for cell in cells if cell["release"] == release]
-        cell = min(here, key=lambda cell: cell["variant"] != PLAIN)
-        name = release if cell["variant"] == PLAIN else f"{release}+{cell['variant']}"
-        picked.append(Seen(name, cell["mode"], cell["network"], anchor(cell)))
+        here = [cell for cell in cells if cell.release == release]
+        cell = min(here, key=lambda cell: cell.variant != PLAIN)
+        name = release if cell.variant == PLAIN else f"{release}+{cell.variant}"
+        picked.append(Seen(name, cell.mode, cell.network, cell.anchor))
     return tuple(picked)

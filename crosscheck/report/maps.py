@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.probe.recorded import GRADIENT_FIRST
+from crosscheck.records import JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.arrays import INPUT, PREDICTION, Arrays, reference_gradient
 from crosscheck.report.number_text import release_spans, scientific
 from crosscheck.report.order import distinct, in_order, measured, release_order, runtime_order, title_of
-from crosscheck.report.records import JudgedCell, Run, anchor
 from crosscheck.report.saliency import Saliency, Shot, are_pictures, picture, saliency
 from crosscheck.report.scores import classes_text, classified
 from crosscheck.report.vocabulary import worst_first
@@ -82,7 +83,7 @@ def _maps(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, expected: Array
     asked = [
         cell
         for cell in measured(cells)
-        if (cell["asks"], cell["intent"], cell["scenario"]) == (Asks.GRADIENT, intent, Scenario.GRADIENT)
+        if (cell.asks, cell.intent, cell.scenario) == (Asks.GRADIENT, intent, Scenario.GRADIENT)
     ]
     for runtime in runtime_order(run, asked):
         groups: list[tuple[Sequence[Saliency | None], list[JudgedCell]]] = []
@@ -111,15 +112,15 @@ def _alike(maps: Sequence[Saliency | None], others: Sequence[Saliency | None]) -
 
 
 def _equal(one: JudgedCell, other: JudgedCell) -> bool:
-    return set(one["findings"]) == set(other["findings"])
+    return set(one.findings) == set(other.findings)
 
 
 def _figure(
     run: Run, maps: Sequence[Saliency | None], cells: Sequence[JudgedCell], arrays: Arrays, rows: int
 ) -> Figure:
     first = cells[0]
-    title = title_of(run, first["runtime"])
-    numbers, shots = _shown(maps, f"{first['intent']}-mode gradient, {title} {first['mode']}")
+    title = title_of(run, first.runtime)
+    numbers, shots = _shown(maps, f"{first.intent}-mode gradient, {title} {first.mode}")
     return Figure(
         title=title,
         shots=shots,
@@ -127,14 +128,14 @@ def _figure(
         answers=tuple(dict.fromkeys(classified(cell, arrays, rows) for cell in cells)),
         calls=tuple(_calls(run, cells)),
         errors=", ".join(distinct(_errors(cells))),
-        findings=worst_first(first["findings"]),
+        findings=worst_first(first.findings),
     )
 
 
 def _errors(cells: Sequence[JudgedCell]) -> Iterator[str]:
     for cell in cells:
-        if errors := cell["gradient_error"]:
-            yield scientific(errors["training"] if cell["intent"] == Intent.TRAINING else errors["inference"])
+        if errors := cell.gradient_error:
+            yield scientific(errors.training if cell.intent == Intent.TRAINING else errors.inference)
 
 
 def _shown(maps: Sequence[Saliency | None], what: str) -> tuple[str, tuple[Shot, ...]]:
@@ -151,8 +152,8 @@ def _shown(maps: Sequence[Saliency | None], what: str) -> tuple[str, tuple[Shot,
 
 
 def _calls(run: Run, cells: Sequence[JudgedCell]) -> Iterator[tuple[str, str, str]]:
-    releases = release_order(run, cells, cells[0]["runtime"])
-    for mode in distinct(cell["mode"] for cell in cells):
-        members = [cell for cell in cells if cell["mode"] == mode]
-        spans = release_spans([(cell["release"], cell["variant"]) for cell in members], releases)
-        yield mode, spans, anchor(members[0])
+    releases = release_order(run, cells, cells[0].runtime)
+    for mode in distinct(cell.mode for cell in cells):
+        members = [cell for cell in cells if cell.mode == mode]
+        spans = release_spans([(cell.release, cell.variant) for cell in members], releases)
+        yield mode, spans, members[0].anchor

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.number_text import DASH
 from crosscheck.report.order import mode_order, release_order
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, worst_first
 
 __all__ = ["DOCUMENTATION", "Group", "Row", "Square", "Table", "mode_anchor", "tables"]
@@ -103,8 +104,8 @@ def tables(run: Run, cells: Sequence[JudgedCell], runtime: str) -> tuple[Table, 
     """The runtime's tables: as installed first, then one per variant with cells."""
     by_variant: dict[str, list[JudgedCell]] = {PLAIN: []}
     for cell in cells:
-        if cell["runtime"] == runtime:
-            by_variant.setdefault(cell["variant"], []).append(cell)
+        if cell.runtime == runtime:
+            by_variant.setdefault(cell.variant, []).append(cell)
     return tuple(_table(run, members, runtime, variant) for variant, members in by_variant.items() if members)
 
 
@@ -122,7 +123,7 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
 
     squares: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in cells:
-        squares[cell["mode"], cell["release"]].append(cell)
+        squares[cell.mode, cell.release].append(cell)
     groups: dict[str, list[Row]] = {}
     for mode in mode_order(run, cells, runtime):
         here = [squares[mode, release] for release in releases]
@@ -137,24 +138,24 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
 
 def _group(cell: JudgedCell) -> str:
     words = {(str(asks), str(intent)): title for (asks, intent), title in _GROUPS.items()}
-    return words.get((cell["asks"], cell["intent"]), f"{cell['asks']}, {cell['intent']}")
+    return words.get((cell.asks, cell.intent), f"{cell.asks}, {cell.intent}")
 
 
 def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square:
     if not cells:
         return Square("blank", "", (), "not part of this run")
-    available = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
+    available = [cell for cell in cells if cell.status != Status.NOT_IN_RELEASE]
     if not available:
-        reason = next((cell["reason"] for cell in cells if cell["reason"]), "")
+        reason = next((cell.reason for cell in cells if cell.reason), "")
         return Square("absent", Status.NOT_IN_RELEASE, (DASH,), f"not in this release{': ' if reason else ''}{reason}")
-    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in available if cell["reason"] or _failed(cell)))
-    counts = Counter(finding for cell in available for finding in cell["findings"])
-    statuses = Counter(cell["status"] for cell in available if _failed(cell))
-    measured = [cell for cell in available if cell["status"] in MEASURED]
+    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in available if cell.reason or _failed(cell)))
+    counts: Counter[str] = Counter(finding for cell in available for finding in cell.findings)
+    statuses: Counter[str] = Counter(cell.status for cell in available if _failed(cell))
+    measured = [cell for cell in available if cell.status in MEASURED]
     title = _title(counts, statuses, len(available), len(measured))
     if counts:
         names = [name for name in worst_first(counts) if name != Finding.CLEAN] or [str(Finding.CLEAN)]
-        worst = next(cell for cell in measured if names[0] in cell["findings"])
+        worst = next(cell for cell in measured if names[0] in cell.findings)
         documentation = _documentation(measured)
         return Square(
             "finding",
@@ -164,31 +165,31 @@ def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square
             title + DOCUMENTATION[documentation],
             notes,
             documentation,
-            anchor(worst),
+            worst.anchor,
         )
-    name = worst_first(statuses)[0] if statuses else available[0]["status"]
-    target = mode_anchor(available[0]["runtime"], available[0]["mode"])
+    name = worst_first(statuses)[0] if statuses else available[0].status
+    target = mode_anchor(available[0].runtime, available[0].mode)
     return Square("status", name, (status_word(name).letter,), title, notes, target=target)
 
 
 def _documentation(cells: Sequence[JudgedCell]) -> str:
-    if any(cell["contradicts"] for cell in cells):
+    if any(cell.contradicts for cell in cells):
         return "against"
-    changed = [cell for cell in cells if _CHANGES.intersection(cell["findings"])]
+    changed = [cell for cell in cells if _CHANGES.intersection(cell.findings)]
     if not changed:
         return ""
-    statistics = {cell["contract"]["statistics"] for cell in changed}
+    statistics = {cell.contract.statistics for cell in changed}
     return "documented" if statistics == {"move"} else "silent"
 
 
 def _failed(cell: JudgedCell) -> bool:
-    return cell["status"] not in (Status.OK, Status.NOT_IN_RELEASE)
+    return cell.status not in (Status.OK, Status.NOT_IN_RELEASE)
 
 
 def _note(cell: JudgedCell) -> str:
-    reason = " ".join((cell["reason"] or "no reason was recorded").split())
+    reason = " ".join((cell.reason or "no reason was recorded").split())
     text = reason if len(reason) <= NOTE_LENGTH else reason[:NOTE_LENGTH] + " …"
-    return text if cell["status"] == Status.OK else f"{cell['status']}: {text}"
+    return text if cell.status == Status.OK else f"{cell.status}: {text}"
 
 
 def _title(counts: Counter[str], statuses: Counter[str], total: int, measured: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from crosscheck.report.records import PLAIN, JudgedCell, ModeGradientErrors, Update
+from crosscheck.records import PLAIN, Errors, JudgedCell, Update, rows_of
 
 __all__ = [
     "DASH",
@@ -64,21 +64,23 @@ def before_and_after(cell: JudgedCell) -> tuple[str, str]:
 
     Cells with a curve show the accuracy and the probe image's class instead.
     """
-    curve = cell["curve"]
-    if curve is not None and curve["accuracy"] and curve["top1"]:
-        ends = ((curve["accuracy"][at], curve["top1"][at]) for at in (0, -1))
+    curve = cell.curve
+    if curve is not None and curve.accuracy and curve.top1:
+        ends = ((curve.accuracy[at], curve.top1[at]) for at in (0, -1))
         before, after = (f"accuracy {significant(accuracy)}, class {top1}" for accuracy, top1 in ends)
         return before, after
-    earlier, later = cell["prediction_before"], cell["prediction_after"]
-    if "prediction_before" in cell["omitted"] or "prediction_after" in cell["omitted"]:
-        return _classes(cell["top1_before"]), _classes(cell["top1_after"])
+    earlier, later = (
+        None if value is None else rows_of(value) for value in (cell.prediction_before, cell.prediction_after)
+    )
+    if "prediction_before" in cell.omitted or "prediction_after" in cell.omitted:
+        return _classes(cell.top1_before), _classes(cell.top1_after)
     if earlier is None:
         return DASH, DASH if later is None else _excerpt(later, 0, 0)
     if later is None:
         return _excerpt(earlier, 0, 0), DASH
     row, column = _largest_change_at(earlier, later)
     before, after = _excerpt(earlier, row, column), _excerpt(later, row, column)
-    classes_before, classes_after = cell["top1_before"], cell["top1_after"]
+    classes_before, classes_after = cell.top1_before, cell.top1_after
     if classes_before is not None and classes_after is not None and classes_before != classes_after:
         pairs = enumerate(zip(classes_before, classes_after, strict=False))
         for at, (old, new) in [(at, pair) for at, pair in pairs if pair[0] != pair[1]][:1]:
@@ -89,20 +91,20 @@ def before_and_after(cell: JudgedCell) -> tuple[str, str]:
 
 def largest_change(cell: JudgedCell) -> str:
     """The persistent tensor with the largest change, and that change (absolute)."""
-    moved = {name: change for name, change in cell["state_changes"].items() if change != 0}
+    moved = {name: change for name, change in cell.state_changes.items() if change != 0}
     if not moved:
-        return "none" if cell["state_changes"] else DASH
+        return "none" if cell.state_changes else DASH
     name = max(moved, key=lambda key: math.inf if math.isnan(moved[key]) else moved[key])
-    least = "at least " if "state_changes" in cell["omitted"] and len(moved) == len(cell["state_changes"]) else ""
+    least = "at least " if "state_changes" in cell.omitted and len(moved) == len(cell.state_changes) else ""
     others = f" and {least}{len(moved) - 1} more" if len(moved) > 1 else ""
     return f"{name} {scientific(moved[name])}{others}"
 
 
-def gradient_error_text(errors: ModeGradientErrors | None) -> str:
+def gradient_error_text(errors: Errors | None) -> str:
     """Write the errors of a gradient against the inference-mode and the training-mode closed form."""
     if errors is None:
         return DASH
-    return f"{scientific(errors['inference'])} / {scientific(errors['training'])}"
+    return f"{scientific(errors.inference)} / {scientific(errors.training)}"
 
 
 #: Kinds of average besides the exponential one -> text.
@@ -129,15 +131,15 @@ VARIANCES = {
 
 def update_text(update: Update | None) -> str:
     """Describe the update law."""
-    if update is None or update["when"] == "none":
+    if update is None or update.when == "none":
         return DASH if update is None else "none"
-    count, momentum = update["count"], update["momentum"]
+    count, momentum = update.count, update.momentum
     updates = "moved" if count is None else "1 update" if count == 1 else f"{count} updates"
-    variance = VARIANCES.get(update["variance"], update["variance"])
+    variance = VARIANCES.get(update.variance, update.variance)
     law = "" if momentum is None else f", momentum {significant(momentum)}, variance {variance}"
-    average = update.get("average") or "exponential"
+    average = update.average or "exponential"
     named = "" if average == "exponential" else f", {AVERAGES[average]}"
-    when = WHENS.get(update["when"], f"in {update['when']}")
+    when = WHENS.get(update.when, f"in {update.when}")
     return f"{updates} {when}{named}{law}"
 
 

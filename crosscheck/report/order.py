@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from packaging.version import InvalidVersion, Version
 
 from crosscheck.cells import Asks, Finding, Status
-from crosscheck.report.records import PLAIN, JudgedCell, Run
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.vocabulary import MEASURED
 
 __all__ = [
@@ -37,21 +38,21 @@ _NO_HARM = frozenset({Finding.GRADIENTS_LEFT})
 
 def release_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
     """The runtime's releases with cells, in the order of `run.json` (oldest first), unlisted ones last."""
-    present = distinct(cell["release"] for cell in cells if cell["runtime"] == runtime)
-    listed = run["runtimes"][runtime]["releases"] if runtime in run["runtimes"] else []
+    present = distinct(cell.release for cell in cells if cell.runtime == runtime)
+    listed = run.runtimes[runtime].releases if runtime in run.runtimes else []
     return tuple([name for name in listed if name in present] + [name for name in present if name not in listed])
 
 
 def mode_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str, ...]:
     """The runtime's modes with cells, in the adapter's order, modes not in `run.json` last."""
-    present = distinct(cell["mode"] for cell in cells if cell["runtime"] == runtime)
-    listed = [mode["name"] for mode in run["runtimes"][runtime]["modes"]] if runtime in run["runtimes"] else []
+    present = distinct(cell.mode for cell in cells if cell.runtime == runtime)
+    listed = [mode.name for mode in run.runtimes[runtime].modes] if runtime in run.runtimes else []
     return tuple([name for name in listed if name in present] + [name for name in present if name not in listed])
 
 
 def runtime_order(run: Run, cells: Iterable[JudgedCell]) -> list[str]:
     """The runtimes in the order of `run.json`, then those of cells only."""
-    return distinct([*run["runtimes"], *(cell["runtime"] for cell in cells)])
+    return distinct([*run.runtimes, *(cell.runtime for cell in cells)])
 
 
 def releases_of(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str], ...]:
@@ -62,55 +63,55 @@ def releases_of(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, str],
 
 def in_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> list[JudgedCell]:
     """The runtime's cells by mode, variant (as installed first) and release, the newest first."""
-    here = [cell for cell in cells if cell["runtime"] == runtime]
+    here = [cell for cell in cells if cell.runtime == runtime]
     modes = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
     releases = {release: -at for at, release in enumerate(release_order(run, here, runtime))}
     return sorted(
         here,
-        key=lambda cell: (modes[cell["mode"]], cell["variant"] != PLAIN, cell["variant"], releases[cell["release"]]),
+        key=lambda cell: (modes[cell.mode], cell.variant != PLAIN, cell.variant, releases[cell.release]),
     )
 
 
 def gradients(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The gradient cells of modes in their release, without imported files."""
-    return [cell for cell in own(cells) if cell["asks"] == Asks.GRADIENT and cell["status"] != Status.NOT_IN_RELEASE]
+    return [cell for cell in own(cells) if cell.asks == Asks.GRADIENT and cell.status != Status.NOT_IN_RELEASE]
 
 
 def own(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The cells without imported files of other runtimes, whose errors may be the file's."""
-    return [cell for cell in cells if cell["exported"] is None or cell["asks"] == Asks.EXPORT]
+    return [cell for cell in cells if cell.exported is None or cell.asks == Asks.EXPORT]
 
 
 def measured(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The measured cells; only they have findings."""
-    return [cell for cell in cells if cell["status"] in MEASURED]
+    return [cell for cell in cells if cell.status in MEASURED]
 
 
 def decided(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The measured cells without those that show no harm and could not have shown it."""
-    return [cell for cell in measured(cells) if not cell["undecided"] or set(cell["findings"]) - _NO_HARM]
+    return [cell for cell in measured(cells) if not cell.undecided or set(cell.findings) - _NO_HARM]
 
 
 def as_installed(cells: Iterable[JudgedCell]) -> list[JudgedCell]:
     """The cells of the variant `plain`."""
-    return [cell for cell in cells if cell["variant"] == PLAIN]
+    return [cell for cell in cells if cell.variant == PLAIN]
 
 
 def all_clean(cells: Iterable[JudgedCell]) -> bool:
     """Whether every cell is measured with `clean` as its only finding."""
-    return all(cell["status"] == Status.OK and cell["findings"] == [Finding.CLEAN] for cell in cells)
+    return all(cell.status == Status.OK and cell.findings == (Finding.CLEAN,) for cell in cells)
 
 
 def findings_of(cells: Iterable[JudgedCell]) -> set[str]:
     """All findings of all cells."""
-    return {finding for cell in cells for finding in cell["findings"]}
+    return {finding for cell in cells for finding in cell.findings}
 
 
 def by_release(cells: Iterable[JudgedCell]) -> Mapping[str, list[JudgedCell]]:
     """Group cells by release, in order of first occurrence."""
     grouped: dict[str, list[JudgedCell]] = defaultdict(list)
     for cell in cells:
-        grouped[cell["release"]].append(cell)
+        grouped[cell.release].append(cell)
     return dict(grouped)
 
 
@@ -128,7 +129,7 @@ def by_version(releases: Iterable[str]) -> tuple[str, ...]:
 
 def title_of(run: Run, runtime: str) -> str:
     """The runtime's display name."""
-    return run["runtimes"][runtime]["title"] if runtime in run["runtimes"] else runtime
+    return run.runtimes[runtime].title if runtime in run.runtimes else runtime
 
 
 def distinct(names: Iterable[str]) -> list[str]:

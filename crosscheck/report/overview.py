@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.records import JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.order import (
     all_clean,
     as_installed,
@@ -16,7 +18,6 @@ from crosscheck.report.order import (
     runtime_order,
     title_of,
 )
-from crosscheck.report.records import JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
@@ -61,37 +62,37 @@ def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
     """One row per runtime with cells, for its newest release with a measured cell, if any has one."""
     rows = []
     for runtime in runtime_order(run, cells):
-        here = [cell for cell in own(as_installed(cells)) if cell["runtime"] == runtime]
-        measured = [cell for cell in here if cell["status"] in MEASURED]
+        here = [cell for cell in own(as_installed(cells)) if cell.runtime == runtime]
+        measured = [cell for cell in here if cell.status in MEASURED]
         if not here:
             continue
         release = release_order(run, measured or here, runtime)[-1]
-        newest = [cell for cell in here if cell["release"] == release and cell["status"] != Status.NOT_IN_RELEASE]
-        gradients = [cell for cell in newest if cell["asks"] == Asks.GRADIENT]
+        newest = [cell for cell in here if cell.release == release and cell.status != Status.NOT_IN_RELEASE]
+        gradients = [cell for cell in newest if cell.asks == Asks.GRADIENT]
         columns = (
-            [cell for cell in gradients if cell["intent"] == Intent.INFERENCE],
-            [cell for cell in gradients if cell["intent"] == Intent.TRAINING],
-            [cell for cell in gradients if cell["default_call"]],
-            [cell for cell in newest if (cell["asks"], cell["intent"]) == (Asks.PREDICTION, Intent.INFERENCE)],
-            [cell for cell in newest if cell["asks"] == Asks.EXPORT],
+            [cell for cell in gradients if cell.intent == Intent.INFERENCE],
+            [cell for cell in gradients if cell.intent == Intent.TRAINING],
+            [cell for cell in gradients if cell.default_call],
+            [cell for cell in newest if (cell.asks, cell.intent) == (Asks.PREDICTION, Intent.INFERENCE)],
+            [cell for cell in newest if cell.asks == Asks.EXPORT],
         )
         rows.append(OverviewRow(runtime, title_of(run, runtime), release, tuple(map(_answered, columns))))
     return tuple(rows)
 
 
 def _answered(cells: Sequence[JudgedCell]) -> Answered:
-    modes = distinct(cell["mode"] for cell in cells)
-    by_mode = {mode: [cell for cell in cells if cell["mode"] == mode] for mode in modes}
-    measured = [mode for mode in modes if any(cell["status"] in MEASURED for cell in by_mode[mode])]
+    modes = distinct(cell.mode for cell in cells)
+    by_mode = {mode: [cell for cell in cells if cell.mode == mode] for mode in modes}
+    measured = [mode for mode in modes if any(cell.status in MEASURED for cell in by_mode[mode])]
     clean = [mode for mode in measured if all_clean(by_mode[mode])]
-    findings = worst_first(findings_of(cell for cell in cells if cell["mode"] not in clean) - {Finding.CLEAN})
-    worst = [cell for cell in cells if findings and findings[0] in cell["findings"]]
+    findings = worst_first(findings_of(cell for cell in cells if cell.mode not in clean) - {Finding.CLEAN})
+    worst = [cell for cell in cells if findings and findings[0] in cell.findings]
     linked = next(iter(worst or cells), None)
     return Answered(
         asked=len(modes),
         measured=len(measured),
         clean=len(clean),
         findings=findings,
-        statuses=worst_first(cell["status"] for cell in cells if cell["status"] != Status.OK),
-        target=None if linked is None else anchor(linked),
+        statuses=worst_first(cell.status for cell in cells if cell.status != Status.OK),
+        target=None if linked is None else linked.anchor,
     )

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crosscheck.cells import Finding, Scenario, Status
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import FileFacts, Run
 from crosscheck.report.arrays import Arrays
 from crosscheck.report.maps import Pictures, pictures_of
 from crosscheck.report.number_text import gradient_error_text
 from crosscheck.report.order import in_order, measured, own, runtime_order
-from crosscheck.report.records import PLAIN, FileFacts, JudgedCell, Run, anchor
 from crosscheck.report.scores import classified
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
@@ -57,21 +58,21 @@ def own_networks(run: Run, cells: Sequence[JudgedCell], arrays: Arrays) -> tuple
     """The networks of `run.json` that were loaded from a user's file."""
     asked = own(cells)
     networks = []
-    for name, facts in run["networks"].items():
-        if "file" in facts:
-            here, rows = [cell for cell in asked if cell["network"] == name], min(facts["file"]["rows"], ROWS)
+    for name, facts in run.networks.items():
+        if facts.file is not None:
+            here, rows = [cell for cell in asked if cell.network == name], min(facts.file.rows, ROWS)
             pictures = pictures_of(run, here, arrays, name, rows)
-            networks.append(OwnNetwork(name, facts["file"], pictures, tuple(_rows(run, asked, arrays, name, rows))))
+            networks.append(OwnNetwork(name, facts.file, pictures, tuple(_rows(run, asked, arrays, name, rows))))
     return tuple(networks)
 
 
 def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, rows: int) -> Iterator[OwnRow]:
     """One for the calls of a runtime that agree, in the order of runtimes and modes."""
-    available = [cell for cell in cells if cell["status"] != Status.NOT_IN_RELEASE]
-    here = [cell for cell in available if cell["network"] == name]
+    available = [cell for cell in cells if cell.status != Status.NOT_IN_RELEASE]
+    here = [cell for cell in available if cell.network == name]
     others: dict[tuple[str, ...], list[JudgedCell]] = defaultdict(list)
     for cell in available:
-        if cell["network"] != name:
+        if cell.network != name:
             others[_call(cell)].append(cell)
     calls: dict[tuple[str, ...], list[JudgedCell]] = {}
     for runtime in runtime_order(run, here):
@@ -80,13 +81,13 @@ def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, rows
     alike: dict[OwnRow, dict[str, tuple[tuple[str, str], ...]]] = defaultdict(dict)
     for key, members in calls.items():
         row, worst = _row(members, others[key], arrays, rows)
-        release = worst["release"] + ("" if worst["variant"] == PLAIN else f"+{worst['variant']}")
-        alike[row][worst["mode"]] = (*alike[row].get(worst["mode"], ()), (release, anchor(worst)))
+        release = worst.release + ("" if worst.variant == PLAIN else f"+{worst.variant}")
+        alike[row][worst.mode] = (*alike[row].get(worst.mode, ()), (release, worst.anchor))
     return (replace(row, calls=of_row) for row, of_row in alike.items())
 
 
 def _call(cell: JudgedCell) -> tuple[str, ...]:
-    return cell["runtime"], cell["release"], cell["variant"], cell["mode"]
+    return cell.runtime, cell.release, cell.variant, cell.mode
 
 
 def _row(
@@ -94,21 +95,21 @@ def _row(
 ) -> tuple[OwnRow, JudgedCell]:
     """The row without calls, and the cell that shows its worst finding."""
     findings = _findings(cells)
-    worst = next((cell for cell in cells if findings and findings[0] in cell["findings"]), cells[0])
-    around = next((cell for cell in cells if cell["scenario"] in AROUND), worst)
+    worst = next((cell for cell in cells if findings and findings[0] in cell.findings), cells[0])
+    around = next((cell for cell in cells if cell.scenario in AROUND), worst)
     before, after = classified(around, arrays, rows)
     by_network: dict[str, list[JudgedCell]] = defaultdict(list)
     for cell in measured(others):
-        by_network[cell["network"]].append(cell)
+        by_network[cell.network].append(cell)
     counts = Counter(finding for of_network in by_network.values() for finding in _findings(of_network))
     row = OwnRow(
-        runtime=worst["runtime"],
+        runtime=worst.runtime,
         findings=findings,
-        statuses=worst_first(cell["status"] for cell in cells if cell["status"] != Status.OK),
-        reason=next((cell["reason"] for cell in cells if cell["status"] not in MEASURED and cell["reason"]), "") or "",
+        statuses=worst_first(cell.status for cell in cells if cell.status != Status.OK),
+        reason=next((cell.reason for cell in cells if cell.status not in MEASURED and cell.reason), "") or "",
         before=before,
         after=after,
-        gradient_error=gradient_error_text(around["gradient_error"]),
+        gradient_error=gradient_error_text(around.gradient_error),
         others=tuple((finding, counts[finding]) for finding in worst_first(counts)),
         asked=len(by_network),
     )
@@ -117,5 +118,5 @@ def _row(
 
 def _findings(cells: Sequence[JudgedCell]) -> tuple[str, ...]:
     """The worst first; `clean` only where there is no other."""
-    every = worst_first(finding for cell in cells for finding in cell["findings"])
+    every = worst_first(finding for cell in cells for finding in cell.findings)
     return tuple(name for name in every if name != Finding.CLEAN) or every

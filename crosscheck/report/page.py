@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report import (
     curves,
     matrix,
@@ -35,7 +37,6 @@ from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.own_networks import own_networks
 from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Examples, recipes
-from crosscheck.report.records import PLAIN, JudgedCell, Run
 from crosscheck.report.run_diff import Comparison, compare
 from crosscheck.report.saliency import PERCENTILE
 
@@ -80,8 +81,8 @@ def render(
 ) -> str:
     """The page as text; `comparison` adds the changes since another run, `arrays` pictures and their gradients."""
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
-    indices = {cell["id"]: index for index, cell in enumerate(cells)}
-    runtimes = list(dict.fromkeys([*run["runtimes"], *(cell["runtime"] for cell in cells)]))
+    indices = {cell.id: index for index, cell in enumerate(cells)}
+    runtimes = list(dict.fromkeys([*run.runtimes, *(cell.runtime for cell in cells)]))
     located = causes(run, cells)
     environment = _environment()
     short = _short_names(run)
@@ -104,25 +105,25 @@ def render(
         known=verdicts(run, cells, known_cases()),
         runtimes=[_runtime(run, cells, name, indices) for name in runtimes],
         orders={name: order.release_order(run, cells, name) for name in runtimes},
-        titles={name: run["runtimes"][name]["title"] if name in run["runtimes"] else name for name in runtimes},
+        titles={name: run.runtimes[name].title if name in run.runtimes else name for name in runtimes},
         unmeasured=sections.unmeasured(run, cells),
         findings=vocabulary.FINDINGS,
         statuses=vocabulary.STATUSES,
         comparison=comparison,
         kinds=MEANINGS,
-        networks=order.distinct(cell["network"] for cell in cells),
-        scenarios=order.distinct(cell["scenario"] for cell in cells),
+        networks=order.distinct(cell.network for cell in cells),
+        scenarios=order.distinct(cell.scenario for cell in cells),
         words=_words(),
         data=embedded(cells, {} if comparison is None else comparison.kinds, scripts, lines(located)),
     )
 
 
 def _runtime(run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[str, int]) -> dict[str, Any]:
-    facts = run["runtimes"].get(name)
+    facts = run.runtimes.get(name)
     return {
         "name": name,
-        "title": facts["title"] if facts else name,
-        "link": facts["link"] if facts else "",
+        "title": facts.title if facts else name,
+        "link": facts.link if facts else "",
         "tables": matrix.tables(run, cells, name),
         "sections": sections.sections(run, cells, name, indices),
     }
@@ -130,7 +131,7 @@ def _runtime(run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[
 
 def _short_names(run: Run) -> dict[str, str]:
     """Name -> the short name of a network, where no other network of the run has it."""
-    short = {name: facts.get("short", name) for name, facts in run["networks"].items()}
+    short = {name: facts.short or name for name, facts in run.networks.items()}
     return {name: text for name, text in short.items() if list(short.values()).count(text) == 1}
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosscheck.cells import Finding, Intent, Status
+from crosscheck.records import JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.order import (
     all_clean,
     as_installed,
@@ -24,7 +26,6 @@ from crosscheck.report.order import (
     runtime_order,
     title_of,
 )
-from crosscheck.report.records import JudgedCell, Run
 from crosscheck.report.vocabulary import FINDINGS, worst_first
 from crosscheck.runtimes.mode import TOLD
 
@@ -98,7 +99,7 @@ class Cookbook:
 def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
     """The recipes of every runtime with a gradient measured as installed, in the order of the run."""
     other = _of_other_networks(run)
-    gradient_cells = [cell for cell in as_installed(gradients(cells)) if (cell["runtime"], cell["mode"]) not in other]
+    gradient_cells = [cell for cell in as_installed(gradients(cells)) if (cell.runtime, cell.mode) not in other]
     return tuple(
         Cookbook(
             runtime,
@@ -106,17 +107,17 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
             tuple(Recipes(str(intent), _ranges(run, gradient_cells, runtime, intent, examples)) for intent in Intent),
         )
         for runtime in runtime_order(run, decided(gradient_cells))
-        if any(cell["runtime"] == runtime for cell in decided(gradient_cells))
+        if any(cell.runtime == runtime for cell in decided(gradient_cells))
     )
 
 
 def _of_other_networks(run: Run) -> frozenset[tuple[str, str]]:
     """(runtime, mode) of modes whose layers are told to leave out, or to use, something else than the network's say."""
     return frozenset(
-        (name, mode["name"])
-        for name, runtime in run["runtimes"].items()
-        for mode in runtime["modes"]
-        if any(mode.get(word) for word in TOLD)
+        (name, mode.name)
+        for name, runtime in run.runtimes.items()
+        for mode in runtime.modes
+        if any(getattr(mode, word) for word in TOLD)
     )
 
 
@@ -124,14 +125,14 @@ def _ranges(
     run: Run, gradient_cells: Iterable[JudgedCell], runtime: str, intent: Intent, examples: Examples | None
 ) -> tuple[Recipe, ...]:
     """Cover the releases by as few ranges as possible, each as long as any mode allows, from the newest back."""
-    wanted = [cell for cell in gradient_cells if cell["runtime"] == runtime and cell["intent"] == intent]
+    wanted = [cell for cell in gradient_cells if cell.runtime == runtime and cell.intent == intent]
     measured_cells = decided(wanted)
     releases = release_order(run, measured_cells, runtime)
     modes = mode_order(run, measured_cells, runtime)
     cells_of: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in wanted:
-        cells_of[cell["release"], cell["mode"]].append(cell)
-    clears = run["runtimes"][runtime].get("clears", "") if runtime in run["runtimes"] else ""
+        cells_of[cell.release, cell.mode].append(cell)
+    clears = run.runtimes[runtime].clears if runtime in run.runtimes else ""
     safe = [_safe({mode: cells_of[release, mode] for mode in modes}, clears) for release in releases]
     ranges = []
     end = len(releases)
@@ -170,14 +171,14 @@ def _safe(ways: Mapping[str, Sequence[JudgedCell]], clears: str) -> frozenset[st
         clean = {
             mode: len(_networks(cells))
             for mode, cells in usable.items()
-            if findings_of(cells) <= cleared and all(cell["status"] == Status.OK for cell in cells)
+            if findings_of(cells) <= cleared and all(cell.status == Status.OK for cell in cells)
         }
     return frozenset(mode for mode, count in clean.items() if count == max(clean.values()))
 
 
 def _adopts(cell: JudgedCell) -> bool:
     """Whether the call's own lines replace the statistics by returned ones."""
-    return cell["update"] is not None and cell["update"]["when"] == "adopted"
+    return cell.update is not None and cell.update.when == "adopted"
 
 
 def _widely_measured(cells: Sequence[JudgedCell]) -> bool:
@@ -201,7 +202,7 @@ def _start_of_none(clean: Sequence[frozenset[str]], end: int) -> int:
 
 def _length(cells: Sequence[JudgedCell]) -> int:
     """Characters of the code except white space, which defines "shortest"."""
-    return len("".join((_code(cells[0]) or cells[0]["call"]).split()))
+    return len("".join((_code(cells[0]) or cells[0].call).split()))
 
 
 def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
@@ -211,7 +212,7 @@ def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
         cells = decided(ways[mode])
         findings = findings_of(cells)
         mildness = min((_MILDNESS.get(finding, -1) for finding in findings), default=-1)
-        releases = {cell["release"] for cell in cells}
+        releases = {cell.release for cell in cells}
         unanswered = not _NO_ANSWER.isdisjoint(findings)
         return -len(releases), not _widely_measured(ways[mode]), unanswered, -mildness, _length(ways[mode])
 
@@ -219,7 +220,7 @@ def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
 
 
 def _networks(cells: Iterable[JudgedCell]) -> set[str]:
-    return {cell["network"] for cell in cells}
+    return {cell.network for cell in cells}
 
 
 def _recipe(
@@ -231,20 +232,20 @@ def _recipe(
     safe: bool,
 ) -> Recipe:
     cells = decided(gradient_cells)
-    unread = [cell for cell in cells if not cell["state_changes"]]
+    unread = [cell for cell in cells if not cell.state_changes]
     newest = cells[-1]
-    networks = distinct([*run["networks"], *(cell["network"] for cell in gradient_cells)])
+    networks = distinct([*run.networks, *(cell.network for cell in gradient_cells)])
     findings = findings_of(cells)
     return Recipe(
         releases=releases,
         safe=safe,
-        mode=newest["mode"],
-        code=_code(newest) or newest["call"],
-        statistics=newest["contract"]["statistics"],
-        link=newest["contract"]["link"],
+        mode=newest.mode,
+        code=_code(newest) or newest.call,
+        statistics=newest.contract.statistics,
+        link=newest.contract.link,
         shows=worst_first(findings - {Finding.CLEAN} or findings),
         networks=tuple(network for network in networks if network in _networks(cells)),
-        scenarios=tuple(distinct(cell["scenario"] for cell in cells)),
+        scenarios=tuple(distinct(cell.scenario for cell in cells)),
         unmeasured=tuple(network for network in networks if network in _networks(gradient_cells) - _networks(cells)),
         unread=tuple(network for network in networks if network in _networks(unread)),
         ways=ways,
@@ -260,10 +261,10 @@ def _complete(recipe: Recipe, cells: Sequence[JudgedCell], examples: Examples) -
 
 def _code(cell: JudgedCell) -> str | None:
     """The call, preceded by the command that writes its gradient file; None if no command writes it."""
-    file = _GRADIENT_FILE.search(cell["call"])
+    file = _GRADIENT_FILE.search(cell.call)
     if file is None:
-        return cell["call"]
+        return cell.call
     if not _WRITTEN_FORM.fullmatch(file["form"]):
         return None
     switch = " --training" if file["batch"] else ""
-    return f"$ crosscheck gradient model.onnx -o {file[0]}{switch}\n{cell['call']}"
+    return f"$ crosscheck gradient model.onnx -o {file[0]}{switch}\n{cell.call}"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crosscheck.records import JudgedCell
 from crosscheck.report.cell_diff import Change, Kind, Shown, difference
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import by_version, distinct
-from crosscheck.report.records import JudgedCell, anchor
 from crosscheck.report.sections import embeddable
 from crosscheck.report.vocabulary import worst_first
 
@@ -71,7 +71,7 @@ class Comparison:
 def compare(cells: Sequence[JudgedCell], other: Sequence[JudgedCell], name: str) -> Comparison:
     """Compare a run's cells with those of another run, labelled `name`."""
     changes = difference(cells, other)
-    shared = {cell["id"] for cell in cells} & {cell["id"] for cell in other}
+    shared = {cell.id for cell in cells} & {cell.id for cell in other}
     return Comparison(name, changes, lines(changes, cells), len(shared - changes.keys()))
 
 
@@ -80,7 +80,7 @@ def lines(changes: Mapping[str, Change], cells: Iterable[JudgedCell]) -> tuple[L
 
     `cells` are the run's own, for HTML ids.
     """
-    targets = {cell["id"]: anchor(cell) for cell in embeddable([cell for cell in cells if cell["id"] in changes])}
+    targets = {cell.id: cell.anchor for cell in embeddable([cell for cell in cells if cell.id in changes])}
     orders = {
         runtime: by_version(change.release for change in changes.values() if change.runtime == runtime)
         for runtime in distinct(change.runtime for change in changes.values())

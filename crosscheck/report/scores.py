@@ -6,9 +6,9 @@ import numpy as np
 
 from crosscheck.cells import Array
 from crosscheck.probe.recorded import PREDICTION_AFTER, PREDICTION_BEFORE
+from crosscheck.records import JudgedCell
 from crosscheck.report.arrays import Arrays
 from crosscheck.report.number_text import before_and_after, significant
-from crosscheck.report.records import JudgedCell
 
 __all__ = ["classes_text", "classified"]
 

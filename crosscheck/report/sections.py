@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosscheck.cells import Status
+from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
 from crosscheck.report.order import mode_order, release_order
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Line", "Member", "ModeSection", "Unmeasured", "embeddable", "sections", "unmeasured"]
@@ -77,77 +78,77 @@ class ModeSection:
 
 def embeddable(cells: Sequence[JudgedCell]) -> list[JudgedCell]:
     """The cells with lines: their status is not that of the whole release."""
-    return [cell for cell in cells if cell["status"] not in _OF_RELEASE]
+    return [cell for cell in cells if cell.status not in _OF_RELEASE]
 
 
 def sections(
     run: Run, cells: Sequence[JudgedCell], runtime: str, indices: Mapping[str, int]
 ) -> tuple[ModeSection, ...]:
     """One section per mode, in the adapter's order. `indices`: cell id -> index in the embedded data."""
-    here = [cell for cell in cells if cell["runtime"] == runtime]
+    here = [cell for cell in cells if cell.runtime == runtime]
     by_mode: dict[str, list[JudgedCell]] = {}
     for cell in here:
-        by_mode.setdefault(cell["mode"], []).append(cell)
+        by_mode.setdefault(cell.mode, []).append(cell)
     return tuple(_section(run, by_mode[mode], indices) for mode in mode_order(run, here, runtime))
 
 
 def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
     """Group unmeasured cells by runtime, status and reason, without modes that the release lacks."""
-    failed = [cell for cell in cells if cell["status"] not in (Status.OK, Status.NOT_IN_RELEASE)]
+    failed = [cell for cell in cells if cell.status not in (Status.OK, Status.NOT_IN_RELEASE)]
     return _by_reason(run, failed)
 
 
 def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) -> ModeSection:
     first = cells[0]
     return ModeSection(
-        runtime=first["runtime"],
-        mode=first["mode"],
-        anchor=mode_anchor(first["runtime"], first["mode"]),
-        intent=first["intent"],
-        asks=first["asks"],
-        call=next((cell["call"] for cell in cells if cell["call"]), ""),
-        statistics=first["contract"]["statistics"],
-        says=first["contract"]["says"],
-        link=first["contract"]["link"],
-        findings=worst_first(finding for cell in cells for finding in cell["findings"]),
+        runtime=first.runtime,
+        mode=first.mode,
+        anchor=mode_anchor(first.runtime, first.mode),
+        intent=first.intent,
+        asks=first.asks,
+        call=next((cell.call for cell in cells if cell.call), ""),
+        statistics=first.contract.statistics,
+        says=first.contract.says,
+        link=first.contract.link,
+        findings=worst_first(finding for cell in cells for finding in cell.findings),
         lines=_lines(run, embeddable(cells), indices),
-        without=_by_reason(run, [cell for cell in cells if cell["status"] in _OF_RELEASE]),
+        without=_by_reason(run, [cell for cell in cells if cell.status in _OF_RELEASE]),
     )
 
 
 def _lines(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) -> tuple[Line, ...]:
     if not cells:
         return ()
-    networks, scenarios = list(run["networks"]), list(run["scenarios"])
-    releases = release_order(run, cells, cells[0]["runtime"])
+    networks, scenarios = list(run.networks), list(run.scenarios)
+    releases = release_order(run, cells, cells[0].runtime)
     ranks = [{name: at for at, name in enumerate(names)} for names in (scenarios, networks, releases)]
 
     def rank(cell: JudgedCell) -> tuple[int, int, bool, str, int]:
-        keys = (cell["scenario"], cell["network"], cell["release"])
+        keys = (cell.scenario, cell.network, cell.release)
         scenario, network, release = (order.get(key, len(order)) for order, key in zip(ranks, keys, strict=True))
-        return scenario, network, cell["variant"] != PLAIN, cell["variant"], release
+        return scenario, network, cell.variant != PLAIN, cell.variant, release
 
     members_by_line: dict[Line, list[Member]] = {}
     for cell in sorted(cells, key=rank):
-        name = cell["release"] + ("" if cell["variant"] == PLAIN else f"+{cell['variant']}")
-        members_by_line.setdefault(_line(cell), []).append(Member(name, anchor(cell), indices[cell["id"]]))
+        name = cell.release + ("" if cell.variant == PLAIN else f"+{cell.variant}")
+        members_by_line.setdefault(_line(cell), []).append(Member(name, cell.anchor, indices[cell.id]))
     return tuple(replace(line, members=tuple(members)) for line, members in members_by_line.items())
 
 
 def _line(cell: JudgedCell) -> Line:
     before, after = before_and_after(cell)
     return Line(
-        network=cell["network"],
-        scenario=cell["scenario"],
-        status=cell["status"],
-        reason="; ".join(filter(None, (cell["reason"], cell["undecided"]))),
-        findings=worst_first(cell["findings"]),
-        contradicts=bool(cell["contradicts"]),
+        network=cell.network,
+        scenario=cell.scenario,
+        status=cell.status,
+        reason="; ".join(filter(None, (cell.reason, cell.undecided))),
+        findings=worst_first(cell.findings),
+        contradicts=bool(cell.contradicts),
         before=before,
         after=after,
-        gradient_error=gradient_error_text(cell["gradient_error"]),
+        gradient_error=gradient_error_text(cell.gradient_error),
         moved=largest_change(cell),
-        update=update_text(cell["update"]),
+        update=update_text(cell.update),
         members=(),
     )
 
@@ -155,7 +156,7 @@ def _line(cell: JudgedCell) -> Line:
 def _by_reason(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
     by_reason: dict[tuple[str, str, str], list[JudgedCell]] = {}
     for cell in cells:
-        key = (cell["runtime"], cell["status"], cell["reason"] or "no reason was recorded")
+        key = (cell.runtime, cell.status, cell.reason or "no reason was recorded")
         by_reason.setdefault(key, []).append(cell)
     return tuple(
         Unmeasured(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Finding, Intent, Scenario, Status
+from crosscheck.cells import Array, Asks, Finding, Intent, Scenario, Status
+from crosscheck.records import PLAIN, JudgedCell, rows_of
+from crosscheck.records.run import Run
 from crosscheck.report.number_text import prediction_text
 from crosscheck.report.order import mode_order, releases_of
-from crosscheck.report.records import PLAIN, JudgedCell, Run, anchor
 from crosscheck.report.vocabulary import MEASURED, worst_first
 
 __all__ = ["SeedNumbers", "SeedRow", "seed_rows"]
@@ -49,36 +50,40 @@ def seed_rows(run: Run, cells: Sequence[JudgedCell]) -> tuple[SeedRow, ...]:
     chosen = [
         cell
         for cell in cells
-        if cell["network"] == "seed"
-        and cell["scenario"] == Scenario.GRADIENT
-        and cell["asks"] == Asks.GRADIENT
-        and cell["variant"] == PLAIN
-        and cell["status"] != Status.NOT_IN_RELEASE
+        if cell.network == "seed"
+        and cell.scenario == Scenario.GRADIENT
+        and cell.asks == Asks.GRADIENT
+        and cell.variant == PLAIN
+        and cell.status != Status.NOT_IN_RELEASE
     ]
     rows = []
     for runtime, release in releases_of(run, chosen):
-        here = [cell for cell in chosen if (cell["runtime"], cell["release"]) == (runtime, release)]
+        here = [cell for cell in chosen if (cell.runtime, cell.release) == (runtime, release)]
         rank = {mode: at for at, mode in enumerate(mode_order(run, here, runtime))}
-        here.sort(key=lambda cell: rank[cell["mode"]])
+        here.sort(key=lambda cell: rank[cell.mode])
         training, inference = _pick(here, Intent.TRAINING, Finding.LEAK), _pick(here, Intent.INFERENCE, Finding.CLEAN)
-        rows.append(SeedRow(runtime, release, training, inference, here[0]["status"], here[0]["reason"] or ""))
+        rows.append(SeedRow(runtime, release, training, inference, here[0].status, here[0].reason or ""))
     return tuple(rows)
 
 
 def _pick(cells: Sequence[JudgedCell], intent: Intent, finding: Finding) -> SeedNumbers | None:
-    intended = [cell for cell in cells if cell["intent"] == intent and _predicted(cell)]
-    first = next((cell for cell in intended if finding in cell["findings"]), intended[0] if intended else None)
+    intended = [cell for cell in cells if cell.intent == intent and _predicted(cell)]
+    first = next((cell for cell in intended if finding in cell.findings), intended[0] if intended else None)
     if first is None:
         return None
     return SeedNumbers(
-        mode=first["mode"],
-        before=prediction_text(first["prediction_before"] or []),
-        after=prediction_text(first["prediction_after"] or []),
-        findings=worst_first(first["findings"]),
-        anchor=anchor(first),
+        mode=first.mode,
+        before=_text(first.prediction_before),
+        after=_text(first.prediction_after),
+        findings=worst_first(first.findings),
+        anchor=first.anchor,
     )
 
 
+def _text(prediction: Array | None) -> str:
+    return "" if prediction is None else prediction_text(rows_of(prediction))
+
+
 def _predicted(cell: JudgedCell) -> bool:
-    both = cell["prediction_before"] is not None and cell["prediction_after"] is not None
-    return both and cell["status"] in MEASURED
+    both = cell.prediction_before is not None and cell.prediction_after is not None
+    return both and cell.status in MEASURED

@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crosscheck.cells import Intent
 from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.records import JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.order import runtime_order
 from crosscheck.report.reading import read_cells, read_run
-from crosscheck.report.records import JudgedCell, Run
 from crosscheck.report.summary import Answer, answer
 
 __all__ = ["Badge", "badges", "write_site"]
@@ -100,7 +101,7 @@ def _badge(run: Run, summary: Answer, runtime: str) -> Badge:
     label = _text(f"{runtime} input gradients")
     measured = [release for name, release in summary.measured if name == runtime]
     unmeasured = sum(name == runtime for name, _ in summary.unmeasured)
-    date = f", {run['started'][:10]}" if run["started"] else ""
+    date = f", {run.started[:10]}" if run.started else ""
     if not measured:
         return Badge(runtime, label, "not measured", UNKNOWN, _text(f"crosscheck{date}: no gradient was measured"))
     leaking = sum(name == runtime for name, _ in summary.leaking)

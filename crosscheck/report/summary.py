@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import Finding, Intent
+from crosscheck.records import JudgedCell
+from crosscheck.records.run import Run
 from crosscheck.report.order import (
     all_clean,
     as_installed,
@@ -22,7 +24,6 @@ from crosscheck.report.order import (
     runtime_order,
     title_of,
 )
-from crosscheck.report.records import JudgedCell, Run
 from crosscheck.report.vocabulary import worst_first
 
 __all__ = [
@@ -135,7 +136,7 @@ def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
     measured_cells = measured(gradient_cells)
     by_mode: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in measured_cells:
-        by_mode[cell["runtime"], cell["mode"]].append(cell)
+        by_mode[cell.runtime, cell.mode].append(cell)
     runtimes = runtime_order(run, measured_cells)
     releases = {runtime: release_order(run, measured_cells, runtime) for runtime in runtimes}
     modes = tuple(
@@ -144,10 +145,10 @@ def answer(run: Run, cells: Sequence[JudgedCell]) -> Answer:
         for mode in mode_order(run, measured_cells, runtime)
     )
     measured_releases = releases_of(run, measured_cells)
-    leaks = [cell for cell in measured_cells if Finding.LEAK in cell["findings"]]
-    leaking = {(cell["runtime"], cell["release"]) for cell in leaks}
-    against = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contradicts"]}
-    silent = {(cell["runtime"], cell["release"]) for cell in leaks if cell["contract"]["statistics"] == "undocumented"}
+    leaks = [cell for cell in measured_cells if Finding.LEAK in cell.findings]
+    leaking = {(cell.runtime, cell.release) for cell in leaks}
+    against = {(cell.runtime, cell.release) for cell in leaks if cell.contradicts}
+    silent = {(cell.runtime, cell.release) for cell in leaks if cell.contract.statistics == "undocumented"}
     return Answer(
         unmeasured=tuple(pair for pair in releases_of(run, gradient_cells) if pair not in measured_releases),
         measured=measured_releases,
@@ -172,16 +173,16 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
     before = order[order.index(clean_from) - 1] if clean_from and order.index(clean_from) > 0 else None
     later = order[order.index(clean_from) :] if clean_from else ()
     return Asked(
-        runtime=first["runtime"],
-        mode=first["mode"],
-        intent=first["intent"],
-        statistics=first["contract"]["statistics"],
+        runtime=first.runtime,
+        mode=first.mode,
+        intent=first.intent,
+        statistics=first.contract.statistics,
         measured=measured_releases,
         as_installed=tuple(release for release in order if release in plain),
         clean=tuple(release for release in measured_releases if all_clean(everything[release])),
         leaking=tuple(release for release in measured_releases if Finding.LEAK in findings_of(everything[release])),
         contradicting=tuple(
-            release for release in measured_releases if any(cell["contradicts"] for cell in everything[release])
+            release for release in measured_releases if any(cell.contradicts for cell in everything[release])
         ),
         findings=worst_first(finding for finding in findings_of(cells) if finding != Finding.CLEAN),
         newest=worst_first(findings_of(everything[measured_releases[-1]])),
@@ -189,7 +190,7 @@ def _asked(cells: Sequence[JudgedCell], order: Sequence[str]) -> Asked:
         before=before,
         before_shows=worst_first(findings_of(plain[before])) if before is not None and before in plain else None,
         spoilt_variants=tuple(
-            distinct(cell["variant"] for cell in cells if cell["release"] in later and not all_clean([cell]))
+            distinct(cell.variant for cell in cells if cell.release in later and not all_clean([cell]))
         ),
     )
 
@@ -238,12 +239,12 @@ def _clean_span(order: Sequence[str], modes: Sequence[Sequence[JudgedCell]]) -> 
     since = [release for release in order[order.index(first) :] if release in rows]
     clean_run = list(itertools.takewhile(lambda release: all_clean(rows[release]), since))
     later = [cell for release in since for cell in rows[release]]
-    networks = distinct(cell["network"] for cell in later)
-    spoilt = [network for network in networks if not all_clean(cell for cell in later if cell["network"] == network)]
+    networks = distinct(cell.network for cell in later)
+    spoilt = [network for network in networks if not all_clean(cell for cell in later if cell.network == network)]
     return CleanSpan(
         release=first,
         until=clean_run[-1],
-        modes=tuple(row[first][0]["mode"] for row in clean_there),
+        modes=tuple(row[first][0].mode for row in clean_there),
         shows=worst_first(findings_of(later) - {Finding.CLEAN}),
         networks=tuple(spoilt),
         others=tuple(network for network in networks if network not in spoilt),

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
 from packaging.version import Version
+
+from crosscheck.records import Contract
 
 __all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 
@@ -19,19 +21,6 @@ __all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 CUT = "---\n"
 #: The fields of a mode that say that its layers are told to answer otherwise than the network's say.
 TOLD = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
-
-
-class Contract(NamedTuple):
-    """What the runtime's documentation says happens to the moving statistics in a mode.
-
-    statistics: "stay", "move", or "undocumented": what the page does not say, even where it seems to go without saying.
-    says: the documentation's statement in our words, or what it leaves open.
-    link: the page that says so, or the page that ought to.
-    """
-
-    statistics: str
-    says: str
-    link: str
 
 
 class Contracts:

@@ -20,7 +20,7 @@ def script(folder: Path, cell_id: str, network: str | None = None, options: File
     cell's network; NoScript where there is none.
     """
     cell = pick(read_cells(folder / "cells.jsonl"), cell_id, folder)
-    return "".join(composed(cell, None if network is None else load_as(cell["network"], network, options)))
+    return "".join(composed(cell, None if network is None else load_as(cell.network, network, options)))
 
 
 def write(text: str, path: Path) -> None:

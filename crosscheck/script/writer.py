@@ -21,7 +21,7 @@ from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.graph import Array
 from crosscheck.networks.prepare import noise
-from crosscheck.report.records import JudgedCell
+from crosscheck.records import JudgedCell, rows_of
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
@@ -64,35 +64,33 @@ def composed(
     network: what stands in for the cell's, which otherwise has to be one that ships. runtimes: what stands in for the
     catalog. Raises NoScript, which says why there is none.
     """
-    if cell["status"] not in SHOWN:
-        raise NoScript(f"{cell['id']} is {cell['status']}: nothing was measured that a script could show.")
+    if cell.status not in SHOWN:
+        raise NoScript(f"{cell.id} is {cell.status}: nothing was measured that a script could show.")
     runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
     modes = {mode.name: mode for mode in runtime.modes}
-    if cell["mode"] not in modes:
-        raise NoScript(f"this crosscheck's {runtime.name} has no mode '{cell['mode']}'.")
-    mode = modes[cell["mode"]]
+    if cell.mode not in modes:
+        raise NoScript(f"this crosscheck's {runtime.name} has no mode '{cell.mode}'.")
+    mode = modes[cell.mode]
     if mode.file and mode.asks != "export":
-        raise NoScript(
-            f"{cell['network']} is a file that another runtime wrote in that run; scripts carry no such files."
-        )
+        raise NoScript(f"{cell.network} is a file that another runtime wrote in that run; scripts carry no such files.")
     if mode.native:
-        raise NoScript(f"{cell['network']} was read from a file of your own as it is; scripts carry no such files.")
+        raise NoScript(f"{cell.network} was read from a file of your own as it is; scripts carry no such files.")
     roles = {"tested": mode}
-    if cell["scenario"] == "order" and mode.training:
+    if cell.scenario == "order" and mode.training:
         roles["training"] = modes[mode.training]
-    return _Script(cell, roles, runtime, release, variant, network or _network(cell["network"])).pieces()
+    return _Script(cell, roles, runtime, release, variant, network or _network(cell.network)).pieces()
 
 
 def _target(cell: JudgedCell, known: Mapping[str, Runtime]) -> tuple[Runtime, Release, Variant]:
     """What the cell was measured with, as the catalog has it."""
-    runtime = known.get(cell["runtime"])
+    runtime = known.get(cell.runtime)
     if runtime is None:
-        raise NoScript(f"this crosscheck has no runtime '{cell['runtime']}'.")
+        raise NoScript(f"this crosscheck has no runtime '{cell.runtime}'.")
     for release in runtime.releases:
         for variant in release.variants:
-            if (release.version, variant.name) == (cell["release"], cell["variant"]):
+            if (release.version, variant.name) == (cell.release, cell.variant):
                 return runtime, release, variant
-    raise NoScript(f"this crosscheck has no {runtime.name} {cell['release']} in the variant {cell['variant']}.")
+    raise NoScript(f"this crosscheck has no {runtime.name} {cell.release} in the variant {cell.variant}.")
 
 
 @functools.cache
@@ -115,7 +113,7 @@ def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> 
         runtime, release, variant = _target(cell, catalog() if runtimes is None else runtimes)
     except NoScript:
         return None
-    mode = next((mode for mode in runtime.modes if mode.name == cell["mode"]), None)
+    mode = next((mode for mode in runtime.modes if mode.name == cell.mode), None)
     return None if mode is None else program(runtime, release, variant, mode)
 
 
@@ -160,7 +158,7 @@ class _Script:
         self.cell, self.roles = cell, roles
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
-        self.scenario = Scenario(cell["scenario"])
+        self.scenario = Scenario(cell.scenario)
         self.steps = SCRIPT[self.scenario]
         self.networks = {"network": network}
         if self.scenario is Scenario.ASCENT and network.target is not None:
@@ -204,7 +202,7 @@ class _Script:
                 functions,
             )
         own = ["import base64", "import io"] if block else []
-        python = ".".join((self.cell["environment"].get("python") or self.variant.python[0]).split(".")[:2])
+        python = ".".join((self.cell.environment.python or self.variant.python[0]).split(".")[:2])
         return (
             metadata.block(self.variant, self.runtime.lock(self.release, self.variant), python),
             head + metadata.builds(self.variant),
@@ -216,24 +214,24 @@ class _Script:
     def _head(self) -> list[str]:
         """What was found, and how to measure it again."""
         cell = self.cell
-        shows = ", ".join(cell["findings"]) or cell["status"]
-        variant = "" if cell["variant"] == "plain" else f" ({cell['variant']})"
+        shows = ", ".join(cell.findings) or cell.status
+        variant = "" if cell.variant == "plain" else f" ({cell.variant})"
         told = (
-            f"{self.runtime.title} {cell['release']}{variant}, {cell['mode']}, network `{cell['network']}`, scenario "
-            f"`{cell['scenario']}`: {shows}."
+            f"{self.runtime.title} {cell.release}{variant}, {cell.mode}, network `{cell.network}`, scenario "
+            f"`{cell.scenario}`: {shows}."
         )
-        contract = cell["contract"]
-        documented = {"stay": "statistics stay", "move": "statistics move"}.get(contract["statistics"], "nothing said")
-        lines = [*textwrap.wrap(told, WIDTH), f"Documented: {documented} ({contract['link']})."]
-        if cell["status"] != "ok" and cell["reason"]:
-            lines += textwrap.wrap(" ".join(str(cell["reason"]).split())[:200], WIDTH)
-        measured = cell["environment"].get("sources", "")
+        contract = cell.contract
+        documented = {"stay": "statistics stay", "move": "statistics move"}.get(contract.statistics, "nothing said")
+        lines = [*textwrap.wrap(told, WIDTH), f"Documented: {documented} ({contract.link})."]
+        if cell.status != "ok" and cell.reason:
+            lines += textwrap.wrap(" ".join(str(cell.reason).split())[:200], WIDTH)
+        measured = cell.environment.sources
         network = Subject(self.network.graph, self.network.weights, len(self.network.x))
         if measured not in ("", fingerprint(self.runtime, self.release, self.variant, self.mode, network)):
             lines.append("These texts have changed since the cell was measured; the command below measures them.")
         if not _repeatable(cell):
             lines.append("Trials did not agree with each other: numbers may differ from run to run.")
-        return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell['reproduce']}"]
+        return [*lines, f"Measured by crosscheck {__version__} (Apache-2.0): {cell.reproduce}"]
 
     def _arrays(self) -> dict[str, Array]:
         """The inputs that the steps read, by name."""
@@ -277,22 +275,25 @@ class _Script:
         truth = _truth(network).in_mode(self.mode)
         prediction = truth.prediction()
         beside = {
-            "prediction before": Beside(cell["prediction_before"], prediction),
-            "prediction after": Beside(cell["prediction_after"], prediction),
+            "prediction before": Beside(_rows(cell.prediction_before), prediction),
+            "prediction after": Beside(_rows(cell.prediction_after), prediction),
             "prediction exported": Beside(None, prediction),
             "prediction sibling-before": Beside(None, prediction),
             "prediction sibling-after": Beside(None, prediction),
         }
         training = self.mode.intent == "training"
         if self.mode.asks == "gradient":
-            beside["gradient first"] = Beside(cell["gradient"], truth.gradient(training))
+            beside["gradient first"] = Beside(cell.gradient, truth.gradient(training))
         else:
-            beside["forward first"] = Beside(cell["gradient"], truth.prediction(training))
-        tensors = cell["tensors"] or {}
-        beside |= {name: Beside(tensors[name]["after"]) for name in statistics if name in tensors}
-        if cell["curve"] is not None:
-            beside["accuracy"] = Beside(cell["curve"]["accuracy"])
+            beside["forward first"] = Beside(cell.gradient, truth.prediction(training))
+        beside |= {name: Beside(cell.tensors[name].after) for name in statistics if name in cell.tensors}
+        if cell.curve is not None:
+            beside["accuracy"] = Beside(list(cell.curve.accuracy))
         return beside
+
+
+def _rows(prediction: Array | None) -> list[list[float]] | None:
+    return None if prediction is None else rows_of(prediction)
 
 
 @functools.lru_cache(NETWORKS)
@@ -349,7 +350,7 @@ def _spaced(text: str) -> str:
 
 def _repeatable(cell: JudgedCell) -> bool:
     """Whether trials of one reading agreed with each other."""
-    return all(len({outcome["what"] for outcome in reading["outcomes"]}) <= 1 for reading in cell["trials"])
+    return all(len({outcome.what for outcome in reading.outcomes}) <= 1 for reading in cell.trials)
 
 
 def _preparation(release: Release, variant: Variant) -> str:

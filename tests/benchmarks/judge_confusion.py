@@ -29,15 +29,16 @@ from functools import partial
 import numpy as np
 
 from crosscheck.cells import Array, Finding, Observation, Scenario
-from crosscheck.judge import Judgement
 from crosscheck.matrix.agreement import wanting
 from crosscheck.matrix.plan import RACE_NETWORKS, RACE_TRIALS
 from crosscheck.networks import BatchNorm
 from crosscheck.oracle import BatchStatistics, Statistics, updated
 from crosscheck.oracle.bias_correction import overcorrected
-from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON, Correction, Variance
-from crosscheck.oracle.laws import AVERAGES, Average
+from crosscheck.oracle.corrections import CORRECTIONS, WITH_EPSILON
+from crosscheck.oracle.laws import AVERAGES
 from crosscheck.oracle.renormalized import renormalized, renormalized_twice
+from crosscheck.records import Judgement
+from crosscheck.records.changes import Average, Correction, Variance
 from crosscheck.scenarios.facts import SCENARIOS
 from tests.synthetic import (
     EPSILON,

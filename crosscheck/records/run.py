@@ -1,0 +1,142 @@
+"""`run.json`: the machine, the command, the times, and what the cells of a run are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crosscheck.cells import Asks, Intent
+from crosscheck.records.contract import UNDOCUMENTED, Contract
+
+__all__ = [
+    "BatchNormFacts",
+    "EnvironmentFacts",
+    "FileFacts",
+    "ModeFacts",
+    "NetworkFacts",
+    "Run",
+    "RuntimeFacts",
+    "ScenarioFacts",
+    "ValueFacts",
+]
+
+
+@dataclass(frozen=True)
+class ModeFacts:
+    """One mode, as described by the runtime's adapter; see `crosscheck.runtimes.mode.Mode`."""
+
+    name: str
+    intent: Intent
+    asks: Asks
+    call: str
+    contract: Contract = UNDOCUMENTED
+    unit_scale: bool = False
+    zero_bias: bool = False
+    batch_prediction: bool = False
+    renormalized: bool = False
+    since: str | None = None
+    until: str | None = None
+    inference: str | None = None
+    training: str | None = None
+    default: bool = False
+    kind: str = ""
+    form: str | None = None
+
+
+@dataclass(frozen=True)
+class RuntimeFacts:
+    """A runtime: `releases` from the oldest to the newest, `modes` in their order, `clears` as in the catalog."""
+
+    title: str
+    link: str
+    releases: tuple[str, ...]
+    modes: tuple[ModeFacts, ...]
+    clears: str = ""
+
+
+@dataclass(frozen=True)
+class ValueFacts:
+    """An input or output of a user's file; of further outputs only the name is known."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class BatchNormFacts:
+    """Batch normalizations with the same attributes; layers: name, and number of channels or "?"."""
+
+    attributes: str
+    statistics: str
+    layers: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A user's file as it was asked about, see `crosscheck.networks.file_summary.FileSummary`."""
+
+    file: str
+    opset: int
+    ir: int
+    nodes: int
+    inputs: tuple[ValueFacts, ...]
+    outputs: tuple[ValueFacts, ...]
+    operators: Mapping[str, int]
+    batch_norms: tuple[BatchNormFacts, ...]
+    differentiated: str
+    rows: int
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A network: its title, its short name ("" for its name), and a user's file."""
+
+    title: str
+    short: str = ""
+    file: FileFacts | None = None
+
+
+@dataclass(frozen=True)
+class ScenarioFacts:
+    """What a scenario is for, and its steps in words."""
+
+    question: str
+    steps: str
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """An environment of the run: its lock and contents."""
+
+    lock: str
+    python: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The facts of a run; times are in seconds.
+
+    causes: numbers of cells ("cells_asked", "cells_left_out", "cells_unmeasured") as in `crosscheck.locate.Located`;
+    empty for early runs. import_seconds: of each target's runtime. fingerprint: a digest of what the run depends on.
+    """
+
+    crosscheck: str
+    started: str
+    command: tuple[str, ...]
+    machine: Mapping[str, Any]
+    jobs: int
+    isolation: str
+    seconds: Mapping[str, float]
+    counts: Mapping[str, Any]
+    runtimes: Mapping[str, RuntimeFacts]
+    networks: Mapping[str, NetworkFacts]
+    scenarios: Mapping[str, ScenarioFacts]
+    environments: Mapping[str, EnvironmentFacts]
+    causes: Mapping[str, int] = field(default_factory=dict)
+    import_seconds: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
