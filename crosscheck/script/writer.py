@@ -76,7 +76,10 @@ def composed(
     if mode.native:
         raise NoScript(f"{cell.network} was read from a file of your own as it is; scripts carry no such files.")
     roles = {"tested": mode}
-    if cell.scenario == "order" and mode.training:
+    if cell.scenario == "order":
+        # Of an older run: the plan pairs the scenario only with modes that name another one.
+        if mode.training not in modes:
+            raise NoScript(f"this crosscheck's {runtime.name} has no training mode to ask before '{mode.name}'.")
         roles["training"] = modes[mode.training]
     return _Script(cell, roles, runtime, release, variant, network or _network(cell.network)).pieces()
 
