@@ -41,7 +41,7 @@ def opened_cell(page: Page) -> Any:
 
 
 def test_a_square_opens_its_cell(opened: Open) -> None:
-    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
+    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell.id}\n"))
     page.locator("table.matrix td a").first.click()
     cell = opened_cell(page)
     expect(cell.get_by_role("heading", name="mxnet@1.9.1/executor.train.train/seed/gradient")).to_be_focused()
@@ -95,7 +95,7 @@ def test_a_cell_links_to_its_causes(opened: Open) -> None:
 
 
 def test_texts_are_copied_and_the_script_is_saved(opened: Open) -> None:
-    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell['id']}\n"))
+    page = opened([RICH], scripts=lambda cell: ("# /// script\n", f"# {cell.id}\n"))
     page.locator("table.matrix td a").first.click()
     page.get_by_role("button", name="Copy the command").click()
     assert RICH["reproduce"] == page.evaluate("navigator.clipboard.readText()")
