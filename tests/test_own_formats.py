@@ -21,6 +21,7 @@ from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network
 from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
+from crosscheck.records.versions import cell_of
 from crosscheck.reduce import Request, reduce
 from crosscheck.runtimes.catalog import catalog
 from crosscheck.script.writer import NoScript, composed
@@ -147,7 +148,7 @@ def test_a_file_as_it_is_has_no_script_and_is_not_reduced(tmp_path: Path) -> Non
     cells = measured([MXNET], GLUON, GLUON_SIZES, tmp_path, ["own.gluon.predict"])
     (cell,) = cells.values()
     with pytest.raises(NoScript, match="was read from a file of your own as it is"):
-        composed(cell, load(str(GLUON), GLUON_SIZES))  # type: ignore[arg-type]
+        composed(cell_of(cell), load(str(GLUON), GLUON_SIZES))
     from rich.console import Console
 
     request = Request(cell["id"], tmp_path / "reduced", run=tmp_path, network=str(GLUON), options=GLUON_SIZES)

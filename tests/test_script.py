@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_a_script_says_that_its_texts_have_changed_since_the_cell_was_measured()
 
 @pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-node"])
 def test_both_networks_of_an_ascent_have_their_own_files(name: str) -> None:
-    curve: dict[str, list[float]] = {"accuracy": [], "classes": []}
+    curve = {"accuracy": [], "top1": [], "label": 0}
     text = "".join(composed(judged(catalog()[name], "digits", scenario="ascent", curve=curve)))
     opened = re.findall(r'create\("(.*?)"|Session\("(.*?)"', text)
     assert ["opset-9.onnx", "readout-opset-9.onnx", "readout-opset-15-gradient.onnx"] == list(map("".join, opened))
@@ -96,7 +96,9 @@ def test_both_networks_of_an_ascent_have_their_own_files(name: str) -> None:
 def test_a_module_declares_no_name_of_two_networks_twice(name: str, scenario: str) -> None:
     network = "digits" if scenario == "ascent" else "seed-batch"
     runtime = catalog()[name]
-    text = "".join(composed(judged(runtime, network, scenario=scenario, curve={"accuracy": [], "classes": []})))
+    text = "".join(
+        composed(judged(runtime, network, scenario=scenario, curve={"accuracy": [], "top1": [], "label": 0}))
+    )
     declared = [
         word
         for line in re.findall(r"^(?:const|let|class|function) (.+?)(?: [=({]|;$)", BLOCK.sub("", text), re.MULTILINE)
@@ -141,7 +143,7 @@ def test_scripts_show_the_numbers_of_the_report(cells: Cells, target: str, tmp_p
     for number, cell in enumerate(chosen):
         folder = tmp_path / str(number)
         folder.mkdir()
-        (folder / "leak.py").write_text("".join(composed(cast(JudgedCell, cell))))
+        (folder / "leak.py").write_text("".join(composed(cell_of(cell))))
         libraries = (
             {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
         )
