@@ -963,6 +963,22 @@ def test_a_crash_in_the_call_is_neither_clean_nor_a_finding() -> None:
     assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
 
 
+def test_where_predicting_moves_tensors_those_read_before_the_next_prediction_count() -> None:
+    class Counts(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors |= {"counter": np.array(0)}
+
+        def prediction(self) -> Array:
+            self.tensors["counter"] = self.tensors["counter"] + 1
+            return super().prediction()
+
+    rows = [observe(Counts, steps, "seed-batch") for steps in (undisturbed, timed)]
+    moved = rows[1].arrays["state/read/bn.mean"] + np.float32(1)
+    rows[1] = replace(rows[1], arrays={**rows[1].arrays, "state/read/bn.mean": moved})
+    assert moved.tolist() == judged(Counts, trials=rows).tensors["bn.mean"].after
+
+
 def test_of_a_crash_in_the_next_prediction_the_last_snapshot_before_it_counts() -> None:
     rows = [observe(Training, steps, "seed-batch") for steps in (undisturbed, timed)]
     kept = {key: value for key, value in rows[1].arrays.items() if "after" not in key and "second" not in key}
@@ -1422,7 +1438,9 @@ class Nothing(Runtime):
 
 
 def test_a_gradient_of_zeros_is_no_gradient() -> None:
-    assert (Finding.NO_GRADIENT,) == judged(Nothing).findings
+    verdict = judged(Nothing)
+    assert (Finding.NO_GRADIENT,) == verdict.findings
+    assert {(0.0, 0.0)} == {(item.value, item.threshold) for item in verdict.evidence}
 
 
 def test_a_closed_form_that_is_zero_is_no_match() -> None:
