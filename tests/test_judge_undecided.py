@@ -162,7 +162,8 @@ def test_a_large_mean_makes_no_law_fit_that_does_not(mean: float) -> None:
 def test_what_rounding_does_to_statistics_makes_room_for_laws() -> None:
     """A difference of large numbers has few digits in float32."""
     layers = Layers((4,))
-    apart = layers.add("Gemm", dict(GEMM), "x", weight=np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)]), bias=np.zeros(8))
+    large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
+    apart = layers.add("Gemm", dict(GEMM), "x", weight=large, bias=np.zeros(8))
     turned = np.concatenate([np.eye(4), -np.eye(4)], axis=1)
     layers.norm(layers.add("Gemm", dict(GEMM), apart, weight=turned, bias=np.zeros(4)), 4)
     network = layers.network("difference", drawn(6, 4))

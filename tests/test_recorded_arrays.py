@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def gradient(network: Network, training: bool) -> Array:
 
 def line(arrays: str | None) -> Any:
     """The line of a cell with this field."""
-    return cast(Any, {"arrays": arrays})
+    return SimpleNamespace(arrays=arrays)
 
 
 def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
