@@ -11,6 +11,7 @@ from crosscheck.matrix.selection import Target, matching, targets
 from crosscheck.networks import load, names
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.known import check_names
 from crosscheck.scenarios.facts import SCENARIOS
 
 
@@ -202,3 +203,9 @@ def test_skipped_modes_and_networks_exist(runtime: Runtime) -> None:
     known = {*SCENARIOS, *names()}
     assert known.issuperset(runtime.only_when_named)
     assert known.issuperset(runtime.default_networks)
+
+
+def test_a_mistyped_runtime_is_told_before_the_catalog_is_read() -> None:
+    check_names([f"{name}@newest" for name in catalog()])
+    with pytest.raises(UsageError, match="unknown runtime"):
+        check_names(["mxnet", "mxnt@1.9.1"])

@@ -92,6 +92,7 @@ from packaging.version import Version
 
 from crosscheck.errors import CatalogError, RuntimeLeftOut
 from crosscheck.runtimes.format import Format
+from crosscheck.runtimes.known import name_of
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Request, Source
 
@@ -265,7 +266,7 @@ def load_runtime(folder: Path) -> Runtime:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
         ) from problem
-    name = about.get("name", folder.name.replace("_", "-"))
+    name = name_of(about, folder)
     variants = (variant.name for release in releases for variant in release.variants)
     for one in (name, *variants, *(mode.name for mode in modes)):
         if not NAME.fullmatch(one):

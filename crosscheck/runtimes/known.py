@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from crosscheck.errors import UsageError
 
-__all__ = ["check_names", "nearest", "unknown_runtime"]
+__all__ = ["check_names", "name_of", "nearest", "unknown_runtime"]
 
 
 def check_names(words: Sequence[str]) -> None:
     """Raise UsageError for `run WORDS` with a runtime that there is not; any may be there where packages offer some."""
-    names = [table.parent.name.replace("_", "-") for table in sorted(Path(__file__).parent.glob("*/releases.toml"))]
-    for word in words:
-        name = word.partition("@")[0]
-        if name not in names and not entry_points(group="crosscheck.runtimes"):
+    tables = sorted(Path(__file__).parent.glob("*/releases.toml"))
+    folders = {name_of({}, table.parent) for table in tables}
+    for name in (word.partition("@")[0] for word in words):
+        if name in folders or entry_points(group="crosscheck.runtimes"):
+            continue
+        names = [name_of(tomllib.loads(table.read_text())["runtime"], table.parent) for table in tables]
+        if name not in names:
             raise unknown_runtime(name, names)
+
+
+def name_of(about: Mapping[str, Any], folder: Path) -> str:
+    """The name of the runtime in a folder. about: the table `runtime` of its `releases.toml`."""
+    return str(about.get("name", folder.name.replace("_", "-")))
 
 
 def unknown_runtime(name: str, names: Iterable[str]) -> UsageError:
