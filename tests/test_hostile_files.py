@@ -414,3 +414,14 @@ def test_a_file_name_that_does_not_fit_the_encoding(command: str, tmp_path: Path
         assert 2 == ended.returncode, ended.stderr
         assert b"the file's name does not fit the encoding" in ended.stderr
         assert 1 == ended.stderr.count(b"\n")
+
+
+def test_metadata_and_descriptions_may_have_several_lines(tmp_path: Path) -> None:
+    """Exporters store vocabularies of characters and stack traces in them."""
+    model = models.small()
+    model.doc_string = "a network\n\tof two lines"
+    for holder in (model, model.graph, model.graph.node[0]):
+        holder.metadata_props.add(key="characters", value="\n!\n\x1b\n")
+    path = tmp_path / "small.onnx"
+    onnx.save(model, path)
+    assert load(str(path)).own is not None

@@ -85,15 +85,19 @@ def bytes_of(tensor: onnx.TensorProto) -> int | None:
 
 
 def _check_texts(model: Message, source: str) -> None:
-    """Names and descriptions are UTF-8, and names have no control characters, which a terminal would obey."""
-    left: list[tuple[Message, str]] = [(model, source)]
+    """Texts are UTF-8, and names have no control characters, which a terminal would obey.
+
+    Descriptions and metadata may have any: exporters store vocabularies and stack traces in them.
+    """
+    left: list[tuple[Message, str, bool]] = [(model, source, False)]
     while left:
-        message, where = left.pop()
+        message, where, free = left.pop()
         if isinstance(message, onnx.NodeProto):
             where = f"{where}: node {_title(message)}"
         for field, value in message.ListFields():
             if field.type == FieldDescriptor.TYPE_MESSAGE:
-                left += [(item, where) for item in (value if field.is_repeated else (value,))]
+                inside = field.name == "metadata_props"
+                left += [(item, where, inside) for item in (value if field.is_repeated else (value,))]
             elif field.type == FieldDescriptor.TYPE_STRING:
                 for text in value if field.is_repeated else (value,):
                     if isinstance(text, bytes):
@@ -101,7 +105,7 @@ def _check_texts(model: Message, source: str) -> None:
                             f"{where}: its field {field.name!r} is {text!r}, which is no UTF-8; "
                             "export the network again."
                         )
-                    if field.name != "doc_string" and not text.isprintable() and _controls(text):
+                    if not free and field.name != "doc_string" and not text.isprintable() and _controls(text):
                         raise NetworkError(
                             f"{where}: its field {field.name!r} is {text!r}, with control characters; rename it."
                         )
