@@ -82,12 +82,8 @@ def _conv(node: onnx.NodeProto, attributes: Mapping[str, int], data: Shape, weig
     weight, group = weights.get(1), attributes.get("group", 1) or 1
     if weight is None:
         return None
-    if len(weight) != len(data) or len(weight) < 3:
-        return f"has weights of {len(weight)} axes for an input of {len(data)}"
-    if weight[0] % group:
-        return f"has {weight[0]} channels of output in {group} groups"
-    if weights.get(2, weight[:1]) != weight[:1]:
-        return f"has a bias of {weights[2]} for {weight[0]} channels of output"
+    if reason := _grouped(data, weights, weight, group, transposed=False):
+        return reason
     if _too_small(node, data[2:], weight[2:]):
         return "has a window that is larger than its padded input"
     return _channels(data[1], weight[1] * group)
@@ -97,13 +93,19 @@ def _conv_transpose(node: onnx.NodeProto, attributes: Mapping[str, int], data: S
     weight, group = weights.get(1), attributes.get("group", 1) or 1
     if weight is None:
         return None
+    return _grouped(data, weights, weight, group, transposed=True) or _channels(data[1], weight[0])
+
+
+def _grouped(data: Shape, weights: Weights, weight: Sequence[int], group: int, transposed: bool) -> str | None:
+    """Axes, groups and bias of a convolution."""
     if len(weight) != len(data) or len(weight) < 3:
         return f"has weights of {len(weight)} axes for an input of {len(data)}"
     if weight[0] % group:
-        return f"has {weight[0]} channels of input in {group} groups"
-    if weights.get(2, [weight[1] * group]) != [weight[1] * group]:
-        return f"has a bias of {weights[2]} for {weight[1] * group} channels of output"
-    return _channels(data[1], weight[0])
+        return f"has {weight[0]} channels of {'input' if transposed else 'output'} in {group} groups"
+    channels = weight[1] * group if transposed else weight[0]
+    if weights.get(2, [channels]) != [channels]:
+        return f"has a bias of {weights[2]} for {channels} channels of output"
+    return None
 
 
 def _gemm(node: onnx.NodeProto, attributes: Mapping[str, int], data: Shape, weights: Weights) -> str | None:
