@@ -17,7 +17,7 @@ from types import FrameType
 from rich.console import Console
 
 import crosscheck
-from crosscheck.errors import CrosscheckError, RuntimeLeftOut, UsageError
+from crosscheck.errors import CrosscheckError, RuntimeLeftOut, UsageError, remedy_of
 from crosscheck.terminal import printable
 
 __all__ = ["FAILURE", "INCOMPLETE", "INTERRUPTED", "OK", "USAGE", "WORSE", "ended"]
@@ -25,8 +25,6 @@ __all__ = ["FAILURE", "INCOMPLETE", "INTERRUPTED", "OK", "USAGE", "WORSE", "ende
 OK, WORSE, USAGE, FAILURE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: Added to the number of the signal that ended a command, as shells do.
 SIGNALLED = 128
-#: A full disk or quota.
-FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Paths that cannot be used: they are the user's, as a command opens no others that can be lacking.
 UNUSABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
@@ -77,7 +75,7 @@ def ended(command: Callable[[], int], words: Sequence[str]) -> int:
         if problem.errno in UNUSABLE:
             say(f"{why}. Name another place, or change its permissions.")
             return USAGE
-        say(f"{why}. {'Free space' if problem.errno in FULL else 'Mend that'} and run the same command again.")
+        say(f"{why}. {remedy_of(problem)} and run the same command again.")
         return FAILURE
     except Exception as problem:
         if os.environ.get(DEBUG):

@@ -12,6 +12,8 @@
 Every message is one or two sentences: the problem, its location, and the remedy.
 """
 
+import errno
+
 __all__ = [
     "CatalogError",
     "CrosscheckError",
@@ -22,7 +24,11 @@ __all__ = [
     "RuntimeLeftOut",
     "Unavailable",
     "UsageError",
+    "remedy_of",
 ]
+
+#: A full disk or quota.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CrosscheckError(Exception):
@@ -59,3 +65,8 @@ class InstallFailed(EnvironmentFailure):
 
 class ProbeError(CrosscheckError):
     """The probe server violated its protocol."""
+
+
+def remedy_of(problem: OSError) -> str:
+    """What to do about a failed call of the system, as the beginning of a sentence."""
+    return "Free space" if problem.errno in FULL else "Mend that"

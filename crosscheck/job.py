@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -29,10 +27,10 @@ from crosscheck import report
 from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
 from crosscheck.environments.environment import Environment, describe
-from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError
+from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError, remedy_of
 from crosscheck.exported_files import ExportedFiles
 from crosscheck.judge import FileTruth, Truth, fields_of, line
-from crosscheck.judgements import PACKAGES, Judged, Judgements, Question
+from crosscheck.judgements import Judged, Judgements, Question, versions
 from crosscheck.locate import Located, locate
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
@@ -44,7 +42,7 @@ from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.networks.file_summary import summary_of
-from crosscheck.publication import CELLS, RUN, belongs_together, complete, publish, read_facts, staging
+from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Judgement
 from crosscheck.records.conversion import plain
@@ -152,11 +150,10 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
     settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
     path = job.out / JOURNAL
-    asked = _asked(job, selected, networks)
+    code = _code({target.runtime.folder for target in selected})
+    asked = _asked(job, selected, networks, code)
     if not job.fresh and _is_done(path, asked) and belongs_together(job.out):
-        counts = read_facts(job.out)["counts"]
-        seconds = time.monotonic() - start
-        return Result(job.out, counts["statuses"], counts["findings"], seconds, unchanged=True, refused=refused)
+        return dataclasses.replace(_unchanged(job.out, start), refused=refused)
     plan = expand(selected, networks, _wanted(job))
     with _at_work(job.out):
         complete(job.out)
@@ -166,7 +163,7 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
                     if job.fresh:
                         journal.forget()
                     journal.derive({DONE: b""})
-                    result = _run(job, plan, selected, settings, journal, progress, start)
+                    result = _run(job, plan, selected, code, settings, journal, progress, start)
                     if not result.incomplete:
                         journal.derive({DONE: asked.encode()})
                     return dataclasses.replace(result, refused=refused)
@@ -177,7 +174,13 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
 
 
-def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network]) -> str:
+def _unchanged(out: Path, start: float) -> Result:
+    """The results that the folder has already."""
+    counts = read_facts(out)["counts"]
+    return Result(out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
+
+
+def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network], code: str) -> str:
     """A digest of all that the results of a job depend on, beside chance: code, environments, networks and options."""
     environments = []
     for target in selected:
@@ -186,8 +189,8 @@ def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network]) ->
         except EnvironmentFailure as failure:
             environments.append([target.id, str(failure)])
     parts = [
-        _code({target.runtime.folder for target in selected}),
-        [importlib.metadata.version(package) for package in PACKAGES],
+        code,
+        versions(),
         environments,
         [[network.name, network.words, network.digest] for network in networks],
         dataclasses.asdict(_wanted(job)),
@@ -224,10 +227,9 @@ def _at_work(out: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         where = out if problem.filename is None else problem.filename
-        remedy = "Free space" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
         raise CrosscheckError(
-            f"{where}: {problem.strerror or problem}. {remedy} and run the same command again; what was measured is "
-            "kept."
+            f"{where}: {problem.strerror or problem}. {remedy_of(problem)} and run the same command again; what was "
+            "measured is kept."
         ) from problem
     finally:
         lock.release()
@@ -237,6 +239,7 @@ def _run(
     job: Job,
     plan: Sequence[Planned],
     selected: Sequence[Target],
+    code: str,
     settings: Settings,
     journal: Journal,
     progress: Progress,
@@ -247,14 +250,12 @@ def _run(
     exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
     plan = [*plan, *exchanged.plan]
     measured_at = time.monotonic()
-    mark = _fingerprint(plan, measured, journal)
-    before = read_facts(job.out)
-    if before.get("fingerprint") == mark and belongs_together(job.out):
-        counts = before["counts"]
-        return Result(job.out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
+    mark = _fingerprint(plan, measured, journal, code)
+    if read_facts(job.out).get("fingerprint") == mark and belongs_together(job.out):
+        return _unchanged(job.out, start)
     results = staging(job.out)
     files = ExportedFiles(job.out, plan, exchanged, truths)
-    judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / "arrays"))
+    judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / ARRAYS))
     judged = _judge(plan, measured, judgements, files, progress)
     located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
     statuses, findings = judged.write(results, located)
@@ -324,7 +325,7 @@ class _JudgedRun:
         """Write `cells.jsonl` with the causes; count statuses and findings."""
         for fields in self.lines:
             cause = located.causes.get(fields["id"])
-            fields["cause"] = None if cause is None else dataclasses.asdict(cause)
+            fields["cause"] = None if cause is None else plain(cause)
         (folder / CELLS).write_text("".join(json.dumps(fields) + "\n" for fields in self.lines), encoding="utf-8")
         statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
         findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
@@ -531,13 +532,13 @@ def _code(runtimes: Set[Path]) -> str:
     return sums.hexdigest()
 
 
-def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal) -> str:
+def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal, code: str) -> str:
     """A digest of all inputs of the report: cells, what their trials observed, and code.
 
     Of all code, since lines and page depend on nearly every module, table and template. An unnecessary report costs
     less than an outdated one.
     """
-    sums = hashlib.sha256(_code({planned.target.runtime.folder for planned in plan}).encode())
+    sums = hashlib.sha256(code.encode())
     for planned in plan:
         cell = planned.cell.id
         observed = journal.stamp(measured.keys.get(cell, ()))

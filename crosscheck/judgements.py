@@ -6,6 +6,7 @@ A judgement that the journal has is looked up, so that a run in which little has
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -28,7 +29,7 @@ from crosscheck.records import Judgement
 from crosscheck.records.conversion import plain
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["CODE", "PACKAGES", "Judged", "Judgements", "Question"]
+__all__ = ["CODE", "Judged", "Judgements", "Question", "versions"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (
@@ -44,6 +45,12 @@ WORTH = 64
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: Most cells of a network that one process judges at a time; it has computed the network's reference then.
 PIECE = 64
+
+
+@functools.cache
+def versions() -> list[str]:
+    """The versions of the packages that compute; each is read from a file."""
+    return [importlib.metadata.version(package) for package in PACKAGES]
 
 
 @dataclass(frozen=True)
@@ -113,11 +120,11 @@ class Judgements:
 
         `progress` is called with the numbers of judged cells and of cells to judge.
         """
-        stamps = [self.journal.stamp(question.keys[:1]) for question in questions]
         marks = [self._mark(question) for question in questions]
         found = {place: kept for place, mark in enumerate(marks) if (kept := self._kept(mark)) is not None}
         missing = [place for place in range(len(questions)) if place not in found]
-        for judged in self._judge([(place, questions[place], stamps[place]) for place in missing]):
+        tasks = [(place, questions[place], self.journal.stamp(questions[place].keys[:1])) for place in missing]
+        for judged in self._judge(tasks):
             texts = {marks[place]: json.dumps(dataclasses.asdict(cell)) for place, cell in judged.items()}
             self.journal.derive({mark: text.encode() for mark, text in texts.items()})
             found |= judged
@@ -155,7 +162,7 @@ class Judgements:
         source = network.file.source if network.file is not None else None
         parts = [
             code_digest(CODE),
-            [importlib.metadata.version(package) for package in PACKAGES],
+            versions(),
             question.cell.id,
             dataclasses.asdict(question.mode),
             [network.digest, None if source is None else source.digest, network.own is not None, network.large],
