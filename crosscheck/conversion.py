@@ -20,10 +20,10 @@ from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import variables
 from crosscheck.networks import FileOptions, Network
-from crosscheck.networks.file_options import ROWS
 from crosscheck.networks.foreign import Foreign, recognised, taken
 from crosscheck.networks.own_file import load_own
-from crosscheck.networks.read import external_files, holds_onnx
+from crosscheck.onnx_models.file_options import ROWS
+from crosscheck.onnx_models.read import external_files, holds_onnx
 from crosscheck.runtimes.catalog import catalog
 
 __all__ = ["is_file", "load", "load_as", "onnx_file", "parts_of"]

@@ -1,56 +1,49 @@
-"""Runs one matrix job: plan, measure, judge, report. The Python entry point, also used by the command line."""
+"""Runs one matrix job: plan, measure, exchange, judge, locate, write. What a Python user calls."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import os
-import platform
 import shlex
-import sqlite3
 import time
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
-import crosscheck
 from crosscheck import report
 from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
-from crosscheck.environments.environment import Environment, describe
-from crosscheck.errors import CrosscheckError, EnvironmentFailure, NetworkError, UsageError, remedy_of
-from crosscheck.exported_files import ExportedFiles
+from crosscheck.errors import CrosscheckError, NetworkError, UsageError, remedy_of
+from crosscheck.exchange import ExportedFiles, exchange
 from crosscheck.judge import FileTruth, Truth, fields_of, line
-from crosscheck.judgements import Judged, Judgements, Question, versions
-from crosscheck.locate import Located, locate
+from crosscheck.judgements import Judged, Judgements, Question
+from crosscheck.locate import Located, Verdict, locate
+from crosscheck.marks import DONE, asked, code_of, fingerprint, is_done
 from crosscheck.matrix.budget import Budget
-from crosscheck.matrix.engine import Measured, Progress, Settings, cores, measure
-from crosscheck.matrix.exchange import exchange
+from crosscheck.matrix.engine import Engine, Measured, Progress, Settings, cores
 from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
 from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
-from crosscheck.networks.file_summary import summary_of
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
-from crosscheck.records import Judgement
+from crosscheck.records import Cause, Judgement
 from crosscheck.records.conversion import plain
+from crosscheck.records.versions import written_run
+from crosscheck.run_facts import environment_facts, facts_of
 from crosscheck.runtimes.catalog import Runtime, catalog
-from crosscheck.scenarios.facts import SCENARIOS
 from crosscheck.script.writer import example, pieces
 
-__all__ = ["ISOLATIONS", "Job", "Result", "environment_facts", "run"]
+__all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
@@ -59,8 +52,6 @@ LONGEST = 10**6
 LARGEST = 10**15
 
 JOURNAL = "journal.sqlite"
-#: The mark in the journal under which the last run noted what it was asked, if it left nothing to measure.
-DONE = "the last run"
 #: Most times that a run begins again since its journal is damaged.
 MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
@@ -105,6 +96,19 @@ class Job:
             words += [word for value in values for word in (option, value)]
         return [*words, *self.options.words]
 
+    @property
+    def wanted(self) -> Wanted:
+        """What is selected of the matrix, beside runtimes."""
+        return Wanted(self.modes, self.scenarios, self.networks, self.everything, self.trials)
+
+    def check(self) -> None:
+        """Raise UsageError for numbers that no job can have."""
+        if self.trials < 1 or self.jobs < 1:
+            raise UsageError("--trials and --jobs take whole numbers from 1 on.")
+        # Written so that NaN is refused, too.
+        if not (0 < self.limits.seconds <= LONGEST and 0 < self.limits.memory <= LARGEST):
+            raise UsageError("--time-limit takes seconds, --memory-limit takes GB, more than 0 and at most a million.")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -130,31 +134,23 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     A network file that is refused does not stop the others. Raises UsageError for invalid arguments, and if no network
     is left; CrosscheckError for a failure of crosscheck; the journal keeps finished trials.
     """
-    if job.trials < 1 or job.jobs < 1:
-        raise UsageError("--trials and --jobs take whole numbers from 1 on.")
-    # Written so that NaN is refused, too.
-    if not (0 < job.limits.seconds <= LONGEST and 0 < job.limits.memory <= LARGEST):
-        raise UsageError("--time-limit takes seconds and --memory-limit takes GB, more than 0 and at most a million.")
+    job.check()
     start = time.monotonic()
-    available = catalog() if runtimes is None else runtimes
-    selected = targets(job.what, available, job.everything)
-    if not job.what and not job.everything:
-        selected, lacking = present(selected)
-        for target, lack in lacking.items():
-            progress.left_out(target, lack)
+    selected = _selected(job, catalog() if runtimes is None else runtimes, progress)
     networks, refused = _networks(job.networks, job.options)
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
-    own = any(network.own for network in networks)
-    seconds = job.budget if job.budget is not None else OWN_BUDGET if own else math.inf
-    settings = Settings(job.jobs, job.isolation, job.limits, Budget(seconds))
+    code = code_of({target.runtime.folder for target in selected})
+    options = [dataclasses.asdict(job.wanted), job.isolation, dataclasses.asdict(job.limits)]
+    mark = asked(selected, networks, code, options)
     path = job.out / JOURNAL
-    code = _code({target.runtime.folder for target in selected})
-    asked = _asked(job, selected, networks, code)
-    if not job.fresh and _is_done(path, asked) and belongs_together(job.out):
+    if not job.fresh and is_done(path, mark) and belongs_together(job.out):
         return dataclasses.replace(_unchanged(job.out, start), refused=refused)
-    plan = expand(selected, networks, _wanted(job))
+    own = any(network.own for network in networks)
+    budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
+    settings = Settings(job.jobs, job.isolation, job.limits, budget)
+    plan = expand(selected, networks, job.wanted)
     with _at_work(job.out):
         complete(job.out)
         for _ in range(MENDINGS):
@@ -163,9 +159,10 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
                     if job.fresh:
                         journal.forget()
                     journal.derive({DONE: b""})
-                    result = _run(job, plan, selected, code, settings, journal, progress, start)
+                    engine = Engine(journal, settings, progress)
+                    result = _Run(job, selected, code, engine, start).carry_out(plan)
                     if not result.incomplete:
-                        journal.derive({DONE: asked.encode()})
+                        journal.derive({DONE: mark.encode()})
                     return dataclasses.replace(result, refused=refused)
             except NoJournal as problem:
                 progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
@@ -174,41 +171,21 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
 
 
+def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) -> list[Target]:
+    """The releases of a job; of the default matrix, those for which this machine has what they need."""
+    selected = targets(job.what, available, job.everything)
+    if job.what or job.everything:
+        return selected
+    selected, lacking = present(selected)
+    for target, lack in lacking.items():
+        progress.left_out(target, lack)
+    return selected
+
+
 def _unchanged(out: Path, start: float) -> Result:
     """The results that the folder has already."""
     counts = read_facts(out)["counts"]
     return Result(out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
-
-
-def _asked(job: Job, selected: Sequence[Target], networks: Sequence[Network], code: str) -> str:
-    """A digest of all that the results of a job depend on, beside chance: code, environments, networks and options."""
-    environments = []
-    for target in selected:
-        try:
-            environments.append([target.id, describe(target.runtime, target.release, target.variant, fetch=False).key])
-        except EnvironmentFailure as failure:
-            environments.append([target.id, str(failure)])
-    parts = [
-        code,
-        versions(),
-        environments,
-        [[network.name, network.words, network.digest] for network in networks],
-        dataclasses.asdict(_wanted(job)),
-        job.isolation,
-        dataclasses.asdict(job.limits),
-    ]
-    return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
-
-
-def _is_done(path: Path, asked: str) -> bool:
-    """Whether the last run with this journal was asked the same, and left nothing to measure."""
-    if not os.path.exists(path):  # False for a name that no file can have, too
-        return False
-    try:
-        with Journal(path, writable=False) as journal:
-            return journal.derived(DONE) == asked.encode()
-    except (CrosscheckError, sqlite3.Error, zlib.error):
-        return False
 
 
 @contextlib.contextmanager
@@ -235,48 +212,157 @@ def _at_work(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(
-    job: Job,
-    plan: Sequence[Planned],
-    selected: Sequence[Target],
-    code: str,
-    settings: Settings,
-    journal: Journal,
-    progress: Progress,
-    start: float,
-) -> Result:
-    plan, truths = _answerable(plan)
-    measured = measure(plan, journal, settings, progress)
-    exchanged = exchange(plan, measured, selected, _wanted(job), journal, settings, progress)
-    plan = [*plan, *exchanged.plan]
-    measured_at = time.monotonic()
-    mark = _fingerprint(plan, measured, journal, code)
-    if read_facts(job.out).get("fingerprint") == mark and belongs_together(job.out):
-        return _unchanged(job.out, start)
-    results = staging(job.out)
-    files = ExportedFiles(job.out, plan, exchanged, truths)
-    judgements = Judgements(journal, settings.jobs, files.truths, files, RecordedArrays(job.out / ARRAYS))
-    judged = _judge(plan, measured, judgements, files, progress)
-    located = locate(judged.verdicts, Judgements(journal, settings.jobs), settings, progress)
-    statuses, findings = judged.write(results, located)
-    causes = {
-        "cells_asked": located.asked,
-        "cells_left_out": located.left_out,
-        "cells_unmeasured": located.unmeasured,
-    }
-    facts = _facts(job, plan, selected, measured)
-    facts["fingerprint"] = mark
-    facts["causes"] = causes
-    facts["counts"] |= {"statuses": statuses, "findings": findings}
-    facts["seconds"] |= {
-        "cells": round(measured_at - start, 3),
-        "judging": round(time.monotonic() - measured_at, 3),
-        "total": round(time.monotonic() - start, 3),
-    }
-    (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
-    report.write(results, scripts=pieces, examples=example, arrays=job.out)
-    publish(job.out, facts, judged.paths)
-    return Result(job.out, statuses, findings, time.monotonic() - start, unchanged=False)
+@dataclass
+class _Run:
+    """The steps of a job from its plan to its results.
+
+    start: the monotonic time (s) at which it began. measured_at: at which all was measured.
+    """
+
+    job: Job
+    selected: Sequence[Target]
+    code: str
+    engine: Engine
+    start: float
+    measured_at: float = 0.0
+
+    def carry_out(self, plan: Sequence[Planned]) -> Result:
+        """All steps; the results are published at the end."""
+        out = self.job.out
+        plan, truths = _answerable(plan)
+        measured = self.engine.measure(plan)
+        exchanged = exchange(plan, measured, self.selected, self.job.wanted, self.engine)
+        plan = [*plan, *exchanged.plan]
+        self.measured_at = time.monotonic()
+        mark = fingerprint(plan, measured, self.engine.journal, self.code)
+        if read_facts(out).get("fingerprint") == mark and belongs_together(out):
+            return _unchanged(out, self.start)
+        results = staging(out)
+        files, arrays = ExportedFiles(out, plan, exchanged, truths), RecordedArrays(out / ARRAYS)
+        lines = self._judge(plan, measured, files, arrays, results / CELLS)
+        located = locate(lines.verdicts, Judgements(self.engine.journal, self.job.jobs), self.engine)
+        lines.add_causes(located.causes)
+        facts = self._facts(plan, measured, located, lines) | {"fingerprint": mark}
+        (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
+        report.write(results, scripts=pieces, examples=example, arrays=out)
+        publish(out, facts, arrays.paths(lines.arrays) | files.paths)
+        return Result(out, dict(lines.statuses), dict(lines.findings), time.monotonic() - self.start, unchanged=False)
+
+    def _judge(
+        self,
+        plan: Sequence[Planned],
+        measured: Measured,
+        files: ExportedFiles,
+        arrays: RecordedArrays,
+        path: Path,
+    ) -> _Lines:
+        """Judge every cell from the journal, and write its line to `path`; write `arrays/` and `files/`."""
+        questions = [_question(planned, measured) for planned in plan if planned.cell.id not in measured.statuses]
+        judgements = Judgements(self.engine.journal, self.job.jobs, files.truths, files, arrays)
+        judged = judgements.of(questions, self.engine.progress.judging)
+        with path.open("w", encoding="utf-8") as file:
+            lines = _Lines(path)
+            for planned in plan:
+                failed = measured.statuses.get(planned.cell.id)
+                here = next(judged) if failed is None else _unmeasured(planned, failed, files)
+                lines.add(file, planned, here, _line(planned, here, measured, files))
+        lines.arrays += [
+            arrays.keep_reference(files.truths[network])
+            for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses)
+        ]
+        files.keep()
+        return lines
+
+    def _facts(self, plan: Sequence[Planned], measured: Measured, located: Located, lines: _Lines) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        now = time.monotonic()
+        job = self.job
+        facts = facts_of(
+            plan, self.selected, measured, command=job.command(job.what), jobs=job.jobs, isolation=job.isolation
+        )
+        seconds = {
+            "cells": self.measured_at - self.start,
+            "judging": now - self.measured_at,
+            "total": now - self.start,
+        }
+        causes = {
+            "cells_asked": located.asked,
+            "cells_left_out": located.left_out,
+            "cells_unmeasured": located.unmeasured,
+        }
+        counts = {"statuses": dict(lines.statuses), "findings": dict(lines.findings)}
+        return written_run(
+            dataclasses.replace(
+                facts,
+                causes=causes,
+                counts={**facts.counts, **counts},
+                seconds={**facts.seconds, **{name: round(value, 3) for name, value in seconds.items()}},
+            )
+        )
+
+
+@dataclass
+class _Lines:
+    """`cells.jsonl` while it is written, and what later steps need of its cells: of many, they would fill the memory.
+
+    arrays: the .npz that lines name, relative to the run's folder.
+    """
+
+    path: Path
+    verdicts: list[Verdict] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+
+    def add(self, file: TextIO, planned: Planned, judged: Judged, fields: dict[str, Any]) -> None:
+        """Write the line of a cell, without its cause."""
+        del fields["cause"]
+        file.write(json.dumps(fields) + "\n")
+        judgement = judged.judgement
+        self.verdicts.append(Verdict.of(planned, judgement))
+        self.arrays += [] if judged.arrays is None else [judged.arrays]
+        self.statuses[judgement.status.value] += 1
+        self.findings.update(finding.value for finding in judgement.findings)
+
+    def add_causes(self, causes: Mapping[str, Cause]) -> None:
+        """Complete the lines."""
+        unfinished = self.path.with_suffix(".unfinished")
+        with self.path.open(encoding="utf-8") as lines, unfinished.open("w", encoding="utf-8") as file:
+            for verdict, text in zip(self.verdicts, lines, strict=True):
+                cause = causes.get(verdict.planned.cell.id)
+                said = json.dumps(None if cause is None else plain(cause))
+                file.write(f'{text.rstrip().removesuffix("}")}, "cause": {said}}}\n')
+        unfinished.replace(self.path)
+
+
+def _question(planned: Planned, measured: Measured) -> Question:
+    keys = (tuple(measured.keys.get(cell, ())) for cell in (planned.cell.id, _inference(planned)))
+    return Question(planned.cell, planned.mode, planned.network, *keys)
+
+
+def _unmeasured(planned: Planned, failed: tuple[Status, str, str], files: ExportedFiles) -> Judged:
+    """A cell that could not be measured, for that reason."""
+    status, reason, stderr = failed
+    judgement = Judgement(status=status, reason=reason, stderr=stderr)
+    file = files.exported(planned.cell, planned.mode, planned.network, [], judgement)
+    return Judged(fields_of(judgement), None, None if file is None else plain(file))
+
+
+def _line(planned: Planned, judged: Judged, measured: Measured, files: ExportedFiles) -> dict[str, Any]:
+    """The line of a cell, as JSON types."""
+    cell, mode = planned.cell, planned.mode
+    return line(
+        cell,
+        mode,
+        judged.fields,
+        released=planned.target.release.released,
+        default_call=mode.name == planned.target.runtime.default_call,
+        environment=environment_facts(planned, measured.environments.get(planned.target.id)),
+        reproduce=shlex.join(["crosscheck", "run", *(files.words(cell, planned.network) or _words(planned))]),
+        call=planned.call,
+        arrays=judged.arrays,
+        exported=judged.exported,
+    )
 
 
 def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Network], tuple[str, ...]]:
@@ -307,37 +393,6 @@ def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Netwo
     return list(networks.values()), tuple(refused)
 
 
-def _wanted(job: Job) -> Wanted:
-    return Wanted(job.modes, job.scenarios, job.networks, job.everything, job.trials)
-
-
-@dataclass(frozen=True)
-class _JudgedRun:
-    """All cells of a run with their judgements, their lines, which lack causes, and the files of their arrays."""
-
-    verdicts: list[tuple[Planned, Judgement]]
-    lines: list[dict[str, Any]]
-    arrays: RecordedArrays
-    files: ExportedFiles
-    references: list[str]
-
-    def write(self, folder: Path, located: Located) -> tuple[dict[str, int], dict[str, int]]:
-        """Write `cells.jsonl` with the causes; count statuses and findings."""
-        for fields in self.lines:
-            cause = located.causes.get(fields["id"])
-            fields["cause"] = None if cause is None else plain(cause)
-        (folder / CELLS).write_text("".join(json.dumps(fields) + "\n" for fields in self.lines), encoding="utf-8")
-        statuses = Counter(str(judgement.status) for _, judgement in self.verdicts)
-        findings = Counter(str(finding) for _, judgement in self.verdicts for finding in judgement.findings)
-        return dict(statuses), dict(findings)
-
-    @property
-    def paths(self) -> set[Path]:
-        """The arrays and files that the lines name."""
-        names = [*filter(None, (fields["arrays"] for fields in self.lines)), *self.references]
-        return self.arrays.paths(names) | self.files.paths
-
-
 def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, Truth]]:
     """The plan without cells of users' files whose answer crosscheck cannot compute, which are refused; the references.
 
@@ -363,59 +418,6 @@ def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, T
     return answerable, truths
 
 
-def _judge(
-    plan: Sequence[Planned],
-    measured: Measured,
-    judgements: Judgements,
-    files: ExportedFiles,
-    progress: Progress,
-) -> _JudgedRun:
-    """Judge every cell from the journal; write `arrays/` and `files/`."""
-    questions = {
-        cell.id: Question(
-            cell,
-            planned.mode,
-            planned.network,
-            tuple(measured.keys.get(cell.id, ())),
-            tuple(measured.keys.get(_inference(planned), ())),
-        )
-        for planned, cell in ((planned, planned.cell) for planned in plan)
-        if cell.id not in measured.statuses
-    }
-    judged = dict(zip(questions, judgements.of(list(questions.values()), progress.judging), strict=True))
-    verdicts, lines = [], []
-    for planned in plan:
-        cell = planned.cell
-        if cell.id in judged:
-            here = judged[cell.id]
-            judgement = here.judgement
-        else:
-            status, reason, stderr = measured.statuses[cell.id]
-            judgement = Judgement(status=status, reason=reason, stderr=stderr)
-            file = files.exported(cell, planned.mode, planned.network, [], judgement)
-            here = Judged(fields_of(judgement), None, None if file is None else plain(file))
-        verdicts.append((planned, judgement))
-        lines.append(
-            line(
-                cell,
-                planned.mode,
-                here.fields,
-                released=planned.target.release.released,
-                default_call=planned.mode.name == planned.target.runtime.default_call,
-                environment=environment_facts(planned, measured.environments.get(planned.target.id)),
-                reproduce=shlex.join(["crosscheck", "run", *(files.words(cell, planned.network) or _words(planned))]),
-                call=planned.call,
-                arrays=here.arrays,
-                exported=here.exported,
-            )
-        )
-    assert judgements.arrays is not None
-    own = _own(planned for planned in plan if planned.cell.id in judged)
-    references = [judgements.arrays.keep_reference(files.truths[network]) for network in own]
-    files.keep()
-    return _JudgedRun(verdicts, lines, judgements.arrays, files, references)
-
-
 def _own(plan: Iterable[Planned]) -> list[Network]:
     """The users' networks of which a gradient is asked: one of each name, as the lowered one and the file are alike."""
     asked = [planned.network for planned in plan if Asks(planned.mode.asks) is Asks.GRADIENT]
@@ -428,119 +430,7 @@ def _inference(planned: Planned) -> str:
     return dataclasses.replace(planned.cell, mode=other).id if other else ""
 
 
-def environment_facts(planned: Planned, environment: Environment | None) -> dict[str, Any]:
-    """The environment in a cell's line; without an interpreter if it could not be described."""
-    target = planned.target
-    lock = target.runtime.lock(target.release, target.variant)
-    return {
-        "python": "" if environment is None else environment.interpreter.version,
-        "lock": lock.name,
-        "packages": {} if environment is None else environment.packages,
-        "variables": dict(target.variant.environment),
-        "sources": planned.fingerprint,
-    }
-
-
 def _words(planned: Planned) -> list[str]:
     """The arguments of `crosscheck run` that select a cell."""
     cell = planned.cell
     return [planned.target.id, "--mode", cell.mode, *planned.network.words, "--scenario", cell.scenario.value]
-
-
-def _facts(job: Job, plan: Sequence[Planned], selected: Sequence[Target], measured: Measured) -> dict[str, Any]:
-    """The contents of `run.json` except counts and seconds."""
-    runtimes = {target.runtime.name: target.runtime for target in selected}
-    networks = {planned.network.name: planned.network for planned in plan}
-    planned_modes = {planned.mode.name for planned in plan}
-    return {
-        "schema": 1,
-        "crosscheck": crosscheck.__version__,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": job.command(job.what),
-        "machine": _machine(),
-        "jobs": job.jobs,
-        "isolation": job.isolation,
-        "seconds": {"environments": round(measured.environment_seconds, 3)},
-        "import_seconds": measured.import_seconds,
-        "counts": {"cells": len(plan), "trials": measured.ran + measured.reused, "reused": measured.reused},
-        "runtimes": {
-            name: {
-                "title": runtime.title,
-                "link": runtime.link,
-                "clears": runtime.clears,
-                "releases": [
-                    release.version
-                    for release in runtime.releases  # oldest first
-                    if any(target.release is release for target in selected)
-                ],
-                "modes": [mode.record() for mode in runtime.modes if mode.name in planned_modes],
-            }
-            for name, runtime in runtimes.items()
-        },
-        "networks": {name: _network_facts(network) for name, network in networks.items()},
-        "scenarios": {
-            scenario.value: {"question": facts.question, "steps": facts.steps}
-            for scenario, facts in SCENARIOS.items()
-            if any(planned.cell.scenario is scenario for planned in plan)
-        },
-        "environments": {
-            name: {
-                "lock": environment.lock.name,
-                "python": environment.interpreter.version,
-                "packages": environment.packages,
-                "key": environment.key,
-            }
-            for name, environment in measured.environments.items()
-        },
-    }
-
-
-def _network_facts(network: Network) -> dict[str, Any]:
-    if network.own is None:
-        return {"title": network.title, "short": network.name}
-    summary = dataclasses.asdict(summary_of(network))
-    return {"title": network.title, "short": network.own.short, "file": summary}
-
-
-def _machine() -> dict[str, Any]:
-    cpu = next(
-        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
-    )
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        "cpu": cpu,
-        "cores": cores(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "python": platform.python_version(),
-    }
-
-
-def _cpuinfo() -> Iterable[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else ()
-
-
-def _code(runtimes: Set[Path]) -> str:
-    """A digest of the package's files, and of those of runtimes, which may lie elsewhere."""
-    sums = hashlib.sha256()
-    for folder in (Path(crosscheck.__file__).parent, *sorted(runtimes)):
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                sums.update(str(file.relative_to(folder)).encode() + b"\0")
-                sums.update(hashlib.sha256(file.read_bytes()).digest())
-    return sums.hexdigest()
-
-
-def _fingerprint(plan: Sequence[Planned], measured: Measured, journal: Journal, code: str) -> str:
-    """A digest of all inputs of the report: cells, what their trials observed, and code.
-
-    Of all code, since lines and page depend on nearly every module, table and template. An unnecessary report costs
-    less than an outdated one.
-    """
-    sums = hashlib.sha256(code.encode())
-    for planned in plan:
-        cell = planned.cell.id
-        observed = journal.stamp(measured.keys.get(cell, ()))
-        sums.update(json.dumps([cell, observed, measured.statuses.get(cell)]).encode())
-    return sums.hexdigest()

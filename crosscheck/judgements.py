@@ -19,7 +19,7 @@ from typing import Any
 from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
 from crosscheck.cells import Cell
-from crosscheck.exported_files import ExportedFiles
+from crosscheck.exchange import ExportedFiles
 from crosscheck.judge import Truth, fields_of, judge, judgement_of
 from crosscheck.matrix.cache import code_digest
 from crosscheck.matrix.journal import Journal
@@ -33,9 +33,9 @@ __all__ = ["CODE", "Judged", "Judgements", "Question", "versions"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (
-    "judge", "oracle", "networks", "scenarios", "cells.py", "errors.py", "exported_files.py", "judgements.py",
-    "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "records", "repeatability.py", "report/arrays.py",
-    "runtimes/mode.py",
+    "judge", "exchange", "oracle", "gradients", "networks", "onnx_models", "scenarios", "cells.py", "errors.py",
+    "judgements.py", "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "records", "repeatability.py",
+    "report/arrays.py", "runtimes/mode.py",
 )  # fmt: skip
 #: Packages that compute.
 PACKAGES = ("autograd", "numpy", "onnx")
@@ -115,22 +115,29 @@ class Judgements:
     files: ExportedFiles | None = None
     arrays: RecordedArrays | None = None
 
-    def of(self, questions: Sequence[Question], progress: Callable[[int, int], None] | None = None) -> list[Judged]:
+    def of(
+        self, questions: Sequence[Question], progress: Callable[[int, int], None] = lambda done, cells: None
+    ) -> Iterator[Judged]:
         """The judged cells, in the order of the questions, each of which has an observation of its first key.
 
+        All are judged before the first is yielded; each is read from the journal then, so that many need no memory.
         `progress` is called with the numbers of judged cells and of cells to judge.
         """
         marks = [self._mark(question) for question in questions]
-        found = {place: kept for place, mark in enumerate(marks) if (kept := self._kept(mark)) is not None}
-        missing = [place for place in range(len(questions)) if place not in found]
+        missing = [place for place, mark in enumerate(marks) if self._kept(mark) is None]
         tasks = [(place, questions[place], self.journal.stamp(questions[place].keys[:1])) for place in missing]
+        done = 0
         for judged in self._judge(tasks):
             texts = {marks[place]: json.dumps(dataclasses.asdict(cell)) for place, cell in judged.items()}
             self.journal.derive({mark: text.encode() for mark, text in texts.items()})
-            found |= judged
-            if progress is not None:
-                progress(len(found) - len(questions) + len(missing), len(missing))
-        return [found[place] for place in range(len(questions))]
+            done += len(judged)
+            progress(done, len(missing))
+        return map(self._known, marks)
+
+    def _known(self, mark: str) -> Judged:
+        text = self.journal.derived(mark)
+        assert text is not None, "it was judged"
+        return Judged(**json.loads(text))
 
     def _kept(self, mark: str) -> Judged | None:
         """What the journal has under a mark, if its arrays are there, too."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from crosscheck.cells import Asks, Finding, Scenario
 from crosscheck.judge.case import MEASURED, PRIMARY
 from crosscheck.judgements import Judgements, Question
-from crosscheck.matrix.engine import Progress, Settings, measure
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network, load
@@ -28,7 +28,7 @@ from crosscheck.repeatability import NOT_WAITING
 from crosscheck.scenarios.facts import SCENARIOS as SCENARIO_FACTS
 from crosscheck.subnetworks.parts import prefix
 
-__all__ = ["LOCATED", "MOST_CELLS", "Located", "locate"]
+__all__ = ["LOCATED", "MOST_CELLS", "Located", "Verdict", "locate"]
 
 #: Finding -> findings of a part that show it there, too. In order of precedence.
 LOCATED: Mapping[Finding, frozenset[Finding]] = {
@@ -58,6 +58,64 @@ PARTS = "parts of the network"
 LAYERS = "its layers"
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is read of a judged cell of the run, which may have many.
+
+    waiting: the findings that a reading shows that waits. layer: the first node that differs. differing: the reading
+    whose trials differ, if any.
+    """
+
+    planned: Planned
+    findings: tuple[Finding, ...]
+    waiting: frozenset[Finding]
+    layer: str | None
+    differing: str | None
+
+    @classmethod
+    def of(cls, planned: Planned, judgement: Judgement) -> Verdict:
+        """Read it from a judgement."""
+        layer = judgement.first_layer
+        readings = (
+            trials.reading
+            for trials in judgement.trials
+            if len(trials.outcomes) > 1 and trials.reading not in NOT_WAITING and set(trials.statuses) <= set(MEASURED)
+        )
+        return cls(
+            planned=planned,
+            findings=judgement.findings,
+            waiting=frozenset(item.finding for item in judgement.evidence if not item.what.startswith(NOT_WAITING)),
+            layer=None if layer is None else layer.node,
+            differing=next(readings, None),
+        )
+
+    @property
+    def finding(self) -> Finding | None:
+        """The finding whose node is to be found; None if there is none, or the network has no parts.
+
+        Findings that only readings show that do not wait are the race's; parts are asked with a wait.
+        """
+        planned = self.planned
+        if planned.cell.scenario not in SCENARIOS or planned.network.file is not None:
+            return None
+        if planned.mode.fed or Asks(planned.mode.asks) is Asks.EXPORT:
+            return None
+        return next((finding for finding in LOCATED if finding in self.waiting), None)
+
+    def readings(self, finding: Finding) -> tuple[tuple[str, ...], int]:
+        """The readings of a part that can show a finding, and the number of trials of the first.
+
+        The judge needs the primary one. Chance is looked for in the reading whose trials differ.
+        """
+        scenario = self.planned.cell.scenario
+        if finding is Finding.ORDER_DEPENDENT and scenario is Scenario.ORDER:
+            return SCENARIO_FACTS[scenario].readings, 1
+        if finding is not Finding.UNREPEATABLE:
+            return (PRIMARY[scenario],), 1
+        differing = () if self.differing is None else (self.differing,)
+        return tuple(dict.fromkeys([*differing, PRIMARY[scenario]])), TRIALS_OF_CHANCE
+
+
 @dataclass(frozen=True)
 class Located:
     """The causes of a run's wrong cells.
@@ -79,10 +137,14 @@ class _Question:
     answers: the place of a node -> what its part shows, None if it could not be measured.
     """
 
-    planned: Planned
+    verdict: Verdict
     finding: Finding
-    judgement: Judgement
     answers: dict[int, Judgement | None] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> Planned:
+        """The cell."""
+        return self.verdict.planned
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -106,7 +168,7 @@ class _Question:
 
     def parts(self, places: Sequence[int]) -> dict[int, Planned]:
         """The cells of the parts up to the nodes at `places`."""
-        planned, (readings, trials) = self.planned, _readings(self.planned, self.judgement, self.finding)
+        planned, (readings, trials) = self.planned, self.verdict.readings(self.finding)
         return {
             place: planned_cell(
                 planned.target,
@@ -137,22 +199,19 @@ class _Question:
         return answer is not None and not LOCATED[self.finding].isdisjoint(answer.findings)
 
 
-def locate(
-    judged: Sequence[tuple[Planned, Judgement]], judgements: Judgements, settings: Settings, progress: Progress
-) -> Located:
+def locate(verdicts: Sequence[Verdict], judgements: Judgements, engine: Engine) -> Located:
     """The causes of wrong cells, by measuring parts of their networks where the first layer is not known already.
 
     judgements: those of parts, which keep no arrays.
     """
-    causes = {planned.cell.id: cause for planned, judgement in judged if (cause := _of_layer(planned, judgement))}
+    causes = {verdict.planned.cell.id: cause for verdict in verdicts if (cause := _of_layer(verdict))}
     wrong = _asked_once(
-        (planned, finding)
-        for planned, judgement in judged
-        if planned.cell.id not in causes and (finding := _finding(planned, judgement)) is not None
+        (verdict, finding)
+        for verdict in verdicts
+        if verdict.planned.cell.id not in causes and (finding := verdict.finding) is not None
     )
     chosen = _chosen(wrong)
-    shown = {planned.cell.id: judgement for planned, judgement in judged}
-    questions = [_Question(planned, finding, shown[planned.cell.id]) for planned, finding in chosen]
+    questions = [_Question(verdict, finding) for verdict, finding in chosen]
     for choice in (_Question.first_places, _Question.further_places):
         parts = {question.planned.cell.id: question.parts(choice(question)) for question in questions}
         todo = {
@@ -160,15 +219,14 @@ def locate(
             for question in questions
             for cell in _with_alone(list(parts[question.planned.cell.id].values()), question.finding)
         }
-        measured = measure(list(todo.values()), judgements.journal, settings, progress) if todo else Measured()
-        _answer(questions, parts, measured, judgements)
+        _answer(questions, parts, engine.measure(list(todo.values())), judgements)
     for question in questions:
         if (cause := question.cause()) is not None:
             causes[question.planned.cell.id] = cause
-    _share(judged, causes, [planned for planned, _ in chosen])
-    _ask_again(judged, causes, judgements, settings, progress)
-    without = [planned.cell.id for planned, _ in wrong if planned.cell.id not in causes]
-    asked = {planned.cell.id for planned, _ in chosen}
+    _share(verdicts, causes, [verdict.planned for verdict, _ in chosen])
+    _ask_again(verdicts, causes, judgements, engine)
+    without = [verdict.planned.cell.id for verdict, _ in wrong if verdict.planned.cell.id not in causes]
+    asked = {verdict.planned.cell.id for verdict, _ in chosen}
     unmeasured = sum(cell in asked for cell in without)
     return Located(causes, len(chosen), len(without) - unmeasured, unmeasured)
 
@@ -203,29 +261,14 @@ def _answer(
                     break  # the node at fault is not after it
 
 
-def _of_layer(planned: Planned, judgement: Judgement) -> Cause | None:
+def _of_layer(verdict: Verdict) -> Cause | None:
     """The cause of a wrong prediction whose layers the runtime shows."""
-    layer = judgement.first_layer
-    if layer is None or Finding.WRONG_PREDICTION not in judgement.findings:
+    if verdict.layer is None or Finding.WRONG_PREDICTION not in verdict.findings:
         return None
-    return _cause(_node(planned.network, layer.node), Finding.WRONG_PREDICTION, LAYERS)
+    return _cause(_node(verdict.planned.network, verdict.layer), Finding.WRONG_PREDICTION, LAYERS)
 
 
-def _finding(planned: Planned, judgement: Judgement) -> Finding | None:
-    """The finding whose node is to be found; None if there is none, or the network has no parts."""
-    if planned.cell.scenario not in SCENARIOS or planned.network.file is not None:
-        return None
-    if planned.mode.fed or Asks(planned.mode.asks) is Asks.EXPORT:
-        return None
-    return next((finding for finding in LOCATED if finding in _without_races(judgement)), None)
-
-
-def _without_races(judgement: Judgement) -> frozenset[Finding]:
-    """The findings that a reading shows that waits. Others are the race's, and parts are asked with a wait."""
-    return frozenset(item.finding for item in judgement.evidence if not item.what.startswith(NOT_WAITING))
-
-
-def _asked_once(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
+def _asked_once(wrong: Iterable[tuple[Verdict, Finding]]) -> list[tuple[Verdict, Finding]]:
     """Of each runtime, mode, network and finding, the cells of the first of `SCENARIOS` that has any."""
     rows = list(wrong)
 
@@ -233,54 +276,41 @@ def _asked_once(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned,
         return planned.cell.runtime, planned.mode.name, planned.cell.network, finding.value
 
     first: dict[tuple[str, ...], int] = {}
-    for planned, finding in rows:
-        first[kind(planned, finding)] = min(_rank(planned), first.get(kind(planned, finding), len(SCENARIOS)))
-    return [(planned, finding) for planned, finding in rows if _rank(planned) == first[kind(planned, finding)]]
+    for verdict, finding in rows:
+        one = kind(verdict.planned, finding)
+        first[one] = min(_rank(verdict.planned), first.get(one, len(SCENARIOS)))
+    return [row for row in rows if _rank(row[0].planned) == first[kind(row[0].planned, row[1])]]
 
 
 def _rank(planned: Planned) -> int:
     return SCENARIOS.index(planned.cell.scenario)
 
 
-def _chosen(wrong: Iterable[tuple[Planned, Finding]]) -> list[tuple[Planned, Finding]]:
+def _chosen(wrong: Iterable[tuple[Verdict, Finding]]) -> list[tuple[Verdict, Finding]]:
     """At most `MOST_CELLS`: first one of each runtime, finding, network and intent; of large networks these alone.
 
     Newest releases first, then early `SCENARIOS`, then short modes.
     """
-    rows = sorted(wrong, key=lambda item: (-_newness(item[0]), _rank(item[0]), len(item[0].mode.text)))
+
+    def order(row: tuple[Verdict, Finding]) -> tuple[int, int, int]:
+        planned = row[0].planned
+        return -_newness(planned), _rank(planned), len(planned.mode.text)
+
     seen: dict[tuple[str, ...], int] = {}
     ranked = []
-    for planned, finding in rows:
-        cell = planned.cell
+    for verdict, finding in sorted(wrong, key=order):
+        cell, planned = verdict.planned.cell, verdict.planned
         kind = (cell.runtime, finding.value, cell.network, planned.mode.intent)
         seen[kind] = seen.get(kind, -1) + 1
         if not seen[kind] or not planned.network.large:
-            ranked.append((seen[kind], planned, finding))
-    return [(planned, finding) for _, planned, finding in sorted(ranked, key=lambda row: row[0])[:MOST_CELLS]]
+            ranked.append((seen[kind], verdict, finding))
+    return [(verdict, finding) for _, verdict, finding in sorted(ranked, key=lambda row: row[0])[:MOST_CELLS]]
 
 
 def _newness(planned: Planned) -> int:
     """The place of the release among those of its runtime: -1 for the newest, less for older ones."""
     releases = planned.target.runtime.releases  # oldest first
     return releases.index(planned.target.release) - len(releases)
-
-
-def _readings(planned: Planned, judgement: Judgement, finding: Finding) -> tuple[tuple[str, ...], int]:
-    """The readings of a part that can show a finding, and the number of trials of the first.
-
-    The judge needs the primary one. Chance is looked for in the reading whose trials differ.
-    """
-    scenario = planned.cell.scenario
-    if finding is Finding.ORDER_DEPENDENT and scenario is Scenario.ORDER:
-        return SCENARIO_FACTS[scenario].readings, 1
-    if finding is not Finding.UNREPEATABLE:
-        return (PRIMARY[scenario],), 1
-    differing = [
-        trials.reading
-        for trials in judgement.trials
-        if len(trials.outcomes) > 1 and trials.reading not in NOT_WAITING and set(trials.statuses) <= set(MEASURED)
-    ]
-    return tuple(dict.fromkeys([*differing[:1], PRIMARY[scenario]])), TRIALS_OF_CHANCE
 
 
 def _with_alone(questions: Sequence[Planned], finding: Finding) -> list[Planned]:
@@ -325,59 +355,57 @@ def _keys(measured: Measured, planned: Planned | None) -> tuple[str, ...]:
     return () if planned is None else tuple(measured.keys.get(planned.cell.id, ()))
 
 
-def _share(judged: Sequence[tuple[Planned, Judgement]], causes: dict[str, Cause], asked: Sequence[Planned]) -> None:
+def _share(verdicts: Sequence[Verdict], causes: dict[str, Cause], asked: Sequence[Planned]) -> None:
     """Give wrong cells without a cause that of the nearest cell with the same runtime, intent and finding.
 
     Nearest: of the same network and mode, then of the same network; of the nearest release. A mode that was asked about
     parts of the network has no cause of another mode.
     """
-    known = [(planned, causes[planned.cell.id]) for planned, _ in judged if planned.cell.id in causes]
+    known: dict[tuple[str, ...], list[tuple[Planned, Cause]]] = {}
+    for verdict in verdicts:
+        planned = verdict.planned
+        if (cause := causes.get(planned.cell.id)) is not None:
+            known.setdefault(_alike(planned), []).append((planned, cause))
     own = {(planned.cell.runtime, planned.mode.name, planned.cell.network) for planned in asked}
-    for planned, judgement in judged:
-        cell = planned.cell
+    for verdict in verdicts:
+        planned, cell = verdict.planned, verdict.planned.cell
         if cell.id in causes or planned.network.file is not None:
             continue
         same = [
             (other, cause)
-            for other, cause in known
-            if other.cell.runtime == cell.runtime
-            and other.cell.network == cell.network
-            and other.mode.intent == planned.mode.intent
-            and (other.mode.name == cell.mode or (cell.runtime, cell.mode, cell.network) not in own)
-            and cause.finding in judgement.findings
+            for other, cause in known.get(_alike(planned), ())
+            if (other.mode.name == cell.mode or (cell.runtime, cell.mode, cell.network) not in own)
+            and cause.finding in verdict.findings
         ]
         if same:
             other, cause = min(same, key=lambda item: _distance(planned, item[0]))
             causes[cell.id] = replace(cause, by=f"{cause.by} in {other.cell.id}")
 
 
-def _ask_again(
-    judged: Sequence[tuple[Planned, Judgement]],
-    causes: dict[str, Cause],
-    judgements: Judgements,
-    settings: Settings,
-    progress: Progress,
-) -> None:
+def _alike(planned: Planned) -> tuple[str, ...]:
+    """What cells have in common that can share a cause."""
+    return planned.cell.runtime, planned.cell.network, planned.mode.intent
+
+
+def _ask_again(verdicts: Sequence[Verdict], causes: dict[str, Cause], judgements: Judgements, engine: Engine) -> None:
     """Ask about batch normalization on a network without the operator at fault, where that is another one."""
-    shown = {planned.cell.id: judgement.findings for planned, judgement in judged}
+    shown = {verdict.planned.cell.id: verdict.findings for verdict in verdicts}
     others = {
-        planned.cell.id: other
-        for planned, _ in judged
-        if (cause := causes.get(planned.cell.id)) and planned.network.batch_norms
-        for other in [_without(planned, cause.op)]
+        verdict.planned.cell.id: other
+        for verdict in verdicts
+        if (cause := causes.get(verdict.planned.cell.id)) and verdict.planned.network.batch_norms
+        for other in [_without(verdict.planned, cause.op)]
         if other is not None
     }
     todo = {
         other.cell.id: (other, causes[cell].finding) for cell, other in others.items() if other.cell.id not in shown
     }
-    if todo:
-        chosen = list(todo.values())[:MOST_CELLS]
-        asked = [cell for planned, finding in chosen for cell in _with_alone([planned], finding)]
-        cells = list({cell.cell.id: cell for cell in asked}.values())
-        measured = measure(cells, judgements.journal, settings, progress)
-        for (planned, _), judgement in zip(chosen, _judged(chosen, measured, judgements), strict=True):
-            if judgement is not None:
-                shown[planned.cell.id] = judgement.findings
+    chosen = list(todo.values())[:MOST_CELLS]
+    asked = [cell for planned, finding in chosen for cell in _with_alone([planned], finding)]
+    measured = engine.measure(list({cell.cell.id: cell for cell in asked}.values()))
+    for (planned, _), judgement in zip(chosen, _judged(chosen, measured, judgements), strict=True):
+        if judgement is not None:
+            shown[planned.cell.id] = judgement.findings
     for cell, other in others.items():
         if shown.get(other.cell.id):
             again = Again(other.network.name, tuple(shown[other.cell.id]))

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.networks.forms import Form, build_model
-from crosscheck.networks.graph import GEMM, Array, Graph, Node, Value
+from crosscheck.networks.graph import GEMM, Graph, Node, Value
 from crosscheck.networks.network import fixed_cotangent
 from crosscheck.networks.prepare import write_arrays
 

@@ -19,7 +19,8 @@ from autograd import value_and_grad
 from make import Builder, save
 from sklearn.datasets import load_digits  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.cells import Array
+from crosscheck.networks.graph import Graph
 from crosscheck.oracle import predict
 from crosscheck.oracle.evaluation import BatchStatistics, evaluate
 

@@ -20,7 +20,7 @@ from crosscheck.networks import fixed_cotangent, load, readout
 from crosscheck.networks.prepare import noise
 from crosscheck.oracle import Statistics, updated
 from crosscheck.probe.steps import rescale
-from crosscheck.records import Judgement
+from crosscheck.records import CellEnvironment, Judgement
 from crosscheck.records.schema import validate
 from crosscheck.runtimes.mode import Contract, Mode
 from crosscheck.scenarios import steps as scenarios
@@ -339,4 +339,4 @@ def judged(
     return verdict
 
 
-ENVIRONMENT = {"python": "3.11.7", "lock": "1.0.txt", "packages": {"tiny": "1.0"}, "variables": {}}
+ENVIRONMENT = CellEnvironment(python="3.11.7", lock="1.0.txt", packages={"tiny": "1.0"})

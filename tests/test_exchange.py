@@ -17,12 +17,14 @@ from onnx import helper
 
 from crosscheck import oracle
 from crosscheck.cells import Asks, Observation, Status
+from crosscheck.exchange.attribution import Origin, exported
 from crosscheck.job import Job, Result, run
-from crosscheck.judge import FileTruth, Origin, Truth, exported
+from crosscheck.judge import FileTruth, Truth
 from crosscheck.judge.evaluator import evaluate
 from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.networks import load, write
-from crosscheck.networks.onnx_files import digest_of, foreign_operators, written_network
+from crosscheck.networks.onnx_files import digest_of, written_network
+from crosscheck.onnx_models.domains import foreign_operators
 from crosscheck.records.schema import validate
 from crosscheck.report.exchange_table import ExchangeTable, Square, exchange
 from crosscheck.report.reading import read_cells as read_judged

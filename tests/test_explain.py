@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from crosscheck.explain import explain
+from crosscheck.commands.explain import explain
 from tests.test_report import make_cell
 
 

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
+from crosscheck.gradients.api import gradient
 from crosscheck.networks import load
-from crosscheck.networks.gradient import gradient
 from tests.fuzz import hostile, models
 from tests.fuzz.bombs import bombs
 
@@ -243,7 +243,7 @@ import os, resource, sys
 from pathlib import Path
 from crosscheck.errors import NetworkError
 from crosscheck.networks import FileOptions, load
-from crosscheck.networks.gradient import sized_gradient
+from crosscheck.gradients.api import sized_gradient
 largest = 0
 for path in sys.argv[1:]:
     for read in (load, lambda path: sized_gradient(Path(path), False, (), None, FileOptions())):

@@ -14,12 +14,13 @@ from onnx import helper, numpy_helper
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Cell, Finding, Observation, Scenario, Status
-from crosscheck.judge import FileTruth, Origin, Truth, exported, fields_of, judge, line
+from crosscheck.exchange.attribution import Origin, exported
+from crosscheck.judge import FileTruth, Truth, fields_of, judge, line
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.cuts import cut
 from crosscheck.networks import Network, load, write
 from crosscheck.networks.onnx_files import written_network
-from crosscheck.records import Cause, Evidence, Exported, FirstLayer, Judgement, TensorPair
+from crosscheck.records import Cause, CellEnvironment, Evidence, Exported, FirstLayer, Judgement, TensorPair
 from crosscheck.records.contract import Documented
 from crosscheck.runtimes.mode import Contract, Mode
 from tests.synthetic import (
@@ -306,7 +307,7 @@ def test_numbers_of_a_line_are_those_of_json() -> None:
     values: list[Any] = [np.float32(0.5), np.nan, np.inf, -np.inf, np.int64(3), np.bool_(True), (1, [2.5, None]), "a"]
     cause = Cause(Finding.LEAK, "n1", "Conv", {"values": values}, "asking")
     judgement = Judgement(status=Status.OK, seconds=np.float64(np.nan), cause=cause)
-    told = line(cell, mode, fields_of(judgement), released="", environment={}, reproduce="")
+    told = line(cell, mode, fields_of(judgement), released="", environment=CellEnvironment(), reproduce="")
     expected = [0.5, "NaN", "Infinity", "-Infinity", 3, True, [1, [2.5, None]], "a"]
     assert {"values": expected} == told["cause"]["attributes"]
     assert [type(value) for value in expected] == [type(value) for value in told["cause"]["attributes"]["values"]]

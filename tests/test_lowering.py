@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from crosscheck import oracle
+from crosscheck.cells import Array
 from crosscheck.networks import FORMS, Network, load
-from crosscheck.networks.double_precision import in_float64
 from crosscheck.networks.forms import Form, build_model, no_form
-from crosscheck.networks.graph import OPERATORS, Array
+from crosscheck.networks.graph import OPERATORS
+from crosscheck.onnx_models.double_precision import in_float64
 from crosscheck.subnetworks.smaller import with_channels
 
 #: Newer than the first opsets with every operator here, and with the last change to any.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crosscheck import doctor
+from crosscheck.commands import doctor
 from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import describe, make
 from crosscheck.errors import Unavailable

@@ -17,6 +17,7 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
 from crosscheck.networks import (
     FORMS,
@@ -32,7 +33,6 @@ from crosscheck.networks import (
     write,
 )
 from crosscheck.networks.forms import build_model
-from crosscheck.networks.graph import Array
 from crosscheck.oracle import batch_statistics, gradient, predict, updated
 from crosscheck.oracle.laws import Statistics
 

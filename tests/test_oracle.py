@@ -11,8 +11,9 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from crosscheck.cells import Array
 from crosscheck.networks import load, names, write
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 from crosscheck.oracle import (
     BatchStatistics,
     Law,

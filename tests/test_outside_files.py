@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import crosscheck
-from crosscheck.cells import Asks
+from crosscheck.cells import Array, Asks
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
 from crosscheck.job import Job, run
@@ -23,7 +23,6 @@ from crosscheck.judge.file_reference import FileTruth
 from crosscheck.matrix.plan import Wanted, expand
 from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network, load
-from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress, read_cells

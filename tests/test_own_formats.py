@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crosscheck.cells import Array
+from crosscheck.commands.inspect import inspect
 from crosscheck.conversion import load
 from crosscheck.errors import NetworkError, UsageError
-from crosscheck.inspection import inspect
 from crosscheck.job import Job, run
 from crosscheck.matrix.plan import planned_cell
 from crosscheck.matrix.selection import targets
 from crosscheck.networks import FileOptions, Network
-from crosscheck.networks.graph import Array
 from crosscheck.oracle import predict
 from crosscheck.records.versions import cell_of
 from crosscheck.reduce import Request, reduce

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from crosscheck import oracle
+from crosscheck.cells import Array
 from crosscheck.job import Job, run
 from crosscheck.networks import FileOptions, Network, load
-from crosscheck.networks.graph import Array
 from crosscheck.report import write
 from crosscheck.report.number_text import DASH
 from crosscheck.report.saliency import are_pictures, saliency

@@ -13,11 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError, UsageError
+from crosscheck.gradients.api import gradient
 from crosscheck.job import Result
 from crosscheck.networks import FileOptions, Network, load
-from crosscheck.networks.gradient import gradient
-from crosscheck.networks.graph import Array
 from crosscheck.networks.own_file import READERS
 from crosscheck.oracle import predict
 from tests.conftest import SilentProgress, read_cells

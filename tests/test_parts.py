@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from crosscheck import oracle
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
 from crosscheck.networks import Network, load, names
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.network import fixed_cotangent
 from crosscheck.subnetworks.parts import built, prefix, renamed, suffix, values, without

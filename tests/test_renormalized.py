@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crosscheck.cells import Array
 from crosscheck.networks import load
-from crosscheck.networks.graph import Array
 from crosscheck.oracle import BatchStatistics, Statistics, gradient, predict, renormalized_gradient, solve, updated
 from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized, renormalized_twice
 

@@ -1,6 +1,5 @@
 """Derives findings from observations and the oracle. Pure; every finding has its numbers and threshold."""
 
-from crosscheck.judge.attribution import Origin, exported
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.judging import judge
 from crosscheck.judge.lines import fields_of, judgement_of, line
@@ -8,9 +7,7 @@ from crosscheck.judge.reference import Truth
 
 __all__ = [
     "FileTruth",
-    "Origin",
     "Truth",
-    "exported",
     "fields_of",
     "judge",
     "judgement_of",

@@ -12,7 +12,7 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_average_pool, op_conv, op_conv_transpose, op_max_pool
 
 from crosscheck.cells import Array
-from crosscheck.networks.evaluator import MENDED
+from crosscheck.onnx_models.evaluator import MENDED
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, normalize
 
 __all__ = ["BATCH_NORM_DEFAULTS", "BatchNormalization", "Evaluator", "evaluate"]

@@ -15,13 +15,13 @@ from crosscheck.errors import NetworkError
 from crosscheck.judge.evaluator import Evaluator, evaluate
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network
-from crosscheck.networks.double_precision import float_types, in_float64
-from crosscheck.networks.failures import FAILURES
 from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
-from crosscheck.networks.plain import every_node
-from crosscheck.networks.read import check_onnx
+from crosscheck.onnx_models.double_precision import float_types, in_float64
+from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.plain import every_node
+from crosscheck.onnx_models.read import check_onnx
 from crosscheck.oracle.rounding import Question
 from crosscheck.oracle.sides import Explained
 from crosscheck.repeatability import distance

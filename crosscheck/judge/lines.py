@@ -32,7 +32,7 @@ def line(
     *,
     released: str,
     default_call: bool = False,
-    environment: Mapping[str, Any],
+    environment: CellEnvironment,
     reproduce: str,
     call: str = "",
     arrays: str | None = None,
@@ -41,7 +41,7 @@ def line(
     """The line of a cell as JSON types: the fields of a `JudgedCell`, and the version of the file.
 
     fields: what `fields_of` wrote. released: the release's date or "". default_call: whether the mode is the runtime's
-    default. environment: the fields of a `CellEnvironment`. reproduce: the command that runs only this cell. call: the
+    default. environment: of the trials. reproduce: the command that runs only this cell. call: the
     displayed text of the mode, by default the mode's own. arrays: the .npz with the cell's arrays, relative to the
     output folder. exported: the fields of an `Exported`, if the cell wrote or read a file.
     """
@@ -61,7 +61,7 @@ def line(
         contract=mode.contract,
     )
     rest = {
-        "environment": plain(CellEnvironment(**environment)),
+        "environment": plain(environment),
         "arrays": arrays,
         "exported": exported,
         "reproduce": reproduce,

@@ -16,9 +16,9 @@ from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
-from crosscheck.networks.failures import FAILURES
-from crosscheck.networks.onnx_files import foreign_operators
-from crosscheck.networks.read import parsed
+from crosscheck.onnx_models.domains import foreign_operators
+from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.read import parsed
 from crosscheck.probe import recorded
 from crosscheck.records import Evidence
 from crosscheck.repeatability import distance

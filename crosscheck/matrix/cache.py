@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import crosscheck
-from crosscheck import networks, probe
+from crosscheck import probe
 from crosscheck.cells import Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.plan import Planned, forms_for
 
 __all__ = ["code_digest", "folder_digest", "key"]
 
+#: What writes networks in the forms that readers of ONNX get.
+FORMS = ("networks", "gradients", "onnx_models")
 SOURCES = (".py", ".j2", ".html", ".css", ".js", ".json")
 
 
@@ -30,7 +32,7 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         folder_digest(Path(probe.__file__).parent),
         environment.key,
         planned.network.digest,
-        folder_digest(Path(networks.__file__).parent) if forms_for(planned.target) else "",
+        code_digest(FORMS) if forms_for(planned.target) else "",
         sorted({**planned.target.variant.serving, **planned.target.variant.environment}.items()),
         isolation,
     ]

@@ -36,7 +36,7 @@ from crosscheck.matrix.shortage import is_of_machine
 from crosscheck.networks import Network, prepared
 from crosscheck.networks.prepare import write_form
 
-__all__ = ["Measured", "Progress", "Settings", "Standby", "cores", "measure"]
+__all__ = ["Engine", "Measured", "Progress", "Settings", "Standby", "cores"]
 
 #: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
@@ -93,7 +93,7 @@ def cores() -> int:
 
 
 class Standby:
-    """Probe servers that stay up from one `measure` to the next, so that the next one costs no import.
+    """Probe servers that stay up from one plan to the next, so that the next one costs no import.
 
     A context manager; at its end all servers are closed.
     """
@@ -126,37 +126,39 @@ class Standby:
         self._servers[server.target] = server
 
 
-def measure(
-    plan: Sequence[Planned],
-    journal: Journal,
-    settings: Settings,
-    progress: Progress,
-    standby: Standby | None = None,
-) -> Measured:
-    """Run every trial missing from the journal, and repetitions of disagreeing ones.
+@dataclass(frozen=True)
+class Engine:
+    """Measures plans on this machine, into a journal.
 
     Servers of `standby` are used first and wait there afterwards; without it they are closed.
-    After a kill, the journal has all finished trials.
     """
-    if standby is not None:
-        return _Run(plan, journal, settings, progress, standby.scratch(), standby).run()
-    with scratch_folder() as scratch:
-        return _Run(plan, journal, settings, progress, scratch, None).run()
+
+    journal: Journal
+    settings: Settings
+    progress: Progress
+    standby: Standby | None = None
+
+    def measure(self, plan: Sequence[Planned]) -> Measured:
+        """Run every trial missing from the journal, and repetitions of disagreeing ones.
+
+        After a kill, the journal has all finished trials.
+        """
+        if not plan:
+            return Measured()
+        if self.standby is not None:
+            return _Run(plan, self, self.standby.scratch()).run()
+        with scratch_folder() as scratch:
+            return _Run(plan, self, scratch).run()
 
 
 class _Run:
-    def __init__(
-        self,
-        plan: Sequence[Planned],
-        journal: Journal,
-        settings: Settings,
-        progress: Progress,
-        scratch: Path,
-        standby: Standby | None,
-    ) -> None:
-        self.settings, self.progress, self.scratch, self.standby = settings, progress, scratch, standby
+    def __init__(self, plan: Sequence[Planned], engine: Engine, scratch: Path) -> None:
+        self.settings, self.progress, self.standby = engine.settings, engine.progress, engine.standby
+        self.scratch = scratch
         self.start = time.monotonic()
-        self.ledger = Ledger(plan, journal, settings.isolation, progress.cell, settings.limits.memory)
+        self.ledger = Ledger(
+            plan, engine.journal, self.settings.isolation, self.progress.cell, self.settings.limits.memory
+        )
         self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
         self.started = itertools.count()

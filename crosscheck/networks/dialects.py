@@ -19,8 +19,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from crosscheck.cells import Array
 from crosscheck.networks.forms import FORMS, build_model, no_form
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 
 __all__ = ["DIALECTS", "Dialect", "build_dialect", "unwritable"]
 

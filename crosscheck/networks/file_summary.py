@@ -4,65 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 
-from crosscheck.networks.facts import Facts
+from crosscheck.cells import Array
 from crosscheck.networks.forms import TRAINING_OPSET
-from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network, fixed_cotangent
+from crosscheck.onnx_models.facts import Facts
+from crosscheck.records.run import BatchNormFacts, FileFacts, ValueFacts
 
-__all__ = ["BatchNorms", "FileSummary", "Value", "summary_of"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """An input or output: name, element type and shape, as asked about. type and shape: "" and None if unknown."""
-
-    name: str
-    type: str
-    shape: tuple[int, ...] | None
+__all__ = ["summary_of"]
 
 
-@dataclass(frozen=True)
-class BatchNorms:
-    """All batch normalizations with the same attributes.
-
-    attributes: in words. statistics: which of them an inference call uses, in words. layers: the node's name, or its
-    number, and its number of channels, or "?".
-    """
-
-    attributes: str
-    statistics: str
-    layers: tuple[tuple[str, int | str], ...]
-
-
-@dataclass(frozen=True)
-class FileSummary:
-    """A file as it is asked about: old opsets converted, sizes fixed.
-
-    inputs: the differentiated one first; the others are held. outputs: the differentiated one first. operators: name ->
-    count. differentiated: of each row of the first output, in words; "" without an input gradient. rows, said: see
-    `OwnFile`; without the path.
-    """
-
-    file: str
-    opset: int
-    ir: int
-    nodes: int
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    operators: dict[str, int]
-    batch_norms: tuple[BatchNorms, ...]
-    differentiated: str
-    rows: int
-    said: tuple[str, ...]
-
-
-def summary_of(network: Network) -> FileSummary:
+def summary_of(network: Network) -> FileFacts:
     """The summary of a user's file, lowered or not."""
     file = network.as_it_is
     assert file is not None, f"{network.name} is no user's file"
@@ -71,15 +27,15 @@ def summary_of(network: Network) -> FileSummary:
     values = {file.graph["inputs"][0]["name"]: file.x, **file.weights}
     first, *others = (item.name for item in model.graph.output)
     counts = Counter(node.op_type for node in model.graph.node if node.op_type != "Constant")
-    return FileSummary(
+    return FileFacts(
         file=file.own.file_name,
         opset=facts.opset,
         ir=model.ir_version,
         nodes=len(model.graph.node),
-        inputs=tuple(Value(name, str(value.dtype), value.shape) for name, value in values.items()),
+        inputs=tuple(ValueFacts(name, str(value.dtype), value.shape) for name, value in values.items()),
         outputs=(
-            Value(first, str(file.cotangent.dtype), file.cotangent.shape),
-            *(Value(name, "", None) for name in others),
+            ValueFacts(first, str(file.cotangent.dtype), file.cotangent.shape),
+            *(ValueFacts(name, "", None) for name in others),
         ),
         operators=dict(sorted(counts.items())),
         batch_norms=tuple(_batch_norms(model, facts)),
@@ -97,7 +53,7 @@ def _differentiated(cotangent: Array) -> str:
     return "all numbers, with the weights in the user's file"
 
 
-def _batch_norms(model: onnx.ModelProto, facts: Facts) -> Iterator[BatchNorms]:
+def _batch_norms(model: onnx.ModelProto, facts: Facts) -> Iterator[BatchNormFacts]:
     alike: dict[tuple[str, str], list[tuple[str, int | str]]] = {}
     for index, node in enumerate(model.graph.node):
         if node.op_type == "BatchNormalization":
@@ -106,7 +62,7 @@ def _batch_norms(model: onnx.ModelProto, facts: Facts) -> Iterator[BatchNorms]:
             said = _attributes(attributes), _statistics(node, attributes, facts.opset)
             alike.setdefault(said, []).append((node.name or str(index), channels or "?"))
     for (attributes_said, statistics), layers in alike.items():
-        yield BatchNorms(attributes_said, statistics, tuple(layers))
+        yield BatchNormFacts(attributes_said, statistics, tuple(layers))
 
 
 def _attributes(attributes: dict[str, Any]) -> str:

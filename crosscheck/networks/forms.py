@@ -22,14 +22,14 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from crosscheck.networks.differentiate import GRADIENT_OPSET, differentiate
-from crosscheck.networks.graph import Array, Graph, Node
+from crosscheck.cells import Array
+from crosscheck.gradients import GRADIENT_OPSET, differentiate
+from crosscheck.networks.graph import Graph, Node
 from crosscheck.networks.network import Network
+from crosscheck.onnx_models.domains import FIRST_OPSET
 
 __all__ = ["FORMS", "Form", "build_model", "exposed_name", "no_form", "running_name", "write"]
 
-#: The first opset whose BatchNormalization has no `is_test`.
-FIRST_OPSET = 7
 #: BatchNormalization has had `training_mode` since this opset.
 TRAINING_OPSET = 14
 #: The opsets since which attributes are inputs, and the first with Erf.
@@ -48,7 +48,7 @@ class Form:
     momentum: whether the attribute is written; without it, ONNX's default is 0.9.
     read: whether the new statistics are graph outputs; exporters in training mode leave them inside the graph.
     fed: whether the moving statistics are graph inputs instead of initialisers.
-    gradient: whether the graph also computes the gradient (`crosscheck.networks.differentiate`).
+    gradient: whether the graph also computes the gradient (`crosscheck.gradients`).
     exposed: whether the output of every node is an output of the graph.
     batch: whether the gradient uses batch statistics, computed by plain operators.
     """

@@ -29,11 +29,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-import numpy as np
-
-__all__ = ["GEMM", "OPERATORS", "Array", "Graph", "Node", "Value"]
-
-Array = np.ndarray[Any, np.dtype[Any]]
+__all__ = ["GEMM", "OPERATORS", "Graph", "Node", "Value"]
 
 
 class Value(TypedDict):

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.file_options import FileOptions
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.network import Network, network_of
 from crosscheck.networks.own_file import load_own
-from crosscheck.networks.read import ONNX, described, holds_onnx, read_onnx
+from crosscheck.onnx_models.file_options import FileOptions
+from crosscheck.onnx_models.read import ONNX, described, holds_onnx, read_onnx
 
 __all__ = ["is_file", "load", "names"]
 

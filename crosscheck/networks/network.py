@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.networks.foreign import Foreign
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 
 __all__ = ["LARGE", "RECORDED", "BatchNorm", "Network", "OwnFile", "Written", "fixed_cotangent", "network_of"]
 

@@ -9,17 +9,18 @@ from dataclasses import replace
 
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.differentiate import differentiate
-from crosscheck.networks.facts import Facts
-from crosscheck.networks.failures import FAILURES
+from crosscheck.gradients import differentiate
 from crosscheck.networks.forms import TRAINING_OPSET, running_name
-from crosscheck.networks.fresh_names import FreshNames
-from crosscheck.networks.graph import Array, Graph, Node, Value
-from crosscheck.networks.memory import check_inner_sizes
+from crosscheck.networks.graph import Graph, Node, Value
 from crosscheck.networks.network import Network, Written
-from crosscheck.networks.plain import plain
-from crosscheck.networks.read import parsed
+from crosscheck.onnx_models.facts import Facts
+from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.fresh_names import FreshNames
+from crosscheck.onnx_models.memory import check_inner_sizes
+from crosscheck.onnx_models.plain import plain
+from crosscheck.onnx_models.read import parsed
 
 __all__ = [
     "BATCH_GRADIENT",
@@ -33,9 +34,7 @@ __all__ = [
     "file_gradient",
     "file_graph",
     "file_training",
-    "foreign_operators",
     "missing_forms",
-    "opset_of",
     "written_network",
 ]
 
@@ -45,8 +44,6 @@ GRADIENT, BATCH_GRADIENT, TRAINING = "file-gradient", "file-batch-gradient", "fi
 #: Those that readers are asked about in a file that a runtime exported.
 EXPORTED_FORMS = ("file", GRADIENT)
 
-#: The domains of the operators that ONNX itself defines for inference.
-ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 #: Element types that have a gradient, and that NumPy has.
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 #: Why some files have no form with a gradient.
@@ -167,16 +164,6 @@ def file_gradient(network: Network, training: bool = False) -> onnx.ModelProto:
 def digest_of(content: bytes) -> str:
     """Eight hexadecimal digits of the file's digest."""
     return hashlib.sha256(content).hexdigest()[:8]
-
-
-def opset_of(model: onnx.ModelProto) -> int | None:
-    """The opset of a file; None if it declares none."""
-    return next((int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx")), None)
-
-
-def foreign_operators(model: onnx.ModelProto) -> list[str]:
-    """Operators outside ONNX's domains, such as `com.microsoft.FusedConv`; other runtimes may not support them."""
-    return sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in ONNX_DOMAINS})
 
 
 def _floats(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:

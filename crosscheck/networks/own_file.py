@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.facts import Facts
-from crosscheck.networks.file_options import FileOptions, inputs_of, sized
-from crosscheck.networks.fold import folded, pruned, reads
 from crosscheck.networks.foreign import Foreign
-from crosscheck.networks.graph import Array, Graph
+from crosscheck.networks.graph import Graph
 from crosscheck.networks.lowering import ANY_RANK, lower
-from crosscheck.networks.memory import bounded
 from crosscheck.networks.network import LARGE, RECORDED, Network, OwnFile, Written, fixed_cotangent, network_of
 from crosscheck.networks.onnx_files import FLOATS, INTEGERS, file_graph
-from crosscheck.networks.output_shapes import Declared, declare_outputs, runs
-from crosscheck.networks.read import content_digest, external_files, read_onnx, with_weights
-from crosscheck.networks.samples import COTANGENT, read_samples, values_of
+from crosscheck.onnx_models.facts import Facts
+from crosscheck.onnx_models.file_options import FileOptions, inputs_of, sized
+from crosscheck.onnx_models.fold import folded, pruned, reads
+from crosscheck.onnx_models.memory import bounded
+from crosscheck.onnx_models.output_shapes import Declared, declare_outputs, runs
+from crosscheck.onnx_models.read import content_digest, external_files, read_onnx, with_weights
+from crosscheck.onnx_models.samples import COTANGENT, read_samples, values_of
 
 __all__ = ["READERS", "load_own"]
 

@@ -11,9 +11,9 @@ from typing import IO
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.networks.dialects import DIALECTS, build_dialect, unwritable
 from crosscheck.networks.forms import FORMS, build_model
-from crosscheck.networks.graph import Array
 from crosscheck.networks.network import Network
 from crosscheck.networks.onnx_files import file_forms
 from crosscheck.networks.readout import readout

@@ -8,6 +8,7 @@ from crosscheck.errors import NetworkError
 from crosscheck.networks.forms import Form, build_model
 from crosscheck.networks.graph import GEMM, Graph, Node, Value
 from crosscheck.networks.network import Network
+from crosscheck.onnx_models.domains import opset_of
 
 __all__ = ["readout"]
 
@@ -45,7 +46,7 @@ def readout(network: Network, target_class: int) -> Network:
         "readout.weight": np.eye(classes, dtype=np.float32)[[target_class]],
         "readout.bias": np.zeros(1, np.float32),
     }
-    opset = next(item.version for item in network.model.opset_import if item.domain in ("", "ai.onnx"))
+    opset = opset_of(network.model)
     return Network(
         name=name,
         title=f"{network.title}, read out at class {target_class}",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 
 __all__ = ["overcorrected"]
 

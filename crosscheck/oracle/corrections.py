@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.records.changes import Correction, Variance
 
 __all__ = ["CORRECTIONS", "USUAL", "WITH_EPSILON", "Pairs", "named"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from autograd import make_vjp  # type: ignore[import-untyped]
 
-from crosscheck.networks.graph import Array, Graph, Node
+from crosscheck.cells import Array
+from crosscheck.networks.graph import Graph, Node
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, by_batch, renormalize
 
 __all__ = [

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, Pairs
 from crosscheck.oracle.evaluation import BatchStatistics
 from crosscheck.records.changes import Correction

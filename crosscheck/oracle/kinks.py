@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.oracle.operators import padded_windows
 
 __all__ = ["KINKS", "Kinks"]

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.oracle.bias_correction import overcorrected
 from crosscheck.oracle.corrections import CORRECTIONS, USUAL, WITH_EPSILON, Pairs, named
 from crosscheck.oracle.evaluation import BatchStatistics

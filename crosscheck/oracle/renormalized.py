@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.oracle.fitting import Statistics
 
 __all__ = ["RENORM_MOMENTUM", "renormalized", "renormalized_twice"]

@@ -15,7 +15,8 @@ import numpy as np
 from autograd import make_vjp  # type: ignore[import-untyped]
 from autograd.tracer import getval  # type: ignore[import-untyped]
 
-from crosscheck.networks.graph import Array, Graph, Node
+from crosscheck.cells import Array
+from crosscheck.networks.graph import Graph, Node
 from crosscheck.oracle.evaluation import values
 from crosscheck.oracle.kinks import KINKS, Kinks
 from crosscheck.oracle.operators import by_batch

@@ -19,7 +19,8 @@ import numpy as np
 from autograd import make_vjp
 from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
 
-from crosscheck.networks.graph import Array, Node
+from crosscheck.cells import Array
+from crosscheck.networks.graph import Node
 from crosscheck.oracle.kinks import Kinks
 from crosscheck.oracle.rounding import Question, Rounding, in_type_of_input, on_sides, recorded
 

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModeFacts:
-    """One mode, as described by the runtime's adapter; see `crosscheck.runtimes.mode.Mode`."""
+    """One mode, as its runtime's folder describes it; `crosscheck.runtimes.mode.Mode` has the meaning of each field."""
 
     name: str
     intent: Intent
@@ -57,7 +57,7 @@ class RuntimeFacts:
 
 @dataclass(frozen=True)
 class ValueFacts:
-    """An input or output of a user's file; of further outputs only the name is known."""
+    """An input or output of a user's file, as asked about. type, shape: "" and None where they are not known."""
 
     name: str
     type: str
@@ -66,7 +66,11 @@ class ValueFacts:
 
 @dataclass(frozen=True)
 class BatchNormFacts:
-    """Batch normalizations with the same attributes; layers: name, and number of channels or "?"."""
+    """All batch normalizations with the same attributes.
+
+    attributes: in words. statistics: which of them an inference call uses, in words. layers: the node's name, or its
+    number, and its number of channels, or "?".
+    """
 
     attributes: str
     statistics: str
@@ -75,7 +79,12 @@ class BatchNormFacts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A user's file as it was asked about, see `crosscheck.networks.file_summary.FileSummary`."""
+    """A user's file as it was asked about: old opsets converted, sizes fixed.
+
+    inputs: the differentiated one first; the others are held. outputs: the differentiated one first. operators: name ->
+    count. differentiated: of each row of the first output, in words; "" without an input gradient. rows: of the input.
+    said: sentences about sizes and values that crosscheck chose, without the path.
+    """
 
     file: str
     opset: int

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from crosscheck.records.conversion import structured
+from crosscheck.records.conversion import plain, structured
 from crosscheck.records.judged_cell import JudgedCell
 from crosscheck.records.run import Run
 
-__all__ = ["CELL_SCHEMA", "cell_of", "run_of"]
+__all__ = ["CELL_SCHEMA", "cell_of", "run_of", "written_run"]
 
 #: Version of a line of `cells.jsonl`. A new field with a default needs no new version.
 CELL_SCHEMA = 2
@@ -33,6 +33,11 @@ def run_of(record: Mapping[str, Any]) -> Run:
     record = _upgraded(record, {}, RUN_SCHEMA)
     _require(record, _required(Run))
     return structured(record, Run)
+
+
+def written_run(run: Run) -> dict[str, Any]:
+    """What `run.json` has of a run, as JSON types."""
+    return {"schema": RUN_SCHEMA, **plain(run)}
 
 
 def _cell_of_1(line: Fields) -> Fields:

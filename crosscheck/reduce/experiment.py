@@ -12,7 +12,7 @@ import numpy as np
 from crosscheck.cells import Observation
 from crosscheck.environments.environment import Environment
 from crosscheck.judge import Truth, judge
-from crosscheck.matrix.engine import Progress, Settings, Standby, measure
+from crosscheck.matrix.engine import Engine, Progress, Settings, Standby
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, planned_cell
 from crosscheck.networks import Network
@@ -95,7 +95,7 @@ class Experiment:
         if trials.inference and other is not None and other != self.planned.mode.name:
             plan.append(self._planned(other, network, trials))
         settings = replace(self.settings, further_servers=trials.further_servers)
-        measured = measure(plan, kept, settings, progress, self._standby)
+        measured = Engine(kept, settings, progress, self._standby).measure(plan)
         environment = measured.environments.get(planned.target.id)
         if planned.cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[planned.cell.id]

@@ -12,7 +12,6 @@ import onnx
 
 from crosscheck.cells import Array, Asks, Intent, Scenario
 from crosscheck.errors import CrosscheckError
-from crosscheck.job import environment_facts
 from crosscheck.judge import Truth, fields_of, line
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.probe import recorded
@@ -21,6 +20,7 @@ from crosscheck.records.versions import cell_of
 from crosscheck.reduce.experiment import Answer
 from crosscheck.reduce.symptom import Symptom
 from crosscheck.repeatability import distance, same
+from crosscheck.run_facts import environment_facts
 from crosscheck.runtimes.catalog import Runtime
 from crosscheck.script.writer import NoScript, composed
 

@@ -6,14 +6,16 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from packaging.version import Version
 
+from crosscheck.cells import Asks, Intent
 from crosscheck.records import Contract
+from crosscheck.records.run import ModeFacts
 
 __all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 
@@ -135,10 +137,10 @@ class Mode:
                 return dataclasses.replace(self, text=edition.text, once=edition.once, editions=())
         return self
 
-    def record(self) -> dict[str, Any]:
-        """The mode as JSON types, for `run.json`."""
-        names = ("name", "intent", "asks", "call", "since", "until", "inference", "training", "default", "kind", "form")
-        return {name: getattr(self, name) for name in (*names, *TOLD)} | {"contract": self.contract._asdict()}
+    def facts(self) -> ModeFacts:
+        """What a run says of the mode."""
+        told = {item.name: getattr(self, item.name) for item in fields(ModeFacts)}
+        return ModeFacts(**{**told, "intent": Intent(self.intent), "asks": Asks(self.asks)})
 
 
 def named(text: str, inputs: Sequence[str], output: str) -> str:

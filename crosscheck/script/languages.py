@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.script.packed import WIDTH, archive, commented, in_lines, literal, wrapped
 
 __all__ = ["Beside", "JavaScript", "Language", "numbers"]

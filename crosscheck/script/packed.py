@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.networks.prepare import write_arrays
 
 __all__ = ["WIDTH", "archive", "commented", "in_lines", "literal", "tiny", "wrapped"]

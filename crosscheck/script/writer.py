@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from crosscheck import __version__
-from crosscheck.cells import Asks, Scenario
+from crosscheck.cells import Array, Asks, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.judge import Truth
 from crosscheck.networks import Network, load, names, readout
 from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
-from crosscheck.networks.graph import Array
 from crosscheck.networks.prepare import noise
 from crosscheck.records import JudgedCell, rows_of
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog

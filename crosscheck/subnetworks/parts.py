@@ -15,10 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
 from crosscheck.networks.forms import Form, build_model
-from crosscheck.networks.graph import Array, Graph, Node, Value
+from crosscheck.networks.graph import Graph, Node, Value
 from crosscheck.networks.network import Network, fixed_cotangent
+from crosscheck.onnx_models.domains import opset_of
 from crosscheck.oracle import layers
 
 __all__ = ["built", "data_inputs", "prefix", "renamed", "short", "suffix", "values", "without"]
@@ -154,7 +156,7 @@ def built(
         with np.errstate(all="ignore"):
             shape = layers(made, kept, x)[last].shape if shape is None else shape
         made["outputs"] = [_value(last, shape)]
-        opset = next(item.version for item in network.model.opset_import if item.domain in ("", "ai.onnx"))
+        opset = opset_of(network.model)
         model = build_model(made, kept, Form(opset), doc_string=title)
     except Exception as problem:  # the oracle, onnx's checker and its shape inference each have errors of their own
         raise NetworkError(f"{name}: is no valid network ({' '.join(str(problem).split())}).") from problem

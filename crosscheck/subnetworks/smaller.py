@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from crosscheck import oracle
-from crosscheck.networks.graph import Array, Node
+from crosscheck.cells import Array
+from crosscheck.networks.graph import Node
 from crosscheck.networks.network import Network
 from crosscheck.subnetworks.parts import built, data_inputs, short, values
 

@@ -28,8 +28,8 @@ from onnx import helper
 from rich.console import Console
 from rich.table import Table
 
-from crosscheck.networks.differentiate import differentiate
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
+from crosscheck.gradients import differentiate
 
 CLASSES = 1000
 #: Blocks of each stage, and their inner channels; a block's output has four times as many.

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crosscheck.environments.environment import describe, make
-from crosscheck.matrix.engine import Measured, Settings, cores, measure
+from crosscheck.matrix.engine import Engine, Measured, Settings, cores
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import matching, targets
@@ -79,7 +79,7 @@ def timed(plan: Sequence[Planned], isolation: str) -> Timed:
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
         with progress_for(Console(stderr=True)) as progress:
             start = time.perf_counter()
-            measured = measure(plan, journal, Settings(cores(), isolation), progress)
+            measured = Engine(journal, Settings(cores(), isolation), progress).measure(plan)
             wall = time.perf_counter() - start
         own = sum(row.cpu_seconds for keys in measured.keys.values() for row in journal.observations(keys))
     return Timed(measured, wall, own)

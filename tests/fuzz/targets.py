@@ -12,16 +12,16 @@ from typing import Any
 
 from crosscheck.cells import Asks, Cell, Scenario, Trial
 from crosscheck.errors import CrosscheckError, NetworkError
+from crosscheck.gradients.api import sized_gradient
 from crosscheck.judge import FileTruth
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.server import COUNTS, Limits, ProbeServer, ServerDied, _UnderWay
 from crosscheck.matrix.shortage import oom_kills
 from crosscheck.matrix.trial_folder import collect
 from crosscheck.networks import FileOptions, load
-from crosscheck.networks.gradient import sized_gradient
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import missing_forms, written_network
-from crosscheck.networks.read import read_onnx
+from crosscheck.onnx_models.read import read_onnx
 from crosscheck.report.reading import read_cells
 from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_lines, mutate_model
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.networks.graph import Array
+from crosscheck.cells import Array
 from crosscheck.networks.lowering.step import Step
 
 __all__ = ["RULES", "broadcast_constant"]

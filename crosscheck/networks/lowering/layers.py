@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.networks.graph import GEMM, Array
+from crosscheck.cells import Array
+from crosscheck.networks.graph import GEMM
 from crosscheck.networks.lowering.step import Step
 
 __all__ = ["RULES"]

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.failures import FAILURES, contradiction
-from crosscheck.networks.graph import Array, Graph, Node, Value
+from crosscheck.networks.graph import Graph, Node, Value
 from crosscheck.networks.lowering import arrangement, composed, elementwise, layers, resampling
 from crosscheck.networks.lowering.step import Step
 from crosscheck.networks.lowering.tensor_table import TensorTable
+from crosscheck.onnx_models.domains import ONNX_DOMAIN
+from crosscheck.onnx_models.failures import FAILURES, contradiction
 
 __all__ = ["ANY_RANK", "lower"]
 
@@ -51,7 +53,7 @@ def lower(model: onnx.ModelProto, name: str, source: str) -> tuple[Graph, dict[s
         [
             (index, proto, "is not supported")
             for index, proto in enumerate(model.graph.node)
-            if proto.domain not in ("", "ai.onnx") or proto.op_type not in (*RULES, *DISSOLVED)
+            if proto.domain not in ONNX_DOMAIN or proto.op_type not in (*RULES, *DISSOLVED)
         ],
     )
     table = TensorTable(model, source)
@@ -93,7 +95,7 @@ def _refuse(source: str, refused: Sequence[Refused]) -> None:
     """Raise NetworkError if any nodes are refused, in one sentence; nodes of one operator and reason stand together."""
     groups: dict[tuple[str, str], list[str]] = {}
     for index, proto, reason in refused:
-        operator = f"{proto.domain}.{proto.op_type}" if proto.domain not in ("", "ai.onnx") else proto.op_type
+        operator = f"{proto.domain}.{proto.op_type}" if proto.domain not in ONNX_DOMAIN else proto.op_type
         groups.setdefault((operator, reason), []).append(_label(proto, index))
     if not groups:
         return

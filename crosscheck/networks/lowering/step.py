@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.graph import Array, Node
+from crosscheck.networks.graph import Node
 from crosscheck.networks.lowering.tensor_table import Shape, TensorTable
 
 __all__ = ["Step"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from crosscheck.cells import Array
 from crosscheck.errors import NetworkError
-from crosscheck.networks.facts import without_weights
-from crosscheck.networks.failures import FAILURES
-from crosscheck.networks.fresh_names import FreshNames
-from crosscheck.networks.graph import Array
+from crosscheck.onnx_models.domains import opset_of
+from crosscheck.onnx_models.facts import without_weights
+from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.fresh_names import FreshNames
 from crosscheck.probe.names import plain_name
 
 __all__ = ["Shape", "TensorTable"]
@@ -28,7 +29,7 @@ class TensorTable:
 
     def __init__(self, model: onnx.ModelProto, source: str) -> None:
         self.source = source
-        self.opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+        self.opset = opset_of(model)
         self.constants = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
         self.aliases: dict[str, str] = {}
         self.weights: dict[str, Array] = {}

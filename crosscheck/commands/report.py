@@ -1,0 +1,45 @@
+"""`crosscheck report`: writes the page of a run again, and a site."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from crosscheck import report
+from crosscheck.commands.options import add_run
+from crosscheck.ending import OK
+from crosscheck.publication import refresh
+from crosscheck.script.writer import example, pieces
+from crosscheck.terminal import printable
+
+__all__ = ["arguments", "main"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="mark changes since OTHER, as `crosscheck diff RUN OTHER` does",
+    )
+    parser.add_argument(
+        "--site",
+        type=Path,
+        metavar="DIR",
+        help="also write the page, the cells and a badge for each runtime to DIR, for a static host",
+    )
+
+
+def main(parsed: argparse.Namespace, console: Console) -> int:
+    """Write `report.html` from `cells.jsonl`, and print where it is."""
+    page = report.write(parsed.run, parsed.against, pieces, example)
+    refresh(page.parent)
+    console.print(printable(f"report: {page}"), soft_wrap=True)
+    if parsed.site is not None:
+        index = report.write_site(page, parsed.site)
+        console.print(printable(f"site: {index}"), soft_wrap=True)
+    return OK

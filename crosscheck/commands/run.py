@@ -1,0 +1,115 @@
+"""`crosscheck run`: measures a matrix, and writes its report."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from crosscheck.commands.options import add_file_options, add_out, file_options
+from crosscheck.ending import INCOMPLETE, OK
+from crosscheck.runtimes.known import check_names
+from crosscheck.terminal import printable
+
+__all__ = ["arguments", "main"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="mxnet, mxnet@1.9.1, mxnet@0.9.5..1.3, onnxruntime@newest, mxnet@1.9.1+mkl; default: the default matrix",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        dest="everything",
+        help="every release, variant, mode and scenario of the selection; with --network '*' every network in each",
+    )
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="networks, or a file of your own: .onnx, or as the README says; repeatable",
+    )
+    add_file_options(parser)
+    parser.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
+    parser.add_argument("--scenario", action="append", default=[], metavar="GLOB", help="scenarios; repeatable")
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=2,
+        metavar="N",
+        help="trials of each cell's first reading (default 2; with --all 1 for releases that are neither "
+        "the newest nor part of the default matrix)",
+    )
+    parser.add_argument("--jobs", type=int, default=None, metavar="N", help="parallel trials (default: one per core)")
+    add_out(parser, "the output folder")
+    parser.add_argument("--fresh", action="store_true", help="ignore earlier measurements")
+    parser.add_argument(
+        "--isolation",
+        choices=("fork", "new-interpreter"),
+        default="fork",
+        help="run each trial in a fork of a process that imported the runtime, or in a new interpreter",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="of one trial (default 60); one that ran out of time is measured again by the next run",
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="of one trial (default 4); one that ran out of memory is measured again under a larger limit",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="for measuring, as in 90s, 10m or none (default: 10m with a network file, else none); what tells most is "
+        "asked first, what is left out is named, and the same command goes on",
+    )
+
+
+def main(parsed: argparse.Namespace, console: Console) -> int:
+    """Run the job. A mistyped name of a runtime is refused before anything large is imported."""
+    check_names(parsed.what)
+    from crosscheck.job import Job, run
+    from crosscheck.matrix.budget import seconds_of
+    from crosscheck.matrix.engine import cores
+    from crosscheck.matrix.server import Limits
+    from crosscheck.progress import progress_for
+
+    job = Job(
+        what=parsed.what,
+        everything=parsed.everything,
+        networks=parsed.network,
+        modes=parsed.mode,
+        scenarios=parsed.scenario,
+        trials=parsed.trials,
+        jobs=cores() if parsed.jobs is None else parsed.jobs,
+        out=parsed.out,
+        fresh=parsed.fresh,
+        isolation=parsed.isolation,
+        limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
+        budget=None if parsed.budget is None else seconds_of(parsed.budget),
+        options=file_options(parsed),
+    )
+    with progress_for(console) as progress:
+        result = run(job, progress)
+    total = sum(result.statuses.values())
+    summary = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
+    console.print(printable(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}"))
+    others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
+    if others:
+        console.print(printable(f"without findings: {others}"))
+    for reason in result.refused:
+        console.print(printable(f"left out: {reason}"), soft_wrap=True)
+    console.print(printable(f"report: {result.folder / 'report.html'}"), soft_wrap=True)
+    return INCOMPLETE if result.incomplete or result.refused else OK
