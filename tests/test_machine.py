@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import describe, make
 from crosscheck.errors import Unavailable
 from crosscheck.job import Job, run
+from crosscheck.matrix.scratch import scratch_place
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.server import variables
 from crosscheck.runtimes.catalog import Release, Runtime, System, catalog, load_runtime
@@ -147,6 +149,41 @@ def test_doctor_recommends_pyenv_for_interpreters_without_uv_builds(
     good, output = examined(dataclasses.replace(toy, releases=releases))
     assert not good
     assert "1.7.0, 1.8.0 need CPython 3.6 (`pyenv install 3.6`; uv has none this old)" in output
+
+
+def test_doctor_says_what_the_machine_allows(toy: Runtime, examined: Examined) -> None:
+    good, output = examined(toy)
+    told = " ".join(output.split())
+    assert good
+    assert "what a trial leaves behind is ended after it" in told
+    assert f"trials write to {scratch_place()}" in told
+
+
+@pytest.mark.parametrize(
+    ("lack", "answer", "remedy"),
+    [
+        ("available_memory", 5e9, "memory: 5.0 GB can be had; 2 trials at a time may use 4 GB each: run with --jobs 1"),
+        ("control_process", False, "allow prctl, or run crosscheck in a container"),
+        ("scratch_place", Path("/proc"), "trials write to /proc, 0.0 GB free: free 0.5 GB, or set TMPDIR"),
+    ],
+)
+def test_doctor_says_what_the_machine_lacks_for_trials(
+    toy: Runtime, monkeypatch: pytest.MonkeyPatch, examined: Examined, lack: str, answer: object, remedy: str
+) -> None:
+    monkeypatch.setattr(doctor, "cores", lambda: 2)
+    monkeypatch.setattr(doctor, lack, lambda *_: answer)
+    good, output = examined(toy)
+    assert not good
+    assert remedy in " ".join(output.split())
+
+
+def test_doctor_says_that_a_process_may_open_too_few_files(
+    toy: Runtime, monkeypatch: pytest.MonkeyPatch, examined: Examined
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 512))
+    good, output = examined(toy)
+    assert not good
+    assert "open files: 512 a process: some runtimes need 1024" in " ".join(output.split())
 
 
 def test_cntk_requires_open_mpi_by_its_old_names() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import shutil
 import subprocess
 from collections import defaultdict
@@ -17,6 +18,12 @@ from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import cache_folder
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import EnvironmentFailure
+from crosscheck.matrix.engine import cores
+from crosscheck.matrix.scratch import ROOM as TRIALS_ROOM
+from crosscheck.matrix.scratch import scratch_place
+from crosscheck.matrix.server import Limits
+from crosscheck.matrix.shortage import ENOUGH_FILES, available_memory
+from crosscheck.probe.server import PR_SET_CHILD_SUBREAPER, control_process
 from crosscheck.runtimes.catalog import Runtime, System, catalog
 
 __all__ = ["arguments", "examine", "main"]
@@ -41,6 +48,10 @@ def examine(console: Console) -> bool:
         _platform(),
         _uv(),
         _disk(),
+        _processes(),
+        _memory(),
+        _files(),
+        _trial_files(),
         _threads(),
         _node(runtimes),
         *map(_interpreters, runtimes),
@@ -79,6 +90,40 @@ def _disk() -> tuple[bool, str]:
     if free >= ROOM:
         return True, text
     return False, f"{text}: free {ROOM / 1e9:.0f} GB, or name another folder in CROSSCHECK_CACHE"
+
+
+def _processes() -> tuple[bool, str]:
+    """Whether a probe server becomes the parent of all that its trials leave behind, which it ends then."""
+    here = control_process(PR_SET_CHILD_SUBREAPER, 1)
+    control_process(PR_SET_CHILD_SUBREAPER, 0)
+    if here:
+        return True, "processes: what a trial leaves behind is ended after it, and trials end with crosscheck"
+    return False, (
+        "processes: this system forbids prctl(PR_SET_CHILD_SUBREAPER): what a trial leaves behind in a session of its "
+        "own goes on; allow prctl, or run crosscheck in a container that ends with it"
+    )
+
+
+def _memory() -> tuple[bool, str]:
+    free, limit, trials = available_memory(), Limits().memory, cores()
+    text = f"memory: {free / 1e9:.1f} GB can be had; {trials} trials at a time may use {limit / 1e9:.0f} GB each"
+    if free >= limit * trials:
+        return True, text
+    return False, f"{text}: run with --jobs {max(1, int(free // limit))}, or with a smaller --memory-limit"
+
+
+def _files() -> tuple[bool, str]:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    enough = limit == resource.RLIM_INFINITY or limit >= ENOUGH_FILES
+    text = f"open files: {'any number' if limit == resource.RLIM_INFINITY else limit} a process"
+    return enough, text if enough else f"{text}: some runtimes need {ENOUGH_FILES}; raise the limit (`ulimit -Hn`)"
+
+
+def _trial_files() -> tuple[bool, str]:
+    place = scratch_place()
+    free = shutil.disk_usage(place).free
+    text = f"trials write to {place}, {free / 1e9:.1f} GB free"
+    return free > TRIALS_ROOM, text if free > TRIALS_ROOM else f"{text}: free {TRIALS_ROOM / 1e9:.1f} GB, or set TMPDIR"
 
 
 def _threads() -> tuple[bool, str]:

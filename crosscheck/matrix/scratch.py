@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["scratch_folder"]
+__all__ = ["ROOM", "scratch_folder", "scratch_place"]
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 PREFIX = "crosscheck-"
@@ -33,7 +33,7 @@ def scratch_folder(in_memory: bool = True) -> Iterator[Path]:
     Raises OSError where none can be made.
     """
     _sweep()
-    folder, lock = _claimed(_place() if in_memory else Path(tempfile.gettempdir()))
+    folder, lock = _claimed(scratch_place() if in_memory else Path(tempfile.gettempdir()))
     try:
         yield folder
     finally:
@@ -52,7 +52,8 @@ def _claimed(place: Path) -> tuple[Path, FileLock]:
         # Another run swept it before it was locked.
 
 
-def _place() -> Path:
+def scratch_place() -> Path:
+    """Where folders for trial files are made: in memory if there is room, else in the folder for temporary files."""
     roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     return MEMORY if roomy else Path(tempfile.gettempdir())
 

@@ -18,7 +18,7 @@ from crosscheck.cells import Status
 from crosscheck.matrix.journal import Record
 from crosscheck.probe.recorder import EXIT_LACKING, LACKING
 
-__all__ = ["available_memory", "is_of_machine", "lack_of", "lack_of_server", "oom_kills"]
+__all__ = ["ENOUGH_FILES", "available_memory", "is_of_machine", "lack_of", "lack_of_server", "oom_kills"]
 
 #: Bytes of free room below which a file system counts as full: a trial needs about as much.
 FULL = 16 * 10**6

@@ -172,11 +172,10 @@ def not_begun(request: Dict[str, Any], problem: Exception) -> Dict[str, Any]:
     return dict(counts, trial=request["trial"], ended="lacking", code=code, wall_seconds=0.0)
 
 
-def control_process(option: int, value: int) -> None:
-    """Linux's prctl(2); nothing where the C library has none."""
+def control_process(option: int, value: int) -> bool:
+    """Linux's prctl(2); whether it did what was asked: not where the C library has none, or the system forbids it."""
     library = ctypes.CDLL(None)
-    if hasattr(library, "prctl"):
-        library.prctl(option, value, 0, 0, 0)
+    return hasattr(library, "prctl") and library.prctl(option, value, 0, 0, 0) == 0
 
 
 def redirect(folder: str) -> None:
