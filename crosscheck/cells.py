@@ -9,7 +9,22 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Asks", "Cell", "Finding", "Intent", "Observation", "Scenario", "Status", "Step", "Trial"]
+__all__ = [
+    "MEASURED",
+    "PLAIN",
+    "Array",
+    "Asks",
+    "Cell",
+    "Finding",
+    "Intent",
+    "Observation",
+    "Scenario",
+    "Status",
+    "Step",
+    "Trial",
+    "name_of_release",
+    "name_of_target",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,6 +42,22 @@ class Status(StrEnum):
     TIMED_OUT = "timed-out"
     OUT_OF_MEMORY = "out-of-memory"
     NOT_ASKED = "not-asked"
+
+
+#: The statuses of what was measured: only such cells are judged and have findings.
+MEASURED = frozenset({Status.OK, Status.CRASHED})
+#: The variant of a release as it is installed.
+PLAIN = "plain"
+
+
+def name_of_release(release: str, variant: str) -> str:
+    """`1.9.1`, or `1.9.1+naive-engine` for another variant than the plain one."""
+    return release if variant == PLAIN else f"{release}+{variant}"
+
+
+def name_of_target(runtime: str, release: str, variant: str) -> str:
+    """`mxnet@1.9.1`, `mxnet@1.9.1+naive-engine`: what is installed, in words that commands take."""
+    return f"{runtime}@{name_of_release(release, variant)}"
 
 
 class Finding(StrEnum):
@@ -96,9 +127,8 @@ class Cell:
 
     @property
     def target(self) -> str:
-        """Release and variant: `mxnet@1.9.1`, `mxnet@1.9.1+naive-engine`."""
-        variant = "" if self.variant == "plain" else f"+{self.variant}"
-        return f"{self.runtime}@{self.release}{variant}"
+        """The name of runtime, release and variant."""
+        return name_of_target(self.runtime, self.release, self.variant)
 
 
 @dataclass(frozen=True, order=True)

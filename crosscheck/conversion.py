@@ -25,6 +25,7 @@ from crosscheck.networks.own_file import load_own
 from crosscheck.onnx_models.file_options import ROWS
 from crosscheck.onnx_models.read import external_files, holds_onnx
 from crosscheck.runtimes.catalog import catalog
+from crosscheck.whole_files import whole
 
 __all__ = ["is_file", "load", "load_as", "onnx_file", "parts_of"]
 
@@ -117,9 +118,8 @@ def _exported(foreign: Foreign, options: FileOptions) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(in_memory=False) as scratch:
             made = _run(foreign, target, environment, program, scratch)
-            unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
-            shutil.copyfile(made, unfinished)
-            unfinished.replace(kept)
+            with whole(kept) as unfinished:
+                shutil.copyfile(made, unfinished)
     return kept
 
 

@@ -42,6 +42,7 @@ from crosscheck.records.versions import written_run
 from crosscheck.run_facts import environment_facts, facts_of
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import example, pieces
+from crosscheck.whole_files import whole
 
 __all__ = ["ISOLATIONS", "Job", "Result", "run"]
 
@@ -326,13 +327,15 @@ class _Lines:
 
     def add_causes(self, causes: Mapping[str, Cause]) -> None:
         """Complete the lines."""
-        unfinished = self.path.with_suffix(".unfinished")
-        with self.path.open(encoding="utf-8") as lines, unfinished.open("w", encoding="utf-8") as file:
+        with (
+            whole(self.path) as unfinished,
+            self.path.open(encoding="utf-8") as lines,
+            unfinished.open("w", encoding="utf-8") as file,
+        ):
             for verdict, text in zip(self.verdicts, lines, strict=True):
                 cause = causes.get(verdict.planned.cell.id)
                 said = json.dumps(None if cause is None else plain(cause))
                 file.write(f'{text.rstrip().removesuffix("}")}, "cause": {said}}}\n')
-        unfinished.replace(self.path)
 
 
 def _question(planned: Planned, measured: Measured) -> Question:

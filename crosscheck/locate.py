@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from crosscheck.cells import Asks, Finding, Scenario
-from crosscheck.judge.case import MEASURED, PRIMARY
+from crosscheck.cells import MEASURED, Asks, Finding, Scenario
+from crosscheck.judge.case import PRIMARY
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.ledger import Measured
@@ -79,7 +79,7 @@ class Verdict:
         readings = (
             trials.reading
             for trials in judgement.trials
-            if len(trials.outcomes) > 1 and trials.reading not in NOT_WAITING and set(trials.statuses) <= set(MEASURED)
+            if len(trials.outcomes) > 1 and trials.reading not in NOT_WAITING and set(trials.statuses) <= MEASURED
         )
         return cls(
             planned=planned,

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from crosscheck.whole_files import remove_parts, whole
+
 __all__ = [
     "ARRAYS",
     "CELLS",
@@ -47,9 +49,7 @@ def staging(out: Path) -> Path:
 def complete(out: Path) -> None:
     """Move results that count to their places; delete what killed runs left unfinished."""
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-    for name in ORDER:
-        for suffix in (".new", ".part"):
-            (out / (name + suffix)).unlink(missing_ok=True)
+    remove_parts(out)
     finished = out / FINISHED
     if finished.is_dir():
         for name in ORDER:
@@ -93,9 +93,8 @@ def refresh(out: Path) -> None:
     """Note that the report was written again from the same cells, which still belong together then."""
     facts = read_facts(out)
     if "results" in facts:
-        unfinished = out / f"{RUN}.new"
-        unfinished.write_text(json.dumps(dict(facts, results=facts["results"] | _digests(out)), indent=1) + "\n")
-        unfinished.replace(out / RUN)
+        with whole(out / RUN) as unfinished:
+            unfinished.write_text(json.dumps(dict(facts, results=facts["results"] | _digests(out)), indent=1) + "\n")
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -8,13 +8,10 @@ A member `shared` of an .npz, where it has one, lists its large arrays: rows of 
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -22,6 +19,7 @@ from crosscheck.cells import Array, Asks, Cell, Intent, Observation
 from crosscheck.judge import Truth
 from crosscheck.networks.prepare import write_arrays
 from crosscheck.report.arrays import INPUT, PREDICTION, SHARED, reference_file, reference_gradient
+from crosscheck.whole_files import whole
 
 __all__ = ["LARGE", "RecordedArrays"]
 
@@ -90,8 +88,8 @@ class RecordedArrays:
                 if id(value) not in files:
                     files[id(value)] = self._share(value)
             arrays[SHARED] = np.array([(key, files[id(value)]) for key, value in large.items()])
-        with _whole(path) as unfinished:
-            write_arrays(unfinished, arrays)
+        with whole(path) as unfinished, unfinished.open("wb") as file:
+            write_arrays(file, arrays)
 
     def _share(self, value: Array) -> str:
         """The file of a large array, relative to the folder; written unless it is there."""
@@ -100,15 +98,6 @@ class RecordedArrays:
         path = self.folder / FOLDER / f"{digest.hexdigest()[:32]}.npy"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            with _whole(path) as unfinished:
-                np.lib.format.write_array(unfinished, value, version=(1, 0), allow_pickle=False)
+            with whole(path) as unfinished, unfinished.open("wb") as file:
+                np.lib.format.write_array(file, value, version=(1, 0), allow_pickle=False)
         return f"{FOLDER}/{path.name}"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name once it is complete: a killed run leaves a part. Several processes may write it."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    with unfinished.open("wb") as file:
-        yield file
-    unfinished.replace(path)

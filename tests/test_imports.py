@@ -35,7 +35,7 @@ HOUSE = (
     ("repeatability", "scenarios"),
     ("runtimes",),
     ("records",),
-    ("cells", "errors", "probe", "terminal"),
+    ("cells", "errors", "probe", "terminal", "whole_files"),
 )
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 

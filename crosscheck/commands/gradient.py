@@ -22,6 +22,7 @@ from crosscheck.gradients.api import sized_gradient
 from crosscheck.onnx_models.domains import opset_of
 from crosscheck.onnx_models.file_options import FileOptions
 from crosscheck.terminal import printable
+from crosscheck.whole_files import whole
 
 __all__ = ["arguments", "main", "write"]
 
@@ -124,15 +125,10 @@ def _write_whole(target: Path, content: bytes) -> None:
     if place.exists() and not place.is_file():  # a device, such as /dev/stdout; a folder raises
         place.write_bytes(content)
         return
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
+    with whole(place) as unfinished:
         unfinished.write_bytes(content)
         if place.exists():
             shutil.copymode(place, unfinished)
-        unfinished.replace(place)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _variable(name: str, index: int) -> str:

@@ -23,6 +23,7 @@ from crosscheck.environments.interpreters import Interpreter, uv
 from crosscheck.environments.sources import sources
 from crosscheck.errors import InstallFailed
 from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant
+from crosscheck.whole_files import whole
 
 __all__ = ["Environment", "cache_folder", "describe", "make"]
 
@@ -189,9 +190,8 @@ def _packages(folder: Path) -> Mapping[str, str]:
 def _list(folder: Path) -> None:
     """Write what is installed, whole or not at all."""
     path = folder / PACKAGES
-    unfinished = path.with_name(f"{PACKAGES}.{os.getpid()}")
-    unfinished.write_text(json.dumps(installed(folder), indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps(installed(folder), indent=2) + "\n", encoding="utf-8")
 
 
 def _links(folder: Path, native: Native | System) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck import oracle
-from crosscheck.cells import Array, Asks, Observation, Status
+from crosscheck.cells import MEASURED, Array, Asks, Observation
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.judge.thresholds import CLOSED_FORM
@@ -89,7 +89,7 @@ def trip(
 
 def _answer(observation: Observation, asks: Asks) -> Array | None:
     key = recorded.GRADIENT_FIRST if asks is Asks.GRADIENT else recorded.FORWARD_FIRST
-    return observation.arrays.get(key) if observation.status in (Status.OK, Status.CRASHED) else None
+    return observation.arrays.get(key) if observation.status in MEASURED else None
 
 
 def _error(value: Array, expected: Array) -> float:

@@ -15,6 +15,7 @@ from crosscheck.matrix.plan import Planned
 from crosscheck.networks import Network
 from crosscheck.records import Exported, Judgement
 from crosscheck.runtimes.mode import Mode
+from crosscheck.whole_files import whole
 
 __all__ = ["ExportedFiles"]
 
@@ -99,9 +100,8 @@ class ExportedFiles:
             assert truth.network.file is not None
             path = self.out / self._place(name)
             path.parent.mkdir(exist_ok=True)
-            unfinished = path.with_suffix(".unfinished")
-            unfinished.write_bytes(truth.network.file.content)
-            unfinished.replace(path)
+            with whole(path) as unfinished:
+                unfinished.write_bytes(truth.network.file.content)
 
     @property
     def paths(self) -> set[Path]:

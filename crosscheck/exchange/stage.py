@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from packaging.version import Version
 
-from crosscheck.cells import Asks, Scenario, Status
+from crosscheck.cells import MEASURED, PLAIN, Asks, Scenario
 from crosscheck.errors import NetworkError
 from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
@@ -34,8 +34,6 @@ PREFIX = recorded.FILE
 SCENARIOS = {Asks.PREDICTION: Scenario.PREDICT_ONLY, Asks.GRADIENT: Scenario.GRADIENT}
 #: Readings of a reader's cell; other cells of the same readers measure moved statistics.
 READINGS = {Asks.PREDICTION: ("undisturbed", LAYERS), Asks.GRADIENT: ("undisturbed",)}
-#: Statuses of exports with a file.
-LEFT = (Status.OK, Status.CRASHED)
 
 
 @dataclass
@@ -93,7 +91,7 @@ def _collect(result: Exchange, planned: Planned, content: bytes | None) -> None:
 def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
     """The first ONNX file of a cell's trials. Trials write equal files, or the cell is `unrepeatable`."""
     for row in journal.observations(measured.keys.get(cell, ())):
-        if row.status in LEFT:
+        if row.status in MEASURED:
             for key, value in row.arrays.items():
                 if key.startswith(PREFIX):
                     return value.tobytes()
@@ -104,7 +102,7 @@ def _readers(targets: Sequence[Target]) -> list[Target]:
     """The newest target of each runtime with modes for files, as installed if possible."""
 
     def rank(target: Target) -> tuple[Version, bool]:
-        return Version(target.release.version), target.variant.name == "plain"
+        return Version(target.release.version), target.variant.name == PLAIN
 
     newest: dict[str, Target] = {}
     for target in targets:

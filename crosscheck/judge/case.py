@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from crosscheck.cells import Array, Asks, Cell, Observation, Scenario, Status
+from crosscheck.cells import MEASURED, Array, Asks, Cell, Observation, Scenario
 from crosscheck.judge.compare import relative_error, scale_of
 from crosscheck.judge.form_errors import FormErrors
 from crosscheck.judge.reference import Truth
@@ -19,14 +19,12 @@ from crosscheck.repeatability import beyond_rounding, distance, predicting_moves
 from crosscheck.runtimes.mode import Mode
 from crosscheck.scenarios.facts import UNASKED
 
-__all__ = ["AGAIN", "MEASURED", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
+__all__ = ["AGAIN", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
 
 Tensors = Mapping[str, Array]
 #: A trial, and its persistent tensors before and after a call.
 Around = tuple[Observation, Tensors, Tensors]
 
-#: Statuses of judged observations; the others are failures to measure.
-MEASURED = (Status.OK, Status.CRASHED)
 #: The primary reading of each scenario; its status is the cell's.
 PRIMARY = {scenario: "alone" if scenario is Scenario.ORDER else "undisturbed" for scenario in Scenario}
 #: Scenarios with twenty calls on different inputs.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from crosscheck.cells import Array, Finding, Observation
-from crosscheck.judge.case import MEASURED, Case, tensors
+from crosscheck.cells import MEASURED, Array, Finding, Observation
+from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.thresholds import AGREEMENT, REPEATABLE
 from crosscheck.probe import recorded
 from crosscheck.records import Evidence, Outcome, Reading

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.cells import Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
+from crosscheck.cells import MEASURED, Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state, visibility
-from crosscheck.judge.case import AGAIN, MEASURED, STEPWISE, Case
+from crosscheck.judge.case import AGAIN, STEPWISE, Case
 from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
 from crosscheck.judge.layers import first_layer

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crosscheck.cells import Scenario, Status, Trial
+from crosscheck.cells import MEASURED, Scenario, Status, Trial
 from crosscheck.environments import machine
 from crosscheck.environments.environment import Environment, describe
 from crosscheck.errors import EnvironmentFailure, InstallFailed, Unavailable
@@ -27,8 +27,6 @@ __all__ = ["Ledger", "Measured", "status_of"]
 
 #: Folders and modules of crosscheck that decide whether trials are repeated.
 CODE = ("cells.py", "errors.py", "matrix/agreement.py", "probe/recorded.py", "repeatability.py", "scenarios")
-#: Statuses after which the cell's other trials run.
-WORTH_MORE = (Status.OK, Status.CRASHED)
 #: Statuses that forking may cause: the trial is repeated in a new interpreter, whose result counts.
 SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 
@@ -145,7 +143,7 @@ class Ledger:
         self.journal.append(cell.keys[trial], trial.cell.id, trial.repeat, record)
         self.done.ran += 1
         cell.missing -= 1
-        if record.status not in WORTH_MORE:
+        if record.status not in MEASURED:
             self._drop(cell, cell.planned.trials[0])  # put back, it may come after others, and tells the cell's status
         if trial.cell.id in self.done.statuses:  # given up meanwhile
             return
@@ -222,7 +220,7 @@ class Ledger:
             # No trial starts after a failed one; trials that were already running are recorded and count.
             if not failed or key in self._have:
                 self._queue(cell, trial, key)
-            failed = failed or self._have.get(key, Status.OK) not in WORTH_MORE
+            failed = failed or self._have.get(key, Status.OK) not in MEASURED
         self._settle(cell)
 
     def _environment(self, target: Target) -> Environment | EnvironmentFailure:
@@ -264,7 +262,7 @@ class Ledger:
                 if trial not in cell.keys
             ]
             if not trials:
-                measured = all(row.status in WORTH_MORE for row in rows)
+                measured = all(row.status in MEASURED for row in rows)
                 doubtful = measured and waiting_disagree(rows)
                 settled = {"doubtful": doubtful, "again": measured and not doubtful}
                 self.journal.derive({mark: json.dumps(settled).encode()})

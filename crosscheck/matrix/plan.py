@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from crosscheck.cells import Asks, Cell, Scenario, Trial
+from crosscheck.cells import PLAIN, Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
@@ -193,7 +193,7 @@ def mode_wanted(mode: Mode, target: Target, wanted: Wanted) -> bool:
     if wanted.modes:
         return _among(wanted.modes, mode)
     # Variants test a switch with the default modes, unless they name other modes.
-    return mode.default or (wanted.everything and (target.variant.name == "plain" or target.variant.modes != ("*",)))
+    return mode.default or (wanted.everything and (target.variant.name == PLAIN or target.variant.modes != ("*",)))
 
 
 def spared(target: Target, network: str, wanted: Wanted) -> bool:
@@ -228,7 +228,7 @@ def _suits(
 
 
 def _usual(facts: ScenarioFacts, target: Target) -> frozenset[str]:
-    return facts.default_networks if target.variant.name == "plain" else facts.variant_networks
+    return facts.default_networks if target.variant.name == PLAIN else facts.variant_networks
 
 
 def _networks_of_all(facts: ScenarioFacts, mode: Mode, target: Target) -> frozenset[str] | None:
@@ -237,7 +237,7 @@ def _networks_of_all(facts: ScenarioFacts, mode: Mode, target: Target) -> frozen
     Varies releases, modes and networks one at a time from the default matrix; the full product is many times as long
     with little further information.
     """
-    usual, plain = _usual(facts, target), target.variant.name == "plain"
+    usual, plain = _usual(facts, target), target.variant.name == PLAIN
     if _newest(target):
         return facts.all_networks if plain and mode.default else usual
     if mode.default and (target.variant.default or (plain and facts.further_networks)):

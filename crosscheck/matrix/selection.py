@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from packaging.version import InvalidVersion, Version
 
+from crosscheck.cells import PLAIN, name_of_target
 from crosscheck.environments.environment import describe
 from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
@@ -26,9 +27,8 @@ class Target:
 
     @property
     def id(self) -> str:
-        """As in a cell's id: `mxnet@1.9.1+naive-engine`."""
-        suffix = "" if self.variant.name == "plain" else f"+{self.variant.name}"
-        return f"{self.runtime.name}@{self.release.version}{suffix}"
+        """As in a cell's id."""
+        return name_of_target(self.runtime.name, self.release.version, self.variant.name)
 
 
 def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bool) -> list[Target]:
@@ -130,7 +130,7 @@ def _variants(
     elif everything:
         selected = list(release.variants)
     else:
-        selected = [variant for variant in release.variants if variant.default or (named and variant.name == "plain")]
+        selected = [variant for variant in release.variants if variant.default or (named and variant.name == PLAIN)]
     return [Target(runtime, release, variant) for variant in selected]
 
 

@@ -17,6 +17,7 @@ from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.network import Network
 from crosscheck.networks.onnx_files import file_forms
 from crosscheck.networks.readout import readout
+from crosscheck.whole_files import whole
 
 __all__ = ["noise", "prepared", "write_arrays", "write_form"]
 
@@ -69,9 +70,8 @@ def write_form(network: Network, name: str, folder: Path) -> None:
         model = build_model(network.graph, network.weights, FORMS[name])
     else:
         model = build_dialect(network.graph, network.weights, dialect)
-    unfinished = path.with_suffix(".unfinished")  # on a full disk, a part of it may be written
-    onnx.save(model, unfinished, "protobuf")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        onnx.save(model, unfinished, "protobuf")
 
 
 def noise(network: Network) -> Array:

@@ -4,10 +4,9 @@ from crosscheck.records.changes import ClosedForms, Curve, Errors, Flip, Later, 
 from crosscheck.records.contract import Contract
 from crosscheck.records.evidence import Again, Cause, Evidence, FirstLayer, Outcome, Reading
 from crosscheck.records.exported import Exported, Trip
-from crosscheck.records.judged_cell import PLAIN, CellEnvironment, JudgedCell, Judgement, Question, rows_of
+from crosscheck.records.judged_cell import CellEnvironment, JudgedCell, Judgement, Question, rows_of
 
 __all__ = [
-    "PLAIN",
     "Again",
     "Cause",
     "CellEnvironment",

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from crosscheck.cells import Array, Asks, Finding, Intent, Scenario, Status
+from crosscheck.cells import Array, Asks, Finding, Intent, Scenario, Status, name_of_target
 from crosscheck.records.changes import ClosedForms, Curve, Errors, Later, TensorPair, Update
 from crosscheck.records.contract import UNDOCUMENTED, Contract
 from crosscheck.records.evidence import Cause, Evidence, FirstLayer, Reading
 from crosscheck.records.exported import Exported
 from crosscheck.records.keywords import Class, Count, Keywords, Name, Tensor, says
 
-__all__ = ["PLAIN", "CellEnvironment", "JudgedCell", "Judgement", "Question", "rows_of"]
-
-#: The variant of a release as it is installed.
-PLAIN = "plain"
+__all__ = ["CellEnvironment", "JudgedCell", "Judgement", "Question", "rows_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +36,8 @@ class Question:
 
     @property
     def target(self) -> str:
-        """Release and variant: `mxnet@1.9.1`, `mxnet@1.9.1+naive-engine`."""
-        return f"{self.runtime}@{self.release}" + ("" if self.variant == PLAIN else f"+{self.variant}")
+        """The name of runtime, release and variant."""
+        return name_of_target(self.runtime, self.release, self.variant)
 
     @property
     def across_releases(self) -> tuple[str, ...]:

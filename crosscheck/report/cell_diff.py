@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.cells import Finding, Status
+from crosscheck.cells import MEASURED, Finding, Status
 from crosscheck.records import JudgedCell, rows_of
-from crosscheck.report.vocabulary import MEASURED, worst_first
+from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["MEANINGS", "TOLERANCE", "Change", "Kind", "Shown", "difference"]
 
@@ -86,7 +86,7 @@ def difference(cells: Iterable[JudgedCell], other: Iterable[JudgedCell]) -> Mapp
 
     A cell of one run only is `new` or `gone`, not a regression. For a cell of both runs:
 
-    - Measured (`vocabulary.MEASURED`) in the other run only: `worse`. Measured in this run only: `fixed` if `clean`
+    - Measured (`cells.MEASURED`) in the other run only: `worse`. Measured in this run only: `fixed` if `clean`
       is the only finding, else `changed`, since the earlier findings are unknown.
     - Measured in both: the most severe finding of only one run decides, in the order of `vocabulary.FINDINGS`, a crash
       first: `worse` if it is this run's, else `fixed`. From `state-moved` to `leak` is worse, the reverse is fixed.

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Status
+from crosscheck.cells import MEASURED, Asks, Status
 from crosscheck.records import Exported, JudgedCell, Trip
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import release_spans, scientific
 from crosscheck.report.order import distinct, release_order, runtime_order, title_of
-from crosscheck.report.vocabulary import MEASURED, status_word
+from crosscheck.report.vocabulary import status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
 

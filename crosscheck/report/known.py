@@ -15,8 +15,8 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from crosscheck.cells import Finding, Status
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import PLAIN, Finding, Status
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import measured, release_order

@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Finding, Intent, Status
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Intent, Status
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import DASH
 from crosscheck.report.order import mode_order, release_order
-from crosscheck.report.vocabulary import MEASURED, finding_word, status_word, worst_first
+from crosscheck.report.vocabulary import finding_word, status_word, worst_first
 
 __all__ = ["DOCUMENTATION", "Group", "Row", "Square", "Table", "mode_anchor", "tables"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from crosscheck.records import PLAIN, Errors, JudgedCell, Update, rows_of
+from crosscheck.cells import PLAIN
+from crosscheck.records import Errors, JudgedCell, Update, rows_of
 
 __all__ = [
     "DASH",

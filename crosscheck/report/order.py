@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from crosscheck.cells import Asks, Finding, Status
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Status
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
-from crosscheck.report.vocabulary import MEASURED
 
 __all__ = [
     "all_clean",

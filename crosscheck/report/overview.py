@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Asks, Finding, Intent, Status
+from crosscheck.cells import MEASURED, Asks, Finding, Intent, Status
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.order import (
@@ -18,7 +18,7 @@ from crosscheck.report.order import (
     runtime_order,
     title_of,
 )
-from crosscheck.report.vocabulary import MEASURED, worst_first
+from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
 

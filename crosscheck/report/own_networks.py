@@ -6,15 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from crosscheck.cells import Finding, Scenario, Status
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import MEASURED, Finding, Scenario, Status, name_of_release
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import FileFacts, Run
 from crosscheck.report.arrays import Arrays
 from crosscheck.report.maps import Pictures, pictures_of
 from crosscheck.report.number_text import gradient_error_text
 from crosscheck.report.order import in_order, measured, own, runtime_order
 from crosscheck.report.scores import classified
-from crosscheck.report.vocabulary import MEASURED, worst_first
+from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["OwnNetwork", "OwnRow", "own_networks"]
 
@@ -81,7 +81,7 @@ def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, rows
     alike: dict[OwnRow, dict[str, tuple[tuple[str, str], ...]]] = defaultdict(dict)
     for key, members in calls.items():
         row, worst = _row(members, others[key], arrays, rows)
-        release = worst.release + ("" if worst.variant == PLAIN else f"+{worst.variant}")
+        release = name_of_release(worst.release, worst.variant)
         alike[row][worst.mode] = (*alike[row].get(worst.mode, ()), (release, worst.anchor))
     return (replace(row, calls=of_row) for row, of_row in alike.items())
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import PLAIN
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report import (
     curves,
@@ -39,6 +40,7 @@ from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Examples, recipes
 from crosscheck.report.run_diff import Comparison, compare
 from crosscheck.report.saliency import PERCENTILE
+from crosscheck.whole_files import whole
 
 __all__ = ["render", "write"]
 
@@ -64,10 +66,9 @@ def write(
     comparison = None if against is None else compare(cells, read_cells(against), str(against))
     page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples, Arrays(arrays or folder))
     path = folder / "report.html"
-    part = folder / "report.html.part"
-    # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
-    part.write_text(page, encoding="utf-8", errors="replace")
-    part.replace(path)
+    with whole(path) as unfinished:
+        # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
+        unfinished.write_text(page, encoding="utf-8", errors="replace")
     return path
 
 

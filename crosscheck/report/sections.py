@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crosscheck.cells import Status
-from crosscheck.records import PLAIN, JudgedCell
+from crosscheck.cells import PLAIN, Status, name_of_release
+from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
@@ -130,7 +130,7 @@ def _lines(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) ->
 
     members_by_line: dict[Line, list[Member]] = {}
     for cell in sorted(cells, key=rank):
-        name = cell.release + ("" if cell.variant == PLAIN else f"+{cell.variant}")
+        name = name_of_release(cell.release, cell.variant)
         members_by_line.setdefault(_line(cell), []).append(Member(name, cell.anchor, indices[cell.id]))
     return tuple(replace(line, members=tuple(members)) for line, members in members_by_line.items())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosscheck.cells import Array, Asks, Finding, Intent, Scenario, Status
-from crosscheck.records import PLAIN, JudgedCell, rows_of
+from crosscheck.cells import MEASURED, PLAIN, Array, Asks, Finding, Intent, Scenario, Status
+from crosscheck.records import JudgedCell, rows_of
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import prediction_text
 from crosscheck.report.order import mode_order, releases_of
-from crosscheck.report.vocabulary import MEASURED, worst_first
+from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["SeedNumbers", "SeedRow", "seed_rows"]
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Finding, Status
 
-__all__ = ["FINDINGS", "MEASURED", "STATUSES", "Word", "finding_word", "status_word", "worst_first"]
-
-#: The statuses of measured cells; only they have findings.
-MEASURED = frozenset({Status.OK, Status.CRASHED})
+__all__ = ["FINDINGS", "STATUSES", "Word", "finding_word", "status_word", "worst_first"]
 
 
 @dataclass(frozen=True)

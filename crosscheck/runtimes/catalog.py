@@ -90,6 +90,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from crosscheck.cells import PLAIN
 from crosscheck.errors import CatalogError, RuntimeLeftOut
 from crosscheck.runtimes.format import Format
 from crosscheck.runtimes.known import name_of
@@ -107,7 +108,6 @@ __all__ = [
     "variant_has",
 ]
 
-PLAIN = "plain"
 IF_AVAILABLE = "if-available"
 #: Names of runtimes, variants and modes stand in commands, and in the names of files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck import __version__
-from crosscheck.cells import Array, Asks, Scenario
+from crosscheck.cells import PLAIN, Array, Asks, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.judge import Truth
 from crosscheck.networks import Network, load, names, readout
@@ -217,7 +217,7 @@ class _Script:
         """What was found, and how to measure it again."""
         cell = self.cell
         shows = ", ".join(cell.findings) or cell.status
-        variant = "" if cell.variant == "plain" else f" ({cell.variant})"
+        variant = "" if cell.variant == PLAIN else f" ({cell.variant})"
         told = (
             f"{self.runtime.title} {cell.release}{variant}, {cell.mode}, network `{cell.network}`, scenario "
             f"`{cell.scenario}`: {shows}."
