@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -166,3 +167,14 @@ class Observation:
     cpu_seconds: float
     peak_bytes: int
     stderr: str = ""
+
+    @cached_property
+    def snapshots(self) -> Mapping[str, Mapping[str, Array]]:
+        """The arrays of tensors, by kind and time: `state/after` -> the tensor's name -> its value."""
+        found: dict[str, dict[str, Array]] = {}
+        for key, value in self.arrays.items():
+            kind, _, rest = key.partition("/")
+            when, slash, name = rest.partition("/")
+            if slash:
+                found.setdefault(f"{kind}/{when}", {})[name] = value
+        return found

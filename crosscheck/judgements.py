@@ -35,7 +35,7 @@ __all__ = ["CODE", "Judged", "Judgements", "Question", "versions"]
 CODE = (
     "judge", "exchange", "oracle", "gradients", "networks", "onnx_models", "scenarios", "cells.py", "errors.py",
     "judgements.py", "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "records", "repeatability.py",
-    "report/arrays.py", "runtimes/mode.py",
+    "report/arrays.py", "runtimes/mode.py", "whole_files.py",
 )  # fmt: skip
 #: Packages that compute.
 PACKAGES = ("autograd", "numpy", "onnx")
@@ -128,7 +128,7 @@ class Judgements:
         tasks = [(place, questions[place], self.journal.stamp(questions[place].keys[:1])) for place in missing]
         done = 0
         for judged in self._judge(tasks):
-            texts = {marks[place]: json.dumps(dataclasses.asdict(cell)) for place, cell in judged.items()}
+            texts = {marks[place]: json.dumps(vars(cell)) for place, cell in judged.items()}
             self.journal.derive({mark: text.encode() for mark, text in texts.items()})
             done += len(judged)
             progress(done, len(missing))

@@ -102,7 +102,7 @@ def test_what_is_done_is_not_even_planned_again(
 
 
 def test_what_could_not_be_measured_is_asked_again(run_toy: RunToy) -> None:
-    options: dict[str, Any] = {"modes": ["hang"], "networks": ["seed"], "trials": 1, "limits": Limits(seconds=3.0)}
+    options: dict[str, Any] = {"modes": ["hang"], "networks": ["seed"], "trials": 1, "limits": Limits(seconds=0.5)}
     assert run_toy(**options).incomplete
     assert not run_toy(**options).unchanged
 

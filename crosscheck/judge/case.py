@@ -363,5 +363,4 @@ def largest(pairs: Iterable[Pair]) -> list[Pair]:
 
 def tensors(row: Observation, when: str, kind: str = "state") -> Tensors:
     """The tensors of one snapshot, by name; empty if it was not taken."""
-    prefix = f"{kind}/{when}/"
-    return {key.removeprefix(prefix): value for key, value in row.arrays.items() if key.startswith(prefix)}
+    return row.snapshots.get(f"{kind}/{when}", {})
