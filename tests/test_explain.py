@@ -44,6 +44,11 @@ def test_all_of_a_few_changes_are_listed(tmp_path: Path) -> None:
     assert not [line for line in lines if line.startswith(("left out", "arrays"))]
 
 
+def test_the_memory_of_the_largest_trial_is_told_where_it_is_known(tmp_path: Path) -> None:
+    assert "up to 132 MB a trial" == paragraph(printed(tmp_path, peak_bytes=132_300_000), "memory")
+    assert not [line for line in printed(tmp_path) if line.startswith("memory")]
+
+
 def test_a_cell_of_a_large_network_has_at_most_80_lines(tmp_path: Path) -> None:
     evidence = [
         {

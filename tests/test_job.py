@@ -71,6 +71,7 @@ def test_a_trial_runs_once_in_a_fork_and_tells_what_it_used(run_toy: RunToy, tmp
         assert row.seconds > 0
         assert row.peak_bytes > 1_000_000  # an interpreter with numpy has more
     assert any(row.cpu_seconds > 0 for row in rows)  # the processor's clock may not tick in a short trial
+    assert max(row.peak_bytes for row in rows) == max(cell["peak_bytes"] for cell in read_cells(tmp_path).values())
 
 
 def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell.findings),
         ("left out", ", ".join(f"{count} of {name.replace('_', ' ')}" for name, count in cell.omitted.items())),
         ("arrays", cell.arrays if cell.omitted else ""),
+        ("memory", f"up to {cell.peak_bytes / 1e6:.0f} MB a trial" if cell.peak_bytes else ""),
         ("command", cell.reproduce),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)

@@ -67,10 +67,11 @@ def judge(
     case = Case(cell, mode, network, truth.in_mode(mode), observations, inference)
     status = _status(case)
     seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
+    memory = max(row.peak_bytes for row in observations)
     stderr = next((row.stderr for row in observations if row.stderr), "")
     reason, trials = _reason(case, status), distribution.distribution(case)
     if status not in MEASURED:
-        return Judgement(status=status, reason=reason, trials=trials, seconds=seconds, stderr=stderr)
+        return Judgement(status=status, reason=reason, trials=trials, seconds=seconds, peak_bytes=memory, stderr=stderr)
 
     evidence = [item for finder in FINDERS for item in finder(case)]
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
@@ -107,6 +108,7 @@ def judge(
         curve=curve(case),
         first_layer=first_layer(case),
         seconds=seconds,
+        peak_bytes=memory,
         stderr=stderr,
     )
 

@@ -84,6 +84,7 @@ class Judgement:
     first_layer: FirstLayer | None = None
     cause: Annotated[Cause | None, says("the node at fault for one of the findings")] = None
     seconds: Annotated[float, Keywords(minimum=0)] = 0.0
+    peak_bytes: Annotated[int, Keywords(minimum=0), says("the largest resident memory of a trial")] = 0
     stderr: str = ""
     omitted: Annotated[
         Mapping[str, Count],
