@@ -290,6 +290,10 @@ class Page(HTMLParser):
     def words(self) -> str:
         return " ".join(self.text.split())
 
+    def table(self, heading: str) -> list[list[str]]:
+        """The first table with a column of that heading."""
+        return next(table for table in self.tables if heading in [text.strip() for text in table[0]])
+
     def attributes(self, name: str) -> list[str]:
         return [value for _, attributes in self.tags if (value := attributes.get(name)) is not None]
 
@@ -311,8 +315,16 @@ def test_the_causes_come_first(page: Page) -> None:
     assert all("crosscheck reduce mxnet@" in row[-1] for row in causes[1:])
 
 
+def test_the_example_of_2017_stands_beside_the_newest_numbers_of_its_runtime(page: Page) -> None:
+    heads, then, now = page.table("Where")
+    assert ["Where", "Prediction before", "and after"] == [text.strip() for text in heads]
+    assert ["0.29985 0.3998", "0.284447 0.379263"] == [text.strip() for text in then[1:]]
+    assert "Apache MXNet 1.9.1, executor.train.train , this run" == now[0].strip()
+    assert ["0.29985 0.3998", "0.284447 0.379263"] == [text.strip() for text in now[1:]]
+
+
 def test_the_example_of_2017_has_a_table(page: Page) -> None:
-    example = page.tables[1]
+    example = page.table("After a training-mode gradient")
     rows = {row[0].strip(): row[1:] for row in example[1:]}
     assert list(rows) == ["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1"]
     for release in ("0.9.5.post2", "1.9.1"):
@@ -523,13 +535,17 @@ def test_equal_curves_share_a_drawing_and_controls_are_flat(tmp_path: Path) -> N
 
 
 def test_a_curve_is_drawn_over_its_range_and_leaves_gaps_for_not_a_number() -> None:
-    group = curves.CurveGroup((1.0, 0.5, float("nan"), 0.0), (3, 3, 8, 8), 3, (), ())
+    modes = tuple(curves.Asking(name, False, "") for name in ("executor.a.long.name", "executor.train.train"))
+    group = curves.CurveGroup(
+        (1.0, 0.5, float("nan"), 0.0), (3, 3, 8, 8), 3, (curves.Members("mxnet", modes, ()),), ()
+    )
     drawing = str(curves.chart([group], 'falls & "rises"'))
     assert [points.split() for points in re.findall(r'points="([^"]*)"', drawing)] == [
-        [f"{curves.LEFT}.0,{curves.TOP}.0", "223.3,133.5"],
+        [f"{curves.LEFT}.0,{curves.TOP}.0", "86.0,63.0"],
         [f"{curves.RIGHT}.0,{curves.BOTTOM}.0"],
     ]
     assert 'aria-label="falls &amp; &#34;rises&#34;"' in drawing
+    assert ">executor.a.long.name +1</text>" in drawing
 
 
 def test_the_curves_numbers_are_in_a_table(page: Page) -> None:

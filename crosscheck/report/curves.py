@@ -1,10 +1,10 @@
-"""Groups equal curves of `twenty` and `ascent`, and draws them as one SVG of accuracy against calls."""
+"""Groups equal curves of `twenty` and `ascent`, and draws those of each runtime as an SVG of accuracy against calls."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -16,12 +16,12 @@ from crosscheck.report.number_text import significant
 __all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]
 
 #: Size of the drawing and edges of the plot, in SVG user units.
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 40, 590, 12, 255
-#: Height of a line's label; number of line colours in the style sheet.
-LABEL, COLOURS = 14, 6
+WIDTH, HEIGHT = 360, 150
+LEFT, RIGHT, TOP, BOTTOM = 34, 190, 8, 118
+#: Height of a line's label, and its most characters; number of line colours in the style sheet.
+LABEL, LETTERS, COLOURS = 13, 24, 6
 #: Maximum lines of a drawing; the table lists all.
-DRAWN = 12
+DRAWN = 6
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,25 @@ class Panel:
     groups: tuple[CurveGroup, ...]
 
     @property
-    def drawn(self) -> tuple[CurveGroup, ...]:
-        """Up to `DRAWN` groups: the largest drops, and a flat group if there is one."""
-        flat = [group for group in self.groups[DRAWN:] if group.flat][:1]
-        return (*self.groups[: DRAWN - len(flat)], *flat)
+    def drawings(self) -> tuple[tuple[str, tuple[CurveGroup, ...]], ...]:
+        """Each runtime with its groups, up to `DRAWN`: the largest drops, and a flat group if there is one."""
+        runtimes = dict.fromkeys(members.runtime for group in self.groups for members in group.members)
+        return tuple((runtime, _drawn(self.groups, runtime)) for runtime in runtimes)
 
     @property
     def flipped(self) -> CurveGroup | None:
         """The group with the largest drop among groups with flipped images."""
         return next((group for group in self.groups if group.flips), None)
+
+
+def _drawn(groups: Sequence[CurveGroup], runtime: str) -> tuple[CurveGroup, ...]:
+    of_runtime = [
+        replace(group, members=members)
+        for group in groups
+        if (members := tuple(one for one in group.members if one.runtime == runtime))
+    ]
+    flat = [group for group in of_runtime[DRAWN:] if group.flat][:1]
+    return (*of_runtime[: DRAWN - len(flat)], *flat)
 
 
 def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
@@ -127,7 +137,7 @@ def panels(run: Run, cells: Sequence[JudgedCell]) -> tuple[Panel, ...]:
 
 
 def chart(groups: Sequence[CurveGroup], description: str) -> Markup:
-    """Draw accuracy (0 to 1) against the number of calls, one line per group, labelled with its number.
+    """Draw accuracy (0 to 1) against the number of calls, one line per group, labelled with its modes where it ends.
 
     `description` is the accessible name. NaN leaves a gap in a line. Flat groups are dashed.
     """
@@ -142,15 +152,15 @@ def chart(groups: Sequence[CurveGroup], description: str) -> Markup:
     parts = [
         Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, description)
     ]
-    for level in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for level in (0.0, 0.5, 1.0):
         parts.append(
             Markup('<path class="grid" d="M{} {}H{}"/><text class="axis" x="{}" y="{}">{}</text>').format(
                 LEFT, y(level), RIGHT, LEFT - 6, y(level) + 4, f"{level:g}"
             )
         )
-    for call in range(0, last + 1, max(last // 4, 1)):
-        parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(x(call), BOTTOM + 16, call))
-    parts.append(Markup('<text class="tick" x="{}" y="{}">calls</text>').format((LEFT + RIGHT) / 2, BOTTOM + 32))
+    for call in (0, last):
+        parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(x(call), BOTTOM + 14, call))
+    parts.append(Markup('<text class="tick" x="{}" y="{}">calls</text>').format((LEFT + RIGHT) / 2, BOTTOM + 14))
     ends = _spread([y(_last_finite(group.accuracy)) for group in groups])
     for number, (group, end) in enumerate(zip(groups, ends, strict=True), 1):
         style = "flat" if group.flat else f"falls c{(number - 1) % COLOURS + 1}"
@@ -160,12 +170,20 @@ def chart(groups: Sequence[CurveGroup], description: str) -> Markup:
             parts.append(Markup('<polyline class="line" points="{}"/>').format(points))
         from_x, from_y = x(len(group.accuracy) - 1), y(_last_finite(group.accuracy))
         parts.append(
-            Markup('<path class="leader" d="M{} {}L{} {}"/><text class="number" x="{}" y="{}">{}</text></g>').format(
-                from_x + 2, from_y, RIGHT + 16, end, RIGHT + 20, end + 4, number
+            Markup('<path class="leader" d="M{} {}L{} {}"/><text class="label" x="{}" y="{}">{}</text></g>').format(
+                from_x + 2, from_y, RIGHT + 8, end, RIGHT + 11, end + 4, _label(group)
             )
         )
     parts.append(Markup("</svg>"))
     return Markup("").join(parts)
+
+
+def _label(group: CurveGroup) -> str:
+    """The first mode of a group, and how many others it has."""
+    (_, first), *others = group.modes
+    more = f" +{len(others)}" if others else ""
+    name = first.mode
+    return (name if len(name) + len(more) <= LETTERS else f"{name[: LETTERS - len(more) - 1]}…") + more
 
 
 def _last_finite(values: Sequence[float]) -> float:

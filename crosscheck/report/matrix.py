@@ -13,7 +13,7 @@ from crosscheck.report.number_text import DASH
 from crosscheck.report.order import mode_order, release_order
 from crosscheck.report.vocabulary import finding_word, status_word, worst_first
 
-__all__ = ["DOCUMENTATION", "Group", "Row", "Square", "Table", "mode_anchor", "tables"]
+__all__ = ["DOCUMENTATION", "Bundle", "Group", "Row", "Square", "Table", "mode_anchor", "square_of", "tables"]
 
 #: Maximum letters of a square; its title has the rest.
 LETTERS = 3
@@ -82,11 +82,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """Rows whose squares look the same, of which the page shows the first until the others are asked for."""
+
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Group:
-    """Rows of modes with equal `asks` and intent."""
+    """Bundles of modes with equal `asks` and intent."""
 
     title: str
-    rows: tuple[Row, ...]
+    bundles: tuple[Bundle, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows."""
+        return tuple(row for bundle in self.bundles for row in bundle.rows)
 
 
 @dataclass(frozen=True)
@@ -128,12 +140,21 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
     for mode in mode_order(run, cells, runtime):
         here = [squares[mode, release] for release in releases]
         first = next(square_cells[0] for square_cells in here if square_cells)
-        row = Row(mode, mode_anchor(runtime, mode), tuple(_square(square_cells, number) for square_cells in here))
+        row = Row(mode, mode_anchor(runtime, mode), tuple(square_of(square_cells, number) for square_cells in here))
         groups.setdefault(_group(first), []).append(row)
     ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
     return Table(
-        runtime, variant, releases, tuple(Group(title, tuple(groups[title])) for title in ordered), tuple(notes)
+        runtime, variant, releases, tuple(Group(title, _bundles(groups[title])) for title in ordered), tuple(notes)
     )
+
+
+def _bundles(rows: Sequence[Row]) -> tuple[Bundle, ...]:
+    """Rows that look the same together, in the order of their first ones."""
+    alike: dict[tuple[tuple[object, ...], ...], list[Row]] = {}
+    for row in rows:
+        look = tuple((square.kind, square.letters, square.tone, square.documentation) for square in row.squares)
+        alike.setdefault(look, []).append(row)
+    return tuple(Bundle(tuple(bundle)) for bundle in alike.values())
 
 
 def _group(cell: JudgedCell) -> str:
@@ -141,14 +162,16 @@ def _group(cell: JudgedCell) -> str:
     return words.get((cell.asks, cell.intent), f"{cell.asks}, {cell.intent}")
 
 
-def _square(cells: Sequence[JudgedCell], number: Callable[[str], int]) -> Square:
+def square_of(cells: Sequence[JudgedCell], number: Callable[[str], int] | None = None) -> Square:
+    """The square of some cells; `number` numbers the footnote of a reason, None for a square without footnotes."""
     if not cells:
         return Square("blank", "", (), "not part of this run")
     available = [cell for cell in cells if cell.status != Status.NOT_IN_RELEASE]
     if not available:
         reason = next((cell.reason for cell in cells if cell.reason), "")
         return Square("absent", Status.NOT_IN_RELEASE, (DASH,), f"not in this release{': ' if reason else ''}{reason}")
-    notes = tuple(dict.fromkeys(number(_note(cell)) for cell in available if cell.reason or _failed(cell)))
+    reasons = [] if number is None else [_note(cell) for cell in available if cell.reason or _failed(cell)]
+    notes = tuple(dict.fromkeys(map(number, reasons))) if number else ()
     counts: Counter[str] = Counter(finding for cell in available for finding in cell.findings)
     statuses: Counter[str] = Counter(cell.status for cell in available if _failed(cell))
     measured = [cell for cell in available if cell.status in MEASURED]

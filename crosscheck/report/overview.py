@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from crosscheck.cells import MEASURED, Asks, Finding, Intent, Status
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
+from crosscheck.report.matrix import Square, square_of
 from crosscheck.report.order import (
     all_clean,
     as_installed,
+    by_release,
     distinct,
     findings_of,
     own,
@@ -24,12 +26,16 @@ __all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
 
 #: The columns: heading and meaning.
 COLUMNS = (
-    ("Inference-mode gradient", "gradient modes that should use the moving statistics"),
-    ("Training-mode gradient", "gradient modes that should use the batch's own statistics"),
-    ("Default call", "the gradient of a call without any argument about modes"),
+    ("Inference", "gradient modes that should use the moving statistics"),
+    ("Training", "gradient modes that should use the batch's own statistics"),
+    ("Default", "the gradient of a call without any argument about modes"),
     ("Prediction", "inference-mode forward passes, as many as gradients"),
     ("Export", "modes that write the network to a file"),
 )
+
+
+#: Findings that are no defect where the documentation says that statistics move.
+_AS_SAID = frozenset({Finding.LEAK, Finding.STATE_MOVED, Finding.GRADIENTS_LEFT})
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class OverviewRow:
-    """A runtime's newest release of this run, as installed: one square per column of `COLUMNS`."""
+    """A runtime's newest release of this run, as installed: one square per column of `COLUMNS`.
+
+    strip: the measured releases, oldest first, with what their gradients show beside documented moves of statistics.
+    """
 
     runtime: str
     title: str
     release: str
+    strip: tuple[tuple[str, Square], ...]
     squares: tuple[Answered, ...]
 
 
@@ -76,8 +86,24 @@ def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
             [cell for cell in newest if (cell.asks, cell.intent) == (Asks.PREDICTION, Intent.INFERENCE)],
             [cell for cell in newest if cell.asks == Asks.EXPORT],
         )
-        rows.append(OverviewRow(runtime, title_of(run, runtime), release, tuple(map(_answered, columns))))
+        squares = tuple(map(_answered, columns))
+        rows.append(OverviewRow(runtime, title_of(run, runtime), release, _strip(run, measured), squares))
     return tuple(rows)
+
+
+def _strip(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, Square], ...]:
+    """A square for each release with a gradient among the measured cells of a runtime."""
+    of_release = by_release(cell for cell in cells if cell.asks == Asks.GRADIENT)
+    return tuple(
+        (release, square_of([cell for cell in of_release[release] if not _announced(cell)] or of_release[release]))
+        for release in release_order(run, cells, cells[0].runtime if cells else "")
+        if release in of_release
+    )
+
+
+def _announced(cell: JudgedCell) -> bool:
+    """Whether the cell shows nothing but what the documentation says of it."""
+    return cell.contract.statistics == "move" and bool(cell.findings) and _AS_SAID.issuperset(cell.findings)
 
 
 def _answered(cells: Sequence[JudgedCell]) -> Answered:

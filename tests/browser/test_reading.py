@@ -72,6 +72,58 @@ def test_a_square_opens_its_cell(opened: Open) -> None:
     assert 64 == cell.get_by_role("img", name="Gradient, measured").locator("rect").count()
 
 
+@pytest.mark.parametrize(
+    ("fields", "sentences"),
+    [
+        (
+            {},
+            "One gradient in training mode moved bn.mean, bn.var; the next prediction changed by 0.0205. The "
+            "documentation says that they stay.",
+        ),
+        (
+            {"findings": ("clean",), "state_changes": {}},
+            "One gradient in training mode left the network as it was, and the numbers are right.",
+        ),
+        (
+            {"findings": ("wrong-gradient",), "state_changes": {}},
+            "One gradient in training mode shows wrong-gradient: the gradient matches neither mode's closed form.",
+        ),
+        (
+            {"top1_before": [1], "top1_after": [0], "contract": {"statistics": "move", "says": "", "link": ""}},
+            "the next prediction changed by 0.0205; 1 of 1 row changed class. The documentation says that statistics "
+            "move.",
+        ),
+    ],
+)
+def test_a_cell_begins_with_a_sentence(opened: Open, fields: dict[str, Any], sentences: str) -> None:
+    page = opened([{**RICH, **fields}])
+    page.locator("table.matrix td a").first.click()
+    expect(opened_cell(page).locator("p.lead")).to_contain_text(sentences)
+
+
+def test_a_cell_links_to_the_same_question_in_other_releases_and_to_the_recipes(opened: Open) -> None:
+    page = opened([make_cell("1.9.1"), make_cell("1.5.1", findings=("clean",))])
+    page.locator("table.matrix td a").last.click()
+    opened_cell(page).get_by_role("navigation", name="The same in other releases").get_by_role("link").click()
+    expect(opened_cell(page).get_by_role("heading", level=2)).to_contain_text("mxnet@1.5.1/")
+    opened_cell(page).get_by_role("link", name="recipes").click()
+    expect(opened_cell(page)).to_be_hidden()
+    expect(page.locator("details.recipe")).to_be_visible()
+
+
+def test_the_first_screen_has_answer_causes_and_overview(opened: Open) -> None:
+    page = opened(default_cells())
+    for text in ("Yes, in 3 of the 3 releases", "Causes", "The newest release of each runtime"):
+        expect(page.get_by_text(text).first).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("row", name="Apache MXNet 1.9.1").get_by_role("link", name="recipe")).to_be_in_viewport()
+
+
+def test_all_but_the_matrix_and_the_story_is_folded(opened: Open) -> None:
+    page = opened(default_cells())
+    assert 0 == page.locator("details[open]").count()
+    assert 8 <= page.locator("details.part").count()
+
+
 def test_a_cell_links_to_its_causes(opened: Open) -> None:
     found: dict[str, Any] = {"finding": "wrong-gradient", "node": "pool", "op": "MaxPool"}
     found |= {"attributes": {"kernel_shape": [2, 2]}, "by": "parts of the network", "first": False, "again": None}
@@ -147,7 +199,7 @@ def test_the_page_is_usable_by_keyboard(opened: Open) -> None:
 
 def test_links_within_the_page_open_their_targets(opened: Open) -> None:
     page = opened(default_cells(), fragment="#mode/mxnet/executor.eval.eval")
-    expect(page.locator(".runtime details.mode[open] summary")).to_contain_text("executor.eval.eval")
+    expect(page.locator(".ways details.mode[open] summary")).to_contain_text("executor.eval.eval")
     page = opened(default_cells(), fragment="#mxnet@1.9.1/executor.train.train/seed/gradient")
     expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.train.train/seed/gradient")
 
@@ -188,8 +240,9 @@ def test_all_tables_exist_without_javascript(opened: Open) -> None:
     anchor = (square.get_attribute("href") or "")[1:]
     assert 1 == page.locator(f"[id='{anchor}']").count()
     expect(page.get_by_text("0.284447 0.379263").first).to_be_visible()
-    page.locator(".runtime details.mode").first.locator("summary").click()
-    expect(page.locator(".runtime details.mode").first.locator("table")).to_be_visible()
+    page.locator("details.part", has=page.locator("#ways")).locator("summary").first.click()
+    page.locator(".ways details.mode").first.locator("summary").click()
+    expect(page.locator(".ways details.mode").first.locator("table")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [360, 1280])

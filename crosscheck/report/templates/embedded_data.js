@@ -25,4 +25,5 @@ const vocabulary = JSON.parse(document.getElementById("vocabulary").textContent)
 vocabulary.rank = Object.fromEntries([...vocabulary.findings, ...vocabulary.statuses].map(([name], rank) => [name, rank]));
 vocabulary.letter = Object.fromEntries([...vocabulary.findings, ...vocabulary.statuses].map(([name, letter]) => [name, letter]));
 vocabulary.tone = Object.fromEntries(vocabulary.findings.map(([name, , tone]) => [name, tone]));
+vocabulary.meaning = Object.fromEntries(vocabulary.findings.map(([name, , , meaning]) => [name, meaning]));
 const worstFirst = (names) => [...new Set(names)].sort((one, other) => (vocabulary.rank[one] ?? -1) - (vocabulary.rank[other] ?? -1));

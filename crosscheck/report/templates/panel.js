@@ -92,8 +92,39 @@ const panel = (() => {
     return element("details", [element("summary", `${plural(lines, "line")} that need only this runtime and numpy; run with: uv run FILE`), save, copyable(cell.script, "the script")]);
   };
 
+  // What the cell shows, in a few sentences.
+  const CALLS = { gradient: ["One gradient", "Twenty gradients"], prediction: ["One forward pass", "Twenty forward passes"], export: ["One export", "Twenty exports"] };
+  const SAID = {
+    move: "The documentation says that statistics move.",
+    stay: "The documentation says that they stay.",
+    undocumented: "The documentation does not say what happens to the statistics.",
+  };
+  const listed = (names) => (names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more tensors` : names.join(", "));
+  const sentences = (cell) => {
+    const stepwise = ["twenty", "ascent"].includes(cell.scenario);
+    const subject = `${(CALLS[cell.asks] || CALLS.gradient)[stepwise ? 1 : 0]} in ${cell.intent} mode`;
+    if (!cell.findings.length) return cell.undecided ? `${subject}: undecided, ${cell.undecided}.` : `${subject} could not be measured: ${cell.status}.`;
+    const moved = Object.entries(cell.state_changes).filter(([, change]) => change !== 0).map(([name]) => name);
+    const before = flat(rowsOf(cell.prediction_before)).map(finite), after = flat(rowsOf(cell.prediction_after)).map(finite);
+    const change = before.length && before.length === after.length ? Math.max(...after.map((value, at) => Math.abs(value - before[at]))) : NaN;
+    const [old, now] = [cell.top1_before || [], cell.top1_after || []];
+    const flipped = now.filter((value, at) => value !== old[at]).length;
+    const others = cell.findings.filter((name) => !["leak", "state-moved", "clean"].includes(name));
+    const told = [];
+    if (cell.findings.includes("leak")) {
+      told.push(moved.length ? `moved ${listed(moved)}` : "changed something that cannot be read");
+      told.push(Number.isNaN(change) || change === 0 ? "a later prediction changed" : `the next prediction changed by ${number(Number(change.toPrecision(3)))}`);
+      if (flipped) told.push(`${flipped} of ${plural(old.length, "row")} changed class`);
+    } else if (cell.findings.includes("state-moved")) told.push(`moved ${listed(moved) || "the network's state"}, which the next prediction does not show`);
+    else if (cell.findings.includes("clean")) told.push("left the network as it was, and the numbers are right");
+    const also = others.map((name) => `${name}: ${vocabulary.meaning[name] || "a finding unknown to this report"}`);
+    const first = told.length ? [`${subject} ${told.join("; ")}.`, ...also.map((text) => `Also ${text}.`)] : also.map((text, at) => `${at ? "Also" : `${subject} shows`} ${text}.`);
+    const documented = cell.findings.includes("leak") || cell.findings.includes("state-moved") ? [SAID[cell.contract.statistics] || ""] : [];
+    return [...first, ...documented].join(" ");
+  };
+
   const of = (cell) => {
-    const parts = [];
+    const parts = [element("p", sentences(cell), { class: "lead" })];
     const add = (title, ...nodes) => parts.push(element("h3", title), ...nodes);
     if (cell.call) add("Call", copyable(cell.call, "the call"));
     parts.push(facts([

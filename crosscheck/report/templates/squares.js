@@ -1,5 +1,6 @@
 "use strict";
-// The tables of modes x releases: contents of squares for the cells that match a search, and columns with equal squares.
+// The tables of modes x releases: contents of squares for the cells that match a search; columns and rows with equal
+// squares are folded.
 const squares = (() => {
   const MARK = { against: "!", silent: "?" };
   const tables = [];
@@ -17,12 +18,18 @@ const squares = (() => {
       const heads = [...matrix.querySelectorAll("th.release")];
       const rows = [...matrix.querySelectorAll("tr[data-mode]")].map((tr) => {
         const tds = [...tr.querySelectorAll("td")];
-        return { tr, tds, squares: tds.map((td, at) => ({
+        const more = element("button", "", { type: "button", class: "alike", "aria-expanded": "false" });
+        tr.querySelector("th").append(more);
+        return { tr, tds, more, squares: tds.map((td, at) => ({
           td, looks: td.className, content: [...td.childNodes],
           cells: byPlace.get([runtime, variant, tr.dataset.mode, heads[at].dataset.release].join("\n")) || [] })) };
       });
       const button = element("button", "", { type: "button", "aria-pressed": "false" });
-      const made = { matrix, heads, rows, button, expanded: false };
+      const made = { matrix, heads, rows, button, expanded: false, shown: new Set() };
+      for (const row of rows) row.more.addEventListener("click", () => {
+        if (!made.shown.delete(row)) made.shown.add(row);
+        fold(made);
+      });
       button.addEventListener("click", () => { made.expanded = !made.expanded; collapse(made); });
       matrix.closest(".scroll").before(button);
       tables.push(made);
@@ -98,6 +105,30 @@ const squares = (() => {
     made.button.textContent = made.expanded ? "Fold equal releases" : `Show every release (${spared} folded)`;
   };
 
+  // Rows with the same squares as the one above them are folded under it.
+  const fold = (made) => {
+    const look = ({ tds }) => tds.map((td) => `${td.className} ${td.textContent}`).join("\n");
+    let head = null, alike = [];
+    const finish = () => {
+      if (!head) return;
+      const open = made.shown.has(head);
+      head.more.hidden = alike.length === 0;
+      head.more.textContent = open ? "fold" : `+${alike.length} alike`;
+      head.more.setAttribute("aria-expanded", String(open));
+      head.more.setAttribute("aria-label", `${open ? "Fold" : "Show"} ${plural(alike.length, "way")} with the same squares as ${head.tr.dataset.mode}`);
+      for (const row of alike) { row.tr.classList.toggle("folded", !open); row.more.hidden = true; }
+    };
+    for (const row of made.rows) {
+      if (row.tr.hidden) { row.more.hidden = true; continue; }
+      const same = head && head.tr.parentElement === row.tr.parentElement && look(head) === look(row);
+      if (same) { alike.push(row); continue; }
+      finish();
+      row.tr.classList.remove("folded");
+      head = row; alike = [];
+    }
+    finish();
+  };
+
   // wanted: the indices of the matching cells, or null for all.
   const show = (wanted, cells) => {
     for (const made of tables) {
@@ -112,6 +143,7 @@ const squares = (() => {
       const block = made.matrix.closest(".block");
       block.hidden = wanted !== null && !any;
       collapse(made);
+      fold(made);
     }
   };
 

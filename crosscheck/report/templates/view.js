@@ -24,7 +24,7 @@
     if (!lines.length || lines.at(-1).row !== row) lines.push({ row, indices: [] });
     lines.at(-1).indices.push(Number(anchor.dataset.c));
   }
-  const modes = [...document.querySelectorAll(".runtime details.mode")].map((details) => ({ details, lines: lines.filter(({ row }) => details.contains(row)) }));
+  const modes = [...document.querySelectorAll("details.mode")].map((details) => ({ details, lines: lines.filter(({ row }) => details.contains(row)) }));
   const runtimes = [...document.querySelectorAll("section.runtime")];
 
   const state = () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
@@ -62,6 +62,7 @@
     for (const { row, indices } of lines) row.hidden = wanted !== null && !indices.some((index) => wanted.has(index));
     for (const mode of modes) mode.details.hidden = wanted !== null && mode.lines.every(({ row }) => row.hidden);
     for (const section of runtimes) section.hidden = wanted !== null && ![...section.querySelectorAll(".block")].some((block) => !block.hidden);
+    for (const ways of document.querySelectorAll(".ways")) ways.hidden = [...ways.querySelectorAll("details.mode")].every((details) => details.hidden);
     found.textContent = [...asked.problems, all ? `${plural(cells.length, "cell")}.` : `${wanted.size} of ${plural(cells.length, "cell")}.`].join(" ");
     results.hidden = all || wanted.size === 0;
     if (!results.hidden) list(wanted);
@@ -77,13 +78,19 @@
     const close = element("button", "Close", { type: "button", "aria-label": "Close the cell" });
     close.addEventListener("click", () => dialog.close());
     const neighbours = squares.sameSquare(cell).filter((other) => other !== index);
-    const others = neighbours.map((other) => element("li", [
-      element("a", `${cells[other].scenario}, ${cells[other].network}`, { href: address({ cell: cells[other].id }) }), " ", ...shown(cells[other]).flatMap((name) => [badge(name), " "])]));
+    const item = (other, text) => element("li", [
+      element("a", text, { href: address({ cell: cells[other].id }) }), " ", ...shown(cells[other]).flatMap((name) => [badge(name), " "])]);
+    const alike = ["runtime", "mode", "network", "scenario"];
+    const releases = [...cells.keys()].filter((other) => other !== index && alike.every((field) => cells[other][field] === cells[index][field])).slice(0, LISTED);
+    const recipe = document.getElementById(`recipe/${cell.runtime}`);
+    const nav = (title, items) => (items.length ? [element("nav", [element("h3", title), element("ul", items)], { "aria-label": title })] : []);
     dialog.replaceChildren(
       element("header", [element("h2", cell.id, { id: "cell-id", tabindex: "-1" }), close]),
       element("p", shown(cell).flatMap((name) => [badge(name), " "])),
       ...panel.of(cell),
-      ...(others.length ? [element("nav", [element("h3", "Other cells of this square"), element("ul", others)], { "aria-label": "Other cells of this square" })] : []),
+      ...nav("Other cells of this square", neighbours.map((other) => item(other, `${cells[other].scenario}, ${cells[other].network}`))),
+      ...nav("The same in other releases", releases.map((other) => item(other, cells[other].release + (cells[other].variant === "plain" ? "" : `+${cells[other].variant}`)))),
+      ...(recipe ? [element("p", element("a", "The calls that leave the network as it was: recipes", { href: `#recipe/${cell.runtime}` }))] : []),
     );
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
@@ -134,7 +141,7 @@
     location.hash = address({ cell: cells[Number(index)].id });
   });
   // Print opens folded sections, except the cells' numbers, which would fill many pages.
-  const folded = () => [...document.querySelectorAll("main details:not([open])")].filter((details) => !details.closest(".runtime, .run"));
+  const folded = () => [...document.querySelectorAll("main details:not([open])")].filter((details) => !details.closest(".ways, .environments"));
   let unfolded = [];
   addEventListener("beforeprint", () => { unfolded = folded(); for (const details of unfolded) details.open = true; });
   addEventListener("afterprint", () => { for (const details of unfolded) details.open = false; });
