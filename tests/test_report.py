@@ -536,9 +536,7 @@ def test_equal_curves_share_a_drawing_and_controls_are_flat(tmp_path: Path) -> N
 
 def test_a_curve_is_drawn_over_its_range_and_leaves_gaps_for_not_a_number() -> None:
     modes = tuple(curves.Asking(name, False, "") for name in ("executor.a.long.name", "executor.train.train"))
-    group = curves.CurveGroup(
-        (1.0, 0.5, float("nan"), 0.0), (3, 3, 8, 8), 3, (curves.Members("mxnet", modes, ()),), ()
-    )
+    group = curves.CurveGroup((1.0, 0.5, float("nan"), 0.0), (3, 3, 8, 8), 3, (curves.Members("mxnet", modes, ()),), ())
     drawing = str(curves.chart([group], 'falls & "rises"'))
     assert [points.split() for points in re.findall(r'points="([^"]*)"', drawing)] == [
         [f"{curves.LEFT}.0,{curves.TOP}.0", "86.0,63.0"],

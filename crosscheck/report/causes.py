@@ -40,7 +40,8 @@ class Group:
     releases: text, consecutive ones as ranges. bounds: since and until which release, where the neighbours were
     measured. modes, networks: of the cells. smallest: the command that finds the smallest case. links: (id, anchor) of
     some cells, of distinct releases and modes. cells: the ids of all. again: (network, findings) of the same questions
-    on networks without the operator. place: the anchor of the row, or of the paragraph that names the group.
+    on networks without the operator. place: the anchor of the row, or of the paragraph that names the group. current:
+    whether the newest measured release of the runtime has it.
     """
 
     runtime: str
@@ -59,6 +60,7 @@ class Group:
     cells: tuple[str, ...]
     again: tuple[tuple[str, tuple[str, ...]], ...] = ()
     place: str = ""
+    current: bool = True
 
     @property
     def count(self) -> int:
@@ -105,7 +107,7 @@ def causes(run: Run, cells: Sequence[JudgedCell]) -> Causes:
     order = {name: rank for rank, name in enumerate(runtime_order(run, cells))}
     severity = {name: rank for rank, name in enumerate(worst_first(group.findings[0] for group in groups))}
     groups.sort(key=lambda group: (severity[group.findings[0]], -group.count, order[group.runtime]))
-    groups.sort(key=lambda group: not group.contradicts)
+    groups.sort(key=lambda group: (not group.contradicts, not group.current))
     kinds: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         kind = _kind(group)
@@ -211,6 +213,7 @@ def _group(
         links=tuple((cell.id, cell.anchor) for cell in list(links.values())[:LINKS]),
         cells=tuple(dict.fromkeys(cell.id for cell in members)),
         again=_again(members),
+        current=release_order(run, measured(cells), runtime)[-1] in {cell.release for cell in members},
     )
 
 
