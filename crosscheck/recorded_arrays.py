@@ -25,6 +25,8 @@ __all__ = ["LARGE", "RecordedArrays"]
 
 #: Bytes from which an array has a file of its own. Those of the shipped networks' layers have fewer.
 LARGE = 1 << 14
+#: Bytes from which an array is compressed: a small one gains little, and costs most of the time to write it.
+WORTH_PACKING = 4096
 FOLDER = "shared"
 #: Characters of a trial's digest in a file's name.
 STAMP = 8
@@ -89,7 +91,7 @@ class RecordedArrays:
                     files[id(value)] = self._share(value)
             arrays[SHARED] = np.array([(key, files[id(value)]) for key, value in large.items()])
         with whole(path) as unfinished, unfinished.open("wb") as file:
-            write_arrays(file, arrays)
+            write_arrays(file, arrays, WORTH_PACKING)
 
     def _share(self, value: Array) -> str:
         """The file of a large array, relative to the folder; written unless it is there."""

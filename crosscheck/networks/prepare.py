@@ -25,8 +25,6 @@ __all__ = ["noise", "prepared", "write_arrays", "write_form"]
 STEPS = 20
 #: The seed of its noise.
 NOISE_SEED = 2017
-#: Bytes from which an array is compressed: a small one gains nothing, and costs most of the time to write it.
-WORTH_PACKING = 4096
 
 
 def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
@@ -83,11 +81,14 @@ def noise(network: Network) -> Array:
     return result
 
 
-def write_arrays(path: Path | IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write an .npz with arbitrary file names as keys, whose bytes depend on the arrays only."""
+def write_arrays(path: Path | IO[bytes], arrays: Mapping[str, Array], packed_from: int = 0) -> None:
+    """Write an .npz with arbitrary file names as keys, whose bytes depend on the arrays only.
+
+    Arrays of `packed_from` bytes or more are compressed.
+    """
     with zipfile.ZipFile(path, "w") as file:
         for name, value in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, unlike ZipFile.write's entries
-            entry.compress_type = zipfile.ZIP_DEFLATED if value.nbytes >= WORTH_PACKING else zipfile.ZIP_STORED
+            entry.compress_type = zipfile.ZIP_DEFLATED if value.nbytes >= packed_from else zipfile.ZIP_STORED
             with file.open(entry, "w") as member:
                 np.lib.format.write_array(member, np.asarray(value), version=(1, 0), allow_pickle=False)

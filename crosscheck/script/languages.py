@@ -141,8 +141,8 @@ class Language:
 
     def unpacked(
         self, arrays: Mapping[str, Array], weights: Mapping[str, Array], files: Mapping[str, bytes]
-    ) -> tuple[str, str]:
-        """Statements that read `data` and `weights` from a block and write the files; and the block."""
+    ) -> tuple[str, tuple[str, ...]]:
+        """Statements that read `data` and `weights` from a block and write the files; and the block, in pieces."""
         block = {**arrays, **{f"weights/{name}": value for name, value in weights.items()}}
         block |= {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
         text = (
@@ -154,7 +154,7 @@ class Language:
             text += 'weights = {name[8:]: value for name, value in data.items() if name.startswith("weights/")}\n'
         if files:
             text += f"for name in {json.dumps(list(files))}:\n    data[name].tofile(name)\n"
-        return text, "\n# data:\n" + commented(archive(block), self.comment)
+        return text, ("\n# data:\n", *(commented(lines, self.comment) for lines in archive(block)))
 
 
 class JavaScript(Language):
@@ -246,8 +246,8 @@ class JavaScript(Language):
 
     def unpacked(
         self, arrays: Mapping[str, Array], weights: Mapping[str, Array], files: Mapping[str, bytes]
-    ) -> tuple[str, str]:
-        """Statements that read `data` and `weights` from a block and write the files; and the block."""
+    ) -> tuple[str, tuple[str, ...]]:
+        """Statements that read `data` and `weights` from a block and write the files; and the block, in pieces."""
         packed = {
             "data": {name: _packed(value) for name, value in arrays.items()},
             "weights": {name: _packed(value) for name, value in weights.items()},
@@ -278,7 +278,7 @@ class JavaScript(Language):
                 "    return logits.indexOf(Math.max(...logits));\n  });\n"
                 "  return classes.filter((found, at) => found === labels.data[at]).length / classes.length;\n};\n"
             )
-        return text, "\n// data:\n" + commented(in_lines(json.dumps(packed).encode()), self.comment)
+        return text, ("\n// data:\n" + commented(in_lines(json.dumps(packed).encode()), self.comment),)
 
 
 def _packed(value: Array) -> dict[str, Any]:

@@ -183,9 +183,9 @@ class _Script:
             lines = self.language.repeatable(lines)
         data, block = self._data(lines)
         parts = (*self._beginning(lines, block), data, lines)
-        return (*map(_spaced, parts), block)
+        return (*map(_spaced, parts), *block)
 
-    def _beginning(self, lines: str, block: str) -> tuple[str, ...]:
+    def _beginning(self, lines: str, block: Sequence[str]) -> tuple[str, ...]:
         """Everything before the data."""
         imports = [source["imports"] for source in self.sources]
         functions = self.language.functions(lines, self.sources[0]["carried"])
@@ -263,12 +263,12 @@ class _Script:
                 written[name] = _form(network, form)
         return written
 
-    def _data(self, lines: str) -> tuple[str, str]:
-        """Statements that define `data` and `weights` and write files, and the block that they read ("" for none)."""
+    def _data(self, lines: str) -> tuple[str, tuple[str, ...]]:
+        """Statements that define `data` and `weights` and write files, and the block that they read, in pieces."""
         texts = lines + "".join(source["text"] for source in self.sources)
         weights = self.weights if _names(texts, "weights") else {}
         if self.tiny:
-            return self.language.literals(weights), ""
+            return self.language.literals(weights), ()
         return self.language.unpacked(self.arrays, weights, self.files)
 
     def _beside(self, statistics: Sequence[str]) -> dict[str, Beside]:
