@@ -46,13 +46,14 @@ class ModeFacts:
 
 @dataclass(frozen=True)
 class RuntimeFacts:
-    """A runtime: `releases` from the oldest to the newest, `modes` in their order, `clears` as in the catalog."""
+    """A runtime: `releases`, oldest first, `modes` in their order, `clears` and `apis` as in the catalog."""
 
     title: str
     link: str
     releases: tuple[str, ...]
     modes: tuple[ModeFacts, ...]
     clears: str = ""
+    apis: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

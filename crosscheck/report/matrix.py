@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Intent, Status
 from crosscheck.records import JudgedCell
@@ -83,8 +84,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Rows whose squares look the same, of which the page shows the first until the others are asked for."""
+    """Rows of an API whose squares look the same, of which the page shows the first until the others are asked for."""
 
+    api: str
     rows: tuple[Row, ...]
 
 
@@ -128,6 +130,7 @@ def mode_anchor(runtime: str, mode: str) -> str:
 
 def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) -> Table:
     releases = release_order(run, cells, runtime)
+    apis = run.runtimes[runtime].apis if runtime in run.runtimes else {}
     notes: dict[str, int] = {}
 
     def number(text: str) -> int:
@@ -143,18 +146,20 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
         row = Row(mode, mode_anchor(runtime, mode), tuple(square_of(square_cells, number) for square_cells in here))
         groups.setdefault(_group(first), []).append(row)
     ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
-    return Table(
-        runtime, variant, releases, tuple(Group(title, _bundles(groups[title])) for title in ordered), tuple(notes)
-    )
+    bundled = tuple(Group(title, _bundles(groups[title], apis)) for title in ordered)
+    return Table(runtime, variant, releases, bundled, tuple(notes))
 
 
-def _bundles(rows: Sequence[Row]) -> tuple[Bundle, ...]:
-    """Rows that look the same together, in the order of their first ones."""
-    alike: dict[tuple[tuple[object, ...], ...], list[Row]] = {}
+def _bundles(rows: Sequence[Row], apis: Mapping[str, str]) -> tuple[Bundle, ...]:
+    """Rows of one API that look the same together, in the order of their first ones."""
+    alike: dict[tuple[str, tuple[tuple[object, ...], ...]], list[Row]] = {}
     for row in rows:
+        api = next((title for pattern, title in apis.items() if fnmatchcase(row.mode, pattern)), "")
         look = tuple((square.kind, square.letters, square.tone, square.documentation) for square in row.squares)
-        alike.setdefault(look, []).append(row)
-    return tuple(Bundle(tuple(bundle)) for bundle in alike.values())
+        alike.setdefault((api, look), []).append(row)
+    first = {api: place for place, api in reversed(list(enumerate(api for api, _ in alike)))}
+    bundles = [Bundle(api, tuple(bundle)) for (api, _), bundle in alike.items()]
+    return tuple(sorted(bundles, key=lambda bundle: first[bundle.api]))
 
 
 def _group(cell: JudgedCell) -> str:

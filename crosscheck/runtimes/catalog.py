@@ -18,6 +18,9 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
     asynchronous = true                  # calls return while other threads still compute: more trials that do not wait
 
+    [runtime.apis]                       # plain titles of the runtime's APIs, by patterns of modes; the first fits
+    "gluon.*" = "Gluon"
+
     [defaults]                           # for every release that does not say otherwise
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
     requires = ["numpy==1.23.5"]         # everything but the package itself; overrides what the package asks for.
@@ -220,6 +223,8 @@ class Runtime:
     default_call: str = ""
     #: The line that clears the gradients that a backward pass leaves on the parameters of `net`.
     clears: str = ""
+    #: Pattern of modes -> a plain title of their API.
+    apis: Mapping[str, str] = field(default_factory=dict, repr=False)
     only_when_named: tuple[str, ...] = ()
     default_networks: tuple[str, ...] = ()
     registry: str = "pypi"
@@ -284,6 +289,7 @@ def load_runtime(folder: Path) -> Runtime:
         modes=modes,
         default_call=about.get("default_call", ""),
         clears=about.get("clears", ""),
+        apis=about.get("apis", {}),
         only_when_named=tuple(about.get("only_when_named", ())),
         default_networks=tuple(about.get("default_networks", ())),
         shows_layers=shows_layers,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.test_report import default_cells, make_cell, unmeasured_cell
+from tests.test_report import default_cells, make_cell, make_run, unmeasured_cell
 
 CELLS: list[dict[str, Any]] = [
     make_cell("0.11.0", contradicts=False, contract={"statistics": "move", "says": "They follow.", "link": ""}),
@@ -148,6 +149,18 @@ def test_ways_with_equal_squares_share_a_row_until_expanded(opened: Open) -> Non
     expect(rows).to_have_text(["gluon.a", "gluon.c"])
     page.emulate_media(media="print")
     expect(page.locator("tr[data-mode]:visible")).to_have_count(2)
+
+
+def test_ways_of_one_api_stand_together_under_its_title(opened: Open) -> None:
+    run = make_run()
+    run["runtimes"]["mxnet"]["apis"] = {"gluon.*": "Gluon", "executor.*": "symbolic executor"}
+    names = ("executor.a", "gluon.a", "executor.b")
+    page = opened([make_cell(mode=name, findings=("clean",)) for name in names], run=run)
+    rows = page.locator("table.matrix tbody tr:visible th")
+    executor, gluon = re.compile("^executor.a"), re.compile("^gluon.a")
+    expect(rows).to_have_text(["Training-mode gradients", "symbolic executor", executor, "Gluon", gluon])
+    page.get_by_label("Search cells").fill("mode:gluon.*")
+    expect(rows).to_have_text(["Training-mode gradients", "Gluon", gluon])
 
 
 def test_equal_releases_share_a_column_until_expanded(opened: Open) -> None:

@@ -120,13 +120,19 @@ const squares = (() => {
     };
     for (const row of made.rows) {
       if (row.tr.hidden) { row.more.hidden = true; continue; }
-      const same = head && head.tr.parentElement === row.tr.parentElement && look(head) === look(row);
+      const beside = head && head.tr.parentElement === row.tr.parentElement && head.tr.dataset.api === row.tr.dataset.api;
+      const same = beside && look(head) === look(row);
       if (same) { alike.push(row); continue; }
       finish();
       row.tr.classList.remove("folded");
       head = row; alike = [];
     }
     finish();
+    for (const title of made.matrix.querySelectorAll("tr.api")) {
+      let next = title.nextElementSibling, any = false;
+      for (; next && !next.classList.contains("api"); next = next.nextElementSibling) any = any || !next.hidden;
+      title.hidden = !any;
+    }
   };
 
   // wanted: the indices of the matching cells, or null for all.
