@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from crosscheck import cli
 from crosscheck.cli import main
+from crosscheck.commands import list as list_command
 from crosscheck.matrix import scratch
 from crosscheck.runtimes.catalog import Runtime
 
@@ -46,10 +46,6 @@ def start(toy: Runtime, tmp_path: Path, stdout: int = subprocess.PIPE) -> subpro
         stdout=stdout,
         stderr=stdout if stdout != subprocess.PIPE else subprocess.PIPE,
     )
-
-
-def folders() -> set[Path]:
-    return set(scratch.MEMORY.glob(f"{scratch.PREFIX}*"))
 
 
 def children(process: int) -> set[int]:
@@ -154,7 +150,7 @@ def test_every_failure_has_one_message_and_its_code(
     def fail(*arguments: object) -> int:
         raise problem
 
-    monkeypatch.setattr(cli, "_list", fail)
+    monkeypatch.setattr(list_command, "main", fail)
     assert code == main(["list", "runtimes"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"crosscheck: {message}")

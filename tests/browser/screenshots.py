@@ -13,11 +13,14 @@ from playwright.sync_api import sync_playwright
 
 #: File name -> width, height, colour scheme, fragment, and the id to scroll to ("" for the top).
 PICTURES = {
-    "matrix": (1280, 820, "light", "#?q=runtime:mxnet", "runtime/"),
-    "twenty": (1280, 640, "light", "", "curves"),
+    "first": (1280, 900, "light", "", ""),
+    "dark": (1280, 900, "dark", "", ""),
+    "matrix": (1280, 820, "light", "", "matrix"),
+    "twenty": (1280, 640, "light", "", "story"),
     "cell": (1280, 900, "light", "#?cell=mxnet@1.9.1/executor.train.train/seed/gradient", ""),
     "saliency": (1280, 760, "light", "", "saliency/1"),
-    "phone": (390, 800, "dark", "", "overview"),
+    "phone": (360, 740, "light", "", ""),
+    "print": (794, 1123, "light", "", ""),
 }
 FOLDER = Path(__file__).parent / "screenshots"
 
@@ -34,10 +37,9 @@ def main() -> int:
             page = context.new_page()
             page.goto((run / "report.html").as_uri() + fragment)
             page.wait_for_selector("html[data-ready]")
-            if target.startswith("runtime/"):
-                page.locator("section.runtime:visible").first.scroll_into_view_if_needed()
-                page.locator("section.runtime:visible").first.evaluate("node => node.scrollIntoView()")
-            elif target:
+            if name == "print":
+                page.emulate_media(media="print")
+            if target:
                 page.evaluate("id => document.getElementById(id).scrollIntoView()", target)
             page.screenshot(path=FOLDER / f"{name}.png")
             context.close()
