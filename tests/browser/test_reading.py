@@ -77,8 +77,16 @@ def test_a_square_opens_its_cell(opened: Open) -> None:
     [
         (
             {},
-            "One gradient in training mode moved bn.mean, bn.var; the next prediction changed by 0.0205. The "
+            "One gradient in training mode moved mean and var of bn; the next prediction changed by 0.0205. The "
             "documentation says that they stay.",
+        ),
+        (
+            {"state_changes": {"bn1.mean": 0.1, "bn1.var": 0.1, "bn2.mean": 0.1, "bn2.var": 0.2, "fc.weight": 0.0}},
+            "moved mean and var of bn1, bn2; the next",
+        ),
+        (
+            {"state_changes": {"bn1.mean": 0.1, "bn1.var": 0.1, "bn2.mean": 0.1, "count": 1.0}},
+            "moved bn1.mean, bn1.var, bn2.mean, count; the next",
         ),
         (
             {"findings": ("clean",), "state_changes": {}},
@@ -195,6 +203,26 @@ def test_the_page_is_usable_by_keyboard(opened: Open) -> None:
     page.keyboard.press("Escape")
     expect(opened_cell(page)).to_be_hidden()
     expect(page).not_to_have_url(re.compile("cell="))
+
+
+def test_arrows_move_between_squares(opened: Open) -> None:
+    page = opened(default_cells())
+
+    def focused() -> str:
+        place: str = page.evaluate(
+            "[document.activeElement.closest('tr').dataset.mode, document.activeElement.closest('td').cellIndex].join()"
+        )
+        return place
+
+    page.locator("tr[data-mode='executor.eval.default'] td a").first.focus()
+    seen = [focused()]
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+        seen.append(focused())
+    columns = [int(place.partition(",")[2]) for place in seen]
+    assert [1, 2, 4, 4, 4, 3] == columns[:6]  # the third release has none there, and the fourth is the last
+    assert "executor.train.train,3" == seen[5]
+    assert "executor.eval.default" not in seen[6]
 
 
 def test_links_within_the_page_open_their_targets(opened: Open) -> None:

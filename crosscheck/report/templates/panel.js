@@ -99,7 +99,18 @@ const panel = (() => {
     stay: "The documentation says that they stay.",
     undocumented: "The documentation does not say what happens to the statistics.",
   };
-  const listed = (names) => (names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more tensors` : names.join(", "));
+  const some = (names, noun) => (names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${plural(names.length - 3, `more ${noun}`)}` : names.join(", "));
+  // "mean and variance of bn1, bn2" where every layer has the same tensors among the names, else the names.
+  const listed = (names) => {
+    const of = new Map();
+    for (const name of names) {
+      const at = name.lastIndexOf("."), layer = name.slice(0, Math.max(at, 0));
+      of.set(layer, [...(of.get(layer) || []), name.slice(at + 1)]);
+    }
+    const kinds = new Set([...of.values()].map((tensors) => tensors.join(" and ")));
+    const alike = kinds.size === 1 && !of.has("") && [...of.values()][0].length < 4;
+    return alike ? `${[...kinds][0]} of ${some([...of.keys()], "layer")}` : some(names, "tensor");
+  };
   const sentences = (cell) => {
     const stepwise = ["twenty", "ascent"].includes(cell.scenario);
     const subject = `${(CALLS[cell.asks] || CALLS.gradient)[stepwise ? 1 : 0]} in ${cell.intent} mode`;

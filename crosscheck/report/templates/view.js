@@ -133,6 +133,22 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.target.closest("input, select, textarea, dialog")) { event.preventDefault(); fields[0].focus(); }
   });
+  // Arrows move the focus between the squares of a table, past empty ones and folded rows and columns.
+  const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  document.addEventListener("keydown", (event) => {
+    const td = event.target.closest("table.matrix td"), step = STEPS[event.key];
+    if (!td || !step || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const rows = [...td.closest("table").querySelectorAll("tr[data-mode]")];
+    let [row, column] = [rows.indexOf(td.parentElement), td.cellIndex];
+    for (;;) {
+      [row, column] = [row + step[0], column + step[1]];
+      const next = rows[row] && column > 0 && rows[row].cells[column];
+      if (!next) return;
+      const link = next.querySelector("a");
+      if (link && next.offsetParent) return link.focus();
+    }
+  });
   document.addEventListener("click", (event) => {
     const square = event.target.closest("table.matrix td > a"), member = event.target.closest("a[data-c]");
     const index = square ? square.parentElement.dataset.worst : member ? member.dataset.c : "";
