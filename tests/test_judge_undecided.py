@@ -434,6 +434,18 @@ def test_no_leak_can_be_seen_where_the_statistics_are_the_batchs() -> None:
     assert "the batch's own already" in verdict.undecided
 
 
+@pytest.mark.parametrize(("factor", "offset", "seen"), [(1e-6, 0.0, True), (1.0, 0.0, True), (1.0, 1e6, False)])
+def test_whether_a_leak_can_be_seen_is_a_matter_of_the_size_of_the_predictions(
+    factor: float, offset: float, seen: bool
+) -> None:
+    """Statistics change each of them by the same part of its size, but for an offset of a million."""
+    layers = Layers((3,))
+    layers.add("Gemm", dict(GEMM), layers.norm("x", 3), weight=factor * drawn(2, 3), bias=np.full(2, offset))
+    verdict = judged(Blind, layers.network(f"{factor} x + {offset}", drawn(5, 3)))
+    assert ((Finding.CLEAN,) if seen else ()) == verdict.findings
+    assert seen or "its prediction does not change by new statistics" in str(verdict.undecided)
+
+
 @pytest.mark.parametrize(("kind", "seen"), [(Training, True), (Blind, False)])
 def test_where_the_output_does_not_depend_on_them_readable_statistics_show_a_leak(
     kind: type[Runtime], seen: bool

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops import op_average_pool, op_conv, op_conv_transpose, op_max_pool
 
 import crosscheck
 from crosscheck.cells import Array, Asks
@@ -386,6 +387,49 @@ def test_pools_are_those_of_onnx(op: str, attributes: dict[str, Any], opset: int
     (y,) = evaluate(made, {"x": x})
     (expected,) = ReferenceEvaluator(made).run(None, {"x": x})
     np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-6, atol=1e-6)
+
+
+WINDOWS: list[tuple[str, dict[str, Any]]] = [
+    ("Conv", {}),
+    ("Conv", {"auto_pad": "VALID", "strides": [2, 1]}),
+    ("Conv", {"pads": [1, 0, 0, 2], "dilations": [2, 1], "group": 2}),
+    ("ConvTranspose", {}),
+    ("ConvTranspose", {"auto_pad": "VALID", "strides": [2, 1]}),
+    ("ConvTranspose", {"pads": [1, 0, 0, 2], "output_padding": [1, 0], "strides": [2, 1]}),
+    ("MaxPool", {"kernel_shape": [3, 2]}),
+    ("MaxPool", {"auto_pad": "VALID", "kernel_shape": [3, 2], "pads": [0, 0, 0, 0]}),
+    ("AveragePool", {"kernel_shape": [3, 2]}),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes"), WINDOWS)
+def test_windows_with_explicit_pads_are_not_left_to_onnx(
+    op: str, attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose operators take minutes for a picture."""
+    pooling = "kernel_shape" in attributes
+    made = model(
+        [node(op, ["x"] if pooling else ["x", "w"], ["y"], **attributes)],
+        [floats("x", [2, 4, 8, 7]), *([] if pooling else [floats("w", [4, 4 // attributes.get("group", 1), 3, 2])])],
+        [floats("y", [2, 4, None, None])],
+    )
+    feeds = {
+        item.name: numbers(*(axis.dim_value for axis in item.type.tensor_type.shape.dim)) for item in made.graph.input
+    }
+    (expected,) = ReferenceEvaluator(made).run(None, feeds)
+
+    def left(*_: object, **__: object) -> None:
+        raise AssertionError("onnx's operator is asked")
+
+    for operator in (
+        op_conv.Conv,
+        op_conv_transpose.ConvTranspose,
+        op_max_pool.MaxPool,
+        op_average_pool.AveragePool_19,
+    ):
+        monkeypatch.setattr(operator, "_run", left)
+    (y,) = evaluate(made, feeds)
+    np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "recorded"), [(100, True), (800, False)])
