@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -133,3 +134,23 @@ def test_the_code_that_is_imported_is_among_what_a_result_depends_on(code: tuple
     # A package's own module is executed for what is imported from inside of it, and says what the package is.
     others = {file for file in files if file.name != "__init__.py" and not {str(file), file.parts[0]} & set(code)}
     assert set() == others
+
+
+def imported_by(file: Path) -> set[Path]:
+    """The files of crosscheck from which a module imports, relative to the package."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "crosscheck":
+            place = ROOT.joinpath(*str(node.module).split(".")[1:])
+            for name in node.names:
+                places = (place / f"{name.name}.py", place / name.name / "__init__.py", place.with_suffix(".py"))
+                found.add(next((path for path in places if path.exists()), place / "__init__.py").relative_to(ROOT))
+    return found
+
+
+def test_the_code_that_keeps_arrays_and_files_of_a_judgement_is_among_what_it_depends_on() -> None:
+    """Not what takes trials to the journal, whose contents count."""
+    makers = [ROOT / "judgements.py", ROOT / "recorded_arrays.py", *(ROOT / "exchange").glob("*.py")]
+    files = {maker.relative_to(ROOT) for maker in makers}.union(*map(imported_by, makers))
+    others = {file.parts[0] for file in files if not {str(file), file.parts[0]} & set(judgements.CODE)}
+    assert {"matrix"} == others
