@@ -1634,18 +1634,21 @@ def test_a_crash_at_the_end_of_a_spotless_trial_is_not_clean() -> None:
     assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
 
 
-def test_a_count_that_the_layer_keeps_tells_a_cumulative_average() -> None:
+@pytest.mark.parametrize("counter", ["num_batches_tracked", "counter", "updates"])
+def test_a_count_that_the_layer_keeps_tells_a_cumulative_average(counter: str) -> None:
+    """As torch, Haiku and Chainer call it."""
+
     class Cumulative(Training):
         def __init__(self, network: str) -> None:
             super().__init__(network)
-            self.tensors["bn.num_batches_tracked"] = np.array(4)
+            self.tensors[f"bn.{counter}"] = np.array(4)
 
         def backward(self) -> None:
             norm = self.network.batch_norms[0]
             batch = TRUTHS[self.network.name].batch_statistics[norm.node]
             for name, new in ((norm.mean, batch.mean), (norm.variance, batch.variance)):
                 self.tensors[name] = ((4 * self.tensors[name] + new) / 5).astype(np.float32)
-            self.tensors["bn.num_batches_tracked"] = np.array(5)
+            self.tensors[f"bn.{counter}"] = np.array(5)
 
     update = judged(Cumulative).update
     assert update is not None

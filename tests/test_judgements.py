@@ -8,18 +8,26 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import crosscheck
 from crosscheck import judgements
+from crosscheck.cells import Cell, Scenario, Status
 from crosscheck.job import Job, Result, run
 from crosscheck.judge import fields_of, judgement_of
+from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix import ledger
+from crosscheck.matrix.journal import Journal, Record
+from crosscheck.networks import load
 from crosscheck.records import Judgement
 from crosscheck.runtimes.catalog import Runtime
+from crosscheck.runtimes.mode import Contract, Mode
 from tests.conftest import SilentProgress, read_cells
 
 RunToy = Callable[..., Result]
@@ -28,6 +36,8 @@ SOME: dict[str, Any] = {
     "networks": ["seed", "seed-batch", "conv"],
 }
 ROOT = Path(crosscheck.__file__).parent
+#: A trial that recorded nothing.
+RECORD = Record("undisturbed", Status.OK, None, "", "", b"", 0.0, 0.0, 0, 0.0, "")
 
 #: Prints the files of crosscheck that an import of these modules executes.
 IMPORTED = """
@@ -85,6 +95,63 @@ def test_several_processes_judge_like_one(
     run_toy(**SOME, jobs=2)
     assert len(progress.judged) > 1
     assert to_judge == (tmp_path / "cells.jsonl").read_bytes()
+
+
+def test_further_processes_judge_many_cells_and_large_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large network's cells are in pieces by runtime and intent, and come first; others are in pieces of 64."""
+    started: list[int] = []
+
+    class Pool:
+        """Judges in this process."""
+
+        def __init__(
+            self, count: int, initializer: Callable[..., None], initargs: tuple[Any, ...], env: object
+        ) -> None:
+            started.append(count)
+            initializer(*initargs)
+
+        def submit(self, function: Callable[[int], Any], number: int) -> Future[Any]:
+            done: Future[Any] = Future()
+            done.set_result(function(number))
+            return done
+
+        def shutdown(self, kill_workers: bool) -> None:
+            pass
+
+    def pieces(jobs: int, small: int, *large: tuple[str, str]) -> list[int]:
+        """The sizes of the pieces of so many cells of a small network, and of cells of a large one."""
+        cells = [("tiny", "inference", network)] * small + [(*cell, own) for cell in large]
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            journal.forget()
+            journal.append("key", "cell", 0, RECORD)
+            questions = [
+                Question(
+                    Cell(runtime, str(number), "plain", intent, one.name, Scenario.GRADIENT),
+                    Mode(intent, intent, "gradient", "call()", Contract("stay", "", "")),
+                    one,
+                    ("key",),
+                )
+                for number, (runtime, intent, one) in enumerate(cells)
+            ]
+            sums = [0]
+            judged = list(Judgements(journal, jobs).of(questions, lambda done, cells: sums.append(done)))
+            assert len(questions) == len(judged)
+            return [after - before for before, after in pairwise(sums)]
+
+    network = load("seed")
+    onnx.save(network.model, tmp_path / "own.onnx")
+    monkeypatch.setattr("crosscheck.networks.network.LARGE", 0)
+    own = load(str(tmp_path / "own.onnx"))
+    monkeypatch.setattr(judgements, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(judgements, "as_completed", list)
+    four = [("a", "inference"), ("b", "inference"), ("a", "training"), ("a", "inference")]
+    assert [2, 1, 1, 1] == pieces(1, 1, *four)
+    assert [64] == pieces(2, 64)
+    assert [1, 1] == pieces(1, 1, ("a", "inference"))
+    assert [] == started
+    assert [2, 1, 1, 1] == pieces(2, 1, *four)
+    assert [64, 1] == pieces(9, 65)
+    assert [2, 2] == started
 
 
 def test_a_trial_that_is_measured_anew_is_judged_anew(
