@@ -1170,6 +1170,21 @@ def test_one_momentum_for_layers_that_declare_several_is_one_law(network: str, k
     assert verdict.update.momentum == pytest.approx(keep, abs=1e-3)
 
 
+@pytest.mark.parametrize(("keep", "told"), [(0.9, (0.9, 2)), (0.8, (0.8, 2)), (0.7, (0.49, 1))])
+def test_of_layers_that_keep_one_part_twice_a_part_that_one_declares_is_told_and_else_the_fewest_updates(
+    keep: float, told: tuple[float, int]
+) -> None:
+    """The layers of `conv` declare 0.9 and 0.8. Once 0.49 has the numbers of twice 0.7."""
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(keep=keep, count=2)
+
+    update = judged(Twice, "conv").update
+    assert update is not None
+    assert (pytest.approx(told[0], abs=1e-4), told[1]) == (update.momentum, update.count)
+
+
 def test_three_updates_that_take_nine_tenths_are_counted() -> None:
     class Takes(Training):
         def backward(self) -> None:
