@@ -375,6 +375,21 @@ def test_a_gradient_that_is_zero_to_rounding_decides_nothing(size: float | None,
     assert (Finding.WRONG_GRADIENT,) == wrong.findings
 
 
+@pytest.mark.parametrize("factor", [1e-7, 1.0, 1e7])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_an_ignored_mode_is_told_at_any_size_of_the_gradient(factor: float, rows: int) -> None:
+    """A batch of one row has no gradient in training mode: an answer that is zero, too, shows no mode."""
+    layers = Layers((4,))
+    layers.norm("x", 4)
+    x = drawn(rows, 4)
+    network = layers.network(f"{rows} rows times {factor}", x, np.float32(factor) * fixed_cotangent(x.shape))
+    for training in (False, True):
+        other = asked(network, training=not training)
+        one_sided = rows == 1 and not training
+        expected = Finding.NO_GRADIENT if one_sided else Finding.MODE_IGNORED
+        assert (expected,) == judged(answering(0 * other if one_sided else other, training), network).findings
+
+
 # Leaks that could not be seen.
 
 

@@ -367,6 +367,7 @@ POOLS: list[tuple[str, dict[str, Any]]] = [
     ("MaxPool", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     ("MaxPool", {"ceil_mode": 1, "strides": [2, 2]}),
     ("MaxPool", {"dilations": [2, 1]}),
+    ("MaxPool", {"dilations": [2, 2]}),
     ("AveragePool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
     ("AveragePool", {"pads": [1, 1, 1, 1], "count_include_pad": 1}),
     ("AveragePool", {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
@@ -396,7 +397,7 @@ WINDOWS: list[tuple[str, dict[str, Any]]] = [
     ("ConvTranspose", {}),
     ("ConvTranspose", {"auto_pad": "VALID", "strides": [2, 1]}),
     ("ConvTranspose", {"pads": [1, 0, 0, 2], "output_padding": [1, 0], "strides": [2, 1]}),
-    ("MaxPool", {"kernel_shape": [3, 2]}),
+    ("MaxPool", {"dilations": [1, 1], "kernel_shape": [3, 2]}),
     ("MaxPool", {"auto_pad": "VALID", "kernel_shape": [3, 2], "pads": [0, 0, 0, 0]}),
     ("AveragePool", {"kernel_shape": [3, 2]}),
 ]
