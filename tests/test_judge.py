@@ -1551,6 +1551,22 @@ def test_trials_that_move_statistics_apart_are_corrupted_where_no_prediction_sho
     assert ["undisturbed: trials that changed the network to different states"] == corrupted
 
 
+def test_predictions_tell_states_apart_where_no_tensor_is_shown() -> None:
+    def keeping(part: float) -> type[Runtime]:
+        class Keeps(Blind):
+            def backward(self) -> None:
+                self.update(keep=part)
+
+        return Keeps
+
+    def found(*parts: float) -> set[Finding]:
+        return set(judged(Blind, trials=[observe(keeping(part), undisturbed, "seed-batch") for part in parts]).findings)
+
+    assert {Finding.LEAK, Finding.CORRUPTED, Finding.UNREPEATABLE} == found(0.5, 0.8)
+    assert {Finding.LEAK, Finding.UNREPEATABLE} == found(0.5, 1.0)
+    assert {Finding.LEAK} == found(0.5, 0.5)
+
+
 def test_a_leak_that_only_the_second_prediction_shows() -> None:
     class Later(Blind):
         def predict(self, when: str) -> None:

@@ -338,6 +338,21 @@ def test_at_zero_a_relu_may_have_either_slope() -> None:
     assert (Finding.WRONG_GRADIENT,) == judged(answering(wrong), network).findings
 
 
+def test_kinks_explain_a_gradient_in_its_own_mode_alone_whichever_is_asked_about_first() -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    network = layers.network("zeros of two modes", x)
+    for training in (False, True):
+        gradient = asked(network, training, x=np.where(x == 0, 1e-9, x))
+        for order in ((training, not training), (not training, training)):
+            truth = Truth.of(NETWORKS[network])
+            assert {training: "sides", not training: "no"} == {
+                mode: truth.explained(gradient, mode, tolerance=1e-4) for mode in order
+            }
+
+
 @pytest.mark.parametrize("error", [0.0, 0.05])
 def test_a_file_in_float32_has_the_kinks_of_its_network(error: float) -> None:
     layers = Layers((4,))
