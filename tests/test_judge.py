@@ -1605,6 +1605,20 @@ def test_a_second_answer_that_is_not_the_first() -> None:
     assert (Finding.LEAK,) == judged(Grows, scenario=Scenario.PREDICT_ONLY).findings
 
 
+def test_readings_that_ask_twice_and_get_the_same_answer_are_named_and_those_that_ask_once_are_not() -> None:
+    class Predicts(Blind):
+        asks = Asks.PREDICTION
+        intent = Intent.INFERENCE
+
+    asked = [reading(Scenario.PREDICT_ONLY, name) for name in ("undisturbed", "timed", "immediate")]
+    first, second, once = (observe(Predicts, steps, "seed-batch") for steps in asked)
+    assert ["forward/second" in row.arrays for row in (first, second, once)] == [True, True, False]
+    other = {**first.arrays, "forward/second": first.arrays["forward/second"] * np.float32(1.5)}
+    verdict = judged(Predicts, scenario=Scenario.PREDICT_ONLY, trials=[replace(first, arrays=other), second, once])
+    (detail,) = (item.detail for item in verdict.evidence if item.finding is Finding.LEAK)
+    assert detail.endswith("; not timed")
+
+
 def test_classes_alone_are_a_leak() -> None:
     row = observe(Training, twenty, "digits")
     classes = row.arrays["classes/20"].copy()
