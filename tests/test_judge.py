@@ -1355,6 +1355,16 @@ def test_reading_that_moves_statistics_is_no_race_and_no_order_dependence(kind: 
     assert any("reading changes" in item.detail for item in verdict.evidence)
 
 
+def test_a_tensor_that_is_there_from_the_second_read_on_makes_a_race_no_effect_of_reading() -> None:
+    class Makes(Racy):
+        def snapshot(self, when: str) -> None:
+            if when == "read":
+                self.tensors["made"] = np.ones(2, np.float32)
+            super().snapshot(when)
+
+    assert Finding.RACY in judged(Makes).findings
+
+
 @pytest.mark.parametrize("calls", [1, 20])
 def test_a_statistic_that_is_rewritten_within_rounding_is_clean_with_a_remark(calls: int) -> None:
     class Rewrites(Training):
