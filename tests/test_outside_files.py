@@ -15,10 +15,11 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops import op_average_pool, op_conv, op_conv_transpose, op_max_pool
 
 import crosscheck
-from crosscheck.cells import Array, Asks
+from crosscheck.cells import Array, Asks, Finding, Observation, Scenario, Status
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
 from crosscheck.job import Job, run
+from crosscheck.judge import judge
 from crosscheck.judge.evaluator import evaluate
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.matrix.plan import Wanted, expand
@@ -27,6 +28,7 @@ from crosscheck.networks import FileOptions, Network, load
 from crosscheck.oracle import predict
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress, read_cells
+from tests.synthetic import STAYS, Runtime, subject
 
 node = helper.make_node
 Load = Callable[..., Network]
@@ -465,3 +467,17 @@ def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load) -> 
     expected = truth.network.cotangent * np.float64(weights["tiny"]) * np.cosh(truth.network.x.astype(np.float64))
     assert truth.known(Asks.GRADIENT)
     np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("momentum", "seen"), [(0.9, True), (1.0, False)])
+def test_a_leak_can_be_seen_in_a_file_whose_statistics_may_move(loaded: Load, momentum: float, seen: bool) -> None:
+    weights = {name: np.full(3, number, np.float32) for name, number in zip("abmv", (1, 0, 0.5, 2), strict=True)}
+    nodes = [node("BatchNormalization", ["x", *"abmv"], ["y"], momentum=momentum)]
+    file = file_of(loaded(model(nodes, [floats("x", ["N", 3])], [floats("y", ["N", 3])], weights)))
+    truth = FileTruth(file)
+    y, dx = (truth.answer(asks, training=False).astype(np.float32) for asks in (Asks.PREDICTION, Asks.GRADIENT))
+    arrays = {"prediction/before": y, "gradient/first": dx, "prediction/after": y}
+    row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+    verdict = judge(*subject(Runtime, file.name, Scenario.GRADIENT, STAYS), file, truth, [row])
+    assert ((Finding.CLEAN,) if seen else ()) == verdict.findings
+    assert seen or "keeps its old statistics (momentum 1)" in str(verdict.undecided)
