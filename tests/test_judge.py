@@ -1365,6 +1365,22 @@ def test_a_tensor_that_is_there_from_the_second_read_on_makes_a_race_no_effect_o
     assert Finding.RACY in judged(Makes).findings
 
 
+@pytest.mark.parametrize("scenario", [Scenario.TWENTY, Scenario.SIBLING])
+def test_what_a_trial_of_predictions_alone_shows_to_be_written_by_them_is_not_put_down_to_the_call(
+    scenario: Scenario,
+) -> None:
+    class Writes(Runtime):
+        def prediction(self) -> Array:
+            for norm in self.network.batch_norms:
+                self.tensors[norm.scale] = self.network.weights[norm.scale] + np.float32(0.5)
+            return super().prediction()
+
+    network = "digits" if scenario is Scenario.TWENTY else "seed-batch"
+    trials = [observe(Writes, reading(scenario, name), network) for name in ("undisturbed", "unasked")]
+    assert Finding.PARAMETERS_WRITTEN in judged(Writes, network, scenario, trials[:1]).findings
+    assert Finding.PARAMETERS_WRITTEN not in judged(Writes, network, scenario, trials).findings
+
+
 @pytest.mark.parametrize("calls", [1, 20])
 def test_a_statistic_that_is_rewritten_within_rounding_is_clean_with_a_remark(calls: int) -> None:
     class Rewrites(Training):
