@@ -1653,6 +1653,14 @@ def test_classes_alone_are_a_leak() -> None:
     assert (Finding.LEAK,) == judged(Training, "digits", Scenario.TWENTY, rows).findings
 
 
+def test_one_reading_with_a_wrong_gradient_is_enough() -> None:
+    right, wrong = (observe(Training, steps, "seed-batch") for steps in (undisturbed, timed))
+    wrong = replace(wrong, arrays={**wrong.arrays, "gradient/first": wrong.arrays["gradient/first"] * np.float32(3)})
+    for trials in ([right, wrong], [wrong, right]):
+        found = [item for item in judged(Training, trials=trials).evidence if item.finding is Finding.WRONG_GRADIENT]
+        assert [True] == [item.what.startswith("timed: ") and item.detail.endswith("not undisturbed") for item in found]
+
+
 def test_one_reading_that_predicts_wrongly_is_enough() -> None:
     rows = [observe(Training, undisturbed, "seed-batch")] * 2 + [observe(Training, timed, "seed-batch")]
     wrong = {
