@@ -12,11 +12,12 @@ import onnx
 import pytest
 
 from crosscheck import oracle
-from crosscheck.cells import Array, Finding, Intent, Observation, Scenario, Status
+from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import FileTruth, Truth, judge
 from crosscheck.networks import Network, fixed_cotangent, load, write
 from crosscheck.networks.graph import GEMM, Graph
 from crosscheck.networks.onnx_files import written_network
+from crosscheck.oracle.laws import TOLERANCE
 from tests.synthetic import NETWORKS, STAYS, TRUTHS, Blind, Runtime, Training, judged, subject
 
 NORM = {"epsilon": 1e-5, "momentum": 0.9}
@@ -159,6 +160,16 @@ def test_a_large_mean_makes_no_law_fit_that_does_not(mean: float) -> None:
     assert TRUTHS[network].law_tolerance(norm) < 1e-4
 
 
+@pytest.mark.parametrize("size", [0.0, 1e30])
+def test_statistics_that_float32_does_not_hold_make_no_law_fit_that_does_not(size: float) -> None:
+    """Squares of 1e30 are infinite in float32."""
+    layers = Layers((4,))
+    layers.norm("x", 4)
+    network = layers.network(f"of {size}", np.float32(size) * drawn(6, 4))
+    (norm,) = NETWORKS[network].batch_norms
+    assert TOLERANCE == TRUTHS[network].law_tolerance(norm)
+
+
 def test_what_rounding_does_to_statistics_makes_room_for_laws() -> None:
     """A difference of large numbers has few digits in float32."""
     layers = Layers((4,))
@@ -183,6 +194,22 @@ def test_an_error_beyond_that_rounding_is_wrong_and_says_why(mean: float) -> Non
     assert (Finding.WRONG_PREDICTION,) == verdict.findings
     (evidence,) = verdict.evidence
     assert (mean > 1) == ("rounding is" in evidence.why)  # float32 has steps of 6e-5 at 1,000
+
+
+def test_a_prediction_has_the_room_that_rounding_takes_in_inference_mode_and_not_that_of_training_mode() -> None:
+    """At a mean of 10,000 that is 0.4 % of its largest entry and not 0.8 %."""
+    network = large_mean(1e4)
+    inference, training = (TRUTHS[network].rounding(Asks.PREDICTION, mode) for mode in (False, True))
+    assert 1.8 < training / inference < 2.2
+
+    def findings(factor: float) -> tuple[Finding, ...]:
+        class Off(Runtime):
+            def prediction(self) -> Array:
+                return in_float32(network) * np.float32(factor)
+
+        return judged(Off, network).findings
+
+    assert [(Finding.CLEAN,), (Finding.WRONG_PREDICTION,)] == [findings(factor) for factor in (1.002, 1.006)]
 
 
 def test_a_gradient_that_cancels_the_mean_badly_is_wrong() -> None:
