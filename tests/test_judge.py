@@ -1653,6 +1653,24 @@ def test_classes_alone_are_a_leak() -> None:
     assert (Finding.LEAK,) == judged(Training, "digits", Scenario.TWENTY, rows).findings
 
 
+def test_changes_of_tensors_are_those_of_the_undisturbed_trials_and_of_hidden_ones_those_of_the_timed_trial() -> None:
+    class Counts(LeakBackward):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["hidden"] = np.zeros(1, np.float32)
+
+        def backward(self) -> None:
+            self.update(count=2)
+            self.tensors["hidden"] += 3
+
+    calm, counting = observe(LeakBackward, undisturbed, "seed-batch"), observe(Counts, timed, "seed-batch")
+    changes = judged(LeakBackward, trials=[calm, counting]).state_changes
+    (norm,) = NETWORKS["seed-batch"].batch_norms
+    for name in (norm.mean, norm.variance):
+        assert distance(NETWORKS["seed-batch"].weights[name], calm.arrays[f"state/after/{name}"]) == changes[name] > 0
+    assert changes["hidden"] == 3
+
+
 def test_one_reading_with_a_wrong_gradient_is_enough() -> None:
     right, wrong = (observe(Training, steps, "seed-batch") for steps in (undisturbed, timed))
     wrong = replace(wrong, arrays={**wrong.arrays, "gradient/first": wrong.arrays["gradient/first"] * np.float32(3)})
