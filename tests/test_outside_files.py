@@ -459,10 +459,11 @@ def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
     np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)
 
 
-def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load) -> None:
-    """Of a saturated network, whose predictions do not move by a step."""
+@pytest.mark.parametrize("level", [1, 1e6])
+def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load, level: float) -> None:
+    """Of a saturated network, whose predictions do not move by a step, or by their rounding alone."""
     nodes = [node("Sinh", ["x"], ["s"]), node("Mul", ["s", "tiny"], ["m"]), node("Add", ["m", "one"], ["y"])]
-    weights = {"tiny": np.array([1e-30], np.float32), "one": np.array([1], np.float32)}
+    weights = {"tiny": np.array([1e-30 if level == 1 else 1e-12], np.float32), "one": np.array([level], np.float32)}
     truth = FileTruth(loaded(model(nodes, [floats("x", [2, 3])], [floats("y", [2, 3])], weights)))
     expected = truth.network.cotangent * np.float64(weights["tiny"]) * np.cosh(truth.network.x.astype(np.float64))
     assert truth.known(Asks.GRADIENT)
