@@ -240,12 +240,11 @@ def _check_slope(
 
 
 def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without `spatial = 0` in layers with per-channel statistics."""
+    """A copy without `spatial = 0`. What has statistics for every entry cannot be lowered then, by their shapes."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    axes = {tensor.name: len(tensor.dims) for tensor in copy.graph.initializer}
     for node in copy.graph.node:
-        if node.op_type == "BatchNormalization" and all(axes.get(name) == 1 for name in node.input[1:]):
+        if node.op_type == "BatchNormalization":
             for item in [item for item in node.attribute if item.name == "spatial"]:
                 node.attribute.remove(item)
     return copy
