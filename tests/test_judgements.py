@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix import ledger
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.networks import load
+from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Judgement
 from crosscheck.runtimes.catalog import Runtime
 from crosscheck.runtimes.mode import Contract, Mode
@@ -144,7 +146,7 @@ def test_further_processes_judge_many_cells_and_large_networks(tmp_path: Path, m
     own = load(str(tmp_path / "own.onnx"))
     monkeypatch.setattr(judgements, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(judgements, "as_completed", list)
-    four = [("a", "inference"), ("b", "inference"), ("a", "training"), ("a", "inference")]
+    four = [("b", "inference"), ("a", "training"), ("a", "inference"), ("a", "inference")]
     assert [2, 1, 1, 1] == pieces(1, 1, *four)
     assert [64] == pieces(2, 64)
     assert [1, 1] == pieces(1, 1, ("a", "inference"))
@@ -152,6 +154,19 @@ def test_further_processes_judge_many_cells_and_large_networks(tmp_path: Path, m
     assert [2, 1, 1, 1] == pieces(2, 1, *four)
     assert [64, 1] == pieces(9, 65)
     assert [2, 2] == started
+
+
+def test_the_file_of_a_cells_arrays_is_named_after_its_first_trial_alone(tmp_path: Path) -> None:
+    network, mode = load("seed"), Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    cell = Cell("tiny", "1.0", "plain", "tiny", "seed", Scenario.GRADIENT)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for number, key in enumerate(("first", "second")):
+            journal.append(key, cell.id, number, dataclasses.replace(RECORD, stderr=key))
+        judged = Judgements(journal, 1, arrays=RecordedArrays(tmp_path / "arrays")).of(
+            [Question(cell, mode, network, keys) for keys in (("first",), ("first", "second"), ("second", "first"))]
+        )
+        one, same, other = (answer.arrays for answer in judged)
+    assert one == same != other
 
 
 def test_a_trial_that_is_measured_anew_is_judged_anew(
