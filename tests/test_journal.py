@@ -162,7 +162,7 @@ def test_files_that_are_no_source_do_not_count(tmp_path: Path) -> None:
 
 def test_a_trial_depends_on_the_probe(plan: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = key(plan)
-    code = Path(cache.probe.__file__).parent
+    code = Path(crosscheck.__file__).parent / "probe"
     copy = Path(shutil.copytree(code, tmp_path / "probe", ignore=shutil.ignore_patterns("__pycache__")))
     monkeypatch.setattr(cache, "probe", types.SimpleNamespace(__file__=str(copy / "__init__.py")))
     assert before == key(plan)
