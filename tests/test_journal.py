@@ -677,6 +677,34 @@ def test_a_cell_with_only_repetitions_missing_keeps_its_trials_when_its_target_i
     assert before == finished
 
 
+def test_a_cell_with_a_trial_that_the_machine_spoilt_is_left_to_the_next_run(toy: Runtime, journal: Journal) -> None:
+    """Once: another of its trials may have been spoilt meanwhile."""
+    finished: list[str] = []
+    plan = planned(toy)
+    ledger = Ledger([plan], journal, "fork", finished.append)
+    (_, first, _), (_, second, _) = ledger.take(plan.target), ledger.take(plan.target)
+    ledger.lose(first, "there was no room")
+    ledger.lose(second, "there were no files")
+    assert {plan.cell.id: (Status.UNAVAILABLE, "there was no room", "")} == ledger.done.statuses
+    assert [plan.cell.id] == finished
+    assert not ledger.queues[plan.target]
+    assert {} == ledger.done.keys == journal.reusable()
+
+
+def test_a_cell_of_which_the_machine_spoilt_a_repetition_keeps_its_trials(toy: Runtime, journal: Journal) -> None:
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load("conv")], Wanted(["inference"], ["gradient", "order"], ["conv"]))
+    finished: list[str] = []
+    ledger = Ledger(plan, journal, "fork", finished.append)
+    measure_all(ledger, plan[0].target, frozenset({"conv/gradient"}), ("undisturbed",))
+    assert ledger.ask_again(plan[0].target)
+    before, kept = list(finished), dict(ledger.done.keys)
+    _, trial, _ = ledger.take(plan[0].target)
+    ledger.lose(trial, "there was no room")
+    assert {} == ledger.done.statuses
+    assert (before, kept) == (finished, ledger.done.keys)
+
+
 def test_results_of_two_stages_are_one_result(plan: Planned) -> None:
     environment = describe(plan.target.runtime, plan.target.release, plan.target.variant)
     first, second = (
