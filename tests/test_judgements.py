@@ -21,11 +21,12 @@ import crosscheck
 from crosscheck import judgements
 from crosscheck.cells import Cell, Scenario, Status
 from crosscheck.job import Job, Result, run
-from crosscheck.judge import fields_of, judgement_of
+from crosscheck.judge import FileTruth, Truth, fields_of, judgement_of
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix import ledger
 from crosscheck.matrix.journal import Journal, Record
-from crosscheck.networks import load
+from crosscheck.networks import Network, load
+from crosscheck.networks.onnx_files import written_network
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Judgement
 from crosscheck.runtimes.catalog import Runtime
@@ -154,6 +155,19 @@ def test_further_processes_judge_many_cells_and_large_networks(tmp_path: Path, m
     assert [2, 1, 1, 1] == pieces(2, 1, *four)
     assert [64, 1] == pieces(9, 65)
     assert [2, 2] == started
+
+
+def test_files_that_were_exported_from_one_network_are_judged_in_one_piece(tmp_path: Path) -> None:
+    source, mode = load("seed"), Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    files = [written_network(source.model.SerializeToString(), f"seed.{name}", source) for name in "ab"]
+    told: list[tuple[int, int]] = []
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.append("key", "cell", 0, RECORD)
+        cells = [Cell("tiny", "1.0", "plain", "tiny", file.name, Scenario.GRADIENT) for file in files]
+        asked = [Question(cell, mode, file, ("key",)) for cell, file in zip(cells, files, strict=True)]
+        truths: dict[Network, Truth] = {file: FileTruth(file) for file in files}
+        list(Judgements(journal, 1, truths).of(asked, lambda done, cells: told.append((done, cells))))
+    assert [(2, 2)] == told
 
 
 def test_the_file_of_a_cells_arrays_is_named_after_its_first_trial_alone(tmp_path: Path) -> None:
