@@ -688,7 +688,8 @@ def test_a_cell_with_a_trial_that_the_machine_spoilt_is_left_to_the_next_run(toy
     assert {plan.cell.id: (Status.UNAVAILABLE, "there was no room", "")} == ledger.done.statuses
     assert [plan.cell.id] == finished
     assert not ledger.queues[plan.target]
-    assert {} == ledger.done.keys == journal.reusable()
+    assert {} == ledger.done.keys
+    assert {} == journal.reusable()
 
 
 def test_a_cell_of_which_the_machine_spoilt_a_repetition_keeps_its_trials(toy: Runtime, journal: Journal) -> None:
