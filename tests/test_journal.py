@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import crosscheck
 from crosscheck.cells import Observation, Status, Trial
 from crosscheck.environments.environment import describe
 from crosscheck.errors import CrosscheckError, InstallFailed, Unavailable
@@ -159,24 +160,46 @@ def test_files_that_are_no_source_do_not_count(tmp_path: Path) -> None:
     assert cache.folder_digest(tmp_path / "one") == cache.folder_digest(tmp_path / "two")
 
 
-@pytest.mark.parametrize(
-    ("package", "runtime", "mode"), [("probe", "toy", "inference"), ("networks", "onnx", "opset-15")]
-)
-def test_a_trial_depends_on_the_probe_and_one_that_reads_onnx_on_what_writes_it(
-    toy: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, runtime: str, mode: str
-) -> None:
-    plan = planned(
-        toy if runtime == "toy" else catalog()[runtime], mode, "gradient" if runtime == "toy" else "predict-only"
-    )
+def test_a_trial_depends_on_the_probe(plan: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = key(plan)
-    code = Path(getattr(cache, package).__file__).parent
-    copy = Path(shutil.copytree(code, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")))
-    monkeypatch.setattr(cache, package, types.SimpleNamespace(__file__=str(copy / "__init__.py")))
+    code = Path(crosscheck.__file__).parent / "probe"
+    copy = Path(shutil.copytree(code, tmp_path / "probe", ignore=shutil.ignore_patterns("__pycache__")))
+    monkeypatch.setattr(cache, "probe", types.SimpleNamespace(__file__=str(copy / "__init__.py")))
     assert before == key(plan)
     changed = Path(shutil.copytree(copy, tmp_path / "changed"))
     (changed / "__init__.py").write_text("# changed\n")
-    monkeypatch.setattr(cache, package, types.SimpleNamespace(__file__=str(changed / "__init__.py")))
+    monkeypatch.setattr(cache, "probe", types.SimpleNamespace(__file__=str(changed / "__init__.py")))
     assert before != key(plan)
+
+
+@pytest.fixture
+def code_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Returns a function that sets where the code of crosscheck is that keys depend on."""
+
+    def use(folder: Path) -> None:
+        monkeypatch.setattr(cache, "crosscheck", types.SimpleNamespace(__file__=str(folder / "__init__.py")))
+        cache.code_digest.cache_clear()
+
+    yield use
+    cache.code_digest.cache_clear()
+
+
+@pytest.mark.parametrize("package", ["networks", "gradients", "onnx_models"])
+def test_a_trial_that_reads_onnx_depends_on_what_writes_it(
+    plan: Planned, tmp_path: Path, code_at: Callable[[Path], None], package: str
+) -> None:
+    reads = planned(catalog()["onnx"], "opset-15", "predict-only")
+    before = key(reads), key(plan)
+    for name in ("networks", "gradients", "onnx_models"):
+        code = Path(crosscheck.__file__).parent / name
+        shutil.copytree(code, tmp_path / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code_at(tmp_path / "copy")
+    assert before == (key(reads), key(plan))
+    changed = Path(shutil.copytree(tmp_path / "copy", tmp_path / "changed"))
+    (changed / package / "__init__.py").write_text("# changed\n")
+    code_at(changed)
+    assert before[0] != key(reads)
+    assert before[1] == key(plan)
 
 
 #: Bytes of memory that the trials were allowed.
@@ -652,6 +675,35 @@ def test_a_cell_with_only_repetitions_missing_keeps_its_trials_when_its_target_i
     ledger.give_up(plan[0].target, Status.IMPORT_FAILED, "no such module")
     assert {} == ledger.done.statuses
     assert before == finished
+
+
+def test_a_cell_with_a_trial_that_the_machine_spoilt_is_left_to_the_next_run(toy: Runtime, journal: Journal) -> None:
+    """Once: another of its trials may have been spoilt meanwhile."""
+    finished: list[str] = []
+    plan = planned(toy)
+    ledger = Ledger([plan], journal, "fork", finished.append)
+    (_, first, _), (_, second, _) = ledger.take(plan.target), ledger.take(plan.target)
+    ledger.lose(first, "there was no room")
+    ledger.lose(second, "there were no files")
+    assert {plan.cell.id: (Status.UNAVAILABLE, "there was no room", "")} == ledger.done.statuses
+    assert [plan.cell.id] == finished
+    assert not ledger.queues[plan.target]
+    assert {} == ledger.done.keys
+    assert {} == journal.reusable()
+
+
+def test_a_cell_of_which_the_machine_spoilt_a_repetition_keeps_its_trials(toy: Runtime, journal: Journal) -> None:
+    selected = targets(["toy@newest"], {"toy": toy}, everything=False)
+    plan = expand(selected, [load("conv")], Wanted(["inference"], ["gradient", "order"], ["conv"]))
+    finished: list[str] = []
+    ledger = Ledger(plan, journal, "fork", finished.append)
+    measure_all(ledger, plan[0].target, frozenset({"conv/gradient"}), ("undisturbed",))
+    assert ledger.ask_again(plan[0].target)
+    before, kept = list(finished), dict(ledger.done.keys)
+    _, trial, _ = ledger.take(plan[0].target)
+    ledger.lose(trial, "there was no room")
+    assert {} == ledger.done.statuses
+    assert (before, kept) == (finished, ledger.done.keys)
 
 
 def test_results_of_two_stages_are_one_result(plan: Planned) -> None:

@@ -1170,6 +1170,22 @@ def test_one_momentum_for_layers_that_declare_several_is_one_law(network: str, k
     assert verdict.update.momentum == pytest.approx(keep, abs=1e-3)
 
 
+@pytest.mark.parametrize(("keep", "told"), [(0.9, (0.9, 2)), (0.8, (0.8, 2)), (0.7, (0.49, 1))])
+def test_of_layers_that_keep_one_part_twice_a_part_that_one_declares_is_told_and_else_the_fewest_updates(
+    keep: float, told: tuple[float, int]
+) -> None:
+    """The layers of `conv` declare 0.9 and 0.8. Once 0.49 has the numbers of twice 0.7."""
+
+    class Twice(Training):
+        def backward(self) -> None:
+            self.update(keep=keep, count=2)
+
+    update = judged(Twice, "conv").update
+    assert update is not None
+    assert told[0] == pytest.approx(update.momentum, abs=1e-4)
+    assert told[1] == update.count
+
+
 def test_three_updates_that_take_nine_tenths_are_counted() -> None:
     class Takes(Training):
         def backward(self) -> None:
@@ -1338,6 +1354,32 @@ def test_reading_that_moves_statistics_is_no_race_and_no_order_dependence(kind: 
     verdict = judged(kind, network, inference=inference)
     assert (Finding.LEAK,) == verdict.findings
     assert any("reading changes" in item.detail for item in verdict.evidence)
+
+
+def test_a_tensor_that_is_there_from_the_second_read_on_makes_a_race_no_effect_of_reading() -> None:
+    class Makes(Racy):
+        def snapshot(self, when: str) -> None:
+            if when == "read":
+                self.tensors["made"] = np.ones(2, np.float32)
+            super().snapshot(when)
+
+    assert Finding.RACY in judged(Makes).findings
+
+
+@pytest.mark.parametrize("scenario", [Scenario.TWENTY, Scenario.SIBLING])
+def test_what_a_trial_of_predictions_alone_shows_to_be_written_by_them_is_not_put_down_to_the_call(
+    scenario: Scenario,
+) -> None:
+    class Writes(Runtime):
+        def prediction(self) -> Array:
+            for norm in self.network.batch_norms:
+                self.tensors[norm.scale] = self.network.weights[norm.scale] + np.float32(0.5)
+            return super().prediction()
+
+    network = "digits" if scenario is Scenario.TWENTY else "seed-batch"
+    trials = [observe(Writes, reading(scenario, name), network) for name in ("undisturbed", "unasked")]
+    assert Finding.PARAMETERS_WRITTEN in judged(Writes, network, scenario, trials[:1]).findings
+    assert Finding.PARAMETERS_WRITTEN not in judged(Writes, network, scenario, trials).findings
 
 
 @pytest.mark.parametrize("calls", [1, 20])
@@ -1536,6 +1578,22 @@ def test_trials_that_move_statistics_apart_are_corrupted_where_no_prediction_sho
     assert ["undisturbed: trials that changed the network to different states"] == corrupted
 
 
+def test_predictions_tell_states_apart_where_no_tensor_is_shown() -> None:
+    def keeping(part: float) -> type[Runtime]:
+        class Keeps(Blind):
+            def backward(self) -> None:
+                self.update(keep=part)
+
+        return Keeps
+
+    def found(*parts: float) -> set[Finding]:
+        return set(judged(Blind, trials=[observe(keeping(part), undisturbed, "seed-batch") for part in parts]).findings)
+
+    assert {Finding.LEAK, Finding.CORRUPTED, Finding.UNREPEATABLE} == found(0.5, 0.8)
+    assert {Finding.LEAK, Finding.UNREPEATABLE} == found(0.5, 1.0)
+    assert {Finding.LEAK} == found(0.5, 0.5)
+
+
 def test_a_leak_that_only_the_second_prediction_shows() -> None:
     class Later(Blind):
         def predict(self, when: str) -> None:
@@ -1574,12 +1632,52 @@ def test_a_second_answer_that_is_not_the_first() -> None:
     assert (Finding.LEAK,) == judged(Grows, scenario=Scenario.PREDICT_ONLY).findings
 
 
+def test_readings_that_ask_twice_and_get_the_same_answer_are_named_and_those_that_ask_once_are_not() -> None:
+    class Predicts(Blind):
+        asks = Asks.PREDICTION
+        intent = Intent.INFERENCE
+
+    asked = [reading(Scenario.PREDICT_ONLY, name) for name in ("undisturbed", "timed", "immediate")]
+    first, second, once = (observe(Predicts, steps, "seed-batch") for steps in asked)
+    assert ["forward/second" in row.arrays for row in (first, second, once)] == [True, True, False]
+    other = {**first.arrays, "forward/second": first.arrays["forward/second"] * np.float32(1.5)}
+    verdict = judged(Predicts, scenario=Scenario.PREDICT_ONLY, trials=[replace(first, arrays=other), second, once])
+    (detail,) = (item.detail for item in verdict.evidence if item.finding is Finding.LEAK)
+    assert detail.endswith("; not timed")
+
+
 def test_classes_alone_are_a_leak() -> None:
     row = observe(Training, twenty, "digits")
     classes = row.arrays["classes/20"].copy()
     classes[0] = (classes[0] + 1) % 10
     rows = [replace(row, arrays={**row.arrays, "classes/20": classes})] * 2
     assert (Finding.LEAK,) == judged(Training, "digits", Scenario.TWENTY, rows).findings
+
+
+def test_changes_of_tensors_are_those_of_the_undisturbed_trials_and_of_hidden_ones_those_of_the_timed_trial() -> None:
+    class Counts(LeakBackward):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["hidden"] = np.zeros(1, np.float32)
+
+        def backward(self) -> None:
+            self.update(count=2)
+            self.tensors["hidden"] += 3
+
+    calm, counting = observe(LeakBackward, undisturbed, "seed-batch"), observe(Counts, timed, "seed-batch")
+    changes = judged(LeakBackward, trials=[calm, counting]).state_changes
+    (norm,) = NETWORKS["seed-batch"].batch_norms
+    for name in (norm.mean, norm.variance):
+        assert distance(NETWORKS["seed-batch"].weights[name], calm.arrays[f"state/after/{name}"]) == changes[name] > 0
+    assert changes["hidden"] == 3
+
+
+def test_one_reading_with_a_wrong_gradient_is_enough() -> None:
+    right, wrong = (observe(Training, steps, "seed-batch") for steps in (undisturbed, timed))
+    wrong = replace(wrong, arrays={**wrong.arrays, "gradient/first": wrong.arrays["gradient/first"] * np.float32(3)})
+    for trials in ([right, wrong], [wrong, right]):
+        found = [item for item in judged(Training, trials=trials).evidence if item.finding is Finding.WRONG_GRADIENT]
+        assert [True] == [item.what.startswith("timed: ") and item.detail.endswith("not undisturbed") for item in found]
 
 
 def test_one_reading_that_predicts_wrongly_is_enough() -> None:
@@ -1634,18 +1732,21 @@ def test_a_crash_at_the_end_of_a_spotless_trial_is_not_clean() -> None:
     assert (Status.CRASHED, ()) == (verdict.status, verdict.findings)
 
 
-def test_a_count_that_the_layer_keeps_tells_a_cumulative_average() -> None:
+@pytest.mark.parametrize("counter", ["num_batches_tracked", "counter", "updates"])
+def test_a_count_that_the_layer_keeps_tells_a_cumulative_average(counter: str) -> None:
+    """As torch, Haiku and Chainer call it."""
+
     class Cumulative(Training):
         def __init__(self, network: str) -> None:
             super().__init__(network)
-            self.tensors["bn.num_batches_tracked"] = np.array(4)
+            self.tensors[f"bn.{counter}"] = np.array(4)
 
         def backward(self) -> None:
             norm = self.network.batch_norms[0]
             batch = TRUTHS[self.network.name].batch_statistics[norm.node]
             for name, new in ((norm.mean, batch.mean), (norm.variance, batch.variance)):
                 self.tensors[name] = ((4 * self.tensors[name] + new) / 5).astype(np.float32)
-            self.tensors["bn.num_batches_tracked"] = np.array(5)
+            self.tensors[f"bn.{counter}"] = np.array(5)
 
     update = judged(Cumulative).update
     assert update is not None
@@ -1653,11 +1754,14 @@ def test_a_count_that_the_layer_keeps_tells_a_cumulative_average() -> None:
     assert update.momentum == pytest.approx(0.8, abs=1e-4)
 
 
-def test_an_export_for_inference_that_predicts_in_training_form_is_changed() -> None:
-    row, network = observe(Runtime, export, "seed-batch"), NETWORKS["seed-batch"]
+@pytest.mark.parametrize(("kind", "expected"), [(Runtime, Finding.EXPORT_CHANGED), (Training, Finding.CLEAN)])
+def test_an_export_that_predicts_in_training_form_is_changed_unless_it_is_for_training(
+    kind: type[Runtime], expected: Finding
+) -> None:
+    row, network = observe(kind, export, "seed-batch"), NETWORKS["seed-batch"]
     y = oracle.predict(network.graph, network.weights, network.x, True).astype(np.float32)
     row = replace(row, arrays={**row.arrays, "prediction/exported": y})
-    assert (Finding.EXPORT_CHANGED,) == judged(Runtime, scenario=Scenario.EXPORT, trials=[row]).findings
+    assert (expected,) == judged(kind, scenario=Scenario.EXPORT, trials=[row]).findings
 
 
 def test_accuracy_is_measured_against_the_labels() -> None:

@@ -12,11 +12,12 @@ import onnx
 import pytest
 
 from crosscheck import oracle
-from crosscheck.cells import Array, Finding, Intent, Observation, Scenario, Status
+from crosscheck.cells import Array, Asks, Finding, Intent, Observation, Scenario, Status
 from crosscheck.judge import FileTruth, Truth, judge
 from crosscheck.networks import Network, fixed_cotangent, load, write
 from crosscheck.networks.graph import GEMM, Graph
 from crosscheck.networks.onnx_files import written_network
+from crosscheck.oracle.laws import TOLERANCE
 from tests.synthetic import NETWORKS, STAYS, TRUTHS, Blind, Runtime, Training, judged, subject
 
 NORM = {"epsilon": 1e-5, "momentum": 0.9}
@@ -159,6 +160,16 @@ def test_a_large_mean_makes_no_law_fit_that_does_not(mean: float) -> None:
     assert TRUTHS[network].law_tolerance(norm) < 1e-4
 
 
+@pytest.mark.parametrize("size", [0.0, 1e30])
+def test_statistics_that_float32_does_not_hold_make_no_law_fit_that_does_not(size: float) -> None:
+    """Squares of 1e30 are infinite in float32."""
+    layers = Layers((4,))
+    layers.norm("x", 4)
+    network = layers.network(f"of {size}", np.float32(size) * drawn(6, 4))
+    (norm,) = NETWORKS[network].batch_norms
+    assert TOLERANCE == TRUTHS[network].law_tolerance(norm)
+
+
 def test_what_rounding_does_to_statistics_makes_room_for_laws() -> None:
     """A difference of large numbers has few digits in float32."""
     layers = Layers((4,))
@@ -183,6 +194,22 @@ def test_an_error_beyond_that_rounding_is_wrong_and_says_why(mean: float) -> Non
     assert (Finding.WRONG_PREDICTION,) == verdict.findings
     (evidence,) = verdict.evidence
     assert (mean > 1) == ("rounding is" in evidence.why)  # float32 has steps of 6e-5 at 1,000
+
+
+def test_a_prediction_has_the_room_that_rounding_takes_in_inference_mode_and_not_that_of_training_mode() -> None:
+    """At a mean of 10,000 that is 0.4 % of its largest entry and not 0.8 %."""
+    network = large_mean(1e4)
+    inference, training = (TRUTHS[network].rounding(Asks.PREDICTION, mode) for mode in (False, True))
+    assert 1.8 < training / inference < 2.2
+
+    def findings(factor: float) -> tuple[Finding, ...]:
+        class Off(Runtime):
+            def prediction(self) -> Array:
+                return in_float32(network) * np.float32(factor)
+
+        return judged(Off, network).findings
+
+    assert [(Finding.CLEAN,), (Finding.WRONG_PREDICTION,)] == [findings(factor) for factor in (1.002, 1.006)]
 
 
 def test_a_gradient_that_cancels_the_mean_badly_is_wrong() -> None:
@@ -338,6 +365,21 @@ def test_at_zero_a_relu_may_have_either_slope() -> None:
     assert (Finding.WRONG_GRADIENT,) == judged(answering(wrong), network).findings
 
 
+def test_kinks_explain_a_gradient_in_its_own_mode_alone_whichever_is_asked_about_first() -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    network = layers.network("zeros of two modes", x)
+    for training in (False, True):
+        gradient = asked(network, training, x=np.where(x == 0, 1e-9, x))
+        for order in ((training, not training), (not training, training)):
+            truth = Truth.of(NETWORKS[network])
+            assert {training: "sides", not training: "no"} == {
+                mode: truth.explained(gradient, mode, tolerance=1e-4) for mode in order
+            }
+
+
 @pytest.mark.parametrize("error", [0.0, 0.05])
 def test_a_file_in_float32_has_the_kinks_of_its_network(error: float) -> None:
     layers = Layers((4,))
@@ -373,6 +415,21 @@ def test_a_gradient_that_is_zero_to_rounding_decides_nothing(size: float | None,
     assert "zero to rounding" in verdict.undecided
     wrong = judged(answering(drawn(6, 4), training), network)
     assert (Finding.WRONG_GRADIENT,) == wrong.findings
+
+
+@pytest.mark.parametrize("factor", [1e-7, 1.0, 1e7])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_an_ignored_mode_is_told_at_any_size_of_the_gradient(factor: float, rows: int) -> None:
+    """A batch of one row has no gradient in training mode: an answer that is zero, too, shows no mode."""
+    layers = Layers((4,))
+    layers.norm("x", 4)
+    x = drawn(rows, 4)
+    network = layers.network(f"{rows} rows times {factor}", x, np.float32(factor) * fixed_cotangent(x.shape))
+    for training in (False, True):
+        other = asked(network, training=not training)
+        one_sided = rows == 1 and not training
+        expected = Finding.NO_GRADIENT if one_sided else Finding.MODE_IGNORED
+        assert (expected,) == judged(answering(0 * other if one_sided else other, training), network).findings
 
 
 # Leaks that could not be seen.
@@ -432,6 +489,18 @@ def test_no_leak_can_be_seen_where_the_statistics_are_the_batchs() -> None:
     assert () == verdict.findings
     assert verdict.undecided is not None
     assert "the batch's own already" in verdict.undecided
+
+
+@pytest.mark.parametrize(("factor", "offset", "seen"), [(1e-6, 0.0, True), (1.0, 0.0, True), (1.0, 1e6, False)])
+def test_whether_a_leak_can_be_seen_is_a_matter_of_the_size_of_the_predictions(
+    factor: float, offset: float, seen: bool
+) -> None:
+    """Statistics change each of them by the same part of its size, but for an offset of a million."""
+    layers = Layers((3,))
+    layers.add("Gemm", dict(GEMM), layers.norm("x", 3), weight=factor * drawn(2, 3), bias=np.full(2, offset))
+    verdict = judged(Blind, layers.network(f"{factor} x + {offset}", drawn(5, 3)))
+    assert ((Finding.CLEAN,) if seen else ()) == verdict.findings
+    assert seen or "its prediction does not change by new statistics" in str(verdict.undecided)
 
 
 @pytest.mark.parametrize(("kind", "seen"), [(Training, True), (Blind, False)])

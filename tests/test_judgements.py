@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import crosscheck
 from crosscheck import judgements
+from crosscheck.cells import Cell, Scenario, Status
 from crosscheck.job import Job, Result, run
-from crosscheck.judge import fields_of, judgement_of
+from crosscheck.judge import FileTruth, Truth, fields_of, judgement_of
+from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix import ledger
+from crosscheck.matrix.journal import Journal, Record
+from crosscheck.networks import Network, load
+from crosscheck.networks.onnx_files import written_network
+from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Judgement
 from crosscheck.runtimes.catalog import Runtime
+from crosscheck.runtimes.mode import Contract, Mode
 from tests.conftest import SilentProgress, read_cells
 
 RunToy = Callable[..., Result]
@@ -27,6 +39,8 @@ SOME: dict[str, Any] = {
     "networks": ["seed", "seed-batch", "conv"],
 }
 ROOT = Path(crosscheck.__file__).parent
+#: A trial that recorded nothing.
+RECORD = Record("undisturbed", Status.OK, None, "", "", b"", 0.0, 0.0, 0, 0.0, "")
 
 #: Prints the files of crosscheck that an import of these modules executes.
 IMPORTED = """
@@ -86,6 +100,89 @@ def test_several_processes_judge_like_one(
     assert to_judge == (tmp_path / "cells.jsonl").read_bytes()
 
 
+def test_further_processes_judge_many_cells_and_large_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large network's cells are in pieces by runtime and intent, and come first; others are in pieces of 64."""
+    started: list[int] = []
+
+    class Pool:
+        """Judges in this process."""
+
+        def __init__(
+            self, count: int, initializer: Callable[..., None], initargs: tuple[Any, ...], env: object
+        ) -> None:
+            started.append(count)
+            initializer(*initargs)
+
+        def submit(self, function: Callable[[int], Any], number: int) -> Future[Any]:
+            done: Future[Any] = Future()
+            done.set_result(function(number))
+            return done
+
+        def shutdown(self, kill_workers: bool) -> None:
+            pass
+
+    def pieces(jobs: int, small: int, *large: tuple[str, str]) -> list[int]:
+        """The sizes of the pieces of so many cells of a small network, and of cells of a large one."""
+        cells = [("tiny", "inference", network)] * small + [(*cell, own) for cell in large]
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            journal.forget()
+            journal.append("key", "cell", 0, RECORD)
+            questions = [
+                Question(
+                    Cell(runtime, str(number), "plain", intent, one.name, Scenario.GRADIENT),
+                    Mode(intent, intent, "gradient", "call()", Contract("stay", "", "")),
+                    one,
+                    ("key",),
+                )
+                for number, (runtime, intent, one) in enumerate(cells)
+            ]
+            sums = [0]
+            judged = list(Judgements(journal, jobs).of(questions, lambda done, cells: sums.append(done)))
+            assert len(questions) == len(judged)
+            return [after - before for before, after in pairwise(sums)]
+
+    network = load("seed")
+    onnx.save(network.model, tmp_path / "own.onnx")
+    monkeypatch.setattr("crosscheck.networks.network.LARGE", 0)
+    own = load(str(tmp_path / "own.onnx"))
+    monkeypatch.setattr(judgements, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(judgements, "as_completed", list)
+    four = [("b", "inference"), ("a", "training"), ("a", "inference"), ("a", "inference")]
+    assert [2, 1, 1, 1] == pieces(1, 1, *four)
+    assert [64] == pieces(2, 64)
+    assert [1, 1] == pieces(1, 1, ("a", "inference"))
+    assert [] == started
+    assert [2, 1, 1, 1] == pieces(2, 1, *four)
+    assert [64, 1] == pieces(9, 65)
+    assert [2, 2] == started
+
+
+def test_files_that_were_exported_from_one_network_are_judged_in_one_piece(tmp_path: Path) -> None:
+    source, mode = load("seed"), Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    files = [written_network(source.model.SerializeToString(), f"seed.{name}", source) for name in "ab"]
+    told: list[tuple[int, int]] = []
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.append("key", "cell", 0, RECORD)
+        cells = [Cell("tiny", "1.0", "plain", "tiny", file.name, Scenario.GRADIENT) for file in files]
+        asked = [Question(cell, mode, file, ("key",)) for cell, file in zip(cells, files, strict=True)]
+        truths: dict[Network, Truth] = {file: FileTruth(file) for file in files}
+        list(Judgements(journal, 1, truths).of(asked, lambda done, cells: told.append((done, cells))))
+    assert [(2, 2)] == told
+
+
+def test_the_file_of_a_cells_arrays_is_named_after_its_first_trial_alone(tmp_path: Path) -> None:
+    network, mode = load("seed"), Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    cell = Cell("tiny", "1.0", "plain", "tiny", "seed", Scenario.GRADIENT)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for number, key in enumerate(("first", "second")):
+            journal.append(key, cell.id, number, dataclasses.replace(RECORD, stderr=key))
+        judged = Judgements(journal, 1, arrays=RecordedArrays(tmp_path / "arrays")).of(
+            [Question(cell, mode, network, keys) for keys in (("first",), ("first", "second"), ("second", "first"))]
+        )
+        one, same, other = (answer.arrays for answer in judged)
+    assert one == same != other
+
+
 def test_a_trial_that_is_measured_anew_is_judged_anew(
     run_toy: RunToy, tmp_path: Path, progress: SilentProgress
 ) -> None:
@@ -133,3 +230,23 @@ def test_the_code_that_is_imported_is_among_what_a_result_depends_on(code: tuple
     # A package's own module is executed for what is imported from inside of it, and says what the package is.
     others = {file for file in files if file.name != "__init__.py" and not {str(file), file.parts[0]} & set(code)}
     assert set() == others
+
+
+def imported_by(file: Path) -> set[Path]:
+    """The files of crosscheck from which a module imports, relative to the package."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "crosscheck":
+            place = ROOT.joinpath(*str(node.module).split(".")[1:])
+            for name in node.names:
+                places = (place / f"{name.name}.py", place / name.name / "__init__.py", place.with_suffix(".py"))
+                found.add(next((path for path in places if path.exists()), place / "__init__.py").relative_to(ROOT))
+    return found
+
+
+def test_the_code_that_keeps_arrays_and_files_of_a_judgement_is_among_what_it_depends_on() -> None:
+    """Not what takes trials to the journal, whose contents count."""
+    makers = [ROOT / "judgements.py", ROOT / "recorded_arrays.py", *(ROOT / "exchange").glob("*.py")]
+    files = {maker.relative_to(ROOT) for maker in makers}.union(*map(imported_by, makers))
+    others = {file.parts[0] for file in files if not {str(file), file.parts[0]} & set(judgements.CODE)}
+    assert {"matrix"} == others

@@ -13,6 +13,7 @@ import pytest
 
 from crosscheck.job import Job, Result, run
 from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import SilentProgress, read_cells
 
@@ -146,3 +147,39 @@ def test_a_content_is_what_was_written(damaged: Path) -> None:
         journal.execute("update content set data = ? where digest = ?", (zlib.compress(other.tobytes()), digest))
     with Journal(damaged) as journal_read, pytest.raises(Exception, match="cannot be read"):
         journal_read.observations(journal_read.reusable())
+
+
+BESIDE = ("", "-wal", "-shm")
+
+
+def test_what_sqlite_keeps_beside_a_file_is_moved_aside_with_it(tmp_path: Path) -> None:
+    for suffix in BESIDE:
+        (tmp_path / f"journal.sqlite{suffix}").write_text(f"content{suffix}")
+    assert tmp_path / "journal.aside-1.sqlite" == move_aside(tmp_path / "journal.sqlite")
+    expected = {f"journal.aside-1.sqlite{suffix}": f"content{suffix}" for suffix in BESIDE}
+    assert expected == {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def test_a_mended_journal_is_one_file_with_nothing_of_an_earlier_attempt(damaged: Path) -> None:
+    with Journal(damaged) as journal:
+        whole = journal.reusable()
+    for suffix in BESIDE:
+        damaged.with_name(f"{damaged.name}.new{suffix}").write_text("an attempt that was killed")
+    for suffix in BESIDE[1:]:
+        damaged.with_name(damaged.name + suffix).write_text("damage")
+    assert 0 == mend(damaged)
+    assert [damaged] == list(damaged.parent.iterdir())
+    with Journal(damaged) as journal:
+        assert whole == journal.reusable()
+
+
+@pytest.mark.parametrize("column", ["cell", "reading", "reason", "steps", "stderr"])
+def test_a_record_with_bytes_in_the_place_of_text_is_lost_alone(damaged: Path, column: str) -> None:
+    with Journal(damaged) as journal:
+        whole = journal.reusable()
+    sql(f"update observation set {column} = cast(x'ff' as text) {FIRST}")(damaged)
+    assert 1 == mend(damaged)
+    with Journal(damaged) as journal:
+        kept = journal.reusable()
+        assert len(kept) == len(journal.observations(kept)) == len(whole) - 1
+    assert kept.items() <= whole.items()

@@ -12,12 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops import op_average_pool, op_conv, op_conv_transpose, op_max_pool
 
 import crosscheck
-from crosscheck.cells import Array, Asks
+from crosscheck.cells import Array, Asks, Finding, Observation, Scenario, Status
 from crosscheck.cli import main
 from crosscheck.errors import NetworkError
 from crosscheck.job import Job, run
+from crosscheck.judge import judge
 from crosscheck.judge.evaluator import evaluate
 from crosscheck.judge.file_reference import FileTruth
 from crosscheck.matrix.plan import Wanted, expand
@@ -26,6 +28,7 @@ from crosscheck.networks import FileOptions, Network, load
 from crosscheck.oracle import predict
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress, read_cells
+from tests.synthetic import STAYS, Runtime, subject
 
 node = helper.make_node
 Load = Callable[..., Network]
@@ -366,6 +369,7 @@ POOLS: list[tuple[str, dict[str, Any]]] = [
     ("MaxPool", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     ("MaxPool", {"ceil_mode": 1, "strides": [2, 2]}),
     ("MaxPool", {"dilations": [2, 1]}),
+    ("MaxPool", {"dilations": [2, 2]}),
     ("AveragePool", {"pads": [1, 0, 0, 1], "strides": [2, 1]}),
     ("AveragePool", {"pads": [1, 1, 1, 1], "count_include_pad": 1}),
     ("AveragePool", {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
@@ -386,6 +390,49 @@ def test_pools_are_those_of_onnx(op: str, attributes: dict[str, Any], opset: int
     (y,) = evaluate(made, {"x": x})
     (expected,) = ReferenceEvaluator(made).run(None, {"x": x})
     np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-6, atol=1e-6)
+
+
+WINDOWS: list[tuple[str, dict[str, Any]]] = [
+    ("Conv", {}),
+    ("Conv", {"auto_pad": "VALID", "strides": [2, 1]}),
+    ("Conv", {"pads": [1, 0, 0, 2], "dilations": [2, 1], "group": 2}),
+    ("ConvTranspose", {}),
+    ("ConvTranspose", {"auto_pad": "VALID", "strides": [2, 1]}),
+    ("ConvTranspose", {"pads": [1, 0, 0, 2], "output_padding": [1, 0], "strides": [2, 1]}),
+    ("MaxPool", {"dilations": [1, 1], "kernel_shape": [3, 2]}),
+    ("MaxPool", {"auto_pad": "VALID", "kernel_shape": [3, 2], "pads": [0, 0, 0, 0]}),
+    ("AveragePool", {"kernel_shape": [3, 2]}),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes"), WINDOWS)
+def test_windows_with_explicit_pads_are_not_left_to_onnx(
+    op: str, attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose operators take minutes for a picture."""
+    pooling = "kernel_shape" in attributes
+    made = model(
+        [node(op, ["x"] if pooling else ["x", "w"], ["y"], **attributes)],
+        [floats("x", [2, 4, 8, 7]), *([] if pooling else [floats("w", [4, 4 // attributes.get("group", 1), 3, 2])])],
+        [floats("y", [2, 4, None, None])],
+    )
+    feeds = {
+        item.name: numbers(*(axis.dim_value for axis in item.type.tensor_type.shape.dim)) for item in made.graph.input
+    }
+    (expected,) = ReferenceEvaluator(made).run(None, feeds)
+
+    def left(*_: object, **__: object) -> None:
+        raise AssertionError("onnx's operator is asked")
+
+    for operator in (
+        op_conv.Conv,
+        op_conv_transpose.ConvTranspose,
+        op_max_pool.MaxPool,
+        op_average_pool.AveragePool_19,
+    ):
+        monkeypatch.setattr(operator, "_run", left)
+    (y,) = evaluate(made, feeds)
+    np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "recorded"), [(100, True), (800, False)])
@@ -412,11 +459,26 @@ def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
     np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)
 
 
-def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load) -> None:
-    """Of a saturated network, whose predictions do not move by a step."""
+@pytest.mark.parametrize("level", [1, 1e6])
+def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load, level: float) -> None:
+    """Of a saturated network, whose predictions do not move by a step, or by their rounding alone."""
     nodes = [node("Sinh", ["x"], ["s"]), node("Mul", ["s", "tiny"], ["m"]), node("Add", ["m", "one"], ["y"])]
-    weights = {"tiny": np.array([1e-30], np.float32), "one": np.array([1], np.float32)}
+    weights = {"tiny": np.array([1e-30 if level == 1 else 1e-12], np.float32), "one": np.array([level], np.float32)}
     truth = FileTruth(loaded(model(nodes, [floats("x", [2, 3])], [floats("y", [2, 3])], weights)))
     expected = truth.network.cotangent * np.float64(weights["tiny"]) * np.cosh(truth.network.x.astype(np.float64))
     assert truth.known(Asks.GRADIENT)
     np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("momentum", "seen"), [(0.9, True), (1.0, False)])
+def test_a_leak_can_be_seen_in_a_file_whose_statistics_may_move(loaded: Load, momentum: float, seen: bool) -> None:
+    weights = {name: np.full(3, number, np.float32) for name, number in zip("abmv", (1, 0, 0.5, 2), strict=True)}
+    nodes = [node("BatchNormalization", ["x", *"abmv"], ["y"], momentum=momentum)]
+    file = file_of(loaded(model(nodes, [floats("x", ["N", 3])], [floats("y", ["N", 3])], weights)))
+    truth = FileTruth(file)
+    y, dx = (truth.answer(asks, training=False).astype(np.float32) for asks in (Asks.PREDICTION, Asks.GRADIENT))
+    arrays = {"prediction/before": y, "gradient/first": dx, "prediction/after": y}
+    row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+    verdict = judge(*subject(Runtime, file.name, Scenario.GRADIENT, STAYS), file, truth, [row])
+    assert ((Finding.CLEAN,) if seen else ()) == verdict.findings
+    assert seen or "keeps its old statistics (momentum 1)" in str(verdict.undecided)

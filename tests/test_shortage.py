@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crosscheck.cells import Status
 from crosscheck.job import Job, Result, run
 from crosscheck.matrix import engine
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.server import Limits, ProbeServer
+from crosscheck.matrix.shortage import available_memory, lack_of, lack_of_server, oom_kills
 from crosscheck.networks import prepared
+from crosscheck.probe.recorder import EXIT_LACKING
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
 
@@ -202,3 +207,166 @@ def failing(function: Callable[..., Any], number: int, times: int) -> Callable[.
         return function(*arguments)
 
     return call
+
+
+# What tells the machine from the runtime
+
+
+@pytest.fixture
+def linux(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Returns a function that sets what the files of Linux say, by name; the others are missing. No limits hold."""
+
+    def say(hard: float = resource.RLIM_INFINITY, **texts: str) -> None:
+        places = {
+            "meminfo": "/proc/meminfo",
+            "vmstat": "/proc/vmstat",
+            "most": "/sys/fs/cgroup/memory.max",
+            "used": "/sys/fs/cgroup/memory.current",
+            "stat": "/sys/fs/cgroup/memory.stat",
+        }
+        files = {places[name]: text for name, text in texts.items()}
+
+        def read(path: Path) -> str:
+            if str(path) not in files:
+                raise FileNotFoundError(path)
+            return files[str(path)]
+
+        monkeypatch.setattr(Path, "read_text", read)
+        monkeypatch.setattr(resource, "getrlimit", lambda what: (hard, hard))
+
+    say()
+    return say
+
+
+MACHINE = "MemTotal:    9000 kB\nMemFree:     1000 kB\nMemAvailable:    3000 kB\nBuffers: 7 kB\n"
+GROUP = {"most": "2000000\n", "used": "500000\n"}
+STAT = "anon 9\ninactive_anon 5\ninactive_file 100000\nactive_file 7\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({}, float("inf")),
+        ({"meminfo": MACHINE}, 3072000),
+        ({"meminfo": MACHINE, **GROUP}, 1500000),
+        ({"meminfo": MACHINE, **GROUP, "stat": STAT}, 1600000),
+        ({"meminfo": MACHINE, **GROUP, "most": "max\n"}, 3072000),
+        ({"meminfo": MACHINE, "most": "1\n"}, 3072000),
+        ({"meminfo": MACHINE, **GROUP, "most": "9000000\n"}, 3072000),
+        ({"meminfo": MACHINE, **GROUP, "hard": 1000000}, 1000000),
+        ({"meminfo": MACHINE, "hard": 5000000}, 3072000),
+    ],
+)
+def test_memory_that_can_be_had_is_the_least_that_anything_allows(
+    linux: Callable[..., None], texts: dict[str, Any], expected: float
+) -> None:
+    linux(**texts)
+    assert expected == available_memory()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("nr_free 9\noom_kill 3\nswap_ra 5\n", 3), ("nr_free 9\n", 0)])
+def test_how_many_processes_were_ended_for_want_of_memory(linux: Callable[..., None], text: str, expected: int) -> None:
+    linux(vmstat=text)
+    assert expected == oom_kills()
+
+
+#: Bytes of memory that a trial was allowed, and that it used.
+ALLOWED, USED = 4 * 10**9, 10**9
+ROOM = "no room left for files"
+
+
+def lacked(
+    status: Status = Status.CRASHED,
+    reason: str | None = None,
+    steps: str = "",
+    stderr: str = "",
+    ended: str = "exit",
+    code: int = 1,
+    least_room: int = 10**12,
+    file_limit: float = ALLOWED,
+    kills: int = 0,
+) -> str:
+    """What the machine lacked for a trial that ended so; "" for nothing."""
+    record = Record("undisturbed", status, reason, steps, "", b"", 0.0, 0.0, USED, ALLOWED, stderr)
+    return lack_of(record, {"ended": ended, "code": code, "least_room": least_room}, file_limit, kills) or ""
+
+
+@pytest.mark.parametrize(
+    ("trial", "expected"),
+    [
+        ({}, ""),
+        ({"ended": "lacking", "code": errno.ENOSPC}, f"begin or record ({os.strerror(errno.ENOSPC)})"),
+        ({"ended": "lacking", "code": EXIT_LACKING, "stderr": "why\n"}, "begin or record (why)"),
+        ({"ended": "files", "file_limit": ALLOWED - 1}, "no room for the files that a trial wrote"),
+        ({"ended": "files", "file_limit": ALLOWED}, ""),
+        ({"ended": "exit", "file_limit": ALLOWED - 1}, ""),
+        ({"least_room": 16 * 10**6 - 1}, ROOM),
+        ({"least_room": 16 * 10**6}, ""),
+        ({"least_room": 0, "status": Status.OK}, ""),
+        ({"least_room": 0, "status": Status.OK, "steps": '{"label": "predict", "error": "OSError"}'}, ROOM),
+        ({"reason": "OSError: [Errno 28] No space left on device"}, ROOM),
+        ({"steps": "Disk quota exceeded"}, ROOM),
+        ({"stderr": "Too many open files in system"}, ROOM),
+        ({"stderr": "can't start new thread"}, "no further process or thread"),
+        ({"reason": "fork: Resource temporarily unavailable"}, "no further process or thread"),
+    ],
+)
+def test_what_the_machine_lacked_for_a_trial(linux: Callable[..., None], trial: dict[str, Any], expected: str) -> None:
+    told = lacked(**trial)
+    assert (expected == told) if not expected else (expected in told)
+
+
+@pytest.mark.parametrize(("hard", "lacks"), [(1023, True), (1024, False), (10**6, False)])
+def test_too_many_open_files_are_the_runtimes_doing_where_a_process_may_open_a_thousand(
+    linux: Callable[..., None], hard: int, lacks: bool
+) -> None:
+    linux(hard=hard)
+    assert lacks == ("too few files" in lacked(reason="OSError: [Errno 24] Too many open files"))
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "kills", "lacks"),
+    [
+        ("signal", signal.SIGKILL, 2, True),
+        ("signal", signal.SIGKILL, 3, False),
+        ("signal", signal.SIGSEGV, 2, False),
+        ("exit", signal.SIGKILL, 2, False),
+    ],
+)
+def test_a_killed_trial_is_the_machines_if_linux_has_ended_processes_meanwhile(
+    linux: Callable[..., None], ended: str, code: int, kills: int, lacks: bool
+) -> None:
+    linux(vmstat="oom_kill 3")
+    assert lacks == ("no memory left" in lacked(ended=ended, code=code, kills=kills))
+    if ended == "signal":
+        assert lacks == ("no memory left" in (lack_of_server(code, "", kills) or ""))
+
+
+@pytest.mark.parametrize(
+    ("free", "trial", "lacks"),
+    [
+        (ALLOWED - USED - 1024, {"stderr": "Cannot allocate memory"}, True),
+        (ALLOWED - USED - 1024, {"ended": "signal", "code": signal.SIGABRT, "stderr": "std::bad_alloc"}, True),
+        (ALLOWED - USED - 1024, {"reason": "MemoryError"}, True),
+        (ALLOWED - USED - 1024, {"reason": "ValueError"}, False),
+        (ALLOWED - USED - 1024, {"ended": "memory", "reason": "MemoryError"}, False),
+        (ALLOWED - USED + 1024, {"reason": "MemoryError"}, False),
+    ],
+)
+def test_too_little_memory_is_the_runtimes_doing_where_a_trial_could_have_had_its_limit(
+    linux: Callable[..., None], free: int, trial: dict[str, Any], lacks: bool
+) -> None:
+    linux(meminfo=f"MemAvailable: {free // 1024} kB\n")
+    assert lacks == ("less free memory" in lacked(**trial))
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        ("", None),
+        ("OSError: No space left on device", "there was no room left for files"),
+        ("RuntimeError: can't start new thread", "the machine let no further process or thread begin"),
+    ],
+)
+def test_what_the_machine_lacked_for_a_server(linux: Callable[..., None], stderr: str, expected: str | None) -> None:
+    assert expected == lack_of_server(0, stderr, 0)

@@ -36,7 +36,7 @@ PACED = {
 def unrepeatable(case: Case) -> list[Evidence]:
     """Trials of one waiting reading disagree: nondeterminism, or uninitialised memory."""
     readings = dict.fromkeys(row.reading for row in case.measured if row.reading not in NOT_WAITING)
-    return next(filter(None, (_repeats(case, Finding.UNREPEATABLE, reading) for reading in readings)), [])
+    return [item for reading in readings for item in _repeats(case, Finding.UNREPEATABLE, reading)][:1]
 
 
 def racy(case: Case) -> list[Evidence]:
@@ -50,8 +50,8 @@ def racy(case: Case) -> list[Evidence]:
     """
     if case.nondeterministic:
         return []
-    repeats = next(filter(None, (_repeats(case, Finding.RACY, reading) for reading in NOT_WAITING)), [])
-    return _without_waiting(case) + _partially_written(case) + repeats
+    repeats = [item for reading in NOT_WAITING for item in _repeats(case, Finding.RACY, reading)]
+    return _without_waiting(case) + _partially_written(case) + repeats[:1]
 
 
 def _without_waiting(case: Case) -> list[Evidence]:

@@ -132,12 +132,10 @@ class MaxPool(_ByOracle, op_max_pool.MaxPool):  # type: ignore[misc]  # as above
 
 
 def _windows(given: Mapping[str, Any], kernel: Sequence[int]) -> dict[str, Any]:
-    """The attributes of a convolution or pool with defaults for those that are absent."""
+    """The attributes of a convolution or pool with the defaults that depend on its axes; onnx fills in the others."""
     axes = len(kernel)
     defaults = {
-        "count_include_pad": 0,
         "dilations": [1] * axes,
-        "group": 1,
         "kernel_shape": list(kernel),
         "output_padding": [0] * axes,
         "pads": [0] * 2 * axes,

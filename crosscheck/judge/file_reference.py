@@ -55,11 +55,16 @@ class FileTruth(Truth):
         #: Why a file has no answer of its own, by what is asked.
         self.failures: dict[Asks, str] = {}
 
+    @property
+    def _as_lowered(self) -> Truth | None:
+        """The reference that answers for a user's file, which was lowered when it was read; None if it was not."""
+        return None if self.network.own is None else self.source
+
     @cached_property
     def lowered(self) -> tuple[Graph, Mapping[str, Array]] | None:
-        """The lowered file, ignoring `spatial`; None if it cannot be lowered."""
+        """The lowered exported file, ignoring `spatial`; None if it cannot be lowered."""
         if self.network.own is not None:
-            return None if self.source is None else (self.source.network.graph, self.source.network.weights)
+            return None
         try:
             lowered = self._lower(_without_spatial(self.network.model))
             with np.errstate(all="ignore"):  # an exported file may have weights that do not fit its input
@@ -83,7 +88,8 @@ class FileTruth(Truth):
 
     def known(self, asks: Asks) -> bool:
         """Whether the answer is the file's own. `failures` then has the reason, if it could not be computed."""
-        return self.lowered is not None or self._evaluated(asks, training=False) is not None
+        lowered = self._as_lowered is not None or self.lowered is not None
+        return lowered or self._evaluated(asks, training=False) is not None
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
         """The closed form of a mode's answer, at the file's weights."""
@@ -95,9 +101,9 @@ class FileTruth(Truth):
 
     def _answer(self, asks: Asks, training: bool) -> Array:
         network = self.network
-        if network.own is not None and self.source is not None:
+        if self._as_lowered is not None:
             shape = network.x.shape if asks is Asks.GRADIENT else network.cotangent.shape
-            return self.source.answer(asks, training).reshape(shape)
+            return self._as_lowered.answer(asks, training).reshape(shape)
         if self.lowered is None:
             value = self._evaluated(asks, training)
             if value is None and training:
@@ -114,8 +120,8 @@ class FileTruth(Truth):
     def rounding(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> float:
         """The largest difference of an evaluation in the file's own types from the closed form, absolute."""
         if self._in_float32:
-            if self.network.own is not None and self.source is not None:
-                return self.source.rounding(asks, training)
+            if self._as_lowered is not None:
+                return self._as_lowered.rounding(asks, training)
             if self.lowered is not None:
                 return super().rounding(asks, training)
         key = asks, training = (asks, training and self._has_norms)
@@ -131,8 +137,8 @@ class FileTruth(Truth):
         """See `Truth.explained`; kinks are known of lowered files alone, and without other types in them."""
         if not self._in_float32:
             return "no"
-        if self.network.own is not None and self.source is not None:
-            return self.source.explained(value.reshape(self.source.network.x.shape), training, tolerance)
+        if self._as_lowered is not None:
+            return self._as_lowered.explained(value.reshape(self._as_lowered.network.x.shape), training, tolerance)
         return "no" if self.lowered is None else super().explained(value, training, tolerance)
 
     def _question(self, training: bool, weights: Mapping[str, Array] | None) -> Question:
@@ -234,12 +240,11 @@ def _check_slope(
 
 
 def _without_spatial(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without `spatial = 0` in layers with per-channel statistics."""
+    """A copy without `spatial = 0`. What has statistics for every entry cannot be lowered then, by their shapes."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    axes = {tensor.name: len(tensor.dims) for tensor in copy.graph.initializer}
     for node in copy.graph.node:
-        if node.op_type == "BatchNormalization" and all(axes.get(name) == 1 for name in node.input[1:]):
+        if node.op_type == "BatchNormalization":
             for item in [item for item in node.attribute if item.name == "spatial"]:
                 node.attribute.remove(item)
     return copy

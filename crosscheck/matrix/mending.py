@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from pathlib import Path
 
@@ -17,9 +18,8 @@ ORDERS = ("order by key", "order by key desc", "indexed by known")
 
 def move_aside(path: Path) -> Path:
     """Rename a file that is no journal, with what belongs to it; returns the new path, which nothing had before."""
-    numbers = iter(range(1, 1_000_000))
-    while (aside := path.with_name(f"{path.stem}.aside-{next(numbers)}{path.suffix}")).exists():
-        pass
+    names = (path.with_name(f"{path.stem}.aside-{number}{path.suffix}") for number in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
     for suffix in BESIDE:
         if path.with_name(path.name + suffix).exists():
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
