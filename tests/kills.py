@@ -49,6 +49,9 @@ sys.exit(cli.main(["run", "toy@1.8.0", "--network", "seed", "--network", "conv",
 CHANCE = {"seconds", "cpu_seconds", "peak_bytes", "stderr", "reason", "trials", "arrays"}
 #: What a run writes in its folder -> what it is at since then, the latest first.
 PHASES = {FINISHED: "publishing", UNFINISHED: "judging and writing", RUN: "ending", "lock": "measuring"}
+STARTING = "starting"
+#: The share of kills that hit a run at work; the others hit it while it imports.
+AT_WORK = 0.7
 #: Seconds by which the time of a file may be behind the clock.
 COARSE = 0.02
 
@@ -94,13 +97,30 @@ def results(out: Path) -> dict[str, Any]:
     }
 
 
+def differences(now: dict[str, Any], expected: dict[str, Any]) -> str:
+    """Which parts of the results differ, and by what."""
+    told = []
+    for name in (name for name in now if now[name] != expected[name]):
+        texts = ([f"{item}" for item in value] if isinstance(value, list) else [f"{value}"]
+                 for value in (now[name], expected[name]))  # fmt: skip
+        here, there = map(set, texts)
+        told.append(f"{name}: {sorted(here - there)} instead of {sorted(there - here)}")
+    return "; ".join(told)
+
+
 def phase(out: Path, began: float) -> str:
     """What a run that began at a time (`time.time`) is at, by its folder."""
     for name, doing in PHASES.items():
         with contextlib.suppress(OSError):
             if (out / name).stat().st_mtime > began - COARSE:
                 return doing
-    return "starting"
+    return STARTING
+
+
+def wait_for_work(process: subprocess.Popen[bytes], out: Path, began: float) -> None:
+    """Wait until a run that began at a time is at work, or has ended."""
+    while process.poll() is None and phase(out, began) == STARTING:
+        time.sleep(COARSE)
 
 
 def processes(out: Path) -> list[int]:
@@ -142,10 +162,14 @@ def campaign(
     temporary.mkdir()
     expected, takes = [], []
     for number, modes in enumerate(SELECTIONS):
-        began = time.monotonic()
-        whole(modes, folder / f"whole-{number}", temporary)
-        takes.append(time.monotonic() - began)
-        expected.append(results(folder / f"whole-{number}"))
+        began, place = time.time(), folder / f"whole-{number}"
+        process = start(modes, place, temporary)
+        wait_for_work(process, place, began)
+        at_work = time.time()
+        if code := process.wait():
+            raise RuntimeError(f"exit code {code}")
+        takes.append((at_work - began, time.time() - at_work))
+        expected.append(results(place))
     out = folder / "killed"
     known = left(out, temporary)
     for kill in range(kills):
@@ -155,8 +179,11 @@ def campaign(
         began = time.time()
         process = start(SELECTIONS[which], out, temporary)
         number = drawn.choice(SIGNALS)
+        starting, working = takes[which]
+        if at_work := drawn.random() < AT_WORK:
+            wait_for_work(process, out, began)
         try:
-            process.wait(drawn.uniform(0.0, takes[which]))
+            process.wait(drawn.uniform(0.0, working if at_work else starting))
             outcome.hit["ended before"] += 1
         except subprocess.TimeoutExpired:
             outcome.phases[phase(out, began)] += 1
@@ -167,9 +194,8 @@ def campaign(
         if kill % ROUND == ROUND - 1 or kill == kills - 1:
             for which, modes in enumerate(SELECTIONS):
                 whole(modes, out, temporary)
-                if (now := results(out)) != expected[which]:
-                    differ = [name for name in now if now[name] != expected[which][name]]
-                    outcome.wrong.append(f"after kill {kill}, selection {which}: other {', '.join(differ)}")
+                if differ := differences(results(out), expected[which]):
+                    outcome.wrong.append(f"after kill {kill}, selection {which}: {differ}")
             new = left(out, temporary) - known
             known |= new
             outcome.wrong += [f"after kill {kill}: {what} is left" for what in sorted(new)]
