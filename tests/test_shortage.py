@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from crosscheck.matrix.server import Limits, ProbeServer
 from crosscheck.networks import prepared
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
+from tests.kills import ROOT, SCRIPT
 
 #: Mode -> what a gradient does in the trial's process while the machine lacks something.
 LACKS = {
@@ -202,3 +205,16 @@ def failing(function: Callable[..., Any], number: int, times: int) -> Callable[.
         return function(*arguments)
 
     return call
+
+
+def test_lower_limits_of_the_machines_owner_are_no_crash(tmp_path: Path) -> None:
+    """`ulimit -t` and `ulimit -f` before the command: trials cannot have the higher limits that crosscheck sets."""
+    import resource
+
+    def lower() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (300, 300))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**8, 10**8))
+
+    words = ["--mode", "inference", "--scenario", "gradient", "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=ROOT, preexec_fn=lower, check=True)
+    assert {"ok"} == {cell["status"] for cell in read_cells(tmp_path).values()}
