@@ -50,6 +50,13 @@ def terabytes(made: onnx.ModelProto) -> None:
     made.graph.initializer[0].dims[:] = [2**20, 2**20, 4]
 
 
+def sparse(made: onnx.ModelProto) -> None:
+    tensor = made.graph.sparse_initializer.add(dims=[4])
+    tensor.values.CopyFrom(TensorProto(name="w2", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL))
+    tensor.values.external_data.add(key="location", value="right.bin")
+    tensor.indices.CopyFrom(numpy_helper.from_array(np.array([1])))
+
+
 def recursive(made: onnx.ModelProto) -> None:
     made.functions[0].node[0].op_type, made.functions[0].node[0].domain = "f1", "mine"
 
@@ -111,6 +118,15 @@ REFUSED: dict[str, tuple[Made, str]] = {
         changed(lambda made: made.graph.node[0].attribute[0].ClearField("type"), models.layer("flatten")),
         "node 'layer' (Flatten) has the attribute 'axis' without a type",
     ),
+    "an equation that is none": (
+        attribute("einsum", "equation", "n>chw,wk->nk"),
+        "node 'layer' (Einsum) has the equation 'n>chw,wk->nk', which is none",
+    ),
+    "sparse numbers in another file": (changed(sparse), "tensor 'w2' is sparse and in another file"),
+    "functions in an opset that does not exist": (
+        changed(lambda made: setattr(made.functions[1].opset_import[0], "version", 2**15), models.functions(2, 2)),
+        "onnx cannot inline its functions (",
+    ),
     "an axis twice": (attribute("reduce", "axes", [2, 3, 2]), "has the attribute axes 2, 3, 2, which has one twice"),
     "a cast to a type that does not exist": (
         attribute("cast", "to", 77),
@@ -160,6 +176,13 @@ WITHOUT_GRADIENT: dict[str, tuple[Made, str]] = {
     "a window with a million entries": (
         attribute("max-pool", "kernel_shape", [2**10, 2**10]),
         "node 'layer' (MaxPool) has windows of 1024 x 1024 entries; up to 4096 have a rule, a node each.",
+    ),
+    "a resized axis of many entries": (
+        changed(
+            lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[3], "dim_value", 2**15),
+            models.layer("upsample"),
+        ),
+        "node 'layer' (Upsample) resizes an axis of 32768 entries to 65536",
     ),
     "a million steps": (
         models.recurrent("LSTM", 4, 2**20),

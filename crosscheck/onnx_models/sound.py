@@ -7,6 +7,7 @@ that an operator can have. All checks together take time in proportion to the fi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
@@ -51,6 +52,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 #: Attributes that are element types.
 TYPED = ("to", "dtype")
+#: An equation of Einsum without its spaces. onnx's shape inference does not end for some that are none.
+TERM = r"(?:[A-Za-z]|\.\.\.)*"
+EQUATION = re.compile(f"{TERM}(?:,{TERM})*(?:->{TERM})?")
 #: The most functions that call each other, one within the other.
 DEEPEST = 100
 #: The most numbers in a message.
@@ -203,6 +207,10 @@ def _check_attributes(node: onnx.NodeProto, where: str) -> None:
                 raise NetworkError(
                     f"{where} has the attribute {attribute.name} {text!r}, which is no UTF-8; export the network again."
                 ) from None
+        if node.op_type == "Einsum" and attribute.name == "equation":
+            equation = attribute.s.decode()
+            if not EQUATION.fullmatch(equation.replace(" ", "")):
+                raise NetworkError(f"{where} has the equation {equation!r}, which is none; correct it.")
         if attribute.name in TYPED and attribute.type == onnx.AttributeProto.INT and attribute.i not in TYPES:
             raise NetworkError(
                 f"{where} has the attribute {attribute.name} {attribute.i}, which is no element type; correct it."
@@ -245,6 +253,10 @@ def _check_type(item: onnx.ValueInfoProto, where: str) -> None:
 def _check_sparse(sparse: onnx.SparseTensorProto, where: str) -> None:
     _check_tensor(sparse.values, where)
     _check_tensor(sparse.indices, f"{where}, its indices")
+    if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
+        raise NetworkError(
+            f"{where} is sparse and in another file, which onnx does not read; export the network again."
+        )
     if any(size < 0 for size in sparse.dims):
         raise NetworkError(f"{where} has sizes below zero; export the network again.")
 
