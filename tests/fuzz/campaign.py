@@ -6,8 +6,9 @@
 Targets are in `tests.fuzz.targets`. An input is one of the corpus with one to four random changes; its number and the
 seed decide them, so that `--first N --inputs 1` repeats one. Each batch runs in a process of its own. Printed are
 exceptions that a target does not document, inputs over 10 s of the processor's time, those over 1 GB of memory, and
-processes that a signal ended: once for each place in the code, with their number and the first input, which `--keep`
-writes to a folder. `--guided` chooses inputs by the branches that they reach, with atheris, until the first exception.
+processes that a signal ended (SIGVTALRM: an input of more than 30 s in a library's code): once for each place in the
+code, with their number and the first input, which `--keep` writes to a folder. `--guided` chooses inputs by the
+branches that they reach, with atheris, until the first exception.
 The exit code is 1 if anything was printed.
 """
 
@@ -33,6 +34,8 @@ from tests.fuzz.targets import TARGETS, Target
 
 #: Limits of one input: seconds of the processor's time, bytes beyond those of the process.
 SECONDS, MEMORY = 10.0, 2**30
+#: Seconds after which the system ends a process whose input Python cannot interrupt, as it is in a library's code.
+ENDLESS = 30.0
 #: Inputs of a process.
 BATCH = 500
 
@@ -111,6 +114,7 @@ def _batch(
     with tempfile.TemporaryDirectory(dir=scratch) as folder, faults.open("a") as file:
         for number in numbers:
             progress[:] = struct.pack("q", number)
+            signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
             if text := fault(target, input_of(target, seeds, seed, number), Path(folder)):
                 file.write(f"{number}\t{text}\n")
                 file.flush()
