@@ -118,6 +118,10 @@ REFUSED: dict[str, tuple[Made, str]] = {
         changed(lambda made: made.graph.node[0].attribute[0].ClearField("type"), models.layer("flatten")),
         "node 'layer' (Flatten) has the attribute 'axis' without a type",
     ),
+    "an attribute of a function outside of one": (
+        changed(lambda made: setattr(made.graph.node[0].attribute[0], "ref_attr_name", "a"), models.layer("flatten")),
+        "node 'layer' (Flatten) has the attribute 'axis' of a function, and is in none",
+    ),
     "an equation that is none": (
         attribute("einsum", "equation", "n>chw,wk->nk"),
         "node 'layer' (Einsum) has the equation 'n>chw,wk->nk', which is none",

@@ -67,10 +67,16 @@ def check_sound(model: onnx.ModelProto, source: str) -> None:
     """Raise NetworkError, naming `source` and the place, for a model that contradicts itself or is absurd."""
     _check_texts(model, source)
     _check_length(model, source)
-    for where, node in _nodes(model, source):
+    for where, node, in_function in _nodes(model, source):
         if not node.output:
             raise NetworkError(f"{where} has no outputs; export the network again.")
         _check_attributes(node, where)
+        for attribute in node.attribute if not in_function else ():
+            if attribute.ref_attr_name:
+                raise NetworkError(
+                    f"{where} has the attribute {attribute.name!r} of a function, and is in none; export the network "
+                    "again."
+                )
     for graph, where in _graphs(model, source):
         for item in (*graph.input, *graph.output, *graph.value_info):
             _check_type(item, where)
@@ -155,21 +161,21 @@ def _check_length(model: onnx.ModelProto, source: str) -> None:
 def _graphs(model: onnx.ModelProto, source: str) -> Iterator[tuple[onnx.GraphProto, str]]:
     """The graph and every subgraph, and where it is."""
     yield model.graph, source
-    for where, node in _nodes(model, source):
+    for where, node, _ in _nodes(model, source):
         for graph in _subgraphs(node):
             yield graph, where
 
 
-def _nodes(model: onnx.ModelProto, source: str) -> Iterator[tuple[str, onnx.NodeProto]]:
-    """Every node of the graph, its subgraphs and the functions, after the place for messages."""
-    left: list[tuple[str, Iterable[onnx.NodeProto]]] = [(source, model.graph.node)]
-    left += [(f"{source}: function {item.name!r}", item.node) for item in model.functions]
+def _nodes(model: onnx.ModelProto, source: str) -> Iterator[tuple[str, onnx.NodeProto, bool]]:
+    """Every node of the graph, its subgraphs and the functions, after the place for messages; whether in a function."""
+    left: list[tuple[str, Iterable[onnx.NodeProto], bool]] = [(source, model.graph.node, False)]
+    left += [(f"{source}: function {item.name!r}", item.node, True) for item in model.functions]
     while left:
-        place, nodes = left.pop()
+        place, nodes, in_function = left.pop()
         for index, node in enumerate(nodes):
             where = f"{place}: node {_title(node, index)}"
-            yield where, node
-            left += [(where, graph.node) for graph in _subgraphs(node)]
+            yield where, node, in_function
+            left += [(where, graph.node, in_function) for graph in _subgraphs(node)]
 
 
 def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
