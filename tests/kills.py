@@ -183,8 +183,11 @@ def campaign(
         if at_work := drawn.random() < AT_WORK:
             wait_for_work(process, out, began)
         try:
-            process.wait(drawn.uniform(0.0, working if at_work else starting))
+            code = process.wait(drawn.uniform(0.0, working if at_work else starting))
             outcome.hit["ended before"] += 1
+            if differ := f"exit code {code}" if code else differences(results(out), expected[which]):
+                outcome.wrong.append(f"run {kill}, selection {which}: {differ}")
+            shutil.rmtree(out)  # nothing is left to measure
         except subprocess.TimeoutExpired:
             outcome.phases[phase(out, began)] += 1
             with contextlib.suppress(ProcessLookupError):
