@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,10 @@ from crosscheck.gradients.api import gradient
 from crosscheck.networks import load
 from tests.fuzz import hostile, models
 from tests.fuzz.bombs import bombs
+from tests.fuzz.models import attribute, changed, constant
 
 Made = onnx.ModelProto | bytes
 COMMANDS = ("inspect", "gradient")
-
-
-def changed(change: Callable[[onnx.ModelProto], object], base: onnx.ModelProto | None = None) -> onnx.ModelProto:
-    made = models.small() if base is None else base
-    change(made)
-    return made
-
-
-def attribute(layer: str, name: str, value: object) -> onnx.ModelProto:
-    made = models.layer(layer)
-    kept = [item for item in made.graph.node[0].attribute if item.name != name]
-    del made.graph.node[0].attribute[:]
-    made.graph.node[0].attribute.extend([*kept, helper.make_attribute(name, value)])
-    return made
-
-
-def constant(layer: str, name: str, value: object) -> onnx.ModelProto:
-    made = models.layer(layer)
-    (tensor,) = [item for item in made.graph.initializer if item.name == name]
-    tensor.CopyFrom(numpy_helper.from_array(np.asarray(value), name))
-    return made
 
 
 def terabytes(made: onnx.ModelProto) -> None:
