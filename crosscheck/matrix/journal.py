@@ -123,9 +123,9 @@ class Journal:
         #: Arrays in use, by digest, type and shape: observations share equal ones.
         self._arrays: WeakValueDictionary[tuple[bytes, str, tuple[int, ...]], Array] = WeakValueDictionary()
         if not writable:
-            # Of a closed journal SQLite, too, would make a log, which a process that only reads cannot remove.
-            kind = "immutable=1" if is_closed(path) else "mode=ro"
-            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True)
+            # SQLite would make a log even for a closed journal, and a process that only reads cannot remove it.
+            alone = "&immutable=1" if is_closed(path) else ""
+            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True)
             return
         with self.sound():
             self.connection = sqlite3.connect(path, isolation_level=None)

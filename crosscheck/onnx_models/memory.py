@@ -13,7 +13,7 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.onnx_models.facts import Facts
 
-__all__ = ["ANSWERING", "READING", "bounded", "check_inner_sizes", "check_numbers", "limited"]
+__all__ = ["ANSWERING", "bounded", "check_inner_sizes", "check_numbers", "limited"]
 
 #: The most numbers of an input or output, 128 MB in float32: 11 pictures of 1024 x 1024.
 LARGEST_END = 2**25
