@@ -15,7 +15,7 @@ import crosscheck
 from crosscheck.environments.environment import describe
 from crosscheck.errors import CrosscheckError, EnvironmentFailure
 from crosscheck.judgements import versions
-from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.journal import Journal, is_closed
 from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
@@ -49,8 +49,11 @@ def asked(selected: Sequence[Target], networks: Sequence[Network], code: str, op
 
 
 def is_done(path: Path, mark: str) -> bool:
-    """Whether the last run with the journal at `path` was asked what `mark` stands for, and left nothing to measure."""
-    if not os.path.exists(path):  # False for a name that no file can have, too
+    """Whether the last run with the journal at `path` was asked what `mark` stands for, and left nothing to measure.
+
+    Not of a journal that a run has open, or that a killed run left open: the next run closes it.
+    """
+    if not os.path.exists(path) or not is_closed(path):  # False for a name that no file can have, too
         return False
     try:
         with Journal(path, writable=False) as journal:

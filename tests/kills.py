@@ -1,6 +1,8 @@
 """Kills runs on the toy at random moments, two selections in turns, and compares what is left with a run without kills.
 
-uv run python -m tests.kills 200
+    uv run python -m tests.kills [KILLS] [SEED]
+
+Prints a line a round, so that a campaign that is ended itself has told what it saw.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from crosscheck.matrix.scratch import MEMORY, OWNER, PREFIX
+from crosscheck.publication import FINISHED, RUN, UNFINISHED
 
 ROOT = Path(__file__).parents[1]
 #: What a kill hits: the run alone, or all processes of its session.
@@ -43,13 +47,21 @@ sys.exit(cli.main(["run", "toy@1.8.0", "--network", "seed", "--network", "conv",
 """
 #: Fields of a cell that say how its measuring went, not what it showed.
 CHANCE = {"seconds", "cpu_seconds", "peak_bytes", "stderr", "reason", "trials", "arrays"}
+#: What a run writes in its folder -> what it is at since then, the latest first.
+PHASES = {FINISHED: "publishing", UNFINISHED: "judging and writing", RUN: "ending", "lock": "measuring"}
+STARTING = "starting"
+#: The share of kills that hit a run at work; the others hit it while it imports.
+AT_WORK = 0.7
+#: Seconds by which the time of a file may be behind the clock.
+COARSE = 0.02
 
 
 @dataclass
 class Outcome:
-    """What kills did: how many hit a run at work, and what was wrong afterwards."""
+    """What kills did: how many hit a run at work, by signal and by what it was at, and what was wrong afterwards."""
 
     hit: Counter[str] = field(default_factory=Counter)
+    phases: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -85,6 +97,32 @@ def results(out: Path) -> dict[str, Any]:
     }
 
 
+def differences(now: dict[str, Any], expected: dict[str, Any]) -> str:
+    """Which parts of the results differ, and by what."""
+    told = []
+    for name in (name for name in now if now[name] != expected[name]):
+        texts = ([f"{item}" for item in value] if isinstance(value, list) else [f"{value}"]
+                 for value in (now[name], expected[name]))  # fmt: skip
+        here, there = map(set, texts)
+        told.append(f"{name}: {sorted(here - there)} instead of {sorted(there - here)}")
+    return "; ".join(told)
+
+
+def phase(out: Path, began: float) -> str:
+    """What a run that began at a time (`time.time`) is at, by its folder."""
+    for name, doing in PHASES.items():
+        with contextlib.suppress(OSError):
+            if (out / name).stat().st_mtime > began - COARSE:
+                return doing
+    return STARTING
+
+
+def wait_for_work(process: subprocess.Popen[bytes], out: Path, began: float) -> None:
+    """Wait until a run that began at a time is at work, or has ended."""
+    while process.poll() is None and phase(out, began) == STARTING:
+        time.sleep(COARSE)
+
+
 def processes(out: Path) -> list[int]:
     """Processes that belong to a run: by its folder in their arguments, or in a scratch folder of none that lives."""
     found = []
@@ -106,29 +144,52 @@ def abandoned(*places: Path) -> set[Path]:
     return found
 
 
-def campaign(kills: int, folder: Path, seed: int = 0) -> Outcome:
-    """Kill runs, each at a moment drawn within the time that a whole one takes, and finish each selection at last."""
+def left(out: Path, temporary: Path) -> set[str]:
+    """Processes, scratch folders and temporary files that a finished run has left."""
+    found = {f"process {process}" for process in processes(out)}
+    return found | {str(path) for path in (*abandoned(MEMORY), *temporary.iterdir())}
+
+
+def campaign(
+    kills: int, folder: Path, seed: int = 0, tell: Callable[[int, Outcome], None] = lambda kills, outcome: None
+) -> Outcome:
+    """Kill runs, each at a moment drawn within the time that a whole one takes, and finish each selection at last.
+
+    tell: called after each round, with the number of kills until then.
+    """
     drawn, outcome = random.Random(seed), Outcome()  # noqa: S311
     temporary = folder / "tmp"
     temporary.mkdir()
-    before = abandoned(MEMORY)
     expected, takes = [], []
     for number, modes in enumerate(SELECTIONS):
-        began = time.monotonic()
-        whole(modes, folder / f"whole-{number}", temporary)
-        takes.append(time.monotonic() - began)
-        expected.append(results(folder / f"whole-{number}"))
+        began, place = time.time(), folder / f"whole-{number}"
+        process = start(modes, place, temporary)
+        wait_for_work(process, place, began)
+        at_work = time.time()
+        if code := process.wait():
+            raise RuntimeError(f"exit code {code}")
+        takes.append((at_work - began, time.time() - at_work))
+        expected.append(results(place))
     out = folder / "killed"
+    known = left(out, temporary)
     for kill in range(kills):
         if kill % ROUND == 0:  # from nothing, else there is nothing to measure any more
             shutil.rmtree(out, ignore_errors=True)
         which = kill % 2
+        began = time.time()
         process = start(SELECTIONS[which], out, temporary)
         number = drawn.choice(SIGNALS)
+        starting, working = takes[which]
+        if at_work := drawn.random() < AT_WORK:
+            wait_for_work(process, out, began)
         try:
-            process.wait(drawn.uniform(0.0, takes[which]))
+            code = process.wait(drawn.uniform(0.0, working if at_work else starting))
             outcome.hit["ended before"] += 1
+            if differ := f"exit code {code}" if code else differences(results(out), expected[which]):
+                outcome.wrong.append(f"run {kill}, selection {which}: {differ}")
+            shutil.rmtree(out)  # nothing is left to measure
         except subprocess.TimeoutExpired:
+            outcome.phases[phase(out, began)] += 1
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if drawn.random() < 0.5 else os.kill)(process.pid, number)
             process.wait()
@@ -136,22 +197,29 @@ def campaign(kills: int, folder: Path, seed: int = 0) -> Outcome:
         if kill % ROUND == ROUND - 1 or kill == kills - 1:
             for which, modes in enumerate(SELECTIONS):
                 whole(modes, out, temporary)
-                if (now := results(out)) != expected[which]:
-                    differ = [name for name in now if now[name] != expected[which][name]]
-                    outcome.wrong.append(f"after kill {kill}, selection {which}: other {', '.join(differ)}")
-    outcome.wrong += [f"process {process} is left" for process in processes(out)]
-    outcome.wrong += [f"{folder} is left" for folder in abandoned(MEMORY, temporary) - before]
+                if differ := differences(results(out), expected[which]):
+                    outcome.wrong.append(f"after kill {kill}, selection {which}: {differ}")
+            new = left(out, temporary) - known
+            known |= new
+            outcome.wrong += [f"after kill {kill}: {what} is left" for what in sorted(new)]
+            tell(kill + 1, outcome)
     return outcome
 
 
 def main() -> None:
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    kills, seed = (int(word) for word in [*sys.argv[1:], *("200", "0")[len(sys.argv) - 1 :]])
+    began = time.monotonic()
+
+    def tell(kills: int, outcome: Outcome) -> None:
+        hit, phases = (
+            ", ".join(f"{count} {name}" for name, count in counts.most_common())
+            for counts in (outcome.hit, outcome.phases)
+        )
+        print(f"{kills} runs in {time.monotonic() - began:.0f} s: {hit}; killed while {phases}", flush=True)
+        print(f"{len(outcome.wrong)} cells, files, processes or folders that are not as after whole runs", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        outcome = campaign(kills, Path(folder), seed=kills)
-    told = ", ".join(f"{count} {name}" for name, count in outcome.hit.most_common())
-    print(f"{kills} runs in {time.monotonic() - began:.0f} s: {told}")
-    print(f"{len(outcome.wrong)} cells, files, processes or folders that are not as after whole runs")
+        outcome = campaign(kills, Path(folder), seed, tell)
     print("\n".join(outcome.wrong))
 
 

@@ -25,6 +25,18 @@ BAD: dict[str, tuple[str, str]] = {
     "keys-beyond": ('leave("keys.jsonl", \'["state/x/y", "<f4", [99999999], 0]\\n\')', "shorter than described"),
     "keys-no-json": ('leave("keys.jsonl", "[\\n")', "it left a description of an array that is none"),
     "keys-negative": ('leave("keys.jsonl", \'["a", "<f4", [-1], 0]\\n\')', "an array of an impossible shape or place"),
+    "keys-of-an-expression": (
+        'leave("keys.jsonl", \'["a", ",f8", [1], 0]\\n\')',
+        "it left a description of an array that is none",
+    ),
+    "keys-of-nothing-times-too-much": (
+        'leave("keys.jsonl", \'["a", "<f4", [0, 4611686018427387904], 0]\\n\')',
+        "an array of an impossible shape or place",
+    ),
+    "keys-of-too-many-axes": (
+        'leave("keys.jsonl", \'["a", "<f4", [{}], 0]\\n\'.format(", ".join(100 * ["0"])))',
+        "an array of an impossible shape or place",
+    ),
     "keys-of-text": ('leave("keys.jsonl", \'["a", "<U3", [1], 0]\\n\')', "it left an array that is not of numbers"),
     "keys-complex": ('leave("keys.jsonl", \'["a", "<c8", [1], 0]\\n\')', "it left an array that is not of numbers"),
     "steps-no-json": ('leave("steps.jsonl", "?\\n")', "it left a step that is not JSON"),

@@ -231,6 +231,19 @@ def test_differences_of_a_file_are_named(change: Callable[[onnx.ModelProto], Non
     assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
 
 
+def test_a_file_that_repeats_beyond_all_numbers_is_a_finding() -> None:
+    """NumPy's own `tile` ends the process."""
+
+    def repeated(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.array([2, 2**62]), "times"))
+        model.graph.node.append(helper.make_node("Tile", [model.graph.output[0].name, "times"], ["repeated"]))
+        model.graph.output[0].name = "repeated"
+
+    judgement = exported(repeated)
+    assert (Finding.EXPORT_CHANGED,) == judgement.findings
+    assert [item for item in judgement.evidence if "cannot be evaluated" in item.what]
+
+
 def put_first(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
     del model.graph.node[:]

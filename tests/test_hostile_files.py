@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +18,22 @@ from crosscheck.gradients.api import gradient
 from crosscheck.networks import load
 from tests.fuzz import hostile, models
 from tests.fuzz.bombs import bombs
+from tests.fuzz.models import attribute, changed, constant
 
 Made = onnx.ModelProto | bytes
 COMMANDS = ("inspect", "gradient")
 
 
-def changed(change: Callable[[onnx.ModelProto], object], base: onnx.ModelProto | None = None) -> onnx.ModelProto:
-    made = models.small() if base is None else base
-    change(made)
-    return made
-
-
-def attribute(layer: str, name: str, value: object) -> onnx.ModelProto:
-    made = models.layer(layer)
-    kept = [item for item in made.graph.node[0].attribute if item.name != name]
-    del made.graph.node[0].attribute[:]
-    made.graph.node[0].attribute.extend([*kept, helper.make_attribute(name, value)])
-    return made
-
-
-def constant(layer: str, name: str, value: object) -> onnx.ModelProto:
-    made = models.layer(layer)
-    (tensor,) = [item for item in made.graph.initializer if item.name == name]
-    tensor.CopyFrom(numpy_helper.from_array(np.asarray(value), name))
-    return made
-
-
 def terabytes(made: onnx.ModelProto) -> None:
     made.graph.initializer[0].ClearField("raw_data")
     made.graph.initializer[0].dims[:] = [2**20, 2**20, 4]
+
+
+def sparse(made: onnx.ModelProto) -> None:
+    tensor = made.graph.sparse_initializer.add(dims=[4])
+    tensor.values.CopyFrom(TensorProto(name="w2", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL))
+    tensor.values.external_data.add(key="location", value="right.bin")
+    tensor.indices.CopyFrom(numpy_helper.from_array(np.array([1])))
 
 
 def recursive(made: onnx.ModelProto) -> None:
@@ -111,6 +97,19 @@ REFUSED: dict[str, tuple[Made, str]] = {
         changed(lambda made: made.graph.node[0].attribute[0].ClearField("type"), models.layer("flatten")),
         "node 'layer' (Flatten) has the attribute 'axis' without a type",
     ),
+    "an attribute of a function outside of one": (
+        changed(lambda made: setattr(made.graph.node[0].attribute[0], "ref_attr_name", "a"), models.layer("flatten")),
+        "node 'layer' (Flatten) has the attribute 'axis' of a function, and is in none",
+    ),
+    "an equation that is none": (
+        attribute("einsum", "equation", "n>chw,wk->nk"),
+        "node 'layer' (Einsum) has the equation 'n>chw,wk->nk', which is none",
+    ),
+    "sparse numbers in another file": (changed(sparse), "tensor 'w2' is sparse and in another file"),
+    "functions in an opset that does not exist": (
+        changed(lambda made: setattr(made.functions[1].opset_import[0], "version", 2**15), models.functions(2, 2)),
+        "onnx cannot inline its functions (",
+    ),
     "an axis twice": (attribute("reduce", "axes", [2, 3, 2]), "has the attribute axes 2, 3, 2, which has one twice"),
     "a cast to a type that does not exist": (
         attribute("cast", "to", 77),
@@ -160,6 +159,13 @@ WITHOUT_GRADIENT: dict[str, tuple[Made, str]] = {
     "a window with a million entries": (
         attribute("max-pool", "kernel_shape", [2**10, 2**10]),
         "node 'layer' (MaxPool) has windows of 1024 x 1024 entries; up to 4096 have a rule, a node each.",
+    ),
+    "a resized axis of many entries": (
+        changed(
+            lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[3], "dim_value", 2**15),
+            models.layer("upsample"),
+        ),
+        "node 'layer' (Upsample) resizes an axis of 32768 entries to 65536",
     ),
     "a million steps": (
         models.recurrent("LSTM", 4, 2**20),

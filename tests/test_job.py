@@ -76,12 +76,25 @@ def test_a_trial_runs_once_in_a_fork_and_tells_what_it_used(run_toy: RunToy, tmp
 
 def test_repeating_the_command_runs_nothing(run_toy: RunToy, tmp_path: Path) -> None:
     first = run_toy(**ONE)
+    files = sorted(tmp_path.iterdir())
     written = (tmp_path / "cells.jsonl").stat().st_mtime_ns
     second = run_toy(**ONE)
+    assert files == sorted(tmp_path.iterdir())
     assert not first.unchanged
     assert second.unchanged
     assert first.findings == second.findings
     assert written == (tmp_path / "cells.jsonl").stat().st_mtime_ns
+
+
+def test_a_run_that_was_killed_as_it_began_leaves_nothing_after_the_next_one(run_toy: RunToy, tmp_path: Path) -> None:
+    run_toy(**ONE)
+    files = sorted(tmp_path.iterdir())
+    opens = "import os, sys; from crosscheck.matrix.journal import Journal; from pathlib import Path; "
+    opens += "journal = Journal(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", opens, str(tmp_path / "journal.sqlite")], check=False)
+    assert files != sorted(tmp_path.iterdir())
+    assert run_toy(**ONE).unchanged
+    assert files == sorted(tmp_path.iterdir())
 
 
 def test_what_is_done_is_not_even_planned_again(

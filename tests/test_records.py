@@ -92,6 +92,12 @@ def test_a_line_of_version_1_is_upgraded() -> None:
     assert ["nan", "-inf"] == [str(value) for value in cell.prediction_after[0]]
 
 
+@pytest.mark.parametrize("update", ["momentum", 0.9, [1], True])
+def test_a_line_of_version_1_with_an_update_that_is_none_is_refused(update: object) -> None:
+    with pytest.raises(ValueError, match="update"):
+        cell_of({**OLD, "update": update})
+
+
 def test_an_old_run_opens_in_report_diff_and_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, older = old_run(tmp_path / "old"), old_run(tmp_path / "older", findings=["clean"])
     assert 0 == main(["report", str(old), "--against", str(older)])

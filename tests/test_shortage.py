@@ -7,6 +7,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from crosscheck.networks import prepared
 from crosscheck.probe.recorder import EXIT_LACKING
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 from tests.conftest import Cells, SilentProgress, read_cells
+from tests.kills import ROOT, SCRIPT
 
 #: Mode -> what a gradient does in the trial's process while the machine lacks something.
 LACKS = {
@@ -370,3 +373,16 @@ def test_too_little_memory_is_the_runtimes_doing_where_a_trial_could_have_had_it
 )
 def test_what_the_machine_lacked_for_a_server(linux: Callable[..., None], stderr: str, expected: str | None) -> None:
     assert expected == lack_of_server(0, stderr, 0)
+
+
+def test_lower_limits_of_the_machines_owner_are_no_crash(tmp_path: Path) -> None:
+    """`ulimit -t` and `ulimit -f` before the command: trials cannot have the higher limits that crosscheck sets."""
+    import resource
+
+    def lower() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (300, 300))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**8, 10**8))
+
+    words = ["--mode", "inference", "--scenario", "gradient", "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=ROOT, preexec_fn=lower, check=True)
+    assert {"ok"} == {cell["status"] for cell in read_cells(tmp_path).values()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import file_forms, file_gradient, file_training
 from crosscheck.onnx_models.double_precision import float_types, in_float64
 from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.memory import ANSWERING, limited
 from crosscheck.onnx_models.plain import every_node
 from crosscheck.onnx_models.read import check_onnx
 from crosscheck.oracle.rounding import Question
@@ -67,7 +69,8 @@ class FileTruth(Truth):
             return None
         try:
             lowered = self._lower(_without_spatial(self.network.model))
-            with np.errstate(all="ignore"):  # an exported file may have weights that do not fit its input
+            # An exported file may have weights that do not fit its input.
+            with self._limited(), np.errstate(all="ignore"):
                 self._answers[Asks.PREDICTION, False, b""] = oracle.predict(*lowered, self.network.x, False)
         except (NetworkError, *FAILURES):
             return None
@@ -83,8 +86,16 @@ class FileTruth(Truth):
         return None
 
     def _lower(self, model: onnx.ModelProto) -> tuple[Graph, Mapping[str, Array]]:
-        check_onnx(model, self.network.name)
-        return lower(model, self.network.name, self.network.name)
+        with self._limited():
+            check_onnx(model, self.network.name)
+            return lower(model, self.network.name, self.network.name)
+
+    def _limited(self) -> AbstractContextManager[None]:
+        """Bounds the memory of what is computed from a file that a runtime exported; a user's takes what it needs."""
+        file = self.network.file
+        if file is None or self.network.own is not None:
+            return nullcontext()
+        return limited(self.network.name, len(file.content), ANSWERING)
 
     def known(self, asks: Asks) -> bool:
         """Whether the answer is the file's own. `failures` then has the reason, if it could not be computed."""
@@ -155,10 +166,11 @@ class FileTruth(Truth):
         x, y = network.graph["inputs"][0]["name"], network.graph["outputs"][0]["name"]
         feeds = {x: network.x, **network.weights}
         try:
-            if asks is Asks.PREDICTION:
-                return evaluate(file_training(network) if training else network.model, feeds)[0]
-            feeds[f"{y}.cotangent"] = network.cotangent
-            return evaluate(file_gradient(network, training), feeds)[1]
+            with self._limited():
+                if asks is Asks.PREDICTION:
+                    return evaluate(file_training(network) if training else network.model, feeds)[0]
+                feeds[f"{y}.cotangent"] = network.cotangent
+                return evaluate(file_gradient(network, training), feeds)[1]
         except Exception:  # as below
             return None
 
@@ -171,12 +183,13 @@ class FileTruth(Truth):
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]
         feeds = _in_float64({x: self.network.x, **self.network.weights})
         try:
-            if asks is Asks.PREDICTION:
-                return evaluate(self._predicting(training), feeds)[0]
-            cotangent = np.asarray(self.network.cotangent, np.float64)
-            gradient = evaluate(file_gradient(self._double, training), {**feeds, f"{y}.cotangent": cotangent})[1]
-            _check_slope(Evaluator(self._predicting(training)), feeds, x, cotangent, gradient)
-            return gradient
+            with self._limited():
+                if asks is Asks.PREDICTION:
+                    return evaluate(self._predicting(training), feeds)[0]
+                cotangent = np.asarray(self.network.cotangent, np.float64)
+                gradient = evaluate(file_gradient(self._double, training), {**feeds, f"{y}.cotangent": cotangent})[1]
+                _check_slope(Evaluator(self._predicting(training)), feeds, x, cotangent, gradient)
+                return gradient
         except Exception as problem:  # evaluators raise any exception for arbitrary files
             self.failures[asks] = " ".join(str(problem).split())
             return None
@@ -202,7 +215,8 @@ class FileTruth(Truth):
             *inner, last = [node["outputs"][0] for node in graph["nodes"]]
             try:
                 feeds = {graph["inputs"][0]["name"]: self.network.x, **self.network.weights}
-                outputs = evaluate(file_forms(self.network)["file-exposed"], feeds)
+                with self._limited():
+                    outputs = evaluate(file_forms(self.network)["file-exposed"], feeds)
             except Exception:  # as above
                 self._layers[training] = {}
             else:

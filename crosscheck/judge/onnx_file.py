@@ -16,8 +16,10 @@ from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
 from crosscheck.networks import BatchNorm
+from crosscheck.networks.onnx_files import check_sizes
 from crosscheck.onnx_models.domains import foreign_operators
 from crosscheck.onnx_models.failures import FAILURES
+from crosscheck.onnx_models.memory import ANSWERING, limited
 from crosscheck.onnx_models.read import parsed
 from crosscheck.probe import recorded
 from crosscheck.records import Evidence
@@ -44,7 +46,8 @@ def file_changed(case: Case) -> list[Evidence]:
 def _evidence_of(case: Case, name: str, content: bytes) -> list[Evidence]:
     """The differences of a file, which may have anything in it."""
     try:
-        return list(_file(case, name, content))
+        with limited(name, len(content), ANSWERING):
+            return list(_file(case, name, content))
     except (NetworkError, *FAILURES) as problem:
         return [_event(f"{name}: cannot be read as a network", " ".join(str(problem).split()))]
 
@@ -133,9 +136,12 @@ def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evide
     initialisers = {tensor.name for tensor in model.graph.initializer}
     inputs = [item.name for item in model.graph.input if item.name not in initialisers]
     try:
+        with limited(name, model.ByteSize()):
+            check_sizes(model, name, inputs[0], case.network.x)
         y = evaluate(model, dict.fromkeys(inputs, case.network.x))[0]
     except Exception as problem:  # evaluators raise any exception for arbitrary files
-        yield _event(f"{name}: cannot be evaluated", f"{type(problem).__name__}: {problem}")
+        kind = "" if isinstance(problem, NetworkError) else f"{type(problem).__name__}: "
+        yield _event(f"{name}: cannot be evaluated", kind + " ".join(str(problem).split()))
         return
     error = relative_error(y, expected, np.zeros(1))
     if error > CLOSED_FORM.value and error > (threshold := case.prediction_threshold).value:

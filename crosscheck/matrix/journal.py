@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ import numpy as np
 from crosscheck.cells import Array, Observation, Status, Step
 from crosscheck.errors import CrosscheckError
 
-__all__ = ["COLUMNS", "DamagedJournal", "Journal", "NoJournal", "Record"]
+__all__ = ["COLUMNS", "DamagedJournal", "Journal", "NoJournal", "Record", "is_closed"]
 
 #: Version 1 stored the arrays of each trial as one block. It is not upgraded: the key of a trial contains a digest of
 #: the probe, which changed with the format, so that no trial of an older journal could be reused.
@@ -106,10 +107,15 @@ def _guarded(method: Callable[Concatenate[Journal, P], T]) -> Callable[Concatena
     return guarded
 
 
+def is_closed(path: Path) -> bool:
+    """Whether no run has the journal open, nor was killed while it had: its log would be beside it."""
+    return not os.path.exists(f"{path}-wal")
+
+
 class Journal:
     """The journal of one output folder. The folder's lock limits it to one run at a time.
 
-    writable: false for a process that reads it while another one writes it.
+    writable: false for a process that reads it while another one writes it, or while nobody does.
     """
 
     def __init__(self, path: Path, writable: bool = True) -> None:
@@ -117,7 +123,9 @@ class Journal:
         #: Arrays in use, by digest, type and shape: observations share equal ones.
         self._arrays: WeakValueDictionary[tuple[bytes, str, tuple[int, ...]], Array] = WeakValueDictionary()
         if not writable:
-            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            # SQLite would make a log even for a closed journal, and a process that only reads cannot remove it.
+            alone = "&immutable=1" if is_closed(path) else ""
+            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True)
             return
         with self.sound():
             self.connection = sqlite3.connect(path, isolation_level=None)

@@ -113,8 +113,10 @@ class ProbeServer:
                 start_new_session=True,  # the host handles interrupts
             )
             ours.pop_all()  # open until `close`
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        largest = int(limits.memory) if hard == resource.RLIM_INFINITY else min(int(limits.memory), hard)
         with contextlib.suppress(ProcessLookupError):  # for what it prints while it imports, too
-            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (int(limits.memory), int(limits.memory)))
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (largest, largest))
 
     @property
     def trials(self) -> list[Trial]:

@@ -10,6 +10,7 @@ import functools
 import json
 import math
 import os
+import re
 import signal
 import stat
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ SURROGATE = "\\ud"
 PARSED = 64
 #: Kinds of numpy types that are recorded: truth values, integers and floats.
 NUMBERS = "biuf"
+#: How numpy spells a type; its other spellings are expressions, which are not to be evaluated.
+SPELLED = re.compile(r"[<>|]?[A-Za-z]\d*")
 
 
 class _Unreadable(Exception):
@@ -144,6 +147,8 @@ def _needed(keys: str) -> int:
     for line in keys.splitlines():
         try:
             key, spelled, sizes, offset = json.loads(line)
+            if not SPELLED.fullmatch(spelled):
+                raise ValueError(spelled)
             dtype = np.dtype(spelled)
         except (ValueError, TypeError):
             raise _Unreadable(f"a description of an array that is none: {line[:100]}") from None
@@ -151,6 +156,10 @@ def _needed(keys: str) -> int:
             raise _Unreadable(f"an array that is not of numbers: {line[:100]}")
         if not isinstance(sizes, list) or not all(type(count) is int and count >= 0 for count in (*sizes, offset)):
             raise _Unreadable(f"an array of an impossible shape or place: {line[:100]}")
+        try:
+            np.broadcast_to(np.empty((), dtype), sizes)  # takes no memory
+        except ValueError:  # too many axes, or beside a 0 a size that no array has
+            raise _Unreadable(f"an array of an impossible shape or place: {line[:100]}") from None
         needed = max(needed, offset + math.prod(sizes) * dtype.itemsize)
     return needed
 

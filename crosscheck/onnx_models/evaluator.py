@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_loop
+from onnx.reference.ops import op_loop, op_tile
 
 from crosscheck.cells import Array
 
@@ -84,5 +85,18 @@ class Loop(op_loop.Loop):
         return (*outputs[: self.N], *joined)
 
 
+class Tile(op_tile.Tile):
+    """NumPy ends the process where the number of entries overflows.
+
+    Raises ValueError for more entries than an array can have.
+    """
+
+    def _run(self, x: Array, repeats: Array) -> tuple[Array]:
+        if x.itemsize * math.prod([*map(int, x.shape), *map(int, repeats)]) > sys.maxsize:
+            raise ValueError(f"Tile repeats a tensor {' x '.join(map(str, repeats))} times")
+        tiled: tuple[Array] = super()._run(x, repeats)  # type: ignore[no-untyped-call]
+        return tiled
+
+
 #: To be given to `onnx.reference.ReferenceEvaluator` as `new_ops`.
-MENDED: list[type[OpRun]] = [Erf, GatherElements, GlobalMaxPool, Loop]
+MENDED: list[type[OpRun]] = [Erf, GatherElements, GlobalMaxPool, Loop, Tile]

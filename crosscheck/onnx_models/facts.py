@@ -26,11 +26,15 @@ LARGEST_SHAPE = 64
 class Facts:
     """Looks tensors up by name. `source` is the model's name in messages.
 
-    opset: of the default domain. largest: the elements of a tensor above which it is not evaluated.
+    opset: of the default domain. largest: the elements of a tensor above which it is not evaluated. strict: whether
+    shapes that contradict each other are an error; else those that follow from them are unknown.
     """
 
-    def __init__(self, model: onnx.ModelProto, source: str, largest: int = LARGEST_EVALUATED) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, source: str, largest: int = LARGEST_EVALUATED, strict: bool = True
+    ) -> None:
         self.source = source
+        self._strict = strict
         self.opset = opset_of(model)
         self._initialisers = {item.name: item for item in model.graph.initializer}
         self._types: dict[str, onnx.TypeProto.Tensor] = {}
@@ -83,10 +87,12 @@ class Facts:
 
     def _infer(self, bare: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
         """Every tensor's type. Other domains have no types, which strict inference takes for an error."""
-        strict = all(node.domain in ONNX_DOMAIN for node in bare.graph.node)
+        strict = self._strict and all(node.domain in ONNX_DOMAIN for node in bare.graph.node)
         while True:
             try:
                 inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=strict, data_prop=True).graph
+            except MemoryError:  # onnx keeps the values of every shape; `limited` says so
+                raise
             except (onnx.shape_inference.InferenceError, *FAILURES) as problem:
                 message = " ".join(str(problem).split())
                 raise NetworkError(f"{self.source}: its shapes do not fit together: {message}") from problem

@@ -13,14 +13,16 @@ import onnx
 from crosscheck.errors import NetworkError
 from crosscheck.onnx_models.facts import Facts
 
-__all__ = ["bounded", "check_inner_sizes", "check_numbers"]
+__all__ = ["ANSWERING", "bounded", "check_inner_sizes", "check_numbers", "limited"]
 
 #: The most numbers of an input or output, 128 MB in float32: 11 pictures of 1024 x 1024.
 LARGEST_END = 2**25
 #: The most numbers of a tensor inside, padded, 512 MB in float32; a trial has 4 GB by default.
 LARGEST_INSIDE = 2**27
 #: Bytes that reading a file may take beyond those that the process has, and for each byte of the file.
-ROOM, ROOM_PER_BYTE = 2**30, 8
+READING, PER_BYTE = 2**30, 8
+#: Bytes that computing the answers of an exported file may take: as many as a trial has by default.
+ANSWERING = 2**32
 #: What messages about them say.
 LIMIT = f"and crosscheck takes up to {LARGEST_INSIDE}"
 #: Operators with windows over the axes after the first two.
@@ -68,21 +70,26 @@ def _check_window(node: onnx.NodeProto, facts: Facts, where: str) -> None:
             raise NetworkError(f"{where} pads its input to {_listed(padded)} numbers, {LIMIT}; correct its pads.")
 
 
-@contextlib.contextmanager
-def bounded(path: Path, external: Sequence[Path]) -> Iterator[None]:
-    """Bound the memory of what reads the file at `path`, whose weights may be in further files.
+def bounded(path: Path, external: Sequence[Path]) -> contextlib.AbstractContextManager[None]:
+    """Bound the memory of what reads the file at `path`, whose weights may be in further files; see `limited`."""
+    return limited(str(path), sum(file.stat().st_size for file in (path, *external)))
 
-    Raises NetworkError where it is not enough.
+
+@contextlib.contextmanager
+def limited(source: str, size: int, room: int = READING) -> Iterator[None]:
+    """Bound the memory of what is done with a file of so many bytes.
+
+    Raises NetworkError, beginning with `source`, where it is not enough.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
-    limit = _address_space() + ROOM + ROOM_PER_BYTE * sum(file.stat().st_size for file in (path, *external))
+    limit = _address_space() + room + PER_BYTE * size
     soft, hard = before
     resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
     try:
         yield
     except MemoryError as problem:
         raise NetworkError(
-            f"{path}: needs more memory than crosscheck takes for a file of this size "
+            f"{source}: needs more memory than crosscheck takes for a file of this size "
             f"({' '.join(str(problem).split()) or 'out of memory'}); make its sizes smaller."
         ) from problem
     finally:

@@ -18,9 +18,17 @@ __all__ = ["every_node", "inline_functions", "plain"]
 def plain(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:
     """The model in `first_opset` or later, without functions, and without an If whose condition is a constant.
 
-    `source` is the model's name in messages. Raises NetworkError where onnx cannot convert an older opset.
+    `source` is the model's name in messages. Raises NetworkError where onnx cannot inline the functions, or convert an
+    older opset.
     """
-    return _inline_branches(_converted(inline_functions(model), source, first_opset), source)
+    try:
+        inlined = inline_functions(model)
+    except (RuntimeError, version_converter.ConvertError) as problem:
+        message = " ".join(str(problem).split())
+        raise NetworkError(
+            f"{source}: onnx cannot inline its functions ({message}); export the network without functions."
+        ) from problem
+    return _inline_branches(_converted(inlined, source, first_opset), source)
 
 
 def _converted(model: onnx.ModelProto, source: str, first_opset: int) -> onnx.ModelProto:

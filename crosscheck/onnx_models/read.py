@@ -140,12 +140,16 @@ def external_files(path: Path) -> list[Path]:
 
 
 def parsed(content: bytes, source: str) -> onnx.ModelProto:
-    """The sound model in the bytes of an ONNX file, unchecked by onnx. Raises NetworkError, naming `source`."""
-    try:
-        model: onnx.ModelProto = onnx.ModelProto.FromString(content)
-    except (DecodeError, RecursionError, ValueError) as problem:
-        raise NetworkError(f"{source}: {_unreadable(problem)}.") from problem
-    check_sound(model, source)
+    """The sound model in the bytes of an ONNX file that nothing lies beside, unchecked by onnx.
+
+    Raises NetworkError, naming `source`.
+    """
+    model = _sound(content, source)
+    for tensor in _external(model):
+        raise NetworkError(
+            f"{source}: tensor {tensor.name!r} is in another file, {_location(tensor)!r}; export the network again, "
+            "with its weights in the file itself."
+        )
     return model
 
 
@@ -177,7 +181,16 @@ def _parsed(path: Path) -> onnx.ModelProto:
         raise NetworkError(f"{path}: {_unreadable(problem)}.") from problem
     if stand_in := _stand_in(content):
         raise NetworkError(f"{path}: {stand_in}.")
-    return parsed(content, str(path))
+    return _sound(content, str(path))
+
+
+def _sound(content: bytes, source: str) -> onnx.ModelProto:
+    try:
+        model: onnx.ModelProto = onnx.ModelProto.FromString(content)
+    except (DecodeError, RecursionError, ValueError) as problem:
+        raise NetworkError(f"{source}: {_unreadable(problem)}.") from problem
+    check_sound(model, source)
+    return model
 
 
 def _stand_in(content: bytes) -> str | None:

@@ -7,6 +7,7 @@ that an operator can have. All checks together take time in proportion to the fi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
@@ -51,6 +52,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 #: Attributes that are element types.
 TYPED = ("to", "dtype")
+#: An equation of Einsum without its spaces. onnx's shape inference does not end for some that are none.
+TERM = r"(?:[A-Za-z]|\.\.\.)*"
+EQUATION = re.compile(f"{TERM}(?:,{TERM})*(?:->{TERM})?")
 #: The most functions that call each other, one within the other.
 DEEPEST = 100
 #: The most numbers in a message.
@@ -63,10 +67,16 @@ def check_sound(model: onnx.ModelProto, source: str) -> None:
     """Raise NetworkError, naming `source` and the place, for a model that contradicts itself or is absurd."""
     _check_texts(model, source)
     _check_length(model, source)
-    for where, node in _nodes(model, source):
+    for where, node, in_function in _nodes(model, source):
         if not node.output:
             raise NetworkError(f"{where} has no outputs; export the network again.")
         _check_attributes(node, where)
+        for attribute in node.attribute if not in_function else ():
+            if attribute.ref_attr_name:
+                raise NetworkError(
+                    f"{where} has the attribute {attribute.name!r} of a function, and is in none; export the network "
+                    "again."
+                )
     for graph, where in _graphs(model, source):
         for item in (*graph.input, *graph.output, *graph.value_info):
             _check_type(item, where)
@@ -151,21 +161,21 @@ def _check_length(model: onnx.ModelProto, source: str) -> None:
 def _graphs(model: onnx.ModelProto, source: str) -> Iterator[tuple[onnx.GraphProto, str]]:
     """The graph and every subgraph, and where it is."""
     yield model.graph, source
-    for where, node in _nodes(model, source):
+    for where, node, _ in _nodes(model, source):
         for graph in _subgraphs(node):
             yield graph, where
 
 
-def _nodes(model: onnx.ModelProto, source: str) -> Iterator[tuple[str, onnx.NodeProto]]:
-    """Every node of the graph, its subgraphs and the functions, after the place for messages."""
-    left: list[tuple[str, Iterable[onnx.NodeProto]]] = [(source, model.graph.node)]
-    left += [(f"{source}: function {item.name!r}", item.node) for item in model.functions]
+def _nodes(model: onnx.ModelProto, source: str) -> Iterator[tuple[str, onnx.NodeProto, bool]]:
+    """Every node of the graph, its subgraphs and the functions, after the place for messages; whether in a function."""
+    left: list[tuple[str, Iterable[onnx.NodeProto], bool]] = [(source, model.graph.node, False)]
+    left += [(f"{source}: function {item.name!r}", item.node, True) for item in model.functions]
     while left:
-        place, nodes = left.pop()
+        place, nodes, in_function = left.pop()
         for index, node in enumerate(nodes):
             where = f"{place}: node {_title(node, index)}"
-            yield where, node
-            left += [(where, graph.node) for graph in _subgraphs(node)]
+            yield where, node, in_function
+            left += [(where, graph.node, in_function) for graph in _subgraphs(node)]
 
 
 def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -203,6 +213,10 @@ def _check_attributes(node: onnx.NodeProto, where: str) -> None:
                 raise NetworkError(
                     f"{where} has the attribute {attribute.name} {text!r}, which is no UTF-8; export the network again."
                 ) from None
+        if node.op_type == "Einsum" and attribute.name == "equation":
+            equation = attribute.s.decode()
+            if not EQUATION.fullmatch(equation.replace(" ", "")):
+                raise NetworkError(f"{where} has the equation {equation!r}, which is none; correct it.")
         if attribute.name in TYPED and attribute.type == onnx.AttributeProto.INT and attribute.i not in TYPES:
             raise NetworkError(
                 f"{where} has the attribute {attribute.name} {attribute.i}, which is no element type; correct it."
@@ -245,6 +259,10 @@ def _check_type(item: onnx.ValueInfoProto, where: str) -> None:
 def _check_sparse(sparse: onnx.SparseTensorProto, where: str) -> None:
     _check_tensor(sparse.values, where)
     _check_tensor(sparse.indices, f"{where}, its indices")
+    if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
+        raise NetworkError(
+            f"{where} is sparse and in another file, which onnx does not read; export the network again."
+        )
     if any(size < 0 for size in sparse.dims):
         raise NetworkError(f"{where} has sizes below zero; export the network again.")
 

@@ -59,6 +59,14 @@ def load_adapter(path: str) -> Adapter:
     return found[0]()
 
 
+def lower(kind: int, limit: int) -> None:
+    """Lower a limit of this process, unless whoever started crosscheck set it lower still: it cannot be raised."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(kind, (limit, limit))
+
+
 Work = Callable[[Dict[str, Any]], None]
 
 
@@ -87,11 +95,9 @@ class Child:
                 os.close(pipe)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            limit = int(self.request["seconds"] * CPU_GRACE) + 1
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            limit = int(self.request["file_bytes"])
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            lower(resource.RLIMIT_CPU, int(self.request["seconds"] * CPU_GRACE) + 1)
+            lower(resource.RLIMIT_CORE, 0)
+            lower(resource.RLIMIT_FSIZE, int(self.request["file_bytes"]))
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it; errors of writing may be, too
             redirect(self.request["out"])
             hold_temporary_files(self.request["out"])

@@ -43,7 +43,7 @@ def written_run(run: Run) -> dict[str, Any]:
 def _cell_of_1(line: Fields) -> Fields:
     """Version 1 left fields out, or had null for their defaults; early updates lack `taken_apart`."""
     line = {name: value for name, value in line.items() if value is not None}
-    if "update" in line:
+    if isinstance(line.get("update"), dict):  # anything else is refused with its field
         line["update"] = {"taken_apart": True, **line["update"]}
     return line
 

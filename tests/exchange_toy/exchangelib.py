@@ -1,5 +1,7 @@
 """The library of the exchange toy: runs ONNX files with onnx's evaluator, and exports them, some with errors."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -44,6 +46,11 @@ def export(
         written.opset_import.append(onnx.helper.make_opsetid("org.example", 1))
     with open(path, "wb") as file:
         file.write(b"torn" if torn else written.SerializeToString(deterministic=True))
+
+
+def pass_on(name: str, path: str) -> None:
+    """Write a file of the folder `ready`, whatever is in it."""
+    shutil.copyfile(Path(__file__).parent / "ready" / name, path)
 
 
 def set_epsilon(model: Any, epsilon: float) -> None:

@@ -1,13 +1,16 @@
 """Feeds changed inputs of a corpus to what reads files from strangers, and prints what should not have happened.
 
     uv run python -m tests.fuzz.campaign [TARGET ...] [--inputs N] [--first N] [--seed N] [--keep DIR]
+    uv run python -m tests.fuzz.campaign --hostile [TARGET ...] [--keep DIR]
     uv run --group fuzz python -m tests.fuzz.campaign TARGET --guided [--inputs N]
 
 Targets are in `tests.fuzz.targets`. An input is one of the corpus with one to four random changes; its number and the
 seed decide them, so that `--first N --inputs 1` repeats one. Each batch runs in a process of its own. Printed are
 exceptions that a target does not document, inputs over 10 s of the processor's time, those over 1 GB of memory, and
-processes that a signal ended: once for each place in the code, with their number and the first input, which `--keep`
-writes to a folder. `--guided` chooses inputs by the branches that they reach, with atheris, until the first exception.
+processes that a signal ended (SIGVTALRM: an input of more than 30 s in a library's code): once for each place in the
+code, with their number and the first input, which `--keep` writes to a folder. `--hostile` feeds the files of
+`tests.fuzz.hostile`, in their order. `--guided` chooses inputs by the branches that they reach, with atheris, until the
+first exception.
 The exit code is 1 if anything was printed.
 """
 
@@ -15,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import gc
 import mmap
 import os
 import random
@@ -26,15 +31,24 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import NoReturn
 
+from tests.fuzz.hostile import hostile_files
 from tests.fuzz.targets import TARGETS, Target
 
 #: Limits of one input: seconds of the processor's time, bytes beyond those of the process.
 SECONDS, MEMORY = 10.0, 2**30
+#: Seconds after which the system ends a process whose input Python cannot interrupt, as it is in a library's code.
+ENDLESS = 30.0
 #: Inputs of a process.
 BATCH = 500
+
+
+#: The input of a number.
+Content = Callable[[int], bytes]
 
 
 class _TooLong(BaseException):
@@ -72,10 +86,10 @@ def _place(problem: BaseException) -> str:
     return f"{where.filename.rpartition('/crosscheck/')[2]}:{where.lineno}: {where.line}"
 
 
-def campaign(name: str, seed: int, first: int, inputs: int) -> tuple[Counter[str], dict[str, int]]:
+def campaign(name: str, content_of: Content, numbers: range) -> tuple[Counter[str], dict[str, int]]:
     """Run inputs of these numbers; how often each fault was seen, and its first input."""
     target, seen, firsts = TARGETS[name], Counter[str](), dict[str, int]()
-    seeds, number, end = target.seeds(), first, first + inputs
+    number, end = numbers.start, numbers.stop
     progress = mmap.mmap(-1, 8)
     with tempfile.TemporaryDirectory() as scratch:
         faults = Path(scratch) / "faults"
@@ -83,7 +97,7 @@ def campaign(name: str, seed: int, first: int, inputs: int) -> tuple[Counter[str
             faults.write_text("")
             process = os.fork()
             if not process:
-                _batch(target, seeds, seed, range(number, min(end, number + BATCH)), progress, Path(scratch), faults)
+                _batch(target, content_of, range(number, min(end, number + BATCH)), progress, Path(scratch), faults)
             _, status = os.waitpid(process, 0)
             (reached,) = struct.unpack("q", progress)
             found = [line.split("\t", 1) for line in faults.read_text().splitlines()]
@@ -97,7 +111,7 @@ def campaign(name: str, seed: int, first: int, inputs: int) -> tuple[Counter[str
 
 
 def _batch(
-    target: Target, seeds: list[bytes], seed: int, numbers: range, progress: mmap.mmap, scratch: Path, faults: Path
+    target: Target, content_of: Content, numbers: range, progress: mmap.mmap, scratch: Path, faults: Path
 ) -> NoReturn:
     """Run a few inputs and end the process; the last one before it is in `progress`, faults are in a file."""
 
@@ -111,7 +125,8 @@ def _batch(
     with tempfile.TemporaryDirectory(dir=scratch) as folder, faults.open("a") as file:
         for number in numbers:
             progress[:] = struct.pack("q", number)
-            if text := fault(target, input_of(target, seeds, seed, number), Path(folder)):
+            signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
+            if text := fault(target, content_of(number), Path(folder)):
                 file.write(f"{number}\t{text}\n")
                 file.flush()
                 if text.startswith("over"):  # the next is measured from a small process
@@ -132,13 +147,20 @@ def guided(name: str, inputs: int) -> NoReturn:
         with contextlib.suppress(*target.allowed):
             target.run(content, Path(folder))
 
-    atheris.instrument_all()
+    for function in gc.get_objects():  # `atheris.instrument_all` takes minutes for those of all packages
+        if isinstance(function, FunctionType) and str(function.__module__).startswith("crosscheck."):
+            atheris.instrument_func(function)
     corpus = str(Path(__file__).with_name("corpus") / target.corpus)
     found = tempfile.mkdtemp()
     words = [f"-runs={inputs}", "-max_len=65536", "-timeout=60", "-rss_limit_mb=4096", f"-artifact_prefix={found}/"]
     atheris.Setup([sys.argv[0], *words, found, corpus], run, custom_mutator=mutate)
     atheris.Fuzz()
     raise SystemExit(0)
+
+
+def _hostile() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [path.read_bytes() for _, _, path in hostile_files(Path(folder))]
 
 
 def main() -> int:
@@ -149,21 +171,27 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the first input of each fault")
+    parser.add_argument("--hostile", action="store_true", help="the files of tests.fuzz.hostile as inputs")
     parser.add_argument("--guided", action="store_true", help="let atheris choose the inputs of one target")
     parsed = parser.parse_args()
     if parsed.guided:
         guided(parsed.targets[0], parsed.inputs)
+    hostile = _hostile() if parsed.hostile else []
     faults = 0
     for name in parsed.targets or TARGETS:
+        target = TARGETS[name]
+        content_of = (
+            hostile.__getitem__ if hostile else functools.partial(input_of, target, target.seeds(), parsed.seed)
+        )
+        numbers = range(len(hostile)) if hostile else range(parsed.first, parsed.first + parsed.inputs)
         start = time.monotonic()
-        seen, firsts = campaign(name, parsed.seed, parsed.first, parsed.inputs)
-        print(f"{name}: {parsed.inputs} inputs, {seen.total()} faults in {time.monotonic() - start:.0f} s", flush=True)
+        seen, firsts = campaign(name, content_of, numbers)
+        print(f"{name}: {len(numbers)} inputs, {seen.total()} faults in {time.monotonic() - start:.0f} s", flush=True)
         for text, count in seen.most_common():
             print(f"  {count:6}  input {firsts[text]}: {text}")
             if parsed.keep is not None:
                 parsed.keep.mkdir(parents=True, exist_ok=True)
-                content = input_of(TARGETS[name], TARGETS[name].seeds(), parsed.seed, firsts[text])
-                (parsed.keep / f"{name}-{firsts[text]}").write_bytes(content)
+                (parsed.keep / f"{name}-{firsts[text]}").write_bytes(content_of(firsts[text]))
         faults += seen.total()
     return 1 if faults else 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -13,7 +15,22 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.fuzz.bombs import bombs
-from tests.fuzz.models import LAYERS, W, branches, chain, functions, layer, loop, model, outside, recurrent, small
+from tests.fuzz.models import (
+    LAYERS,
+    W,
+    attribute,
+    branches,
+    chain,
+    changed,
+    constant,
+    functions,
+    layer,
+    loop,
+    model,
+    outside,
+    recurrent,
+    small,
+)
 
 __all__ = ["hostile_files", "outside_files"]
 
@@ -22,41 +39,33 @@ MODELS = Path(__file__).parents[2] / "models"
 ABSURD = (0, -1, -7, 2**31 - 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**63))
 #: Element types: all that ONNX has, and some that it does not.
 TYPES = (*range(30), 77, 2**31 - 1)
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+#: Layers that are tried with ranks beyond 5.
+OF_MANY_RANKS = ("conv", "expand", "reduce", "batch-norm")
+FLOAT = TensorProto.FLOAT
 
 
-def _attributes() -> Iterator[tuple[str, onnx.ModelProto]]:
+Change = Callable[[onnx.ModelProto], object]
+Models = Iterator[tuple[str, onnx.ModelProto]]
+
+
+def _attributes() -> Models:
     for name, (_, constants, attributes, _) in LAYERS.items():
         for key, value in attributes.items():
-            for changed in _changes(value):
-                made = layer(name)
-                node = made.graph.node[0]
-                kept = [item for item in node.attribute if item.name != key]
-                del node.attribute[:]
-                node.attribute.extend(kept)
-                try:
-                    node.attribute.append(helper.make_attribute(key, changed))
-                except (TypeError, ValueError):
-                    continue
-                yield f"{name}-{key}-{_short(changed)}", made
+            for other in _changes(value):
+                with contextlib.suppress(TypeError, ValueError):
+                    yield f"{name}-{key}-{_short(other)}", attribute(name, key, other)
         for key, value in constants.items():
             array = np.asarray(value)
-            if array.dtype.kind != "i" and array.size > 8:
+            whole = array.dtype.kind == "i"
+            if not whole and array.size > 8:
                 continue
-            for number in (0, -1, 2**31, 2**40, 2**62) if array.dtype.kind == "i" else (0, -1, 1e12, np.nan, np.inf):
-                changed = array.copy()
-                changed.reshape(-1)[-1:] = number
-                made = layer(name)
-                for item in made.graph.initializer:
-                    if item.name == key:
-                        item.CopyFrom(numpy_helper.from_array(changed, key))
-                yield f"{name}-input-{key}-{number}", made
+            for number in (0, -1, 2**31, 2**40, 2**62) if whole else (0, -1, 1e12, np.nan, np.inf):
+                other = array.copy()
+                other.reshape(-1)[-1:] = number
+                yield f"{name}-input-{key}-{number}", constant(name, key, other)
             for shape in ((), (0,), (3, 5, 7)):
-                made = layer(name)
-                for item in made.graph.initializer:
-                    if item.name == key:
-                        item.CopyFrom(numpy_helper.from_array(np.ones(shape, array.dtype), key))
-                yield f"{name}-input-{key}-shape-{'x'.join(map(str, shape))}", made
+                other = np.ones(shape, array.dtype)
+                yield f"{name}-input-{key}-shape-{'x'.join(map(str, shape))}", constant(name, key, other)
 
 
 def _changes(value: Any) -> Iterator[Any]:
@@ -83,146 +92,136 @@ def _short(value: Any) -> str:
     return text[:30].replace("/", "_")
 
 
-def _types() -> Iterator[tuple[str, onnx.ModelProto]]:
-    for kind in TYPES:
-        for base in ("conv", "batch-norm", "max-pool", "resize", "reshape"):
-            made = layer(base)
-            made.graph.input[0].type.tensor_type.elem_type = kind
-            made.graph.output[0].type.tensor_type.elem_type = kind
-            yield f"{base}-input-{kind}", made
-            made = layer(base)
-            made.graph.output[0].type.tensor_type.elem_type = kind
-            yield f"{base}-output-{kind}", made
-            if made.graph.initializer:
-                made = layer(base)
-                made.graph.initializer[0].data_type = kind
-                yield f"{base}-weight-{kind}", made
-        made = small()
-        for item in (*made.graph.input, *made.graph.output):
+def _typed(kind: int, inputs: bool = False, outputs: bool = False, weights: bool = False) -> Change:
+    """Another element type of these tensors."""
+
+    def change(made: onnx.ModelProto) -> None:
+        for item in (*(made.graph.input if inputs else ()), *(made.graph.output if outputs else ())):
             item.type.tensor_type.elem_type = kind
+        for tensor in made.graph.initializer[:1] if weights else ():
+            tensor.data_type = kind
+
+    return change
+
+
+def _all_typed(kind: int) -> Change:
+    """Another element type of all tensors, with numbers of that type if NumPy has it."""
+
+    def change(made: onnx.ModelProto) -> None:
+        _typed(kind, inputs=True, outputs=True)(made)
         for tensor in made.graph.initializer:
-            array = numpy_helper.to_array(tensor)
             try:
                 dtype = helper.tensor_dtype_to_np_dtype(kind)
-                tensor.CopyFrom(numpy_helper.from_array(array.astype(dtype), tensor.name))
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(dtype), tensor.name))
             except (KeyError, NotImplementedError, TypeError, ValueError):
                 tensor.data_type = kind
-        yield f"all-{kind}", made
+
+    return change
+
+
+def _types() -> Models:
+    for kind in TYPES:
+        for base in ("conv", "batch-norm", "max-pool", "resize", "reshape"):
+            yield f"{base}-input-{kind}", changed(_typed(kind, inputs=True, outputs=True), layer(base))
+            yield f"{base}-output-{kind}", changed(_typed(kind, outputs=True), layer(base))
+            if layer(base).graph.initializer:
+                yield f"{base}-weight-{kind}", changed(_typed(kind, weights=True), layer(base))
+        yield f"all-{kind}", changed(_all_typed(kind))
         made = model([helper.make_node("Cast", ["x"], ["h"], to=kind), helper.make_node("Cast", ["h"], ["y"], to=1)])
         yield f"cast-{kind}", made
 
 
-def _sizes() -> Iterator[tuple[str, onnx.ModelProto]]:
+def _of_input(axis: int, number: int) -> Change:
+    """Another size of the input."""
+    return lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[axis], "dim_value", number)
+
+
+def _without_data(sizes: list[int]) -> Change:
+    """A weight of these sizes, without numbers."""
+
+    def change(made: onnx.ModelProto) -> None:
+        made.graph.initializer[0].ClearField("raw_data")
+        made.graph.initializer[0].dims[:] = sizes
+
+    return change
+
+
+def _sizes() -> Models:
     for number in (*ABSURD, 2**15, 2**20, 2**26, 2**28):
         for axis in range(4):
             for base in ("conv", "batch-norm", "max-pool", "reshape"):
-                made = layer(base)
-                made.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = number
-                yield f"{base}-input-axis{axis}-{number}", made
+                yield f"{base}-input-axis{axis}-{number}", changed(_of_input(axis, number), layer(base))
         for base, place in (("conv", 0), ("batch-norm", 2)):
             for axis in range(len(layer(base).graph.initializer[place].dims)):
                 made = layer(base)
                 made.graph.initializer[place].dims[axis] = number
                 yield f"{base}-weight-axis{axis}-{number}", made
-        made = small()
-        tensor = made.graph.initializer[0]
-        tensor.ClearField("raw_data")
-        tensor.dims[:] = [number]
-        yield f"weight-without-data-{number}", made
-        made = small()
-        tensor = made.graph.initializer[0]
-        tensor.ClearField("raw_data")
-        tensor.dims[:] = [number, number, number]
-        yield f"weight-without-data-cubed-{number}", made
+        yield f"weight-without-data-{number}", changed(_without_data([number]))
+        yield f"weight-without-data-cubed-{number}", changed(_without_data([number] * 3))
         made = model([helper.make_node("Constant", [], ["c"], value=onnx.TensorProto(data_type=1, dims=[number])),
                       helper.make_node("Add", ["x", "c"], ["y"])])  # fmt: skip
         yield f"constant-without-data-{number}", made
     for rank in (0, 1, 2, 3, 5, 9, 100, 1000):
-        for base in LAYERS:
+        for base in LAYERS if rank < 6 else OF_MANY_RANKS:
             made = layer(base)
             made.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", FLOAT, [2] * rank))
-            if rank < 6 or base in ("conv", "expand", "reduce", "batch-norm"):
-                yield f"{base}-rank-{rank}", made
-    made = layer("conv")
-    made.graph.input[0].type.tensor_type.ClearField("shape")
-    yield "no-shape", made
-    made = layer("conv")
-    made.graph.input[0].ClearField("type")
-    yield "no-type", made
+            yield f"{base}-rank-{rank}", made
+    yield "no-shape", changed(lambda made: made.graph.input[0].type.tensor_type.ClearField("shape"), layer("conv"))
+    yield "no-type", changed(lambda made: made.graph.input[0].ClearField("type"), layer("conv"))
 
 
-def _graphs() -> Iterator[tuple[str, onnx.ModelProto]]:
-    made = small()
-    del made.graph.output[:]
-    yield "no-outputs", made
-    made = small()
-    del made.graph.input[:]
-    yield "no-inputs", made
-    made = small()
-    del made.graph.node[:]
-    yield "no-nodes", made
-    made = small()
-    made.graph.output[0].name = "absent"
-    yield "absent-output", made
-    made = small()
-    made.graph.output[0].name = "x"
-    yield "output-is-input", made
-    made = small()
-    made.graph.output[0].name = "w"
-    yield "output-is-weight", made
-    made = small()
-    made.graph.output.append(made.graph.output[0])
-    yield "output-twice", made
-    made = small()
-    made.graph.input.append(made.graph.input[0])
-    yield "input-twice", made
-    made = small()
-    made.graph.initializer.append(made.graph.initializer[0])
-    yield "weight-twice", made
-    made = small()
-    made.graph.output[0].name = ""
-    yield "output-without-name", made
-    made = small()
-    made.graph.input[0].name = ""
-    made.graph.node[0].input[0] = ""
-    yield "input-without-name", made
-    made = small()
-    made.graph.node[0].input[0] = "y"
-    yield "cycle", made
-    yield "self-loop", model([helper.make_node("Add", ["x", "y"], ["y"])])
-    made = small()
-    made.graph.node[3].output[0] = "r"
-    yield "output-written-twice", made
-    for key in ("op_type", "input", "output", "name"):
-        made = small()
-        for node in made.graph.node:
-            node.ClearField(key)
-        yield f"nodes-without-{key}", made
-    made = small()
-    made.graph.node[0].op_type = "Mine"
-    yield "unknown-operator", made
-    made = small()
+def _first_input_unnamed(made: onnx.ModelProto) -> None:
+    made.graph.input[0].name = made.graph.node[0].input[0] = ""
+
+
+def _foreign_domain(made: onnx.ModelProto) -> None:
     made.graph.node[0].domain = "org.nowhere"
-    yield "unknown-domain", made
     made.opset_import.append(helper.make_opsetid("org.nowhere", 1))
-    yield "foreign-domain", made
-    for version in ABSURD:
-        made = small()
-        made.opset_import[0].version = version
-        yield f"opset-{version}", made
-        made = small()
-        made.ir_version = version
-        yield f"ir-{version}", made
-    made = small()
-    del made.opset_import[:]
-    yield "no-opset", made
-    made = small()
-    made.opset_import.append(helper.make_opsetid("", 9))
-    yield "two-opsets", made
-    for op in ("Relu", "Add", "Conv", "BatchNormalization", "Sigmoid", "MaxPool"):
+
+
+def _nodes_without(key: str) -> Change:
+    return lambda made: [node.ClearField(key) for node in made.graph.node]
+
+
+def _opset(version: int) -> Change:
+    return lambda made: setattr(made.opset_import[0], "version", version)
+
+
+def _ir(version: int) -> Change:
+    return lambda made: setattr(made, "ir_version", version)
+
+
+#: What -> a change of `small` after which its graph is none, or none that is known.
+BROKEN: dict[str, Change] = {
+    "no-outputs": lambda made: made.graph.ClearField("output"),
+    "no-inputs": lambda made: made.graph.ClearField("input"),
+    "no-nodes": lambda made: made.graph.ClearField("node"),
+    "absent-output": lambda made: setattr(made.graph.output[0], "name", "absent"),
+    "output-is-input": lambda made: setattr(made.graph.output[0], "name", "x"),
+    "output-is-weight": lambda made: setattr(made.graph.output[0], "name", "w"),
+    "output-twice": lambda made: made.graph.output.append(made.graph.output[0]),
+    "input-twice": lambda made: made.graph.input.append(made.graph.input[0]),
+    "weight-twice": lambda made: made.graph.initializer.append(made.graph.initializer[0]),
+    "output-without-name": lambda made: setattr(made.graph.output[0], "name", ""),
+    "input-without-name": _first_input_unnamed,
+    "cycle": lambda made: operator.setitem(made.graph.node[0].input, 0, "y"),
+    "output-written-twice": lambda made: operator.setitem(made.graph.node[3].output, 0, "r"),
+    **{f"nodes-without-{key}": _nodes_without(key) for key in ("op_type", "input", "output", "name")},
+    "unknown-operator": lambda made: setattr(made.graph.node[0], "op_type", "Mine"),
+    "unknown-domain": lambda made: setattr(made.graph.node[0], "domain", "org.nowhere"),
+    "foreign-domain": _foreign_domain,
+    **{f"opset-{version}": _opset(version) for version in ABSURD},
+    **{f"ir-{version}": _ir(version) for version in ABSURD},
+    "no-opset": lambda made: made.ClearField("opset_import"),
+    "two-opsets": lambda made: made.opset_import.append(helper.make_opsetid("", 9)),
+}
+
+
+def _graphs() -> Models:
+    yield from ((name, changed(change)) for name, change in BROKEN.items())
+    yield "self-loop", model([helper.make_node("Add", ["x", "y"], ["y"])])
+    for op in ("Relu", "Add", "Conv", "BatchNormalization", "Sigmoid"):
         for length in (1000, 10000):
-            if op == "MaxPool":
-                continue
             yield f"chain-{op}-{length}", chain(length, op)
     for depth in (2, 10, 25, 31):
         yield f"branches-{depth}", branches(depth, constant=False)
@@ -292,7 +291,7 @@ def outside_files(folder: Path) -> None:
         os.mkfifo(folder / "fifo")
 
 
-def _external(folder: Path) -> Iterator[tuple[str, onnx.ModelProto]]:
+def _external(folder: Path) -> Models:
     """A weight in another file, which is not what it should be."""
     outside_files(folder)
     locations = [
@@ -311,15 +310,12 @@ def _external(folder: Path) -> Iterator[tuple[str, onnx.ModelProto]]:
     }.items():
         for value in values:
             yield f"{key}-{value}", outside("right.bin", **{key: value})
-    made = outside("right.bin")
-    made.graph.initializer[0].raw_data = b"abc"
-    yield "both", made
-    made = outside("right.bin")
-    made.graph.initializer[0].dims[:] = [2**30, 2**30]
-    yield "terabytes", made
-    made = outside("right.bin")
-    made.graph.initializer[0].data_type = TensorProto.STRING
-    yield "strings", made
+    changes: dict[str, Change] = {
+        "both": lambda made: setattr(made.graph.initializer[0], "raw_data", b"abc"),
+        "terabytes": lambda made: operator.setitem(made.graph.initializer[0].dims, slice(None), [2**30, 2**30]),
+        "strings": lambda made: setattr(made.graph.initializer[0], "data_type", TensorProto.STRING),
+    }
+    yield from ((name, changed(change, outside("right.bin"))) for name, change in changes.items())
     made = model([helper.make_node("Constant", [], ["c"], value=outside("/etc/passwd").graph.initializer[0]),
                   helper.make_node("Conv", ["x", "c"], ["y"])])  # fmt: skip
     yield "in-a-constant", made
@@ -371,9 +367,6 @@ def _damaged(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
             one, two = sorted(draw.sample(range(len(content)), 2))
             yield f"{name}-left-out-{number}", content[:one] + content[two:]
             yield f"{name}-twice-{number}", content[:two] + content[one:]
-
-
-Make = Callable[[], Iterator[tuple[str, onnx.ModelProto]]]
 
 
 def hostile_files(folder: Path, seed: int = 0, count: int = 40) -> Iterator[tuple[str, str, Path]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,11 @@ __all__ = [
     "LAYERS",
     "W",
     "X",
+    "attribute",
     "branches",
     "chain",
+    "changed",
+    "constant",
     "functions",
     "layer",
     "loop",
@@ -132,6 +135,30 @@ def small() -> onnx.ModelProto:
     ]
     constants = {"w": W, **NORM, "d": np.ones((3, 36), np.float32), "e": np.ones(3, np.float32)}
     return model(nodes, constants, y=["N", 3])
+
+
+def changed(change: Callable[[onnx.ModelProto], object], base: onnx.ModelProto | None = None) -> onnx.ModelProto:
+    """A model, or `small`, after a change."""
+    made = small() if base is None else base
+    change(made)
+    return made
+
+
+def attribute(name: str, key: str, value: Any) -> onnx.ModelProto:
+    """A layer with another value of an attribute. Raises TypeError or ValueError for one that no attribute has."""
+    made = layer(name)
+    kept = [item for item in made.graph.node[0].attribute if item.name != key]
+    del made.graph.node[0].attribute[:]
+    made.graph.node[0].attribute.extend([*kept, helper.make_attribute(key, value)])
+    return made
+
+
+def constant(name: str, key: str, value: Any) -> onnx.ModelProto:
+    """A layer with another value of an input beside x."""
+    made = layer(name)
+    (tensor,) = [item for item in made.graph.initializer if item.name == key]
+    tensor.CopyFrom(numpy_helper.from_array(np.asarray(value), key))
+    return made
 
 
 def chain(length: int, op: str = "Relu") -> onnx.ModelProto:

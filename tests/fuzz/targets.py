@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosscheck.cells import Asks, Cell, Scenario, Trial
+import numpy as np
+
+from crosscheck.cells import Asks, Cell, Observation, Scenario, Status, Trial
 from crosscheck.errors import CrosscheckError, NetworkError
 from crosscheck.gradients.api import sized_gradient
-from crosscheck.judge import FileTruth
+from crosscheck.judge import FileTruth, Truth, judge
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.server import COUNTS, Limits, ProbeServer, ServerDied, _UnderWay
 from crosscheck.matrix.shortage import oom_kills
@@ -22,7 +24,9 @@ from crosscheck.networks import FileOptions, load
 from crosscheck.networks.lowering import lower
 from crosscheck.networks.onnx_files import missing_forms, written_network
 from crosscheck.onnx_models.read import read_onnx
+from crosscheck.probe import recorded
 from crosscheck.report.reading import read_cells
+from crosscheck.runtimes.mode import Contract, Mode
 from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_lines, mutate_model
 
 __all__ = ["TARGETS", "Target"]
@@ -31,6 +35,8 @@ CORPUS = Path(__file__).with_name("corpus")
 #: Between the files of a trial's folder in one input.
 BETWEEN = b"\n%%\n"
 CELL = Cell("toy", "1", "", "training", "seed", Scenario.GRADIENT)
+EXPORT = Cell("toy", "1", "", "export", "conv", Scenario.EXPORT)
+EXPORTER = Mode("export", "inference", "export", "export()", Contract("stay", "", ""))
 TRIAL_FILES = ("end.json", "steps.jsonl", "keys.jsonl", "arrays.bin")
 REPLY = {"ended": "exit", "code": 0, **dict.fromkeys(COUNTS[1:], 1000)}
 
@@ -81,6 +87,13 @@ def _exported(content: bytes, folder: Path) -> None:
     for asks in (Asks.PREDICTION, Asks.GRADIENT):
         truth.answer(asks, training=False)
     truth.refusal  # noqa: B018
+
+
+def _judged(content: bytes, folder: Path) -> None:
+    source = _source()
+    arrays = {f"{recorded.FILE}network.onnx": np.frombuffer(content, np.uint8)}
+    row = Observation("undisturbed", Status.OK, None, (), arrays, 0.01, 0.01, 0)
+    judge(EXPORT, EXPORTER, source, Truth.of(source), [row])
 
 
 def _cells(content: bytes, folder: Path) -> None:
@@ -154,6 +167,7 @@ TARGETS: dict[str, Target] = {
     "lowering": Target(_lower, mutate_model, (NetworkError,), "onnx"),
     "gradient": Target(_gradient, mutate_model, (NetworkError,), "onnx"),
     "exported": Target(_exported, mutate_model, (NetworkError,), "exported"),
+    "judged": Target(_judged, mutate_model, (), "exported"),
     "cells": Target(_cells, mutate_lines, (CrosscheckError,), "cells"),
     "results": Target(_results, mutate_lines, (), "results"),
     "wire": Target(_wire, mutate_lines, (ServerDied,), "wire"),

@@ -20,6 +20,8 @@ __all__ = ["RULES"]
 
 #: The first opset whose Resize has attributes and the inputs x, roi, scales and sizes.
 COORDINATE_MODES = 11
+#: The most entries of a resized axis, each of which takes microseconds, and of its matrix, 64 MB in the file.
+LONGEST, LARGEST = 2**16, 2**24
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def _along(writer: Writer, cotangent: str, axis: int, rank: int, matrix: Array) 
 def _matrix(call: Call, axis: _Axis) -> Array:
     """The weights of the input's entries in the output's: (after, before), float64."""
     mode = call.get("mode", "nearest")
+    if axis.after > LONGEST or axis.after * axis.before > LARGEST:
+        raise call.refusal(
+            f"resizes an axis of {axis.before} entries to {axis.after}, for which a matrix would be too large; make it "
+            "shorter"
+        )
     matrix = np.zeros((axis.after, axis.before))
     # The nearest entry may depend on the last bit; ONNX Runtime and others compute coordinates in float32.
     places = _places(call, axis, np.float32 if mode == "nearest" else np.float64)
