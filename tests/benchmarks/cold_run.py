@@ -85,19 +85,37 @@ def install(asked: tuple[Target, Environment]) -> None:
     """Install the locks of an environment."""
     target, environment = asked
     subprocess.run(
-        uv("venv", "--quiet", "--no-project", "--python", str(environment.interpreter.path), str(environment.folder)),
+        uv(
+            "venv",
+            "--quiet",
+            "--no-project",
+            "--no-config",
+            "--python",
+            str(environment.interpreter.path),
+            str(environment.folder),
+        ),
         check=True,
     )
     lock = environment.lock
     options = ["--no-deps", "--require-hashes", "--build-constraints", str(lock), *sources(lock.read_text())]
-    words = ["--quiet", *options, "--python", str(environment.python), "--requirement", str(lock)]
+    words = ["--quiet", "--no-config", *options, "--python", str(environment.python), "--requirement", str(lock)]
     subprocess.run(uv("pip", "install", *words), check=True)
     for native in target.release.native:
         place = ["--target", str(environment.folder / native.name), "--python-version", native.python]
         foreign = [*place, "--python-platform", "x86_64-manylinux2014", "--only-binary", ":all:"]
         locked = str(target.runtime.native_lock(native))
         subprocess.run(
-            uv("pip", "install", "--quiet", "--no-deps", "--require-hashes", *foreign, "--requirement", locked),
+            uv(
+                "pip",
+                "install",
+                "--quiet",
+                "--no-config",
+                "--no-deps",
+                "--require-hashes",
+                *foreign,
+                "--requirement",
+                locked,
+            ),
             check=True,
         )
 
