@@ -129,6 +129,7 @@ def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
     assert "confirmed" == verdict(tmp_path, lines, expects=("refused",)).word
     result = verdict(tmp_path, lines)
     assert ("not tried", "nothing could be measured: refused (KeyError: 'spatial')") == (result.word, result.why)
+    assert result.asked
     assert "refuted" == verdict(tmp_path, [make_cell("0.11.0")], expects=("refused",)).word
 
 
@@ -153,7 +154,8 @@ def test_a_refusal_decides_only_reports_of_refusals(tmp_path: Path) -> None:
 )
 def test_untried_reports_have_a_reason(tmp_path: Path, line: dict[str, Any], fields: dict[str, Any], why: str) -> None:
     result = verdict(tmp_path, [line], **fields)
-    assert "not tried" == result.word
+    unasked = any(text in why for text in ("not in this run", "none of these releases", "no matching cell"))
+    assert ("not tried", not unasked) == (result.word, result.asked)
     assert why in result.why
 
 

@@ -76,12 +76,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A report, its outcome in the run, the reason (a sentence), and up to three confirming cells."""
+    """A report, its outcome in the run, the reason (a sentence), and up to three confirming cells.
+
+    asked: whether the run has cells of that runtime, these releases and these modes.
+    """
 
     case: Case
     word: Word
     why: str
     seen: tuple[Seen, ...] = ()
+    asked: bool = True
 
 
 @functools.cache
@@ -120,14 +124,14 @@ def verdicts(run: Run, cells: Sequence[JudgedCell], cases: Iterable[Case]) -> tu
 
 def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
     if not cells:
-        return Verdict(case, Word.NOT_TRIED, f"{case.runtime} is not in this run")
+        return Verdict(case, Word.NOT_TRIED, f"{case.runtime} is not in this run", asked=False)
     releases = _releases(cells, case.releases)
     here = [cell for cell in cells if cell.release in releases]
     if not here:
-        return Verdict(case, Word.NOT_TRIED, f"none of these releases is in this run ({case.releases})")
+        return Verdict(case, Word.NOT_TRIED, f"none of these releases is in this run ({case.releases})", asked=False)
     candidates = _matching(here, case)
     if not candidates:
-        return Verdict(case, Word.NOT_TRIED, "this run has no matching cell of these releases")
+        return Verdict(case, Word.NOT_TRIED, "this run has no matching cell of these releases", asked=False)
     measurable = [cell for cell in candidates if _answered(cell, case)]
     if not measurable:
         return Verdict(case, Word.NOT_TRIED, _failures(candidates))
