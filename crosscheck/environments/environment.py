@@ -25,7 +25,7 @@ from crosscheck.errors import InstallFailed
 from crosscheck.runtimes.catalog import Native, Release, Runtime, System, Variant
 from crosscheck.whole_files import whole
 
-__all__ = ["Environment", "cache_folder", "describe", "make"]
+__all__ = ["Environment", "cache_folder", "describe", "installation", "make", "new_folder"]
 
 
 #: Minimum size (MB) of an environment that caches the bytecode of imported modules, a few percent of its size.
@@ -132,15 +132,7 @@ def make(runtime: Runtime, release: Release, environment: Environment) -> None:
         _run(
             runtime,
             release,
-            uv(
-                "venv",
-                "--quiet",
-                "--no-project",
-                "--no-config",
-                "--python",
-                str(environment.interpreter.path),
-                str(folder),
-            ),
+            new_folder(environment),
         )
         _install(runtime, release, environment.lock, ["--python", str(environment.python)])
         for native in release.native:
@@ -203,7 +195,18 @@ def _carrier(folder: Path, native: Native) -> Path:
 
 
 def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[str]) -> None:
-    command = uv(
+    _run(runtime, release, installation(lock, options))
+
+
+def new_folder(environment: Environment) -> list[str]:
+    """The command that makes the environment's folder, with its interpreter alone."""
+    interpreter, folder = str(environment.interpreter.path), str(environment.folder)
+    return uv("venv", "--quiet", "--no-project", "--no-config", "--python", interpreter, folder)
+
+
+def installation(lock: Path, options: Sequence[str]) -> list[str]:
+    """The command that installs what a lock has; `options` say where."""
+    return uv(
         "pip",
         "install",
         "--quiet",
@@ -217,7 +220,6 @@ def _install(runtime: Runtime, release: Release, lock: Path, options: Sequence[s
         *sources(lock.read_text()),
         *options,
     )
-    _run(runtime, release, command)
 
 
 def _run(runtime: Runtime, release: Release, command: Sequence[str], installer: str = "uv") -> None:

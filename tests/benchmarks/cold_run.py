@@ -23,9 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from crosscheck.environments.environment import Environment, describe
-from crosscheck.environments.interpreters import uv
-from crosscheck.environments.sources import sources
+from crosscheck.environments.environment import Environment, describe, installation, new_folder
 from crosscheck.matrix.selection import Target, present, targets
 from crosscheck.runtimes.catalog import catalog
 
@@ -84,40 +82,13 @@ def uv_alone(what: Sequence[str]) -> float:
 def install(asked: tuple[Target, Environment]) -> None:
     """Install the locks of an environment."""
     target, environment = asked
-    subprocess.run(
-        uv(
-            "venv",
-            "--quiet",
-            "--no-project",
-            "--no-config",
-            "--python",
-            str(environment.interpreter.path),
-            str(environment.folder),
-        ),
-        check=True,
-    )
-    lock = environment.lock
-    options = ["--no-deps", "--require-hashes", "--build-constraints", str(lock), *sources(lock.read_text())]
-    words = ["--quiet", "--no-config", *options, "--python", str(environment.python), "--requirement", str(lock)]
-    subprocess.run(uv("pip", "install", *words), check=True)
+    subprocess.run(new_folder(environment), check=True)
+    python = ["--python", str(environment.python)]
+    subprocess.run(installation(environment.lock, python), check=True)
     for native in target.release.native:
         place = ["--target", str(environment.folder / native.name), "--python-version", native.python]
-        foreign = [*place, "--python-platform", "x86_64-manylinux2014", "--only-binary", ":all:"]
-        locked = str(target.runtime.native_lock(native))
-        subprocess.run(
-            uv(
-                "pip",
-                "install",
-                "--quiet",
-                "--no-config",
-                "--no-deps",
-                "--require-hashes",
-                *foreign,
-                "--requirement",
-                locked,
-            ),
-            check=True,
-        )
+        foreign = [*place, *python, "--python-platform", "x86_64-manylinux2014", "--only-binary", ":all:"]
+        subprocess.run(installation(target.runtime.native_lock(native), foreign), check=True)
 
 
 if __name__ == "__main__":
