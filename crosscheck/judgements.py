@@ -124,7 +124,7 @@ class Judgements:
         `progress` is called with the numbers of judged cells and of cells to judge.
         """
         marks = [self._mark(question) for question in questions]
-        missing = [place for place, mark in enumerate(marks) if self._kept(mark) is None]
+        missing = [place for place, mark in enumerate(marks) if not self._has(mark)]
         tasks = [(place, questions[place], self.journal.stamp(questions[place].keys[:1])) for place in missing]
         done = 0
         for judged in self._judge(tasks):
@@ -134,18 +134,20 @@ class Judgements:
             progress(done, len(missing))
         return map(self._known, marks)
 
-    def _known(self, mark: str) -> Judged:
-        text = self.journal.derived(mark)
-        assert text is not None, "it was judged"
-        return Judged(**json.loads(text))
-
     def _kept(self, mark: str) -> Judged | None:
-        """What the journal has under a mark, if its arrays are there, too."""
+        """What the journal has under a mark."""
         text = self.journal.derived(mark)
-        if text is None:
-            return None
-        judged = Judged(**json.loads(text))
-        return None if self.arrays is not None and not self.arrays.has(judged.arrays) else judged
+        return None if text is None else Judged(**json.loads(text))
+
+    def _has(self, mark: str) -> bool:
+        """Whether the journal has a judgement, and its arrays are there, too."""
+        judged = self._kept(mark)
+        return judged is not None and (self.arrays is None or self.arrays.has(judged.arrays))
+
+    def _known(self, mark: str) -> Judged:
+        judged = self._kept(mark)
+        assert judged is not None, "it was judged"
+        return judged
 
     def _judge(self, tasks: Sequence[_Task]) -> Iterator[dict[int, Judged]]:
         """Judge cells, and yield them by place, as soon as a piece of them is judged."""
