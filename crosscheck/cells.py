@@ -13,6 +13,7 @@ import numpy as np
 __all__ = [
     "MEASURED",
     "PLAIN",
+    "UNWRITTEN",
     "Array",
     "Asks",
     "Cell",
@@ -47,6 +48,8 @@ class Status(StrEnum):
 
 #: The statuses of what was measured: only such cells are judged and have findings.
 MEASURED = frozenset({Status.OK, Status.CRASHED})
+#: What the reason of a cell begins with that was refused by crosscheck itself: its runtime was not asked.
+UNWRITTEN = "crosscheck does not write "
 #: The variant of a release as it is installed.
 PLAIN = "plain"
 

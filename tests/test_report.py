@@ -584,12 +584,37 @@ def test_every_link_within_the_page_has_a_target(page: Page) -> None:
 
 
 def test_unmeasured_cells_have_a_reason_and_a_remedy(page: Page) -> None:
-    table = next(table for table in page.tables if table[0][0].startswith("Status") and len(table[0]) == 5)
-    (row,) = table[1:]
-    assert "unavailable" in row[0]
-    assert row[1].strip() == "mxnet 1.2.0: executor.train.train"
-    assert "1.2.0 needs CPython 3.7; this machine has 3.11. Install it." in row[3]
-    assert "crosscheck doctor" in row[4]
+    heads, remedy, row = page.table("Reason")
+    assert ["Reason", "Where", "Cells"] == [head.strip() for head in heads]
+    assert "unavailable" in remedy[0]
+    assert "crosscheck doctor" in remedy[0]
+    assert [
+        "1.2.0 needs CPython 3.7; this machine has 3.11. Install it.",
+        "mxnet 1.2.0: executor.train.train",
+        "1",
+    ] == [text.strip() for text in row]
+
+
+def test_unmeasured_cells_are_grouped_by_remedy_and_reason(tmp_path: Path) -> None:
+    unwritten = "crosscheck does not write this form: node 'c' has no gradient"
+    lines = [
+        make_cell(),
+        unmeasured_cell("refused", 'gradient/1: Error: node 3 "a" failed', network="conv"),
+        unmeasured_cell("refused", 'gradient/first: Error: node 12 "a" failed', release="1.2.0"),
+        unmeasured_cell("refused", unwritten),
+        unmeasured_cell("crashed", "timed: crashed (killed by SIGSEGV)", network="conv", release="1.2.0"),
+        unmeasured_cell("crashed", "timed: crashed (killed by SIGSEGV); layers: crashed (killed by SIGSEGV)"),
+        unmeasured_cell("refused", "gradient/1: Error: other", network="conv"),
+        unmeasured_cell("refused", "gradient/1: Error: other", network="conv", release="1.2.0"),
+        unmeasured_cell("refused", "gradient/1: Error: other", network="conv", release="1.3.0"),
+    ]
+    cells = loaded(tmp_path, lines)
+    groups = [[(reason.text, reason.cells) for reason in remedy.reasons] for remedy in sections.unmeasured(RUN, cells)]
+    assert [
+        [("timed: crashed (killed by SIGSEGV)", 2)],
+        [("gradient/1: Error: other", 3), ('gradient/1: Error: node 3 "a" failed', 2)],
+        [(unwritten, 1)],
+    ] == groups
 
 
 def test_the_embedded_data_contain_every_cell(page: Page) -> None:

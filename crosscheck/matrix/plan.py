@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from crosscheck.cells import PLAIN, Asks, Cell, Scenario, Trial
+from crosscheck.cells import PLAIN, UNWRITTEN, Asks, Cell, Scenario, Trial
 from crosscheck.errors import UsageError
 from crosscheck.matrix.selection import Target, matching
 from crosscheck.networks import DIALECTS, FORMS, Network, exposed_name
@@ -303,9 +303,9 @@ def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
         try:
             source_of(target.runtime, target.release, target.variant, mode, _subject(network))
         except Unwritten as lack:
-            return f"crosscheck does not write {lack} for {target.runtime.title} in this way"
+            return f"{UNWRITTEN}{lack} for {target.runtime.title} in this way"
         return None
-    return f"crosscheck does not write this form: {reason}" if reason else None
+    return f"{UNWRITTEN}this form: {reason}" if reason else None
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from crosscheck.cells import Asks
 from crosscheck.records import Flip, JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import significant
+from crosscheck.report.order import grouped
 
 __all__ = ["Asking", "CurveGroup", "Members", "Panel", "chart", "panels"]
 
@@ -227,9 +228,7 @@ def _flips(cells: Sequence[JudgedCell]) -> tuple[Flip, ...]:
 
 
 def _members(cells: Sequence[JudgedCell]) -> tuple[Members, ...]:
-    by_mode: dict[tuple[str, str], list[JudgedCell]] = {}
-    for cell in cells:
-        by_mode.setdefault((cell.runtime, cell.mode), []).append(cell)
+    by_mode = grouped(cells, lambda cell: (cell.runtime, cell.mode))
     alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Asking]] = {}
     for (runtime, mode), mode_cells in by_mode.items():
         releases = tuple((cell.release, cell.variant) for cell in mode_cells)

@@ -11,7 +11,7 @@ from crosscheck.records import Exported, JudgedCell, Trip
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import release_spans, scientific
-from crosscheck.report.order import distinct, release_order, runtime_order, title_of
+from crosscheck.report.order import distinct, grouped, release_order, runtime_order, title_of
 from crosscheck.report.vocabulary import status_word
 
 __all__ = ["ExchangeTable", "Part", "Reader", "Row", "Square", "exchange"]
@@ -107,9 +107,7 @@ def exchange(run: Run, cells: Sequence[JudgedCell]) -> ExchangeTable | None:
         for runtime in order
         for release in release_order(run, reads, runtime)
     )
-    squares: dict[tuple[str, str, str], list[JudgedCell]] = {}
-    for cell in reads:
-        squares.setdefault((cell.network, cell.runtime, cell.release), []).append(cell)
+    squares = grouped(reads, lambda cell: (cell.network, cell.runtime, cell.release))
     exports_by_row: dict[Row, list[JudgedCell]] = {}
     for export in sorted(exports, key=lambda cell: order.index(cell.runtime)):
         file = export.exported

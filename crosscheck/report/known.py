@@ -19,7 +19,7 @@ from crosscheck.cells import PLAIN, Finding, Status
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import release_spans
-from crosscheck.report.order import measured, release_order
+from crosscheck.report.order import grouped, measured, release_order
 from crosscheck.report.vocabulary import worst_first
 
 __all__ = ["Case", "Seen", "Verdict", "Word", "announced", "known_cases", "verdicts"]
@@ -115,9 +115,7 @@ def verdicts(run: Run, cells: Sequence[JudgedCell], cases: Iterable[Case]) -> tu
     Confirmed: a matching measured cell shows the reported behaviour. Refuted: matching cells were measured, none shows
     it. The cells stay unchanged.
     """
-    by_runtime: dict[str, list[JudgedCell]] = {}
-    for cell in cells:
-        by_runtime.setdefault(cell.runtime, []).append(cell)
+    by_runtime = grouped(cells, lambda cell: cell.runtime)
     judged = [_verdict(run, by_runtime.get(case.runtime, []), case) for case in cases]
     return tuple(sorted(judged, key=lambda verdict: list(Word).index(verdict.word)))
 

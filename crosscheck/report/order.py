@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -20,6 +21,7 @@ __all__ = [
     "distinct",
     "findings_of",
     "gradients",
+    "grouped",
     "in_order",
     "measured",
     "mode_order",
@@ -30,6 +32,8 @@ __all__ = [
     "title_of",
 ]
 
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
 
 #: Findings that say nothing of the answer and of the statistics.
 _NO_HARM = frozenset({Finding.GRADIENTS_LEFT})
@@ -134,3 +138,11 @@ def title_of(run: Run, runtime: str) -> str:
 def distinct(names: Iterable[str]) -> list[str]:
     """Remove duplicates and keep the order."""
     return list(dict.fromkeys(names))
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items with each key, keys and items in the order of their first occurrence."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups

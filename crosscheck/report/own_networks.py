@@ -12,7 +12,7 @@ from crosscheck.records.run import FileFacts, Run
 from crosscheck.report.arrays import Arrays
 from crosscheck.report.maps import Pictures, pictures_of
 from crosscheck.report.number_text import gradient_error_text
-from crosscheck.report.order import in_order, measured, own, runtime_order
+from crosscheck.report.order import grouped, in_order, measured, own, runtime_order
 from crosscheck.report.scores import classified
 from crosscheck.report.vocabulary import worst_first
 
@@ -74,10 +74,7 @@ def _rows(run: Run, cells: Sequence[JudgedCell], arrays: Arrays, name: str, rows
     for cell in available:
         if cell.network != name:
             others[_call(cell)].append(cell)
-    calls: dict[tuple[str, ...], list[JudgedCell]] = {}
-    for runtime in runtime_order(run, here):
-        for cell in in_order(run, here, runtime):
-            calls.setdefault(_call(cell), []).append(cell)
+    calls = grouped((cell for runtime in runtime_order(run, here) for cell in in_order(run, here, runtime)), _call)
     alike: dict[OwnRow, dict[str, tuple[tuple[str, str], ...]]] = defaultdict(dict)
     for key, members in calls.items():
         row, worst = _row(members, others[key], arrays, rows)

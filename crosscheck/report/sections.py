@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crosscheck.cells import PLAIN, Status, name_of_release
+from crosscheck.cells import PLAIN, UNWRITTEN, Status, name_of_release
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
-from crosscheck.report.order import mode_order, release_order
-from crosscheck.report.vocabulary import worst_first
+from crosscheck.report.order import grouped, mode_order, release_order
+from crosscheck.report.vocabulary import status_word, worst_first
 
-__all__ = ["Line", "Member", "ModeSection", "Unmeasured", "embeddable", "sections", "unmeasured"]
+__all__ = [
+    "Line",
+    "Member",
+    "ModeSection",
+    "Place",
+    "Reason",
+    "Remedy",
+    "Unmeasured",
+    "embeddable",
+    "sections",
+    "unmeasured",
+]
 
 #: Statuses of a whole release, listed once per release instead of once per cell.
 _OF_RELEASE = frozenset({Status.UNAVAILABLE, Status.INSTALL_FAILED, Status.IMPORT_FAILED, Status.NOT_IN_RELEASE})
+#: What a reason begins with: the step that failed ("gradient/first: ", "export: "), or the reading ("timed: ").
+_STEP = re.compile(r"^[a-z-]+(?:/[\w.-]+)?: ")
+#: Numbers, and digests with at least eight digits.
+_VARIABLE = re.compile(r"\b[0-9a-f]{8,}\b|\d+")
+_NO_REASON = "no reason was recorded"
+_NOT_ASKED = "The runtime was not asked, as crosscheck cannot write this form of the file."
 
 
 @dataclass(frozen=True)
@@ -48,14 +66,49 @@ class Line:
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """Releases with unmeasured cells for the same reason, and the number of those cells."""
+    """Releases with unmeasured cells for the same reason."""
 
-    runtime: str
     status: str
     reason: str
     releases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A runtime's releases and modes with unmeasured cells, and the number of those cells."""
+
+    runtime: str
+    releases: tuple[str, ...]
     modes: tuple[str, ...]
     cells: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Unmeasured cells for one reason, in the words of the first; `searchable`: the page's search finds them."""
+
+    status: str
+    text: str
+    places: tuple[Place, ...]
+    searchable: bool
+
+    @property
+    def cells(self) -> int:
+        """The number of cells."""
+        return sum(place.cells for place in self.places)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What can be done about unmeasured cells, and their reasons, the most frequent first."""
+
+    text: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses of these cells."""
+        return worst_first(reason.status for reason in self.reasons)
 
 
 @dataclass(frozen=True)
@@ -86,16 +139,54 @@ def sections(
 ) -> tuple[ModeSection, ...]:
     """One section per mode, in the adapter's order. `indices`: cell id -> index in the embedded data."""
     here = [cell for cell in cells if cell.runtime == runtime]
-    by_mode: dict[str, list[JudgedCell]] = {}
-    for cell in here:
-        by_mode.setdefault(cell.mode, []).append(cell)
+    by_mode = grouped(here, lambda cell: cell.mode)
     return tuple(_section(run, by_mode[mode], indices) for mode in mode_order(run, here, runtime))
 
 
-def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
-    """Group unmeasured cells by runtime, status and reason, without modes that the release lacks."""
+def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Remedy, ...]:
+    """Group unmeasured cells by remedy and reason, without modes that the release lacks.
+
+    Reasons that differ only in the step that failed, or in numbers, count as one.
+    """
     failed = [cell for cell in cells if cell.status not in (Status.OK, Status.NOT_IN_RELEASE)]
-    return _by_reason(run, failed)
+    severity = {status: rank for rank, status in enumerate(worst_first(cell.status for cell in failed))}
+    by_remedy = grouped(sorted(failed, key=lambda cell: severity[cell.status]), _remedy)
+    return tuple(
+        Remedy(
+            remedy,
+            tuple(
+                sorted(
+                    (_reason(run, alike) for alike in grouped(concerned, _kind).values()),
+                    key=lambda reason: -reason.cells,
+                )
+            ),
+        )
+        for remedy, concerned in by_remedy.items()
+    )
+
+
+def _remedy(cell: JudgedCell) -> str:
+    """What can be done about an unmeasured cell."""
+    unwritten = (cell.reason or "").startswith(UNWRITTEN)
+    return _NOT_ASKED if unwritten else status_word(cell.status).remedy
+
+
+def _kind(cell: JudgedCell) -> tuple[str, str]:
+    """The status, and the reason without the steps that failed, numbers and digests."""
+    ends = {_STEP.sub("", part) for part in (cell.reason or "").split("; ")}
+    return cell.status, _VARIABLE.sub("#", "; ".join(sorted(ends)))
+
+
+def _reason(run: Run, cells: Sequence[JudgedCell]) -> Reason:
+    return Reason(
+        status=cells[0].status,
+        text=cells[0].reason or _NO_REASON,
+        places=tuple(
+            Place(runtime, release_order(run, here, runtime), mode_order(run, here, runtime), len(here))
+            for runtime, here in grouped(cells, lambda cell: cell.runtime).items()
+        ),
+        searchable=bool(embeddable(cells)),
+    )
 
 
 def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) -> ModeSection:
@@ -112,7 +203,7 @@ def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) 
         link=first.contract.link,
         findings=worst_first(finding for cell in cells for finding in cell.findings),
         lines=_lines(run, embeddable(cells), indices),
-        without=_by_reason(run, [cell for cell in cells if cell.status in _OF_RELEASE]),
+        without=_without(run, cells),
     )
 
 
@@ -153,19 +244,11 @@ def _line(cell: JudgedCell) -> Line:
     )
 
 
-def _by_reason(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
-    by_reason: dict[tuple[str, str, str], list[JudgedCell]] = {}
-    for cell in cells:
-        key = (cell.runtime, cell.status, cell.reason or "no reason was recorded")
-        by_reason.setdefault(key, []).append(cell)
+def _without(run: Run, cells: Sequence[JudgedCell]) -> tuple[Unmeasured, ...]:
+    """The releases whose cells are listed once for the whole release."""
+    concerned = [cell for cell in cells if cell.status in _OF_RELEASE]
+    by_reason = grouped(concerned, lambda cell: (cell.status, cell.reason or _NO_REASON))
     return tuple(
-        Unmeasured(
-            runtime=runtime,
-            status=status,
-            reason=reason,
-            releases=release_order(run, concerned, runtime),
-            modes=mode_order(run, concerned, runtime),
-            cells=len(concerned),
-        )
-        for (runtime, status, reason), concerned in by_reason.items()
+        Unmeasured(status, reason, release_order(run, alike, alike[0].runtime))
+        for (status, reason), alike in by_reason.items()
     )

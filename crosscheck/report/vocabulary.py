@@ -86,7 +86,7 @@ STATUSES: tuple[Word, ...] = (
         Status.REFUSED,
         "r",
         "the runtime raised before its first result",
-        remedy="The reason is its message; the cell's command runs it alone.",
+        remedy="The runtime raised this error; the cell's command runs it alone.",
     ),
     Word(
         Status.TIMED_OUT,
