@@ -246,7 +246,7 @@ class _Run:
         facts = self._facts(plan, measured, located, lines) | {"fingerprint": mark}
         (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
         report.write(results, scripts=pieces, examples=example, arrays=out)
-        publish(out, facts, arrays.paths(lines.arrays) | files.paths)
+        publish(out, facts, {out / name for name in lines.arrays} | files.paths)
         return Result(out, dict(lines.statuses), dict(lines.findings), time.monotonic() - self.start, unchanged=False)
 
     def _judge(
@@ -268,8 +268,9 @@ class _Run:
                 here = next(judged) if failed is None else _unmeasured(planned, failed, files)
                 lines.add(file, planned, here, _line(planned, here, measured, files))
         lines.arrays += [
-            arrays.keep_reference(files.truths[network])
+            name
             for network in _own(planned for planned in plan if planned.cell.id not in measured.statuses)
+            for name in arrays.keep_reference(files.truths[network])
         ]
         files.keep()
         return lines
@@ -306,7 +307,7 @@ class _Run:
 class _Lines:
     """`cells.jsonl` while it is written, and what later steps need of its cells: of many, they would fill the memory.
 
-    arrays: the .npz that lines name, relative to the run's folder.
+    arrays: the files of the cells' arrays, relative to the run's folder.
     """
 
     path: Path
@@ -321,7 +322,7 @@ class _Lines:
         file.write(json.dumps(fields) + "\n")
         judgement = judged.judgement
         self.verdicts.append(Verdict.of(planned, judgement))
-        self.arrays += [] if judged.arrays is None else [judged.arrays]
+        self.arrays += judged.files
         self.statuses[judgement.status.value] += 1
         self.findings.update(finding.value for finding in judgement.findings)
 
@@ -348,7 +349,7 @@ def _unmeasured(planned: Planned, failed: tuple[Status, str, str], files: Export
     status, reason, stderr = failed
     judgement = Judgement(status=status, reason=reason, stderr=stderr)
     file = files.exported(planned.cell, planned.mode, planned.network, [], judgement)
-    return Judged(fields_of(judgement), None, None if file is None else plain(file))
+    return Judged(fields_of(judgement), exported=None if file is None else plain(file))
 
 
 def _line(planned: Planned, judged: Judged, measured: Measured, files: ExportedFiles) -> dict[str, Any]:

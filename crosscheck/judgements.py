@@ -66,11 +66,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Judged:
-    """A judged cell: fields of its line (`judge.fields_of`), the .npz of its arrays, and the file it wrote or read."""
+    """A judged cell: fields of its line (`judge.fields_of`), the files of its arrays, and the file it wrote or read."""
 
     fields: Mapping[str, Any]
-    arrays: str | None = None
+    files: Mapping[str, int] = field(default_factory=dict)
     exported: Mapping[str, Any] | None = None
+
+    @property
+    def arrays(self) -> str | None:
+        """The .npz of its arrays, relative to the run's folder."""
+        return next(iter(self.files), None)
 
     @property
     def judgement(self) -> Judgement:
@@ -96,7 +101,7 @@ class _Bench:
         file = None if self.files is None else self.files.exported(cell, mode, network, observations, judgement)
         return Judged(
             fields=fields_of(judgement),
-            arrays=None if self.arrays is None else self.arrays.keep(cell, observations[0], stamp),
+            files={} if self.arrays is None else self.arrays.keep(cell, observations[0], stamp),
             exported=None if file is None else plain(file),
         )
 
@@ -142,7 +147,7 @@ class Judgements:
     def _has(self, mark: str) -> bool:
         """Whether the journal has a judgement, and its arrays are there, too."""
         judged = self._kept(mark)
-        return judged is not None and (self.arrays is None or self.arrays.has(judged.arrays))
+        return judged is not None and (self.arrays is None or self.arrays.has(judged.files))
 
     def _known(self, mark: str) -> Judged:
         judged = self._kept(mark)

@@ -38,68 +38,83 @@ class RecordedArrays:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, cell: Cell, observation: Observation, stamp: str) -> str:
-        """Write the arrays of a cell's trial; returns the .npz, relative to the run's folder.
+    def keep(self, cell: Cell, observation: Observation, stamp: str) -> dict[str, int]:
+        """Write the arrays of a cell's trial, unless they are there.
 
+        Returns the bytes of each file by its name relative to the run's folder, the .npz first.
         stamp: a digest of what the trial recorded: files of other trials of that cell have other names.
         """
         path = self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
-        if not self.has(name := self._name(path)):
-            self._write(path, observation.arrays)
-        return name
+        shared = self._shared(path)
+        if shared is None:
+            shared = self._write(path, observation.arrays)
+        return self._sizes([path, *shared])
 
-    def keep_reference(self, truth: Truth) -> str:
-        """Write the input of a user's network, its prediction and both gradients; returns the .npz like `keep`."""
+    def keep_reference(self, truth: Truth) -> dict[str, int]:
+        """Write the input of a user's network, its prediction and both gradients; returns the files like `keep`."""
         arrays = {INPUT: truth.network.x, PREDICTION: truth.answer(Asks.PREDICTION, training=False)}
         for intent in Intent:
             arrays[reference_gradient(intent)] = truth.answer(Asks.GRADIENT, intent is Intent.TRAINING)
         path = self.folder / reference_file(truth.network.name)
-        self._write(path, arrays)
-        return self._name(path)
+        return self._sizes([path, *self._write(path, arrays)])
 
-    def has(self, name: str | None) -> bool:
-        """Whether that .npz is there, and all large arrays that it lists."""
-        if name is None:
-            return False
+    def has(self, files: Mapping[str, int]) -> bool:
+        """Whether all files that `keep` returned are there, with their sizes."""
+        return all(_size(self.folder.parent / name) == size for name, size in files.items())
+
+    def _sizes(self, paths: Iterable[Path]) -> dict[str, int]:
+        return {str(path.relative_to(self.folder.parent)): path.stat().st_size for path in paths}
+
+    def _shared(self, path: Path) -> list[Path] | None:
+        """The files of the large arrays of an .npz; None if it or one of these is missing or damaged."""
         try:
-            return all(path.exists() for path in self._shared(self.folder.parent / name))
+            # Opened here, since NumPy leaves a damaged file open.
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+                names = file[SHARED] if SHARED in file.files else []
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            return False  # missing or damaged
+            return None
+        shared = [self.folder / str(name) for _, name in names]
+        return shared if all(map(_is_whole, shared)) else None
 
-    def paths(self, names: Iterable[str]) -> set[Path]:
-        """These .npz, named relative to the run's folder, and the files of the large arrays that they list."""
-        files = {self.folder.parent / name for name in names}
-        return files | {shared for path in files for shared in self._shared(path)}
-
-    def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.folder.parent))
-
-    def _shared(self, path: Path) -> list[Path]:
-        """The files of the large arrays of an .npz."""
-        # Opened here, since NumPy leaves a damaged file open.
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return [self.folder / str(name) for _, name in file[SHARED]] if SHARED in file.files else []
-
-    def _write(self, path: Path, every: Mapping[str, Array]) -> None:
+    def _write(self, path: Path, every: Mapping[str, Array]) -> list[Path]:
+        """Write an .npz, and its large arrays, whose files are returned."""
         path.parent.mkdir(parents=True, exist_ok=True)
         large = {key: value for key, value in every.items() if value.nbytes >= LARGE}
         arrays = {key: value for key, value in every.items() if key not in large}
+        files: dict[int, str] = {}  # by identity: equal arrays of a trial are one object
         if large:
-            files: dict[int, str] = {}  # by identity: equal arrays of a trial are one object
             for value in large.values():
                 if id(value) not in files:
                     files[id(value)] = self._share(value)
             arrays[SHARED] = np.array([(key, files[id(value)]) for key, value in large.items()])
         with whole(path) as unfinished, unfinished.open("wb") as file:
             write_arrays(file, arrays, WORTH_PACKING)
+        return [self.folder / name for name in files.values()]
 
     def _share(self, value: Array) -> str:
         """The file of a large array, relative to the folder; written unless it is there."""
         digest = hashlib.sha256(f"{value.dtype.str} {value.shape}\n".encode())
         digest.update(np.ascontiguousarray(value).data)
         path = self.folder / FOLDER / f"{digest.hexdigest()[:32]}.npy"
-        if not path.exists():
+        if not _is_whole(path):
             path.parent.mkdir(exist_ok=True)
             with whole(path) as unfinished, unfinished.open("wb") as file:
                 np.lib.format.write_array(file, value, version=(1, 0), allow_pickle=False)
         return f"{FOLDER}/{path.name}"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an .npy is there and as long as its head says."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None if it cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_pat
     arrays = RecordedArrays(tmp_path / "arrays")
     expected = [{"small": small, "before": weight, "after": weight}, {"before": weight, "after": moved}]
     paths = [arrays.keep(cell.cell, observation(**here), "0") for cell, here in zip(cells, expected, strict=True)]
-    for here, path in zip(expected, paths, strict=True):
+    for here, (path, *_) in zip(expected, paths, strict=True):
         read = stored(tmp_path / "arrays", tmp_path / path)
         assert here.keys() == read.keys()
         for key, value in here.items():
@@ -56,14 +57,14 @@ def test_large_arrays_of_all_cells_are_stored_once(cells: list[Planned], tmp_pat
 def test_the_same_bytes_with_another_shape_or_type_are_another_array(cells: list[Planned], tmp_path: Path) -> None:
     weight = np.arange(LARGE, dtype="<f4")
     here = {"flat": weight, "rows": weight.reshape(2, -1), "integers": weight.view("<i4")}
-    path = RecordedArrays(tmp_path / "arrays").keep(cells[0].cell, observation(**here), "0")
+    path, *_ = RecordedArrays(tmp_path / "arrays").keep(cells[0].cell, observation(**here), "0")
     read = stored(tmp_path / "arrays", tmp_path / path)
     for key, value in here.items():
         np.testing.assert_array_equal(value, read[key], strict=True)
 
 
 def test_small_arrays_have_no_files_of_their_own(cells: list[Planned], tmp_path: Path) -> None:
-    path = RecordedArrays(tmp_path / "arrays").keep(
+    (path,) = RecordedArrays(tmp_path / "arrays").keep(
         cells[0].cell, observation(small=np.zeros(LARGE - 1, np.uint8)), "0"
     )
     assert [tmp_path / path] == [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -74,9 +75,24 @@ def test_the_files_of_one_cell_are_its_npz_and_its_large_arrays(cells: list[Plan
     kept, old = np.zeros(LARGE, "<f4"), np.ones(LARGE, "<f4")
     for cell in cells:
         arrays.keep(cell.cell, observation(kept=kept, old=old), "0")
-    path = arrays.keep(cells[0].cell, observation(kept=kept), "1")
-    (shared,) = arrays.paths([path]) - {tmp_path / path}
-    np.testing.assert_array_equal(kept, np.load(shared))
+    path, shared = arrays.keep(cells[0].cell, observation(kept=kept), "1")
+    assert path.endswith(".npz")
+    np.testing.assert_array_equal(kept, np.load(tmp_path / shared))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_files_that_are_missing_or_cut_are_written_again(
+    cells: list[Planned], tmp_path: Path, which: int, damage: Callable[[Path], object]
+) -> None:
+    arrays = RecordedArrays(tmp_path / "arrays")
+    here = observation(large=np.arange(LARGE, dtype="<f4"), small=np.zeros(2))
+    files = arrays.keep(cells[0].cell, here, "0")
+    assert arrays.has(files)
+    damage(tmp_path / list(files)[which])
+    assert not arrays.has(files)
+    assert files == arrays.keep(cells[0].cell, here, "0")
+    assert arrays.has(files)
 
 
 def gradient(network: Network, training: bool) -> Array:
@@ -91,7 +107,7 @@ def line(arrays: str | None) -> Any:
 def test_the_report_reads_them(cells: list[Planned], tmp_path: Path) -> None:
     arrays = RecordedArrays(tmp_path / "arrays")
     large, small = np.arange(LARGE, dtype="<f4").reshape(2, -1), np.array([1.0, 2.0])
-    path = arrays.keep(cells[0].cell, observation(large=large, small=small), "0")
+    path, *_ = arrays.keep(cells[0].cell, observation(large=large, small=small), "0")
     truth = Truth.of(load("seed-batch"))
     arrays.keep_reference(truth)
     read = Arrays(tmp_path)
