@@ -5,7 +5,6 @@ A judgement that the journal has is looked up, so that a run in which little has
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -178,7 +177,7 @@ class Judgements:
             code_digest(CODE),
             versions(),
             question.cell.id,
-            dataclasses.asdict(question.mode),
+            question.mode.digest,
             [network.digest, None if source is None else source.digest, network.own is not None, network.large],
             None if network.own is None else network.own.rows,
             self.journal.stamp(question.keys),

@@ -40,10 +40,10 @@ def embedded(
     its pieces (empty if none), since many scripts share pieces; and the cell's causes, as (anchor, line).
     """
     places: dict[str, int] = {}
+    encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
     def place(value: Any) -> int:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-        return places.setdefault(text, len(places))
+        return places.setdefault(encode(value), len(places))
 
     def pack(field: str, value: Any) -> int:
         value = _value(field, value)
@@ -84,9 +84,9 @@ def _count(value: Any) -> int:
 def _rounded(value: Any, digits: int = 7) -> Any:
     """Round to significant digits (float32 has seven to nine); non-finite numbers become text for JSON."""
     if isinstance(value, float):
-        if math.isnan(value):
-            return "NaN"
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+        if math.isfinite(value):
+            return float(f"{value:.{digits}g}")
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):
         return [_rounded(item, digits) for item in value]
     if isinstance(value, dict):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,6 +108,12 @@ class Mode:
     file: bool = False
     native: str = ""
     editions: tuple[Edition, ...] = ()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of all fields."""
+        text = json.dumps(dataclasses.asdict(self), default=repr, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def reads_files(self) -> bool:

@@ -72,13 +72,7 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     here = mode.in_release(release.version)
     if mode.native:
         return source_of(runtime, release, variant, mode, network).text + here.call
-    others = [
-        other
-        for other in runtime.modes
-        if (other.asks, other.reads_files, other.native) == (mode.asks, mode.reads_files, "") and release.has(other)
-    ]
-    alike = [one for one in others if one.in_release(release.version).call == here.call]
-    same = next((one for one in alike if not one.norm), alike[0] if alike else mode)
+    same = _first_alike(runtime, release, mode.name)
     plain = dataclasses.replace(mode, norm={}) if same.name == mode.name else same
     before, after = (source_of(runtime, release, variant, one, network).text for one in (plain, mode))
     text = here.call_on(*_names(network.graph))
@@ -87,6 +81,21 @@ def shown(runtime: Runtime, release: Release, variant: Variant, mode: Mode, netw
     added = [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
     lines = textwrap.dedent("\n".join(added)).strip("\n")
     return f"{lines}\n{text}" if lines else text
+
+
+@functools.cache
+def _first_alike(runtime: Runtime, release: Release, name: str) -> Mode:
+    """The first mode with the text of that one that tells its layers nothing; else the first with that text."""
+    mode = next(mode for mode in runtime.modes if mode.name == name)
+    call = mode.in_release(release.version).call
+    alike = [
+        other
+        for other in runtime.modes
+        if (other.asks, other.reads_files, other.native) == (mode.asks, mode.reads_files, "")
+        and release.has(other)
+        and other.in_release(release.version).call == call
+    ]
+    return next((one for one in alike if not one.norm), alike[0] if alike else mode)
 
 
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
