@@ -27,6 +27,7 @@ COMMANDS = {
     "list": "list runtimes, releases, modes, networks or scenarios",
     "explain": "show the numbers, thresholds and contract behind a cell's findings",
     "script": "write a cell as a short program that needs only its runtime and numpy",
+    "bisect": "the releases in which a finding begins and ends",
     "reduce": "the smallest network that still shows a finding, and its script",
     "report": "rebuild the report from cells.jsonl",
     "open": "open the report in the browser",

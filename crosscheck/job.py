@@ -44,7 +44,7 @@ from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import example, pieces
 from crosscheck.whole_files import whole
 
-__all__ = ["ISOLATIONS", "Job", "Result", "run"]
+__all__ = ["ISOLATIONS", "JOURNAL", "Job", "Result", "at_work", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
@@ -152,7 +152,7 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
     plan = expand(selected, networks, job.wanted)
-    with _at_work(job.out):
+    with at_work(job.out):
         complete(job.out)
         for _ in range(MENDINGS):
             try:
@@ -190,7 +190,7 @@ def _unchanged(out: Path, start: float) -> Result:
 
 
 @contextlib.contextmanager
-def _at_work(out: Path) -> Iterator[None]:
+def at_work(out: Path) -> Iterator[None]:
     """Make and lock the folder. Raises UsageError where that is not possible, CrosscheckError for what fails in it."""
     lock = FileLock(out / "lock", timeout=0)
     try:

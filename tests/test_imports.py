@@ -17,7 +17,7 @@ README = ROOT.parent / "README.md"
 HOUSE = (
     ("cli",),
     ("commands",),
-    ("reduce",),
+    ("bisect", "reduce"),
     ("ending", "job", "progress"),
     ("marks",),
     ("locate", "script"),

@@ -291,6 +291,16 @@ def planned_cell(
     return Planned(cell, target, mode, network, trials=tuple(_trials(cell, taken, trials, at_once)))
 
 
+def inference_cell(planned: Planned) -> Planned | None:
+    """The cell of the mode's inference-mode counterpart, with as many trials; None if the mode has no other one."""
+    other = planned.roles.get("inference", planned.mode)
+    if other.name == planned.mode.name:
+        return None
+    readings = list(dict.fromkeys(trial.reading for trial in planned.trials))
+    count = sum(trial.reading == readings[0] for trial in planned.trials) if readings else 0
+    return planned_cell(planned.target, other, planned.network, planned.cell.scenario, readings, count)
+
+
 def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
     """Why crosscheck writes no program or file of the network for a mode; None if it does."""
     if mode.reads_files:

@@ -14,7 +14,7 @@ from crosscheck.environments.environment import Environment
 from crosscheck.judge import Truth, judge
 from crosscheck.matrix.engine import Engine, Progress, Settings, Standby
 from crosscheck.matrix.journal import Journal
-from crosscheck.matrix.plan import Planned, planned_cell
+from crosscheck.matrix.plan import Planned, inference_cell, planned_cell
 from crosscheck.networks import Network
 from crosscheck.records import Judgement
 from crosscheck.scenarios.facts import SCENARIOS
@@ -90,10 +90,10 @@ class Experiment:
     def ask(self, network: Network, trials: Trials, progress: Progress, journal: Journal | None = None) -> Answer:
         """Measure and judge the cell with this network; trials that `journal` has already are not run again."""
         kept = self._journal if journal is None else journal
-        planned = self._planned(self.planned.mode.name, network, trials)
-        plan, other = [planned], self.planned.mode.inference
-        if trials.inference and other is not None and other != self.planned.mode.name:
-            plan.append(self._planned(other, network, trials))
+        target, mode, scenario = self.planned.target, self.planned.mode, self.planned.cell.scenario
+        planned = planned_cell(target, mode, network, scenario, trials.readings, trials.count)
+        other = inference_cell(planned) if trials.inference else None
+        plan = [planned] if other is None else [planned, other]
         settings = replace(self.settings, further_servers=trials.further_servers)
         measured = Engine(kept, settings, progress, self._standby).measure(plan)
         environment = measured.environments.get(planned.target.id)
@@ -104,11 +104,6 @@ class Experiment:
         if len(plan) == 1:
             inference = []
         return judged(Answer(planned, Judgement(status=observations[0].status), observations, inference, environment))
-
-    def _planned(self, mode: str, network: Network, trials: Trials) -> Planned:
-        target = self.planned.target
-        (named,) = [one for one in target.runtime.modes if one.name == mode]
-        return planned_cell(target, named, network, self.planned.cell.scenario, trials.readings, trials.count)
 
 
 def judged(answer: Answer) -> Answer:
