@@ -151,6 +151,7 @@ def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = N
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
+    progress.step("planning")
     plan = expand(selected, networks, job.wanted)
     with at_work(job.out):
         complete(job.out)
@@ -230,8 +231,11 @@ class _Run:
     def carry_out(self, plan: Sequence[Planned]) -> Result:
         """All steps; the results are published at the end."""
         out = self.job.out
+        progress = self.engine.progress
         plan, truths = _answerable(plan)
+        progress.step("measuring")
         measured = self.engine.measure(plan)
+        progress.step("asking about exported files")
         exchanged = exchange(plan, measured, self.selected, self.job.wanted, self.engine)
         plan = [*plan, *exchanged.plan]
         self.measured_at = time.monotonic()
@@ -239,10 +243,13 @@ class _Run:
         if read_facts(out).get("fingerprint") == mark and belongs_together(out):
             return _unchanged(out, self.start)
         results = staging(out)
+        progress.step("judging")
         files, arrays = ExportedFiles(out, plan, exchanged, truths), RecordedArrays(out / ARRAYS)
         lines = self._judge(plan, measured, files, arrays, results / CELLS)
+        progress.step("locating causes")
         located = locate(lines.verdicts, Judgements(self.engine.journal, self.job.jobs), self.engine)
         lines.add_causes(located.causes)
+        progress.step("writing the report")
         facts = self._facts(plan, measured, located, lines) | {"fingerprint": mark}
         (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
         report.write(results, scripts=pieces, examples=example, arrays=out)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosscheck.job import Job, Result, run
+from crosscheck.progress import NoProgress
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 
 Cells = dict[str, dict[str, Any]]
 
 
-class SilentProgress:
+class SilentProgress(NoProgress):
     """Records the progress of a run."""
 
     def __init__(self) -> None:
         self.reused = 0
+        self.steps: list[str] = []
         self.cells: list[str] = []
         self.environments: list[tuple[str, str]] = []
         self.lacking: dict[str, str] = {}
@@ -32,6 +34,9 @@ class SilentProgress:
     def note(self, sentence: str) -> None:
         self.notes.append(sentence)
 
+    def step(self, what: str) -> None:
+        self.steps.append(what)
+
     def begin(self, environments: int, cells: int, reused: int) -> None:
         self.reused = reused
 
@@ -40,9 +45,6 @@ class SilentProgress:
 
     def cell(self, cell: str) -> None:
         self.cells.append(cell)
-
-    def running(self, targets: Sequence[str]) -> None:
-        pass
 
     def judging(self, done: int, cells: int) -> None:
         self.judged.append((done, cells))

@@ -88,6 +88,7 @@ def bisect(request: Request, progress: Progress, runtimes: Mapping[str, Runtime]
     cells = _cells(request, catalog() if runtimes is None else runtimes)
     shown = _shown(request)
     lines = [_Line(here, _anchors(here, shown)) for here in cells]
+    progress.step("measuring")
     with at_work(request.out), Journal(request.out / JOURNAL) as journal:
         bench = _Bench(request, Engine(journal, Settings(request.jobs, limits=request.limits), progress))
         while True:

@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from crosscheck.commands.options import add_out
+from crosscheck.commands.options import add_out, add_progress, shown
 from crosscheck.ending import INCOMPLETE, OK
 from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
@@ -32,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--scenario", default="gradient", metavar="NAME", help="the scenario (default gradient)")
     add_out(parser, "the folder of a run, whose measurements are used and completed")
+    add_progress(parser)
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
@@ -49,7 +50,7 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
         scenario=parsed.scenario,
         out=parsed.out,
     )
-    with progress_for(console) as progress:
+    with progress_for(console, shown(parsed)) as progress:
         answers = bisect(request, progress)
     for answer in answers:
         for sentence in sentences(answer, request.finding):

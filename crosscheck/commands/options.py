@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a mistyped word is refused before onnx is imported
     from crosscheck.onnx_models.file_options import FileOptions
+    from crosscheck.progress import Shown
 
 
-__all__ = ["add_file_options", "add_out", "add_run", "add_trust", "file_options"]
+__all__ = ["add_file_options", "add_out", "add_progress", "add_run", "add_trust", "file_options", "shown"]
 
 #: The folder of a run, where none is named.
 FOLDER = Path("crosscheck-out")
@@ -57,6 +58,24 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
         help="differentiate this number of each row of the output alone (default: all of them, with different weights)",
     )
     add_trust(parser)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """`--progress` and `--quiet`, which `shown` reads."""
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "lines", "json", "none"),
+        default="auto",
+        help="bars, lines, or JSON objects for programs (default: bars on a terminal, lines elsewhere)",
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but problems")
+
+
+def shown(parsed: argparse.Namespace) -> Shown:
+    """How the progress is shown."""
+    from crosscheck.progress import Shown
+
+    return Shown.NONE if parsed.quiet and parsed.progress != "json" else Shown(parsed.progress)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

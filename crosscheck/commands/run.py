@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from crosscheck.commands.options import add_file_options, add_out, file_options
+from crosscheck.commands.options import add_file_options, add_out, add_progress, file_options, shown
 from crosscheck.ending import INCOMPLETE, OK
 from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
+
+if TYPE_CHECKING:
+    from crosscheck.job import Result
 
 __all__ = ["arguments", "main"]
 
@@ -75,6 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for measuring, as in 90s, 10m or none (default: 10m with a network file, else none); what tells most is "
         "asked first, what is left out is named, and the same command goes on",
     )
+    add_progress(parser)
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
@@ -84,7 +89,7 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
     from crosscheck.matrix.server import Limits
-    from crosscheck.progress import progress_for
+    from crosscheck.progress import JsonProgress, progress_for
 
     job = Job(
         what=parsed.what,
@@ -101,15 +106,32 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
         budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=file_options(parsed),
     )
-    with progress_for(console) as progress:
+    with progress_for(console, shown(parsed)) as progress:
         result = run(job, progress)
+    code = INCOMPLETE if result.incomplete or result.refused else OK
+    if isinstance(progress, JsonProgress):
+        progress.tell(
+            "end", code=code, statuses=result.statuses, findings=result.findings, refused=result.refused,
+            report=str(result.folder / "report.html"),
+        )  # fmt: skip
+    else:
+        _summarise(result, console, parsed.quiet)
+    return code
+
+
+def _summarise(result: Result, console: Console, quiet: bool) -> None:
+    """Print the counts and the place of the report; if `quiet`, only what is wrong."""
+    for reason in result.refused:
+        console.print(printable(f"left out: {reason}"), soft_wrap=True)
+    if quiet:
+        if result.incomplete:
+            where = result.folder / "report.html"
+            console.print(printable(f"{result.incomplete} cells could not be measured: {where}"), soft_wrap=True)
+        return
     total = sum(result.statuses.values())
     summary = ", ".join(f"{count} {name}" for name, count in sorted(result.findings.items(), key=lambda item: -item[1]))
     console.print(printable(f"{total} cells in {result.seconds:.1f} s: {summary or 'no findings'}"))
     others = ", ".join(f"{count} {name}" for name, count in sorted(result.statuses.items()) if name != "ok")
     if others:
         console.print(printable(f"without findings: {others}"))
-    for reason in result.refused:
-        console.print(printable(f"left out: {reason}"), soft_wrap=True)
     console.print(printable(f"report: {result.folder / 'report.html'}"), soft_wrap=True)
-    return INCOMPLETE if result.incomplete or result.refused else OK

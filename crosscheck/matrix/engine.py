@@ -57,8 +57,11 @@ class Progress(Protocol):
     def note(self, sentence: str) -> None:
         """Something was chosen for the user."""
 
+    def step(self, what: str) -> None:
+        """The run turns to something else, such as "writing the report"."""
+
     def begin(self, environments: int, cells: int, reused: int) -> None:
-        """The run starts; `reused` cells are already done."""
+        """Measuring starts; `reused` cells are already done."""
 
     def environment(self, target: str, state: str) -> None:
         """An environment is `making`, `ready` or failed (then `state` is the reason)."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
 
 from crosscheck.networks import Network
+from crosscheck.progress import NoProgress
 
 __all__ = ["Narrator", "size"]
 
@@ -20,8 +20,8 @@ def size(network: Network) -> str:
     return f"{nodes} node{'' if nodes == 1 else 's'}, {network.x.size} numbers in x, {weights} in weights"
 
 
-class Narrator:
-    """A context manager, and the progress of the matrix engine, of which it shows nothing."""
+class Narrator(NoProgress):
+    """A context manager. Of the matrix engine's progress it shows nothing: every candidate is a run of its own."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -53,24 +53,3 @@ class Narrator:
         """The finding is still there."""
         seconds = time.monotonic() - self._start
         self._console.print(f"{seconds:6.1f} s  {what}: {size}", markup=False, highlight=False, soft_wrap=True)
-
-    def left_out(self, target: str, lack: str) -> None:
-        """Nothing: a target that is named is not left out."""
-
-    def note(self, sentence: str) -> None:
-        """Nothing."""
-
-    def begin(self, environments: int, cells: int, reused: int) -> None:
-        """Nothing: every candidate is a run of its own."""
-
-    def environment(self, target: str, state: str) -> None:
-        """Nothing: the environment was made for the cell itself."""
-
-    def cell(self, cell: str) -> None:
-        """Nothing."""
-
-    def running(self, targets: Sequence[str]) -> None:
-        """Nothing."""
-
-    def judging(self, done: int, cells: int) -> None:
-        """Nothing."""
