@@ -83,7 +83,7 @@ def _runtime(runtime: Runtime, selected: Sequence[Target], modes: set[str]) -> R
         title=runtime.title,
         link=runtime.link,
         releases=tuple(release.version for release in runtime.releases if id(release) in chosen),
-        modes=tuple(mode.facts() for mode in runtime.modes if mode.name in modes),
+        modes=tuple(mode.facts(runtime.summary(mode)) for mode in runtime.modes if mode.name in modes),
         clears=runtime.clears,
         apis=runtime.apis,
     )

@@ -24,7 +24,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModeFacts:
-    """One mode, as its runtime's folder describes it; `crosscheck.runtimes.mode.Mode` has the meaning of each field."""
+    """One mode, as its runtime's folder describes it; `crosscheck.runtimes.mode.Mode` has the meaning of each field.
+
+    summary: what is peculiar to it, in a sentence (`crosscheck.runtimes.catalog.Runtime.summary`); "" for early runs.
+    """
 
     name: str
     intent: Intent
@@ -42,6 +45,7 @@ class ModeFacts:
     default: bool = False
     kind: str = ""
     form: str | None = None
+    summary: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,12 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
     asynchronous = true                  # calls return while other threads still compute: more trials that do not wait
 
-    [runtime.apis]                       # plain titles of the runtime's APIs, by patterns of modes; the first fits
+    [runtime.apis]                       # plain titles of the runtime's APIs, by globs of modes; the first fits
     "gluon.*" = "Gluon"
+
+    [runtime.phrases]                    # what is peculiar to modes: phrase = globs of those it is true of. All phrases
+    "net.train()" = ["train.*"]          # that are true of a mode make its summary, in this order
+    "loss.backward()" = ["*.backward"]
 
     [defaults]                           # for every release that does not say otherwise
     python = ["3.11", "3.10", "3.12"]    # interpreters that do, the best first
@@ -84,7 +88,7 @@ import sys
 import tomllib
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
@@ -101,12 +105,14 @@ from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.source import Request, Source
 
 __all__ = [
+    "Forms",
     "Native",
     "Release",
     "Runtime",
     "System",
     "Variant",
     "catalog",
+    "forms",
     "load_runtime",
     "variant_has",
 ]
@@ -223,8 +229,10 @@ class Runtime:
     default_call: str = ""
     #: The line that clears the gradients that a backward pass leaves on the parameters of `net`.
     clears: str = ""
-    #: Pattern of modes -> a plain title of their API.
+    #: Glob of modes -> a plain title of their API; the first that fits.
     apis: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Phrase -> globs of the modes of which it is true.
+    phrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     only_when_named: tuple[str, ...] = ()
     default_networks: tuple[str, ...] = ()
     registry: str = "pypi"
@@ -239,6 +247,11 @@ class Runtime:
         """The file with the runtime's verbs."""
         return self.folder / "adapter.py"
 
+    def summary(self, mode: Mode) -> str:
+        """What is peculiar to a mode: the phrases of its form, then the runtime's own; "" without any."""
+        of_form = _true_of(mode.form, forms().phrases) if mode.form else []
+        return ", ".join([*of_form, *_true_of(mode.name, self.phrases)])
+
     def lock(self, release: Release, variant: Variant) -> Path:
         """The hash-pinned requirements of a release in the distribution that the variant uses, with its extra."""
         package = "" if variant.package == self.package else f"+{variant.package}"
@@ -252,6 +265,39 @@ class Runtime:
     def native_lock(self, native: Native) -> Path:
         """The hash-pinned wheel that carries a shared library."""
         return self.folder / "locks" / f"native-{native.name}.txt"
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What is said of the forms of ONNX files, for all runtimes that read them.
+
+    apis: glob of modes named after a form -> a plain title. phrases: phrase -> globs of the forms of which it is true.
+    """
+
+    apis: Mapping[str, str]
+    phrases: Mapping[str, tuple[str, ...]]
+
+
+@functools.cache
+def forms() -> Forms:
+    """Read `family/forms.toml`."""
+    data = tomllib.loads((Path(__file__).parent / "family" / "forms.toml").read_text())
+    return Forms(data["apis"], _phrases(data))
+
+
+def _phrases(table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {phrase: tuple(globs) for phrase, globs in table.get("phrases", {}).items()}
+
+
+def _true_of(name: str, phrases: Mapping[str, Sequence[str]]) -> list[str]:
+    return [phrase for phrase, globs in phrases.items() if any(fnmatchcase(name, glob) for glob in globs)]
+
+
+def _apis(about: Mapping[str, Any], modes: Sequence[Mode]) -> dict[str, str]:
+    """The folder's own titles, then those of forms after which modes are named."""
+    named = [mode.name for mode in modes if mode.form]
+    of_forms = {glob: title for glob, title in forms().apis.items() if any(fnmatchcase(name, glob) for name in named)}
+    return {**about.get("apis", {}), **of_forms}
 
 
 def load_runtime(folder: Path) -> Runtime:
@@ -289,7 +335,8 @@ def load_runtime(folder: Path) -> Runtime:
         modes=modes,
         default_call=about.get("default_call", ""),
         clears=about.get("clears", ""),
-        apis=about.get("apis", {}),
+        apis=_apis(about, modes),
+        phrases=_phrases(about),
         only_when_named=tuple(about.get("only_when_named", ())),
         default_networks=tuple(about.get("default_networks", ())),
         shows_layers=shows_layers,

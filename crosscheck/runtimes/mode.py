@@ -146,10 +146,10 @@ class Mode:
                 return dataclasses.replace(self, text=edition.text, once=edition.once, editions=())
         return self
 
-    def facts(self) -> ModeFacts:
+    def facts(self, summary: str) -> ModeFacts:
         """What a run says of the mode."""
-        told = {item.name: getattr(self, item.name) for item in fields(ModeFacts)}
-        return ModeFacts(**{**told, "intent": Intent(self.intent), "asks": Asks(self.asks)})
+        told = {item.name: getattr(self, item.name) for item in fields(ModeFacts) if item.name != "summary"}
+        return ModeFacts(**{**told, "intent": Intent(self.intent), "asks": Asks(self.asks), "summary": summary})
 
 
 def named(text: str, inputs: Sequence[str], output: str) -> str:
