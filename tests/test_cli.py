@@ -39,6 +39,7 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["gradient", "model.onnx", "-o", "gradient.onnx", "--cotangent", "1"], "--cotangent"),
         (["run", "onnx@newest", "--budget", "soon"], "--budget"),
         (["list", "modes", "mxnett"], "mxnet"),
+        (["list", "runtimes", "--text"], "--text is about modes"),
         (["run", "mxnet@.."], "names no release"),
         (["lst"], "list"),
         (["explain", "nothing"], "cells.jsonl"),
@@ -119,6 +120,17 @@ def test_list(what: str, shows: list[str]) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     for name in shows:
         assert name in done.stdout.replace("\n", "")
+
+
+def test_the_list_of_modes_has_their_summaries_and_by_text_what_they_execute() -> None:
+    summary, line = "forward in training mode, net.eval() before the gradient", "y = net(x.requires_grad_())"
+    listed, texts = crosscheck("list", "modes", "torch"), crosscheck("list", "modes", "torch", "--text")
+    assert (0, "", 0, "") == (listed.returncode, listed.stderr, texts.returncode, texts.stderr)
+    row = next(row for row in listed.stdout.splitlines() if "train-then-eval" in row)
+    assert "forward in training mode" in row
+    assert line not in listed.stdout
+    start = texts.stdout.index(f"torch: train-then-eval.autograd-grad  {summary}, torch.autograd.grad\n")
+    assert f"    net.train()\n    {line}\n    net.eval()\n" in texts.stdout[start:]
 
 
 def test_doctor_lists_missing_requirements_and_remedies() -> None:

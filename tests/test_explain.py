@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from crosscheck.commands.explain import explain
-from tests.test_report import make_cell
+from tests.test_report import make_cell, make_run
 
 
 def printed(folder: Path, **fields: Any) -> list[str]:
@@ -28,6 +28,15 @@ def paragraph(lines: list[str], name: str) -> str:
     rows = [lines[start].removeprefix(name), *lines[start + 1 :]]
     end = next((number for number, line in enumerate(rows[1:], 1) if not line.startswith("  ")), len(rows))
     return " ".join(" ".join(rows[:end]).split())
+
+
+def test_the_summary_of_the_mode_stands_beside_its_name_where_the_run_has_it(tmp_path: Path) -> None:
+    assert not [line for line in printed(tmp_path) if line.startswith("mode ")]
+    run = make_run()
+    mode = next(mode for mode in run["runtimes"]["mxnet"]["modes"] if mode["name"] == "executor.train.train")
+    mode["summary"] = "bound symbol, backward()"
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert "executor.train.train: bound symbol, backward()" == paragraph(printed(tmp_path), "mode")
 
 
 def test_the_ten_largest_changes_are_listed_and_the_others_counted(tmp_path: Path) -> None:

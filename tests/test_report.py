@@ -456,6 +456,38 @@ def test_releases_and_modes_have_the_runs_order(tmp_path: Path) -> None:
     ]
 
 
+def summarized(summary: str, mode: str = "executor.train.train") -> dict[str, Any]:
+    """A `run.json` with the summary of a mode."""
+    run = make_run()
+    (facts,) = (facts for facts in run["runtimes"]["mxnet"]["modes"] if facts["name"] == mode)
+    facts["summary"] = summary
+    return run
+
+
+def test_the_matrix_and_the_numbers_have_the_summary_of_a_mode_and_its_text_where_the_pointer_rests(
+    tmp_path: Path,
+) -> None:
+    call = "net.forward(is_train=True)\nnet.backward()"
+    lines = [make_cell(call=call), make_cell(mode="executor.eval.eval", call="net.forward()")]
+    page = Page(write(saved(tmp_path, lines, summarized("bound symbol, backward()"))).read_text())
+    modes = [row[0].split() for row in page.table("Mode") if row[0].startswith("executor")]
+    assert [["executor.train.train", "bound", "symbol,", "backward()"], ["executor.eval.eval"]] == modes
+    assert 2 == page.words.count("executor.train.train bound symbol, backward()")
+    assert call in page.attributes("title")
+
+
+def test_the_one_api_of_a_group_stands_beside_its_heading(tmp_path: Path) -> None:
+    run = make_run()
+    run["runtimes"]["mxnet"]["apis"] = {"executor.*": "symbolic executor", "gluon.*": "Gluon"}
+    modes = ("executor.train.train", "executor.eval.eval", "gluon.eval")
+    lines = [make_cell(mode=mode, intent="inference" if "eval" in mode else "training") for mode in modes]
+    page = Page(write(saved(tmp_path, lines, run)).read_text())
+    headings = [row[0].strip() for row in page.table("Mode")[1:] if len(row) == 1]
+    assert ["Training-mode gradients symbolic executor", "Inference-mode gradients", "symbolic executor", "Gluon"] == (
+        headings
+    )
+
+
 def square(tmp_path: Path, lines: list[dict[str, Any]]) -> matrix.Square:
     """The square of the one mode and release of these cells."""
     (table,) = matrix.tables(RUN, loaded(tmp_path, lines), "mxnet")
@@ -653,6 +685,8 @@ def test_texts_of_runtimes_are_escaped(tmp_path: Path) -> None:
     ]
     network = {"title": attack, "short": attack, "file": file_facts(attack)}
     run = make_run(command=["crosscheck", attack], networks={attack: network})
+    mode = {"name": attack, "intent": "training", "asks": "gradient", "call": attack, "summary": attack}
+    run["runtimes"][attack] = {"title": attack, "link": attack, "releases": [], "modes": [mode], "apis": {"*": attack}}
     html = write(saved(tmp_path, lines, run)).read_text()
     page = Page(html)
     assert [tag for tag, _ in page.tags if tag == "img"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from crosscheck.ending import OK
 from crosscheck.environments import interpreters
-from crosscheck.errors import EnvironmentFailure
+from crosscheck.errors import EnvironmentFailure, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, catalog
 from crosscheck.runtimes.known import unknown_runtime
 from crosscheck.scenarios.facts import SCENARIOS
@@ -23,11 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
     parser.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
+    parser.add_argument(
+        "--text", action="store_true", help="with `modes`: the text that each of them executes, instead of the table"
+    )
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Print the table."""
-    LISTS[parsed.what](console, parsed.runtime)
+    if parsed.text and parsed.what != "modes":
+        raise UsageError(f"--text is about modes: `crosscheck list modes --text`, not `list {parsed.what}`.")
+    show = _print_texts if parsed.text else LISTS[parsed.what]
+    show(console, parsed.runtime)
     return OK
 
 
@@ -85,9 +92,8 @@ def _interpreter(release: Release) -> str:
 
 
 def _list_modes(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("mode", "asks", "intent", "releases", "default", "documented", "call")
     for runtime in _runtimes(wanted):
-        table.add_section()
+        table = _table("mode", "asks", "intent", "releases", "default", "documented", "what is peculiar to it")
         for mode in runtime.modes:
             table.add_row(
                 f"{runtime.name}: {mode.name}",
@@ -96,9 +102,16 @@ def _list_modes(console: Console, wanted: Sequence[str]) -> None:
                 f"{mode.since or ''}..{mode.until or ''}" if mode.since or mode.until else "all",
                 "yes" if mode.default else "",
                 mode.contract.statistics,
-                escape(mode.call),
+                escape(runtime.summary(mode)),
             )
-    console.print(table)
+        console.print(table)
+
+
+def _print_texts(console: Console, wanted: Sequence[str]) -> None:
+    for runtime in _runtimes(wanted):
+        for mode in runtime.modes:
+            console.print(f"[bold]{runtime.name}: {mode.name}[/bold]  {escape(runtime.summary(mode))}", highlight=False)
+            console.print(textwrap.indent(escape(mode.call), "    "), highlight=False, soft_wrap=True)
 
 
 def _list_networks(console: Console, wanted: Sequence[str]) -> None:

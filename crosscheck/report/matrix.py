@@ -11,7 +11,7 @@ from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Intent, Status
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import DASH
-from crosscheck.report.order import mode_order, release_order
+from crosscheck.report.order import mode_order, release_order, summaries
 from crosscheck.report.vocabulary import finding_word, status_word, worst_first
 
 __all__ = ["DOCUMENTATION", "Bundle", "Group", "Row", "Square", "Table", "mode_anchor", "square_of", "tables"]
@@ -75,9 +75,11 @@ class Square:
 
 @dataclass(frozen=True)
 class Row:
-    """A mode and its squares, one per release of the table."""
+    """A mode, what is peculiar to it, its text, and its squares, one per release of the table."""
 
     mode: str
+    summary: str
+    call: str
     target: str
     squares: tuple[Square, ...]
 
@@ -131,6 +133,7 @@ def mode_anchor(runtime: str, mode: str) -> str:
 def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) -> Table:
     releases = release_order(run, cells, runtime)
     apis = run.runtimes[runtime].apis if runtime in run.runtimes else {}
+    said = summaries(run, runtime)
     notes: dict[str, int] = {}
 
     def number(text: str) -> int:
@@ -143,7 +146,13 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
     for mode in mode_order(run, cells, runtime):
         here = [squares[mode, release] for release in releases]
         first = next(square_cells[0] for square_cells in here if square_cells)
-        row = Row(mode, mode_anchor(runtime, mode), tuple(square_of(square_cells, number) for square_cells in here))
+        row = Row(
+            mode,
+            said.get(mode, ""),
+            first.call,
+            mode_anchor(runtime, mode),
+            tuple(square_of(square_cells, number) for square_cells in here),
+        )
         groups.setdefault(_group(first), []).append(row)
     ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
     bundled = tuple(Group(title, _bundles(groups[title], apis)) for title in ordered)

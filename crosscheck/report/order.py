@@ -29,6 +29,7 @@ __all__ = [
     "release_order",
     "releases_of",
     "runtime_order",
+    "summaries",
     "title_of",
 ]
 
@@ -51,6 +52,11 @@ def mode_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str
     present = distinct(cell.mode for cell in cells if cell.runtime == runtime)
     listed = [mode.name for mode in run.runtimes[runtime].modes] if runtime in run.runtimes else []
     return tuple([name for name in listed if name in present] + [name for name in present if name not in listed])
+
+
+def summaries(run: Run, runtime: str) -> dict[str, str]:
+    """The summaries of the runtime's modes; "" for a mode of an early run."""
+    return {mode.name: mode.summary for mode in run.runtimes[runtime].modes} if runtime in run.runtimes else {}
 
 
 def runtime_order(run: Run, cells: Iterable[JudgedCell]) -> list[str]:

@@ -11,7 +11,7 @@ from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
-from crosscheck.report.order import grouped, mode_order, release_order
+from crosscheck.report.order import grouped, mode_order, release_order, summaries
 from crosscheck.report.vocabulary import status_word, worst_first
 
 __all__ = [
@@ -117,6 +117,7 @@ class ModeSection:
 
     runtime: str
     mode: str
+    summary: str
     anchor: str
     intent: str
     asks: str
@@ -140,7 +141,8 @@ def sections(
     """One section per mode, in the adapter's order. `indices`: cell id -> index in the embedded data."""
     here = [cell for cell in cells if cell.runtime == runtime]
     by_mode = grouped(here, lambda cell: cell.mode)
-    return tuple(_section(run, by_mode[mode], indices) for mode in mode_order(run, here, runtime))
+    said = summaries(run, runtime)
+    return tuple(_section(run, by_mode[mode], indices, said.get(mode, "")) for mode in mode_order(run, here, runtime))
 
 
 def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Remedy, ...]:
@@ -189,11 +191,12 @@ def _reason(run: Run, cells: Sequence[JudgedCell]) -> Reason:
     )
 
 
-def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int]) -> ModeSection:
+def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int], summary: str) -> ModeSection:
     first = cells[0]
     return ModeSection(
         runtime=first.runtime,
         mode=first.mode,
+        summary=summary,
         anchor=mode_anchor(first.runtime, first.mode),
         intent=first.intent,
         asks=first.asks,

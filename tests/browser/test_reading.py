@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.test_report import curve_cell, default_cells, make_cell, unmeasured_cell
+from tests.test_report import curve_cell, default_cells, make_cell, summarized, unmeasured_cell
 
 IMAGE = [[[[0.1 * (row - column) for column in range(8)] for row in range(8)]]]
 FLIP = {"index": 17, "before": 3, "after": 8, "image": IMAGE[0]}
@@ -34,6 +34,8 @@ RICH = make_cell(
         }
     ],
 )
+#: As long as they are.
+LONG = "bound symbol, use_global_stats=True of_a_name_that_does_not_end_before_the_line, backward(is_train=False)"
 
 
 def opened_cell(page: Page) -> Any:
@@ -107,6 +109,12 @@ def test_a_cell_begins_with_a_sentence(opened: Open, fields: dict[str, Any], sen
     page = opened([{**RICH, **fields}])
     page.locator("table.matrix td a").first.click()
     expect(opened_cell(page).locator("p.lead")).to_contain_text(sentences)
+
+
+def test_a_cell_has_the_summary_of_its_mode_above_the_call(opened: Open) -> None:
+    page = opened([RICH], run=summarized(LONG))
+    page.locator("table.matrix td a").first.click()
+    expect(opened_cell(page).locator("h3:has-text('Call') + p")).to_have_text(LONG)
 
 
 def test_a_cell_links_to_the_same_question_in_other_releases_and_to_the_recipes(opened: Open) -> None:
@@ -275,7 +283,7 @@ def test_all_tables_exist_without_javascript(opened: Open) -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_fits_its_window(opened: Open, width: int) -> None:
-    page = opened([RICH, *default_cells()[1:]], width=width)
+    page = opened([RICH, *default_cells()[1:]], run=summarized(LONG), width=width)
     assert width >= page.evaluate("document.documentElement.scrollWidth")
     page.locator("table.matrix td a").first.click()
     assert width >= opened_cell(page).evaluate("node => node.scrollWidth")
@@ -299,7 +307,7 @@ def test_axe_finds_no_violation(opened: Open, scheme: Any, width: int) -> None:
             ("corrupted", "wrong-gradient", "racy", "state-moved", "mode-ignored", "export-changed", "clean")
         )
     ]
-    page = opened([RICH, line, *every, *default_cells()[1:]], width=width)
+    page = opened([RICH, line, *every, *default_cells()[1:]], run=summarized(LONG), width=width)
     page.emulate_media(color_scheme=scheme)
     for details in page.locator("details").all():
         details.evaluate("node => { node.open = true; }")

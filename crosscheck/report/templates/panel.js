@@ -137,7 +137,9 @@ const panel = (() => {
   const of = (cell) => {
     const parts = [element("p", sentences(cell), { class: "lead" })];
     const add = (title, ...nodes) => parts.push(element("h3", title), ...nodes);
-    if (cell.call) add("Call", copyable(cell.call, "the call"));
+    const way = document.getElementById(`mode/${cell.runtime}/${cell.mode}`.split(/\s+/).join("_"));
+    const summary = way && way.querySelector("summary .aside");
+    if (cell.call) add("Call", ...(summary ? [element("p", summary.textContent, { class: "aside" })] : []), copyable(cell.call, "the call"));
     parts.push(facts([
       ...cell.causes.map(([place, line]) => ["Cause", element("a", line, { href: `#${place}` })]),
       ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
