@@ -456,11 +456,11 @@ def test_releases_and_modes_have_the_runs_order(tmp_path: Path) -> None:
     ]
 
 
-def summarized(summary: str, mode: str = "executor.train.train") -> dict[str, Any]:
-    """A `run.json` with the summary of a mode."""
+def summarized(summary: str, call: str = "") -> dict[str, Any]:
+    """A `run.json` with the summary and the text of the mode "executor.train.train"."""
     run = make_run()
-    (facts,) = (facts for facts in run["runtimes"]["mxnet"]["modes"] if facts["name"] == mode)
-    facts["summary"] = summary
+    (facts,) = (facts for facts in run["runtimes"]["mxnet"]["modes"] if facts["name"] == "executor.train.train")
+    facts |= {"summary": summary, "call": call}
     return run
 
 
@@ -468,8 +468,8 @@ def test_the_matrix_and_the_numbers_have_the_summary_of_a_mode_and_its_text_wher
     tmp_path: Path,
 ) -> None:
     call = "net.forward(is_train=True)\nnet.backward()"
-    lines = [make_cell(call=call), make_cell(mode="executor.eval.eval", call="net.forward()")]
-    page = Page(write(saved(tmp_path, lines, summarized("bound symbol, backward()"))).read_text())
+    lines = [make_cell(), make_cell(mode="executor.eval.eval")]
+    page = Page(write(saved(tmp_path, lines, summarized("bound symbol, backward()", call))).read_text())
     modes = [row[0].split() for row in page.table("Mode") if row[0].startswith("executor")]
     assert [["executor.train.train", "bound", "symbol,", "backward()"], ["executor.eval.eval"]] == modes
     assert 2 == page.words.count("executor.train.train bound symbol, backward()")

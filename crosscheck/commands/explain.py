@@ -50,9 +50,9 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     cell = report.pick(cells, cell_id, folder)
     console.print(printable(cell.id, "bold"))
     update = cell.update
-    summary = report.summaries(report.read_run(folder / "run.json", cells), cell.runtime).get(cell.mode, "")
+    mode = report.modes_of(report.read_run(folder / "run.json", cells), cell.runtime).get(cell.mode)
     rows = [
-        ("mode", f"{cell.mode}: {summary}" if summary else ""),
+        ("mode", f"{cell.mode}: {mode.summary}" if mode and mode.summary else ""),
         ("call", cell.call),
         ("status", cell.status + (f": {cell.reason}" if cell.reason else "")),
         ("findings", ", ".join(cell.findings) or ("none" if cell.undecided else "none: it was not measured")),

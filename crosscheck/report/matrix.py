@@ -11,7 +11,7 @@ from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Intent, Status
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import DASH
-from crosscheck.report.order import mode_order, release_order, summaries
+from crosscheck.report.order import mode_order, modes_of, release_order
 from crosscheck.report.vocabulary import finding_word, status_word, worst_first
 
 __all__ = ["DOCUMENTATION", "Bundle", "Group", "Row", "Square", "Table", "mode_anchor", "square_of", "tables"]
@@ -133,7 +133,7 @@ def mode_anchor(runtime: str, mode: str) -> str:
 def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) -> Table:
     releases = release_order(run, cells, runtime)
     apis = run.runtimes[runtime].apis if runtime in run.runtimes else {}
-    said = summaries(run, runtime)
+    modes = modes_of(run, runtime)
     notes: dict[str, int] = {}
 
     def number(text: str) -> int:
@@ -148,8 +148,8 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
         first = next(square_cells[0] for square_cells in here if square_cells)
         row = Row(
             mode,
-            said.get(mode, ""),
-            first.call,
+            modes[mode].summary if mode in modes else "",
+            modes[mode].call if mode in modes else "",
             mode_anchor(runtime, mode),
             tuple(square_of(square_cells, number) for square_cells in here),
         )

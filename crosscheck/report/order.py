@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Status
 from crosscheck.records import JudgedCell
-from crosscheck.records.run import Run
+from crosscheck.records.run import ModeFacts, Run
 
 __all__ = [
     "all_clean",
@@ -25,11 +25,11 @@ __all__ = [
     "in_order",
     "measured",
     "mode_order",
+    "modes_of",
     "own",
     "release_order",
     "releases_of",
     "runtime_order",
-    "summaries",
     "title_of",
 ]
 
@@ -54,9 +54,9 @@ def mode_order(run: Run, cells: Iterable[JudgedCell], runtime: str) -> tuple[str
     return tuple([name for name in listed if name in present] + [name for name in present if name not in listed])
 
 
-def summaries(run: Run, runtime: str) -> dict[str, str]:
-    """The summaries of the runtime's modes; "" for a mode of an early run."""
-    return {mode.name: mode.summary for mode in run.runtimes[runtime].modes} if runtime in run.runtimes else {}
+def modes_of(run: Run, runtime: str) -> dict[str, ModeFacts]:
+    """The facts of the runtime's modes by name."""
+    return {mode.name: mode for mode in run.runtimes[runtime].modes} if runtime in run.runtimes else {}
 
 
 def runtime_order(run: Run, cells: Iterable[JudgedCell]) -> list[str]:

@@ -11,7 +11,7 @@ from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
-from crosscheck.report.order import grouped, mode_order, release_order, summaries
+from crosscheck.report.order import grouped, mode_order, modes_of, release_order
 from crosscheck.report.vocabulary import status_word, worst_first
 
 __all__ = [
@@ -141,8 +141,9 @@ def sections(
     """One section per mode, in the adapter's order. `indices`: cell id -> index in the embedded data."""
     here = [cell for cell in cells if cell.runtime == runtime]
     by_mode = grouped(here, lambda cell: cell.mode)
-    said = summaries(run, runtime)
-    return tuple(_section(run, by_mode[mode], indices, said.get(mode, "")) for mode in mode_order(run, here, runtime))
+    facts = modes_of(run, runtime)
+    summaries = {mode: facts[mode].summary if mode in facts else "" for mode in by_mode}
+    return tuple(_section(run, by_mode[mode], indices, summaries[mode]) for mode in mode_order(run, here, runtime))
 
 
 def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Remedy, ...]:
