@@ -34,6 +34,7 @@ from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import FileOptions, Network, names
+from crosscheck.progress import NoProgress
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Cause, Judgement
@@ -73,7 +74,14 @@ SHOULD_HAVE_BEEN = frozenset(
 
 @dataclass(frozen=True)
 class Job:
-    """The options of `crosscheck run`."""
+    """The options of `crosscheck run`.
+
+    what: releases, as in "mxnet@1.9.1" or "mxnet@0.9.5..1.3"; none select the default matrix. everything: `--all`.
+    networks, modes, scenarios: globs; networks also paths of files. trials: of each cell's first reading. jobs: trials
+    in parallel. out: the folder of the results and of the journal, which later runs continue. fresh: whether earlier
+    measurements are ignored. isolation: one of `ISOLATIONS`. limits: of one trial, seconds and bytes. options: of
+    network files.
+    """
 
     what: Sequence[str] = ()
     everything: bool = False
@@ -128,14 +136,15 @@ class Result:
         return sum(count for status, count in self.statuses.items() if Status(status) in SHOULD_HAVE_BEEN)
 
 
-def run(job: Job, progress: Progress, runtimes: Mapping[str, Runtime] | None = None) -> Result:
+def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runtime] | None = None) -> Result:
     """Measure missing cells, judge all cells, and write `run.json`, `cells.jsonl`, `arrays/`, `report.html`.
 
-    `runtimes` replaces the catalog.
+    `progress` is told what happens meanwhile; by default nobody is. `runtimes` replaces the catalog.
     A network file that is refused does not stop the others. Raises UsageError for invalid arguments, and if no network
     is left; CrosscheckError for a failure of crosscheck; the journal keeps finished trials.
     """
     job.check()
+    progress = NoProgress() if progress is None else progress
     start = time.monotonic()
     selected = _selected(job, catalog() if runtimes is None else runtimes, progress)
     networks, refused = _networks(job.networks, job.options)

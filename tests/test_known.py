@@ -15,8 +15,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from crosscheck.cells import Finding, Scenario, Status
 from crosscheck.records.versions import run_of
-from crosscheck.report import known, read_cells, write
+from crosscheck.report import known, write
 from crosscheck.report.known import Case, announced, known_cases, verdicts
+from crosscheck.report.reading import read_cells
 from crosscheck.runtimes.catalog import catalog
 from tests.test_report import Page, make_cell, make_run, saved, unmeasured_cell
 

@@ -15,8 +15,7 @@ from crosscheck.environments.environment import describe
 from crosscheck.job import Job, run
 from crosscheck.networks import FORMS, load, prepared
 from crosscheck.records import JudgedCell
-from crosscheck.report import read_cells
-from crosscheck.report.reading import read_run
+from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import recipes
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.runtimes.program import Subject, source_of

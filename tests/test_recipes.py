@@ -12,8 +12,8 @@ import pytest
 from crosscheck.environments.environment import describe
 from crosscheck.job import Job, run
 from crosscheck.records.versions import run_of
-from crosscheck.report import read_cells, write
-from crosscheck.report.reading import read_run
+from crosscheck.report import write
+from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Recipe, recipes
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import SilentProgress

@@ -17,8 +17,9 @@ from crosscheck.cells import Finding, Status
 from crosscheck.errors import CrosscheckError
 from crosscheck.records import JudgedCell
 from crosscheck.records.versions import run_of
-from crosscheck.report import curves, matrix, number_text, read_cells, sections, summary, vocabulary, write
+from crosscheck.report import curves, matrix, number_text, sections, summary, vocabulary, write
 from crosscheck.report.embedded_data import embedded
+from crosscheck.report.reading import read_cells
 
 SEED_BEFORE = [[0.29985, 0.3998]]
 SEED_AFTER = [[0.2844466, 0.3792626]]

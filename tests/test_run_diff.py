@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from crosscheck.cli import main
-from crosscheck.report import read_cells
 from crosscheck.report.cell_diff import MEANINGS, Kind, difference
 from crosscheck.report.number_text import DASH
+from crosscheck.report.reading import read_cells
 from tests.test_report import Page, curve_cell, make_cell, make_run, saved, unmeasured_cell
 
 Lines = list[dict[str, Any]]

@@ -18,7 +18,7 @@ from crosscheck.matrix.selection import matching, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import load, names
 from crosscheck.publication import CELLS
-from crosscheck.report import read_cells
+from crosscheck.report import load as load_run
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.runtimes.known import nearest
 
@@ -184,7 +184,7 @@ def _shown(request: Request) -> dict[str, bool]:
     """The cells of the finished run in `out` -> whether they have the finding."""
     if not (request.out / CELLS).exists():
         return {}
-    cells = read_cells(request.out / CELLS)
+    cells = load_run(request.out).cells
     return {cell.id: request.finding in cell.findings for cell in cells if cell.status in MEASURED}
 
 

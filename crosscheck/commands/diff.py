@@ -54,7 +54,7 @@ def diff(console: Console, run: Path, other: Path) -> bool:
     Both are folders of runs or their `cells.jsonl`. `crosscheck.report.cell_diff.difference` defines "worse".
     Raises UsageError if a run does not exist.
     """
-    comparison = compare(report.read_cells(run), report.read_cells(other), str(other))
+    comparison = compare(report.load(run).cells, report.load(other).cells, str(other))
     if comparison.lines:
         console.print(_table(comparison.lines))
     console.print(printable(f"{run} against {other}: {_summary(comparison)}"), soft_wrap=True)

@@ -46,11 +46,11 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
 
     Raises UsageError, with the nearest ids, if the run in `folder` lacks the cell.
     """
-    cells = report.read_cells(folder / "cells.jsonl")
-    cell = report.pick(cells, cell_id, folder)
+    results = report.load(folder)
+    cell = results.cell(cell_id)
     console.print(printable(cell.id, "bold"))
     update = cell.update
-    mode = report.modes_of(report.read_run(folder / "run.json", cells), cell.runtime).get(cell.mode)
+    mode = report.modes_of(results.run, cell.runtime).get(cell.mode)
     rows = [
         ("mode", f"{cell.mode}: {mode.summary}" if mode and mode.summary else ""),
         ("call", cell.call),
@@ -68,7 +68,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("state changes", _changes(cell)),
         ("first layer that differs", _errors(cell.first_layer)),
         ("at fault", _cause(cell.cause)),
-        *((f"{finding} in", _releases(cell, finding, cells)) for finding in cell.findings),
+        *((f"{finding} in", _releases(cell, finding, results.cells)) for finding in cell.findings),
         ("left out", ", ".join(f"{count} of {name.replace('_', ' ')}" for name, count in cell.omitted.items())),
         ("arrays", cell.arrays if cell.omitted else ""),
         ("memory", f"up to {cell.peak_bytes / 1e6:.0f} MB a trial" if cell.peak_bytes else ""),

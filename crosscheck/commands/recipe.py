@@ -14,8 +14,8 @@ from crosscheck.commands.options import add_out
 from crosscheck.ending import OK
 from crosscheck.errors import UsageError
 from crosscheck.report.order import gradients
-from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Cookbook, Recipe, recipes
+from crosscheck.report.results import load
 from crosscheck.runtimes.catalog import catalog
 from crosscheck.runtimes.known import unknown_runtime
 from crosscheck.script.writer import example
@@ -50,12 +50,11 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
             f"{folder} has no finished run to take recipes from. "
             f"`crosscheck run {' '.join([*wanted, '--out', str(folder)])}` makes one."
         )
-    cells = read_cells(folder)
-    run = read_run(folder / "run.json", cells)
-    books = {book.runtime: book for book in recipes(run, cells, example)}
+    results = load(folder)
+    books = {book.runtime: book for book in recipes(results.run, results.cells, example)}
     for name in wanted:
         if name not in books:
-            raise UsageError(_missing(name, folder, {cell.runtime for cell in gradients(cells)}))
+            raise UsageError(_missing(name, folder, {cell.runtime for cell in gradients(results.cells)}))
     if not books:
         raise UsageError(f"the run in {folder} measured no gradient. `crosscheck run --out {folder}` measures some.")
     for number, name in enumerate(name for name in books if name in wanted or not wanted):

@@ -13,7 +13,7 @@ from crosscheck.conversion import load_as
 from crosscheck.ending import OK
 from crosscheck.errors import CrosscheckError
 from crosscheck.networks import FileOptions
-from crosscheck.report import pick, read_cells
+from crosscheck.report import load
 from crosscheck.script.writer import composed
 from crosscheck.terminal import printable
 
@@ -47,7 +47,7 @@ def script(folder: Path, cell_id: str, network: str | None = None, options: File
     Raises UsageError for a cell that the run does not have, with the nearest ids, and for a file that is not the
     cell's network; NoScript where there is none.
     """
-    cell = pick(read_cells(folder / "cells.jsonl"), cell_id, folder)
+    cell = load(folder).cell(cell_id)
     return "".join(composed(cell, None if network is None else load_as(cell.network, network, options)))
 
 

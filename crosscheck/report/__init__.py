@@ -7,7 +7,7 @@ from crosscheck.records import Cause
 from crosscheck.report.causes import operator
 from crosscheck.report.order import modes_of
 from crosscheck.report.page import write
-from crosscheck.report.reading import pick, read_cells, read_run
+from crosscheck.report.results import Results, load
 from crosscheck.report.site import write_site
 
-__all__ = ["Cause", "modes_of", "operator", "pick", "read_cells", "read_run", "write", "write_site"]
+__all__ = ["Cause", "Results", "load", "modes_of", "operator", "write", "write_site"]

@@ -36,8 +36,8 @@ from crosscheck.report.embedded_data import Scripts, embedded
 from crosscheck.report.exchange_table import exchange
 from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.own_networks import own_networks
-from crosscheck.report.reading import read_cells, read_run
 from crosscheck.report.recipes import Examples, recipes
+from crosscheck.report.results import load
 from crosscheck.report.run_diff import Comparison, compare
 from crosscheck.report.saliency import PERCENTILE
 from crosscheck.whole_files import whole
@@ -62,9 +62,9 @@ def write(
     has `arrays/`, if it is another one.
     Raises CrosscheckError for an invalid file.
     """
-    cells = read_cells(folder / "cells.jsonl")
-    comparison = None if against is None else compare(cells, read_cells(against), str(against))
-    page = render(read_run(folder / "run.json", cells), cells, comparison, scripts, examples, Arrays(arrays or folder))
+    results = load(folder / "cells.jsonl")
+    comparison = None if against is None else compare(results.cells, load(against).cells, str(against))
+    page = render(results.run, results.cells, comparison, scripts, examples, Arrays(arrays or folder))
     path = folder / "report.html"
     with whole(path) as unfinished:
         # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.

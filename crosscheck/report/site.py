@@ -18,7 +18,7 @@ from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.order import runtime_order
-from crosscheck.report.reading import read_cells, read_run
+from crosscheck.report.results import load
 from crosscheck.report.summary import Answer, answer
 
 __all__ = ["Badge", "badges", "write_site"]
@@ -54,8 +54,8 @@ def write_site(page: Path, into: Path) -> Path:
     folder = page.parent
     if into.resolve() == folder.resolve():
         raise UsageError(f"--site {into}: this is the folder of the run. Name another one.")
-    cells = read_cells(folder)
-    site_badges = badges(read_run(folder / "run.json", cells), cells)
+    results = load(folder)
+    site_badges = badges(results.run, results.cells)
     loader = PackageLoader("crosscheck.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.get_template("badge.svg")
