@@ -33,6 +33,7 @@ from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
+from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import NoProgress
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, staging
@@ -45,7 +46,7 @@ from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import example, pieces
 from crosscheck.whole_files import whole
 
-__all__ = ["ISOLATIONS", "JOURNAL", "Job", "Result", "at_work", "run"]
+__all__ = ["ISOLATIONS", "JOURNAL", "LOCKS", "Job", "Result", "at_work", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
@@ -54,6 +55,8 @@ LONGEST = 10**6
 LARGEST = 10**15
 
 JOURNAL = "journal.sqlite"
+#: The folder of the locks of releases that no runtime's folder lists.
+LOCKS = "locks"
 #: Most times that a run begins again since its journal is damaged.
 MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
@@ -183,13 +186,16 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
 
 
 def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) -> list[Target]:
-    """The releases of a job; of the default matrix, those for which this machine has what they need."""
-    selected = targets(job.what, available, job.everything)
+    """The releases of a job, resolved; of the default matrix, those for which this machine has what they need."""
+    selected = targets(job.what, with_unlisted(job.what, available, job.out / LOCKS), job.everything)
+    for target in selected:
+        if path := resolve(target):
+            progress.note(f"{target.id}: {target.release.note}; its lock is {path}")
     if job.what or job.everything:
         return selected
     selected, lacking = present(selected)
-    for target, lack in lacking.items():
-        progress.left_out(target, lack)
+    for name, lack in lacking.items():
+        progress.left_out(name, lack)
     return selected
 
 

@@ -86,6 +86,9 @@ def _runtime(runtime: Runtime, selected: Sequence[Target], modes: set[str]) -> R
         modes=tuple(mode.facts(runtime.summary(mode)) for mode in runtime.modes if mode.name in modes),
         clears=runtime.clears,
         apis=runtime.apis,
+        unlisted={
+            release.version: release.note for release in runtime.releases if id(release) in chosen and release.locks
+        },
     )
 
 

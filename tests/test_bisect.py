@@ -105,7 +105,7 @@ def changing(tmp_path: Path) -> Runtime:
 
 
 def request(tmp_path: Path, **options: Any) -> Request:
-    usual = {"what": "toy", "modes": ["comes-and-goes"], "networks": ["seed"], "out": tmp_path / "out"}
+    usual = {"what": ["toy"], "modes": ["comes-and-goes"], "networks": ["seed"], "out": tmp_path / "out"}
     return Request(**{**usual, **options})
 
 
@@ -145,7 +145,7 @@ def test_a_release_that_cannot_be_measured_is_said_with_its_reason(
     for version in ("1.8.2", "1.8.3", "1.8.1"):
         (changing.folder / "locks" / f"{version}.txt").write_text("nonexistent-package==1.0\n")
     broken = load_runtime(changing.folder)
-    (answer,) = bisect(request(tmp_path, what="toy@1.8.0..1.8.6"), progress, {"toy": broken})
+    (answer,) = bisect(request(tmp_path, what=["toy@1.8.0..1.8.6"]), progress, {"toy": broken})
     assert [("1.8.0", "1.8.4", False)] == borders(answer)
     assert {1, 2, 3} == answer.reasons.keys()
     told = list(sentences(answer, "leak"))
@@ -157,10 +157,10 @@ def test_a_release_that_cannot_be_measured_is_said_with_its_reason(
     ("options", "message"),
     [
         ({"finding": "laek"}, "'laek' is no finding. Did you mean leak"),
-        ({"what": "toy@1.8.0"}, "no mode is in two of these releases"),
+        ({"what": ["toy@1.8.0"]}, "no mode is in two of these releases"),
         ({"modes": ["nothing"]}, "no mode matches 'nothing'"),
         ({"networks": ["nothing"]}, "no network matches 'nothing'"),
-        ({"what": "toy@3"}, "toy has no release '3'"),
+        ({"what": ["toy@3"]}, "toy has no release '3'"),
     ],
 )
 def test_words_that_match_nothing(

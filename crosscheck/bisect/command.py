@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.version import Version
+
 from crosscheck.bisect.search import Border, Search
 from crosscheck.cells import MEASURED, PLAIN, Finding
 from crosscheck.errors import UsageError
-from crosscheck.job import JOURNAL, at_work
+from crosscheck.job import JOURNAL, LOCKS, at_work
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine, Progress, Settings, cores
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand, inference_cell
 from crosscheck.matrix.selection import matching, targets
 from crosscheck.matrix.server import Limits
+from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import load, names
 from crosscheck.publication import CELLS
 from crosscheck.report import load as load_run
@@ -32,11 +35,12 @@ TRIALS, CONFIRMING = 2, 5
 class Request:
     """The options of `crosscheck bisect`.
 
-    what: a runtime, with or without a range of releases and a variant. modes, networks: globs; no modes select those of
-    the default matrix. out: the folder whose journal is used and filled, and whose cells show ranges to confirm.
+    what: a runtime, or releases of one, with or without a variant; they need not be listed. modes, networks: globs; no
+    modes select those of the default matrix. out: the folder whose journal is used and filled, and whose cells show
+    ranges to confirm.
     """
 
-    what: str
+    what: Sequence[str]
     finding: str = Finding.LEAK
     modes: Sequence[str] = ()
     networks: Sequence[str] = ("conv",)
@@ -163,9 +167,11 @@ def _question(planned: Planned, keys: Mapping[str, Sequence[str]]) -> Question:
 
 def _cells(request: Request, runtimes: Mapping[str, Runtime]) -> list[list[Planned]]:
     """The cells of each mode and network, along the releases that have the mode; those with at least two."""
-    name, at, _ = request.what.partition("@")
-    oldest = runtimes[name].releases[0].version if name in runtimes else ""
-    selected = targets([request.what if at else f"{name}@{oldest}.."], runtimes, everything=False)
+    runtimes = with_unlisted(request.what, runtimes, request.out / LOCKS)
+    words = [word if "@" in word else _all_of(word, runtimes) for word in request.what]
+    selected = sorted(targets(words, runtimes, everything=False), key=lambda target: Version(target.release.version))
+    if len({target.runtime.name for target in selected}) > 1:
+        raise UsageError("bisect takes releases of one runtime at a time.")
     if any(target.variant.name == PLAIN for target in selected):
         selected = [target for target in selected if target.variant.name == PLAIN]
     networks = [load(network) for network in matching(request.networks, names(), "network")]
@@ -174,10 +180,19 @@ def _cells(request: Request, runtimes: Mapping[str, Runtime]) -> list[list[Plann
     for planned in expand(selected, networks, wanted):
         if planned.lacking is None:
             lines.setdefault((planned.mode.name, planned.network.name), []).append(planned)
+    for target in selected:
+        resolve(target)
     found = [cells for cells in lines.values() if len(cells) > 1]
     if not found:
-        raise UsageError(f"{request.what}: no mode is in two of these releases, so there is nothing between them.")
+        raise UsageError(
+            f"{' '.join(request.what)}: no mode is in two of these releases, so there is nothing between them."
+        )
     return found
+
+
+def _all_of(name: str, runtimes: Mapping[str, Runtime]) -> str:
+    """The word for all releases of a runtime."""
+    return f"{name}@{runtimes[name].releases[0].version}.." if name in runtimes else name
 
 
 def _shown(request: Request) -> dict[str, bool]:

@@ -43,4 +43,4 @@ def _border(answer: Answer, border: Border, finding: str) -> str:
 
 def _dated(planned: Planned) -> str:
     release = planned.target.release
-    return f"{release.version} ({release.released})"
+    return f"{release.version} ({release.released or 'date unknown'})"

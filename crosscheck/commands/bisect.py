@@ -17,7 +17,7 @@ __all__ = ["arguments", "main"]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "what", metavar="WHAT", help="a runtime, or releases of it: mxnet, mxnet@1.0..1.9.1, mxnet@1.3..+mkl"
+        "what", nargs="+", metavar="WHAT", help="a runtime, or releases of it: mxnet, mxnet@1.0..1.9.1, mxnet@1.3..+mkl"
     )
     parser.add_argument("--finding", default="leak", metavar="FINDING", help="which finding (default leak)")
     parser.add_argument(
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Search, and print the borders of each mode and network. Exit code 4 if a release could not be measured."""
-    check_names([parsed.what])
+    check_names(parsed.what)
     from crosscheck.bisect import Request, bisect
     from crosscheck.bisect.told import sentences
     from crosscheck.progress import progress_for

@@ -32,7 +32,7 @@ def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[P
         requirements = [*variant.requires]
     lowest = min(variant.python, key=lambda minor: tuple(map(int, minor.split("."))))
     text = _compile(requirements, overrides=variant.requires, options=["--universal", "--python-version", lowest])
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 

@@ -50,7 +50,10 @@ class ModeFacts:
 
 @dataclass(frozen=True)
 class RuntimeFacts:
-    """A runtime: `releases`, oldest first, `modes` in their order, `clears` and `apis` as in the catalog."""
+    """A runtime: `releases`, oldest first, `modes` in their order, `clears` and `apis` as in the catalog.
+
+    unlisted: release that the run resolved by itself -> how.
+    """
 
     title: str
     link: str
@@ -58,6 +61,7 @@ class RuntimeFacts:
     modes: tuple[ModeFacts, ...]
     clears: str = ""
     apis: Mapping[str, str] = field(default_factory=dict)
+    unlisted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

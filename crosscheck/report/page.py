@@ -125,6 +125,7 @@ def _runtime(run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[
         "name": name,
         "title": facts.title if facts else name,
         "link": facts.link if facts else "",
+        "unlisted": facts.unlisted if facts else {},
         "tables": matrix.tables(run, cells, name),
         "sections": sections.sections(run, cells, name, indices),
     }

@@ -188,6 +188,7 @@ class Release:
     default: whether it is part of the default matrix; if_available: only where the machine has what it needs.
     beside: packages of npm that are installed with it.
     download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
+    locks: the folder of its lock, if a run resolved a release that is not listed; None for the runtime's own.
     """
 
     version: str
@@ -204,6 +205,7 @@ class Release:
     system: tuple[System, ...] = ()
     beside: tuple[str, ...] = ()
     if_available: bool = False
+    locks: Path | None = None
 
     def has(self, mode: Mode) -> bool:
         """Whether the release lies between the mode's first and last."""
@@ -256,7 +258,8 @@ class Runtime:
         """The hash-pinned requirements of a release in the distribution that the variant uses, with its extra."""
         package = "" if variant.package == self.package else f"+{variant.package}"
         extra = f"+{variant.extra}" if variant.extra else ""
-        return self.folder / "locks" / f"{release.version}{package}{extra}.txt"
+        name = f"{release.version}{package}{extra}.txt"
+        return self.folder / "locks" / name if release.locks is None else release.locks / f"{self.name}-{name}"
 
     def npm_lock(self, release: Release) -> Path | None:
         """The folder with `package.json` and `package-lock.json`; None where the package lies on PyPI."""
