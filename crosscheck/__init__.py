@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crosscheck.gradients.api import gradient
     from crosscheck.job import Job, Result, run
+    from crosscheck.live import assert_gradient_is_pure
     from crosscheck.report.results import Results, load
 
-__all__ = ["Job", "Result", "Results", "gradient", "load", "run"]
+__all__ = ["Job", "Result", "Results", "assert_gradient_is_pure", "gradient", "load", "run"]
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ MODULES = {
     "Results": "crosscheck.report.results",
     "load": "crosscheck.report.results",
     "gradient": "crosscheck.gradients.api",
+    "assert_gradient_is_pure": "crosscheck.live",
 }
 
 

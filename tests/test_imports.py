@@ -15,7 +15,7 @@ README = ROOT.parent / "README.md"
 
 #: What lies in `crosscheck/`, from the top: each imports only what stands on a later line.
 HOUSE = (
-    ("cli",),
+    ("cli", "pytest_plugin"),
     ("commands",),
     ("bisect", "reduce"),
     ("ending", "job"),
@@ -23,6 +23,7 @@ HOUSE = (
     ("locate", "script"),
     ("judgements",),
     ("publication", "recorded_arrays", "run_facts"),
+    ("live",),
     ("exchange", "report"),
     ("conversion", "judge"),
     ("matrix",),

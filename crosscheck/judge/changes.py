@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from crosscheck.cells import Finding, Scenario
 from crosscheck.judge.case import STEPWISE, Case, tensors
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
-from crosscheck.judge.update import solve_update
+from crosscheck.judge.update import Solved, solve_update
 from crosscheck.oracle import Law
 from crosscheck.records import Evidence
 from crosscheck.repeatability import distance, same
 
-__all__ = ["change_evidence"]
+__all__ = ["change_evidence", "law_text"]
 
 #: Averages besides the exponential one -> description.
 AVERAGES = {
@@ -49,18 +49,25 @@ def _law(case: Case, finding: Finding) -> list[Evidence]:
     solved = [(row, one) for row, *around in (*timed, *case.calls) if (one := solve_update(case, *around)) is not None]
     for row, one in solved:
         if one.law is not None:
-            detail = _text(one.law) + _other_momenta(one.momenta) + (f"; {one.note}" if one.note else "")
             what = f"{row.reading}: misfit of the moving statistics against their update law"
-            return [Evidence(finding, what, one.law.residual, case.law_tolerance, LAW.why, detail)]
+            return [Evidence(finding, what, one.law.residual, case.law_tolerance, LAW.why, law_text(one))]
     for row, one in solved:
         if one.several:
             best = min(law.residual for law in one.several)
-            more = f"; and {len(one.several) - TOLD} more" if len(one.several) > TOLD else ""
-            detail = "no single law, as these explain it equally well: "
-            detail += "; or ".join(_text(law) for law in one.several[:TOLD]) + more
             what = f"{row.reading}: smallest misfit of the moving statistics against update laws"
-            return [Evidence(finding, what, best, case.law_tolerance, LAW.why, detail)]
+            return [Evidence(finding, what, best, case.law_tolerance, LAW.why, law_text(one))]
     return []
+
+
+def law_text(solved: Solved) -> str:
+    """The law in words, or the first of several; empty without one."""
+    if solved.law is not None:
+        return _text(solved.law) + _other_momenta(solved.momenta) + (f"; {solved.note}" if solved.note else "")
+    if not solved.several:
+        return ""
+    more = f"; and {len(solved.several) - TOLD} more" if len(solved.several) > TOLD else ""
+    texts = "; or ".join(_text(law) for law in solved.several[:TOLD])
+    return f"no single law, as these explain it equally well: {texts}{more}"
 
 
 def _text(law: Law) -> str:

@@ -18,7 +18,7 @@ from crosscheck.records import Update
 from crosscheck.records.changes import Correction, When
 from crosscheck.repeatability import moved as changed
 
-__all__ = ["COUNTERS", "Solved", "solve_update", "update"]
+__all__ = ["COUNTERS", "Solved", "common_law", "solve_update", "update"]
 
 #: Names of a layer's update counter in runtimes: persistent tensors `<node>.<name>` with one entry.
 COUNTERS = ("num_batches_tracked", "counter", "updates")
@@ -90,17 +90,14 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     built = next((tensors(row, "built") for row in case.of("timed")), {})
 
     def attempt(batches: Mapping[str, BatchStatistics]) -> Solved:
-        def laws(momentum: float | None = None) -> dict[str, tuple[Law, ...]]:
+        def laws(momentum: float | None) -> dict[str, tuple[Law, ...]]:
             counted = {norm: _counted({**built, **before}, norm) for norm in pairs}
             return {
                 norm.node: case.truth.laws(norm, *pair, batches[norm.node], counted[norm], momentum)
                 for norm, pair in pairs.items()
             }
 
-        found = _common(laws())
-        if not found.explained and len(pairs) > 1:
-            return _one_momentum(laws, {norm.momentum for norm in pairs}) or found
-        return found
+        return common_law(laws, {norm.momentum for norm in pairs})
 
     training = attempt(case.truth.batch_statistics)
     if training.explained:
@@ -114,6 +111,19 @@ def solve_update(case: Case, before: Mapping[str, Array], after: Mapping[str, Ar
     if updated.law is not None and updated.law.count == 1:
         return replace(updated, note=f"{FORWARD} the statistics it has just updated")
     return training
+
+
+def common_law(laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]], declared: Collection[float]) -> Solved:
+    """The common law of all moved layers.
+
+    laws: momentum (None: each layer's own) -> node -> the laws that explain its change equally well.
+    declared: the momenta of the layers.
+    """
+    own = laws(None)
+    found = _common(own)
+    if not found.explained and len(own) > 1:
+        return _one_momentum(laws, declared) or found
+    return found
 
 
 def _statistics(values: Mapping[str, Array], norm: BatchNorm) -> Statistics:
@@ -178,8 +188,7 @@ def _one_momentum(
 ) -> Solved | None:
     """The law of layers that all keep one part which not all of them declare.
 
-    A part that some layer declares is preferred, then the fewest updates.
-    laws: momentum (None: each layer's own) -> node -> the laws that explain its change equally well.
+    A part that some layer declares is preferred, then the fewest updates. Arguments are those of `common_law`.
     """
     solved = []
     best = [min(found, key=lambda law: law.residual) for found in laws(None).values() if found]
