@@ -21,6 +21,7 @@ class GluonBlock(LiveModel):
     """A `mxnet.gluon.Block`."""
 
     takes = "mxnet.gluon.Block"
+    unseen = "the layers of a hybridized block run no hooks"
     runtime = "mxnet"
     mode = "gluon.eval.eval"
 

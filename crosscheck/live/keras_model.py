@@ -24,6 +24,7 @@ class KerasModel(LiveModel):
     """A Keras model, or a layer that is used as one. With the backend of torch it is a torch module, too."""
 
     takes = "keras.Model"
+    unseen = "layers in a compiled function are called with symbols"
     runtime = "keras"
 
     def __init__(self, model: Any, library: Any) -> None:
@@ -156,7 +157,7 @@ def tape_gradient(model: Callable[[Any], Any], x: Any) -> Any:
     """The gradient of the sum of all outputs by TensorFlow's tape."""
     tensorflow = sys.modules["tensorflow"]
     inputs = mapped(tensorflow.convert_to_tensor, x)
-    wanted = [leaf for _, leaf in leaves(inputs)]
+    wanted = [leaf for _, leaf in leaves(inputs) if leaf.dtype.is_floating]
     with tensorflow.GradientTape() as tape:
         tape.watch(wanted)
         outputs = [tensorflow.reduce_sum(leaf) for _, leaf in leaves(model(inputs))]

@@ -35,7 +35,7 @@ def law_of(observed: Observed) -> str:
         batches = _replayed(observed)
     unseen = [norm.name for norm in norms if norm.name not in batches]
     if unseen:
-        return f"no law determined: {observed.model.takes} does not show what layer {unseen[0]} was given"
+        return f"no law determined: what layer {unseen[0]} was given is not known, as {observed.model.unseen}"
 
     def laws(momentum: float | None) -> Mapping[str, tuple[Law, ...]]:
         return {norm.name: _laws(observed, norm, batches[norm.name], momentum) for norm in norms}

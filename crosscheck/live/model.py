@@ -59,10 +59,12 @@ class LiveModel(ABC):
     """A model in its framework's hands. Nothing here but `gradient` may change it.
 
     takes: what the framework calls such a model.
+    unseen: why the batches of its normalizations may be neither seen in a call nor replayed.
     runtime, mode: the way of asking, in crosscheck's catalog, that leaves such a model as it was.
     """
 
     takes: ClassVar[str]
+    unseen: ClassVar[str] = "a forward pass in training mode failed"
     runtime: ClassVar[str]
     mode: str
 
@@ -75,7 +77,7 @@ class LiveModel(ABC):
         """Mode flags of the layers and of the framework."""
 
     def left(self) -> Mapping[str, Any]:
-        """Gradients and hooks on the model or on the input, and parameters that take no gradient."""
+        """Gradients and hooks on the model, and parameters that take no gradient."""
         return {}
 
     @abstractmethod

@@ -30,12 +30,11 @@ class Snapshot:
         """What the model and its input are by now."""
         model.settle()
         tensors = list(model.tensors())
-        left = {**model.left(), **_left_on_input(x)}
         return cls(
             parameters={name: model.array(value) for name, value, parameter in tensors if parameter},
             state={name: model.array(value) for name, value, parameter in tensors if not parameter},
             flags=dict(model.flags()),
-            left={name: model.array(value) for name, value in left.items()},
+            left={name: model.array(value) for name, value in model.left().items()},
             x=arrays(model, x, "x"),
         )
 
@@ -62,14 +61,3 @@ def arrays(model: LiveModel, values: Any, name: str) -> dict[str, Array]:
     """The numbers among some inputs or outputs, by their places."""
     found = {place: model.array(leaf) for place, leaf in leaves(values, name)}
     return {place: value for place, value in found.items() if value.dtype != object}
-
-
-def _left_on_input(x: Any) -> dict[str, Any]:
-    """Gradients and switches of an input, in frameworks whose arrays have them."""
-    found = {}
-    for place, leaf in leaves(x, "x"):
-        if getattr(leaf, "grad", None) is not None:
-            found[f"{place}.grad"] = leaf.grad
-        if getattr(leaf, "requires_grad", False):
-            found[f"{place}.requires_grad"] = np.array(True)
-    return found

@@ -22,6 +22,7 @@ class TensorFlowModule(LiveModel):
     """A `tf.Module` that can be called, with the modules and the Keras layers in its attributes."""
 
     takes = "tf.Module"
+    unseen = "layers in a compiled function are called with symbols"
     runtime = "tensorflow"
     mode = "tape.eval"
 

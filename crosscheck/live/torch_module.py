@@ -132,7 +132,7 @@ class TorchModule(LiveModel):
         wanted = [leaf.requires_grad_() for _, leaf in leaves(inputs) if self._differentiable(leaf)]
         with self.torch.enable_grad():
             outputs = [leaf for _, leaf in leaves(applied(self.given, inputs)) if self._differentiable(leaf)]
-            return self.torch.autograd.grad(sum(leaf.sum() for leaf in outputs), wanted)
+            return self.torch.autograd.grad(sum(leaf.sum() for leaf in outputs), wanted, allow_unused=True)
 
     def _differentiable(self, leaf: Any) -> bool:
         return isinstance(leaf, self.torch.Tensor) and leaf.is_floating_point()
