@@ -81,6 +81,18 @@ def test_an_attack_of_many_steps_is_many_updates(assert_gradient_is_pure: Assert
     assert "law: 4 times 0.9 x old + 0.1 x batch, unbiased variance" in text
 
 
+def test_layers_share_one_law_and_other_momenta_are_named(assert_gradient_is_pure: Assert) -> None:
+    norms = nn.BatchNorm1d(2), nn.BatchNorm1d(2), nn.BatchNorm1d(3, momentum=0.3)
+    model = nn.Sequential(norms[0], nn.Linear(2, 2), norms[1], nn.Linear(2, 3), norms[2])
+    model[1].weight.data = torch.tensor([[1.0, 2.0], [-3.0, 1.0]])
+    text = failure(assert_gradient_is_pure, model, X)
+    assert "law: once 0.9 x old + 0.1 x batch, unbiased variance; 4: 0.7 x old + 0.3 x batch" in text
+    norms[1].eval()
+    text = failure(assert_gradient_is_pure, model, X)
+    assert "2.running_mean" not in text
+    assert "law: once 0.9 x old + 0.1 x batch, unbiased variance; 4: 0.7 x old + 0.3 x batch" in text
+
+
 def test_a_cumulative_average_is_found_by_the_layers_counter(assert_gradient_is_pure: Assert) -> None:
     model = nn.BatchNorm1d(2, momentum=None)
     for batch in (X + 1, X * 2, X - 1):
