@@ -20,7 +20,7 @@ __all__ = ["law_of"]
 #: Two batches with statistics this close, relative to their size, are one batch seen twice: recomputation repeats
 #: itself up to rounding.
 SAME_BATCH = 1e-6
-#: What a batch keeps of the declared momentum must be that momentum, up to the rounding of a constructor's argument.
+#: A law of different batches counts only if it keeps the part by which they were weighted, up to rounding.
 SAME_MOMENTUM = 1e-6
 
 
