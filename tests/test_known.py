@@ -62,8 +62,9 @@ def wrong_with(entry: Case) -> list[str]:
         return faults if entry.runtime in announced() else [*faults, f"there is no runtime {entry.runtime}"]
     runtime = catalog()[entry.runtime]
     releases = [release for release in runtime.releases if specifier.contains(release.version, prereleases=True)]
-    if not releases:
-        return [*faults, f"no release is in {entry.releases}"]
+    if bool(releases) != entry.listed:
+        return [*faults, f"releases in {entry.releases}: {len(releases)}; listed is {entry.listed}"]
+    releases = releases or list(runtime.releases)  # one that is not listed is resolved like one of these
     for glob in entry.mode:
         modes = [mode for mode in runtime.modes if fnmatchcase(mode.name, glob)]
         if not any(release.has(mode) for release in releases for mode in modes):

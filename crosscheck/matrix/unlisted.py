@@ -64,7 +64,7 @@ def _version(text: str) -> Version | None:
 
 def _like(runtime: Runtime, version: Version, locks: Path) -> Release:
     """A release with the rules of the nearest listed one: of its major version if possible, the newest older one."""
-    listed = sorted(runtime.releases, key=lambda one: Version(one.version))
+    listed = sorted((one for one in runtime.releases if one.locks is None), key=lambda one: Version(one.version))
     alike = [one for one in listed if Version(one.version).major == version.major] or listed
     older = [one for one in alike if Version(one.version) < version]
     model = older[-1] if older else alike[0]

@@ -48,6 +48,7 @@ class Case:
     title: a summary of the report.
     date: when it was opened, or its earliest known date.
     needs: a requirement that no run of crosscheck meets, such as a GPU.
+    listed: whether a release of the report is in the runtime's folder; if not, a run asks about it when it is named.
     """
 
     runtime: str
@@ -62,6 +63,7 @@ class Case:
     scenario: tuple[str, ...] = ("*",)
     updates: int | None = None
     needs: str = ""
+    listed: bool = True
 
 
 @dataclass(frozen=True)
