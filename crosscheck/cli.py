@@ -29,6 +29,7 @@ COMMANDS = {
     "script": "write a cell as a short program that needs only its runtime and numpy",
     "bisect": "the releases in which a finding begins and ends",
     "reduce": "the smallest network that still shows a finding, and its script",
+    "expect": "write the findings of a run as expectations of the next ones",
     "report": "rebuild the report from cells.jsonl",
     "open": "open the report in the browser",
     "diff": "list changes between two runs; exits 1 if a cell got worse",
@@ -41,8 +42,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0 ran to the end; 1 `diff` found something worse; 2 usage or bad input; 3 crosscheck's own failure; 4 some cells
-    could not be measured because of a failure, or some network files were left out; 130 interrupted.
+    0 ran to the end; 1 `diff` found something worse, or a run shows what is not expected (--expect), which outweighs 4;
+    2 usage or bad input; 3 crosscheck's own failure; 4 some cells could not be measured because of a failure, or some
+    network files were left out; 130 interrupted.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):

@@ -25,6 +25,7 @@ HOUSE = (
     ("publication", "recorded_arrays", "run_facts"),
     ("live",),
     ("exchange", "report"),
+    ("expectations",),
     ("conversion", "judge"),
     ("matrix",),
     ("subnetworks",),

@@ -1,0 +1,19 @@
+"""What the owner of a job expects of its cells: `expect.toml`, beside the measurement and never an input to it."""
+
+from crosscheck.expectations.entries import Entry, Expectations
+from crosscheck.expectations.outcome import Kind, Outcome, Unmatched, Verdict, compare, troubles
+from crosscheck.expectations.reading import read_expectations
+from crosscheck.expectations.writing import updated
+
+__all__ = [
+    "Entry",
+    "Expectations",
+    "Kind",
+    "Outcome",
+    "Unmatched",
+    "Verdict",
+    "compare",
+    "read_expectations",
+    "troubles",
+    "updated",
+]
