@@ -22,6 +22,7 @@ from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError, remedy_of
 from crosscheck.exchange import ExportedFiles, exchange
+from crosscheck.expectations import Expectations
 from crosscheck.judge import FileTruth, Truth, fields_of, line
 from crosscheck.judgements import Judged, Judgements, Question
 from crosscheck.locate import Located, Verdict, locate
@@ -36,7 +37,7 @@ from crosscheck.matrix.server import Limits
 from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import NoProgress
-from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, staging
+from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, refresh, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Cause, Judgement
 from crosscheck.records.conversion import plain
@@ -100,6 +101,8 @@ class Job:
     #: Seconds of measuring; None: `OWN_BUDGET` if there is a network of the user's, else no limit.
     budget: float | None = None
     options: FileOptions = field(default_factory=FileOptions)
+    #: Marks cells in the report; nothing that is measured or judged depends on it.
+    expectations: Expectations | None = None
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
@@ -159,7 +162,8 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     mark = asked(selected, networks, code, options)
     path = job.out / JOURNAL
     if not job.fresh and is_done(path, mark) and belongs_together(job.out):
-        return dataclasses.replace(_unchanged(job.out, start), refused=refused)
+        with contextlib.nullcontext() if job.expectations is None else at_work(job.out):
+            return dataclasses.replace(_unchanged(job, start), refused=refused)
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
@@ -199,8 +203,12 @@ def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) ->
     return selected
 
 
-def _unchanged(out: Path, start: float) -> Result:
-    """The results that the folder has already."""
+def _unchanged(job: Job, start: float) -> Result:
+    """The results that the folder has already; the report is written again if it is to mark cells."""
+    out = job.out
+    if job.expectations is not None:
+        report.write(out, scripts=pieces, examples=example, expectations=job.expectations)
+        refresh(out)
     counts = read_facts(out)["counts"]
     return Result(out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
 
@@ -256,7 +264,7 @@ class _Run:
         self.measured_at = time.monotonic()
         mark = fingerprint(plan, measured, self.engine.journal, self.code)
         if read_facts(out).get("fingerprint") == mark and belongs_together(out):
-            return _unchanged(out, self.start)
+            return _unchanged(self.job, self.start)
         results = staging(out)
         progress.step("judging")
         files, arrays = ExportedFiles(out, plan, exchanged, truths), RecordedArrays(out / ARRAYS)
@@ -267,7 +275,7 @@ class _Run:
         progress.step("writing the report")
         facts = self._facts(plan, measured, located, lines) | {"fingerprint": mark}
         (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
-        report.write(results, scripts=pieces, examples=example, arrays=out)
+        report.write(results, scripts=pieces, examples=example, arrays=out, expectations=self.job.expectations)
         publish(out, facts, {out / name for name in lines.arrays} | files.paths)
         return Result(out, dict(lines.statuses), dict(lines.findings), time.monotonic() - self.start, unchanged=False)
 

@@ -28,6 +28,7 @@ __all__ = [
     "complete",
     "publish",
     "read_facts",
+    "refresh",
     "staging",
 ]
 

@@ -241,7 +241,7 @@ def test_a_pattern_of_one_cell_is_its_id(tmp_path: Path) -> None:
 
 
 def test_signs_of_globs_in_names_stand_for_themselves(tmp_path: Path) -> None:
-    odd, clean = cell(network="mine[1]*"), cell(network="mine1x", findings=CLEAN)
+    odd, clean = cell(network="a/mine[1]*"), cell(network="a/mine1x", findings=CLEAN)
     expectations = read(tmp_path, written([odd, clean], tmp_path))
     assert {odd.id: "expected: leak"} == shown(compare([odd, clean], expectations))
 

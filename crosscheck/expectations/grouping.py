@@ -13,8 +13,8 @@ __all__ = ["covering"]
 
 #: What ends a part of a name: globs stand for whole parts, as in `gluon.*` and `*.eval.default`.
 _BREAKS = re.compile("[.-]")
-#: Signs that have a meaning in globs.
-_SPECIAL = re.compile(r"[*?\[]")
+#: Signs that have a meaning in patterns.
+_SPECIAL = re.compile(r"[*?\[/]")
 
 
 def covering(grid: Grid, wanted: int, others: int) -> list[str]:
@@ -80,7 +80,7 @@ def _globs(name: str) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    return _SPECIAL.sub(lambda sign: f"[{sign[0]}]", text)
+    return _SPECIAL.sub(lambda sign: "?" if sign[0] == "/" else f"[{sign[0]}]", text)
 
 
 def _vagueness(pattern: tuple[str, ...]) -> tuple[int, int]:

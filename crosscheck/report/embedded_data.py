@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from crosscheck.expectations import Verdict
 from crosscheck.records import Evidence, JudgedCell, rows_of
 from crosscheck.records.conversion import plain
 
@@ -33,11 +34,13 @@ def embedded(
     changes: Mapping[str, str],
     scripts: Scripts | None = None,
     causes: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    verdicts: Mapping[str, Verdict] | None = None,
 ) -> str:
     """Pack `{"fields", "evidence", "values", "cells"}` as base64 of gzip: a cell is one index into `values` per field.
 
-    Three entries follow the fields: the change against another run ("" if none); the script as a list of indices of
-    its pieces (empty if none), since many scripts share pieces; and the cell's causes, as (anchor, line).
+    Four entries follow the fields: the change against another run ("" if none); the script as a list of indices of
+    its pieces (empty if none), since many scripts share pieces; the cell's causes, as (anchor, line); and how it stands
+    to what is expected of it, as a kind and in words (empty if nothing is).
     """
     places: dict[str, int] = {}
     encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -57,8 +60,11 @@ def embedded(
         values = {**plain(cell), **_predictions(cell)}
         row = [pack(field, values[field]) for field in FIELDS]
         row += [place(changes.get(cell.id, "")), place([place(piece) for piece in pieces or ()])]
-        rows.append([*row, place((causes or {}).get(cell.id, []))])
-    heads = f'"fields":{json.dumps([*FIELDS, "change", "script", "causes"])},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
+        row.append(place((causes or {}).get(cell.id, [])))
+        verdict = (verdicts or {}).get(cell.id)
+        rows.append([*row, place([] if verdict is None else [verdict.kind.value, str(verdict)])])
+    names = json.dumps([*FIELDS, "change", "script", "causes", "expectation"])
+    heads = f'"fields":{names},"evidence":{json.dumps(EVIDENCE_FIELDS)}'
     text = f'{{{heads},"values":[{",".join(places)}],"cells":{json.dumps(rows, separators=(",", ":"))}}}'
     return base64.b64encode(gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)).decode("ascii")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from crosscheck.cells import MEASURED, PLAIN, Asks, Finding, Intent, Status
+from crosscheck.expectations import Kind, Verdict
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.number_text import DASH
@@ -51,7 +52,7 @@ class Square:
     "blank" (not part of this run); `name` is the worst finding or status. `notes` are numbers of the table's
     footnotes; `target` is an HTML id, of the cell that shows the worst finding or of the mode's section.
     `documentation` relates changes to the documentation: "against", "silent" (undocumented), "documented" (statistics
-    move), "" (no change).
+    move), "" (no change). `expectation` is the most important kind of its cells' verdicts, "" without one.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Square:
     notes: tuple[int, ...] = ()
     documentation: str = ""
     target: str | None = None
+    expectation: str = ""
 
     @property
     def tone(self) -> str:
@@ -116,13 +118,17 @@ class Table:
     notes: tuple[str, ...]
 
 
-def tables(run: Run, cells: Sequence[JudgedCell], runtime: str) -> tuple[Table, ...]:
-    """The runtime's tables: as installed first, then one per variant with cells."""
+def tables(
+    run: Run, cells: Sequence[JudgedCell], runtime: str, verdicts: Mapping[str, Verdict] | None = None
+) -> tuple[Table, ...]:
+    """The runtime's tables: as installed first, then one per variant with cells. verdicts: by cell id."""
     by_variant: dict[str, list[JudgedCell]] = {PLAIN: []}
     for cell in cells:
         if cell.runtime == runtime:
             by_variant.setdefault(cell.variant, []).append(cell)
-    return tuple(_table(run, members, runtime, variant) for variant, members in by_variant.items() if members)
+    return tuple(
+        _table(run, members, runtime, variant, verdicts or {}) for variant, members in by_variant.items() if members
+    )
 
 
 def mode_anchor(runtime: str, mode: str) -> str:
@@ -130,7 +136,7 @@ def mode_anchor(runtime: str, mode: str) -> str:
     return "_".join(f"mode/{runtime}/{mode}".split())
 
 
-def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) -> Table:
+def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str, verdicts: Mapping[str, Verdict]) -> Table:
     releases = release_order(run, cells, runtime)
     apis = run.runtimes[runtime].apis if runtime in run.runtimes else {}
     modes = modes_of(run, runtime)
@@ -151,7 +157,7 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
             modes[mode].summary if mode in modes else "",
             modes[mode].call if mode in modes else "",
             mode_anchor(runtime, mode),
-            tuple(square_of(square_cells, number) for square_cells in here),
+            tuple(_marked(square_of(square_cells, number), square_cells, verdicts) for square_cells in here),
         )
         groups.setdefault(_group(first), []).append(row)
     ordered = sorted(groups, key=lambda title: list(_GROUPS.values()).index(title) if title in _GROUPS.values() else 99)
@@ -159,12 +165,24 @@ def _table(run: Run, cells: Sequence[JudgedCell], runtime: str, variant: str) ->
     return Table(runtime, variant, releases, bundled, tuple(notes))
 
 
+def _marked(square: Square, cells: Sequence[JudgedCell], verdicts: Mapping[str, Verdict]) -> Square:
+    """The square with the most important kind of its cells' verdicts, which its title counts."""
+    counts = Counter(verdicts[cell.id].kind for cell in cells if cell.id in verdicts)
+    for kind in Kind:
+        if counts[kind]:
+            return replace(square, expectation=kind.value, title=f"{square.title}; {kind}: {counts[kind]}")
+    return square
+
+
 def _bundles(rows: Sequence[Row], apis: Mapping[str, str]) -> tuple[Bundle, ...]:
     """Rows of one API that look the same together, in the order of their first ones."""
     alike: dict[tuple[str, tuple[tuple[object, ...], ...]], list[Row]] = {}
     for row in rows:
         api = next((title for pattern, title in apis.items() if fnmatchcase(row.mode, pattern)), "")
-        look = tuple((square.kind, square.letters, square.tone, square.documentation) for square in row.squares)
+        look = tuple(
+            (square.kind, square.letters, square.tone, square.documentation, square.expectation)
+            for square in row.squares
+        )
         alike.setdefault((api, look), []).append(row)
     first = {api: place for place, api in reversed(list(enumerate(api for api, _ in alike)))}
     bundles = [Bundle(api, tuple(bundle)) for (api, _), bundle in alike.items()]

@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosscheck.cells import PLAIN
+from crosscheck.expectations import Expectations, Outcome
+from crosscheck.expectations import compare as compare_with
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report import (
@@ -47,6 +49,9 @@ __all__ = ["render", "write"]
 #: The page's JavaScript, in order of concatenation: later files use definitions of earlier ones.
 SCRIPTS = ("embedded_data.js", "text.js", "query.js", "panel.js", "squares.js", "view.js")
 
+#: Most cells that the list of unexpected or fixed ones names, since the answer follows; the search shows all.
+LISTED = 5
+
 
 def write(
     folder: Path,
@@ -54,17 +59,19 @@ def write(
     scripts: Scripts | None = None,
     examples: Examples | None = None,
     arrays: Path | None = None,
+    expectations: Expectations | None = None,
 ) -> Path:
     """Read `cells.jsonl` and, if present, `run.json` in `folder`; write `report.html` there and return its path.
 
     `against` is the folder, or the `cells.jsonl`, of another run: the page lists the changes since then.
     `scripts` makes the standalone script of a cell, `examples` the program of a recipe. `arrays` is the folder that
-    has `arrays/`, if it is another one.
+    has `arrays/`, if it is another one. `expectations` mark cells as unexpected, fixed or expected.
     Raises CrosscheckError for an invalid file.
     """
     results = load(folder / "cells.jsonl")
     comparison = None if against is None else compare(results.cells, load(against).cells, str(against))
-    page = render(results.run, results.cells, comparison, scripts, examples, Arrays(arrays or folder))
+    outcome = None if expectations is None else compare_with(results.cells, expectations)
+    page = render(results.run, results.cells, comparison, scripts, examples, Arrays(arrays or folder), outcome)
     path = folder / "report.html"
     with whole(path) as unfinished:
         # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
@@ -79,8 +86,13 @@ def render(
     scripts: Scripts | None = None,
     examples: Examples | None = None,
     arrays: Arrays | None = None,
+    outcome: Outcome | None = None,
 ) -> str:
-    """The page as text; `comparison` adds the changes since another run, `arrays` pictures and their gradients."""
+    """The page as text.
+
+    `comparison` adds the changes since another run, `arrays` pictures and their gradients, `outcome` what is
+    unexpected, fixed or expected.
+    """
     style, script = _asset("style.css"), Markup("").join(_asset(name) for name in SCRIPTS)
     indices = {cell.id: index for index, cell in enumerate(cells)}
     runtimes = list(dict.fromkeys([*run.runtimes, *(cell.runtime for cell in cells)]))
@@ -104,29 +116,39 @@ def render(
         exchange=exchange(run, cells),
         recipes=recipes(run, cells, examples),
         known=verdicts(run, cells, known_cases()),
-        runtimes=[_runtime(run, cells, name, indices) for name in runtimes],
+        runtimes=[_runtime(run, cells, name, indices, outcome) for name in runtimes],
         orders={name: order.release_order(run, cells, name) for name in runtimes},
         titles={name: run.runtimes[name].title if name in run.runtimes else name for name in runtimes},
         unmeasured=sections.unmeasured(run, cells),
         findings=vocabulary.FINDINGS,
         statuses=vocabulary.STATUSES,
         comparison=comparison,
+        outcome=outcome,
+        listed=LISTED,
         kinds=MEANINGS,
         networks=order.distinct(cell.network for cell in cells),
         scenarios=order.distinct(cell.scenario for cell in cells),
         words=_words(),
-        data=embedded(cells, {} if comparison is None else comparison.kinds, scripts, lines(located)),
+        data=embedded(
+            cells,
+            {} if comparison is None else comparison.kinds,
+            scripts,
+            lines(located),
+            {} if outcome is None else outcome.verdicts,
+        ),
     )
 
 
-def _runtime(run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[str, int]) -> dict[str, Any]:
+def _runtime(
+    run: Run, cells: Sequence[JudgedCell], name: str, indices: Mapping[str, int], outcome: Outcome | None
+) -> dict[str, Any]:
     facts = run.runtimes.get(name)
     return {
         "name": name,
         "title": facts.title if facts else name,
         "link": facts.link if facts else "",
         "unlisted": facts.unlisted if facts else {},
-        "tables": matrix.tables(run, cells, name),
+        "tables": matrix.tables(run, cells, name, {} if outcome is None else outcome.verdicts),
         "sections": sections.sections(run, cells, name, indices),
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from crosscheck.expectations import Entry, Expectations
 from tests.browser.conftest import Open
 from tests.test_report import default_cells, make_cell, make_run, unmeasured_cell
 
@@ -77,6 +78,27 @@ def test_search_by_change(opened: Open) -> None:
     page.get_by_label("Search cells").fill("changed:worse")
     expect(page.locator("#found")).to_have_text("1 of 2 cells.")
     assert ["mxnet@1.9.1/executor.train.train/seed/gradient"] == names(page)
+
+
+def test_search_by_what_is_expected(opened: Open) -> None:
+    leaks = Expectations("expect.toml", (Entry(("mxnet@*",), frozenset({"leak"}), reason="it is documented"),))
+    cells = [
+        make_cell(),
+        make_cell("1.2.0", findings=("racy",)),
+        make_cell("1.2.0", network="conv", findings=("clean",)),
+    ]
+    page = opened(cells, expectations=leaks)
+    square = page.locator("tr[data-mode='executor.train.train'] td")
+    expect(square.nth(0)).to_have_class("t-order x-unexpected")
+    for kind, cell in zip(("expected", "unexpected", "fixed"), cells, strict=True):
+        page.get_by_label("Search cells").fill(f"is:{kind}")
+        expect(page.locator("#found")).to_have_text("1 of 3 cells.")
+        assert [cell["id"]] == names(page)
+        expect(page.locator(f"table.matrix td.x-{kind}")).to_have_count(1)
+    page.get_by_role("link", name="1 cell fixed").click()
+    expect(page.locator("#results a")).to_have_text(cells[2]["id"])
+    page.locator("#results a").click()
+    expect(page.locator("dialog")).to_contain_text("fixed: leak (it is documented)")
 
 
 def test_the_view_is_stored_in_the_fragment(opened: Open) -> None:

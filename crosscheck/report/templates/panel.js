@@ -155,6 +155,7 @@ const panel = (() => {
       ["Contradicted", cell.contradicts === null ? null : cell.contradicts ? "yes" : "no"],
       ["Left out here", Object.entries(cell.omitted).map(([field, count]) => `${count} of ${field.replace("_", " ")}`).join(", ")],
       ["Against the other run", cell.change],
+      ["Against the expectations", cell.expectation[1]],
     ]));
     if (predictions(cell).length) add("Predictions", table(["Row", "Before", "After"], predictions(cell)));
     else for (const key of ["prediction_before", "prediction_after"]) if (cell[key]) add(key.replace("_", " "), element("p", String(cell[key])));

@@ -42,6 +42,9 @@ const query = (() => {
       return cell.findings.length > 0 && different.has([cell.runtime, cell.variant, cell.mode, cell.scenario].join("\n"));
     },
     default: (cell) => cell.default_call,
+    unexpected: (cell) => cell.expectation[0] === "unexpected",
+    fixed: (cell) => cell.expectation[0] === "fixed",
+    expected: (cell) => cell.expectation[0] === "expected",
   };
 
   // Many cells share a release: compare each release once.

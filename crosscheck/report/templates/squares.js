@@ -3,6 +3,7 @@
 // squares are folded.
 const squares = (() => {
   const MARK = { against: "!", silent: "?" };
+  const EXPECTATIONS = ["unexpected", "fixed", "expected"];
   const tables = [];
   let byPlace = null;
 
@@ -59,6 +60,8 @@ const squares = (() => {
     return [`t-${names[0] === "clean" && failed.length ? "mixed" : tone}`, letters, title + vocabulary.documentation[said], MARK[said] || ""];
   };
 
+  const expectationOf = (here) => EXPECTATIONS.find((kind) => here.some((cell) => cell.expectation[0] === kind));
+
   const worst = (indices, cells) => indices.reduce((best, index) => {
     const rank = (at) => (cells[at].status === "not-in-release" ? 99 : cells[at].findings.length ? vocabulary.rank[worstFirst(cells[at].findings)[0]] : 50);
     return best === null || rank(index) < rank(best) ? index : best;
@@ -72,8 +75,10 @@ const squares = (() => {
       if (td.dataset.filtered) { td.className = square.looks; td.replaceChildren(...square.content); delete td.dataset.filtered; }
       return left.length > 0;
     }
-    const [looks, letters, title, mark] = looksOf(left.map((index) => cells[index]));
-    td.className = looks;
+    const here = left.map((index) => cells[index]);
+    const [looks, letters, title, mark] = looksOf(here);
+    const expectation = expectationOf(here);
+    td.className = expectation ? `${looks} x-${expectation}` : looks;
     td.dataset.filtered = "yes";
     if (looks === "blank") td.replaceChildren();
     else if (looks === "absent") td.replaceChildren(element("span", letters, { title }));

@@ -5,7 +5,7 @@
   const fields = ["q", "network", "scenario"].map((name) => document.getElementById(name));
   const found = document.getElementById("found"), results = document.getElementById("results");
   const LISTED = 40;
-  const KEYS = ["id", "runtime", "release", "variant", "mode", "network", "scenario", "intent", "asks", "status", "findings", "contract", "contradicts", "call", "reason", "default_call", "change"];
+  const KEYS = ["id", "runtime", "release", "variant", "mode", "network", "scenario", "intent", "asks", "status", "findings", "contract", "contradicts", "call", "reason", "default_call", "change", "expectation"];
 
   try {
     await embedded.load();
