@@ -9,7 +9,8 @@ from rich.console import Console
 
 from crosscheck import report
 from crosscheck.commands.options import add_run
-from crosscheck.ending import OK
+from crosscheck.commands.outputs import add_outputs, outputs_of, say
+from crosscheck.ending import OK, WORSE
 from crosscheck.publication import refresh
 from crosscheck.script.writer import example, pieces
 from crosscheck.terminal import printable
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OTHER",
         help="mark changes since OTHER, as `crosscheck diff RUN OTHER` does",
     )
+    add_outputs(parser)
     parser.add_argument(
         "--site",
         type=Path,
@@ -35,11 +37,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
-    """Write `report.html` from `cells.jsonl`, and print where it is."""
-    page = report.write(parsed.run, parsed.against, pieces, example)
+    """Write `report.html` from `cells.jsonl`, and print where it is; the formats, and what is not expected."""
+    outputs = outputs_of(parsed)
+    page = report.write(parsed.run, parsed.against, pieces, example, expectations=outputs.expectations)
     refresh(page.parent)
     console.print(printable(f"report: {page}"), soft_wrap=True)
     if parsed.site is not None:
         index = report.write_site(page, parsed.site)
         console.print(printable(f"site: {index}"), soft_wrap=True)
-    return OK
+    outcome = outputs.make(page.parent)
+    if outcome is None:
+        return OK
+    say(console, page.parent, outcome)
+    return WORSE if outcome.failed else OK

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from crosscheck.commands.options import add_file_options, add_out, add_progress, file_options, shown
-from crosscheck.ending import INCOMPLETE, OK
+from crosscheck.commands.outputs import add_outputs, outputs_of, say
+from crosscheck.ending import INCOMPLETE, OK, WORSE
 from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
 
@@ -80,11 +81,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "asked first, what is left out is named, and the same command goes on",
     )
     add_progress(parser)
+    add_outputs(parser)
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Run the job. A mistyped name of a runtime is refused before anything large is imported."""
     check_names(parsed.what)
+    outputs = outputs_of(parsed)
     from crosscheck.job import Job, run
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
@@ -105,17 +108,23 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
         budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=file_options(parsed),
+        expectations=outputs.expectations,
     )
     with progress_for(console, shown(parsed)) as progress:
         result = run(job, progress)
+    outcome = outputs.make(result.folder, step_summary=True)
     code = INCOMPLETE if result.incomplete or result.refused else OK
+    if outcome is not None and outcome.failed:
+        code = WORSE
     if isinstance(progress, JsonProgress):
         progress.tell(
             "end", code=code, statuses=result.statuses, findings=result.findings, refused=result.refused,
-            report=str(result.folder / "report.html"),
+            expectations=None if outcome is None else outcome.counts, report=str(result.folder / "report.html"),
         )  # fmt: skip
     else:
         _summarise(result, console, parsed.quiet)
+        if outcome is not None:
+            say(console, result.folder, outcome, parsed.quiet)
     return code
 
 

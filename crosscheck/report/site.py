@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import unicodedata
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from crosscheck.records.run import Run
 from crosscheck.report.order import runtime_order
 from crosscheck.report.results import load
 from crosscheck.report.summary import Answer, answer
+from crosscheck.report.xml_text import xml_text
 
 __all__ = ["Badge", "badges", "write_site"]
 
@@ -29,8 +29,6 @@ SAFE, WAY_OUT, NO_WAY_OUT, UNKNOWN = "#17643a", "#0b5394", "#8a4b00", "#565d66"
 SIGN, WIDE_SIGN, MARGIN = 6.6, 11.0, 6
 #: Maximum characters of a badge's text.
 LONGEST = 90
-#: Characters that XML 1.0 cannot contain, even escaped (https://www.w3.org/TR/xml/#charsets).
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _clean_mode(summary: Answer, runtime: str, measured: Sequence[str]) -> tuple
 
 def _text(text: str, longest: int = LONGEST) -> str:
     """A text valid in XML, truncated to `longest` characters."""
-    whole = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    whole = xml_text(text)
     return whole if len(whole) <= longest else whole[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
