@@ -264,6 +264,17 @@ def test_an_entry_that_is_no_longer_true_leaves_its_reason_to_what_is(tmp_path: 
     assert ((cells[2].id,), frozenset({"racy"}), "") == (second.cells, second.findings, second.reason)
 
 
+def test_entries_in_another_style_are_written_anew_where_they_are_true(tmp_path: Path) -> None:
+    old = (
+        'expect = [{cells = "mxnet@*", findings = ["leak"], reason = "a\u2028b\\u007f"}, '
+        '{cells = ["tract@*"], findings = ["leak"]}]\n'
+    )
+    (only,) = read(tmp_path, written([cell()], tmp_path, old)).entries
+    assert (("mxnet@*",), frozenset({"leak"}), "a\u2028b\x7f") == (only.cells, only.findings, only.reason)
+    again = written([cell()], tmp_path, (tmp_path / "expect.toml").read_text())
+    assert only.reason == read(tmp_path, again).entries[0].reason
+
+
 def test_an_entry_that_matches_nothing_is_left_out_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

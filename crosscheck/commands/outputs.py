@@ -106,9 +106,9 @@ def say(console: Console, folder: Path, outcome: Outcome, quiet: bool = False) -
         for name, verdict in outcome.of(Kind.UNEXPECTED).items()
     ]
     fixed = [
-        f"fixed: {name}: {', '.join(verdict.fixed)}; {outcome.file}, line {verdict.entry.line if verdict.entry else 0}"
+        f"fixed: {name}: {', '.join(verdict.fixed)}; {outcome.file}, line {verdict.entry.line}"
         for name, verdict in outcome.verdicts.items()
-        if verdict.fixed
+        if verdict.fixed and verdict.entry
     ]
     unmatched = [f"{outcome.file}, line {lost.line}: {lost.pattern} {lost.why}" for lost in outcome.unmatched]
     for lines, most in ((unexpected, LISTED), (fixed, LISTED), (unmatched, LISTED if outcome.strict else FEW)):

@@ -55,11 +55,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A pattern that decides about no cell of the run; `why` completes "line LINE: PATTERN"."""
+    """A pattern of an entry that decides about no cell of the run; `why` completes "line LINE: PATTERN"."""
 
-    line: int
+    entry: Entry
     pattern: str
     why: str
+
+    @property
+    def line(self) -> int:
+        """Where the entry begins."""
+        return self.entry.line
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,9 @@ def _deciding(grid: Grid, count: int, entries: Sequence[Entry]) -> tuple[dict[in
             whole |= cells
         for number in bits(whole & undecided):
             deciding[number] = entry
-        lost = [Unmatched(entry.line, pattern, "matches no cell") for pattern, cells in matches.items() if not cells]
+        lost = [Unmatched(entry, pattern, "matches no cell") for pattern, cells in matches.items() if not cells]
         if whole and not whole & undecided:
-            lost.append(Unmatched(entry.line, entry.cells[0], "is overridden by later entries in all its cells"))
+            lost.append(Unmatched(entry, entry.cells[0], "is overridden by later entries in all its cells"))
         unmatched += reversed(lost)
         undecided &= ~whole
     return deciding, tuple(reversed(unmatched))

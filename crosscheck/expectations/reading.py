@@ -62,9 +62,10 @@ class _Reader:
     block: Sequence[str] = ()
 
     def read(self, tables: Mapping[str, Any]) -> Expectations:
-        lines = self.block = self.text.splitlines()
-        for name in tables.keys() - {TABLE}:
-            raise self._mistake(f"unknown table or key '{name}'. {nearest(name, [TABLE])}", name)
+        lines = self.block = self.text.split("\n")  # not splitlines: a text in TOML may contain other separators
+        for name in tables:
+            if name != TABLE:
+                raise self._mistake(f"unknown table or key '{name}'. {nearest(name, [TABLE])}", name)
         listed = tables.get(TABLE, [])
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
             raise self._mistake(f"'{TABLE}' is no list of tables. Write [[{TABLE}]] above each entry.", TABLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crosscheck.expectations.entries import WORDS, Entry, Expectations, Grid, parts_of
 from crosscheck.expectations.grouping import covering
@@ -53,8 +53,8 @@ def _true(cells: Sequence[JudgedCell], old: Expectations | None) -> tuple[Entry,
     while True:
         outcome = compare(cells, Expectations("", kept))
         wrong = [verdict.entry for verdict in outcome.verdicts.values() if verdict.kind is not Kind.EXPECTED]
-        lines = {lost.line for lost in outcome.unmatched}
-        left = tuple(entry for entry in kept if entry.line not in lines and not _among(entry, wrong))
+        wrong += [lost.entry for lost in outcome.unmatched]
+        left = tuple(entry for entry in kept if not _among(entry, wrong))
         if left == kept:
             return kept
         kept = left
@@ -104,10 +104,9 @@ def _of_runtime(
 
 def _deciding(cells: Sequence[JudgedCell], kept: tuple[Entry, ...], entries: Sequence[Entry]) -> list[Entry]:
     """The new entries without those that later ones override in all cells, which say the same of them."""
-    numbered = [replace(entry, line=-number) for number, entry in enumerate(entries, 1)]
-    unmatched = compare(cells, Expectations("", (*kept, *numbered))).unmatched
-    lines = {lost.line for lost in unmatched}
-    return [entry for entry in numbered if entry.line not in lines]
+    unmatched = compare(cells, Expectations("", (*kept, *entries))).unmatched
+    idle = [lost.entry for lost in unmatched]
+    return [entry for entry in entries if not _among(entry, idle)]
 
 
 def _text(entry: Entry) -> str:
