@@ -57,7 +57,7 @@ def sarif(run: Run, cells: Sequence[JudgedCell], outcome: Outcome | None = None)
 
 
 def _rule(word: Word, level: str) -> dict[str, Any]:
-    text = {"text": f"{word.meaning[:1].upper()}{word.meaning[1:]}."}
+    text = {"text": _sentence(word)}
     return {
         "id": word.name,
         "name": word.name,
@@ -93,8 +93,9 @@ def _result(run: Run, cell: JudgedCell, name: str) -> dict[str, Any]:
     return {
         "ruleId": name,
         "level": level,
+        # What all results of a rule have in common comes first: viewers group by it.
         "message": {
-            "text": f"{cell.id}: {word.meaning}{': ' if said else ''}{said or ''}. `crosscheck explain {cell.id}`"
+            "text": f"{_sentence(word)[:-1]}{': ' if said else ''}{said or ''}; `crosscheck explain {cell.id}`"
         },
         "locations": [
             {
@@ -110,6 +111,10 @@ def _result(run: Run, cell: JudgedCell, name: str) -> dict[str, Any]:
         # The only one that code scanning of GitHub reads: without it, results of one file and rule count as one.
         "partialFingerprints": {"primaryLocationLineHash": digest},
     }
+
+
+def _sentence(word: Word) -> str:
+    return f"{word.meaning[:1].upper()}{word.meaning[1:]}."
 
 
 def _suppression(verdict: Verdict) -> dict[str, Any]:
