@@ -192,6 +192,8 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
 def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) -> list[Target]:
     """The releases of a job, resolved; of the default matrix, those for which this machine has what they need."""
     selected = targets(job.what, with_unlisted(job.what, available, job.out / LOCKS), job.everything)
+    if any(target.release.locks for target in selected):
+        progress.step("resolving releases that are not listed")
     for target in selected:
         if path := resolve(target):
             progress.note(f"{target.id}: {target.release.note}; its lock is {path}")

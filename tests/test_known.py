@@ -92,7 +92,7 @@ def test_entries_of_the_table_are_distinct() -> None:
         ({"link": "javascript:alert(1)"}, "no https address"),
         ({"expects": ("leek",)}, "no finding or status leek"),
         ({"runtime": "mxnett"}, "no runtime mxnett"),
-        ({"releases": "<0.1"}, "no release"),
+        ({"releases": "<0.1"}, "releases in"),
         ({"releases": "..1.3"}, "no PEP 440 specifier"),
         ({"mode": ("executor.trian.*",)}, "no mode"),
         ({"mode": ("gluon.*",), "releases": "<0.11"}, "no mode"),

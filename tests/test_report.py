@@ -260,7 +260,7 @@ class Page(HTMLParser):
         self.text = ""
         self.embedded = ""
         self._inside: str | None = None
-        self.feed(html)
+        self.feed(html.replace("<wbr>", ""))  # a place where a line may end is no text
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

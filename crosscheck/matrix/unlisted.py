@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from crosscheck.runtimes.catalog import Release, Runtime
 from crosscheck.runtimes.known import nearest
 
 __all__ = ["resolve", "with_unlisted"]
+
+#: Most characters of a resolver's message.
+LONGEST = 400
 
 
 def with_unlisted(words: Sequence[str], runtimes: Mapping[str, Runtime], locks: Path) -> Mapping[str, Runtime]:
@@ -47,9 +51,10 @@ def resolve(target: Target) -> Path | None:
         return lock(runtime, release, target.variant)
     except CatalogError as problem:
         listed = [one.version for one in runtime.releases if one.locks is None]
+        why = textwrap.shorten(str(problem), LONGEST, placeholder=" ...")
         raise UsageError(
-            f"{runtime.name} has no release '{release.version}' here, and it could not be resolved: {problem} "
-            f"{nearest(release.version, listed)}"
+            f"{runtime.name} lists no release '{release.version}'. {nearest(release.version, listed)} "
+            f"It could not be resolved, either: {why}"
         ) from None
 
 
