@@ -37,7 +37,8 @@ HOUSE = (
     ("repeatability", "scenarios"),
     ("runtimes",),
     ("records",),
-    ("cells", "errors", "probe", "terminal", "whole_files"),
+    ("cells", "probe", "terminal", "toml_text", "whole_files"),
+    ("errors",),
 )
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from crosscheck.cells import Finding
 from crosscheck.errors import UsageError
 from crosscheck.expectations.entries import WORDS, Entry, Expectations, parts_of
 from crosscheck.runtimes.known import nearest
+from crosscheck.toml_text import Toml, kind_of, mistake, read_toml
 
 __all__ = ["TABLE", "read_expectations"]
 
@@ -22,47 +22,26 @@ TABLE = "expect"
 KEYS = ("cells", "findings", "sometimes", "reason", "link")
 #: The first line of an entry.
 _HEADER = re.compile(rf"""\s*\[\[\s*(["']?){TABLE}\1\s*\]\]""")
-#: Where tomllib says that a mistake is.
-_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
 def read_expectations(path: Path, strict: bool = False) -> Expectations:
     """The entries of a file. Raises UsageError for a mistake; where `strict`, for an entry without a reason, too."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise UsageError(f"{path}: not UTF-8 ({problem}).") from None
-    except OSError as problem:
-        raise UsageError(
-            f"{path}: {problem.strerror or problem}. `crosscheck expect RUN -o {path}` writes one from a run."
-        ) from None
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise UsageError(_syntax(path, text, str(problem))) from None
-    return _Reader(path, text, strict).read(tables)
-
-
-def _syntax(path: Path, text: str, message: str) -> str:
-    place = _PLACE.search(message)
-    line = int(place[1]) if place else len(text.splitlines())
-    column = f", column {place[2]}" if place else ""
-    what = _PLACE.sub("", message).removesuffix(" (at end of document)")
-    return f"{path}, line {line}{column}: not TOML: {what[:1].lower()}{what[1:]}."
+    read = read_toml(path, f"`crosscheck expect RUN -o {path}` writes one from a run.")
+    return _Reader(read, strict).read()
 
 
 @dataclass
 class _Reader:
     """A file while it is read. block: the lines of an entry, of which the first is number `line`."""
 
-    path: Path
-    text: str
+    file: Toml
     strict: bool
     line: int = 1
     block: Sequence[str] = ()
 
-    def read(self, tables: Mapping[str, Any]) -> Expectations:
-        lines = self.block = self.text.split("\n")  # not splitlines: a text in TOML may contain other separators
+    def read(self) -> Expectations:
+        tables, path = self.file.tables, self.file.path
+        lines = self.block = self.file.lines
         for name in tables:
             if name != TABLE:
                 raise self._mistake(f"unknown table or key '{name}'. {nearest(name, [TABLE])}", name)
@@ -71,12 +50,12 @@ class _Reader:
             raise self._mistake(f"'{TABLE}' is no list of tables. Write [[{TABLE}]] above each entry.", TABLE)
         begins = _begins(lines)
         if len(begins) != len(listed):  # written in another way than as [[expect]]: where each stands is not known
-            return Expectations(str(self.path), tuple(self._entry(fields, 1, "") for fields in listed))
+            return Expectations(str(path), tuple(self._entry(fields, 1, "") for fields in listed))
         entries = []
         for fields, (begin, end) in zip(listed, itertools.pairwise([*begins, len(lines)]), strict=True):
             self.line, self.block = begin + 1, lines[begin:end]
             entries.append(self._entry(fields, self.line + _header(self.block), "\n".join(self.block)))
-        return Expectations(str(self.path), tuple(entries), "\n".join(lines[: begins[0]] if begins else lines))
+        return Expectations(str(path), tuple(entries), "\n".join(lines[: begins[0]] if begins else lines))
 
     def _entry(self, fields: Mapping[str, Any], line: int, text: str) -> Entry:
         for name in fields:
@@ -114,23 +93,18 @@ class _Reader:
     def _texts(self, fields: Mapping[str, Any], key: str, value: Any = None) -> list[str]:
         texts = fields.get(key, []) if value is None else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise self._mistake(f"`{key}` is {_kind(texts)}, not a list of texts.", key)
+            raise self._mistake(f"`{key}` is {kind_of(texts)}, not a list of texts.", key)
         return texts
 
     def _text(self, fields: Mapping[str, Any], key: str) -> str:
         value = fields.get(key, "")
         if not isinstance(value, str):
-            raise self._mistake(f"`{key}` is {_kind(value)}, not a text.", key)
+            raise self._mistake(f"`{key}` is {kind_of(value)}, not a text.", key)
         return value
 
     def _mistake(self, sentence: str, about: str = "") -> UsageError:
         """The error, with the first line of the entry that begins with a key or has a text, else its header's."""
-        key = re.compile(rf"""\s*\[*\s*["']?{re.escape(about)}["']?\s*[=\].]""")
-        lines = [(number, line) for number, line in enumerate(self.block) if not line.lstrip().startswith("#")]
-        places = [number for number, line in lines if about and key.match(line)]
-        places += [number for number, line in lines if about and about in line]
-        place = places[0] if places else _header(self.block)
-        return UsageError(f"{self.path}, line {self.line + place}: {sentence}")
+        return mistake(self.file.path, self.block, sentence, about, self.line, _header(self.block))
 
 
 def _begins(lines: Sequence[str]) -> list[int]:
@@ -146,8 +120,3 @@ def _begins(lines: Sequence[str]) -> list[int]:
 
 def _header(block: Iterable[str]) -> int:
     return next((number for number, line in enumerate(block) if _HEADER.match(line)), 0)
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text", list: "a list of other values"}
-    return kinds.get(type(value), "a table" if isinstance(value, dict) else "a date")
