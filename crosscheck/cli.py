@@ -21,6 +21,7 @@ PIPE_WIDTH = 160
 
 #: The commands, each a module of `crosscheck.commands`, and what `crosscheck --help` says of them.
 COMMANDS = {
+    "init": "write a commented crosscheck.toml, the file of a job",
     "run": "build the environments, run the matrix, write the report",
     "gradient": "write an ONNX model that also computes its input gradient",
     "inspect": "what a network file is, and what each runtime can be asked about it",

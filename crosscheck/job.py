@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +23,7 @@ from crosscheck.cells import Asks, Status
 from crosscheck.conversion import is_file, load
 from crosscheck.errors import CrosscheckError, NetworkError, UsageError, remedy_of
 from crosscheck.exchange import ExportedFiles, exchange
-from crosscheck.expectations import Expectations
+from crosscheck.expectations import Expectations, parts_of
 from crosscheck.judge import FileTruth, Truth, fields_of, line
 from crosscheck.judgements import Judged, Judgements, Question
 from crosscheck.locate import Located, Verdict, locate
@@ -44,10 +45,11 @@ from crosscheck.records.conversion import plain
 from crosscheck.records.versions import written_run
 from crosscheck.run_facts import environment_facts, facts_of
 from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.known import nearest
 from crosscheck.script.writer import example, pieces
 from crosscheck.whole_files import whole
 
-__all__ = ["ISOLATIONS", "JOURNAL", "LOCKS", "Job", "Result", "at_work", "run"]
+__all__ = ["ISOLATIONS", "JOURNAL", "LOCKS", "Job", "Result", "Selection", "at_work", "run"]
 
 ISOLATIONS = ("fork", "new-interpreter")
 
@@ -55,6 +57,7 @@ ISOLATIONS = ("fork", "new-interpreter")
 LONGEST = 10**6
 LARGEST = 10**15
 
+NONE = FileOptions()
 JOURNAL = "journal.sqlite"
 #: The folder of the locks of releases that no runtime's folder lists.
 LOCKS = "locks"
@@ -77,6 +80,16 @@ SHOULD_HAVE_BEEN = frozenset(
 
 
 @dataclass(frozen=True)
+class Selection:
+    """A further part of a job's matrix: releases as in `Job.what`, and globs of networks, modes and scenarios."""
+
+    what: Sequence[str]
+    networks: Sequence[str] = ()
+    modes: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """The options of `crosscheck run`.
 
@@ -84,7 +97,8 @@ class Job:
     networks, modes, scenarios: globs; networks also paths of files. trials: of each cell's first reading. jobs: trials
     in parallel. out: the folder of the results and of the journal, which later runs continue. fresh: whether earlier
     measurements are ignored. isolation: one of `ISOLATIONS`. limits: of one trial, seconds and bytes. options: of
-    network files.
+    network files. include: further parts of the matrix. exclude: patterns of cells that are left out, a glob for each
+    part of a cell's id.
     """
 
     what: Sequence[str] = ()
@@ -103,12 +117,15 @@ class Job:
     options: FileOptions = field(default_factory=FileOptions)
     #: Marks cells in the report; nothing that is measured or judged depends on it.
     expectations: Expectations | None = None
+    include: Sequence[Selection] = ()
+    exclude: Sequence[str] = ()
 
     def command(self, what: Sequence[str]) -> list[str]:
         """The command line of this job, with `WHAT` replaced."""
         words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
         for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
             words += [word for value in values for word in (option, value)]
+        words += [word for pattern in self.exclude for word in ("--exclude", pattern)]
         return [*words, *self.options.words]
 
     @property
@@ -117,7 +134,9 @@ class Job:
         return Wanted(self.modes, self.scenarios, self.networks, self.everything, self.trials)
 
     def check(self) -> None:
-        """Raise UsageError for numbers that no job can have."""
+        """Raise UsageError for numbers that no job can have, and for another isolation."""
+        if self.isolation not in ISOLATIONS:
+            raise UsageError(f"'{self.isolation}' is no isolation. {nearest(self.isolation, ISOLATIONS)}")
         if self.trials < 1 or self.jobs < 1:
             raise UsageError("--trials and --jobs take whole numbers from 1 on.")
         # Written so that NaN is refused, too.
@@ -152,13 +171,21 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     job.check()
     progress = NoProgress() if progress is None else progress
     start = time.monotonic()
-    selected = _selected(job, catalog() if runtimes is None else runtimes, progress)
+    words = [*job.what, *(word for selection in job.include for word in selection.what)]
+    available = with_unlisted(words, catalog() if runtimes is None else runtimes, job.out / LOCKS)
+    selected = _selected(job, available, progress)
     networks, refused = _networks(job.networks, job.options)
+    parts = [_Part(selected, networks, job.wanted)]
+    for selection in job.include:
+        parts.append(_included(job, selection, available, progress))
+        selected = list(dict.fromkeys([*selected, *parts[-1].targets]))
+        networks = list({network.name: network for network in [*parts[-1].networks, *networks]}.values())
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
     code = code_of({target.runtime.folder for target in selected})
-    options = [dataclasses.asdict(job.wanted), job.isolation, dataclasses.asdict(job.limits)]
+    selections = [dataclasses.asdict(selection) for selection in job.include]
+    options = [dataclasses.asdict(job.wanted), job.isolation, dataclasses.asdict(job.limits), selections, job.exclude]
     mark = asked(selected, networks, code, options)
     path = job.out / JOURNAL
     if not job.fresh and is_done(path, mark) and belongs_together(job.out):
@@ -168,7 +195,7 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
     progress.step("planning")
-    plan = expand(selected, networks, job.wanted)
+    plan = _planned(parts, job.exclude)
     with at_work(job.out):
         complete(job.out)
         for _ in range(MENDINGS):
@@ -189,9 +216,54 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a job's matrix."""
+
+    targets: Sequence[Target]
+    networks: Sequence[Network]
+    wanted: Wanted
+
+
+def _included(job: Job, selection: Selection, available: Mapping[str, Runtime], progress: Progress) -> _Part:
+    chosen = _selected(dataclasses.replace(job, what=selection.what, everything=False), available, progress)
+    networks, refused = _networks(selection.networks, job.options if any(map(is_file, selection.networks)) else NONE)
+    if refused:
+        raise NetworkError("\n".join(refused))
+    wanted = Wanted(selection.modes, selection.scenarios, selection.networks, trials=job.trials)
+    return _Part(chosen, networks, wanted)
+
+
+def _planned(parts: Sequence[_Part], exclude: Sequence[str]) -> list[Planned]:
+    """The cells of all parts, each once, without those that are left out.
+
+    Raises UsageError for a pattern that is none or leaves out nothing, and if nothing is left.
+    """
+    cells = {one.cell.id: one for part in parts for one in expand(part.targets, part.networks, part.wanted)}
+    plan = list(cells.values())
+    for pattern in exclude:
+        try:
+            globs = parts_of(pattern)
+        except ValueError as problem:
+            raise UsageError(f"{problem}; a glob for each part.") from None
+        left = [one for one in plan if not _matches(one, globs)]
+        if len(left) == len(plan):
+            raise UsageError(f"no cell matches '{pattern}', which is to be left out.")
+        plan = left
+    if not plan:
+        raise UsageError("nothing is left to run: all cells are left out.")
+    return plan
+
+
+def _matches(planned: Planned, globs: Sequence[str]) -> bool:
+    cell = planned.cell
+    names = planned.target.id, cell.mode, cell.network, cell.scenario.value
+    return all(map(fnmatchcase, names, globs))
+
+
 def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) -> list[Target]:
     """The releases of a job, resolved; of the default matrix, those for which this machine has what they need."""
-    selected = targets(job.what, with_unlisted(job.what, available, job.out / LOCKS), job.everything)
+    selected = targets(job.what, available, job.everything)
     if any(target.release.locks for target in selected):
         progress.step("resolving releases that are not listed")
     for target in selected:

@@ -17,6 +17,7 @@ README = ROOT.parent / "README.md"
 HOUSE = (
     ("cli", "pytest_plugin"),
     ("commands",),
+    ("configuration",),
     ("bisect", "reduce"),
     ("ending", "job"),
     ("marks", "progress"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from crosscheck.commands.job_file import configure, configured
 from crosscheck.commands.options import add_file_options, add_out, add_progress, file_options, shown
 from crosscheck.commands.outputs import add_outputs, outputs_of, say
 from crosscheck.ending import INCOMPLETE, OK, WORSE
@@ -14,7 +16,7 @@ from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
 
 if TYPE_CHECKING:
-    from crosscheck.job import Result
+    from crosscheck.job import Result, Selection
 
 __all__ = ["arguments", "main"]
 
@@ -80,12 +82,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for measuring, as in 90s, 10m or none (default: 10m with a network file, else none); what tells most is "
         "asked first, what is left out is named, and the same command goes on",
     )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="cells that are left out: runtime@release+variant/mode/network/scenario, a glob for each part; repeatable",
+    )
     add_progress(parser)
     add_outputs(parser)
+    configure(parser)
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Run the job. A mistyped name of a runtime is refused before anything large is imported."""
+    with configured(parsed) as include:
+        return _run(parsed, console, include)
+
+
+def _run(parsed: argparse.Namespace, console: Console, include: Sequence[Selection]) -> int:
     check_names(parsed.what)
     outputs = outputs_of(parsed)
     from crosscheck.job import Job, run
@@ -109,6 +124,8 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
         budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=file_options(parsed),
         expectations=outputs.expectations,
+        include=include,
+        exclude=parsed.exclude,
     )
     with progress_for(console, shown(parsed)) as progress:
         result = run(job, progress)
