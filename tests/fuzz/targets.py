@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import Asks, Cell, Observation, Scenario, Status, Trial
-from crosscheck.errors import CrosscheckError, NetworkError
+from crosscheck.configuration import FILE, found
+from crosscheck.errors import CrosscheckError, NetworkError, UsageError
+from crosscheck.expectations import compare, read_expectations
 from crosscheck.gradients.api import sized_gradient
 from crosscheck.judge import FileTruth, Truth, judge
 from crosscheck.matrix.journal import Journal
@@ -162,6 +164,22 @@ def journal_of(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def _configuration(content: bytes, folder: Path) -> None:
+    (folder / FILE).write_bytes(content)
+    found(folder)
+
+
+def _expectations(content: bytes, folder: Path) -> None:
+    path = folder / "expect.toml"
+    path.write_bytes(content)
+    compare(_judged_cells(), read_expectations(path))
+
+
+@functools.cache
+def _judged_cells() -> Any:
+    return read_cells(CORPUS / "cells" / sorted(path.name for path in (CORPUS / "cells").iterdir())[0])
+
+
 TARGETS: dict[str, Target] = {
     "loader": Target(_load, mutate_model, (NetworkError,), "onnx"),
     "lowering": Target(_lower, mutate_model, (NetworkError,), "onnx"),
@@ -172,4 +190,6 @@ TARGETS: dict[str, Target] = {
     "results": Target(_results, mutate_lines, (), "results"),
     "wire": Target(_wire, mutate_lines, (ServerDied,), "wire"),
     "journal": Target(_journal, mutate_bytes, (CrosscheckError,), "journal"),
+    "configuration": Target(_configuration, mutate_lines, (UsageError,), "configuration"),
+    "expectations": Target(_expectations, mutate_lines, (UsageError,), "expectations"),
 }
