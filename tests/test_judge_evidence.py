@@ -9,12 +9,13 @@ import pytest
 
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Finding, Scenario, Status
-from crosscheck.judge import predictions
+from crosscheck.judge import Truth, predictions
 from crosscheck.records import ClosedForms, Judgement
 from crosscheck.runtimes.mode import Contract
 from tests.synthetic import (
     EPSILON,
     NETWORKS,
+    TRUTHS,
     Runtime,
     Training,
     export,
@@ -232,6 +233,18 @@ def test_a_second_gradient_that_is_wrong() -> None:
     assert pytest.approx(0, abs=1e-6) == inference.inference
 
 
+def test_without_a_mode_for_comparison_the_error_of_the_second_gradient_is_told_alone() -> None:
+    class Alone(Training):
+        def inference_afterwards(self) -> None:
+            pass
+
+    later = judged(Alone).later
+    assert later is not None
+    assert later.inference_gradient is None
+    assert later.gradient_again is not None
+    assert pytest.approx(0, abs=1e-6) == later.gradient_again.training
+
+
 def test_an_inference_gradient_that_is_wrong_afterwards() -> None:
     class Wrong(Training):
         def inference_afterwards(self) -> None:
@@ -388,6 +401,32 @@ def test_an_export_that_changes_the_network() -> None:
     change = apart(BEFORE, after)
     assert [change, 1.0, pytest.approx(change / np.abs(BEFORE).max())] == [value for value, _ in numbers(verdict)]
     assert [pytest.approx(ROUNDING), 4 * EPSILON, CLOSED_FORM] == [limit for _, limit in numbers(verdict)]
+
+
+def test_of_images_of_many_classes_that_become_wrong_the_first_of_six_classes_are_shown() -> None:
+    network = NETWORKS["digits"]
+    assert network.labels is not None
+    labels = np.asarray(network.labels)
+
+    class Confuses(Training):
+        def classes(self) -> Array:
+            return np.asarray((labels + (self.calls > 0)) % 10)
+
+    firsts = sorted({int(label): at for at, label in reversed(list(enumerate(labels)))}.values())
+    assert len(firsts) > 6
+    curve = judged(Confuses, "digits", Scenario.TWENTY, [observe(Confuses, twenty, "digits")]).curve
+    assert curve is not None
+    assert firsts[:6] == [flip.index for flip in curve.flips]
+
+
+def test_the_label_of_an_image_that_is_none_of_the_held_out_ones_is_the_oracles() -> None:
+    network = NETWORKS["digits"]
+    x = network.x + np.float32(2**-10)
+    NETWORKS["other digits"] = replace(network, x=x)
+    TRUTHS["other digits"] = Truth.of(NETWORKS["other digits"])
+    curve = judged(Training, "other digits", Scenario.TWENTY, [observe(Training, twenty, "other digits")]).curve
+    assert curve is not None
+    assert int(oracle.predict(network.graph, network.weights, x)[0].argmax()) == curve.label
 
 
 def test_twenty_calls_that_move_classes() -> None:

@@ -182,6 +182,19 @@ def test_what_rounding_does_to_statistics_makes_room_for_laws() -> None:
     assert 1e-3 < TRUTHS[network].law_tolerance(norm) < 1
 
 
+def test_a_law_of_several_layers_may_miss_by_what_rounding_does_to_the_worst_of_them() -> None:
+    layers = Layers((4,))
+    large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
+    apart = layers.add("Gemm", dict(GEMM), layers.norm("x", 4), weight=large, bias=np.zeros(8))
+    turned = np.concatenate([np.eye(4), -np.eye(4)], axis=1)
+    layers.norm(layers.add("Gemm", dict(GEMM), apart, weight=turned, bias=np.zeros(4)), 4)
+    network = layers.network("difference behind a normalization", drawn(6, 4))
+    first, second = (TRUTHS[network].law_tolerance(norm) for norm in NETWORKS[network].batch_norms)
+    assert first < 1e-4 < second
+    told = [item.threshold for item in judged(Leaks, network).evidence if "update law" in item.what]
+    assert [second] == told
+
+
 @pytest.mark.parametrize("mean", [1.0, 1e3, 1e4])
 def test_an_error_beyond_that_rounding_is_wrong_and_says_why(mean: float) -> None:
     network = large_mean(mean)
@@ -363,6 +376,17 @@ def test_at_zero_a_relu_may_have_either_slope() -> None:
     wrong = asked(network, training=False, x=np.where(x == 0, 1e-9, x))
     wrong[0] *= 3
     assert (Finding.WRONG_GRADIENT,) == judged(answering(wrong), network).findings
+
+
+def test_a_gradient_that_is_right_as_it_is_is_not_said_to_have_other_sides_of_kinks() -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    network = layers.network("right zeros", x)
+    verdict = judged(answering(asked(network, training=False)), network)
+    assert (Finding.CLEAN,) == verdict.findings
+    assert not any("kinks" in item.detail for item in verdict.evidence)
 
 
 def test_kinks_explain_a_gradient_in_its_own_mode_alone_whichever_is_asked_about_first() -> None:

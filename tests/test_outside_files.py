@@ -435,6 +435,17 @@ def test_windows_with_explicit_pads_are_not_left_to_onnx(
     np.testing.assert_allclose(y, np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
+def test_a_transposed_convolution_with_an_output_shape_has_no_answer_rather_than_that_without_one() -> None:
+    """onnx's operator refuses it where `auto_pad` is absent."""
+    made = model(
+        [node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], output_shape=[10, 10])],
+        [floats("x", [2, 4, 5, 6]), floats("w", [4, 3, 3, 3])],
+        [floats("y", [2, 3, 10, 10])],
+    )
+    with pytest.raises(ValueError, match="output_shape"):
+        evaluate(made, {"x": numbers(2, 4, 5, 6), "w": numbers(4, 3, 3, 3)})
+
+
 @pytest.mark.parametrize(("size", "recorded"), [(100, True), (800, False)])
 def test_layers_with_millions_of_numbers_are_not_recorded(loaded: Load, size: int, recorded: bool) -> None:
     """A few weights can have layers a thousand times as large."""

@@ -216,6 +216,16 @@ class Case:
         scale = scale_of(expected, training)
         return closed_form(self.truth.rounding(Asks.PREDICTION, False) / scale if scale else 0.0)
 
+    def exceeded(self, error: float) -> Threshold | None:
+        """The threshold of the network's prediction, if an error is above it; None if the error may be rounding.
+
+        How much the network rounds is computed only for an error above `CLOSED_FORM`.
+        """
+        if error <= CLOSED_FORM.value:
+            return None
+        threshold = self.prediction_threshold
+        return threshold if error > threshold.value else None
+
     @property
     def law_tolerance(self) -> float:
         """The largest misfit of an update law, in any layer."""
@@ -236,12 +246,10 @@ class Case:
         """Every persistent tensor after the call paired with its earlier value; `change` is zero if equal.
 
         Moving statistics have a threshold of a few roundings (`repeatability.REWRITE`), other tensors none.
-        If predicting also moves tensors, only from readings with snapshots directly before and after the call.
+        If predicting also moves tensors, only from the reading with snapshots directly before and after the call.
         """
-        close = (
-            [row for row in self.measured if row.reading in ("timed", "after-same")] if self.predicting_moves else []
-        )
-        return tuple(pair for row in close or self.measured for pair in self._pairs(row, *self.around(row)))
+        rows = self.of("timed") if self.predicting_moves else self.measured
+        return tuple(pair for row in rows for pair in self._pairs(row, *self.around(row)))
 
     @cached_property
     def second_changes(self) -> tuple[Pair, ...]:
@@ -348,8 +356,7 @@ class Case:
         if any(known[name].shape != self.network.weights[name].shape for name in known):
             return True
         expected = self.truth.prediction(False, self._taken({**self.weights, **known}))
-        error = relative_error(now, expected, np.zeros(1))
-        return error <= CLOSED_FORM.value or error <= self.prediction_threshold.value
+        return self.exceeded(relative_error(now, expected, np.zeros(1))) is None
 
 
 def largest(pairs: Iterable[Pair]) -> list[Pair]:

@@ -93,8 +93,6 @@ class FormErrors:
     @cached_property
     def undecided(self) -> Mapping[Intent, str]:
         """The modes whose closed form it may be, which cannot be decided at this input, and why."""
-        if self._plain:
-            return {}
         kinks = {
             intent: f"its error against the closed form of {intent} mode, {self.of(intent):.3g}, may be the effect of "
             "kinks that are within rounding"

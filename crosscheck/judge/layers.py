@@ -5,7 +5,6 @@ from __future__ import annotations
 from crosscheck.cells import Intent
 from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
-from crosscheck.judge.thresholds import CLOSED_FORM
 from crosscheck.probe import recorded
 from crosscheck.records import FirstLayer
 
@@ -29,6 +28,6 @@ def first_layer(case: Case) -> FirstLayer | None:
         if value is None or name not in expected:
             continue
         error = relative_error(value, expected[name], others[name])
-        if error > CLOSED_FORM.value and error > case.prediction_threshold.value:
+        if case.exceeded(error):
             return FirstLayer(node=node["name"], op=node["op"], tensor=name, error=error)
     return None

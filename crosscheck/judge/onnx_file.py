@@ -14,7 +14,7 @@ from crosscheck.judge.case import Case
 from crosscheck.judge.compare import relative_error
 from crosscheck.judge.evaluator import BATCH_NORM_DEFAULTS, evaluate
 from crosscheck.judge.predictions import numbers
-from crosscheck.judge.thresholds import CLOSED_FORM, EXACT
+from crosscheck.judge.thresholds import EXACT
 from crosscheck.networks import BatchNorm
 from crosscheck.networks.onnx_files import check_sizes
 from crosscheck.onnx_models.domains import foreign_operators
@@ -144,7 +144,7 @@ def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evide
         yield _event(f"{name}: cannot be evaluated", kind + " ".join(str(problem).split()))
         return
     error = relative_error(y, expected, np.zeros(1))
-    if error > CLOSED_FORM.value and error > (threshold := case.prediction_threshold).value:
+    if threshold := case.exceeded(error):
         yield Evidence(
             Finding.EXPORT_CHANGED,
             f"relative error of the prediction of {name} against the oracle",

@@ -109,17 +109,17 @@ def wrong_prediction(case: Case) -> list[Evidence]:
         for row in case.measured
         if (value := row.arrays.get(case.first)) is not None
     ]
-    worst = max(errors, key=lambda item: item[0], default=None)
-    if worst is None or worst[0] <= CLOSED_FORM.value:
+    if not errors:
         return []
-    threshold = case.prediction_threshold
-    if worst[0] <= threshold.value:
+    error, reading, value = max(errors, key=lambda item: item[0])
+    threshold = case.exceeded(error)
+    if threshold is None:
         return []
-    detail = f"{numbers(worst[2])} instead of {numbers(expected)}"
-    if relative_error(worst[2], training, expected) <= CLOSED_FORM.value:
+    detail = f"{numbers(value)} instead of {numbers(expected)}"
+    if relative_error(value, training, expected) <= CLOSED_FORM.value:
         detail += "; it is the training-mode prediction"
-    what = f"{worst[1]}: relative error of {case.first} against the oracle"
-    return [Evidence(Finding.WRONG_PREDICTION, what, worst[0], threshold.value, threshold.why, detail)]
+    what = f"{reading}: relative error of {case.first} against the oracle"
+    return [Evidence(Finding.WRONG_PREDICTION, what, error, threshold.value, threshold.why, detail)]
 
 
 def export_changed(case: Case) -> list[Evidence]:
@@ -139,7 +139,7 @@ def export_changed(case: Case) -> list[Evidence]:
                 # A network exported in training form may normalize by the batch's statistics.
                 forms.append(case.truth.prediction(True))
             error = min(relative_error(exported, form, np.zeros(1)) for form in forms)
-            if error > CLOSED_FORM.value and error > (threshold := case.prediction_threshold).value:
+            if threshold := case.exceeded(error):
                 what = "difference of the exported network's prediction, relative to the largest entry"
                 detail = f"{numbers(exported)} instead of {numbers(before)}"
                 evidence.append(Evidence(Finding.EXPORT_CHANGED, what, error, threshold.value, threshold.why, detail))
