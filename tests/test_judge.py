@@ -70,6 +70,22 @@ class LeakInOneCall(LeakBackward):
     can_take_apart = False
 
 
+class LeakTwiceInOneCall(Training):
+    """Once in its forward and once in its backward, between which nobody can look."""
+
+    can_take_apart = False
+
+    def backward(self) -> None:
+        self.update(count=2)
+
+
+class LeakThriceInOneCall(Training):
+    can_take_apart = False
+
+    def backward(self) -> None:
+        self.update(count=3)
+
+
 class LeakLate(Training):
     """Updates when the caller waits, long after the call."""
 
@@ -312,6 +328,8 @@ def test_an_exported_network_with_other_predictions() -> None:
         (LeakBackward, "backward", 1, True),
         (LeakBoth, "both", 2, True),
         (LeakInOneCall, "forward", 1, False),
+        (LeakTwiceInOneCall, "both", 2, False),
+        (LeakThriceInOneCall, "forward", 3, False),
         (LeakLate, "read", 1, True),
     ],
 )

@@ -35,6 +35,7 @@ from tests.synthetic import (
     observe,
     sibling,
     subject,
+    timed,
     twenty,
     undisturbed,
     variation,
@@ -122,6 +123,14 @@ def test_a_parameter_that_the_documented_prediction_writes_is_told_so() -> None:
     written = [item.what for item in verdict.evidence if item.finding is Finding.PARAMETERS_WRITTEN]
     scale = NETWORKS["seed-batch"].batch_norms[0].scale
     assert [f"timed: largest change of {scale} by the documented prediction"] == written
+
+
+def test_a_parameter_that_the_documented_prediction_writes_is_none_of_a_gradients_doing() -> None:
+    class Asked(PredictingWrites):
+        asks = Asks.GRADIENT
+
+    trials = [observe(Runtime, undisturbed, "seed-batch"), observe(Asked, timed, "seed-batch")]
+    assert Finding.PARAMETERS_WRITTEN not in judged(Asked, trials=trials).findings
 
 
 class BlindLeak(Blind):

@@ -261,6 +261,15 @@ def test_an_inference_gradient_that_is_wrong_afterwards() -> None:
     assert close((apart(INFERENCE, TRAINING) / np.abs(INFERENCE).max(), CLOSED_FORM)) == numbers(verdict)
 
 
+def test_the_law_of_a_change_without_a_timed_trial_is_that_of_another_one() -> None:
+    verdict = judged(Leak, trials=[observe(Leak, undisturbed, "seed-batch")])
+    assert [
+        (Finding.LEAK, "undisturbed: largest change from prediction/before to prediction/after"),
+        (Finding.LEAK, "undisturbed: misfit of the moving statistics against their update law"),
+    ] == [item[:2] for item in sentences(verdict)]
+    assert "once 0.9 x old + 0.1 x batch, biased variance" == verdict.evidence[1].detail
+
+
 def test_an_update_after_the_call_had_returned() -> None:
     class Racy(Training):
         pending = False

@@ -188,7 +188,8 @@ def _one_momentum(
 ) -> Solved | None:
     """The law of layers that all keep one part which not all of them declare.
 
-    A part that some layer declares is preferred, then the fewest updates. Arguments are those of `common_law`.
+    A part that some layer declares is preferred, then the fewest updates: a part and its power fit equally well, and
+    the power is the smaller one. Arguments are those of `common_law`.
     """
     solved = []
     best = [min(found, key=lambda law: law.residual) for found in laws(None).values() if found]
@@ -200,7 +201,7 @@ def _one_momentum(
             solved.append(replace(law, convention="other"))
     if not solved:
         return None
-    return Solved(min(solved, key=lambda law: (law.momentum not in declared, law.count, law.residual)))
+    return Solved(min(solved, key=lambda law: (law.momentum not in declared, law.residual)))
 
 
 def update(case: Case) -> Update | None:
