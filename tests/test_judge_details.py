@@ -202,6 +202,26 @@ def test_a_file_that_asks_for_statistics_of_each_entry_and_has_one_a_channel_is_
     assert expected == pytest.approx(truth.answer(Asks.GRADIENT, training=False), rel=1e-6, abs=1e-9)
 
 
+def test_a_file_that_onnx_rejects_is_refused_though_it_could_be_lowered() -> None:
+    network = load("conv")
+    model = write(network, 15)
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    norm.attribute.append(helper.make_attribute("nonsense", 1))
+    truth = FileTruth(written_network(model.SerializeToString(), "conv.from.here.0", network))
+    assert "nonsense" in str(truth.refusal)
+
+
+def test_answers_by_the_batch_are_computed_once_whatever_the_moving_statistics_are() -> None:
+    network = NETWORKS["seed-batch"]
+    truth = Truth.of(network)
+    (norm,) = network.batch_norms
+    moved = {name: value + 1 for name, value in network.weights.items() if name in (norm.mean, norm.variance)}
+    for name in moved:
+        weights = {**network.weights, name: moved[name]}
+        assert truth.gradient(training=True) is truth.gradient(training=True, weights=weights)
+        assert truth.gradient() is not truth.gradient(weights=weights)
+
+
 def export_of(network: Network, change: Callable[[onnx.ModelProto], None]) -> Judgement:
     """The judgement of an export whose file is the network of that name in opset 9 after `change`."""
     model = write(load(network.name), 9)

@@ -470,6 +470,15 @@ def test_the_error_function_is_evaluated_in_float64(loaded: Load) -> None:
     np.testing.assert_allclose(truth.answer(Asks.GRADIENT, training=False), network.cotangent * slope, rtol=1e-12)
 
 
+@pytest.mark.parametrize("asks", [Asks.PREDICTION, Asks.GRADIENT])
+def test_a_file_without_batch_normalizations_has_one_answer_and_rounding_in_both_modes(
+    loaded: Load, asks: Asks
+) -> None:
+    truth = FileTruth(loaded(model([node("Sinh", ["x"], ["y"])], [floats("x", [2, 3])], [floats("y", [2, 3])])))
+    assert truth.answer(asks, training=False) is truth.answer(asks, training=True)
+    assert 0 < truth.rounding(asks, training=False) == truth.rounding(asks, training=True)
+
+
 @pytest.mark.parametrize("level", [1, 1e6])
 def test_a_gradient_below_the_rounding_of_predictions_is_known(loaded: Load, level: float) -> None:
     """Of a saturated network, whose predictions do not move by a step, or by their rounding alone."""

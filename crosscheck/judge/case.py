@@ -178,7 +178,7 @@ class Case:
         if before is None:
             return
         threshold = self.rounding * size(before)
-        for key in [key for key in AGAIN if key in row.arrays] + self._later(row):
+        for key in [key for key in AGAIN if key in row.arrays] + self.later(row):
             yield Pair(row.reading, key, before, row.arrays[key], threshold, distance(before, row.arrays[key]))
 
     @cached_property
@@ -231,7 +231,8 @@ class Case:
         """The largest misfit of an update law, in any layer."""
         return max(self.truth.law_tolerance(norm) for norm in self.network.batch_norms)
 
-    def _later(self, row: Observation) -> list[str]:
+    def later(self, row: Observation) -> list[str]:
+        """The keys of the predictions after the call, in their order."""
         if self.cell.scenario in STEPWISE:
             earlier = (self.first, recorded.PREDICTION_START_AGAIN)
             return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key not in earlier]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from crosscheck.cells import Array
@@ -23,7 +25,7 @@ def curve(case: Case) -> Curve | None:
         return None
     accuracy, top1 = [], []
     probes: list[Array] = []
-    for step in range(21):
+    for step in itertools.count():
         classes, prediction = (
             row.arrays.get(recorded.CLASSES + str(step)),
             row.arrays.get(recorded.PREDICTION + str(step)),

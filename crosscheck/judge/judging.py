@@ -177,10 +177,10 @@ def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
     row = next(iter(case.of(case.primary)), None)
     if row is None or case.cell.scenario is Scenario.ORDER:
         return None, None
-    after = [recorded.PREDICTION_AFTER]
+    last = recorded.PREDICTION_AFTER
     if case.cell.scenario in STEPWISE:
-        after = [key for step in range(20, 0, -1) if (key := recorded.PREDICTION + str(step)) in row.arrays]
-    return row.arrays.get(case.first), row.arrays.get(after[0]) if after else None
+        *_, last = "", *case.later(row)
+    return row.arrays.get(case.first), row.arrays.get(last)
 
 
 def _top1(prediction: Array | None) -> list[int] | None:
