@@ -1808,8 +1808,16 @@ def test_the_second_answer_is_judged_at_the_statistics_that_the_first_call_left(
             self.tensors = kept
             return value
 
+    class ShowsStatistics(Old):
+        """And it shows nothing else."""
+
+        def snapshot(self, when: str) -> None:
+            moving = {name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)}
+            self.arrays |= {f"state/{when}/{name}": np.array(self.tensors[name]) for name in moving}
+
     assert (Finding.LEAK,) == judged(Leaks).findings
     assert {Finding.LEAK, Finding.ORDER_DEPENDENT} == set(judged(Old).findings)
+    assert {Finding.LEAK, Finding.ORDER_DEPENDENT} == set(judged(ShowsStatistics).findings)
 
 
 def test_failures_of_a_reading_are_counted() -> None:

@@ -105,9 +105,16 @@ def test_the_last_prediction_is_the_modes_own_unless_another_mode_ran_before_it(
 
 
 class PredictingWrites(Runtime):
-    """A prediction mode: the first documented prediction changes gamma by one unit in the last place."""
+    """A prediction mode: the first documented prediction changes gamma by one unit in the last place.
+
+    It counts in a tensor of the runtime's own, too.
+    """
 
     asks = Asks.PREDICTION
+
+    def __init__(self, network: str) -> None:
+        super().__init__(network)
+        self.tensors["hidden"] = np.array(-1)
 
     def prediction(self) -> Array:
         value = super().prediction()

@@ -529,6 +529,12 @@ def test_a_prediction_mode_whose_answers_differ() -> None:
     assert f"{shown(y)} became {shown(2 * y)}" == leak.detail.split("; also")[0]
 
 
+def test_a_crash_of_one_trial_beside_the_primary_reading_is_the_cells() -> None:
+    *rows, last = observations(Training, "seed-batch", Scenario.GRADIENT)
+    verdict = judged(Training, trials=[*rows, replace(last, status=Status.CRASHED, reason="signal 11")])
+    assert (Status.CRASHED, "immediate: crashed (signal 11)", ()) == (verdict.status, verdict.reason, verdict.findings)
+
+
 def test_what_no_cell_with_a_failure_shows() -> None:
     row = replace(observe(Leak, undisturbed, "seed-batch"), seconds=2.0, stderr="a warning")
     late = replace(observe(Leak, immediate, "seed-batch"), seconds=np.nan, stderr="another")

@@ -182,6 +182,19 @@ def test_what_rounding_does_to_statistics_makes_room_for_laws() -> None:
     assert 1e-3 < TRUTHS[network].law_tolerance(norm) < 1
 
 
+def test_rounding_of_a_variance_makes_room_for_laws_where_the_mean_is_exact() -> None:
+    """Of rows that are each other's negatives the mean is zero, whatever rounding does."""
+    layers = Layers((4,))
+    large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
+    apart = layers.add("Gemm", dict(GEMM), "x", weight=large, bias=np.zeros(8))
+    turned = np.concatenate([np.eye(4), -np.eye(4)], axis=1)
+    layers.norm(layers.add("Gemm", dict(GEMM), apart, weight=turned, bias=np.zeros(4)), 4)
+    rows = drawn(3, 4)
+    network = layers.network("difference of opposites", np.concatenate([rows, -rows]))
+    (norm,) = NETWORKS[network].batch_norms
+    assert 1e-3 < TRUTHS[network].law_tolerance(norm) < 1
+
+
 def test_a_law_of_several_layers_may_miss_by_what_rounding_does_to_the_worst_of_them() -> None:
     layers = Layers((4,))
     large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
@@ -402,6 +415,21 @@ def test_kinks_explain_a_gradient_in_its_own_mode_alone_whichever_is_asked_about
             assert {training: "sides", not training: "no"} == {
                 mode: truth.explained(gradient, mode, tolerance=1e-4) for mode in order
             }
+
+
+def test_whether_kinks_explain_a_gradient_depends_on_the_tolerance_asked_for() -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    network = layers.network("zeros and tolerances", x)
+    gradient = asked(network, training=False, x=np.where(x == 0, 1e-9, x))
+    truth = TRUTHS[network]
+    assert ["sides", True, "sides"] == [
+        truth.explained(gradient, training=False, tolerance=1e-4),
+        truth.explained(gradient, training=False, tolerance=1e-12) != "sides",  # it is a float32
+        truth.explained(gradient, training=False, tolerance=1e-4),
+    ]
 
 
 @pytest.mark.parametrize("error", [0.0, 0.05])
