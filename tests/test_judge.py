@@ -733,6 +733,18 @@ def test_observer_effects_are_reported() -> None:
     assert verdict.update.when == "none"
 
 
+def test_a_second_answer_is_judged_at_the_statistics_of_its_own_trial_where_reading_changes_them() -> None:
+    class ReadingUpdates(LeakBackward):
+        intent = Intent.INFERENCE
+
+        def backward(self) -> None:
+            self.update(count=2 if any(key.startswith("state/between/") for key in self.arrays) else 1)
+
+    verdict = judged(ReadingUpdates)
+    assert (Finding.LEAK,) == verdict.findings
+    assert any("reading changes" in item.detail for item in verdict.evidence)
+
+
 def test_reading_that_changes_the_outcome_names_the_statistics_alone() -> None:
     class ReadingHelps(LeakBackward):
         def backward(self) -> None:

@@ -553,8 +553,10 @@ def test_what_no_cell_with_a_failure_shows() -> None:
     assert forms == verdict.closed_forms
 
 
-@pytest.mark.parametrize(("moving", "more"), [(["bn.mean"], ""), (["bn.beta", "bn.gamma", "bn.mean"], "2")])
-def test_tensors_that_end_otherwise_without_waiting(moving: list[str], more: str) -> None:
+@pytest.mark.parametrize(
+    ("moving", "tensors"), [(["bn.mean"], ""), (["bn.beta", "bn.mean"], "2"), (["bn.beta", "bn.gamma", "bn.mean"], "3")]
+)
+def test_tensors_that_end_otherwise_without_waiting(moving: list[str], tensors: str) -> None:
     """One piece of evidence for all of them: the largest difference, and how many more there are."""
     waits = observe(Training, undisturbed, "seed-batch")
     steps = {name: np.float32(1 + place) for place, name in enumerate(moving)}
@@ -565,6 +567,6 @@ def test_tensors_that_end_otherwise_without_waiting(moving: list[str], more: str
     assert [("unsettled against undisturbed: largest difference of state/after/bn.mean", len(moving))] == [
         (item.what, item.value) for item in racy
     ]
-    assert [f"and of {more} more tensors" if more else ""] == [item.detail for item in racy]
+    assert [f"the largest of {tensors} tensors" if tensors else ""] == [item.detail for item in racy]
     size = np.abs(ends["state/after/bn.mean"]).max()
     assert [pytest.approx(1e-6 + 1e-4 * size)] == [item.threshold for item in racy]

@@ -244,6 +244,21 @@ def test_a_gradient_that_cancels_the_mean_badly_is_wrong() -> None:
     assert (Finding.WRONG_GRADIENT,) == judged(answering(wrong, training=True), network).findings
 
 
+def test_a_second_gradient_that_is_the_other_modes_is_wrong_however_much_float32_rounds() -> None:
+    """At a mean of a million that of training mode has one right digit."""
+    network = large_mean(1e6)
+    assert TRUTHS[network].rounding(Asks.GRADIENT, training=True) > 0.02 * np.abs(asked(network, training=True)).max()
+
+    class Forgets(Runtime):
+        def prediction(self) -> Array:
+            return in_float32(network)
+
+        def answer(self) -> Array:
+            return asked(network, training=self.calls > 0)
+
+    assert (Finding.ORDER_DEPENDENT,) == judged(Forgets, network).findings
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("network", ["seed-batch", "conv", "conv-norm", "residual", "deep"])
 def test_another_epsilon_in_one_batch_normalization_is_a_wrong_gradient(network: str, training: bool) -> None:

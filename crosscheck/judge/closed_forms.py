@@ -13,7 +13,7 @@ from crosscheck.judge.predictions import numbers
 from crosscheck.judge.thresholds import CLOSED_FORM, REPEATABLE
 from crosscheck.probe import recorded
 from crosscheck.records import Errors, Evidence, Later
-from crosscheck.repeatability import distance, same, size
+from crosscheck.repeatability import distance, size
 
 __all__ = [
     "clean_answer",
@@ -161,11 +161,12 @@ def order_dependent(case: Case) -> list[Evidence]:
 
 
 def _order(case: Case) -> list[Evidence]:
-    alone = case.answers
-    # Only a call that is always right by itself can be wrong because of an earlier one.
-    if not alone or any(not errors.matches or not same(value, alone[0][1]) for _, value, errors in alone):
+    if not case.answers:
         return []
-    _, reference, right = alone[0]
+    _, reference, right = case.answers[0]  # trials by itself agree
+    # Only a call that is right by itself can be wrong because of an earlier one.
+    if not right.matches:
+        return []
     evidence: dict[str, Evidence] = {}
     for row in case.of("after-other"):
         if (value := row.arrays.get(case.answer)) is None:

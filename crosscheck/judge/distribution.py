@@ -72,7 +72,7 @@ def _without_waiting(case: Case) -> list[Evidence]:
         for key in [key for key in apart if key not in others] + others[:1]:
             threshold = ABSOLUTE + AGREEMENT.value * scale[key]
             what = f"{reading} against {waiting}: largest difference of {key}"
-            detail = f"and of {len(others) - 1} more tensors" if key in others[:1] and len(others) > 1 else ""
+            detail = f"the largest of {len(others)} tensors" if key in others[:1] and len(others) > 1 else ""
             evidence.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
     return evidence
 
