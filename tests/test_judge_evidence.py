@@ -315,6 +315,7 @@ def test_a_parameter_that_is_written_by_the_call_or_by_the_second_one() -> None:
             verdict
         )
         assert [(2.0**-40, 0.0)] == numbers(verdict)
+        assert verdict.tensors.keys() - {"bn.mean", "bn.variance"} == ({"bn.beta"} if kind is Writes else set())
 
 
 def test_hidden_tensors_that_move_are_told_by_the_reading_that_shows_them_before_the_call() -> None:

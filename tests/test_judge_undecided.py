@@ -550,6 +550,16 @@ def test_a_leak_is_one_where_it_should_not_have_been_possible() -> None:
     assert verdict.undecided is None
 
 
+def test_of_two_layers_one_that_keeps_its_statistics_does_not_keep_the_others() -> None:
+    layers = Layers((3,))
+    x = np.asarray(drawn(5, 3), np.float64)
+    layers.norm(layers.norm("x", 3, mean=x.mean(0), variance=x.var(0)), 3)
+    layers.nodes[1]["attributes"]["momentum"] = 1.0
+    verdict = judged(Training, layers.network("one of two keeps", drawn(5, 3)))
+    assert verdict.undecided is not None
+    assert verdict.undecided.endswith("its statistics are the batch's own already")
+
+
 def test_no_leak_can_be_seen_where_the_statistics_are_the_batchs() -> None:
     x = np.asarray(drawn(5, 3), np.float64)
     verdict = judged(Training, told(mean=x.mean(0), variance=x.var(0)))

@@ -93,7 +93,7 @@ def _answer(observation: Observation, asks: Asks) -> Array | None:
 
 
 def _error(value: Array, expected: Array) -> float:
-    return relative_error(value, expected, np.zeros(1))
+    return relative_error(value, expected)
 
 
 def _fault(error: float, file_error: float | None, importer_error: float | None) -> Fault:

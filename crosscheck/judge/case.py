@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from crosscheck.cells import MEASURED, Array, Asks, Cell, Observation, Scenario
 from crosscheck.judge.compare import relative_error, scale_of
 from crosscheck.judge.form_errors import FormErrors
@@ -357,7 +355,7 @@ class Case:
         if any(known[name].shape != self.network.weights[name].shape for name in known):
             return True
         expected = self.truth.prediction(False, self._taken({**self.weights, **known}))
-        return self.exceeded(relative_error(now, expected, np.zeros(1))) is None
+        return self.exceeded(relative_error(now, expected)) is None
 
 
 def largest(pairs: Iterable[Pair]) -> list[Pair]:

@@ -13,13 +13,14 @@ from crosscheck.repeatability import distance, size
 __all__ = ["became_non_finite", "relative_error", "scale_of"]
 
 
-def relative_error(measured: Array, expected: Array, other: Array) -> float:
+def relative_error(measured: Array, expected: Array, other: Array | None = None) -> float:
     """The error of `measured` against the closed form `expected`, relative to its largest entry.
 
-    The scale is `scale_of`. Infinite if both closed forms are zero and `measured` is not.
+    other: the other mode's closed form, with which the scale is `scale_of`. Infinite if the scale is zero and
+    `measured` is not.
     """
     apart = distance(measured, expected)
-    scale = scale_of(expected, other)
+    scale = size(expected) if other is None else scale_of(expected, other)
     if apart == 0.0:
         return 0.0
     return apart / scale if scale else math.inf

@@ -78,13 +78,13 @@ def _without_waiting(case: Case) -> list[Evidence]:
 
 
 def _by_reading(case: Case, key: str, value: Array) -> bool:
-    """Whether reading tensors made that array: all timed trials end with it, and moved tensors by reading them."""
-    looked = [row for row in case.of("timed") if key in row.arrays]
-    return bool(looked) and all(same(value, row.arrays[key]) and _reading_moves(row) for row in looked)
+    """Whether reading tensors made that array: timed trials, which agree, end with it, and moved tensors by reading.
 
-
-def _reading_moves(timed: Observation) -> bool:
-    """Whether a tensor read after waiting is another one when it is read again."""
+    A tensor that is read after waiting is another one then when it is read again.
+    """
+    timed = next(iter(case.of("timed")), None)
+    if timed is None or key not in timed.arrays or not same(value, timed.arrays[key]):
+        return False
     first, again = tensors(timed, recorded.ASKED), tensors(timed, recorded.READ)
     return any(moved(first[name], again[name]) for name in first.keys() & again.keys())
 

@@ -143,7 +143,7 @@ def _prediction(case: Case, name: str, model: onnx.ModelProto) -> Iterator[Evide
         kind = "" if isinstance(problem, NetworkError) else f"{type(problem).__name__}: "
         yield _event(f"{name}: cannot be evaluated", kind + " ".join(str(problem).split()))
         return
-    error = relative_error(y, expected, np.zeros(1))
+    error = relative_error(y, expected)
     if threshold := case.exceeded(error):
         yield Evidence(
             Finding.EXPORT_CHANGED,

@@ -82,23 +82,17 @@ def _changed_answers(case: Case) -> list[Evidence]:
 
 def _changed_classes(case: Case) -> list[Evidence]:
     """Held-out images with a changed class; classes are integers, so any change counts."""
-    most, where, images = 0, "", 0
-    for row in case.measured:
-        first = row.arrays.get(recorded.CLASSES_START)
-        for key, classes in row.arrays.items():
-            if (
-                first is not None
-                and key.startswith(recorded.CLASSES)
-                and (other := int(np.sum(classes != first))) > most
-            ):
-                most, where, images = (
-                    other,
-                    f"{row.reading}: held-out images whose class at {key} differs from",
-                    len(first),
-                )
-    if not most:
+    changed = [
+        (count, f"{row.reading}: held-out images whose class at {key} differs from classes/0", len(first))
+        for row in case.measured
+        if (first := row.arrays.get(recorded.CLASSES_START)) is not None
+        for key, classes in row.arrays.items()
+        if key.startswith(recorded.CLASSES) and (count := int(np.sum(classes != first)))
+    ]
+    if not changed:
         return []
-    return [Evidence(Finding.LEAK, f"{where} classes/0", most, NEVER.value, NEVER.why, f"of {images} images")]
+    most, what, images = max(changed, key=lambda item: item[0])
+    return [Evidence(Finding.LEAK, what, most, NEVER.value, NEVER.why, f"of {images} images")]
 
 
 def wrong_prediction(case: Case) -> list[Evidence]:
@@ -138,7 +132,7 @@ def export_changed(case: Case) -> list[Evidence]:
             if case.mode.intent == Intent.TRAINING:
                 # A network exported in training form may normalize by the batch's statistics.
                 forms.append(case.truth.prediction(True))
-            error = min(relative_error(exported, form, np.zeros(1)) for form in forms)
+            error = min(relative_error(exported, form) for form in forms)
             if threshold := case.exceeded(error):
                 what = "difference of the exported network's prediction, relative to the largest entry"
                 detail = f"{numbers(exported)} instead of {numbers(before)}"

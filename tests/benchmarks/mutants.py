@@ -8,15 +8,20 @@ Draws places at random from the files, and runs the tests, which stop at the fir
 replaces a comparison, an operator or a number by another, inverts a condition, or leaves out a statement, an entry of a
 list (such as a step of a scenario), or the value that a function returns. It is made in a copy of the tree. Prints
 every change with which the tests pass; some of those cannot be observed. Code that runs in another process is changed
-there, too. The exit code is 1 if the tests fail without a change. Tests run in one shuffled order, so that a change
-that many of them see is seen soon.
+there, too. The exit code is 1 if the tests fail without a change.
+
+All tests run for a change that none of them sees. To see others soon, the tests that execute the changed statement run
+first, quick ones before slow ones: they run once without a change, and the lines that each executes are recorded.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import difflib
+import json
+import os
 import random
 import resource
 import shutil
@@ -25,6 +30,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tests.benchmarks.executed_lines import VARIABLE, Record, Request
 
 ROOT = Path(__file__).parents[2]
 #: A mutant that never ends is as good as seen. The most seconds of the tests, and the processor's time of a mutant,
@@ -57,10 +64,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        if not passes(tree, parsed.tests, SECONDS):
+        asked = Request(record=str(tree / "record.json"), files=[str(tree / file) for file in parsed.files])
+        if not passes(tree, parsed.tests, SECONDS, asked):
             print("The tests fail without a change.")
             return 1
         limit = 10 + LONGER * round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
+        record = Record(**json.loads(Path(asked.record).read_text()))
         sources = {file: (tree / file).read_text() for file in parsed.files}
         places = [(file, index) for file, text in sources.items() for index in range(len(changes(ast.parse(text))))]
         drawn = random.Random(parsed.seed).sample(places, min(parsed.count, len(places)))  # noqa: S311
@@ -72,7 +81,9 @@ def main() -> int:
             change()
             mutant = ast.unparse(ast.fix_missing_locations(module))
             (tree / file).write_text(mutant)
-            if passes(tree, parsed.tests, limit):
+            tests = record.tests.get(str(tree / file), {})
+            first = sorted({test for near in statement(ast.parse(text), line) for test in tests.get(str(near), [])})
+            if passes(tree, parsed.tests, limit, Request(first=first, seconds=record.seconds)):
                 survivors += 1
                 print(f"{file}:{line}", *difference(ast.unparse(ast.parse(text)), mutant), sep="\n    ", flush=True)
             (tree / file).write_text(text)
@@ -81,18 +92,21 @@ def main() -> int:
     return 0
 
 
-def passes(tree: Path, tests: list[str], limit: int) -> bool:
+def passes(tree: Path, tests: list[str], limit: int, request: Request) -> bool:
     """Whether the tests pass in `limit` seconds of the processor's time.
 
-    Without bytecode, which is kept by times too coarse for files written so often.
+    In one process, as the order is one of all of them. Without bytecode, which is kept by times too coarse for files
+    written so often.
     """
-    plugins = ["-p", "no:cacheprovider", "-p", "tests.benchmarks.mutants"]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *plugins, *tests]
+    (tree / "request.json").write_text(json.dumps(dataclasses.asdict(request)))
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.benchmarks.executed_lines"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-n", "0", *plugins, *tests]
     try:
         return (
             subprocess.run(
                 command,
                 cwd=tree,
+                env={**os.environ, VARIABLE: str(tree / "request.json")},
                 capture_output=True,
                 timeout=SECONDS,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
@@ -103,9 +117,17 @@ def passes(tree: Path, tests: list[str], limit: int) -> bool:
         return False
 
 
-def pytest_collection_modifyitems(items: list[object]) -> None:
-    """Shuffle the tests: pytest takes this module for a plugin."""
-    random.Random(0).shuffle(items)  # noqa: S311
+def statement(module: ast.Module, line: int) -> range:
+    """The lines of the innermost statement at a line; of one that has a body, those before it."""
+    around = [node for node in ast.walk(module) if isinstance(node, ast.stmt) and line in lines_of(node)]
+    return min(map(lines_of, around), key=len, default=range(line, line + 1))
+
+
+def lines_of(node: ast.stmt) -> range:
+    """The lines of a statement without its body."""
+    body = getattr(node, "body", None)
+    end = body[0].lineno if body else (node.end_lineno or node.lineno) + 1
+    return range(node.lineno, max(end, node.lineno + 1))
 
 
 def changes(module: ast.Module) -> list[tuple[int, Change]]:
