@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from crosscheck import oracle
-from crosscheck.cells import Array, Asks, Finding, Scenario, Status
+from crosscheck.cells import Array, Asks, Finding, Scenario, Status, Step
 from crosscheck.judge import Truth, predictions
 from crosscheck.records import ClosedForms, Judgement
 from crosscheck.runtimes.mode import Contract
@@ -215,6 +216,43 @@ def test_a_wrong_prediction() -> None:
     assert close((apart(batch, BEFORE) / np.abs(BEFORE).max(), CLOSED_FORM)) == numbers(judged(ByTheBatch))
 
 
+@pytest.mark.parametrize(("apart", "moment"), [(True, "between"), (False, "asked")])
+def test_an_answer_that_only_a_timed_trial_gives_is_explained_by_the_first_statistics_that_give_it(
+    apart: bool, moment: str
+) -> None:
+    class MovesFirst(Training):
+        can_take_apart = apart
+
+        def answer(self) -> Array:
+            self.update()
+            return self.gradient(training=False)
+
+    trials = [observe(Training, undisturbed, "seed-batch"), observe(MovesFirst, timed, "seed-batch")]
+    (wrong,) = [item for item in judged(MovesFirst, trials=trials).evidence if item.finding is Finding.WRONG_GRADIENT]
+    assert f"; it is the inference-mode form at the statistics in state/{moment}, moved by the call; " in wrong.detail
+
+
+def test_the_error_of_a_later_gradient_is_that_at_the_statistics_that_were_in_use() -> None:
+    """Reading tensors moves them: the second gradient is computed with those that the first read left."""
+
+    class MovesWhenRead(Runtime):
+        pending = False
+
+        def backward(self) -> None:
+            self.pending = True
+
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            if self.pending:
+                self.pending = False
+                self.update()
+
+    later = judged(MovesWhenRead, trials=[observe(MovesWhenRead, undisturbed, "seed-batch")]).later
+    assert later is not None
+    assert later.gradient_again is not None
+    assert pytest.approx(0, abs=1e-6) == later.gradient_again.inference
+
+
 def test_a_second_gradient_that_is_wrong() -> None:
     class Halves(Runtime):
         def answer(self) -> Array:
@@ -316,6 +354,62 @@ def test_a_parameter_that_is_written_by_the_call_or_by_the_second_one() -> None:
         )
         assert [(2.0**-40, 0.0)] == numbers(verdict)
         assert verdict.tensors.keys() - {"bn.mean", "bn.variance"} == ({"bn.beta"} if kind is Writes else set())
+
+
+def test_a_tensor_that_grows_beyond_a_lines_size_is_left_out() -> None:
+    class Grows(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors |= {"hidden": np.zeros(1), "other": np.zeros(1)}
+
+        def backward(self) -> None:
+            self.tensors["hidden"] = np.zeros(65)
+
+    told = judged(Grows).tensors
+    assert "other" in told
+    assert "hidden" not in told
+
+
+def test_of_several_readings_whose_trials_disagree_one_is_told() -> None:
+    answers = itertools.count(1)
+
+    class Varies(Training):
+        def answer(self) -> Array:
+            return super().answer() * np.float32(next(answers))
+
+    trials = [observe(Varies, steps, "seed-batch") for steps in (undisturbed, timed) for _ in range(2)]
+    verdict = judged(Varies, trials=trials)
+    told = [item.what for item in verdict.evidence if item.finding is Finding.UNREPEATABLE]
+    assert ["undisturbed: distinct outcomes of 2 trials"] == told
+
+
+def test_of_several_steps_that_raise_an_outcome_names_the_first() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    failed = tuple(Step(label, 0.001, "RuntimeError") for label in ("state/last", "state/after"))
+    outcomes = judged(Training, trials=[replace(row, steps=(*row.steps, *failed))]).trials[0].outcomes
+    assert ["predictions stay; tensors stay; state/last raised"] == [outcome.what for outcome in outcomes]
+
+
+def test_a_change_by_reading_is_told_of_a_trial_that_broke_afterwards() -> None:
+    class Breaks(Training):
+        pending = False
+
+        def backward(self) -> None:
+            self.pending = True
+
+        def snapshot(self, when: str) -> None:
+            super().snapshot(when)
+            if self.pending:
+                self.pending = False
+                self.update()
+
+        def broken(self) -> bool:
+            return any(key.startswith("state/read/") for key in self.arrays)
+
+    trials = [observe(Training, undisturbed, "seed-batch"), observe(Breaks, timed, "seed-batch")]
+    update = judged(Breaks, trials=trials).update
+    assert update is not None
+    assert ("read", 1) == (update.when, update.count)
 
 
 def test_hidden_tensors_that_move_are_told_by_the_reading_that_shows_them_before_the_call() -> None:
@@ -420,7 +514,7 @@ def test_of_images_of_many_classes_that_become_wrong_the_first_of_six_classes_ar
 
     class Confuses(Training):
         def classes(self) -> Array:
-            return np.asarray((labels + (self.calls > 0)) % 10)
+            return np.asarray((labels + (self.calls > 19)) % 10)  # after the last call
 
     firsts = sorted({int(label): at for at, label in reversed(list(enumerate(labels)))}.values())
     assert len(firsts) > 6

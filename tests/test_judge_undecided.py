@@ -195,6 +195,22 @@ def test_rounding_of_a_variance_makes_room_for_laws_where_the_mean_is_exact() ->
     assert 1e-3 < TRUTHS[network].law_tolerance(norm) < 1
 
 
+@pytest.mark.parametrize("factor", [0.25, 4])
+def test_rounding_of_statistics_is_relative_to_the_averaged_numbers_at_any_scale(factor: float) -> None:
+    """A power of two multiplies without rounding."""
+    tolerances = []
+    for scale in (1, factor):
+        layers = Layers((4,))
+        large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
+        apart = layers.add("Gemm", dict(GEMM), "x", weight=large, bias=np.zeros(8))
+        turned = scale * np.concatenate([np.eye(4), -np.eye(4)], axis=1)
+        layers.norm(layers.add("Gemm", dict(GEMM), apart, weight=turned, bias=np.zeros(4)), 4)
+        network = layers.network(f"difference times {scale}", 3 + drawn(6, 4))
+        tolerances.append(TRUTHS[network].law_tolerance(NETWORKS[network].batch_norms[0]))
+    assert tolerances[0] == pytest.approx(tolerances[1], rel=1e-6)
+    assert tolerances[0] > TOLERANCE
+
+
 def test_a_law_of_several_layers_may_miss_by_what_rounding_does_to_the_worst_of_them() -> None:
     layers = Layers((4,))
     large = np.concatenate([1e5 * np.eye(4), 100001 * np.eye(4)])
@@ -548,6 +564,36 @@ def test_a_leak_is_one_where_it_should_not_have_been_possible() -> None:
     verdict = judged(Leaks, told(momentum=1.0))
     assert {Finding.LEAK} == set(verdict.findings)
     assert verdict.undecided is None
+
+
+@pytest.mark.parametrize("same", ["mean", "variance"])
+def test_a_leak_can_be_seen_where_one_statistic_alone_is_the_batchs(same: str) -> None:
+    x = np.asarray(drawn(5, 3), np.float64)
+    batch = {"mean": x.mean(0), "variance": x.var(0)}
+    verdict = judged(Training, told(**{same: batch[same]}))
+    assert (Finding.CLEAN,) == verdict.findings
+    assert verdict.undecided is None
+
+
+@pytest.mark.parametrize("same", ["mean", "variance"])
+def test_a_change_of_one_statistic_alone_has_a_law(same: str) -> None:
+    x = np.asarray(drawn(5, 3), np.float64)
+    batch = {"mean": x.mean(0), "variance": x.var(0)}
+    update = judged(Leaks, told(**{same: batch[same]})).update
+    assert update is not None
+    assert 1 == update.count
+    assert update.momentum == pytest.approx(0.5)
+
+
+def test_a_closed_form_that_is_zero_but_for_rounding_is_no_mode() -> None:
+    """Sums of a normalized batch are zero in training mode, or 1e-17."""
+    layers = Layers((4,))
+    layers.norm("x", 4)
+    network = layers.network("ones", drawn(6, 4), np.ones((6, 4), np.float32))
+    assert 0 < np.abs(TRUTHS[network].gradient(training=True)).max() < 1e-12
+    verdict = judged(answering(np.full((6, 4), 1e-9, np.float32)), network)
+    assert (Finding.WRONG_GRADIENT,) == verdict.findings
+    assert "the other mode's closed form is zero here and proves nothing" in verdict.evidence[0].detail
 
 
 def test_of_two_layers_one_that_keeps_its_statistics_does_not_keep_the_others() -> None:

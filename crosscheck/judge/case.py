@@ -211,8 +211,7 @@ class Case:
     def prediction_threshold(self) -> Threshold:
         """The threshold of the network's prediction against the closed form."""
         expected, training = (self.truth.prediction(training) for training in (False, True))
-        scale = scale_of(expected, training)
-        return closed_form(self.truth.rounding(Asks.PREDICTION, False) / scale if scale else 0.0)
+        return closed_form(self.truth.rounding(Asks.PREDICTION, False), scale_of(expected, training))
 
     def exceeded(self, error: float) -> Threshold | None:
         """The threshold of the network's prediction, if an error is above it; None if the error may be rounding.
@@ -299,8 +298,9 @@ class Case:
         """
         if row.reading == "timed":
             # Deferred updates of a lazy runtime appear after the next prediction; exclude the prediction's own changes.
-            whens = ("read", "asked") if self.predicting_moves else ("after", "read", "asked")
-            return tensors(row, "predicted"), next(filter(None, (tensors(row, when) for when in whens)), {})
+            # A trial that broke in that prediction has none of them.
+            after = {} if self.predicting_moves else tensors(row, "after")
+            return tensors(row, "predicted"), after or tensors(row, "read")
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
         if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:
             return tensors(row, "before"), after

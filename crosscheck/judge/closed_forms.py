@@ -208,7 +208,7 @@ def _inference_afterwards(case: Case) -> list[Evidence]:
 
     Without observations of that mode by itself there is no evidence: it may be wrong in any order.
     """
-    if case.mode.inference in (None, case.mode.name) or not _right_alone(case, case.inference):
+    if case.mode.inference == case.mode.name or not _right_alone(case, case.inference):
         return []
     for row in case.of(case.primary):
         errors = _later(case, row, *INFERENCE)

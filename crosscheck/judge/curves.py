@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from crosscheck.cells import Array
-from crosscheck.judge.case import STEPWISE, Case
+from crosscheck.judge.case import Case
 from crosscheck.probe import recorded
 from crosscheck.records import Curve, Flip
 
@@ -19,11 +19,8 @@ SHOWN = 6
 
 def curve(case: Case) -> Curve | None:
     """The curve of the first trial; None for other scenarios or without a measured step."""
-    images, labels = case.network.images, case.network.labels
-    row = next(iter(case.of(case.primary)), None)
-    if case.cell.scenario not in STEPWISE or row is None or images is None or labels is None:
-        return None
-    accuracy, top1 = [], []
+    images, labels, row = case.network.images, case.network.labels, case.of(case.primary)[0]
+    top1: list[int] = []
     probes: list[Array] = []
     for step in itertools.count():
         classes, prediction = (
@@ -32,16 +29,16 @@ def curve(case: Case) -> Curve | None:
         )
         if classes is None or prediction is None:
             break
-        accuracy.append(float(np.mean(classes == labels)))
         top1.append(int(np.argmax(prediction[0])))
         probes.append(classes)
-    if not top1:
+    if not top1 or images is None or labels is None:
         return None
     probe = case.network.x[0]
     matching_labels = [int(label) for image, label in zip(images, labels, strict=True) if np.array_equal(image, probe)]
     # The oracle classifies a probe image outside the held-out ones.
     label = matching_labels[0] if matching_labels else int(np.argmax(case.truth.prediction()[0]))
-    return Curve(tuple(accuracy), tuple(top1), label, _flips(images, labels, probes[0], probes[-1]))
+    accuracy = tuple(float(np.mean(classes == labels)) for classes in probes)
+    return Curve(accuracy, tuple(top1), label, _flips(images, labels, probes[0], probes[-1]))
 
 
 def _flips(images: Array, labels: Array, before: Array, after: Array) -> tuple[Flip, ...]:

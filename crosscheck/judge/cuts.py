@@ -62,7 +62,7 @@ def _changes(changes: Mapping[str, float]) -> Mapping[str, float]:
 
 def _tensors(tensors: Mapping[str, TensorPair], changes: Mapping[str, float]) -> Mapping[str, TensorPair]:
     kept, left = set(), NUMBERS
-    for name in _largest({name: changes.get(name, 0.0) for name in tensors}):
+    for name in _largest({name: changes[name] for name in tensors}):
         left -= len(tensors[name].before) + len(tensors[name].after or ())
         if left < 0:
             break

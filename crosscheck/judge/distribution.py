@@ -69,10 +69,12 @@ def _without_waiting(case: Case) -> list[Evidence]:
                 scale[key] = max(size(value), size(expected))
         # One piece of evidence for all tensors of the state: the largest difference.
         others = sorted((key for key in apart if key.startswith(recorded.STATE)), key=lambda key: -apart[key])
-        for key in [key for key in apart if key not in others] + others[:1]:
+        details = {key: "" for key in apart if key not in others}
+        if others:
+            details[others[0]] = f"the largest of {len(others)} tensors" if len(others) > 1 else ""
+        for key, detail in details.items():
             threshold = ABSOLUTE + AGREEMENT.value * scale[key]
             what = f"{reading} against {waiting}: largest difference of {key}"
-            detail = f"the largest of {len(others)} tensors" if key in others[:1] and len(others) > 1 else ""
             evidence.append(Evidence(Finding.RACY, what, apart[key], threshold, AGREEMENT.why, detail))
     return evidence
 

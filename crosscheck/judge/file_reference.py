@@ -49,6 +49,7 @@ class FileTruth(Truth):
     def __init__(self, network: Network, source: Truth | None = None) -> None:
         super().__init__(network)
         assert network.file is not None, "the network has no file"
+        self._content = network.file.content
         if source is None and network.file.source is not None:
             source = Truth.of(network.file.source)
         self.source = source
@@ -92,10 +93,9 @@ class FileTruth(Truth):
 
     def _limited(self) -> AbstractContextManager[None]:
         """Bounds the memory of what is computed from a file that a runtime exported; a user's takes what it needs."""
-        file = self.network.file
-        if file is None or self.network.own is not None:
+        if self.network.own is not None:
             return nullcontext()
-        return limited(self.network.name, len(file.content), ANSWERING)
+        return limited(self.network.name, len(self._content), ANSWERING)
 
     def known(self, asks: Asks) -> bool:
         """Whether the answer is the file's own. `failures` then has the reason, if it could not be computed."""

@@ -68,9 +68,7 @@ class FormErrors:
         roundings = {
             intent: self.truth.rounding(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent
         }
-        return {
-            intent: closed_form(roundings[intent] / scale if scale else 0.0) for intent, scale in self._scales.items()
-        }
+        return {intent: closed_form(roundings[intent], scale) for intent, scale in self._scales.items()}
 
     @cached_property
     def _near(self) -> frozenset[Intent]:

@@ -174,9 +174,7 @@ def _contradicts(case: Case) -> bool | None:
 
 def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
     """The first prediction of the primary reading, and the one after the last call reached."""
-    row = next(iter(case.of(case.primary)), None)
-    if row is None or case.cell.scenario is Scenario.ORDER:
-        return None, None
+    row = case.of(case.primary)[0]
     last = recorded.PREDICTION_AFTER
     if case.cell.scenario in STEPWISE:
         *_, last = "", *case.later(row)

@@ -94,7 +94,7 @@ def _layer(
     attributes = BATCH_NORM_DEFAULTS | {item.name: helper.get_attribute_value(item) for item in node.attribute}
     where = f"of {norm.node} in {name}"
     # Computed statistics may be the batch's, an equivalent training form, which the numbers judge.
-    computed = _training(case) and not {*node.input[3:5]} & tensors.keys()
+    computed = _training(case) and not {*node.input[3:]} & tensors.keys()
     for attribute in ("epsilon",) if computed else ("epsilon", "momentum"):
         expected, actual = np.float32(getattr(norm, attribute)), np.float32(attributes[attribute])
         if actual != expected:

@@ -67,13 +67,14 @@ DECIDABLE = Threshold(
 )
 
 
-def closed_form(rounding: float) -> Threshold:
-    """The threshold of a closed form for which float32 has this rounding, relative to its scale."""
-    if ROUNDINGS * rounding <= CLOSED_FORM.value:
+def closed_form(rounding: float, scale: float) -> Threshold:
+    """The threshold of a closed form of this scale, for which float32 has this rounding; both are absolute."""
+    if not scale or ROUNDINGS * rounding / scale <= CLOSED_FORM.value:
         return CLOSED_FORM
+    relative = rounding / scale
     return Threshold(
-        ROUNDINGS * rounding,
-        f"at this input the network's own rounding is {rounding:.2g} of the largest entry, as its evaluation in a "
+        ROUNDINGS * relative,
+        f"at this input the network's own rounding is {relative:.2g} of the largest entry, as its evaluation in a "
         f"runtime's float type shows; {ROUNDINGS:.0f} times that is allowed, as runtimes sum in other orders",
     )
 

@@ -192,8 +192,8 @@ def _one_momentum(
     the power is the smaller one. Arguments are those of `common_law`.
     """
     solved = []
-    best = [min(found, key=lambda law: law.residual) for found in laws(None).values() if found]
-    for momentum in sorted({part for law in best for part in (law.momentum, law.momentum**law.count)}):
+    fitting = [law for found in laws(None).values() for law in found]
+    for momentum in sorted({part for law in fitting for part in (law.momentum, law.momentum**law.count)}):
         keeping = {
             node: tuple(law for law in found if law.convention == "keep") for node, found in laws(momentum).items()
         }
