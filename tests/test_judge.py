@@ -1258,6 +1258,25 @@ def test_a_layer_whose_change_more_than_one_law_explains_follows_that_of_the_oth
     assert ("keep", 2) == (verdict.update.convention, verdict.update.count)
 
 
+def test_a_layer_that_hardly_moved_does_not_contradict_the_law_of_the_others() -> None:
+    """What it did fits one update and two with the declared momentum, and none at all."""
+    still = variation("conv", near=1e-5)
+    first = NETWORKS["conv"].batch_norms[0]
+    mixed = {**NETWORKS["conv"].weights}
+    mixed |= {name: NETWORKS[still].weights[name] for name in (first.mean, first.variance)}
+    NETWORKS["a still layer"] = replace(NETWORKS["conv"], name="a still layer", weights=mixed)
+    TRUTHS["a still layer"] = Truth.of(NETWORKS["a still layer"])
+
+    class Own(Training):
+        def backward(self) -> None:
+            self.update(keep=0.3)
+
+    verdict = judged(Own, "a still layer")
+    assert (Finding.LEAK,) == verdict.findings
+    assert verdict.update is not None
+    assert verdict.update.momentum == pytest.approx(0.3, abs=1e-3)
+
+
 def test_a_change_by_a_few_roundings_that_no_prediction_shows_has_no_law_and_is_not_corrupted() -> None:
     class Writes(Training):
         def backward(self) -> None:

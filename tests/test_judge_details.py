@@ -168,6 +168,22 @@ def test_the_last_prediction_of_a_trial_that_broke_is_shown_beside_the_first() -
     assert whole.arrays["prediction/20"] is shown
 
 
+def test_a_trial_that_broke_in_its_first_call_shows_no_prediction_after_it() -> None:
+    class Breaks(Training):
+        def backward(self) -> None:
+            self.tensors["hidden"] = np.array(1)
+
+        def broken(self) -> bool:
+            return "gradient/1" in self.arrays
+
+    row = observe(Breaks, twenty, "digits")
+    row = replace(row, arrays={key: value for key, value in row.arrays.items() if key != "prediction/0-again"})
+    verdict = judged(Breaks, "digits", Scenario.TWENTY, [row])
+    assert verdict.prediction_before is row.arrays["prediction/0"]
+    assert verdict.prediction_after is None
+    assert not any("largest change from prediction" in item.what for item in verdict.evidence)
+
+
 # Files
 
 

@@ -11,6 +11,8 @@ import pytest
 from crosscheck import oracle
 from crosscheck.cells import Array, Asks, Finding, Scenario, Status, Step
 from crosscheck.judge import Truth, predictions
+from crosscheck.networks import Network
+from crosscheck.networks.graph import Graph, Node
 from crosscheck.records import ClosedForms, Judgement
 from crosscheck.runtimes.mode import Contract
 from tests.synthetic import (
@@ -370,6 +372,81 @@ def test_a_tensor_that_grows_beyond_a_lines_size_is_left_out() -> None:
     assert "hidden" not in told
 
 
+def test_changes_are_those_of_the_primary_reading_the_largest_of_its_trials() -> None:
+    def moves(by: float) -> type[Runtime]:
+        class Moves(Training):
+            def backward(self) -> None:
+                self.tensors["bn.mean"] = self.tensors["bn.mean"] + np.float32(by)
+
+        return Moves
+
+    trials = [observe(moves(by), steps, "seed-batch") for by, steps in ((2, undisturbed), (1, undisturbed), (4, timed))]
+    assert pytest.approx(2) == judged(Training, trials=trials).state_changes["bn.mean"]
+
+
+def test_without_a_timed_trial_tensors_and_the_public_view_are_those_of_the_primary_reading() -> None:
+    verdict = judged(Leak, trials=[observe(Leak, undisturbed, "seed-batch")])
+    assert {"bn.mean", "bn.variance"} == verdict.tensors.keys()
+    assert "shows" == verdict.public_view
+
+
+def test_tensors_that_change_alike_are_told_in_the_order_of_their_names() -> None:
+    class Counts(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors |= {name: np.zeros(1) for name in "fbdaec"}
+
+        def backward(self) -> None:
+            self.tensors |= {name: self.tensors[name] + 1 for name in "fbdaec"}
+
+    (timed_one,) = [reading for reading in judged(Counts).trials if reading.reading == "timed"]
+    assert "predictions stay; a by 1, b by 1, c by 1 and 3 more" == timed_one.outcomes[0].what
+
+
+def test_steps_that_fail_in_several_trials_of_a_reading_are_told_each() -> None:
+    row = observe(Training, undisturbed, "seed-batch")
+    failed = [
+        replace(row, steps=(*row.steps, Step(label, 0.001, "RuntimeError"))) for label in ("state/last", "predict/last")
+    ]
+    told = [item.what for item in judged(Training, trials=failed).evidence if item.finding is Finding.POISONED]
+    assert [
+        f"undisturbed: {label} raised after gradient/first had returned" for label in ("state/last", "predict/last")
+    ] == told
+
+
+def test_a_second_answer_is_compared_with_inference_mode_where_both_modes_are_alike() -> None:
+    class Halves(Runtime):
+        def answer(self) -> Array:
+            return super().answer() * np.float32(0.5 if self.calls else 1)
+
+    NETWORKS["linear"] = linear()
+    TRUTHS["linear"] = Truth.of(NETWORKS["linear"])
+    (evidence,) = judged(Halves, "linear").evidence
+    assert "against the inference form, which gradient/first matched" in evidence.what
+
+
+def linear() -> Network:
+    """`seed-batch` without its batch normalization: a sum."""
+    node: Node = {"op": "Add", "name": "sum", "inputs": ["x", "b"], "outputs": ["sum"], "attributes": {}}
+    shape = SEED.graph["inputs"][0]["shape"]
+    graph = Graph(name="linear", inputs=SEED.graph["inputs"], outputs=[{"name": "sum", "shape": shape}], nodes=[node])
+    return replace(SEED, name="linear", graph=graph, weights={"b": np.ones(SEED.x.shape[1:], np.float32)})
+
+
+def test_of_several_readings_that_do_not_wait_and_disagree_one_is_told() -> None:
+    answers = itertools.count(1)
+
+    class Varies(Training):
+        def prediction(self) -> Array:
+            late = any(key.startswith("gradient/") for key in self.arrays)
+            return super().prediction() * np.float32(next(answers) if late else 1)
+
+    waits = [observe(Training, undisturbed, "seed-batch")]
+    varies = [observe(Varies, steps, "seed-batch") for steps in (unsettled, immediate) for _ in range(2)]
+    told = [item.what for item in judged(Varies, trials=[*waits, *varies]).evidence if "distinct" in item.what]
+    assert ["unsettled: distinct outcomes of 2 trials"] == told
+
+
 def test_of_several_readings_whose_trials_disagree_one_is_told() -> None:
     answers = itertools.count(1)
 
@@ -452,6 +529,16 @@ def test_a_clean_cell_has_its_largest_numbers() -> None:
     ]
     # All moving statistics were read, and none moved: all below a ten-thousandth is rounding.
     assert close((0, CLOSED_FORM * np.abs(BEFORE).max()), (0, 0), (0, CLOSED_FORM)) == numbers(verdict)
+
+
+def test_nothing_is_said_about_predictions_with_fed_statistics_where_none_was_made() -> None:
+    class Feeds(Leak):
+        fed = True
+
+    row = observe(Feeds, undisturbed, "seed-batch")
+    kept = {key: value for key, value in row.arrays.items() if not key.startswith("prediction/")}
+    evidence = judged(Feeds, trials=[replace(row, arrays=kept)]).evidence
+    assert {""} == {item.detail for item in evidence if item.finding is Finding.INPUT_WRITTEN}
 
 
 def test_statistics_of_the_users_own() -> None:
@@ -565,6 +652,7 @@ def test_twenty_calls_that_move_classes() -> None:
     assert ([curve.top1[0]], [curve.top1[20]]) == (verdict.top1_before, verdict.top1_after)
 
     short = {key: value for key, value in row.arrays.items() if not key.endswith(("/18", "/19", "/20"))}
+    short["prediction/18"] = row.arrays["prediction/18"]  # the trial broke in what came next
     cut = judged(Wanders, "digits", Scenario.TWENTY, [replace(row, arrays=short)]).curve
     assert cut is not None
     assert (curve.accuracy[:18], curve.top1[:18]) == (cut.accuracy, cut.top1)

@@ -107,12 +107,12 @@ class Case:
         """The answers of the call under test without earlier calls, or predictions, that could affect them."""
         if self.asks is Asks.EXPORT or self.predicting_changes:
             return []
-        errors: dict[tuple[str, tuple[int, ...], bytes], FormErrors] = {}  # most trials have the same answer
+        errors: dict[tuple[tuple[int, ...], bytes], FormErrors] = {}  # most trials have the same answer
         answers = []
         for row in self.measured:
             value = row.arrays.get(self.call)
             if value is not None and row.reading not in ("after-other", "after-same"):
-                same = value.dtype.str, value.shape, value.tobytes()
+                same = value.shape, value.tobytes()
                 if same not in errors:
                     errors[same] = FormErrors(self.asked, value, self.asks)
                 answers.append((row, value, errors[same]))

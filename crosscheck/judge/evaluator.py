@@ -56,12 +56,12 @@ class _Forgetful(ReferenceEvaluator):
             every: Any = self.run(None, dict(feeds))
             return list(every)
         last = {name: place for place, node in enumerate(self.rt_nodes_) for name in node.input}
-        last |= dict.fromkeys(("", *self.output_names), len(self.rt_nodes_))
+        last |= dict.fromkeys(self.output_names, len(self.rt_nodes_))
         tensors: dict[str, Any] = {"": None, **self.rt_inits_, **feeds}
         for place, node in enumerate(self.rt_nodes_):
             outputs = node.run(*(tensors[name] for name in node.input))
             tensors.update(zip(node.output, outputs, strict=False))
-            for name in {*node.input, *node.output}:
+            for name in {*node.input, *node.output} - {""}:
                 if last.get(name, place) <= place:
                     del tensors[name]
         return [tensors[name] for name in self.output_names]

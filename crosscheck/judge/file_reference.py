@@ -53,6 +53,7 @@ class FileTruth(Truth):
         if source is None and network.file.source is not None:
             source = Truth.of(network.file.source)
         self.source = source
+        self._of_file: dict[tuple[Asks, bool], Array] = {}
         self._own: dict[tuple[Asks, bool], Array | None] = {}
         self._own_roundings: dict[tuple[Asks, bool], float] = {}
         #: Why a file has no answer of its own, by what is asked.
@@ -72,7 +73,7 @@ class FileTruth(Truth):
             lowered = self._lower(_without_spatial(self.network.model))
             # An exported file may have weights that do not fit its input.
             with self._limited(), np.errstate(all="ignore"):
-                self._answers[Asks.PREDICTION, False, b""] = oracle.predict(*lowered, self.network.x, False)
+                oracle.predict(*lowered, self.network.x, False)
         except (NetworkError, *FAILURES):
             return None
         return lowered
@@ -105,10 +106,10 @@ class FileTruth(Truth):
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
         """The closed form of a mode's answer, at the file's weights."""
         training = training and self._has_norms
-        key = (asks, training, b"")
-        if key not in self._answers:
-            self._answers[key] = self._answer(asks, training)
-        return self._answers[key]
+        key = asks, training
+        if key not in self._of_file:
+            self._of_file[key] = self._answer(asks, training)
+        return self._of_file[key]
 
     def _answer(self, asks: Asks, training: bool) -> Array:
         network = self.network
@@ -175,9 +176,10 @@ class FileTruth(Truth):
             return None
 
     def _evaluated(self, asks: Asks, training: bool) -> Array | None:
-        if (asks, training) not in self._own:
-            self._own[asks, training] = self._evaluate(asks, training)
-        return self._own[asks, training]
+        key = asks, training
+        if key not in self._own:
+            self._own[key] = self._evaluate(asks, training)
+        return self._own[key]
 
     def _evaluate(self, asks: Asks, training: bool) -> Array | None:
         x, y = self.network.graph["inputs"][0]["name"], self.network.graph["outputs"][0]["name"]

@@ -146,10 +146,10 @@ class Truth:
         at = self._key(weights, self._by_batch(Asks.GRADIENT, training))
         key = (training, at, hashlib.sha256(value.tobytes()).digest(), tolerance)
         if key not in self._explained:
-            rounding = self._rounding(training, weights)
-            if (training, at) not in self._sides:
-                self._sides[training, at] = Sides(self._question(training, weights), rounding)
-            self._explained[key] = self._sides[training, at].explain(np.asarray(value, np.float64), tolerance)
+            here = training, at
+            if here not in self._sides:
+                self._sides[here] = Sides(self._question(training, weights), self._rounding(training, weights))
+            self._explained[key] = self._sides[here].explain(np.asarray(value, np.float64), tolerance)
         return self._explained[key]
 
     def _rounding(self, training: bool, weights: Mapping[str, Array] | None) -> Rounding:

@@ -119,9 +119,8 @@ def common_law(laws: Callable[[float | None], Mapping[str, tuple[Law, ...]]], de
     laws: momentum (None: each layer's own) -> node -> the laws that explain its change equally well.
     declared: the momenta of the layers.
     """
-    own = laws(None)
-    found = _common(own)
-    if not found.explained and len(own) > 1:
+    found = _common(laws(None))
+    if not found.explained:
         return _one_momentum(laws, declared) or found
     return found
 
