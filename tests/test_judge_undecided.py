@@ -448,6 +448,21 @@ def test_kinks_explain_a_gradient_in_its_own_mode_alone_whichever_is_asked_about
             }
 
 
+def test_kinks_explain_a_gradient_at_the_weights_that_it_is_asked_about_alone() -> None:
+    layers = Layers((4,))
+    layers.norm(layers.add("Relu", {}, "x"), 4)
+    x = drawn(5, 4)
+    x[:2] = 0
+    network = layers.network("zeros at other weights", x)
+    truth, own = TRUTHS[network], NETWORKS[network].weights
+    (norm,) = NETWORKS[network].batch_norms
+    moved = {**own, norm.variance: 2 * own[norm.variance]}
+    gradient = asked(network, training=False, weights=moved, x=np.where(x == 0, 1e-9, x))
+    assert ["no", "sides", "no"] == [
+        truth.explained(gradient, training=False, tolerance=1e-4, weights=weights) for weights in (None, moved, None)
+    ]
+
+
 def test_whether_kinks_explain_a_gradient_depends_on_the_tolerance_asked_for() -> None:
     layers = Layers((4,))
     layers.norm(layers.add("Relu", {}, "x"), 4)
