@@ -51,6 +51,9 @@ BAD: dict[str, tuple[str, str]] = {
 }
 CODE = """
 import shutil
+import tempfile
+
+tempfile.gettempdir()  # which Python keeps from then on
 
 
 def own(name):
@@ -93,6 +96,11 @@ def surrogate(net, x):
     raise RuntimeError("broken \\udcff text")
 
 
+def temporary(net, x):
+    raise RuntimeError("temporary files lie in " + ("its own" if tempfile.gettempdir() == own("")[:-1] else "another"))
+
+
+MISCHIEF["says-where-temporary-files-lie"] = temporary
 MISCHIEF.update({"writes-to-pipes": pipes, "leaves-processes": sleepers, "raises-surrogates": surrogate})
 MISCHIEF["stops-its-server"] = stop
 """
@@ -104,6 +112,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     folder = tmp_path_factory.mktemp("runtimes") / "toy"
     shutil.copytree(Path(__file__).parent / "toy", folder, ignore=shutil.ignore_patterns("__pycache__"))
     code, names = CODE, ["writes-to-pipes", "leaves-processes", "raises-surrogates", "stops-its-server", *BAD]
+    names.append("says-where-temporary-files-lie")
     for name, (statement, _) in BAD.items():
         function = name.replace("-", "_")
         code += f"\n\ndef {function}(net, x):\n    {statement}\n\n\nMISCHIEF[{name!r}] = {function}\n"
@@ -147,6 +156,12 @@ def test_a_message_with_lone_surrogates_is_shown_without_them(bad: Runtime, tmp_
     assert "refused" == cells["raises-surrogates"]["status"]
     assert "broken ? text" in cells["raises-surrogates"]["reason"]
     assert "broken ? text" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_temporary_files_of_a_trial_lie_in_its_own_folder(bad: Runtime, tmp_path: Path) -> None:
+    """Even if the runtime asked where they lie when it was imported."""
+    _, cells = measured(bad, tmp_path, "says-where-temporary-files-lie")
+    assert cells["says-where-temporary-files-lie"]["reason"].endswith("temporary files lie in its own")
 
 
 def test_processes_of_a_trial_end_with_it(bad: Runtime, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from crosscheck.environments.environment import describe
 from crosscheck.errors import CrosscheckError, InstallFailed, Unavailable
 from crosscheck.matrix import cache
 from crosscheck.matrix.agreement import SERVERS
-from crosscheck.matrix.journal import Journal, Record
+from crosscheck.matrix.journal import Journal, Record, is_closed
 from crosscheck.matrix.ledger import Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, targets
@@ -275,6 +275,13 @@ def test_observations_come_back_as_they_were_in_the_order_of_the_keys(tmp_path: 
     assert second == Observation("timed", Status.CRASHED, "signal 11", (), arrays, 1.5, 2.5, 7, "about to crash")
 
 
+def test_a_journal_that_a_process_holds_is_told_from_a_closed_one(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.append("key", "cell", 0, record())
+        assert not is_closed(tmp_path / "journal")
+    assert is_closed(tmp_path / "journal")
+
+
 def test_a_closed_journal_is_one_file(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         journal.append("key", "cell", 0, record())
@@ -317,6 +324,14 @@ def test_the_same_bytes_may_have_several_types_and_shapes() -> None:
     for name, value in expected.items():
         np.testing.assert_array_equal(value, row.arrays[name], strict=True)
     assert row.arrays["a"] is row.arrays["d"]
+
+
+def test_equal_small_arrays_of_a_trial_are_one_object() -> None:
+    lines = (["a", "<i8", [3], 0], ["b", "<i4", [6], 0], ["c", "<i8", [3], 0])
+    keys = "".join(json.dumps(line) + "\n" for line in lines)
+    (row,) = observed(dataclasses.replace(record(), keys=keys, arrays=np.arange(3, dtype="<i8").tobytes()))
+    assert row.arrays["a"] is row.arrays["c"]
+    assert row.arrays["a"] is not row.arrays["b"]
 
 
 def test_bytes_without_a_key_do_not_count() -> None:
@@ -704,6 +719,20 @@ def test_a_cell_of_which_the_machine_spoilt_a_repetition_keeps_its_trials(toy: R
     ledger.lose(trial, "there was no room")
     assert {} == ledger.done.statuses
     assert (before, kept) == (finished, ledger.done.keys)
+
+
+def test_a_cell_of_which_the_machine_spoilt_the_trials_makes_no_mode_doubtful(toy: Runtime, journal: Journal) -> None:
+    ledger, target = of_several_networks(toy, journal)
+    lost: set[str] = set()
+    while ledger.queues[target]:
+        planned, trial, _ = ledger.take(target)
+        if planned.network.name == "conv":
+            lost.add(planned.cell.id)
+            ledger.lose(trial, "there was no room")
+        else:
+            ledger.record(trial, record(trial.reading))
+    assert len(lost) > 1
+    assert not ledger.ask_again(target)
 
 
 def test_results_of_two_stages_are_one_result(plan: Planned) -> None:

@@ -35,15 +35,11 @@ def mend(path: Path) -> int:
     for suffix in ("", *BESIDE):
         mended.with_name(mended.name + suffix).unlink(missing_ok=True)
     lost = 0
-    damaged = Journal(path, writable=False)
-    try:
-        with Journal(mended) as new:
-            new.connection.execute("begin")
-            for key in sorted(_keys(damaged)):
-                lost += not _copy(damaged, new, key)
-            new.connection.execute("commit")
-    finally:
-        damaged.connection.close()
+    with Journal(path, writable=False) as damaged, Journal(mended) as new:
+        new.connection.execute("begin")
+        for key in sorted(_keys(damaged)):
+            lost += not _copy(damaged, new, key)
+        new.connection.execute("commit")
     for suffix in BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     mended.replace(path)
