@@ -231,6 +231,11 @@ def test_differences_of_a_file_are_named(change: Callable[[onnx.ModelProto], Non
     assert [item for item in judgement.evidence if what in item.what and detail in item.detail]
 
 
+def test_a_file_with_another_epsilon_has_the_difference_of_both() -> None:
+    (value,) = [item.value for item in exported(drop_epsilon).evidence if "epsilon of bn1" in item.what]
+    assert pytest.approx(1e-3 - 1e-5) == value
+
+
 def test_a_file_that_repeats_beyond_all_numbers_is_a_finding() -> None:
     """NumPy's own `tile` ends the process."""
 

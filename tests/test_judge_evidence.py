@@ -447,6 +447,23 @@ def test_of_several_readings_that_do_not_wait_and_disagree_one_is_told() -> None
     assert ["unsettled: distinct outcomes of 2 trials"] == told
 
 
+def test_trials_that_end_with_different_tensors_and_equal_predictions_are_corrupted() -> None:
+    ends = itertools.count(1)
+
+    class Hides(Training):
+        def __init__(self, network: str) -> None:
+            super().__init__(network)
+            self.tensors["hidden"] = np.zeros(1)
+            self.end = next(ends)
+
+        def backward(self) -> None:
+            self.tensors["hidden"] = np.full(1, float(self.end))
+
+    trials = [observe(Training, undisturbed, "seed-batch"), *(observe(Hides, timed, "seed-batch") for _ in range(2))]
+    told = [item for item in judged(Training, trials=trials).evidence if item.finding is Finding.CORRUPTED]
+    assert [("timed: trials that changed the network to different states", 2)] == [(i.what, i.value) for i in told]
+
+
 def test_of_several_readings_whose_trials_disagree_one_is_told() -> None:
     answers = itertools.count(1)
 
