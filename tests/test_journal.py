@@ -563,7 +563,7 @@ def test_a_target_that_is_given_up_takes_no_other_with_it(toy: Runtime, journal:
     selected = targets(["toy@1.7.0", "toy@1.8.0"], {"toy": toy}, everything=False)
     plan = expand(selected, [load("seed")], Wanted(["inference"], ["gradient"], ["seed"]))
     ledger = Ledger(plan, journal, "fork", lambda cell: None)
-    ledger.give_up(selected[0], Status.IMPORT_FAILED, "no such module", "trace")
+    assert 1 == ledger.give_up(selected[0], Status.IMPORT_FAILED, "no such module", "trace")
     assert {plan[0].cell.id: (Status.IMPORT_FAILED, "no such module", "trace")} == ledger.done.statuses
     assert ledger.queues[selected[1]]
     assert not ledger.queues[selected[0]]
@@ -687,7 +687,7 @@ def test_a_cell_with_only_repetitions_missing_keeps_its_trials_when_its_target_i
     measure_all(ledger, plan[0].target, frozenset({"conv/gradient"}), ("undisturbed",))
     assert ledger.ask_again(plan[0].target)
     before = list(finished)
-    ledger.give_up(plan[0].target, Status.IMPORT_FAILED, "no such module")
+    assert 0 == ledger.give_up(plan[0].target, Status.IMPORT_FAILED, "no such module")
     assert {} == ledger.done.statuses
     assert before == finished
 

@@ -173,11 +173,17 @@ def test_a_mended_journal_is_one_file_with_nothing_of_an_earlier_attempt(damaged
         assert whole == journal.reusable()
 
 
-@pytest.mark.parametrize("column", ["cell", "reading", "reason", "steps", "stderr"])
-def test_a_record_with_bytes_in_the_place_of_text_is_lost_alone(damaged: Path, column: str) -> None:
+BYTES = dict.fromkeys(("cell", "reading", "reason", "steps", "stderr"), "cast(x'ff' as text)")
+WORDS = dict.fromkeys(("seconds", "cpu_seconds", "peak_bytes"), "'many'")
+
+
+@pytest.mark.parametrize(("column", "value"), [*BYTES.items(), *WORDS.items()])
+def test_a_record_with_bytes_in_the_place_of_text_or_text_in_that_of_a_number_is_lost_alone(
+    damaged: Path, column: str, value: str
+) -> None:
     with Journal(damaged) as journal:
         whole = journal.reusable()
-    sql(f"update observation set {column} = cast(x'ff' as text) {FIRST}")(damaged)
+    sql(f"update observation set {column} = {value} {FIRST}")(damaged)
     assert 1 == mend(damaged)
     with Journal(damaged) as journal:
         kept = journal.reusable()
