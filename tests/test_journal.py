@@ -719,6 +719,9 @@ def test_a_cell_of_which_the_machine_spoilt_a_repetition_keeps_its_trials(toy: R
     ledger.lose(trial, "there was no room")
     assert {} == ledger.done.statuses
     assert (before, kept) == (finished, ledger.done.keys)
+    measure_all(ledger, plan[0].target, frozenset(), ())
+    assert ledger.ask_again(plan[0].target)
+    assert trial.cell.id in {waiting.cell.id for waiting in ledger.queues[plan[0].target]}
 
 
 def test_a_cell_of_which_the_machine_spoilt_the_trials_makes_no_mode_doubtful(toy: Runtime, journal: Journal) -> None:

@@ -183,6 +183,47 @@ def test_the_file_of_a_cells_arrays_is_named_after_its_first_trial_alone(tmp_pat
     assert one == same != other
 
 
+def test_a_cell_is_judged_anew_if_anything_that_its_judgement_depends_on_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    first = Question(Cell("tiny", "1.0", "plain", "tiny", "seed", Scenario.GRADIENT), mode, load("seed"), ("key",))
+    others = [
+        dataclasses.replace(first, cell=dataclasses.replace(first.cell, release="1.1")),
+        dataclasses.replace(first, mode=dataclasses.replace(mode, text="another()")),
+        dataclasses.replace(first, network=load("seed-batch")),
+        dataclasses.replace(first, keys=("another",)),
+        dataclasses.replace(first, inference=("key",)),
+    ]
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for key in ("key", "another"):
+            journal.append(key, "cell", 0, dataclasses.replace(RECORD, stderr=key))
+
+        def judged(question: Question, arrays: RecordedArrays | None = None) -> int:
+            counts: list[int] = []
+            list(Judgements(journal, 1, arrays=arrays).of([question], lambda done, cells: counts.append(done)))
+            return sum(counts)
+
+        for question in (first, *others):
+            assert [1, 0] == [judged(question) for _ in range(2)]
+        arrays = RecordedArrays(tmp_path / "arrays")
+        assert [1, 0] == [judged(first, arrays) for _ in range(2)]
+        assert [None] == [answer.arrays for answer in Judgements(journal, 1).of([first])]
+        for name, value in (("versions", ["0"]), ("code_digest", "0")):
+            monkeypatch.setattr(judgements, name, lambda *_, value=value: value)
+            assert [1, 0] == [judged(first) for _ in range(2)]
+
+
+def test_the_packages_that_compute_are_among_what_a_judgement_depends_on() -> None:
+    """Those that the oracle and the judge import."""
+    files = [file for folder in ("oracle", "judge") for file in (ROOT / folder).glob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    packages = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"crosscheck"}
+    assert set(judgements.PACKAGES) == packages
+
+
 def test_a_trial_that_is_measured_anew_is_judged_anew(
     run_toy: RunToy, tmp_path: Path, progress: SilentProgress
 ) -> None:

@@ -48,7 +48,7 @@ def wanting(rows: Sequence[Observation]) -> dict[str, int]:
         if reading not in wanted and len(here) < len(PACES) and any(map(read_early, here)):
             wanted[reading] = len(PACES)
         count = wanted.get(reading, len(here))
-        if deviating.get(reading) and count > len(observed[first]):
+        if deviating.get(reading):
             wanted[first] = max(count, wanted.get(first, 0))
     return wanted
 
