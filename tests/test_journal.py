@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import crosscheck
-from crosscheck.cells import Observation, Status, Trial
+from crosscheck.cells import Observation, Scenario, Status, Trial
 from crosscheck.environments.environment import describe
 from crosscheck.errors import CrosscheckError, InstallFailed, Unavailable
 from crosscheck.matrix import cache
@@ -559,6 +560,23 @@ def test_a_race_asks_for_no_further_server(toy: Runtime, journal: Journal) -> No
     assert not ledger.ask_again(target)
 
 
+def test_of_a_users_network_gradients_come_first_and_of_these_the_default_call(
+    toy: Runtime, journal: Journal, tmp_path: Path
+) -> None:
+    """The time may not be enough for all."""
+    onnx.save(load("seed").model, tmp_path / "mine.onnx")
+    own = load(str(tmp_path / "mine.onnx"))
+    runtime = dataclasses.replace(toy, default_call="inference")
+    (target,) = targets(["toy@newest"], {"toy": runtime}, everything=False)
+    wanted = Wanted(["*"], ["gradient", "order", "predict-only"], [own.name])
+    plan = expand([target], [own], wanted)[::-1]
+    order = [(trial.cell.scenario, trial.cell.mode) for trial in Ledger(plan, journal, "fork", print).queues[target]]
+    scenarios = list(dict.fromkeys(scenario for scenario, _ in order))
+    assert [scenario for scenario in Scenario if scenario in scenarios] == scenarios
+    assert len(scenarios) > 1
+    assert (Scenario.GRADIENT, "inference") == order[0]
+
+
 def test_a_target_that_is_given_up_takes_no_other_with_it(toy: Runtime, journal: Journal) -> None:
     selected = targets(["toy@1.7.0", "toy@1.8.0"], {"toy": toy}, everything=False)
     plan = expand(selected, [load("seed")], Wanted(["inference"], ["gradient"], ["seed"]))
@@ -736,6 +754,21 @@ def test_a_cell_of_which_the_machine_spoilt_the_trials_makes_no_mode_doubtful(to
             ledger.record(trial, record(trial.reading))
     assert len(lost) > 1
     assert not ledger.ask_again(target)
+
+
+def test_a_cell_of_which_the_machine_spoilt_the_trials_is_not_asked_again(toy: Runtime, journal: Journal) -> None:
+    """Its mode is doubtful, on its own network."""
+    ledger, target = of_several_networks(toy, journal)
+    measured = 0.0
+    while ledger.queues[target]:
+        planned, trial, _ = ledger.take(target)
+        if planned.cell.scenario is Scenario.ORDER:
+            ledger.lose(trial, "there was no room")
+        else:
+            measured += 1
+            ledger.record(trial, record(trial.reading, value=measured if planned.network.name == "conv" else 1.0))
+    assert ledger.ask_again(target)
+    assert {Scenario.GRADIENT} == {trial.cell.scenario for trial in ledger.queues[target]}
 
 
 def test_results_of_two_stages_are_one_result(plan: Planned) -> None:
