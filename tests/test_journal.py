@@ -771,6 +771,24 @@ def test_a_cell_of_which_the_machine_spoilt_the_trials_is_not_asked_again(toy: R
     assert {Scenario.GRADIENT} == {trial.cell.scenario for trial in ledger.queues[target]}
 
 
+def test_what_is_not_in_a_release_or_refused_beforehand_has_a_status_and_no_trials(
+    plan: Planned, journal: Journal
+) -> None:
+    lacking = dataclasses.replace(plan, lacking="it has no such call")
+    refused = dataclasses.replace(planned_as(plan, "order"), refused="it takes no such network")
+    done = Ledger([lacking, refused], journal, "fork", print).done
+    assert {
+        lacking.cell.id: (Status.NOT_IN_RELEASE, "it has no such call", ""),
+        refused.cell.id: (Status.REFUSED, "it takes no such network", ""),
+    } == done.statuses
+    assert {} == done.keys
+
+
+def planned_as(plan: Planned, mode: str) -> Planned:
+    """The same cell under the name of another mode."""
+    return dataclasses.replace(plan, cell=dataclasses.replace(plan.cell, mode=mode))
+
+
 def test_results_of_two_stages_are_one_result(plan: Planned) -> None:
     environment = describe(plan.target.runtime, plan.target.release, plan.target.variant)
     first, second = (
