@@ -185,7 +185,7 @@ class Judgements:
             None if self.files is None else self.files.depends_on(question.cell, question.mode, network),
             self.arrays is not None,
         ]
-        return hashlib.sha256(json.dumps(parts, default=repr, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
 
 #: A question, its place among all, and what names its arrays.

@@ -43,6 +43,7 @@ class Diary(Adapter):
     def __init__(self, breaks: bool = False) -> None:
         self.lines: list[str] = []
         self.asked: list[Array] = []
+        self.cotangents: list[Array] = []
         self.models = 0
         self.breaks = breaks
 
@@ -65,6 +66,7 @@ class Diary(Adapter):
 
     def gradient(self, model: Model, x: Tensor, cotangent: Tensor, mode: str, between: Callable[[], None]) -> Tensor:
         self.forward(model, x, mode)
+        self.cotangents.append(cotangent)
         between()
         self.lines.append(f"backward {model} {mode}")
         self.write(x)
@@ -319,6 +321,7 @@ def test_what_a_prediction_writes_to_its_input_is_recorded_beside_what_a_call_wr
 def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
     diary, observation = carried_out(tmp_path, "twenty")
     assert np.array_equal(np.stack(diary.asked), noise(DIGITS))
+    assert all(np.array_equal(DIGITS.cotangent, cotangent) for cotangent in diary.cotangents)
     assert ["predict a", "predict a", "classify a"] == diary.lines[1:4]
     assert ["forward a tested", "backward a tested", "read", "predict a", "classify a"] * 20 == diary.lines[4:-2]
     assert ["settle a", "state a"] == diary.lines[-2:]
@@ -332,6 +335,7 @@ def test_ascent_climbs_by_a_tenth_of_the_rescaled_gradient_through_shared_layers
     assert ["build a for tested", "build b for tested on a", "predict a", "predict a", "classify a"] == diary.lines[:5]
     assert ["forward b tested", "backward b tested", "read", "predict a", "classify a"] * 20 == diary.lines[5:-2]
     assert ["settle a", "state a"] == diary.lines[-2:]
+    assert all(np.array_equal(np.ones((1, 1), np.float32), cotangent) for cotangent in diary.cotangents)
     image = DIGITS.x
     for x in diary.asked:
         assert np.array_equal(image, x)
