@@ -174,10 +174,11 @@ def test_a_mended_journal_is_one_file_with_nothing_of_an_earlier_attempt(damaged
 
 
 BYTES = dict.fromkeys(("cell", "reading", "reason", "steps", "stderr"), "cast(x'ff' as text)")
+BLOBS = dict.fromkeys(("cell", "reading", "steps", "stderr"), "x'ff'")
 WORDS = dict.fromkeys(("seconds", "cpu_seconds", "peak_bytes"), "'many'")
 
 
-@pytest.mark.parametrize(("column", "value"), [*BYTES.items(), *WORDS.items()])
+@pytest.mark.parametrize(("column", "value"), [*BYTES.items(), *BLOBS.items(), *WORDS.items()])
 def test_a_record_with_bytes_in_the_place_of_text_or_text_in_that_of_a_number_is_lost_alone(
     damaged: Path, column: str, value: str
 ) -> None:
