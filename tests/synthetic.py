@@ -183,6 +183,7 @@ class Runtime:
                     self.predict(when)
                 case "classify":
                     self.arrays[f"classes/{when}"] = self.classes()
+                    self.arrays[f"confidence/{when}"] = np.linspace(0.1, 1, len(self.arrays[f"classes/{when}"]))
                 case "ask" if step["mode"] == "inference":
                     self.inference_afterwards()
                 case "ask":

@@ -637,11 +637,14 @@ def test_the_label_of_an_image_that_is_none_of_the_held_out_ones_is_the_oracles(
     assert int(oracle.predict(network.graph, network.weights, x)[0].argmax()) == curve.label
 
 
-def test_twenty_calls_that_move_classes() -> None:
-    class Wanders(Training):
-        def backward(self) -> None:
-            self.update(keep=0.5)
+class Wanders(Training):
+    """Forgets half of the statistics in each call."""
 
+    def backward(self) -> None:
+        self.update(keep=0.5)
+
+
+def test_twenty_calls_that_move_classes() -> None:
     network = NETWORKS["digits"]
     assert network.labels is not None
     assert network.images is not None
@@ -666,6 +669,11 @@ def test_twenty_calls_that_move_classes() -> None:
         (flip.index, flip.before, flip.after) for flip in curve.flips
     ]
     assert [network.images[at].tolist() for at in first] == [flip.image for flip in curve.flips]
+    sure = row.arrays["confidence/0"]
+    assert [(sure[at], sure[at]) for at in first] == [
+        (flip.before_probability, flip.after_probability) for flip in curve.flips
+    ]
+
     assert ([curve.top1[0]], [curve.top1[20]]) == (verdict.top1_before, verdict.top1_after)
 
     short = {key: value for key, value in row.arrays.items() if not key.endswith(("/18", "/19", "/20"))}
@@ -673,6 +681,15 @@ def test_twenty_calls_that_move_classes() -> None:
     cut = judged(Wanders, "digits", Scenario.TWENTY, [replace(row, arrays=short)]).curve
     assert cut is not None
     assert (curve.accuracy[:18], curve.top1[:18]) == (cut.accuracy, cut.top1)
+
+
+def test_a_probability_that_is_none_is_left_out() -> None:
+    row = observe(Wanders, twenty, "digits")
+    arrays = {**row.arrays, "confidence/20": np.full(40, np.nan)}
+    del arrays["confidence/0"]
+    curve = judged(Wanders, "digits", Scenario.TWENTY, [replace(row, arrays=arrays)]).curve
+    assert curve is not None
+    assert {(None, None)} == {(flip.before_probability, flip.after_probability) for flip in curve.flips}
 
 
 def test_trials_that_differ() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import crosscheck
 from crosscheck.job import Job, run
 from crosscheck.matrix.server import Limits
 from crosscheck.networks import load
@@ -165,3 +167,17 @@ def test_npm_locks_pin_every_package_by_hash_without_hosts(node_toy: Runtime) ->
             assert dict.fromkeys(wanted, release.version) == packages.pop("")["dependencies"]
             assert all(package["integrity"].startswith("sha512-") for package in packages.values()), folder
             assert release.version == packages[f"node_modules/{runtime.package}"]["version"]
+
+
+def test_node_computes_the_softmax_of_a_class() -> None:
+    folder = Path(crosscheck.__file__).parent / "probe" / "node"
+    scores = [1.0, 900.0, 899.0, 0.0, 0.0, 0.0]
+    code = (
+        "const { confidences } = require('./arrays');"
+        f"const data = Float32Array.from({scores});"
+        "console.log(JSON.stringify(Array.from(confidences({ shape: [2, 3], data }).data)));"
+    )
+    node = shutil.which("node")
+    assert node is not None
+    done = subprocess.run([node, "-e", code], cwd=folder, capture_output=True, text=True, check=True)
+    np.testing.assert_allclose(json.loads(done.stdout), [1 / (1 + np.exp(-1)), 1 / 3], rtol=1e-6)

@@ -330,6 +330,23 @@ def test_twenty_asks_about_noise_and_predicts_the_image(tmp_path: Path) -> None:
     ]
 
 
+def test_a_class_is_recorded_with_its_softmax(tmp_path: Path) -> None:
+    scores = np.random.default_rng(3).normal(0, 30, (len(IMAGES), 10)).astype(np.float32)
+    scores[0, 0] = np.nan
+
+    class Sure(Diary):
+        def predict(self, model: Model, x: Tensor) -> Tensor:
+            return super().predict(model, x) if len(x) == 1 else scores
+
+    arrays = carried_out(tmp_path, "twenty", kind=Sure)[1].arrays
+    exponentials = np.exp(scores.astype(np.float64))
+    expected = np.max(exponentials / exponentials.sum(axis=1, keepdims=True), axis=1)
+    for step in range(21):
+        np.testing.assert_allclose(arrays[f"confidence/{step}"], expected, rtol=1e-6)
+        assert np.array_equal(arrays[f"classes/{step}"], np.argmax(scores, axis=1))
+    assert np.isnan(arrays["confidence/0"][0])
+
+
 def test_ascent_climbs_by_a_tenth_of_the_rescaled_gradient_through_shared_layers(tmp_path: Path) -> None:
     diary, observation = carried_out(tmp_path, "ascent")
     assert ["build a for tested", "build b for tested on a", "predict a", "predict a", "classify a"] == diary.lines[:5]

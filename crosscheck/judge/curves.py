@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 
@@ -38,13 +39,30 @@ def curve(case: Case) -> Curve | None:
     # The oracle classifies a probe image outside the held-out ones.
     label = matching_labels[0] if matching_labels else int(np.argmax(case.truth.prediction()[0]))
     accuracy = tuple(float(np.mean(classes == labels)) for classes in probes)
-    return Curve(accuracy, tuple(top1), label, _flips(images, labels, probes[0], probes[-1]))
+    confidences = [row.arrays.get(recorded.CONFIDENCE + str(step)) for step in (0, len(top1) - 1)]
+    return Curve(accuracy, tuple(top1), label, _flips(images, labels, probes[0], probes[-1], *confidences))
 
 
-def _flips(images: Array, labels: Array, before: Array, after: Array) -> tuple[Flip, ...]:
-    """The first few images whose class became wrong, at most one per class."""
+def _flips(
+    images: Array, labels: Array, before: Array, after: Array, sure: Array | None, sure_after: Array | None
+) -> tuple[Flip, ...]:
+    """The first few images whose class became wrong, at most one per class; `sure`: the probability of each class."""
     flipped = np.flatnonzero((before == labels) & (after != labels))
     _, firsts = np.unique(labels[flipped], return_index=True)
     return tuple(
-        Flip(int(at), int(before[at]), int(after[at]), images[at].tolist()) for at in sorted(flipped[firsts])[:SHOWN]
+        Flip(
+            index=int(at),
+            before=int(before[at]),
+            after=int(after[at]),
+            image=images[at].tolist(),
+            before_probability=_probability(sure, at),
+            after_probability=_probability(sure_after, at),
+        )
+        for at in sorted(flipped[firsts])[:SHOWN]
     )
+
+
+def _probability(probabilities: Array | None, at: int) -> float | None:
+    """One of them; None where none, or a number that is none, was recorded."""
+    value = math.nan if probabilities is None else float(probabilities[at])
+    return value if 0 <= value <= 1 else None

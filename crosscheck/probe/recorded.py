@@ -5,6 +5,7 @@ Everything that writes or reads a recorded name takes it from here; JavaScript g
 
 PREDICTION = "prediction/"
 CLASSES = "classes/"
+CONFIDENCE = "confidence/"
 GRADIENT = "gradient/"
 FORWARD = "forward/"
 STATE = "state/"
@@ -64,6 +65,7 @@ GRADIENT_INFERENCE = GRADIENT + INFERENCE
 FORWARD_FIRST = FORWARD + FIRST
 FORWARD_SECOND = FORWARD + SECOND
 CLASSES_START = CLASSES + START
+CONFIDENCE_START = CONFIDENCE + START
 INPUT_INFERENCE = INPUT + INFERENCE
 
 

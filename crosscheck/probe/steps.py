@@ -86,10 +86,13 @@ class Trial:
             self._check_input(given, x, recorded.PREDICTION_INPUT + key)
 
     def do_classify(self, step: Step) -> None:
-        """The classes of all held-out images, predicted in one batch."""
+        """The classes of all held-out images, predicted in one batch, and the probability (softmax) of each."""
         key = self._key(step)
         _, logits = self._predict(self.models[step["model"]], self.inputs["images"], "classify/" + key)
         self.recorder.array(recorded.CLASSES + key, np.argmax(logits, axis=1).astype(np.uint8))
+        with np.errstate(invalid="ignore"):
+            below = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
+        self.recorder.array(recorded.CONFIDENCE + key, (1 / np.sum(np.exp(below), axis=1)).astype(np.float32))
 
     def do_ask(self, step: Step) -> None:
         """The mode of a role: a gradient or a prediction, read or left unread."""

@@ -63,17 +63,23 @@ class Update:
     average: Average | None = None
 
 
+Probability = Annotated[float, Keywords(minimum=0, maximum=1)]
+
+
 @dataclass(frozen=True)
 class Flip:
     """A held-out image classified correctly before the first call and wrongly after the last.
 
-    index: of the held-out image. image: its values, (channels, height, width) or (height, width).
+    index: of the held-out image. image: its values, (channels, height, width) or (height, width). before_probability,
+    after_probability: softmax of the class's score, None where it was not recorded.
     """
 
     index: Size
     before: Class
     after: Class
     image: Tensor
+    before_probability: Probability | None = None
+    after_probability: Probability | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ A step is a JSON object; `do` names the action:
     build     `model` of `network` ("network" or "readout"), for `mode`; with `shares`, with the layers of that
               model
     predict   the documented prediction of the probe input by `model`, recorded as `prediction/<as>`
-    classify  the documented prediction of the held-out images, recorded as `classes/<as>`: arg max per image
+    classify  the documented prediction of the held-out images, recorded as `classes/<as>`: arg max per image, and its
+            softmax as `confidence/<as>`
     ask       run `mode` on `model`, recorded as `gradient/<as>` or `forward/<as>`; `input`: "x", "noise" (one row
               of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether to read the result;
               `between`: steps between forward and backward

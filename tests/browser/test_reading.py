@@ -14,7 +14,7 @@ from tests.browser.conftest import Open
 from tests.test_report import curve_cell, default_cells, make_cell, summarized, unmeasured_cell
 
 IMAGE = [[[[0.1 * (row - column) for column in range(8)] for row in range(8)]]]
-FLIP = {"index": 17, "before": 3, "after": 8, "image": IMAGE[0]}
+FLIP = {"index": 17, "before": 3, "after": 8, "image": IMAGE[0], "before_probability": 0.987, "after_probability": 0.51}
 RICH = make_cell(
     gradient=IMAGE,
     closed_forms={"inference": IMAGE, "training": [[[[0.0] * 8] * 8]]},
@@ -241,12 +241,13 @@ def test_links_within_the_page_open_their_targets(opened: Open) -> None:
     expect(opened_cell(page)).to_contain_text("mxnet@1.9.1/executor.train.train/seed/gradient")
 
 
-def test_misclassified_images_are_shown_with_both_classes(opened: Open) -> None:
+def test_misclassified_images_are_shown_with_both_classes_and_their_probabilities(opened: Open) -> None:
     line = curve_cell([0.99, *[0.5] * 20], [3] * 21)
     line["curve"]["flips"] = [FLIP]
     page = opened([line, curve_cell([0.99] * 21, [3] * 21, mode="executor.predict")])
     expect(page.get_by_role("img", name="held-out image 17")).to_be_visible()
-    expect(page.locator(".flips figcaption")).to_contain_text("8")
+    expect(page.locator(".flips figcaption")).to_contain_text("3 99 %")
+    expect(page.locator(".flips figcaption")).to_contain_text("8 51 %")
     chart = page.get_by_role("img", name="Accuracy against the number of calls")
     assert 2 == chart.locator("polyline").count()
     assert 1 == chart.locator(".flat polyline").count()

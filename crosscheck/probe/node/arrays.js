@@ -122,6 +122,18 @@ function classes({ shape, data }) {
   return { dtype: "|u1", shape: [rows], data: found };
 }
 
+/** The softmax of each row's largest entry. */
+function confidences({ shape, data }) {
+  const [rows, columns] = shape;
+  const found = new Float32Array(rows);
+  for (let index = 0; index < rows; index++) {
+    const logits = Array.from(data.subarray(index * columns, (index + 1) * columns));
+    const most = Math.max(...logits);
+    found[index] = 1 / logits.reduce((sum, value) => sum + Math.exp(value - most), 0);
+  }
+  return { dtype: "<f4", shape: [rows], data: found };
+}
+
 /** Map the smallest entry to 0 and the largest to 1; a constant array becomes zero. Each operation rounds to float32. */
 function rescaled(image) {
   const low = image.data.reduce((least, value) => (value < least ? value : least));
@@ -136,4 +148,4 @@ function bytesOf({ data }) {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-module.exports = { bytesOf, classes, copied, dtypeOf, flag, full, readArrays, rescaled, row, transposed };
+module.exports = { bytesOf, classes, confidences, copied, dtypeOf, flag, full, readArrays, rescaled, row, transposed };

@@ -5,7 +5,7 @@
 const fs = require("fs");
 const path = require("path");
 
-const { bytesOf, classes, flag, full, rescaled, row } = require("./arrays");
+const { bytesOf, classes, confidences, flag, full, rescaled, row } = require("./arrays");
 
 /** One trial: an adapter, a recorder, networks by name, inputs, and modes by role. One method a step, and all awaited. */
 class Trial {
@@ -47,11 +47,12 @@ class Trial {
     await this.checkInput(given, this.inputs.x, `prediction-input/${key}`);
   }
 
-  /** The classes of all held-out images, predicted in one batch. */
+  /** The classes of all held-out images, predicted in one batch, and the probability (softmax) of each. */
   async classify(step) {
     const [model, key] = [this.models[step.model], this.key(step)];
     const { y } = await this.predicted(model, this.inputs.images, `classify/${key}`);
     this.recorder.array(`classes/${key}`, classes(y));
+    this.recorder.array(`confidence/${key}`, confidences(y));
   }
 
   /** The mode of a role: a gradient or a prediction, read or left unread. */
