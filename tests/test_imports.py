@@ -11,7 +11,7 @@ import pytest
 import crosscheck
 
 ROOT = Path(crosscheck.__file__).parent
-README = ROOT.parent / "README.md"
+PAGE = ROOT.parent / "docs" / "development.md"
 
 #: What lies in `crosscheck/`, from the top: each imports only what stands on a later line.
 HOUSE = (
@@ -93,8 +93,8 @@ def test_every_way_to_import_is_seen(source: str, expected: set[str]) -> None:
     assert expected == upward("networks", source)
 
 
-def test_the_readme_lists_packages_in_that_order() -> None:
-    (sentence,) = [part for part in README.read_text().split("\n\n") if "imports point one way" in part]
+def test_the_documentation_lists_packages_in_that_order() -> None:
+    (sentence,) = [part for part in PAGE.read_text().split("\n\n") if "imports point one way" in part]
     names = [name for name in sentence.split("`")[1::2] if name in FLOOR]
     assert sorted(names, key=FLOOR.__getitem__) == names
     assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} <= set(names)

@@ -102,8 +102,8 @@ def all_pass(user: User, file: str, **environ: str) -> None:
 def example() -> tuple[str, str]:
     """The README's test, and the text of its failure."""
     section = (ROOT / "README.md").read_text().partition("## The shortest way in")[2].partition("\n## ")[0]
-    test, failure = re.findall(r"(?:^    .*\n|^\n)+", section.partition("asked for.\n")[2], re.MULTILINE)[:2]
-    return textwrap.dedent(test), textwrap.dedent(failure).strip()
+    test, failure = re.findall(r"^```\w+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return test, failure.strip()
 
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")

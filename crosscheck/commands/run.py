@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB",
-        help="networks, or a file of your own: .onnx, or as the README says; repeatable",
+        help="networks, or a file of your own, of which `crosscheck inspect FILE` says what can be asked; repeatable",
     )
     add_file_options(parser)
     parser.add_argument("--mode", action="append", default=[], metavar="GLOB", help="modes; repeatable")
