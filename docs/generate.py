@@ -32,9 +32,9 @@ LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)\s]+)\)")
 #: Signs that Markdown reads as markup.
 MARKUP = re.compile(r"([\\*_<>\[\]$#|~])")
 DOCUMENTED = {
-    "stay": "the moving statistics stay",
-    "move": "the moving statistics move",
-    "undocumented": "nothing",
+    "stay": "documented: statistics stay",
+    "move": "documented: statistics move",
+    "undocumented": "not documented",
 }
 
 
@@ -121,6 +121,8 @@ def _modes(runtime: Runtime) -> Iterator[str]:
     first, last = runtime.releases[0].version, runtime.releases[-1].version
     releases = f"release {first}" if first == last else f"{len(runtime.releases)} releases, {first} to {last}"
     yield f"{FRONT}# {runtime.title}\n\n`{runtime.name}`, {releases}. [Documentation]({runtime.link}).\n"
+    if runtime.default_call:
+        yield f"Who says nothing about modes gets `{runtime.default_call}`.\n"
     titles = dict.fromkeys(_title(runtime, mode) for mode in runtime.modes)
     for title in titles:
         yield f"\n## {title}\n"
@@ -151,9 +153,9 @@ def _mode(runtime: Runtime, mode: Mode) -> Iterator[str]:
         facts.append("in the default matrix")
     yield f"- {', '.join(facts)}\n"
     contract = mode.contract
-    says = f": {_plain(contract.says).rstrip('.')}" if contract.says else ""
+    says = f"; {_plain(contract.says).rstrip('.')}" if contract.says else ""
     link = f" ([source]({contract.link}))" if contract.link else ""
-    yield f"- documented: {DOCUMENTED[contract.statistics]}{says}{link}\n"
+    yield f"- {DOCUMENTED[contract.statistics]}{says}{link}\n"
 
 
 def _plain(text: str) -> str:

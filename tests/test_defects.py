@@ -89,6 +89,18 @@ def test_a_script_is_short_and_compiles(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if target(page)[0].name in INSTALLED], ids=lambda p: p.name)
 def test_a_script_shows_its_defect(page: Path, tmp_path: Path) -> None:
+    shows_its_defect(page, tmp_path)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if target(page)[0].name not in INSTALLED], ids=lambda p: p.name
+)
+def test_a_script_of_another_runtime_shows_its_defect(page: Path, tmp_path: Path) -> None:
+    shows_its_defect(page, tmp_path)
+
+
+def shows_its_defect(page: Path, tmp_path: Path) -> None:
     lines = run(page, tmp_path)
     assert "defect" == lines[-1], lines
     assert any("expected:" in line for line in lines)

@@ -19,5 +19,5 @@ core = Core()
 model = core.read_model(str(Path(__file__).with_name("defect.onnx")))
 net = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 y = net({"x": x})[net.output(0)]
-print("output:", *y.ravel(), "| expected, x W^T W:", *(x @ w.T @ w).ravel(), "| x W^T W^T:", *(x @ w.T @ w.T).ravel())
+print("output:", *y.ravel(), "| expected: x W^T W =", *(x @ w.T @ w).ravel(), "| x W^T W^T:", *(x @ w.T @ w.T).ravel())
 print("no defect" if np.allclose(y, x @ w.T @ w) else "defect")
