@@ -230,6 +230,13 @@ def helps(command: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    """The site's build checks those of all other pages."""
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[0].read_text())
+    assert links
+    assert [] == [link for link in links if not (ROOT / link).exists()]
+
+
 def test_the_tutorial_is_short() -> None:
     files = [block for block in BLOCKS[DOCS / "adding-a-runtime.md"] if block.file]
     assert 0 < sum(len(block.text.splitlines()) for block in files) < TUTORIAL
