@@ -386,3 +386,23 @@ def test_lower_limits_of_the_machines_owner_are_no_crash(tmp_path: Path) -> None
     words = ["--mode", "inference", "--scenario", "gradient", "--out", str(tmp_path)]
     subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=ROOT, preexec_fn=lower, check=True)
     assert {"ok"} == {cell["status"] for cell in read_cells(tmp_path).values()}
+
+
+#: A runtime that cannot be imported, in a process that may open no further file to write that down.
+ALONE = """
+import resource, sys
+from crosscheck.probe.trial import run_alone
+
+def load():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    raise ImportError("no such library")
+
+run_alone(load, {"out": sys.argv[1]})
+"""
+
+
+def test_an_interpreter_of_a_trials_own_says_what_the_machine_lacks(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", ALONE, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert EXIT_LACKING == ended.returncode
+    assert "[Errno 24] Too many open files" in ended.stderr
+    assert [] == list(tmp_path.iterdir())
