@@ -389,6 +389,25 @@ with Journal(Path(sys.argv[1])) as journal:
 """
 
 
+def test_a_journal_takes_the_records_that_it_lacks_and_those_of_trials_that_ended(tmp_path: Path) -> None:
+    with Journal(tmp_path / "one") as one, Journal(tmp_path / "other") as other:
+        one.append("both", "cell", 0, record(value=1.0))
+        one.append("slow", "cell", 1, record(status=Status.TIMED_OUT))
+        one.derive({"both": b"one", "mine": b"one"})
+        other.append("both", "cell", 0, record(value=2.0))
+        other.append("slow", "cell", 1, record(value=3.0))
+        other.append("new", "cell", 2, record(status=Status.TIMED_OUT))
+        other.derive({"both": b"other", "theirs": b"other", "left": b"other"})
+        one.take(other, leaving={"left"})
+        both, slow, new = one.observations(["both", "slow", "new"])
+        assert [1.0] == both.arrays["prediction/after"].tolist()
+        assert [3.0] == slow.arrays["prediction/after"].tolist()
+        assert Status.TIMED_OUT is new.status
+        assert [b"one", b"one", b"other", None] == [one.derived(mark) for mark in ("both", "mine", "theirs", "left")]
+        assert {"both", "slow"} == one.reusable().keys()
+        assert {"both", "slow", "new"} == one.reusable(timed_out=True).keys()
+
+
 def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         assert journal.connection.execute("pragma user_version").fetchone()[0] > 0

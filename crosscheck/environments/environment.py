@@ -44,6 +44,7 @@ class Environment:
 
     `key` is the hash of the contents: results are reused only under an equal key.
     `bytecode`: folder of cached bytecode, or None.
+    `listed`: what another machine has installed under the same key, by name -> version; {} if it is this machine's.
     `links`: library paths that the release searches -> the machine's files to link there.
     """
 
@@ -54,6 +55,7 @@ class Environment:
     library_path: tuple[Path, ...]
     links: Mapping[Path, Path] = field(default_factory=dict)
     bytecode: Path | None = None
+    listed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> Path:
@@ -68,7 +70,7 @@ class Environment:
     @property
     def packages(self) -> dict[str, str]:
         """What is installed, by name -> version, as listed when it was made; {} if it is absent."""
-        return dict(_packages(self.folder)) if self.exists else {}
+        return dict(_packages(self.folder)) if self.exists and not self.listed else dict(self.listed)
 
 
 def cache_folder() -> Path:

@@ -27,7 +27,7 @@ from crosscheck.environments.installer import stop_installers
 from crosscheck.errors import EnvironmentFailure, ProbeError
 from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.journal import Journal, Record
-from crosscheck.matrix.ledger import Ledger, Measured, status_of
+from crosscheck.matrix.ledger import Earlier, Ledger, Measured, status_of
 from crosscheck.matrix.plan import Planned, forms_for
 from crosscheck.matrix.scratch import scratch_folder
 from crosscheck.matrix.selection import Target
@@ -44,6 +44,8 @@ SERVER_DEATHS = 3
 ALONE_DEATHS = 2
 #: Times that a trial is asked which the machine spoils, before its cell is left to the next run.
 SPOILT = 2
+#: Why a cell is not measured that other machines did not measure.
+NOT_MADE = "not measured, and its environment is not on this machine; `crosscheck run` makes it"
 #: Most seconds between two looks at the deadlines of servers.
 WATCH = 5.0
 
@@ -133,13 +135,15 @@ class Standby:
 class Engine:
     """Measures plans on this machine, into a journal.
 
-    Servers of `standby` are used first and wait there afterwards; without it they are closed.
+    Servers of `standby` are used first and wait there afterwards; without it they are closed. With `earlier`, no
+    environment is made: what lacks one here is unavailable, if other machines did not measure it.
     """
 
     journal: Journal
     settings: Settings
     progress: Progress
     standby: Standby | None = None
+    earlier: Earlier | None = None
 
     def measure(self, plan: Sequence[Planned]) -> Measured:
         """Run every trial missing from the journal, and repetitions of disagreeing ones.
@@ -160,7 +164,12 @@ class _Run:
         self.scratch = scratch
         self.start = time.monotonic()
         self.ledger = Ledger(
-            plan, engine.journal, self.settings.isolation, self.progress.cell, self.settings.limits.memory
+            plan,
+            engine.journal,
+            self.settings.isolation,
+            self.progress.cell,
+            self.settings.limits.memory,
+            engine.earlier,
         )
         self.queues, self.done = self.ledger.queues, self.ledger.done
         self.servers: dict[Target, ProbeServer] = {}
@@ -177,6 +186,12 @@ class _Run:
 
     def run(self) -> Measured:
         making = [target for target in self.queues if not self.done.environments[target.id].exists]
+        if self.ledger.earlier is not None:
+            for target in making:
+                if count := self.ledger.give_up(target, Status.UNAVAILABLE, NOT_MADE):
+                    self.progress.note(f"{target.id}: {count} cells, some of parts of networks, were {NOT_MADE}.")
+                del self.queues[target]
+            making = []
         self.waiting.extend(sorted(self.queues.keys() - set(making), key=lambda target: -len(self.queues[target])))
         self.settings.budget.stage(len(self.queues), self.settings.jobs)
         self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)

@@ -14,7 +14,7 @@ import math
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,8 @@ COLUMNS = {
     "memory_limit, stderr",
     "derived": "mark, data",
 }
+#: Statuses, in SQL, of trials that another limit or machine may let end.
+LIMITED = f"('{Status.TIMED_OUT.value}', '{Status.OUT_OF_MEMORY.value}')"
 #: The part of an error code of SQLite that has the kind; the others have details.
 KIND = 0xFF
 #: What reading a record raises that is not as it was written.
@@ -180,15 +182,15 @@ class Journal:
             self.connection.execute(f"insert or replace into observation values ({', '.join('?' * len(row))})", row)
 
     @_guarded
-    def reusable(self, memory_limit: float = 0) -> dict[str, Status]:
+    def reusable(self, memory_limit: float = 0, timed_out: bool = False) -> dict[str, Status]:
         """Key -> status of all trials that need not be measured again, under that limit of memory (bytes).
 
-        Trials that ran out of time are measured again, since the machine may have been busy, and those that ran out of
-        memory under a smaller limit.
+        Trials that ran out of time are measured again, since the machine may have been busy, unless `timed_out`; and
+        those that ran out of memory under a smaller limit.
         """
         rows = self.connection.execute(
             "select key, status from observation where status is not ? and (status is not ? or memory_limit >= ?)",
-            (Status.TIMED_OUT.value, Status.OUT_OF_MEMORY.value, memory_limit),
+            (None if timed_out else Status.TIMED_OUT.value, Status.OUT_OF_MEMORY.value, memory_limit),
         )
         return {key: Status(status) for key, status in rows}
 
@@ -258,6 +260,29 @@ class Journal:
         ]
         with self._transaction():
             self.connection.executemany("insert or replace into derived values (?, ?)", packed)
+
+    def take(self, other: Journal, leaving: Set[str] = frozenset()) -> None:
+        """Add the records of another journal; those that this one has under the same key or mark stay.
+
+        Trials that ran out of time or memory here, and not there, are replaced. leaving: marks of what was derived that
+        are left out.
+        """
+        with self._transaction():
+            for table, columns in COLUMNS.items():
+                names = columns.split(", ")
+                known = "do nothing"
+                if table == "observation":
+                    values = ", ".join(f"{name} = excluded.{name}" for name in names)
+                    known = f"do update set {values} where status in {LIMITED} and excluded.status not in {LIMITED}"
+                places = ", ".join("?" * len(names))
+                rows = (row for row in other._rows(table) if table != "derived" or row[0] not in leaving)
+                self.connection.executemany(
+                    f"insert into {table} values ({places}) on conflict ({names[0]}) {known}", rows
+                )
+
+    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        with self.sound():
+            yield from self.connection.execute(f"select {COLUMNS[table]} from {table}")
 
     def forget(self) -> None:
         """Delete all observations, and what was derived from them."""

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.repeatability import waiting_disagree
 
-__all__ = ["Ledger", "Measured", "status_of"]
+__all__ = ["Earlier", "Failure", "Ledger", "Measured", "isolation_of", "status_of"]
 
 #: Folders and modules of crosscheck that decide whether trials are repeated.
 CODE = ("cells.py", "errors.py", "matrix/agreement.py", "probe/recorded.py", "repeatability.py", "scenarios")
@@ -31,12 +31,29 @@ CODE = ("cells.py", "errors.py", "matrix/agreement.py", "probe/recorded.py", "re
 SUSPICIOUS = (Status.CRASHED, Status.TIMED_OUT)
 
 
+#: Why a cell could not be measured: status, reason, standard error.
+Failure = tuple[Status, str, str]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is known of measurements on other machines, whose trials the journal has.
+
+    environments: of their targets. import_seconds: of their targets' runtimes. failures: id of a cell that could not be
+    measured -> why.
+    """
+
+    environments: Mapping[str, Environment]
+    import_seconds: Mapping[str, float]
+    failures: Mapping[str, Failure]
+
+
 @dataclass
 class Measured:
     """The result of a run: per cell the journal keys of its trials, or the status of the failure."""
 
     keys: dict[str, list[str]] = field(default_factory=dict)
-    statuses: dict[str, tuple[Status, str, str]] = field(default_factory=dict)
+    statuses: dict[str, Failure] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     import_seconds: dict[str, float] = field(default_factory=dict)
     #: Until the last environment is complete; cells are measured meanwhile.
@@ -73,7 +90,8 @@ class Ledger:
     """All trials missing from the journal, and repetitions of disagreeing ones, by target.
 
     `finished` is called with the id of each cell completed after the start. Trials that ran out of memory under a limit
-    below `memory_limit` (bytes) are missing.
+    below `memory_limit` (bytes) are missing. With `earlier`, what other machines measured counts as it is: no trial is
+    missing that ran out of time or memory there, and no cell that failed there.
     """
 
     def __init__(
@@ -83,11 +101,12 @@ class Ledger:
         isolation: str,
         finished: Callable[[str], None],
         memory_limit: float = 0,
+        earlier: Earlier | None = None,
     ) -> None:
-        self.journal, self.isolation, self.finished = journal, isolation, finished
-        self.done = Measured()
+        self.journal, self.isolation, self.finished, self.earlier = journal, isolation, finished, earlier
+        self.done = Measured() if earlier is None else Measured(import_seconds=dict(earlier.import_seconds))
         self.queues: dict[Target, deque[Trial]] = {}
-        self._have = journal.reusable(memory_limit)
+        self._have = journal.reusable(memory_limit) if earlier is None else journal.reusable(timed_out=True)
         self._cells: dict[str, _UnderWay] = {}
         self._unconfirmed: dict[Trial, Record] = {}
         self._confirmed: set[tuple[str, Status]] = set()
@@ -117,8 +136,8 @@ class Ledger:
         return self._cells[trial.cell.id].planned, trial, isolation
 
     def isolation_of(self, target: Target) -> str:
-        """The isolation of the target's trials; runtimes that cannot be forked have their own."""
-        return self.isolation if target.runtime.forks else "new-interpreter"
+        """The isolation of the target's trials."""
+        return isolation_of(target, self.isolation)
 
     def put_back(self, trial: Trial) -> None:
         """Queue an unfinished trial again."""
@@ -208,6 +227,9 @@ class Ledger:
             self.done.statuses[name] = (Status.REFUSED, planned.refused, "")
             return
         environment = self._environment(target)
+        if self.earlier is not None and name in self.earlier.failures:
+            self.done.statuses[name] = self.earlier.failures[name]
+            return
         failure = environment if isinstance(environment, EnvironmentFailure) else _lack(planned)
         if failure is not None:
             self.done.statuses[name] = (status_of(failure), str(failure), "")
@@ -226,10 +248,17 @@ class Ledger:
     def _environment(self, target: Target) -> Environment | EnvironmentFailure:
         if target.id not in self.done.environments:
             try:
-                self.done.environments[target.id] = describe(target.runtime, target.release, target.variant)
+                self.done.environments[target.id] = self._described(target)
             except EnvironmentFailure as failure:
                 return failure
         return self.done.environments[target.id]
+
+    def _described(self, target: Target) -> Environment:
+        if self.earlier is None:
+            return describe(target.runtime, target.release, target.variant)
+        if target.id not in self.earlier.environments:
+            raise Unavailable("no machine had its environment")
+        return self.earlier.environments[target.id]
 
     def _key(self, planned: Planned, trial: Trial) -> str:
         """The trial's key in the journal."""
@@ -341,6 +370,11 @@ def _confirmed_record(record: Record, forked: Record) -> Record:
         return record
     note = f"a forked trial {forked.status} ({forked.reason}), one in a new interpreter did not"
     return dataclasses.replace(record, reason="; ".join(filter(None, (record.reason, note))))
+
+
+def isolation_of(target: Target, wanted: str) -> str:
+    """The isolation of a target's trials: the wanted one, but for runtimes that cannot be forked."""
+    return wanted if target.runtime.forks else "new-interpreter"
 
 
 def status_of(failure: EnvironmentFailure) -> Status:
