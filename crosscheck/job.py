@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,23 +19,19 @@ from filelock import FileLock, Timeout
 
 from crosscheck import report
 from crosscheck.cells import Asks, Status
-from crosscheck.conversion import is_file, load
-from crosscheck.errors import CrosscheckError, NetworkError, UsageError, remedy_of
+from crosscheck.errors import CrosscheckError, UsageError, remedy_of
 from crosscheck.exchange import ExportedFiles, exchange
-from crosscheck.expectations import Expectations, parts_of
 from crosscheck.judge import FileTruth, Truth, fields_of, line
 from crosscheck.judgements import Judged, Judgements, Question
 from crosscheck.locate import Located, Verdict, locate
-from crosscheck.marks import DONE, asked, code_of, fingerprint, is_done
+from crosscheck.marks import DONE, asked, fingerprint, is_done
 from crosscheck.matrix.budget import Budget
-from crosscheck.matrix.engine import Engine, Measured, Progress, Settings, cores
+from crosscheck.matrix.engine import Engine, Measured, Progress, Settings
 from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
 from crosscheck.matrix.mending import mend, move_aside
-from crosscheck.matrix.plan import Planned, Wanted, expand
-from crosscheck.matrix.selection import Target, matching, present, targets
-from crosscheck.matrix.server import Limits
-from crosscheck.matrix.unlisted import resolve, with_unlisted
-from crosscheck.networks import FileOptions, Network, names
+from crosscheck.matrix.plan import Planned
+from crosscheck.networks import Network
+from crosscheck.options import Job, Matrix, Selection, matrix_of
 from crosscheck.progress import NoProgress
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, refresh, staging
 from crosscheck.recorded_arrays import RecordedArrays
@@ -45,22 +40,13 @@ from crosscheck.records.conversion import plain
 from crosscheck.records.versions import written_run
 from crosscheck.run_facts import environment_facts, facts_of
 from crosscheck.runtimes.catalog import Runtime, catalog
-from crosscheck.runtimes.known import nearest
 from crosscheck.script.writer import example, pieces
+from crosscheck.shards import Division
 from crosscheck.whole_files import whole
 
-__all__ = ["ISOLATIONS", "JOURNAL", "LOCKS", "Job", "Result", "Selection", "at_work", "run"]
+__all__ = ["JOURNAL", "SHOULD_HAVE_BEEN", "Job", "Result", "Selection", "at_work", "carry_out", "run"]
 
-ISOLATIONS = ("fork", "new-interpreter")
-
-#: Largest limits of a trial: seconds, and bytes. The system's own limits are whole numbers of 64 bits.
-LONGEST = 10**6
-LARGEST = 10**15
-
-NONE = FileOptions()
 JOURNAL = "journal.sqlite"
-#: The folder of the locks of releases that no runtime's folder lists.
-LOCKS = "locks"
 #: Most times that a run begins again since its journal is damaged.
 MENDINGS = 3
 #: Seconds of measuring in a run with a network of the user's.
@@ -77,71 +63,6 @@ SHOULD_HAVE_BEEN = frozenset(
         Status.NOT_ASKED,
     }
 )
-
-
-@dataclass(frozen=True)
-class Selection:
-    """A further part of a job's matrix: releases as in `Job.what`, and globs of networks, modes and scenarios."""
-
-    what: Sequence[str]
-    networks: Sequence[str] = ()
-    modes: Sequence[str] = ()
-    scenarios: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Job:
-    """The options of `crosscheck run`.
-
-    what: releases, as in "mxnet@1.9.1" or "mxnet@0.9.5..1.3"; none select the default matrix. everything: `--all`.
-    networks, modes, scenarios: globs; networks also paths of files. trials: of each cell's first reading. jobs: trials
-    in parallel. out: the folder of the results and of the journal, which later runs continue. fresh: whether earlier
-    measurements are ignored. isolation: one of `ISOLATIONS`. limits: of one trial, seconds and bytes. options: of
-    network files. include: further parts of the matrix. exclude: patterns of cells that are left out, a glob for each
-    part of a cell's id.
-    """
-
-    what: Sequence[str] = ()
-    everything: bool = False
-    networks: Sequence[str] = ()
-    modes: Sequence[str] = ()
-    scenarios: Sequence[str] = ()
-    trials: int = 2
-    jobs: int = field(default_factory=cores)
-    out: Path = Path("crosscheck-out")
-    fresh: bool = False
-    isolation: str = "fork"
-    limits: Limits = field(default_factory=Limits)
-    #: Seconds of measuring; None: `OWN_BUDGET` if there is a network of the user's, else no limit.
-    budget: float | None = None
-    options: FileOptions = field(default_factory=FileOptions)
-    #: Marks cells in the report; nothing that is measured or judged depends on it.
-    expectations: Expectations | None = None
-    include: Sequence[Selection] = ()
-    exclude: Sequence[str] = ()
-
-    def command(self, what: Sequence[str]) -> list[str]:
-        """The command line of this job, with `WHAT` replaced."""
-        words = ["crosscheck", "run", *what, *(["--all"] if self.everything else [])]
-        for option, values in (("--network", self.networks), ("--mode", self.modes), ("--scenario", self.scenarios)):
-            words += [word for value in values for word in (option, value)]
-        words += [word for pattern in self.exclude for word in ("--exclude", pattern)]
-        return [*words, *self.options.words]
-
-    @property
-    def wanted(self) -> Wanted:
-        """What is selected of the matrix, beside runtimes."""
-        return Wanted(self.modes, self.scenarios, self.networks, self.everything, self.trials)
-
-    def check(self) -> None:
-        """Raise UsageError for numbers that no job can have, and for another isolation."""
-        if self.isolation not in ISOLATIONS:
-            raise UsageError(f"'{self.isolation}' is no isolation. {nearest(self.isolation, ISOLATIONS)}")
-        if self.trials < 1 or self.jobs < 1:
-            raise UsageError("--trials and --jobs take whole numbers from 1 on.")
-        # Written so that NaN is refused, too.
-        if not (0 < self.limits.seconds <= LONGEST and 0 < self.limits.memory <= LARGEST):
-            raise UsageError("--time-limit takes seconds, --memory-limit takes GB, more than 0 and at most a million.")
 
 
 @dataclass(frozen=True)
@@ -171,31 +92,33 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     job.check()
     progress = NoProgress() if progress is None else progress
     start = time.monotonic()
-    words = [*job.what, *(word for selection in job.include for word in selection.what)]
-    available = with_unlisted(words, catalog() if runtimes is None else runtimes, job.out / LOCKS)
-    selected = _selected(job, available, progress)
-    networks, refused = _networks(job.networks, job.options)
-    parts = [_Part(selected, networks, job.wanted)]
-    for selection in job.include:
-        parts.append(_included(job, selection, available, progress))
-        selected = list(dict.fromkeys([*selected, *parts[-1].targets]))
-        networks = list({network.name: network for network in [*parts[-1].networks, *networks]}.values())
+    matrix = matrix_of(job, catalog() if runtimes is None else runtimes, progress)
+    networks = matrix.networks
     for network in networks:
         for sentence in network.own.said if network.own else ():
             progress.note(sentence)
-    code = code_of({target.runtime.folder for target in selected})
+    shard = None if job.shard is None else matrix.shard(job.shard)
     selections = [dataclasses.asdict(selection) for selection in job.include]
-    options = [dataclasses.asdict(job.wanted), job.isolation, dataclasses.asdict(job.limits), selections, job.exclude]
-    mark = asked(selected, networks, code, options)
+    options: list[Any] = [
+        dataclasses.asdict(job.wanted),
+        job.isolation,
+        dataclasses.asdict(job.limits),
+        selections,
+        job.exclude,
+    ]
+    options += [] if shard is None else [shard.number, shard.parts]
+    mark = asked(matrix.targets, networks, matrix.code, options)
     path = job.out / JOURNAL
     if not job.fresh and is_done(path, mark) and belongs_together(job.out):
         with contextlib.nullcontext() if job.expectations is None else at_work(job.out):
-            return dataclasses.replace(_unchanged(job, start), refused=refused)
+            return dataclasses.replace(_unchanged(job, start), refused=matrix.refused)
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
     progress.step("planning")
-    plan = _planned(parts, job.exclude)
+    plan = matrix.plan()
+    if shard is not None:
+        plan = Division(shard.parts).of(shard.number, plan)
     with at_work(job.out):
         complete(job.out)
         for _ in range(MENDINGS):
@@ -205,10 +128,10 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
                         journal.forget()
                     journal.derive({DONE: b""})
                     engine = Engine(journal, settings, progress)
-                    result = _Run(job, selected, code, engine, start).carry_out(plan)
+                    result = carry_out(matrix, plan, engine, start, {"shard": shard})
                     if not result.incomplete:
                         journal.derive({DONE: mark.encode()})
-                    return dataclasses.replace(result, refused=refused)
+                    return dataclasses.replace(result, refused=matrix.refused)
             except NoJournal as problem:
                 progress.note(f"{problem} It is now {move_aside(path)}, and a new journal is begun.")
             except DamagedJournal as problem:
@@ -216,65 +139,14 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     raise CrosscheckError(f"{path} is damaged again and again. Look at the disk, or use another --out.")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of a job's matrix."""
+def carry_out(
+    matrix: Matrix, plan: Sequence[Planned], engine: Engine, start: float, known: Mapping[str, Any]
+) -> Result:
+    """Measure, judge and publish the cells of a plan in a folder that is `at_work`.
 
-    targets: Sequence[Target]
-    networks: Sequence[Network]
-    wanted: Wanted
-
-
-def _included(job: Job, selection: Selection, available: Mapping[str, Runtime], progress: Progress) -> _Part:
-    chosen = _selected(dataclasses.replace(job, what=selection.what, everything=False), available, progress)
-    networks, refused = _networks(selection.networks, job.options if any(map(is_file, selection.networks)) else NONE)
-    if refused:
-        raise NetworkError("\n".join(refused))
-    wanted = Wanted(selection.modes, selection.scenarios, selection.networks, trials=job.trials)
-    return _Part(chosen, networks, wanted)
-
-
-def _planned(parts: Sequence[_Part], exclude: Sequence[str]) -> list[Planned]:
-    """The cells of all parts, each once, without those that are left out.
-
-    Raises UsageError for a pattern that is none or leaves out nothing, and if nothing is left.
+    start: the monotonic time (s) at which the job began. known: fields of `Run`, beside those that a run finds out.
     """
-    cells = {one.cell.id: one for part in parts for one in expand(part.targets, part.networks, part.wanted)}
-    plan = list(cells.values())
-    for pattern in exclude:
-        try:
-            globs = parts_of(pattern)
-        except ValueError as problem:
-            raise UsageError(f"{problem}; a glob for each part.") from None
-        left = [one for one in plan if not _matches(one, globs)]
-        if len(left) == len(plan):
-            raise UsageError(f"no cell matches '{pattern}', which is to be left out.")
-        plan = left
-    if not plan:
-        raise UsageError("nothing is left to run: all cells are left out.")
-    return plan
-
-
-def _matches(planned: Planned, globs: Sequence[str]) -> bool:
-    cell = planned.cell
-    names = planned.target.id, cell.mode, cell.network, cell.scenario.value
-    return all(map(fnmatchcase, names, globs))
-
-
-def _selected(job: Job, available: Mapping[str, Runtime], progress: Progress) -> list[Target]:
-    """The releases of a job, resolved; of the default matrix, those for which this machine has what they need."""
-    selected = targets(job.what, available, job.everything)
-    if any(target.release.locks for target in selected):
-        progress.step("resolving releases that are not listed")
-    for target in selected:
-        if path := resolve(target):
-            progress.note(f"{target.id}: {target.release.note}; its lock is {path}")
-    if job.what or job.everything:
-        return selected
-    selected, lacking = present(selected)
-    for name, lack in lacking.items():
-        progress.left_out(name, lack)
-    return selected
+    return _Run(matrix.job, matrix, engine, start, known).carry_out(plan)
 
 
 def _unchanged(job: Job, start: float) -> Result:
@@ -315,14 +187,14 @@ def at_work(out: Path) -> Iterator[None]:
 class _Run:
     """The steps of a job from its plan to its results.
 
-    start: the monotonic time (s) at which it began. measured_at: at which all was measured.
+    start: the monotonic time (s) at which it began. known: as in `carry_out`. measured_at: at which all was measured.
     """
 
     job: Job
-    selected: Sequence[Target]
-    code: str
+    matrix: Matrix
     engine: Engine
     start: float
+    known: Mapping[str, Any]
     measured_at: float = 0.0
 
     def carry_out(self, plan: Sequence[Planned]) -> Result:
@@ -333,10 +205,10 @@ class _Run:
         progress.step("measuring")
         measured = self.engine.measure(plan)
         progress.step("asking about exported files")
-        exchanged = exchange(plan, measured, self.selected, self.job.wanted, self.engine)
+        exchanged = exchange(plan, measured, self.matrix.targets, self.job.wanted, self.engine)
         plan = [*plan, *exchanged.plan]
         self.measured_at = time.monotonic()
-        mark = fingerprint(plan, measured, self.engine.journal, self.code)
+        mark = fingerprint(plan, measured, self.engine.journal, self.matrix.code)
         if read_facts(out).get("fingerprint") == mark and belongs_together(out):
             return _unchanged(self.job, self.start)
         results = staging(out)
@@ -383,9 +255,11 @@ class _Run:
         """The contents of `run.json`."""
         now = time.monotonic()
         job = self.job
-        facts = facts_of(
-            plan, self.selected, measured, command=job.command(job.what), jobs=job.jobs, isolation=job.isolation
-        )
+        targets = self.matrix.targets
+        if job.shard is not None:
+            asked = {planned.target for planned in plan}
+            targets = [target for target in targets if target in asked]
+        facts = facts_of(plan, targets, measured, command=job.command(job.what), jobs=job.jobs, isolation=job.isolation)
         seconds = {
             "cells": self.measured_at - self.start,
             "judging": now - self.measured_at,
@@ -397,14 +271,12 @@ class _Run:
             "cells_unmeasured": located.unmeasured,
         }
         counts = {"statuses": dict(lines.statuses), "findings": dict(lines.findings)}
-        return written_run(
-            dataclasses.replace(
-                facts,
-                causes=causes,
-                counts={**facts.counts, **counts},
-                seconds={**facts.seconds, **{name: round(value, 3) for name, value in seconds.items()}},
-            )
-        )
+        found = {
+            "causes": causes,
+            "counts": {**facts.counts, **counts},
+            "seconds": {**facts.seconds, **{name: round(value, 3) for name, value in seconds.items()}},
+        }
+        return written_run(dataclasses.replace(facts, **{**found, **self.known}))
 
 
 @dataclass
@@ -471,34 +343,6 @@ def _line(planned: Planned, judged: Judged, measured: Measured, files: ExportedF
         arrays=judged.arrays,
         exported=judged.exported,
     )
-
-
-def _networks(patterns: Sequence[str], options: FileOptions) -> tuple[list[Network], tuple[str, ...]]:
-    """The shipped networks that match a glob, by default all; users' files; and why files are refused.
-
-    Raises NetworkError if nothing is left, UsageError for a shape of an input that no file has.
-    """
-    files = [pattern for pattern in patterns if is_file(pattern)]
-    globs = [pattern for pattern in patterns if not is_file(pattern)]
-    shipped = matching(globs, names(), "network") if globs or not files else []
-    networks = {name: load(name) for name in (shipped or (() if files else names()))}
-    refused = []
-    for file in files:
-        try:
-            network = load(file, options)
-        except NetworkError as problem:
-            refused.append(str(problem))
-        else:
-            networks.setdefault(network.name, network)  # the same file named twice, or a copy
-    if not networks:
-        raise NetworkError("\n".join(refused))
-    if options.words and not files:
-        raise UsageError(f"{options.words[0]} is about network files, and none is named: --network FILE does so.")
-    inputs = {name for network in networks.values() if network.own for name in network.own.inputs}
-    if unknown := [] if refused else sorted(options.shapes.keys() - inputs):
-        known = ", ".join(sorted(inputs))
-        raise UsageError(f"--shape {unknown[0]}=...: no network file has an input '{unknown[0]}'. They have {known}.")
-    return list(networks.values()), tuple(refused)
 
 
 def _answerable(plan: Sequence[Planned]) -> tuple[list[Planned], dict[Network, Truth]]:

@@ -104,7 +104,7 @@ def test_what_is_done_is_not_even_planned_again(
     run_toy(modes=["predict"], networks=["seed"], scenarios=["predict-only"])
     again = run_toy(**ONE)
     assert not again.unchanged  # the folder has the other selection's results
-    monkeypatch.setattr("crosscheck.job.expand", lambda *_: pytest.fail("planned"))
+    monkeypatch.setattr("crosscheck.options.expand", lambda *_: pytest.fail("planned"))
     third = run_toy(**ONE)
     assert third.unchanged
     assert (first.statuses, first.findings) == (third.statuses, third.findings)

@@ -11,7 +11,7 @@ from packaging.version import Version
 from crosscheck.bisect.search import Border, Search
 from crosscheck.cells import MEASURED, PLAIN, Finding
 from crosscheck.errors import UsageError
-from crosscheck.job import JOURNAL, LOCKS, at_work
+from crosscheck.job import JOURNAL, at_work
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine, Progress, Settings, cores
 from crosscheck.matrix.journal import Journal
@@ -20,6 +20,7 @@ from crosscheck.matrix.selection import matching, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import load, names
+from crosscheck.options import LOCKS
 from crosscheck.publication import CELLS
 from crosscheck.report import load as load_run
 from crosscheck.runtimes.catalog import Runtime, catalog

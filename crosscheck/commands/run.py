@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,9 +17,12 @@ from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
 
 if TYPE_CHECKING:
-    from crosscheck.job import Result, Selection
+    from crosscheck.commands.outputs import Outputs
+    from crosscheck.expectations import Expectations
+    from crosscheck.job import Job, Result, Selection
+    from crosscheck.matrix.engine import Progress
 
-__all__ = ["arguments", "main"]
+__all__ = ["arguments", "ended", "job_of", "main"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +93,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="cells that are left out: runtime@release+variant/mode/network/scenario, a glob for each part; repeatable",
     )
+    parser.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="measure one of N parts of the job, as in 3/8; `crosscheck merge` puts them together, `crosscheck plan` "
+        "shows them",
+    )
+    parser.add_argument(
+        "--times",
+        type=Path,
+        metavar="RUN",
+        help="the folder of a past run, by whose times parts are balanced: the same for all of them (default: a whole "
+        "run in --out, or figures that come with crosscheck)",
+    )
     add_progress(parser)
     add_outputs(parser)
     configure(parser)
@@ -97,19 +114,46 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Run the job. A mistyped name of a runtime is refused before anything large is imported."""
     with configured(parsed) as include:
-        return _run(parsed, console, include)
+        check_names(parsed.what)
+        outputs = outputs_of(parsed)
+        from crosscheck.job import run
+        from crosscheck.progress import progress_for
+
+        job = job_of(parsed, include, outputs.expectations)
+        with progress_for(console, shown(parsed)) as progress:
+            result = run(job, progress)
+        return ended(result, outputs, progress, console, parsed.quiet)
 
 
-def _run(parsed: argparse.Namespace, console: Console, include: Sequence[Selection]) -> int:
-    check_names(parsed.what)
-    outputs = outputs_of(parsed)
-    from crosscheck.job import Job, run
+def ended(result: Result, outputs: Outputs, progress: Progress, console: Console, quiet: bool) -> int:
+    """Write the outputs of a run, say how it ended, and return its exit code."""
+    from crosscheck.progress import JsonProgress
+
+    outcome = outputs.make(result.folder, step_summary=True)
+    code = INCOMPLETE if result.incomplete or result.refused else OK
+    if outcome is not None and outcome.failed:
+        code = WORSE
+    if isinstance(progress, JsonProgress):
+        progress.tell(
+            "end", code=code, statuses=result.statuses, findings=result.findings, refused=result.refused,
+            expectations=None if outcome is None else outcome.counts, report=str(result.folder / "report.html"),
+        )  # fmt: skip
+    else:
+        _summarise(result, console, quiet)
+        if outcome is not None:
+            say(console, result.folder, outcome, quiet)
+    return code
+
+
+def job_of(parsed: argparse.Namespace, include: Sequence[Selection], expectations: Expectations | None = None) -> Job:
+    """The job that the arguments describe; `include`: further parts of its matrix."""
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
     from crosscheck.matrix.server import Limits
-    from crosscheck.progress import JsonProgress, progress_for
+    from crosscheck.options import Job
+    from crosscheck.shards import Shard
 
-    job = Job(
+    return Job(
         what=parsed.what,
         everything=parsed.everything,
         networks=parsed.network,
@@ -123,26 +167,12 @@ def _run(parsed: argparse.Namespace, console: Console, include: Sequence[Selecti
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
         budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=file_options(parsed),
-        expectations=outputs.expectations,
+        expectations=expectations,
         include=include,
         exclude=parsed.exclude,
+        shard=None if parsed.shard is None else Shard.parsed(parsed.shard),
+        times=parsed.times,
     )
-    with progress_for(console, shown(parsed)) as progress:
-        result = run(job, progress)
-    outcome = outputs.make(result.folder, step_summary=True)
-    code = INCOMPLETE if result.incomplete or result.refused else OK
-    if outcome is not None and outcome.failed:
-        code = WORSE
-    if isinstance(progress, JsonProgress):
-        progress.tell(
-            "end", code=code, statuses=result.statuses, findings=result.findings, refused=result.refused,
-            expectations=None if outcome is None else outcome.counts, report=str(result.folder / "report.html"),
-        )  # fmt: skip
-    else:
-        _summarise(result, console, parsed.quiet)
-        if outcome is not None:
-            say(console, result.folder, outcome, parsed.quiet)
-    return code
 
 
 def _summarise(result: Result, console: Console, quiet: bool) -> None:

@@ -24,7 +24,7 @@ from crosscheck.networks.onnx_files import EXPORTED_FORMS, digest_of, written_ne
 from crosscheck.probe import recorded
 from crosscheck.scenarios.facts import LAYERS
 
-__all__ = ["Exchange", "exchange"]
+__all__ = ["FROM", "Exchange", "exchange", "readers"]
 
 #: Separates network and runtime in a file's name.
 FROM = ".from."
@@ -66,10 +66,10 @@ def exchange(
     for planned in plan:
         if Asks(planned.mode.asks) is Asks.EXPORT:
             _collect(result, planned, _content(engine.journal, measured, planned.cell.id))
-    readers = _readers(selected)
+    reading = readers(selected)
     for exporters in result.exporters.values():
         network = result.files[exporters[0].cell.id]
-        result.plan += (cell for target in readers for cell in _cells(target, network, wanted))
+        result.plan += (cell for target in reading for cell in _cells(target, network, wanted))
     measured.add(engine.measure(result.plan))
     return result
 
@@ -98,8 +98,8 @@ def _content(journal: Journal, measured: Measured, cell: str) -> bytes | None:
     return None
 
 
-def _readers(targets: Sequence[Target]) -> list[Target]:
-    """The newest target of each runtime with modes for files, as installed if possible."""
+def readers(targets: Sequence[Target]) -> list[Target]:
+    """What reads exported files: the newest target of each runtime with modes for files, as installed if possible."""
 
     def rank(target: Target) -> tuple[Version, bool]:
         return Version(target.release.version), target.variant.name == PLAIN

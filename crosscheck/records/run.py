@@ -18,6 +18,7 @@ __all__ = [
     "Run",
     "RuntimeFacts",
     "ScenarioFacts",
+    "ShardFacts",
     "ValueFacts",
 ]
 
@@ -135,12 +136,31 @@ class EnvironmentFacts:
     key: str = ""
 
 
+@dataclass(frozen=True)
+class ShardFacts:
+    """Which part of a job a run is (`crosscheck run --shard`), and what all parts have in common.
+
+    parts: what each part measures, as in `crosscheck.shards.Division`. job: the options of the whole job that decide
+    what is measured. code: a digest of crosscheck and of the runtimes' folders. targets, networks: those of the whole
+    job; name of a network -> digest.
+    """
+
+    number: int
+    count: int
+    parts: tuple[tuple[str, ...], ...]
+    job: Mapping[str, Any]
+    code: str
+    targets: tuple[str, ...]
+    networks: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """The facts of a run; times are in seconds.
 
     causes: numbers of cells ("cells_asked", "cells_left_out", "cells_unmeasured") as in `crosscheck.locate.Located`;
     empty for early runs. import_seconds: of each target's runtime. fingerprint: a digest of what the run depends on.
+    shard: of a part of a job.
     """
 
     crosscheck: str
@@ -158,3 +178,4 @@ class Run:
     causes: Mapping[str, int] = field(default_factory=dict)
     import_seconds: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str = ""
+    shard: ShardFacts | None = None
