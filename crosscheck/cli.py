@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "write a commented crosscheck.toml, the file of a job",
     "run": "build the environments, run the matrix, write the report",
     "plan": "show what `run` would measure, and divide it into shards for several machines",
+    "merge": "put the shards of a job together",
     "gradient": "write an ONNX model that also computes its input gradient",
     "inspect": "what a network file is, and what each runtime can be asked about it",
     "list": "list runtimes, releases, modes, networks or scenarios",

@@ -18,7 +18,7 @@ HOUSE = (
     ("cli", "pytest_plugin"),
     ("commands",),
     ("configuration",),
-    ("bisect", "forecast", "reduce"),
+    ("bisect", "forecast", "merging", "reduce"),
     ("ending", "job"),
     ("options",),
     ("marks", "progress", "shards"),
