@@ -115,10 +115,13 @@ def test_what_is_done_is_not_even_planned_again(
         run_toy(**ONE, trials=3)
 
 
-def test_what_could_not_be_measured_is_asked_again(run_toy: RunToy) -> None:
+def test_what_could_not_be_measured_is_asked_again(run_toy: RunToy, progress: SilentProgress) -> None:
     options: dict[str, Any] = {"modes": ["hang"], "networks": ["seed"], "trials": 1, "limits": Limits(seconds=0.5)}
     assert run_toy(**options).incomplete
-    assert not run_toy(**options).unchanged
+    asked = list(progress.cells)
+    progress.cells.clear()
+    assert run_toy(**options).incomplete
+    assert asked == progress.cells
 
 
 @pytest.mark.parametrize(
