@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from crosscheck.probe.adapter import Network
+from crosscheck.probe.names import plain_name
 from crosscheck.probe.texts import Model, TextAdapter, example
 
 SOURCE: Mapping[str, Any] = {
@@ -145,3 +146,10 @@ def test_namespaces_of_two_models_are_two_modules(tmp_path: Path) -> None:
 def test_an_example_has_the_networks_shape_and_numbers_from_zero_below_one() -> None:
     network = Network({"inputs": [{"shape": ["N", 3, 1]}]}, {}, {}, 2, "", "", source=SOURCE, texts={})
     np.testing.assert_array_equal((np.arange(6) / np.float32(6)).reshape(2, 3, 1).astype(np.float32), example(network))
+
+
+def test_a_tensor_that_the_source_does_not_name_keeps_its_name_where_others_have_one(tmp_path: Path) -> None:
+    adapter = TextAdapter()
+    named = built(adapter, tmp_path, tensors={"w": ("net[0]", None)})
+    assert "net/bn:0" == adapter.called(named, "net/bn:0")
+    assert plain_name("net/bn:0") == adapter.called(built(adapter, tmp_path), "net/bn:0") != "net/bn:0"
