@@ -13,6 +13,7 @@ import base64
 import json
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,7 +52,11 @@ def main() -> None:
     """Open the report, and print what is seen."""
     page, *rest = sys.argv[1:]
     width, height = (int(rest[0]), int(rest[1])) if len(rest) > 1 else (1280, 900)
-    firefox = Marionette(bin=shutil.which("firefox-esr") or shutil.which("firefox"), headless=True)
+    # Firefox writes its log into a folder of its own, not into the current one.
+    logs = tempfile.TemporaryDirectory()
+    firefox = Marionette(
+        bin=shutil.which("firefox-esr") or shutil.which("firefox"), headless=True, gecko_log=str(Path(logs.name, "log"))
+    )
     firefox.start_session()
     try:
         firefox.set_window_rect(width=width, height=height + FRAME)
@@ -70,6 +75,7 @@ def main() -> None:
         print(json.dumps(seen))
     finally:
         firefox.quit()
+        logs.cleanup()
 
 
 if __name__ == "__main__":
