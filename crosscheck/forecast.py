@@ -18,7 +18,6 @@ from crosscheck.matrix.ledger import isolation_of
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.options import Job, matrix_of
-from crosscheck.progress import NoProgress
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.shards import OVERHEAD, Division, Shard, Times, environments_of
 
@@ -97,7 +96,7 @@ def forecast(
     `runtimes` replaces the catalog. Raises UsageError for invalid arguments.
     """
     job.check()
-    progress = NoProgress() if progress is None else progress
+    progress = Progress() if progress is None else progress
     matrix = matrix_of(job, catalog() if runtimes is None else runtimes, progress, resolved=False)
     times, plan = matrix.times(), matrix.plan()
     reading = readers(matrix.targets)

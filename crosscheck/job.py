@@ -32,7 +32,6 @@ from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.plan import Planned
 from crosscheck.networks import Network
 from crosscheck.options import Job, Matrix, Selection, matrix_of
-from crosscheck.progress import NoProgress
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, refresh, staging
 from crosscheck.recorded_arrays import RecordedArrays
 from crosscheck.records import Cause, Judgement
@@ -90,7 +89,7 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     is left; CrosscheckError for a failure of crosscheck; the journal keeps finished trials.
     """
     job.check()
-    progress = NoProgress() if progress is None else progress
+    progress = Progress() if progress is None else progress
     start = time.monotonic()
     matrix = matrix_of(job, catalog() if runtimes is None else runtimes, progress)
     networks = matrix.networks

@@ -25,7 +25,6 @@ from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Earlier
 from crosscheck.matrix.selection import Target
 from crosscheck.options import LOCKS, Job, Matrix, matrix_of, whole_job
-from crosscheck.progress import NoProgress
 from crosscheck.publication import ARRAYS
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import EnvironmentFacts, Run, ShardFacts
@@ -81,7 +80,7 @@ def merge(request: Request, progress: Progress | None = None, runtimes: Mapping[
     one job, or if two of them contradict each other.
     """
     start = time.monotonic()
-    progress = NoProgress() if progress is None else progress
+    progress = Progress() if progress is None else progress
     parts = [_read(folder) for folder in request.parts]
     for part in parts[1:]:
         _check_same_job(parts[0], part)

@@ -8,14 +8,16 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
+from crosscheck.matrix.engine import Progress
 from crosscheck.terminal import printable
 
-__all__ = ["JsonProgress", "LineProgress", "NoProgress", "RichProgress", "Shown", "progress_for"]
+__all__ = ["JsonProgress", "LineProgress", "RichProgress", "Shown", "progress_for"]
 
 LEFT_OUT = "left out of the default matrix: {}; {}"
 #: Most seconds without a line.
@@ -31,48 +33,12 @@ class Shown(StrEnum):
     NONE = "none"
 
 
-class NoProgress:
-    """Shows nothing."""
-
-    def __enter__(self) -> NoProgress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def left_out(self, target: str, lack: str) -> None:
-        """A target of the default matrix is skipped."""
-
-    def note(self, sentence: str) -> None:
-        """Something was chosen for the user."""
-
-    def step(self, what: str) -> None:
-        """The run turns to something else."""
-
-    def begin(self, environments: int, cells: int, reused: int) -> None:
-        """Measuring starts."""
-
-    def environment(self, target: str, state: str) -> None:
-        """An environment is `making`, `ready` or failed."""
-
-    def cell(self, cell: str) -> None:
-        """A cell is done."""
-
-    def running(self, targets: Sequence[str]) -> None:
-        """The targets with running trials."""
-
-    def judging(self, done: int, cells: int) -> None:
-        """So many of the cells that have to be judged are."""
-
-
-class RichProgress(NoProgress):
+class RichProgress(Progress):
     """Bars for environments, cells and judging, with running releases and the estimated time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.bars = Progress(
+        self.bars = Bars(
             TextColumn("{task.description:>12}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -87,7 +53,7 @@ class RichProgress(NoProgress):
         self.steps = self.bars.add_task("", total=None, now="", visible=False)
         self.making: list[str] = []
 
-    def __enter__(self) -> RichProgress:
+    def __enter__(self) -> Self:
         self.bars.start()
         return self
 
@@ -138,7 +104,7 @@ class RichProgress(NoProgress):
         self.bars.update(self.judged, total=cells, completed=done, visible=True)
 
 
-class LineProgress(NoProgress):
+class LineProgress(Progress):
     """Progress as lines for logs: one for each event that is rare, and one where nothing was said for `silence` s."""
 
     def __init__(self, console: Console, silence: float = SILENCE) -> None:
@@ -151,7 +117,7 @@ class LineProgress(NoProgress):
         self._ended = threading.Event()
         self._teller = threading.Thread(target=self._tell, daemon=True)
 
-    def __enter__(self) -> LineProgress:
+    def __enter__(self) -> Self:
         self._teller.start()
         return self
 
@@ -232,7 +198,7 @@ class LineProgress(NoProgress):
         self.console.print(printable(text), soft_wrap=True)
 
 
-class JsonProgress(NoProgress):
+class JsonProgress(Progress):
     """Progress for programs: an object a line, with its `event` and the seconds since the start."""
 
     def __init__(self, console: Console) -> None:
@@ -273,11 +239,11 @@ class JsonProgress(NoProgress):
         print(json.dumps(line), file=self.console.file, flush=True)
 
 
-def progress_for(console: Console, shown: Shown = Shown.AUTO) -> NoProgress:
+def progress_for(console: Console, shown: Shown = Shown.AUTO) -> Progress:
     """What shows the progress in that way."""
     if shown is Shown.JSON:
         return JsonProgress(console)
     if shown is Shown.NONE:
-        return NoProgress()
+        return Progress()
     bars = console.is_terminal and shown is Shown.AUTO
     return RichProgress(console) if bars else LineProgress(console)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from crosscheck.job import Job, Result, run
-from crosscheck.progress import NoProgress
+from crosscheck.matrix.engine import Progress
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 
 Cells = dict[str, dict[str, Any]]
 
 
-class SilentProgress(NoProgress):
+class SilentProgress(Progress):
     """Records the progress of a run."""
 
     def __init__(self) -> None:

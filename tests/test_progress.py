@@ -13,7 +13,8 @@ from rich.console import Console
 
 from crosscheck.cli import main
 from crosscheck.job import Job, Result, run
-from crosscheck.progress import JsonProgress, LineProgress, NoProgress, RichProgress, Shown, progress_for
+from crosscheck.matrix.engine import Progress
+from crosscheck.progress import JsonProgress, LineProgress, RichProgress, Shown, progress_for
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import SilentProgress
 
@@ -98,10 +99,10 @@ def test_progress_for_programs_is_an_object_a_line(toy: Runtime, tmp_path: Path)
         (Shown.AUTO, False, LineProgress),
         (Shown.LINES, True, LineProgress),
         (Shown.JSON, True, JsonProgress),
-        (Shown.NONE, True, NoProgress),
+        (Shown.NONE, True, Progress),
     ],
 )
-def test_how_progress_is_shown(shown: Shown, terminal: bool, kind: type[NoProgress]) -> None:
+def test_how_progress_is_shown(shown: Shown, terminal: bool, kind: type[Progress]) -> None:
     assert type(progress_for(console(Written(), terminal), shown)) is kind
 
 

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Self
 
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import make
@@ -50,8 +50,16 @@ NOT_MADE = "not measured, and its environment is not on this machine; `crosschec
 WATCH = 5.0
 
 
-class Progress(Protocol):
-    """Receives the progress of a run."""
+class Progress:
+    """Receives the progress of a run, and shows nothing of it. A context manager."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
 
     def left_out(self, target: str, lack: str) -> None:
         """A target of the default matrix is skipped: this machine lacks a requirement."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.status import Status
 
+from crosscheck.matrix.engine import Progress
 from crosscheck.networks import Network
-from crosscheck.progress import NoProgress
 
 __all__ = ["Narrator", "size"]
 
@@ -20,7 +21,7 @@ def size(network: Network) -> str:
     return f"{nodes} node{'' if nodes == 1 else 's'}, {network.x.size} numbers in x, {weights} in weights"
 
 
-class Narrator(NoProgress):
+class Narrator(Progress):
     """A context manager. Of the matrix engine's progress it shows nothing: every candidate is a run of its own."""
 
     def __init__(self, console: Console) -> None:
@@ -33,7 +34,7 @@ class Narrator(NoProgress):
         """One that shows nothing."""
         return cls(Console(quiet=True))
 
-    def __enter__(self) -> Narrator:
+    def __enter__(self) -> Self:
         if self._status is not None:
             self._status.start()
         return self
