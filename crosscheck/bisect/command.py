@@ -16,7 +16,7 @@ from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine, Progress, Settings, cores
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand, inference_cell
-from crosscheck.matrix.selection import matching, targets
+from crosscheck.matrix.selection import finding_named, matching, targets
 from crosscheck.matrix.server import Limits
 from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import load, names
@@ -24,7 +24,6 @@ from crosscheck.options import LOCKS
 from crosscheck.publication import CELLS
 from crosscheck.report import load as load_run
 from crosscheck.runtimes.catalog import Runtime, catalog
-from crosscheck.runtimes.known import nearest
 
 __all__ = ["Answer", "Request", "bisect"]
 
@@ -88,8 +87,7 @@ def bisect(request: Request, progress: Progress, runtimes: Mapping[str, Runtime]
     each range that the run in `out` shows. `runtimes` replaces the catalog.
     Raises UsageError for names that match nothing.
     """
-    if request.finding not in list(Finding):
-        raise UsageError(f"'{request.finding}' is no finding. {nearest(request.finding, list(Finding))}")
+    finding_named(request.finding)
     cells = _cells(request, catalog() if runtimes is None else runtimes)
     shown = _shown(request)
     lines = [_Line(here, _anchors(here, shown)) for here in cells]
@@ -130,14 +128,14 @@ class _Bench:
     def ask(self, asked: Sequence[tuple[_Line, int]], trials: int) -> None:
         """Note the outcome of each, by so many trials of its first reading."""
         plan = [_with_trials(line.cells[place], trials) for line, place in asked]
-        inference = {cell.cell.id: cell for cell in map(inference_cell, plan) if cell is not None}
-        own = {planned.cell.id for planned in plan}
-        measured = self.engine.measure([*plan, *(cell for name, cell in inference.items() if name not in own)])
+        inference = [inference_cell(planned) for planned in plan]
+        cells = {cell.cell.id: cell for cell in (*inference, *plan) if cell is not None}
+        measured = self.engine.measure(list(cells.values()))
         questions = []
-        for (line, place), planned in zip(asked, plan, strict=True):
+        for (line, place), planned, other in zip(asked, plan, inference, strict=True):
             failed = measured.statuses.get(planned.cell.id)
             if failed is None:
-                questions.append((line, place, _question(planned, measured.keys)))
+                questions.append((line, place, _question(planned, other, measured.keys)))
             else:
                 line.search.outcomes[place] = None
                 line.reasons[place] = f"{failed[0]}: {failed[1]}"
@@ -160,8 +158,7 @@ def _with_trials(planned: Planned, count: int) -> Planned:
     return replace(planned, trials=(*repeated, *others))
 
 
-def _question(planned: Planned, keys: Mapping[str, Sequence[str]]) -> Question:
-    other = inference_cell(planned)
+def _question(planned: Planned, other: Planned | None, keys: Mapping[str, Sequence[str]]) -> Question:
     inference = () if other is None else tuple(keys.get(other.cell.id, ()))
     return Question(planned.cell, planned.mode, planned.network, tuple(keys[planned.cell.id]), inference)
 

@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 
 from packaging.version import InvalidVersion, Version
 
-from crosscheck.cells import PLAIN, name_of_target
+from crosscheck.cells import PLAIN, Finding, name_of_target
 from crosscheck.environments.environment import describe
 from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.known import nearest, unknown_runtime
 
-__all__ = ["Target", "matching", "present", "targets"]
+__all__ = ["Target", "finding_named", "matching", "present", "targets"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ def _variants(
     else:
         selected = [variant for variant in release.variants if variant.default or (named and variant.name == PLAIN)]
     return [Target(runtime, release, variant) for variant in selected]
+
+
+def finding_named(word: str) -> Finding:
+    """The finding of that name. Raises UsageError, with the nearest names, if there is none."""
+    if word not in list(Finding):
+        raise UsageError(f"'{word}' is no finding. {nearest(word, list(Finding))}")
+    return Finding(word)
 
 
 def matching(patterns: Sequence[str], names: Iterable[str], what: str) -> list[str]:

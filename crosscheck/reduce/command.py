@@ -18,7 +18,7 @@ from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
-from crosscheck.matrix.selection import targets
+from crosscheck.matrix.selection import finding_named, targets
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials
@@ -218,15 +218,14 @@ def _finding(request: Request, original: Answer) -> Finding:
     if not original.observations:
         reason = " ".join((judgement.reason or "").split())
         raise UsageError(f"{cell} could not be measured, so there is nothing to reduce: {judgement.status}, {reason}")
-    if request.finding is not None and request.finding not in list(Finding):
-        raise UsageError(f"'{request.finding}' is no finding. {nearest(request.finding, list(Finding))}")
+    wanted = None if request.finding is None else finding_named(request.finding)
     wrong = [finding for finding in judgement.findings if finding is not Finding.CLEAN]
     shown = ", ".join(judgement.findings) or judgement.status
-    if request.finding is None and not wrong:
+    if wanted is None and not wrong:
         raise UsageError(f"{cell} is {shown}, so there is nothing to reduce.")
-    if request.finding is not None and request.finding not in wrong:
-        raise UsageError(f"{cell} is {shown}, not {request.finding}, so there is nothing to reduce.")
-    return wrong[0] if request.finding is None else Finding(request.finding)
+    if wanted is not None and wanted not in wrong:
+        raise UsageError(f"{cell} is {shown}, not {wanted}, so there is nothing to reduce.")
+    return wrong[0] if wanted is None else wanted
 
 
 def _make(folder: Path) -> None:
