@@ -12,6 +12,7 @@ from crosscheck.environments.interpreters import uv
 from crosscheck.environments.sources import sources
 from crosscheck.errors import CatalogError
 from crosscheck.runtimes.catalog import Native, Release, Runtime, Variant
+from crosscheck.whole_files import whole
 
 __all__ = ["lock", "lock_native"]
 
@@ -33,7 +34,8 @@ def lock(runtime: Runtime, release: Release, variant: Variant, done: Container[P
     lowest = min(variant.python, key=lambda minor: tuple(map(int, minor.split("."))))
     text = _compile(requirements, overrides=variant.requires, options=["--universal", "--python-version", lowest])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with whole(path) as unfinished:
+        unfinished.write_text(text)
     return path
 
 
