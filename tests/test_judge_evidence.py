@@ -234,21 +234,23 @@ def test_an_answer_that_only_a_timed_trial_gives_is_explained_by_the_first_stati
     assert f"; it is the inference-mode form at the statistics in state/{moment}, moved by the call; " in wrong.detail
 
 
+class MovesWhenRead(Runtime):
+    """Updates its statistics when they are read after a call."""
+
+    pending = False
+
+    def backward(self) -> None:
+        self.pending = True
+
+    def snapshot(self, when: str) -> None:
+        super().snapshot(when)
+        if self.pending:
+            self.pending = False
+            self.update()
+
+
 def test_the_error_of_a_later_gradient_is_that_at_the_statistics_that_were_in_use() -> None:
     """Reading tensors moves them: the second gradient is computed with those that the first read left."""
-
-    class MovesWhenRead(Runtime):
-        pending = False
-
-        def backward(self) -> None:
-            self.pending = True
-
-        def snapshot(self, when: str) -> None:
-            super().snapshot(when)
-            if self.pending:
-                self.pending = False
-                self.update()
-
     later = judged(MovesWhenRead, trials=[observe(MovesWhenRead, undisturbed, "seed-batch")]).later
     assert later is not None
     assert later.gradient_again is not None
@@ -485,18 +487,7 @@ def test_of_several_steps_that_raise_an_outcome_names_the_first() -> None:
 
 
 def test_a_change_by_reading_is_told_of_a_trial_that_broke_afterwards() -> None:
-    class Breaks(Training):
-        pending = False
-
-        def backward(self) -> None:
-            self.pending = True
-
-        def snapshot(self, when: str) -> None:
-            super().snapshot(when)
-            if self.pending:
-                self.pending = False
-                self.update()
-
+    class Breaks(MovesWhenRead, Training):
         def broken(self) -> bool:
             return any(key.startswith("state/read/") for key in self.arrays)
 
