@@ -250,7 +250,7 @@ def matrix_of(
             raise NetworkError("\n".join(lacking))
         wanted = Wanted(selection.modes, selection.scenarios, selection.networks, trials=job.trials)
         parts.append(_Part(choose(selection.what, False), networks, wanted))
-    code = code_of({target.runtime.folder for part in parts for target in part.targets})
+    code = code_of({place for part in parts for target in part.targets for place in target.runtime.places})
     return Matrix(job, parts, code, refused)
 
 

@@ -85,6 +85,7 @@ def _runtime(runtime: Runtime, selected: Sequence[Target], modes: set[str]) -> R
         releases=tuple(release.version for release in runtime.releases if id(release) in chosen),
         modes=tuple(mode.facts(runtime.summary(mode)) for mode in runtime.modes if mode.name in modes),
         clears=runtime.clears,
+        base=runtime.base,
         apis=runtime.apis,
         unlisted={
             release.version: release.note for release in runtime.releases if id(release) in chosen and release.locks

@@ -14,7 +14,7 @@ from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDI
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
-from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.mode import OTHER, Mode
 from crosscheck.scenarios.facts import UNASKED
 
 __all__ = ["AGAIN", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
@@ -98,14 +98,22 @@ class Case:
         return Asks(self.mode.asks)
 
     @property
+    def has_form(self) -> bool:
+        """Whether there is a closed form of what the mode answers."""
+        return self.mode.answers != OTHER
+
+    @property
     def answer(self) -> str:
         """The key of the answer of the call under test: `gradient/first`, `forward/first`."""
         return f"{'gradient' if self.asks is Asks.GRADIENT else 'forward'}/first"
 
     @cached_property
     def answers(self) -> list[tuple[Observation, Array, FormErrors]]:
-        """The answers of the call under test without earlier calls, or predictions, that could affect them."""
-        if self.asks is Asks.EXPORT or self.predicting_changes:
+        """The answers of the call under test without earlier calls, or predictions, that could affect them.
+
+        None of a mode whose answers have no closed form.
+        """
+        if self.asks is Asks.EXPORT or self.predicting_changes or not self.has_form:
             return []
         errors: dict[tuple[tuple[int, ...], bytes], FormErrors] = {}  # most trials have the same answer
         answers = []

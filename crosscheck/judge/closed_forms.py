@@ -237,7 +237,7 @@ def _at_moments(
     statistics read after it, these were in use. So were averages that only a renormalization reads, if it matches then.
     Empty if the answer or the statistics before it are unknown.
     """
-    value = row.arrays.get(key)
+    value = row.arrays.get(key) if case.has_form else None
     known = [weights for when in moments if (weights := case.weights_at(row, when)) is not None]
     if value is None or case.weights_at(row, moments[0]) is None:
         return []

@@ -22,7 +22,7 @@ from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
 from crosscheck.oracle.rounding import Question, Rounding, in_type_of_input, measure
 from crosscheck.oracle.sides import Explained, Sides
 from crosscheck.repeatability import beyond_rounding, distance, size
-from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.mode import LOSS, Mode
 
 __all__ = ["Truth", "UpdateEffect"]
 
@@ -38,16 +38,18 @@ class UpdateEffect:
 class Truth:
     """Reference predictions, gradients and batch statistics of a network, for its probe input and cotangent."""
 
-    def __init__(self, network: Network, batch_prediction: bool = False, renormalizes: bool = False) -> None:
+    def __init__(
+        self, network: Network, batch_prediction: bool = False, renormalizes: bool = False, answers: str = ""
+    ) -> None:
         self.network = network
-        self._batch_prediction, self._renormalizes = batch_prediction, renormalizes
+        self._batch_prediction, self._renormalizes, self._answered = batch_prediction, renormalizes, answers
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
         self._roundings: dict[tuple[bool, bytes], Rounding] = {}
         self._sides: dict[tuple[bool, bytes], Sides] = {}
         self._explained: dict[tuple[bool, bytes, bytes, float], Explained] = {}
-        self._in_modes: dict[tuple[bool, ...], Truth] = {}
+        self._in_modes: dict[tuple[bool | str, ...], Truth] = {}
         self._asked_in: dict[Scenario, Truth] = {}
 
     @classmethod
@@ -56,14 +58,18 @@ class Truth:
         return cls(network)
 
     def in_mode(self, mode: Mode) -> Truth:
-        """The reference of the network whose layers are told what the mode tells them; `self` where that is nothing."""
-        told = mode.unit_scale, mode.zero_bias, mode.batch_prediction, mode.renormalized
+        """The reference of the network whose layers are told what the mode tells them, and of what the mode answers.
+
+        `self` where both are the usual.
+        """
+        told = mode.unit_scale, mode.zero_bias, mode.batch_prediction, mode.renormalized, mode.answers
         if not any(told):
             return self
         if told not in self._in_modes:
             taken = self.network.taken(self.network.weights, mode.unit_scale, mode.zero_bias)
-            network = dataclasses.replace(self.network, weights=taken)
-            self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized)
+            cotangent = self.network.cotangent_of(mode.answers)
+            network = dataclasses.replace(self.network, weights=taken, cotangent=cotangent)
+            self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized, mode.answers)
         return self._in_modes[told]
 
     def asked_in(self, scenario: Scenario) -> Truth:
@@ -76,7 +82,7 @@ class Truth:
                 network = dataclasses.replace(network, x=noise(network)[0])
             elif network.target is not None:
                 network = readout(network, network.target)
-            self._asked_in[scenario] = Truth(network, self._batch_prediction, self._renormalizes)
+            self._asked_in[scenario] = Truth(network, self._batch_prediction, self._renormalizes, self._answered)
         return self._asked_in[scenario]
 
     def prediction(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
@@ -84,7 +90,10 @@ class Truth:
         return self.answer(Asks.PREDICTION, training, weights)
 
     def gradient(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
-        """The input gradient, d sum(output * cotangent) / d x, float64, shaped like x; at `weights` if not None."""
+        """The input gradient, d sum(output * cotangent) / d x, float64, shaped like x; at `weights` if not None.
+
+        Of a mode that answers "loss", d sum of the rows' cross-entropy / d x, whose classes are in the cotangent.
+        """
         return self.answer(Asks.GRADIENT, training, weights)
 
     @cached_property
@@ -106,8 +115,24 @@ class Truth:
     @cached_property
     def renormalized_gradient(self) -> Array:
         """The input gradient in training mode with batch renormalization."""
+        return self._renormalized(None)
+
+    def _renormalized(self, weights: Mapping[str, Array] | None) -> Array:
         network = self.network
-        return oracle.renormalized_gradient(network.graph, network.weights, network.x, network.cotangent)
+        at = network.weights if weights is None else weights
+        return oracle.renormalized_gradient(network.graph, at, network.x, self._cotangent(True, weights))
+
+    def _cotangent(self, training: bool, weights: Mapping[str, Array] | None) -> Array:
+        """What the output is multiplied with before the sum is differentiated, float64 (rows, ...).
+
+        Of the cross-entropy of logits, its derivative: softmax of the output minus the one-hot class.
+        """
+        if self._answered != LOSS:
+            return self.network.cotangent
+        output = self.answer(Asks.PREDICTION, training, weights)
+        shares = np.exp(output - output.max(axis=1, keepdims=True))
+        result: Array = shares / shares.sum(axis=1, keepdims=True) - self.network.cotangent
+        return result
 
     def answer(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> Array:
         """The closed form of a mode's answer. Non-finite weights give a non-finite answer.
@@ -123,9 +148,9 @@ class Truth:
                 if asks is Asks.PREDICTION:
                     value = oracle.predict(graph, at, x, by_batch)
                 elif training and self._renormalizes:
-                    value = oracle.renormalized_gradient(graph, at, x, self.network.cotangent)
+                    value = self._renormalized(weights)
                 else:
-                    value = oracle.gradient(graph, at, x, self.network.cotangent, training)
+                    value = oracle.gradient(graph, at, x, self._cotangent(training, weights), training)
             self._answers[key] = value
         return self._answers[key]
 
@@ -163,7 +188,7 @@ class Truth:
         network = self.network
         at = network.weights if weights is None else weights
         batch_norm = renormalize if self._renormalizes else by_batch
-        return Question(network.graph, at, network.x, network.cotangent, training, batch_norm)
+        return Question(network.graph, at, network.x, self._cotangent(training, weights), training, batch_norm)
 
     def _key(self, weights: Mapping[str, Array] | None, by_batch: bool) -> bytes:
         """A digest of weights that an answer depends on; empty for the network's own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosscheck.cells import Finding, Observation, Scenario
-from crosscheck.judge.case import Case, largest
+from crosscheck.judge.case import Case, largest, tensors
 from crosscheck.judge.thresholds import NEVER, REWRITTEN
 from crosscheck.probe import recorded
 from crosscheck.records import Evidence
@@ -13,6 +13,8 @@ __all__ = ["gradients_left", "input_written", "mode_left_changed", "poisoned"]
 
 #: Moments of snapshots before the call under test.
 EARLIER = (recorded.BUILT, recorded.PREDICTED, recorded.BEFORE)
+#: What the name of a parameter's gradient ends with.
+GRADIENT = ".grad"
 TOLD = 3  # maximum names in a sentence
 
 
@@ -80,9 +82,14 @@ def _statistics_written(case: Case) -> list[Evidence]:
 
 
 def gradients_left(case: Case) -> list[Evidence]:
-    """Parameter gradients, hooks or flags that the call left on the network, in the first trial that shows them."""
+    """What the call left on the network, or took from its parameters' gradients, in the first trial that shows it.
+
+    Of a toolkit only trials show it that have looked at the state in which its call finds the network.
+    """
     for row in case.measured:
-        names = _new(row, recorded.LEFT)
+        if case.mode.starts and row.reading != "timed":
+            continue
+        names = _new(case, row, recorded.LEFT) + (_overwritten(row) if case.mode.starts else [])
         if names:
             what = f"{row.reading}: what the call left on the network"
             listed = ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
@@ -91,13 +98,25 @@ def gradients_left(case: Case) -> list[Evidence]:
     return []
 
 
-def _new(row: Observation, kind: str) -> list[str]:
+def _overwritten(row: Observation) -> list[str]:
+    """Gradients of the user's own that are others, or gone, after the call of a toolkit."""
+    before, after = (tensors(row, when, recorded.LEFT.strip("/")) for when in (recorded.BETWEEN, recorded.ASKED))
+    if not after and not tensors(row, recorded.ASKED):
+        return []
+    kept = [name for name in before if name.endswith(GRADIENT) and name in after]
+    return [f"{name} (gone)" for name in sorted(before.keys() - after.keys()) if name.endswith(GRADIENT)] + [
+        f"{name} (overwritten)" for name in sorted(kept) if distance(before[name], after[name]) > 0
+    ]
+
+
+def _new(case: Case, row: Observation, kind: str) -> list[str]:
     """The names of a kind in the snapshots after the call that were in none before it."""
+    earlier = (*EARLIER, recorded.BETWEEN) if case.mode.starts else EARLIER
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for key in row.arrays:
         if key.startswith(kind):
             _, when, name = key.split("/", 2)
-            found[when in EARLIER].add(name)
+            found[when in earlier].add(name)
     return sorted(found[False] - found[True])
 
 
@@ -115,7 +134,7 @@ def mode_left_changed(case: Case) -> list[Evidence]:
                 detail = f"{before.get(name)} before, {after.get(name)} after"
                 what = f"{row.reading}: the flag {name!r}"
                 evidence.setdefault(name, Evidence(Finding.MODE_LEFT_CHANGED, what, None, None, NEVER.why, detail))
-        for name in _new(row, recorded.SWITCHED):
+        for name in _new(case, row, recorded.SWITCHED):
             what = f"{row.reading}: the mode flag of {name}"
             why = "only the user's own lines set it"
             evidence.setdefault(

@@ -94,9 +94,9 @@ def _lawless(case: Case) -> list[Evidence]:
     """No update law fits; several that fit equally well are no corruption.
 
     A second call may go on from averages that are not among the statistics: then both calls together follow a law.
-    Excludes scenarios with twenty inputs, and exports.
+    Excludes scenarios with twenty inputs, exports, and calls of toolkits that predict inputs of their own.
     """
-    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
+    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT or not case.has_form:
         return []
     for row, before, after in case.calls:
         solved = solve_update(case, before, after)

@@ -215,7 +215,7 @@ def update(case: Case) -> Update | None:
     solved = next(
         filter(None, (solve_update(case, before, after) for _, before, after in (*around, *case.calls))), None
     )
-    taken_apart = bool(tensors(timed, "between"))
+    taken_apart = _parted(case, timed)
     law = solved.law if solved else None
     when = "adopted" if solved is not None and case.mode.adopts else _when(case, timed, law)
     if solved is None:
@@ -227,7 +227,7 @@ def update(case: Case) -> Update | None:
 
 def _when(case: Case, timed: Observation, law: Law | None) -> When:
     """The first snapshot with moved statistics."""
-    if tensors(timed, "between"):
+    if _parted(case, timed):
         forward = _moved(case, timed, "predicted", "between")
         backward = _moved(case, timed, "between", "asked")
         if forward or backward:
@@ -239,6 +239,11 @@ def _when(case: Case, timed: Observation, law: Law | None) -> When:
     if not late and _moved(case, timed, recorded.AFTER, recorded.SECOND):
         return "second"
     return "read" if late else "none"
+
+
+def _parted(case: Case, timed: Observation) -> bool:
+    """Whether forward and backward are separate calls; what precedes a toolkit's call is no part of it."""
+    return bool(tensors(timed, recorded.BETWEEN)) and not case.mode.starts
 
 
 def _moved(case: Case, row: Observation, earlier: str, later: str) -> bool:

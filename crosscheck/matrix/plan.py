@@ -45,6 +45,8 @@ RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 
 #: The scenarios of a user's file as it is; all others need networks made of its layers, or a gradient that ascends.
 FILE_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.PREDICT_ONLY})
+#: The scenarios of toolkits, whose users show them the network that they train.
+TOOLKIT_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.TWENTY, Scenario.ORDER})
 #: Readings that a large network of a user is not asked in: they tell races.
 FURTHER = ("unsettled", "immediate")
 
@@ -100,7 +102,10 @@ class Planned:
         todo = steps(self.cell.scenario, reading, list(self.roles), pace)
         return {
             "steps": todo,
-            "modes": {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()},
+            "modes": {
+                role: {"name": mode.name, "asks": mode.asks, "answers": mode.answers}
+                for role, mode in self.roles.items()
+            },
             "program": self._program(todo),
         }
 
@@ -209,6 +214,8 @@ def _suits(
     if Asks(mode.asks) is Asks.GRADIENT and not network.differentiable:
         return False
     if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
+        return False
+    if mode.starts and (scenario not in TOOLKIT_SCENARIOS or network.classes_asked is None):
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
         return False

@@ -12,7 +12,7 @@ from crosscheck.cells import PLAIN, Finding, name_of_target
 from crosscheck.environments.environment import describe
 from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
-from crosscheck.runtimes.known import nearest, unknown_runtime
+from crosscheck.runtimes.known import TOOLKITS, nearest, unknown_runtime
 
 __all__ = ["Target", "finding_named", "matching", "present", "targets"]
 
@@ -36,10 +36,11 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
 
     A version that is not a release selects all that start with it (`1.3`: 1.3.0, 1.3.0.post0, 1.3.1), also as an end
     of a range. Without a version, or words, the default matrix's releases and variants; with `everything`, all.
+    `toolkits` is every runtime with a base, `toolkits@newest` the newest release of each.
     Raises UsageError for unknown names.
     """
     selected: list[Target] = []
-    for word in words or list(catalog):
+    for word in _one_by_one(words or list(catalog), catalog):
         name, at, rest = word.partition("@")
         version, plus, variant = rest.partition("+")
         if name not in catalog:
@@ -58,6 +59,14 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
             here += _variants(runtime, runtime.releases[-1], None, named=True, everything=everything)
         selected += here
     return list(dict.fromkeys(selected))
+
+
+def _one_by_one(words: Sequence[str], catalog: Mapping[str, Runtime]) -> Iterable[str]:
+    """The words, `toolkits` replaced by the names of all toolkits."""
+    for word in words:
+        name, *rest = word.partition("@")
+        named = [runtime.name for runtime in catalog.values() if runtime.base] if name == TOOLKITS else [name]
+        yield from ("".join([one, *rest]) for one in named)
 
 
 def present(selected: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:

@@ -102,7 +102,7 @@ class ProbeServer:
                     "serve",
                     str(their_requests),
                     str(their_replies),
-                    *(["--import"] if forks else []),
+                    *(["--import", *target.runtime.imports] if forks else []),
                 ],
                 env=variables(target, environment, folder),
                 cwd=folder,

@@ -138,6 +138,18 @@ class Network:
         return None if self.labels is None else int(self.cotangent.shape[1])
 
     @cached_property
+    def classes_asked(self) -> Array | None:
+        """One-hot rows, float32 (rows, outputs): row r names output r mod outputs; None where a row is no vector."""
+        if self.cotangent.ndim != 2:
+            return None
+        rows, outputs = self.cotangent.shape
+        return np.eye(outputs, dtype=np.float32)[np.arange(rows) % outputs]
+
+    def cotangent_of(self, answers: str) -> Array:
+        """The cotangent of a mode, by what its gradient is of (`crosscheck.runtimes.mode.Mode.answers`)."""
+        return self.cotangent if not answers or self.classes_asked is None else self.classes_asked
+
+    @cached_property
     def batch_norms(self) -> tuple[BatchNorm, ...]:
         """Every batch normalization, in order of execution; empty for a file."""
         if self.file is not None:

@@ -30,7 +30,7 @@ NOISE_SEED = 2017
 def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
     """Write `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx` for each of `forms`; make `folder` if missing.
 
-    `inputs.npz` has `x` and `cotangent`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
+    `inputs.npz` has `x`, `cotangent` and, where it has classes, `classes_asked` as `classes`, for a classifier also `images` and `noise`, (20, *x.shape): the probe input
     plus uniform noise in [0, 1). A classifier also gets the folder `readout`, with the same files for the network
     of scenario `ascent`. Equal networks give equal bytes. An exported file has separate forms (`file_forms`). Links to
     the parts of a user's file in another format are in the folder `native`.
@@ -41,6 +41,8 @@ def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
     (folder / "graph.json").write_text(json.dumps(network.graph, indent=1) + "\n", encoding="utf-8")
     write_arrays(folder / "weights.npz", network.weights)
     inputs = {"x": network.x, "cotangent": network.cotangent}
+    if network.classes_asked is not None:
+        inputs["classes"] = network.classes_asked
     if network.images is not None:
         inputs |= {"images": network.images, "noise": noise(network)}
     write_arrays(folder / "inputs.npz", inputs)

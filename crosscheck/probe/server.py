@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import errno
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -323,11 +324,12 @@ class Server:
 
 
 def main(arguments: List[str], start: float) -> None:
-    """`bootstrap.py ADAPTER serve REQUESTS REPLIES [--import]` serves; `... ADAPTER trial REQUEST` is one trial.
+    """`bootstrap.py ADAPTER serve REQUESTS REPLIES [--import [MODULE...]]` serves; `... trial REQUEST` is one trial.
 
     ADAPTER is the adapter's file, REQUESTS and REPLIES the numbers of the two pipes, REQUEST a JSON file. Only a
-    server that has imported the runtime can fork trials. `start` is when the interpreter began, by time.perf_counter():
-    the time that the import took has all in it that the runtime needs, numpy too.
+    server that has imported the runtime can fork trials; a toolkit's modules are imported beside it. `start` is when
+    the interpreter began, by time.perf_counter(): the time that the import took has all in it that the runtime needs,
+    numpy too.
     """
     path, purpose = arguments[:2]
     if purpose == "trial":
@@ -341,6 +343,8 @@ def main(arguments: List[str], start: float) -> None:
     try:
         adapter = load_adapter(path)
         version = adapter.load() if "--import" in arguments else None
+        for module in arguments[5:]:
+            importlib.import_module(module)
     except Exception as problem:
         os.write(replies, encode({"failed": message(problem)}))
         return

@@ -30,8 +30,8 @@ Step = Mapping[str, Any]
 class Trial:
     """One trial: an adapter, a recorder, networks by name ("network", "readout"), inputs, and modes by role.
 
-    A mode is {"name", "asks"}. `asked` says that the mode under test has returned once: a refusal before that is a
-    status, a refusal after that is a finding.
+    A mode is {"name", "asks"}, and {"answers"} where its cotangent is that of classes. `asked` says that the mode under
+    test has returned once: a refusal before that is a status, a refusal after that is a finding.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Trial:
         self.recorder.flags(recorded.FLAGS_BEFORE + key, self.adapter.flags())
         gradient = mode["asks"] == "gradient"
         label = (recorded.GRADIENT if gradient else recorded.FORWARD) + key
-        cotangent = self._cotangent(step, x) if gradient else None
+        cotangent = self._cotangent(step, x, mode.get("answers")) if gradient else None
 
         def answer() -> Tensor:
             if gradient:
@@ -203,9 +203,10 @@ class Trial:
             return self.inputs["noise"][self.repetition - 1]
         return self.image if source == "image" else self.inputs["x"]
 
-    def _cotangent(self, step: Step, x: Array) -> Tensor:
-        ones = step["cotangent"] == "ones"
-        return self.adapter.tensor(np.ones((len(x), 1), np.float32) if ones else self.inputs["cotangent"])
+    def _cotangent(self, step: Step, x: Array, answers: Optional[str]) -> Tensor:
+        if step["cotangent"] == "ones":
+            return self.adapter.tensor(np.ones((len(x), 1), np.float32))
+        return self.adapter.tensor(self.inputs["classes" if answers else "cotangent"])
 
     def _predict(self, model: Model, x: Array, label: str) -> Tuple[Tensor, Array]:
         """The runtime's input array, and the prediction."""

@@ -1,6 +1,6 @@
 """Networks that are torch modules: their tensors by the names of the graph, and torch's flags."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional
 
 import numpy as np
 
@@ -20,12 +20,12 @@ class TorchAdapter(TextAdapter):
     torch: Any = None
 
     def __init__(self) -> None:
-        self.built: Dict[Model, Dict[str, int]] = {}
+        self.built: Dict[Model, Dict[str, Part]] = {}
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network; how many hooks its modules have is kept."""
+        """The network; what its modules are is kept."""
         model = TextAdapter.build(self, network, mode, shares)
-        self.built[model] = hooks(model.names["net"])
+        self.built[model] = parts(model.names["net"])
         return model
 
     def module(self, model: Model) -> Any:
@@ -49,7 +49,11 @@ class TorchAdapter(TextAdapter):
         return {names.get(key, self.called(model, key)): value for key, value in tensors.items()}
 
     def left(self, model: Model) -> Dict[str, Tensor]:
-        """Gradients on parameters, parameters that take none any more, and how many hooks a module has by now."""
+        """Gradients on parameters, parameters that take none any more, and what has become of the modules.
+
+        That is how many hooks each has by now, attributes that it did not have, layers that are others or gone, and
+        layers that compute in place by now, or no longer do.
+        """
         names, own, found = self.keys(model), model.says("parameter.requires_grad"), {}
         for key, parameter in self.module(model).named_parameters():
             name = names.get(key, self.called(model, key))
@@ -57,10 +61,7 @@ class TorchAdapter(TextAdapter):
                 found[name + ".grad"] = parameter.grad
             if not parameter.requires_grad and not own:
                 found[name + ".requires_grad"] = np.array(False)
-        built = self.built.get(model, {})
-        for key, count in hooks(self.module(model)).items():
-            if count > built.get(key, 0):
-                found[key + ".hooks"] = np.array(count)
+        found.update(changed(self.built.get(model, {}), parts(self.module(model))))
         return found
 
     def switched(self, model: Model) -> Dict[str, bool]:
@@ -86,6 +87,42 @@ class TorchAdapter(TextAdapter):
         return found
 
 
-def hooks(module: Any) -> Dict[str, int]:
-    """How many hooks each part of a module has."""
-    return {key: sum(len(getattr(part, kind, ())) for kind in HOOKS) for key, part in module.named_modules()}
+class Part(NamedTuple):
+    """A part of a module: itself, how many hooks it has, the names of its attributes, and its `inplace`."""
+
+    part: Any
+    hooks: int
+    attributes: FrozenSet[str]
+    inplace: Optional[bool]
+
+
+def parts(module: Any) -> Dict[str, Part]:
+    """All parts of a module, by name; itself as ""."""
+    return {
+        key: Part(
+            part,
+            sum(len(getattr(part, kind, ())) for kind in HOOKS),
+            frozenset(vars(part)).union(part._parameters, part._buffers),
+            getattr(part, "inplace", None),
+        )
+        for key, part in module.named_modules()
+    }
+
+
+def changed(built: Mapping[str, Part], now: Mapping[str, Part]) -> Dict[str, Tensor]:
+    """What has become of a module's parts; nothing without an earlier look at them."""
+    found = {}
+    for key in built:
+        if key not in now or now[key].part is not built[key].part:
+            found[key + ".layer"] = np.array(key in now)
+    for key, part in now.items():
+        before = built.get(key, Part(None, 0, frozenset(), None))
+        if part.hooks > before.hooks:
+            found[key + ".hooks"] = np.array(part.hooks)
+        if before.part is part.part:
+            found.update(
+                (key + "." + name + ".attribute", np.array(True)) for name in part.attributes - before.attributes
+            )
+            if part.inplace != before.inplace:
+                found[key + ".inplace"] = np.array(part.inplace)
+    return found

@@ -38,7 +38,7 @@ def load_material(folder: str) -> Material:
 
 
 def run(adapter: Adapter, material: Material, request: Dict[str, Any]) -> None:
-    """Carry out `request` ({"out": folder, "steps", "modes": role -> {"name", "asks"}, "program", "fills_memory"}).
+    """Carry out `request` ({"out": folder, "steps", "modes": role -> the mode's fields, "program", "fills_memory"}).
 
     Leaves `end.json` ({"status", "reason", "seconds", "cpu_seconds"}) in `out` beside what the recorder wrote.
     Its absence means that the process died. `seconds` is what the steps took, from the first one on.

@@ -47,11 +47,13 @@ class ModeFacts:
     kind: str = ""
     form: str | None = None
     summary: str = ""
+    starts: str = ""
+    answers: str = ""
 
 
 @dataclass(frozen=True)
 class RuntimeFacts:
-    """A runtime: `releases`, oldest first, `modes` in their order, `clears` and `apis` as in the catalog.
+    """A runtime: `releases`, oldest first, `modes` in their order, `clears`, `base` and `apis` as in the catalog.
 
     unlisted: release that the run resolved by itself -> how.
     """
@@ -61,6 +63,7 @@ class RuntimeFacts:
     releases: tuple[str, ...]
     modes: tuple[ModeFacts, ...]
     clears: str = ""
+    base: str = ""
     apis: Mapping[str, str] = field(default_factory=dict)
     unlisted: Mapping[str, str] = field(default_factory=dict)
 

@@ -61,7 +61,8 @@ FINDINGS: tuple[Word, ...] = (
     Word(
         Finding.GRADIENTS_LEFT,
         "D",
-        "parameter gradients, hooks or `requires_grad` flags are left; no prediction reads them, the next step does",
+        "parameter gradients, hooks, attributes or `requires_grad` flags are left, or gradients of the user's own are "
+        "gone; no prediction reads them, the next step does",
         "written",
     ),
     Word(

@@ -3,7 +3,10 @@
 A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `crosscheck.runtimes.mode.Mode`),
 `network.py` (`source`, from a `crosscheck.runtimes.source.Request` to a `Source`; `SHOWS_LAYERS` where some source has
 `layers`), and `adapter.py`, the one file of the folder that the runtime's environment reads; it may hold `formats.py`
-(`FORMATS`, the formats of network files that it reads: `crosscheck.runtimes.format.Format`). `releases.toml`:
+(`FORMATS`, the formats of network files that it reads: `crosscheck.runtimes.format.Format`).
+
+A toolkit asks a runtime on its user's behalf. Its folder names that runtime as its base, whose networks and adapter are
+the toolkit's, too; it holds `releases.toml`, `locks/` and `modes.py` alone. `releases.toml`:
 
     [runtime]
     name = "mxnet"                       # the folder's name, if not said
@@ -14,6 +17,8 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     clears = "net.zero_grad()"           # the line that removes what a backward pass leaves on parameters
     only_when_named = ["twenty", "conv"] # scenarios and networks that take too long here for what they could show
     default_networks = ["seed"]          # likewise: networks that the default matrix keeps to; without: the usual
+    base = "torch"                       # of a toolkit: the runtime that it asks
+    imports = ["captum.attr"]            # likewise: modules that the probe server imports beside the base
     registry = "npm"                     # where the package lies; PyPI, if not said
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
     asynchronous = true                  # calls return while other threads still compute: more trials that do not wait
@@ -52,6 +57,7 @@ A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `cr
     [[release]]
     version = "1.9.1"
     released = 2022-05-17
+    base = "2.13.0"                      # of a toolkit: the release of its base, which `requires` pins
     default = true                       # part of the default matrix; "if-available": where the machine has all
                                          # that the release needs of it, an interpreter to begin with
     download_mb = 26                     # where it is worth saying beforehand: what its wheels weigh, and
@@ -118,6 +124,8 @@ __all__ = [
 ]
 
 IF_AVAILABLE = "if-available"
+#: What a toolkit has from its base's table `runtime`, unless it says otherwise.
+OF_BASE = ("clears", "forks", "asynchronous")
 #: Names of runtimes, variants and modes stand in commands, and in the names of files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -189,6 +197,7 @@ class Release:
     beside: packages of npm that are installed with it.
     download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
     locks: the folder of its lock, if a run resolved a release that is not listed; None for the runtime's own.
+    base: of a toolkit, the release of its base.
     """
 
     version: str
@@ -206,6 +215,12 @@ class Release:
     beside: tuple[str, ...] = ()
     if_available: bool = False
     locks: Path | None = None
+    base: str = ""
+
+    @property
+    def executes(self) -> str:
+        """The release of what executes networks: of a toolkit, its base's."""
+        return self.base or self.version
 
     def has(self, mode: Mode) -> bool:
         """Whether the release lies between the mode's first and last."""
@@ -243,11 +258,22 @@ class Runtime:
     shows_layers: bool = False
     #: The formats of users' files, besides ONNX, that it exports to ONNX.
     formats: tuple[Format, ...] = ()
+    #: The folder with `network.py` and `adapter.py`: another one than `folder` for a toolkit alone.
+    executor: Path | None = field(default=None, repr=False)
+    #: Of a toolkit, the name of the runtime that it asks.
+    base: str = ""
+    #: Modules that the probe server imports beside the runtime's own.
+    imports: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> frozenset[Path]:
+        """The folders with its code: its own, and of a toolkit its base's."""
+        return frozenset({self.folder, self.executor or self.folder})
 
     @property
     def adapter(self) -> Path:
         """The file with the runtime's verbs."""
-        return self.folder / "adapter.py"
+        return (self.executor or self.folder) / "adapter.py"
 
     def summary(self, mode: Mode) -> str:
         """What is peculiar to a mode: the phrases of its form, then the runtime's own; "" without any."""
@@ -309,13 +335,17 @@ def load_runtime(folder: Path) -> Runtime:
     try:
         data = tomllib.loads(path.read_text())
         about, defaults = data["runtime"], data.get("defaults", {})
+        executor = _executor(folder, about)
+        if executor != folder:
+            base = tomllib.loads((executor / "releases.toml").read_text())["runtime"]
+            about = {key: base[key] for key in OF_BASE if key in base} | about
         natives = {
             name: Native(name, table["requires"], table["python"], table["file"], table["link"])
             for name, table in data.get("native", {}).items()
         }
         systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
         releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
-        modes, write, shows_layers, formats = _texts(folder)
+        modes, write, shows_layers, formats = _texts(folder, executor)
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
@@ -347,11 +377,35 @@ def load_runtime(folder: Path) -> Runtime:
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),
         formats=formats,
+        executor=executor,
+        base=about.get("base", ""),
+        imports=tuple(about.get("imports", ())),
     )
 
 
-def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool, tuple[Format, ...]]:
+def _executor(folder: Path, about: Mapping[str, Any]) -> Path:
+    """The folder of what executes a runtime's networks: of a toolkit, its base's, which lies beside it or here."""
+    if "base" not in about:
+        return folder
+    places = [parent / about["base"] for parent in (folder.parent, Path(__file__).parent)]
+    return next((place for place in places if (place / "adapter.py").exists()), places[-1])
+
+
+def _texts(
+    folder: Path, executor: Path
+) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool, tuple[Format, ...]]:
     """A folder's modes, what writes its sources, whether some source tells what nodes put out, and its formats."""
+    modes, network = importlib.import_module(f"{_package(folder)}.modes"), _package(executor)
+    written = importlib.import_module(f"{network}.network")
+    has_formats = (folder / "formats.py").exists()
+    formats = importlib.import_module(f"{_package(folder)}.formats").FORMATS if has_formats else ()
+    # What a node puts out is measured in the base itself.
+    shows_layers = executor == folder and getattr(written, "SHOWS_LAYERS", False)
+    return tuple(modes.MODES), written.source, shows_layers, formats
+
+
+def _package(folder: Path) -> str:
+    """The name of the package that a runtime's folder is."""
     package = f"crosscheck.runtimes.{folder.name}"
     if folder.parent != Path(__file__).parent:
         # Folders of one name may lie in several places.
@@ -359,10 +413,7 @@ def _texts(folder: Path) -> tuple[tuple[Mode, ...], Callable[[Request], Source],
         if package not in sys.modules:
             sys.modules[package] = types.ModuleType(package)
             sys.modules[package].__path__ = [str(folder)]
-    modes, network = (importlib.import_module(f"{package}.{name}") for name in ("modes", "network"))
-    has_formats = (folder / "formats.py").exists()
-    formats = importlib.import_module(f"{package}.formats").FORMATS if has_formats else ()
-    return tuple(modes.MODES), network.source, getattr(network, "SHOWS_LAYERS", False), formats
+    return package
 
 
 def _system(name: str, table: Mapping[str, Any]) -> System:
@@ -418,6 +469,7 @@ def _release(
         system=tuple(systems[name] for name in merged["system"]),
         beside=tuple(merged.get("beside", ())),
         if_available=merged["default"] == IF_AVAILABLE,
+        base=str(merged.get("base", "")),
     )
 
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from crosscheck.errors import UsageError
 
-__all__ = ["check_names", "name_of", "nearest", "unknown_runtime"]
+__all__ = ["TOOLKITS", "check_names", "name_of", "nearest", "unknown_runtime"]
+
+#: The word for all runtimes with a base.
+TOOLKITS = "toolkits"
 
 
 def check_names(words: Sequence[str]) -> None:
@@ -19,11 +22,11 @@ def check_names(words: Sequence[str]) -> None:
     tables = sorted(Path(__file__).parent.glob("*/releases.toml"))
     folders = {name_of({}, table.parent) for table in tables}
     for name in (word.partition("@")[0] for word in words):
-        if name in folders or entry_points(group="crosscheck.runtimes"):
+        if name in folders or name == TOOLKITS or entry_points(group="crosscheck.runtimes"):
             continue
         names = [name_of(tomllib.loads(table.read_text())["runtime"], table.parent) for table in tables]
         if name not in names:
-            raise unknown_runtime(name, names)
+            raise unknown_runtime(name, [*names, TOOLKITS])
 
 
 def name_of(about: Mapping[str, Any], folder: Path) -> str:

@@ -20,10 +20,12 @@ from crosscheck.cells import Asks, Intent
 from crosscheck.records import Contract
 from crosscheck.records.run import ModeFacts
 
-__all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
+__all__ = ["CUT", "LOSS", "OTHER", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
+#: What a mode answers (`Mode.answers`): the gradient of a loss, and what has no closed form here.
+LOSS, OTHER = "loss", "other"
 #: The fields of a mode that say that its layers are told to answer otherwise than the network's say.
 TOLD = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
 
@@ -79,6 +81,11 @@ class Mode:
     batch_prediction: whether the layers are told to normalize by the batch in predictions, too.
     renormalized: whether they renormalize in training: by the batch, corrected by the moving statistics.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
+    starts: of a toolkit, the state in which its call finds the network: the text before `---` is its user's, what follows
+        is the toolkit's. "train", "eval", "frozen", or "gradients" (evaluation, with gradients on the parameters).
+    answers: what a gradient is of: "" for sum(output * cotangent); "score" for the sum of the outputs that the classes
+        of `cotangent` (one-hot) name; "loss" for the summed cross-entropy of the outputs as logits and these classes;
+        "other" for an answer without a closed form here, which is not judged.
     native: the format of users' files that the mode reads as they are (`crosscheck.runtimes.format`); "" for none.
     editions: the texts of older releases, the oldest first.
     """
@@ -106,6 +113,8 @@ class Mode:
     batch_prediction: bool = False
     renormalized: bool = False
     file: bool = False
+    starts: str = ""
+    answers: str = ""
     native: str = ""
     editions: tuple[Edition, ...] = ()
 

@@ -128,7 +128,7 @@ def _source(
         network.graph,
         network.weights,
         network.batch,
-        Version(release.version),
+        Version(release.executes),
         kind,
         dict(norm),
         form,

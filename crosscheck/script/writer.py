@@ -22,7 +22,7 @@ from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.prepare import noise
 from crosscheck.records import JudgedCell, rows_of
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
-from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.mode import OTHER, Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
 from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
@@ -130,7 +130,7 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
     source = composed["sources"]["network/tested"]
     named = {"tested": {"name": mode.name, "asks": mode.asks}}
-    inputs = {"x": network.x, "cotangent": network.cotangent}
+    inputs = {"x": network.x, "cotangent": network.cotangent_of(mode.answers)}
     language = _language(runtime, inputs)
     lines = _spaced(Statements(language, composed, named, {}, ()).of(steps))
     data = language.literals(network.weights) if _names(source["text"], "weights") else ""
@@ -240,7 +240,7 @@ class _Script:
         network, scenario = self.network, self.scenario
         arrays: dict[str, Array] = {"x": network.x}
         if Asks.GRADIENT in {mode.asks for mode in self.roles.values()} and scenario is not Scenario.ASCENT:
-            arrays["cotangent"] = network.cotangent
+            arrays["cotangent"] = network.cotangent_of(self.mode.answers)
         if scenario is Scenario.ASCENT:
             arrays["ones"] = np.ones((len(network.x), 1), np.float32)
         if scenario in (Scenario.TWENTY, Scenario.ASCENT):
@@ -284,7 +284,9 @@ class _Script:
             "prediction sibling-after": Beside(None, prediction),
         }
         training = self.mode.intent == "training"
-        if self.mode.asks == "gradient":
+        if self.mode.answers == OTHER:
+            beside["gradient first"] = Beside()
+        elif self.mode.asks == "gradient":
             beside["gradient first"] = Beside(cell.gradient, truth.gradient(training))
         else:
             beside["forward first"] = Beside(cell.gradient, truth.prediction(training))

@@ -1,0 +1,1 @@
+"""Captum: attributions for torch modules."""

@@ -1,0 +1,80 @@
+"""Toolkits that ask torch modules: one call in each state in which they find their user's network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from crosscheck.runtimes.family.torch import FROZEN
+from crosscheck.runtimes.mode import CUT, Contract, Modes
+
+__all__ = ["STATES", "Toolkit"]
+
+
+class State(NamedTuple):
+    """A state of a network: the lines that put it there, what they put the flags into, and what a gradient then is."""
+
+    lines: str
+    leaves: str
+    intent: str
+
+
+#: As its constructor leaves it, which is training; in evaluation; with batch normalizations frozen; and in evaluation,
+#: with gradients on the parameters that are not to be lost.
+STATES = {
+    "train": State("net.train()\n", "train", "training"),
+    "eval": State("net.eval()\n", "eval", "inference"),
+    "frozen": State(FROZEN, "frozen", "inference"),
+    "gradients": State("net.eval()\n(net(x) * cotangent).sum().backward()\n", "eval", "inference"),
+}
+#: The classes that are asked for, one a row.
+TARGET = "target = cotangent.argmax(1)\n"
+
+
+class Toolkit(Modes):
+    """Collects the modes of a toolkit: `<state>.<call>`.
+
+    plain: the call whose answers are plain gradients, for comparison; None for none. once: the toolkit's imports.
+    """
+
+    def __init__(self, plain: str | None = None, once: str = "") -> None:
+        inference, training = (None, None) if plain is None else (f"eval.{plain}", f"train.{plain}")
+        super().__init__(inference=inference, training=training)
+        self.once = once
+
+    def call(
+        self,
+        name: str,
+        contract: Contract,
+        text: str,
+        answers: str,
+        once: str = "",
+        states: Iterable[str] = STATES,
+        default: Collection[str] = ("train", "eval"),
+        evaluates: bool = False,
+        **more: Any,
+    ) -> None:
+        """Add a call that sets `dx`, in each state; the text may use `target`.
+
+        answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. default: the states of the
+        default matrix. evaluates: whether the documentation says that the call puts the network into evaluation mode.
+        """
+        for state in states:
+            lines, leaves, intent = STATES[state]
+            target = TARGET if "target" in text else ""
+            plain = {} if answers == "score" else {"inference": None, "training": None}
+            self.gradient(
+                f"{state}.{name}",
+                "inference" if evaluates else intent,
+                contract,
+                lines + target + CUT + text,
+                **{
+                    "once": self.once + once,
+                    "leaves": leaves,
+                    "starts": state,
+                    "answers": answers,
+                    "default": state in default,
+                    **plain,
+                    **more,
+                },
+            )
