@@ -143,7 +143,8 @@ class Network:
         if self.cotangent.ndim != 2:
             return None
         rows, outputs = self.cotangent.shape
-        return np.eye(outputs, dtype=np.float32)[np.arange(rows) % outputs]
+        asked: Array = np.eye(outputs, dtype=np.float32)[np.arange(rows) % outputs]
+        return asked
 
     def cotangent_of(self, answers: str) -> Array:
         """The cotangent of a mode, by what its gradient is of (`crosscheck.runtimes.mode.Mode.answers`)."""

@@ -387,7 +387,8 @@ def _executor(folder: Path, about: Mapping[str, Any]) -> Path:
     """The folder of what executes a runtime's networks: of a toolkit, its base's, which lies beside it or here."""
     if "base" not in about:
         return folder
-    places = [parent / about["base"] for parent in (folder.parent, Path(__file__).parent)]
+    base = str(about["base"])
+    places = [parent / base for parent in (folder.parent, Path(__file__).parent)]
     return next((place for place in places if (place / "adapter.py").exists()), places[-1])
 
 
