@@ -13,8 +13,6 @@ __all__ = ["gradients_left", "input_written", "mode_left_changed", "poisoned"]
 
 #: Moments of snapshots before the call under test.
 EARLIER = (recorded.BUILT, recorded.PREDICTED, recorded.BEFORE)
-#: What the name of a parameter's gradient ends with.
-GRADIENT = ".grad"
 TOLD = 3  # maximum names in a sentence
 
 
@@ -99,14 +97,13 @@ def gradients_left(case: Case) -> list[Evidence]:
 
 
 def _overwritten(row: Observation) -> list[str]:
-    """Gradients of the user's own that are others, or gone, after the call of a toolkit."""
+    """Gradients and hooks of the user's own that are others, or gone, after the call of a toolkit."""
     before, after = (tensors(row, when, recorded.LEFT.strip("/")) for when in (recorded.BETWEEN, recorded.ASKED))
     if not after and not tensors(row, recorded.ASKED):
         return []
-    kept = [name for name in before if name.endswith(GRADIENT) and name in after]
-    return [f"{name} (gone)" for name in sorted(before.keys() - after.keys()) if name.endswith(GRADIENT)] + [
-        f"{name} (overwritten)" for name in sorted(kept) if distance(before[name], after[name]) > 0
-    ]
+    gone = [f"{name} (gone)" for name in sorted(before.keys() - after.keys())]
+    kept = sorted(before.keys() & after.keys())
+    return gone + [f"{name} (overwritten)" for name in kept if distance(before[name], after[name]) > 0]
 
 
 def _new(case: Case, row: Observation, kind: str) -> list[str]:

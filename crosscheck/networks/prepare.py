@@ -30,10 +30,11 @@ NOISE_SEED = 2017
 def prepared(network: Network, folder: Path, forms: Iterable[str] = ()) -> None:
     """Write `graph.json`, `weights.npz`, `inputs.npz` and `<form>.onnx` for each of `forms`; make `folder` if missing.
 
-    `inputs.npz` has `x` and `cotangent`, where a row of the output is a vector `classes` (`Network.classes_asked`), for
-    a classifier also `images` and `noise`, (20, *x.shape): the probe input plus uniform noise in [0, 1). A
-    classifier also gets the folder `readout`, with the same files for the network of scenario `ascent`. Equal networks give equal bytes. An exported file has separate forms (`file_forms`). Links to
-    the parts of a user's file in another format are in the folder `native`.
+    `inputs.npz` has `x` and `cotangent`, where a row of the output is a vector `classes` (`Network.classes_asked`),
+    for a classifier also `images` and `noise`, (20, *x.shape): the probe input plus uniform noise in [0, 1). A
+    classifier also gets the folder `readout`, with the same files for the network of scenario `ascent`. Equal
+    networks give equal bytes. An exported file has separate forms (`file_forms`). Links to the parts of a user's
+    file in another format are in the folder `native`.
     Raises KeyError for an unknown form.
     """
     forms = tuple(forms)

@@ -389,7 +389,10 @@ def _executor(folder: Path, about: Mapping[str, Any]) -> Path:
         return folder
     base = str(about["base"])
     places = [parent / base for parent in (folder.parent, Path(__file__).parent)]
-    return next((place for place in places if (place / "adapter.py").exists()), places[-1])
+    for place in places:
+        if (place / "adapter.py").exists():
+            return place
+    raise CatalogError(f"{folder}: its base '{base}' is no runtime here or beside it. Mend `base` in releases.toml.")
 
 
 def _texts(

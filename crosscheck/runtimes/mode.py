@@ -82,7 +82,8 @@ class Mode:
     renormalized: whether they renormalize in training: by the batch, corrected by the moving statistics.
     file: for an export, whether it writes an ONNX file; else whether the mode reads such a file of another runtime.
     starts: of a toolkit, the state in which its call finds the network: the text before `---` is its user's, what
-        follows is the toolkit's. "train", "eval", "frozen", or "gradients" (evaluation, with gradients on the parameters).
+        follows is the toolkit's. "train", "eval", "frozen", or "gradients": evaluation, with gradients on the
+        parameters.
     answers: what a gradient is of: "" for sum(output * cotangent); "score" for the sum of the outputs that the classes
         of `cotangent` (one-hot) name; "loss" for the summed cross-entropy of the outputs as logits and these classes;
         "other" for an answer without a closed form here, which is not judged.

@@ -1,0 +1,84 @@
+"""Toolkits: folders that name a base, and what their calls do to the network that they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crosscheck.errors import CatalogError
+from crosscheck.job import Job, run
+from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
+from tests.conftest import Cells, SilentProgress, cells_by_mode
+
+FOLDER = Path(__file__).parent / "toolkit_toy"
+
+
+@pytest.fixture(scope="module")
+def toolkit() -> Runtime:
+    return load_runtime(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def cells(toolkit: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The toolkit's calls on a small network of two classes."""
+    folder = tmp_path_factory.mktemp("toolkit")
+    job = Job(what=["toolkits"], networks=["conv-norm"], scenarios=["gradient"], out=folder)
+    run(job, SilentProgress(), {toolkit.name: toolkit})
+    return cells_by_mode(folder)
+
+
+def test_networks_and_adapter_are_the_bases(toolkit: Runtime, toy: Runtime) -> None:
+    assert (toy.adapter, "toy") == (toolkit.adapter, toolkit.base)
+    assert toolkit.folder / "locks" == toolkit.lock(toolkit.releases[0], toolkit.releases[0].variants[0]).parent
+
+
+@pytest.mark.parametrize("mode", ["score", "score-in-training", "loss", "no-form", "keeps-gradients", "imports"])
+def test_a_call_that_leaves_the_network_alone_is_clean(cells: Cells, mode: str) -> None:
+    assert ["clean"] == cells[mode]["findings"], cells[mode]["evidence"]
+
+
+@pytest.mark.parametrize("mode", ["score-doubled", "score-for-loss"])
+def test_a_plain_gradient_is_held_against_that_of_the_scores_or_the_loss(cells: Cells, mode: str) -> None:
+    assert ["wrong-gradient"] == cells[mode]["findings"]
+
+
+def test_an_answer_without_a_closed_form_is_no_number_of_the_report(cells: Cells) -> None:
+    assert (None, None) == (cells["no-form"]["gradient"], cells["no-form"]["gradient_error"])
+
+
+def test_a_leak_follows_the_law_of_the_probe_input(cells: Cells) -> None:
+    assert ["leak"] == cells["leaks"]["findings"]
+    assert 1 == cells["leaks"]["update"]["count"]
+
+
+def test_statistics_of_inputs_of_the_toolkits_own_are_a_leak_and_no_corruption(cells: Cells) -> None:
+    assert ["leak"] == cells["leaks-of-its-own-inputs"]["findings"]
+
+
+@pytest.mark.parametrize("mode", ["leaves-evaluation", "leaves-training"])
+def test_a_flag_that_the_toolkit_leaves_otherwise_is_found(cells: Cells, mode: str) -> None:
+    assert ["mode-left-changed"] == cells[mode]["findings"]
+
+
+def test_gradients_of_the_users_own_that_are_gone_are_found(cells: Cells) -> None:
+    assert ["gradients-left"] == cells["clears-gradients"]["findings"]
+    (evidence,) = cells["clears-gradients"]["evidence"]
+    assert "scale.gradient (gone)" in evidence["detail"]
+
+
+def test_gradients_that_the_toolkit_leaves_are_found(cells: Cells) -> None:
+    assert ["gradients-left"] == cells["leaves-gradients"]["findings"]
+
+
+def test_a_base_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "releases.toml").write_text((FOLDER / "releases.toml").read_text().replace('"toy"', '"nowhere"'))
+    (tmp_path / "modes.py").write_text("MODES = ()\n")
+    with pytest.raises(CatalogError, match="nowhere"):
+        load_runtime(tmp_path)
+
+
+@pytest.mark.parametrize("runtime", [one for one in catalog().values() if one.base], ids=lambda one: one.name)
+def test_each_release_names_a_release_of_its_base(runtime: Runtime) -> None:
+    bases = {release.version for release in catalog()[runtime.base].releases}
+    assert {release.base for release in runtime.releases} <= bases

@@ -1,0 +1,1 @@
+"""A toolkit on the toy runtime that misbehaves on purpose."""
