@@ -111,6 +111,7 @@ class Scenario(StrEnum):
     ASCENT = "ascent"
     SIBLING = "sibling"
     EXPORT = "export"
+    INTERLEAVED = "interleaved"
 
 
 @dataclass(frozen=True, order=True)

@@ -71,6 +71,26 @@ def test_gradients_that_the_toolkit_leaves_are_found(cells: Cells) -> None:
     assert ["gradients-left"] == cells["leaves-gradients"]["findings"]
 
 
+@pytest.fixture(scope="module")
+def interleaved(toolkit: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The same calls between training steps."""
+    folder = tmp_path_factory.mktemp("interleaved")
+    job = Job(what=["toolkits"], networks=["conv-norm"], scenarios=["interleaved"], out=folder)
+    run(job, SilentProgress(), {toolkit.name: toolkit})
+    return cells_by_mode(folder)
+
+
+@pytest.mark.parametrize("mode", ["score", "score-in-training", "loss", "keeps-gradients", "clears-gradients"])
+def test_training_ends_where_it_ends_without_calls_that_leave_the_network_alone(interleaved: Cells, mode: str) -> None:
+    assert ["clean"] == interleaved[mode]["findings"], interleaved[mode]["evidence"]
+
+
+@pytest.mark.parametrize("mode", ["leaks", "leaves-evaluation", "leaves-training"])
+def test_training_ends_elsewhere_where_statistics_or_flags_were_moved(interleaved: Cells, mode: str) -> None:
+    assert "leak" in interleaved[mode]["findings"]
+    assert "without the calls" in interleaved[mode]["evidence"][0]["what"]
+
+
 def test_a_base_that_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "releases.toml").write_text((FOLDER / "releases.toml").read_text().replace('"toy"', '"nowhere"'))
     (tmp_path / "modes.py").write_text("MODES = ()\n")

@@ -15,7 +15,7 @@ from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import OTHER, Mode
-from crosscheck.scenarios.facts import UNASKED
+from crosscheck.scenarios.facts import UNASKED, UNEXPLAINED
 
 __all__ = ["AGAIN", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
 
@@ -179,8 +179,26 @@ class Case:
         """Every prediction after the call paired with the one before it; the threshold covers rounding and noise."""
         return tuple(pair for row in self.measured for pair in self._predictions(row))
 
+    @property
+    def undisturbed_end(self) -> Observation | None:
+        """Of `interleaved`, the end of the same training without the calls; None where it was not measured."""
+        return next(iter(self.of(UNEXPLAINED)), None)
+
+    @property
+    def earlier(self) -> str:
+        """What later predictions are compared with, in words."""
+        return f"{recorded.PREDICTION_LAST} of the training without the calls" if self._interleaved else self.first
+
+    @property
+    def _interleaved(self) -> bool:
+        return self.cell.scenario is Scenario.INTERLEAVED
+
     def _predictions(self, row: Observation) -> Iterator[Pair]:
-        before = row.arrays.get(self.first)
+        if self._interleaved:
+            end = self.undisturbed_end
+            before = None if end is None or row is end else end.arrays.get(recorded.PREDICTION_LAST)
+        else:
+            before = row.arrays.get(self.first)
         if before is None:
             return
         threshold = self.rounding * size(before)
@@ -241,6 +259,8 @@ class Case:
         if self.cell.scenario in STEPWISE:
             earlier = (self.first, recorded.PREDICTION_START_AGAIN)
             return [key for key in row.arrays if key.startswith(recorded.PREDICTION) and key not in earlier]
+        if self._interleaved:
+            return [key for key in (recorded.PREDICTION_LAST,) if key in row.arrays]
         keys = [recorded.PREDICTION_AFTER, recorded.PREDICTION_AFTER_AGAIN, recorded.PREDICTION_AFTER_SECOND]
         # The last prediction belongs to this mode only if no other mode ran before it.
         if row.reading == "immediate" or self.mode.inference in (None, self.mode.name):
@@ -309,6 +329,9 @@ class Case:
             # A trial that broke in that prediction has none of them.
             after = {} if self.predicting_moves else tensors(row, "after")
             return tensors(row, "predicted"), after or tensors(row, "read")
+        if self._interleaved:
+            end = self.undisturbed_end
+            return ({}, {}) if end is None else (tensors(end, recorded.LAST), tensors(row, recorded.LAST))
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
         if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:
             return tensors(row, "before"), after

@@ -43,7 +43,7 @@ def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
 
 def _law(case: Case, finding: Finding) -> list[Evidence]:
     """The update law, if one fits, or the first of several; without one the finding is `corrupted`."""
-    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT:
+    if case.cell.scenario in (*STEPWISE, Scenario.EXPORT, Scenario.INTERLEAVED):
         return []
     timed = [(row, *case.around(row)) for row in case.of("timed")]
     solved = [(row, one) for row, *around in (*timed, *case.calls) if (one := solve_update(case, *around)) is not None]

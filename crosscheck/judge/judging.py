@@ -77,7 +77,7 @@ def judge(
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
     if moved is not None:
         evidence += change_evidence(case, moved)
-    open_questions = [closed_forms.undecided(case), "" if moved else visibility.unseen(case)]
+    open_questions = [closed_forms.undecided(case), "" if moved else visibility.unseen(case), _not_compared(case)]
     undecided = "; ".join(filter(None, open_questions)) or None
     # A crashed cell is not clean: its remaining steps are unknown.
     if not evidence and status is Status.OK and undecided is None:
@@ -113,6 +113,13 @@ def judge(
     )
 
 
+def _not_compared(case: Case) -> str:
+    """Why `interleaved` shows nothing; "" if it does."""
+    if case.cell.scenario is not Scenario.INTERLEAVED or case.predictions:
+        return ""
+    return "the same training without the calls was not measured"
+
+
 def _status(case: Case) -> Status:
     """The first status of the primary reading that is not ok; else crashed if another reading crashed; else ok."""
     primary = [row.status for row in case.observations if row.reading == case.primary]
@@ -142,7 +149,7 @@ def _clean(case: Case) -> list[Evidence]:
     evidence = []
     # Of equal changes, one that the call lies between.
     if pair := max(case.predictions, key=lambda pair: (pair.change, pair.key not in AGAIN), default=None):
-        what = f"{pair.reading}: largest change from {case.first} to {pair.key}"
+        what = f"{pair.reading}: largest change from {case.earlier} to {pair.key}"
         evidence.append(Evidence(Finding.CLEAN, what, pair.change, pair.threshold, ROUNDING.why))
     if change := max(case.changes, key=lambda pair: pair.change, default=None):
         names = len({pair.key for pair in case.changes})
@@ -175,6 +182,9 @@ def _contradicts(case: Case) -> bool | None:
 def _prediction_pair(case: Case) -> tuple[Array | None, Array | None]:
     """The first prediction of the primary reading, and the one after the last call reached."""
     row = case.of(case.primary)[0]
+    if case.cell.scenario is Scenario.INTERLEAVED:
+        pair = next(iter(case.predictions), None)
+        return (None, None) if pair is None else (pair.before, pair.after)
     last = recorded.PREDICTION_AFTER
     if case.cell.scenario in STEPWISE:
         *_, last = "", *case.later(row)

@@ -47,7 +47,7 @@ def _changed(case: Case, finding: Finding, pairs: Sequence[Pair], note: str = ""
         {
             reading: Evidence(
                 finding,
-                f"largest change from {case.first} to {pair.key}",
+                f"largest change from {case.earlier} to {pair.key}",
                 pair.change,
                 pair.threshold,
                 ROUNDING.why,

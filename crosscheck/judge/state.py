@@ -39,7 +39,12 @@ def state_moved(case: Case) -> list[Evidence]:
 
 
 def parameters_written(case: Case) -> list[Evidence]:
-    """Gamma, beta or another weight changed; in `predict-only`, by the documented prediction, too."""
+    """Gamma, beta or another weight changed; in `predict-only`, by the documented prediction, too.
+
+    Not by the training of `interleaved`, whose end depends on all that its calls do.
+    """
+    if case.cell.scenario is Scenario.INTERLEAVED:
+        return []
     return _changes(case, Finding.PARAMETERS_WRITTEN, parameters=True, detail="")
 
 
@@ -94,9 +99,9 @@ def _lawless(case: Case) -> list[Evidence]:
     """No update law fits; several that fit equally well are no corruption.
 
     A second call may go on from averages that are not among the statistics: then both calls together follow a law.
-    Excludes scenarios with twenty inputs, exports, and calls of toolkits that predict inputs of their own.
+    Excludes scenarios with many inputs, training, exports, and calls of toolkits that predict inputs of their own.
     """
-    if case.cell.scenario in STEPWISE or case.cell.scenario is Scenario.EXPORT or not case.has_form:
+    if case.cell.scenario in (*STEPWISE, Scenario.EXPORT, Scenario.INTERLEAVED) or not case.has_form:
         return []
     for row, before, after in case.calls:
         solved = solve_update(case, before, after)

@@ -46,7 +46,7 @@ RACE_NETWORKS = frozenset({"seed-batch", "conv"})
 #: The scenarios of a user's file as it is; all others need networks made of its layers, or a gradient that ascends.
 FILE_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.PREDICT_ONLY})
 #: The scenarios of toolkits, whose users show them the network that they train.
-TOOLKIT_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.TWENTY, Scenario.ORDER})
+TOOLKIT_SCENARIOS = frozenset({Scenario.GRADIENT, Scenario.TWENTY, Scenario.ORDER, Scenario.INTERLEAVED})
 #: Readings that a large network of a user is not asked in: they tell races.
 FURTHER = ("unsettled", "immediate")
 
@@ -216,6 +216,8 @@ def _suits(
     if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False
     if mode.starts and (scenario not in TOOLKIT_SCENARIOS or network.classes_asked is None):
+        return False
+    if scenario is Scenario.INTERLEAVED and not (mode.starts and target.runtime.trains):
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
         return False

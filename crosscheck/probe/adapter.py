@@ -93,6 +93,18 @@ class Adapter:
         """
         raise NotImplementedError
 
+    def start(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> None:
+        """What the user of a toolkit does before the call of `mode`: puts the network into a state."""
+        raise NotImplementedError
+
+    def explain(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> Tensor:
+        """The toolkit's call of `mode` alone."""
+        raise NotImplementedError
+
+    def train(self, model: Model, x: Tensor, cotangent: Tensor) -> None:
+        """One training step that lowers sum(output * cotangent), in whatever state the network is."""
+        raise NotImplementedError
+
     def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """Carry out a mode that asks for an export: write files to `folder`, read them back, return that.
 

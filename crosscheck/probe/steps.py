@@ -105,7 +105,9 @@ class Trial:
         cotangent = self._cotangent(step, x, mode.get("answers")) if gradient else None
 
         def answer() -> Tensor:
-            if gradient:
+            if step["started"]:
+                value = self.adapter.explain(model, given, cotangent, mode["name"])
+            elif gradient:
                 value = self.adapter.gradient(model, given, cotangent, mode["name"], lambda: self.run(step["between"]))
             else:
                 value = self.adapter.forward(model, given, mode["name"])
@@ -121,6 +123,17 @@ class Trial:
         self.recorder.array(label, value)
         self._check_input(given, x, recorded.INPUT + key)
         self.gradient = value
+
+    def do_start(self, step: Step) -> None:
+        """What the user of a toolkit does before its call."""
+        model, mode = self.models[step["model"]], self.modes[step["mode"]]
+        x, cotangent = self.adapter.tensor(self.inputs["x"]), self._cotangent({}, self.inputs["x"], mode["answers"])
+        self.recorder.step("start", lambda: self.adapter.start(model, x, cotangent, mode["name"]))
+
+    def do_train(self, step: Step) -> None:
+        """One training step."""
+        x, cotangent = self.adapter.tensor(self.inputs["x"]), self._cotangent({}, self.inputs["x"], None)
+        self.recorder.step("train", lambda: self.adapter.train(self.models[step["model"]], x, cotangent))
 
     def do_read(self, step: Step) -> None:
         """The result of the last `ask` that was not read."""
@@ -204,7 +217,7 @@ class Trial:
         return self.image if source == "image" else self.inputs["x"]
 
     def _cotangent(self, step: Step, x: Array, answers: Optional[str]) -> Tensor:
-        if step["cotangent"] == "ones":
+        if step.get("cotangent") == "ones":
             return self.adapter.tensor(np.ones((len(x), 1), np.float32))
         return self.adapter.tensor(self.inputs["classes" if answers else "cotangent"])
 

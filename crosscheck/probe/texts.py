@@ -160,6 +160,25 @@ class TextAdapter(Adapter):
         self.ask(model, mode, between)
         return model.names["dx"]
 
+    def start(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> None:
+        """The first part of a mode's texts, and what precedes the toolkit's call."""
+        texts = model.texts[mode]
+        model.names.update(x=x, cotangent=cotangent)
+        self.prepare(model, mode)
+        model.run(texts["forward"], mode)
+        model.leave(texts["leaves"])
+
+    def explain(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> Tensor:
+        """The toolkit's call."""
+        model.names.update(x=x, cotangent=cotangent)
+        model.run(model.texts[mode]["backward"], mode + "_backward")
+        return model.names["dx"]
+
+    def train(self, model: Model, x: Tensor, cotangent: Tensor) -> None:
+        """The source's training step."""
+        model.names.update(x=x, cotangent=cotangent)
+        model.run(model.source["train"], "train")
+
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """Execute the texts of a mode, the first part only once a model."""
         texts = model.texts[mode]

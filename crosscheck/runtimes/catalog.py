@@ -2,8 +2,9 @@
 
 A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `crosscheck.runtimes.mode.Mode`),
 `network.py` (`source`, from a `crosscheck.runtimes.source.Request` to a `Source`; `SHOWS_LAYERS` where some source has
-`layers`), and `adapter.py`, the one file of the folder that the runtime's environment reads; it may hold `formats.py`
-(`FORMATS`, the formats of network files that it reads: `crosscheck.runtimes.format.Format`).
+`layers`, `TRAINS` where all have `train`), and `adapter.py`, the one file of the folder that the runtime's environment
+reads; it may hold `formats.py` (`FORMATS`, the formats of network files that it reads:
+`crosscheck.runtimes.format.Format`).
 
 A toolkit asks a runtime on its user's behalf. Its folder names that runtime as its base, whose networks and adapter are
 the toolkit's, too; it holds `releases.toml`, `locks/` and `modes.py` alone. `releases.toml`:
@@ -264,6 +265,8 @@ class Runtime:
     base: str = ""
     #: Modules that the probe server imports beside the runtime's own.
     imports: tuple[str, ...] = ()
+    #: Whether its sources have a training step.
+    trains: bool = False
 
     @property
     def places(self) -> frozenset[Path]:
@@ -345,7 +348,7 @@ def load_runtime(folder: Path) -> Runtime:
         }
         systems = {name: _system(name, table) for name, table in data.get("system", {}).items()}
         releases = tuple(_release(row, defaults, natives, systems, data, about) for row in data["release"])
-        modes, write, shows_layers, formats = _texts(folder, executor)
+        modes, network, formats = _texts(folder, executor)
     except (OSError, tomllib.TOMLDecodeError, KeyError, ImportError) as problem:
         raise CatalogError(
             f"{folder}: cannot read this runtime ({problem!r}). Mend its releases.toml, modes.py or network.py."
@@ -372,8 +375,10 @@ def load_runtime(folder: Path) -> Runtime:
         phrases=_phrases(about),
         only_when_named=tuple(about.get("only_when_named", ())),
         default_networks=tuple(about.get("default_networks", ())),
-        shows_layers=shows_layers,
-        write=write,
+        # What a node puts out is measured in the base itself.
+        shows_layers=executor == folder and getattr(network, "SHOWS_LAYERS", False),
+        trains=getattr(network, "TRAINS", False),
+        write=network.source,
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),
         formats=formats,
@@ -395,17 +400,13 @@ def _executor(folder: Path, about: Mapping[str, Any]) -> Path:
     raise CatalogError(f"{folder}: its base '{base}' is no runtime here or beside it. Mend `base` in releases.toml.")
 
 
-def _texts(
-    folder: Path, executor: Path
-) -> tuple[tuple[Mode, ...], Callable[[Request], Source], bool, tuple[Format, ...]]:
-    """A folder's modes, what writes its sources, whether some source tells what nodes put out, and its formats."""
-    modes, network = importlib.import_module(f"{_package(folder)}.modes"), _package(executor)
-    written = importlib.import_module(f"{network}.network")
+def _texts(folder: Path, executor: Path) -> tuple[tuple[Mode, ...], types.ModuleType, tuple[Format, ...]]:
+    """A folder's modes, the module that writes its sources, and its formats."""
+    modes = importlib.import_module(f"{_package(folder)}.modes")
+    network = importlib.import_module(f"{_package(executor)}.network")
     has_formats = (folder / "formats.py").exists()
     formats = importlib.import_module(f"{_package(folder)}.formats").FORMATS if has_formats else ()
-    # What a node puts out is measured in the base itself.
-    shows_layers = executor == folder and getattr(written, "SHOWS_LAYERS", False)
-    return tuple(modes.MODES), written.source, shows_layers, formats
+    return tuple(modes.MODES), network, formats
 
 
 def _package(folder: Path) -> str:

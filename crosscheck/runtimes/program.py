@@ -45,17 +45,20 @@ def compose(
 
     modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
     "network/tested", or, for a network on the layers of "network", "readout/tested/shared". What only the reading
-    `layers` needs is left out of the others.
+    `layers` needs is left out of the others, and so is a training step.
     """
     sources = {}
-    shows_layers = any(step["do"] == "layers" for step in steps)
+    done = {step["do"] for step in steps}
     for step in steps:
         if step["do"] == "build":
             role, shared = step["mode"], step["shares"] is not None
             use = "/".join([step["network"], role, *(["shared"] if shared else [])])
             first = networks["network"] if shared else None
             source = source_of(runtime, release, variant, modes[role], networks[step["network"]], first)
-            used = source if shows_layers else dataclasses.replace(source, layers="")
+            layers, train = (
+                text if do in done else "" for do, text in (("layers", source.layers), ("train", source.train))
+            )
+            used = dataclasses.replace(source, layers=layers, train=train)
             sources[use] = {**vars(used), "files": _files(used, modes.values())}
             asked = networks[step["network"]].graph  # that of the network which is built last
     texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}

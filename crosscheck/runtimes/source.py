@@ -79,6 +79,8 @@ class Source:
     tensor: an expression with `{}` for a numpy array: the runtime's tensor of it.
     array: an expression with `{}` for the runtime's tensor: its numbers, waiting for them if need be.
     classify: the same as `predict` for another number of rows, where that takes another text.
+    train: one training step that lowers sum(output * cotangent) for `x`, in whatever state the network is; "" where no
+        toolkit sits on the runtime.
     layers: sets `layers`, {tensor of the graph: value}: what every node puts out for `x`; "" where nothing shows that.
     tensors: name of a weight in the graph -> where it is stored; further persistent tensors under names of their own.
     public: those that the runtime's public view of parameters shows.
@@ -97,6 +99,7 @@ class Source:
     array: str
     classify: str = ""
     layers: str = ""
+    train: str = ""
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()
     view: Mapping[str, Stored] = field(default_factory=dict)

@@ -10,6 +10,7 @@ A reading is one variant of a scenario's steps; each of its trials is a fresh pr
                  have come to rest by themselves, and as it comes)
     unasked      (twenty, ascent, sibling) reads the tensors after the first predictions, before any call: what these
                  write is not the call's
+    unexplained  (interleaved) trains as often, without the toolkit's calls
     layers       (predict-only) reads the output of every node, in runtimes that expose it
     alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately
@@ -22,12 +23,14 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Intent, Scenario
 
-__all__ = ["LAYERS", "SCENARIOS", "UNASKED", "ScenarioFacts"]
+__all__ = ["LAYERS", "SCENARIOS", "UNASKED", "UNEXPLAINED", "ScenarioFacts"]
 
 #: The reading of runtimes that expose the outputs of layers.
 LAYERS = "layers"
 #: The reading of what predictions write by themselves, where the primary reading has no snapshot before the call.
 UNASKED = "unasked"
+#: The reading of a training that no toolkit interrupts.
+UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True)
@@ -127,5 +130,13 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         default_networks=frozenset({"conv"}),
         further_networks=frozenset({"conv"}),
         variant_networks=frozenset({"conv"}),
+    ),
+    Scenario.INTERLEAVED: ScenarioFacts(
+        question="Does a training between whose steps a toolkit is called end where it ends without these calls?",
+        steps="the state, then twice the toolkit's call and a training step, predict; compared with the steps alone",
+        asks=_GRADIENT,
+        readings=("undisturbed", UNEXPLAINED),
+        default_networks=frozenset({"conv-norm"}),
+        further_networks=frozenset({"conv-norm"}),
     ),
 }

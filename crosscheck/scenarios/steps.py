@@ -9,7 +9,10 @@ A step is a JSON object; `do` names the action:
             softmax as `confidence/<as>`
     ask       run `mode` on `model`, recorded as `gradient/<as>` or `forward/<as>`; `input`: "x", "noise" (one row
               of it per repetition) or "image"; `cotangent`: "cotangent" or "ones"; `read`: whether to read the result;
-              `between`: steps between forward and backward
+              `between`: steps between forward and backward; `started`: whether `start` has executed what precedes the
+              call
+    start     what precedes the call in a toolkit's mode: its user puts `model` into a state
+    train     one training step of `model` on the probe input, in whatever state it is
     read      read the unread result of the last `ask`
     snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`,
               what else calls left on the network as `left/<as>/<name>`, and mode flags that differ from what the user's
@@ -34,7 +37,7 @@ from typing import Any
 
 from crosscheck.cells import Scenario
 from crosscheck.probe import recorded
-from crosscheck.scenarios.facts import LAYERS, UNASKED
+from crosscheck.scenarios.facts import LAYERS, UNASKED, UNEXPLAINED
 
 __all__ = ["AS_IT_COMES", "CALLS", "EXAMPLE", "HELD_BACK", "PACES", "RESTED", "SCRIPT", "STEPS", "Step", "steps"]
 
@@ -70,6 +73,7 @@ def _ask(
     read: bool = True,
     between: Sequence[Step] = (),
     needs: str | None = None,
+    started: bool = False,
 ) -> Step:
     return {
         "do": "ask",
@@ -81,6 +85,7 @@ def _ask(
         "read": read,
         "between": list(between),
         "needs": needs,
+        "started": started,
     }
 
 
@@ -164,6 +169,19 @@ _IMMEDIATE = (
     _settle(recorded.AFTER),
     _snapshot(recorded.AFTER),
     _predict(recorded.LAST),
+)
+_START: Step = {"do": "start", "model": "model", "mode": "tested"}
+_TRAIN: Step = {"do": "train", "model": "model"}
+#: As a user looks at what the network has learnt after each step.
+_INTERLEAVED = (
+    _build(),
+    _START,
+    _ask(recorded.FIRST, started=True),
+    _TRAIN,
+    _ask(recorded.SECOND, started=True),
+    _TRAIN,
+    _predict(recorded.LAST),
+    _snapshot(recorded.LAST),
 )
 _FIRST_ALONE = (_ask(recorded.FIRST), _settle(recorded.AFTER), _snapshot(recorded.AFTER))
 
@@ -252,6 +270,8 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
         _snapshot(recorded.AFTER),
         _predict(recorded.EXPORTED, recorded.EXPORTED),
     ),
+    (Scenario.INTERLEAVED, "undisturbed"): _INTERLEAVED,
+    (Scenario.INTERLEAVED, UNEXPLAINED): tuple(step for step in _INTERLEAVED if step["do"] != "ask"),
 }
 
 
@@ -281,6 +301,7 @@ SCRIPT: dict[Scenario, tuple[Step, ...]] = {
     Scenario.ASCENT: STEPS[Scenario.ASCENT, "undisturbed"],
     Scenario.SIBLING: STEPS[Scenario.SIBLING, "undisturbed"],
     Scenario.EXPORT: STEPS[Scenario.EXPORT, "undisturbed"],
+    Scenario.INTERLEAVED: _INTERLEAVED,
 }
 
 

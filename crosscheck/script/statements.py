@@ -88,21 +88,35 @@ class Statements:
         texts, gradient = self.program["texts"][mode["name"]], mode["asks"] == "gradient"
         lines: str = self._to(step["model"]) + self._input(step["input"])
         if gradient:
-            cotangent = "ones" if step["cotangent"] == "ones" else "cotangent"
-            lines += self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(cotangent)))
+            lines += self._cotangent("ones" if step["cotangent"] == "ones" else "cotangent")
         once = step["as"] != "#" and mode["name"] not in self._once and texts["once"]
         if once:
             block = texts["once"].rstrip().rpartition("\n")[2].startswith(" ")
             lines += f"\n{texts['once']}" + "\n" * block
         self._once.add(mode["name"])
         self._fresh = False
-        lines += str(texts["forward"]) + str(texts["backward"])
+        lines += ("" if step["started"] else str(texts["forward"])) + str(texts["backward"])
         if step["as"] == "#":
             return lines
         what = ("gradient " if gradient else "forward ") + step["as"]
         array = self._array("dx" if gradient else "y")
         begin = "" if once else "\n"  # the first part stands apart already
         return begin + lines + self.language.shown(what, array, self.beside.get(what, Beside()))
+
+    def _cotangent(self, name: str = "cotangent") -> str:
+        return self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(name)))
+
+    def _start(self, step: Step) -> str:
+        mode = self.roles[step["mode"]]["name"]
+        self._once.add(mode)
+        self._fresh = False
+        texts = self.program["texts"][mode]
+        return f"\n{self._input()}{self._cotangent()}\n{texts['once']}{texts['forward']}"
+
+    def _train(self, step: Step) -> str:
+        lines = f"\n{self._input()}{self._cotangent()}{self._source['train']}"
+        self._fresh = False
+        return lines
 
     def _snapshot(self, step: Step) -> str:
         lines = self._to(step["model"])

@@ -6,9 +6,9 @@ import json
 
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["SHOWS_LAYERS", "source"]
+__all__ = ["SHOWS_LAYERS", "TRAINS", "source"]
 
-SHOWS_LAYERS = True
+SHOWS_LAYERS = TRAINS = True
 
 
 def source(request: Request) -> Source:
@@ -28,6 +28,7 @@ def source(request: Request) -> Source:
         imports="import numpy as np\nimport toylib\n",
         text=text,
         predict=f"y = net.predict(x{', statistics' if request.fed else ''})\n",
+        train="net.step(x)\n",
         tensor="np.array({})",
         array="toylib.numbers({})",
         layers=f"layers = net.layers(x{training})\n",

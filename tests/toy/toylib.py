@@ -43,7 +43,7 @@ class Net:
     """A network's float32 tensors; shared ones are the same arrays, changed in place.
 
     gradients: parameter gradients by the name of the parameter, as an optimizer would read them.
-    training: the mode flag of each layer, by its name. Nothing is computed by it.
+    training: the mode flag of each layer, by its name. A training step alone heeds it.
     """
 
     def __init__(self, graph: Mapping[str, Any], weights: Mapping[str, Array], habit: str = "", shares: Any = None):
@@ -121,6 +121,11 @@ class Net:
         """Set the flag of every layer."""
         for name in self.training:
             self.training[name] = True
+
+    def step(self, x: Array) -> None:
+        """A training step: statistics move if a normalization's flag says that it trains."""
+        if any(self.training[layer["name"]] for layer in self.norms):
+            self.update(x)
 
     def forward(self, x: Array, way: str, statistics: Mapping[str, Array] | None = None) -> None:
         """The first half of a gradient; `statistics` are the caller's own arrays."""

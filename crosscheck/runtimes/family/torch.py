@@ -1,6 +1,6 @@
 """Torch modules: the texts of the plain gradients and predictions."""
 
-__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "PREDICT"]
+__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "PREDICT", "TRAIN"]
 
 #: The two plain calls.
 BACKWARD = "loss = (net(x.requires_grad_()) * cotangent).sum()\n---\nloss.backward()\ndx = x.grad\n"
@@ -8,6 +8,13 @@ GRAD = "y = net(x.requires_grad_())\n---\ndx, = torch.autograd.grad(y, x, cotang
 #: A prediction in whatever mode the module is in, and the documented one.
 PREDICT = "with torch.no_grad():\n    y = net(x)\n"
 EVALUATE = "net.eval()\n" + PREDICT
+#: One step of plain gradient descent.
+TRAIN = """\
+optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+optimizer.zero_grad()
+(net(x) * cotangent).sum().backward()
+optimizer.step()
+"""
 #: The network in training mode, its batch normalizations in evaluation mode.
 FROZEN = """\
 net.train()

@@ -10,10 +10,12 @@ from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import GROUPED, Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import EVALUATE, PREDICT
+from crosscheck.runtimes.family.torch import EVALUATE, PREDICT, TRAIN
 from crosscheck.runtimes.source import Request, Source, Stored
 
-__all__ = ["PROGRAM", "TENSORS_ALONE", "source"]
+__all__ = ["PROGRAM", "TENSORS_ALONE", "TRAINS", "source"]
+
+TRAINS = True
 
 #: Operators that need no layer.
 LIBRARY = Library(
@@ -122,6 +124,7 @@ def source(request: Request) -> Source:
         imports=IMPORTS,
         text=text,
         predict=EVALUATE,
+        train=TRAIN,
         tensor=TENSOR,
         array=ARRAY,
         tensors=tensors,
