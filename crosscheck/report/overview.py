@@ -1,8 +1,8 @@
-"""Builds the overview: one row for each runtime's newest release."""
+"""Builds the overview: one row for each runtime's newest release, and one for each toolkit's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosscheck.cells import MEASURED, Asks, Finding, Intent, Status
@@ -22,7 +22,7 @@ from crosscheck.report.order import (
 )
 from crosscheck.report.vocabulary import worst_first
 
-__all__ = ["COLUMNS", "Answered", "OverviewRow", "overview"]
+__all__ = ["COLUMNS", "STATES", "Answered", "OverviewRow", "overview", "toolkits"]
 
 #: The columns: heading and meaning.
 COLUMNS = (
@@ -32,7 +32,15 @@ COLUMNS = (
     ("Prediction", "inference-mode forward passes, as many as gradients"),
     ("Export", "modes that write the network to a file"),
 )
-
+#: The columns of toolkits: heading and meaning.
+STATES = (
+    ("In training", "as the constructor of a network leaves it"),
+    ("In evaluation", "after net.eval()"),
+    ("Frozen", "in training, its batch normalizations in evaluation"),
+    ("With gradients", "in evaluation, with gradients on the parameters that are not to be lost"),
+)
+#: `Mode.starts` of each of them.
+_STARTS = ("train", "eval", "frozen", "gradients")
 
 #: Findings that are no defect where the documentation says that statistics move.
 _AS_SAID = frozenset({Finding.LEAK, Finding.STATE_MOVED, Finding.GRADIENTS_LEFT})
@@ -59,6 +67,7 @@ class OverviewRow:
     """A runtime's newest release of this run, as installed: one square per column of `COLUMNS`.
 
     strip: the measured releases, oldest first, with what their gradients show beside documented moves of statistics.
+    base: of a toolkit, the runtime that it asks; then the squares are of `STATES`.
     """
 
     runtime: str
@@ -66,18 +75,15 @@ class OverviewRow:
     release: str
     strip: tuple[tuple[str, Square], ...]
     squares: tuple[Answered, ...]
+    base: str = ""
 
 
 def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
-    """One row per runtime with cells, for its newest release with a measured cell, if any has one."""
+    """One row per runtime with cells that is no toolkit, for its newest release, a measured one if there is one."""
     rows = []
-    for runtime in runtime_order(run, cells):
-        here = [cell for cell in own(as_installed(cells)) if cell.runtime == runtime]
-        measured = [cell for cell in here if cell.status in MEASURED]
-        if not here:
+    for runtime, release, measured, newest in _newest(run, cells):
+        if _base(run, runtime):
             continue
-        release = release_order(run, measured or here, runtime)[-1]
-        newest = [cell for cell in here if cell.release == release and cell.status != Status.NOT_IN_RELEASE]
         gradients = [cell for cell in newest if cell.asks == Asks.GRADIENT]
         columns = (
             [cell for cell in gradients if cell.intent == Intent.INFERENCE],
@@ -89,6 +95,33 @@ def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
         squares = tuple(map(_answered, columns))
         rows.append(OverviewRow(runtime, title_of(run, runtime), release, _strip(run, measured), squares))
     return tuple(rows)
+
+
+def toolkits(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
+    """The same of toolkits."""
+    rows = []
+    for runtime, release, measured, newest in _newest(run, cells):
+        if base := _base(run, runtime):
+            starts = {mode.name: mode.starts for mode in run.runtimes[runtime].modes}
+            columns = ([cell for cell in newest if starts.get(cell.mode) == state] for state in _STARTS)
+            strip, squares = _strip(run, measured), tuple(map(_answered, columns))
+            rows.append(OverviewRow(runtime, title_of(run, runtime), release, strip, squares, base))
+    return tuple(rows)
+
+
+def _base(run: Run, runtime: str) -> str:
+    return run.runtimes[runtime].base if runtime in run.runtimes else ""
+
+
+def _newest(run: Run, cells: Sequence[JudgedCell]) -> Iterator[tuple[str, str, list[JudgedCell], list[JudgedCell]]]:
+    """Each runtime with cells, its newest release, its measured cells, and the cells of that release."""
+    for runtime in runtime_order(run, cells):
+        here = [cell for cell in own(as_installed(cells)) if cell.runtime == runtime]
+        measured = [cell for cell in here if cell.status in MEASURED]
+        if here:
+            release = release_order(run, measured or here, runtime)[-1]
+            newest = [cell for cell in here if cell.release == release and cell.status != Status.NOT_IN_RELEASE]
+            yield runtime, release, measured, newest
 
 
 def _strip(run: Run, cells: Sequence[JudgedCell]) -> tuple[tuple[str, Square], ...]:

@@ -110,6 +110,8 @@ def render(
         causes=located,
         overview=overview.overview(run, cells),
         columns=overview.COLUMNS,
+        toolkits=overview.toolkits(run, cells),
+        states=overview.STATES,
         own_networks=own_networks(run, cells, arrays or Arrays(None)),
         seed_rows=seed.seed_rows(run, cells),
         panels=curves.panels(run, cells),
