@@ -1,9 +1,8 @@
 "use strict";
-// The search syntax: converts text to a predicate on cells.
+// The search syntax: converts text to a predicate on the indices of cells.
 const query = (() => {
   const FIELDS = ["runtime", "release", "variant", "mode", "network", "scenario", "finding", "status", "intent", "asks", "changed", "is"];
   const MOVES = ["leak", "state-moved"];
-  let different = null;
 
   const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const glob = (text) => new RegExp("^" + text.split("*").map(escaped).join(".*") + "$", "i");
@@ -20,61 +19,66 @@ const query = (() => {
     return 0;
   };
 
-  const undocumented = (cell) => cell.findings.some((name) => MOVES.includes(name)) && cell.contract.statistics !== "move";
-
   // Whether measured cells of the same mode have different findings.
-  const findDifferent = (cells) => {
-    const groups = new Map();
-    for (const cell of cells) {
-      if (!cell.findings.length) continue;
-      const key = [cell.runtime, cell.variant, cell.mode, cell.scenario].join("\n");
-      if (!groups.has(key)) groups.set(key, new Set());
-      groups.get(key).add(cell.findings.join());
+  const different = () => {
+    const columns = ["runtime", "variant", "mode", "scenario"].map((field) => embedded.column(field));
+    const group = (index) => columns.reduce((key, { places, values }) => key * values.length + places[index], 0);
+    const findings = embedded.column("findings"), first = new Map(), mixed = new Set();
+    const measured = (index) => findings.values[findings.places[index]].length > 0;
+    for (const index of findings.places.keys()) {
+      if (!measured(index)) continue;
+      const key = group(index);
+      if (!first.has(key)) first.set(key, findings.places[index]);
+      else if (first.get(key) !== findings.places[index]) mixed.add(key);
     }
-    return new Set([...groups].filter(([, shown]) => shown.size > 1).map(([key]) => key));
+    return (index) => measured(index) && mixed.has(group(index));
   };
+
+  const undocumented = () => {
+    const moved = embedded.where("findings", (names) => names.some((name) => MOVES.includes(name)));
+    const unsaid = embedded.where("contract", (contract) => contract.statistics !== "move");
+    return (index) => moved(index) && unsaid(index);
+  };
+
+  const against = (kind) => () => embedded.where("expectation", (expectation) => expectation[0] === kind);
 
   const IS = {
     undocumented,
-    contradicted: (cell) => cell.contradicts === true,
-    different: (cell, cells) => {
-      different = different || findDifferent(cells);
-      return cell.findings.length > 0 && different.has([cell.runtime, cell.variant, cell.mode, cell.scenario].join("\n"));
-    },
-    default: (cell) => cell.default_call,
-    unexpected: (cell) => cell.expectation[0] === "unexpected",
-    fixed: (cell) => cell.expectation[0] === "fixed",
-    expected: (cell) => cell.expectation[0] === "expected",
+    contradicted: () => embedded.where("contradicts", (value) => value === true),
+    different,
+    default: () => embedded.where("default_call", (value) => value),
+    unexpected: against("unexpected"),
+    fixed: against("fixed"),
+    expected: against("expected"),
   };
 
-  // Many cells share a release: compare each release once.
   const within = (range) => {
     const [first, last] = range.split("..");
-    const known = new Map();
-    return ({ release }) => {
-      if (!known.has(release)) known.set(release, (!first || compare(release, first) >= 0) && (!last || compare(release, last) <= 0));
-      return known.get(release);
-    };
+    return (release) => (!first || compare(release, first) >= 0) && (!last || compare(release, last) <= 0);
   };
 
   const test = (key, value) => {
-    if (key === "is") return IS[value];
-    if (key === "release" && value.includes("..")) return within(value);
+    if (key === "is") return IS[value]();
+    if (key === "release" && value.includes("..")) return embedded.where("release", within(value));
     const pattern = glob(value);
-    if (key === "finding") return (cell) => cell.findings.some((name) => pattern.test(name));
-    if (key === "changed") return (cell) => pattern.test(cell.change);
-    return (cell) => pattern.test(cell[key]);
+    if (key === "finding") return embedded.where("findings", (names) => names.some((name) => pattern.test(name)));
+    return embedded.where(key === "changed" ? "change" : key, (text) => pattern.test(text));
   };
 
+  const TEXTS = {
+    id: (id) => id,
+    call: (call) => call,
+    reason: (reason) => reason || "",
+    findings: (names) => names.join(" "),
+    contract: (contract) => contract.says || "",
+  };
   const text = (word) => {
     const wanted = word.toLowerCase();
-    return (cell) => {
-      cell.text = cell.text || [cell.id, cell.call, cell.reason || "", cell.findings.join(" "), cell.contract.says].join("\n").toLowerCase();
-      return cell.text.includes(wanted);
-    };
+    const any = Object.entries(TEXTS).map(([field, words]) => embedded.where(field, (value) => words(value).toLowerCase().includes(wanted)));
+    return (index) => any.some((one) => one(index));
   };
 
-  // Returns {matches(cell, cells), problems, empty}; a problem is a message about an invalid term.
+  // Returns {terms, problems}: a term is a predicate on indices of cells, all of which must match; a problem is a message about an invalid term.
   const parse = (source) => {
     const terms = [], problems = [];
     for (const token of source.match(/-?(?:[a-z]+:)?"[^"]*"?|\S+/gi) || []) {
@@ -90,14 +94,14 @@ const query = (() => {
         if (unknown.length) problems.push(`is:${unknown[0]} is unknown; known: ${Object.keys(IS).map((name) => `is:${name}`).join(", ")}.`);
         const any = values.filter((value) => !unknown.includes(value)).map((value) => test(key, value));
         if (!any.length) continue;
-        matches = (cell, cells) => any.some((one) => one(cell, cells));
+        matches = (index) => any.some((one) => one(index));
       } else {
         if (/^[a-z]+$/.test(key)) problems.push(`${key}: is not a field and is searched as text; fields: ${FIELDS.join(":, ")}:.`);
         matches = text(bare(body));
       }
-      terms.push(negative ? (cell, cells) => !matches(cell, cells) : matches);
+      terms.push(negative ? (index) => !matches(index) : matches);
     }
-    return { problems, empty: terms.length === 0, matches: (cell, cells) => terms.every((term) => term(cell, cells)) };
+    return { terms, problems };
   };
 
   return { parse };

@@ -4,10 +4,12 @@
 const squares = (() => {
   const MARK = { against: "!", silent: "?" };
   const EXPECTATIONS = ["unexpected", "fixed", "expected"];
-  const tables = [];
-  let byPlace = null;
+  const tables = [], squareOf = new Map();
+  let cells = [], byPlace = null, wanted = null;  // wanted: one flag a cell, or null for all
 
-  const find = (cells) => {
+  const find = () => {
+    cells = embedded.cells;
+    sort();
     byPlace = new Map();
     cells.forEach((cell, index) => {
       const key = [cell.runtime, cell.variant, cell.mode, cell.release].join("\n");
@@ -18,15 +20,13 @@ const squares = (() => {
       const { runtime, variant } = matrix.dataset;
       const heads = [...matrix.querySelectorAll("th.release")];
       const rows = [...matrix.querySelectorAll("tr[data-mode]")].map((tr) => {
-        const tds = [...tr.querySelectorAll("td")];
         const more = element("button", "", { type: "button", class: "alike", "aria-expanded": "false" });
+        const squares = [...tr.querySelectorAll("td")].map((td, at) => written(td, byPlace.get([runtime, variant, tr.dataset.mode, heads[at].dataset.release].join("\n")) || []));
         tr.querySelector("th").append(more);
-        return { tr, tds, more, squares: tds.map((td, at) => ({
-          td, looks: td.className, content: [...td.childNodes],
-          cells: byPlace.get([runtime, variant, tr.dataset.mode, heads[at].dataset.release].join("\n")) || [] })) };
+        return { tr, more, squares };
       });
       const button = element("button", "", { type: "button", "aria-pressed": "false" });
-      const made = { matrix, heads, rows, button, expanded: false, shown: new Set() };
+      const made = { matrix, heads, rows, button, expanded: false, shown: new Set(), folded: heads.map(() => false) };
       for (const row of rows) row.more.addEventListener("click", () => {
         if (!made.shown.delete(row)) made.shown.add(row);
         fold(made);
@@ -35,6 +35,15 @@ const squares = (() => {
       matrix.closest(".scroll").before(button);
       tables.push(made);
     }
+  };
+
+  // Squares with the same `looks` fold. `next` is what the search asks for, `drawn` what the document has: changing the
+  // document costs far more than deciding what to change.
+  const written = (td, members) => {
+    const page = { name: td.className, looks: `${td.className} ${td.textContent}`, content: [...td.childNodes] };
+    const square = { td, members, page, next: page, drawn: page, noted: td.querySelector("sup") !== null };
+    squareOf.set(td, square);
+    return square;
   };
 
   const looksOf = (here) => {
@@ -62,69 +71,93 @@ const squares = (() => {
 
   const expectationOf = (here) => EXPECTATIONS.find((kind) => here.some((cell) => cell.expectation[0] === kind));
 
-  const worst = (indices, cells) => indices.reduce((best, index) => {
-    const rank = (at) => (cells[at].status === "not-in-release" ? 99 : cells[at].findings.length ? vocabulary.rank[worstFirst(cells[at].findings)[0]] : 50);
-    return best === null || rank(index) < rank(best) ? index : best;
-  }, null);
+  const BLANK = { name: "blank", looks: "blank ", content: [] };
 
-  const draw = (square, wanted, cells) => {
-    const { td } = square;
-    const left = wanted ? square.cells.filter((index) => wanted.has(index)) : square.cells;
-    td.dataset.worst = left.length ? worst(left, cells) : "";
-    if (!wanted) {
-      if (td.dataset.filtered) { td.className = square.looks; td.replaceChildren(...square.content); delete td.dataset.filtered; }
-      return left.length > 0;
-    }
-    const here = left.map((index) => cells[index]);
+  const searched = (here) => {
     const [looks, letters, title, mark] = looksOf(here);
-    const expectation = expectationOf(here);
-    td.className = expectation ? `${looks} x-${expectation}` : looks;
-    td.dataset.filtered = "yes";
-    if (looks === "blank") td.replaceChildren();
-    else if (looks === "absent") td.replaceChildren(element("span", letters, { title }));
+    const expectation = expectationOf(here), name = expectation ? `${looks} x-${expectation}` : looks;
+    const inner = [letters[0], ...(letters.length > 1 ? [element("small", letters.slice(1).join(""))] : []), ...(mark ? [element("b", mark)] : [])];
+    const content = looks === "absent" ? element("span", letters, { title }) : element("a", inner, { href: "#", title });
+    return { name, looks: `${name} ${content.textContent}`, content: [content] };
+  };
+
+  // A square shows these fields of its cells. Cells with equal ones are of one kind, and squares of equal kinds look the same.
+  const SHOWN = ["status", "findings", "contradicts", "contract", "expectation"];
+  const contents = new Map();
+  let kinds = [];
+  const sort = () => {
+    const columns = SHOWN.map((field) => embedded.column(field).places), numbers = new Map();
+    kinds = cells.map((_, index) => {
+      const key = columns.map((places) => places[index]).join();
+      if (!numbers.has(key)) numbers.set(key, numbers.size);
+      return numbers.get(key);
+    });
+  };
+
+  const left = ({ members }) => (wanted ? members.filter((index) => wanted[index]) : members);
+
+  // Whether the search found anything in the square.
+  const decide = (square) => {
+    const indices = left(square);
+    // Footnotes are numbered for all cells.
+    if (!wanted || (indices.length === square.members.length && !square.noted)) square.next = square.page;
+    else if (!indices.length) square.next = BLANK;
     else {
-      const inner = [letters[0], ...(letters.length > 1 ? [element("small", letters.slice(1).join(""))] : []), ...(mark ? [element("b", mark)] : [])];
-      td.replaceChildren(element("a", inner, { href: "#", title, "data-square": "" }));
+      const key = indices.map((index) => kinds[index]).join();
+      if (!contents.has(key)) contents.set(key, searched(indices.map((index) => cells[index])));
+      square.next = contents.get(key);
     }
-    return left.length > 0 && looks !== "absent";
+    return indices.length > 0 && (!wanted || square.next.name !== "absent");
+  };
+
+  const draw = (square, folded) => {
+    const { td, page, next, drawn } = square;
+    if (next === drawn) return;
+    square.drawn = next;
+    if (next.name !== drawn.name) td.className = folded ? `${next.name} folded` : next.name;
+    td.replaceChildren(...(next === page ? page.content : next.content.map((node) => node.cloneNode(true))));
   };
 
   // Releases with the same squares as the next one share its column until the user expands them.
   const collapse = (made) => {
     const rows = made.rows.filter((row) => !row.tr.hidden);
-    const look = (at) => rows.map(({ tds }) => `${tds[at].className} ${tds[at].textContent}`).join("\n");
-    const looks = made.heads.map((_, at) => look(at));
+    const looks = made.heads.map((_, at) => rows.map(({ squares }) => squares[at].next.looks).join("\n"));
     let first = 0, spared = 0;
     made.heads.forEach((head, at) => {
       const alike = at + 1 < looks.length && looks[at] === looks[at + 1];
       const hide = alike && !made.expanded;
       spared += alike ? 1 : 0;
-      head.classList.toggle("folded", hide);
-      for (const { tds } of made.rows) tds[at].classList.toggle("folded", hide);
+      if (hide !== made.folded[at]) {
+        made.folded[at] = hide;
+        head.classList.toggle("folded", hide);
+        for (const { squares } of made.rows) squares[at].td.classList.toggle("folded", hide);
+      }
       const many = at - first + 1;
-      head.querySelector(".range").textContent = many > 1 && !alike && !made.expanded ? `${made.heads[first].dataset.release} to ` : "";
+      write(head.querySelector(".range"), many > 1 && !alike && !made.expanded ? `${made.heads[first].dataset.release} to ` : "");
       if (!alike) first = at + 1;
     });
-    made.button.hidden = spared === 0;
+    hide(made.button, spared === 0);
     made.button.setAttribute("aria-pressed", String(made.expanded));
-    made.button.textContent = made.expanded ? "Fold equal releases" : `Show every release (${spared} folded)`;
+    write(made.button, made.expanded ? "Fold equal releases" : `Show every release (${spared} folded)`);
   };
 
   // Rows with the same squares as the one above them are folded under it.
   const fold = (made) => {
-    const look = ({ tds }) => tds.map((td) => `${td.className} ${td.textContent}`).join("\n");
+    const look = ({ squares }) => squares.map(({ next }) => next.looks).join("\n");
     let head = null, alike = [];
     const finish = () => {
       if (!head) return;
       const open = made.shown.has(head);
-      head.more.hidden = alike.length === 0;
-      head.more.textContent = open ? "fold" : `+${alike.length} alike`;
-      head.more.setAttribute("aria-expanded", String(open));
-      head.more.setAttribute("aria-label", `${open ? "Fold" : "Show"} ${plural(alike.length, "way")} with the same squares as ${head.tr.dataset.mode}`);
-      for (const row of alike) { row.tr.classList.toggle("folded", !open); row.more.hidden = true; }
+      hide(head.more, alike.length === 0);
+      if (alike.length) {
+        write(head.more, open ? "fold" : `+${alike.length} alike`);
+        head.more.setAttribute("aria-expanded", String(open));
+        head.more.setAttribute("aria-label", `${open ? "Fold" : "Show"} ${plural(alike.length, "way")} with the same squares as ${head.tr.dataset.mode}`);
+      }
+      for (const row of alike) { row.tr.classList.toggle("folded", !open); hide(row.more, true); }
     };
     for (const row of made.rows) {
-      if (row.tr.hidden) { row.more.hidden = true; continue; }
+      if (row.tr.hidden) { hide(row.more, true); continue; }
       const beside = head && head.tr.parentElement === row.tr.parentElement && head.tr.dataset.api === row.tr.dataset.api;
       const same = beside && look(head) === look(row);
       if (same) { alike.push(row); continue; }
@@ -136,29 +169,30 @@ const squares = (() => {
     for (const title of made.matrix.querySelectorAll("tr.api")) {
       let next = title.nextElementSibling, any = false;
       for (; next && !next.classList.contains("api"); next = next.nextElementSibling) any = any || !next.hidden;
-      title.hidden = !any;
+      hide(title, !any);
     }
   };
 
-  // wanted: the indices of the matching cells, or null for all.
-  const show = (wanted, cells) => {
+  // flags: one a cell, true for those that match, or null for all.
+  const show = (flags) => {
+    wanted = flags;
     for (const made of tables) {
-      let any = false;
-      for (const row of made.rows) {
-        let here = false;
-        for (const square of row.squares) here = draw(square, wanted, cells) || here;
-        row.tr.hidden = wanted !== null && !here;
-        any = any || here;
-      }
-      for (const body of made.matrix.tBodies) body.hidden = wanted !== null && ![...body.querySelectorAll("tr[data-mode]")].some((tr) => !tr.hidden);
-      const block = made.matrix.closest(".block");
-      block.hidden = wanted !== null && !any;
+      for (const { tr, squares } of made.rows) hide(tr, squares.map(decide).every((any) => !any) && wanted !== null);
+      for (const body of made.matrix.tBodies) hide(body, [...body.querySelectorAll("tr[data-mode]")].every((tr) => tr.hidden));
+      const rows = made.rows.filter(({ tr }) => !tr.hidden);
+      hide(made.matrix.closest(".block"), rows.length === 0);
       collapse(made);
       fold(made);
+      for (const { squares } of rows) squares.forEach((square, at) => draw(square, made.folded[at]));
     }
+  };
+
+  const worst = (td) => {
+    const rank = (at) => (cells[at].status === "not-in-release" ? 99 : cells[at].findings.length ? vocabulary.rank[worstFirst(cells[at].findings)[0]] : 50);
+    return left(squareOf.get(td)).reduce((best, index) => (best === undefined || rank(index) < rank(best) ? index : best), undefined);
   };
 
   const sameSquare = (cell) => byPlace.get([cell.runtime, cell.variant, cell.mode, cell.release].join("\n")) || [];
 
-  return { find, show, sameSquare };
+  return { find, show, worst, sameSquare };
 })();

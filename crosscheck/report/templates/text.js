@@ -14,6 +14,10 @@ const drawing = (name, attributes, children) => {
   return node;
 };
 
+// Assignments of what a node has already cost the browser a layout.
+const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const hide = (node, hidden) => { if (node.hidden !== hidden) node.hidden = hidden; };
+
 const number = (value) => {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);

@@ -5,7 +5,6 @@
   const fields = ["q", "network", "scenario"].map((name) => document.getElementById(name));
   const found = document.getElementById("found"), results = document.getElementById("results");
   const LISTED = 40;
-  const KEYS = ["id", "runtime", "release", "variant", "mode", "network", "scenario", "intent", "asks", "status", "findings", "contract", "contradicts", "call", "reason", "default_call", "change", "expectation"];
 
   try {
     await embedded.load();
@@ -14,9 +13,9 @@
     found.textContent = `The cells could not be unpacked (${problem.message}): this browser may be too old. The tables still work.`;
     return;
   }
-  const cells = Array.from({ length: embedded.count }, (_, index) => Object.fromEntries(KEYS.map((key) => [key, embedded.field(index, key)])));
+  const { cells } = embedded;
   const byId = new Map(cells.map((cell, index) => [cell.id, index]));
-  squares.find(cells);
+  squares.find();
 
   const lines = [];
   for (const anchor of document.querySelectorAll("a[data-c]")) {
@@ -24,7 +23,10 @@
     if (!lines.length || lines.at(-1).row !== row) lines.push({ row, indices: [] });
     lines.at(-1).indices.push(Number(anchor.dataset.c));
   }
-  const modes = [...document.querySelectorAll("details.mode")].map((details) => ({ details, lines: lines.filter(({ row }) => details.contains(row)) }));
+  const ways = [...document.querySelectorAll(".ways")].map((node) => ({
+    node, modes: [...node.querySelectorAll("details.mode")].map((details) => ({ details, lines: lines.filter(({ row }) => details.contains(row)) })) }));
+  const part = document.getElementById("ways").closest("details");
+  const modeOf = new Map(ways.flatMap(({ modes }) => modes.map((mode) => [mode.details, mode])));
   const runtimes = [...document.querySelectorAll("section.runtime")];
 
   const state = () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
@@ -34,38 +36,49 @@
     return words.size ? `#?${words}` : "#";
   };
 
-  const list = (matching) => {
+  const list = (indices) => {
     const item = (index) => {
       const cell = cells[index];
       return element("li", [element("a", cell.id, { href: address({ cell: cell.id }) }), " ", ...shown(cell).flatMap((name) => [badge(name), " "])]);
     };
-    const first = [...matching].slice(0, LISTED).map(item);
-    const rest = matching.size - first.length;
-    results.replaceChildren(element("ol", first), ...(rest > 0 ? [element("p", `and ${plural(rest, "more cell")}, shown in the tables below.`, { class: "aside" })] : []));
+    const rest = indices.length - LISTED;
+    results.replaceChildren(element("ol", indices.slice(0, LISTED).map(item)), ...(rest > 0 ? [element("p", `and ${plural(rest, "more cell")}, shown in the tables below.`, { class: "aside" })] : []));
   };
 
-  let applied = null;
+  let applied = null, wanted = null;
+  const matches = ({ indices }) => wanted === null || indices.some((index) => wanted[index]);
+  // Details that are closed stay as they are until they are opened: they have thousands of lines.
+  const siftLines = ({ details, lines }) => { if (details.open) for (const line of lines) hide(line.row, !matches(line)); };
+  const siftWays = () => {
+    for (const { node, modes } of ways) {
+      for (const mode of modes) {
+        hide(mode.details, wanted !== null && !mode.lines.some(matches));
+        siftLines(mode);
+      }
+      hide(node, modes.every(({ details }) => details.hidden));
+    }
+  };
   const filter = () => {
     const [q, network, scenario] = fields.map((field) => field.value.trim());
     const key = [q, network, scenario].join("\n");
     if (key === applied) return;
     applied = key;
     const asked = query.parse(q);
-    const all = asked.empty && !network && !scenario;
-    const wanted = all ? null : new Set();
-    if (!all) {
-      cells.forEach((cell, index) => {
-        if ((!network || cell.network === network) && (!scenario || cell.scenario === scenario) && asked.matches(cell, cells)) wanted.add(index);
-      });
+    const all = !asked.terms.length && !network && !scenario;
+    const chosen = [["network", network], ["scenario", scenario]].filter(([, name]) => name).map(([field, name]) => embedded.where(field, (value) => value === name));
+    const tests = [...chosen, ...asked.terms], indices = [];
+    wanted = all ? null : new Uint8Array(cells.length);
+    for (let index = 0; !all && index < cells.length; index += 1) {
+      if (tests.some((one) => !one(index))) continue;
+      wanted[index] = 1;
+      indices.push(index);
     }
-    squares.show(wanted, cells);
-    for (const { row, indices } of lines) row.hidden = wanted !== null && !indices.some((index) => wanted.has(index));
-    for (const mode of modes) mode.details.hidden = wanted !== null && mode.lines.every(({ row }) => row.hidden);
-    for (const section of runtimes) section.hidden = wanted !== null && ![...section.querySelectorAll(".block")].some((block) => !block.hidden);
-    for (const ways of document.querySelectorAll(".ways")) ways.hidden = [...ways.querySelectorAll("details.mode")].every((details) => details.hidden);
-    found.textContent = [...asked.problems, all ? `${plural(cells.length, "cell")}.` : `${wanted.size} of ${plural(cells.length, "cell")}.`].join(" ");
-    results.hidden = all || wanted.size === 0;
-    if (!results.hidden) list(wanted);
+    squares.show(wanted);
+    if (part.open) siftWays();
+    for (const section of runtimes) hide(section, wanted !== null && ![...section.querySelectorAll(".block")].some((block) => !block.hidden));
+    write(found, [...asked.problems, all ? `${plural(cells.length, "cell")}.` : `${indices.length} of ${plural(cells.length, "cell")}.`].join(" "));
+    hide(results, indices.length === 0);
+    if (!results.hidden) list(indices);
   };
 
   const open = (id) => {
@@ -74,7 +87,7 @@
       found.textContent = `This report has no cell ${id}.`;
       return;
     }
-    const cell = embedded.cell(index);
+    const cell = embedded.whole(index);
     const close = element("button", "Close", { type: "button", "aria-label": "Close the cell" });
     close.addEventListener("click", () => dialog.close());
     const neighbours = squares.sameSquare(cell).filter((other) => other !== index);
@@ -103,6 +116,7 @@
     const target = name && document.getElementById(name);
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    if (part.contains(target)) siftWays();
     if (target.dataset.c !== undefined) return location.replace(address({ cell: cells[Number(target.dataset.c)].id }));
     if (dialog.open) dialog.close();
     target.scrollIntoView({ block: "start" });
@@ -151,15 +165,19 @@
   });
   document.addEventListener("click", (event) => {
     const square = event.target.closest("table.matrix td > a"), member = event.target.closest("a[data-c]");
-    const index = square ? square.parentElement.dataset.worst : member ? member.dataset.c : "";
-    if (index === "" || index === undefined || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const index = square ? squares.worst(square.parentElement) : member ? Number(member.dataset.c) : undefined;
+    if (index === undefined || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    location.hash = address({ cell: cells[Number(index)].id });
+    location.hash = address({ cell: cells[index].id });
   });
+  document.addEventListener("toggle", ({ target }) => {
+    if (target === part && part.open) siftWays();
+    else if (modeOf.has(target)) siftLines(modeOf.get(target));
+  }, true);
   // Print opens folded sections, except the cells' numbers, which would fill many pages.
   const folded = () => [...document.querySelectorAll("main details:not([open])")].filter((details) => !details.closest(".ways, .environments"));
   let unfolded = [];
-  addEventListener("beforeprint", () => { unfolded = folded(); for (const details of unfolded) details.open = true; });
+  addEventListener("beforeprint", () => { siftWays(); unfolded = folded(); for (const details of unfolded) details.open = true; });
   addEventListener("afterprint", () => { for (const details of unfolded) details.open = false; });
   addEventListener("hashchange", follow);
   search.hidden = false;
