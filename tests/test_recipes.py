@@ -67,6 +67,12 @@ def test_one_unclean_cell_prevents_a_recipe(tmp_path: Path, spoilt: dict[str, An
     assert [("1.9.1", "1.9.1", "mode", False)] == brief(found(tmp_path, [asked("1.9.1", "mode"), spoilt]))
 
 
+def test_the_answer_names_the_runtime_that_has_no_recipe(tmp_path: Path) -> None:
+    lines = [asked("1.9.1", "mode"), asked("1.0.0", "other", ("leak",), runtime="onnxruntime")]
+    page = Page(write(saved(tmp_path, lines)).read_text())
+    assert "1 of 2 runtimes (all but ONNX Runtime) have a call that computes an inference-mode gradient" in page.words
+
+
 def test_variants_do_not_affect_recipes(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))

@@ -765,7 +765,7 @@ def test_durations_have_readable_units(seconds: float, text: str) -> None:
 def test_consecutive_releases_become_a_span() -> None:
     order = ["0.9", "0.10", "0.11", "0.12", "1.0"]
     members = [(name, "plain") for name in ("0.9", "0.10", "0.11", "1.0")] + [("1.0", "mkl")]
-    assert number_text.release_spans(members, order) == "0.9 to 0.11 (3), 1.0, 1.0 +mkl"
+    assert number_text.release_spans(members, order) == "0.9 to 0.11 (3 releases), 1.0, 1.0 +mkl"
 
 
 def test_every_finding_and_status_has_a_distinct_letter() -> None:

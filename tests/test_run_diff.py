@@ -155,8 +155,8 @@ def test_equal_changes_share_a_line_worst_first(tmp_path: Path, capsys: pytest.C
     assert 1 == code
     lines = out.split(" worse ")[1:]
     assert lines[0].startswith("1 mxnet 0.9.5.post2 executor.train.train gradient: conv clean -> poisoned")
-    assert lines[1].startswith("4 mxnet 0.9.5.post2 to 1.9.1 (4) executor.train.train gradient: seed clean -> leak")
-    assert lines[2].startswith("3 mxnet 0.10.0 to 1.9.1 (3) executor.train.train gradient: conv clean -> leak")
+    assert lines[1].startswith("4 mxnet 0.9.5.post2 to 1.9.1 (4 releases) executor.train.train gradient: seed clean ->")
+    assert lines[2].startswith("3 mxnet 0.10.0 to 1.9.1 (3 releases) executor.train.train gradient: conv clean -> leak")
     assert out.endswith(": 8 worse, 0 the same")
 
 

@@ -37,7 +37,7 @@ class Group:
 
     operator: with its attributes; "" if unknown. findings: of the cells, worst first; several only of statistics.
     intents, documented: shared by the cells; `documented` is whether the documentation says that statistics move.
-    releases: text, consecutive ones as ranges. bounds: since and until which release, where the neighbours were
+    releases: text, consecutive ones as ranges. bounds: the neighbouring releases without it, where they were
     measured. modes, networks: of the cells. smallest: the command that finds the smallest case. links: (id, anchor) of
     some cells, of distinct releases and modes. cells: the ids of all. again: (network, findings) of the same questions
     on networks without the operator. place: the anchor of the row, or of the paragraph that names the group. current:
@@ -235,7 +235,7 @@ def _again(members: Sequence[JudgedCell]) -> tuple[tuple[str, tuple[str, ...]], 
 def _bounds(
     cells: Sequence[JudgedCell], members: Sequence[JudgedCell], findings: Sequence[str], order: Sequence[str]
 ) -> str:
-    """Since and until which release, where the same question was measured before and after without the finding."""
+    """The neighbouring releases without the finding, where the same question was measured there."""
     questions = {cell.across_releases for cell in members}
     without = {
         cell.release
@@ -246,6 +246,6 @@ def _bounds(
     first, last = (end(map(order.index, shown)) for end in (min, max))
     before = [order[index] for index in range(first) if order[index] in without - shown]
     after = [order[index] for index in range(last + 1, len(order)) if order[index] in without - shown]
-    words = [f"since {order[first]} (not in {before[-1]})"] if before else []
-    words += [f"until {order[last]} (not in {after[0]})"] if after else []
+    words = [f"not yet in {before[-1]}"] if before else []
+    words += [f"no longer in {after[0]}"] if after else []
     return ", ".join(words)

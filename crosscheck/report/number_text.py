@@ -145,7 +145,7 @@ def update_text(update: Update | None) -> str:
 
 
 def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> str:
-    """Format (release, variant) pairs; three or more consecutive ones in `order` become "1.2.0 to 1.4.1 (5)"."""
+    """Format (release, variant) pairs; three or more consecutive in `order` become "1.2.0 to 1.4.1 (5 releases)"."""
     texts: list[str] = []
     for variant in dict.fromkeys(variant for _, variant in members):
         named = {release for release, of in members if of == variant}
@@ -161,7 +161,7 @@ def release_spans(members: Sequence[tuple[str, str]], order: Sequence[str]) -> s
             if len(span) < 3:
                 texts.extend(f"{name}{suffix}" for name in span)
             else:
-                texts.append(f"{span[0]} to {span[-1]}{suffix} ({len(span)})")
+                texts.append(f"{span[0]} to {span[-1]}{suffix} ({len(span)} releases)")
     return ", ".join(texts)
 
 

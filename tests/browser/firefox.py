@@ -70,7 +70,7 @@ def main() -> None:
         if rest[2:]:
             Path(rest[2]).write_bytes(base64.b64decode(firefox.screenshot(full=False)))
         seen["filter"] = firefox.execute_script(FILTER, script_args=("finding:leak",))
-        firefox.execute_script(FILTER, script_args=("",))
+        seen["cleared"] = firefox.execute_script(FILTER, script_args=("",))
         seen["cell"] = firefox.execute_script(CELL)
         print(json.dumps(seen))
     finally:

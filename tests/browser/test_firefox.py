@@ -46,5 +46,6 @@ def test_firefox_shows_the_page(report: Path, width: int) -> None:
     assert 0 == facts["open"]
     leaking = sum("leak" in line["findings"] for line in default_cells())
     assert f"{leaking} of {len(default_cells())} cells." == facts["filter"]["found"]
+    assert f"{len(default_cells())} cells." == facts["cleared"]["found"]
     assert facts["cell"]["open"]
     assert facts["cell"]["text"].startswith("One gradient in training mode moved ")

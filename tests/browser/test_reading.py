@@ -253,6 +253,22 @@ def test_misclassified_images_are_shown_with_both_classes_and_their_probabilitie
     assert 1 == chart.locator(".flat polyline").count()
 
 
+def test_names_of_modes_stay_legible_beside_many_releases(opened: Open) -> None:
+    page = opened([make_cell(f"1.{number}.0", findings=(("leak", "clean")[number % 2],)) for number in range(60)])
+    name = page.locator("tr[data-mode] th a").first.bounding_box()
+    assert name is not None
+    assert name["height"] < 2 * 20  # two lines at most
+
+
+def test_labels_on_a_phone_have_the_colour_of_their_square(opened: Open) -> None:
+    page = opened(default_cells(), width=360)
+    script = """nodes => nodes.map(td => [getComputedStyle(td, "::before"), getComputedStyle(td)])
+        .filter(([label, square]) => label.content !== "none" && label.color !== square.color).length"""
+    labelled = page.locator(".overview td[data-label]")
+    assert labelled.count() > 5
+    assert 0 == labelled.evaluate_all(script)
+
+
 def test_documented_leaks_other_leaks_and_failures_look_different(opened: Open) -> None:
     documented = {"statistics": "move", "says": "They follow.", "link": ""}
     page = opened(

@@ -193,3 +193,30 @@ def test_equal_releases_share_a_column_until_expanded(opened: Open) -> None:
     expect(heads).to_have_text(["0.9.5.post2 to 1.2.0", "1.9.1"])
     page.get_by_role("button", name="Show every release (2 folded)").click()
     expect(heads).to_have_text(["0.9.5.post2", "0.11.0", "1.2.0", "1.9.1"])
+
+
+def test_a_search_without_a_hit_names_the_runtimes_of_the_report(opened: Open) -> None:
+    page = opened(default_cells())
+    page.get_by_label("Search cells").fill("runtime:keras")
+    expect(page.locator("#found")).to_have_text("0 of 20 cells. Runtimes of this report: mxnet, onnxruntime.")
+    expect(page.locator("#results")).to_be_hidden()
+
+
+def test_lines_of_a_mode_that_is_opened_after_a_search_follow_it(opened: Open) -> None:
+    page = opened([make_cell(), make_cell(network="conv", findings=("clean",))])
+    lines = page.locator(".ways tbody tr:visible")
+    page.get_by_label("Search cells").fill("finding:clean")
+    page.locator("details.part", has=page.locator("#ways")).locator("summary").first.click()
+    page.locator(".ways details.mode summary").click()
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text("conv")
+    page.get_by_role("button", name="Clear").click()
+    expect(lines).to_have_count(2)
+
+
+def test_a_link_to_a_mode_shows_it_among_those_of_the_search(opened: Open) -> None:
+    page = opened([make_cell(mode=f"executor.{letter}", network=network) for letter in "abcd" for network in "xy"])
+    page.get_by_label("Search cells").fill("mode:executor.c")
+    page.locator("table.matrix").get_by_role("link", name="executor.c").click()
+    expect(page.locator(".ways details.mode:visible")).to_have_count(1)
+    expect(page.locator(".ways details.mode[open] summary")).to_be_in_viewport()

@@ -58,6 +58,8 @@
       hide(node, modes.every(({ details }) => details.hidden));
     }
   };
+  // Said where nothing is found: a runtime that is missing was not asked about.
+  const measured = `Runtimes of this report: ${embedded.column("runtime").values.join(", ")}.`;
   const filter = () => {
     const [q, network, scenario] = fields.map((field) => field.value.trim());
     const key = [q, network, scenario].join("\n");
@@ -76,7 +78,7 @@
     squares.show(wanted);
     if (part.open) siftWays();
     for (const section of runtimes) hide(section, wanted !== null && ![...section.querySelectorAll(".block")].some((block) => !block.hidden));
-    write(found, [...asked.problems, all ? `${plural(cells.length, "cell")}.` : `${indices.length} of ${plural(cells.length, "cell")}.`].join(" "));
+    write(found, [...asked.problems, all ? `${plural(cells.length, "cell")}.` : `${indices.length} of ${plural(cells.length, "cell")}.`, ...(all || indices.length ? [] : [measured])].join(" "));
     hide(results, indices.length === 0);
     if (!results.hidden) list(indices);
   };
