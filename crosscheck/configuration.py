@@ -56,11 +56,12 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "sarif": (TEXT, "sarif"),
         "markdown": (TEXT, "markdown"),
         "summary": (TEXT, "summary"),
+        "against": (TEXT, "against"),
     },
 }
 INCLUDE = "include"
 #: Options that are paths, relative to the file's folder.
-PATHS = ("out", "expect", "junit", "sarif", "markdown", "summary")
+PATHS = ("out", "expect", "junit", "sarif", "markdown", "summary", "against")
 
 
 @dataclass(frozen=True)
@@ -227,4 +228,5 @@ EXAMPLE = """\
 # sarif = "crosscheck.sarif"
 # markdown = "crosscheck.md"
 # summary = "crosscheck.json"
+# against = "last-night"      # an earlier run: the report lists the changes since then
 """

@@ -109,7 +109,7 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     mark = asked(matrix.targets, networks, matrix.code, options)
     path = job.out / JOURNAL
     if not job.fresh and is_done(path, mark) and belongs_together(job.out):
-        with contextlib.nullcontext() if job.expectations is None else at_work(job.out):
+        with at_work(job.out) if job.marks else contextlib.nullcontext():
             return dataclasses.replace(_unchanged(job, start), refused=matrix.refused)
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
@@ -151,8 +151,8 @@ def carry_out(
 def _unchanged(job: Job, start: float) -> Result:
     """The results that the folder has already; the report is written again if it is to mark cells."""
     out = job.out
-    if job.expectations is not None:
-        report.write(out, scripts=pieces, examples=example, expectations=job.expectations)
+    if job.marks:
+        report.write(out, scripts=pieces, examples=example, against=job.against, expectations=job.expectations)
         refresh(out)
     counts = read_facts(out)["counts"]
     return Result(out, counts["statuses"], counts["findings"], time.monotonic() - start, unchanged=True)
@@ -220,7 +220,7 @@ class _Run:
         progress.step("writing the report")
         facts = self._facts(plan, measured, located, lines) | {"fingerprint": mark}
         (results / RUN).write_text(json.dumps(facts), encoding="utf-8")
-        report.write(results, scripts=pieces, examples=example, arrays=out, expectations=self.job.expectations)
+        report.write(results, self.job.against, pieces, example, arrays=out, expectations=self.job.expectations)
         publish(out, facts, {out / name for name in lines.arrays} | files.paths)
         return Result(out, dict(lines.statuses), dict(lines.findings), time.monotonic() - self.start, unchanged=False)
 

@@ -47,13 +47,15 @@ COMMON = {
 class Request:
     """The options of `crosscheck merge`.
 
-    parts: their folders. out: that of the whole, which must be empty. jobs: processes. expectations: as in a `Job`.
+    parts: their folders. out: that of the whole, which must be empty. jobs: processes. expectations, against: as in a
+    `Job`.
     """
 
     parts: Sequence[Path]
     out: Path
     jobs: int = field(default_factory=cores)
     expectations: Expectations | None = None
+    against: Results | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def merge(request: Request, progress: Progress | None = None, runtimes: Mapping[
         _check_same_job(parts[0], part)
     _check_complete(parts)
     _check_agreement(parts)
-    job = whole_job(parts[0].shard, request.out, request.jobs, request.expectations)
+    job = whole_job(parts[0].shard, request.out, request.jobs, request.expectations, request.against)
     matrix = _matrix(job, parts[0], catalog() if runtimes is None else runtimes, progress)
     if request.out.is_dir() and any(request.out.iterdir()):
         raise UsageError(f"--out {request.out} is not empty. Name a new folder.")

@@ -24,6 +24,7 @@ from crosscheck.publication import read_facts
 from crosscheck.records.conversion import structured
 from crosscheck.records.run import ShardFacts
 from crosscheck.records.versions import run_of
+from crosscheck.report.results import Results
 from crosscheck.runtimes.catalog import Runtime
 from crosscheck.runtimes.known import nearest
 from crosscheck.shards import Division, Shard, Times, divided, figures, past
@@ -85,6 +86,8 @@ class Job:
     options: FileOptions = field(default_factory=FileOptions)
     #: Marks cells in the report; nothing that is measured or judged depends on it.
     expectations: Expectations | None = None
+    #: An earlier run, since which the report lists the changes; nothing depends on it, either.
+    against: Results | None = None
     include: Sequence[Selection] = ()
     exclude: Sequence[str] = ()
     #: The part of the job that is measured; None for all.
@@ -99,6 +102,11 @@ class Job:
             words += [word for value in values for word in (option, value)]
         words += [word for pattern in self.exclude for word in ("--exclude", pattern)]
         return [*words, *self.options.words, *([] if self.shard is None else ["--shard", str(self.shard)])]
+
+    @property
+    def marks(self) -> bool:
+        """Whether the report marks cells by what comes from elsewhere."""
+        return self.expectations is not None or self.against is not None
 
     @property
     def wanted(self) -> Wanted:
@@ -201,14 +209,16 @@ class Matrix:
         return past(job.out) if read_facts(job.out) and _shard_in(job.out) is None else figures()
 
 
-def whole_job(shard: ShardFacts, out: Path, jobs: int, expectations: Expectations | None) -> Job:
+def whole_job(
+    shard: ShardFacts, out: Path, jobs: int, expectations: Expectations | None, against: Results | None
+) -> Job:
     """The job that was divided, in another folder. Raises UsageError for options that this crosscheck does not have."""
     options = dict(shard.job)
     try:
         options["limits"] = structured(options["limits"], Limits)
         options["options"] = structured(options["options"], FileOptions)
         options["include"] = [structured(selection, Selection) for selection in options["include"]]
-        return Job(**options, out=out, jobs=jobs, expectations=expectations)
+        return Job(**options, out=out, jobs=jobs, expectations=expectations, against=against)
     except (KeyError, TypeError, ValueError):
         raise UsageError("the shards are of another version of crosscheck. Merge them with the same one.") from None
 

@@ -23,7 +23,7 @@ from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.records.versions import cell_of, run_of
 from crosscheck.report import load
-from crosscheck.report.formats import FORMATS
+from crosscheck.report.formats import FORMATS, write_formats
 from tests.test_report import default_cells, file_facts, make_cell, make_run, saved, unmeasured_cell
 
 #: What runtimes say, and users call their files.
@@ -223,6 +223,71 @@ def test_a_baseline_state_says_what_is_expected() -> None:
     ]
     assert {"kind": "external", "justification": "it is documented https://example.org"} == found[1]["suppressions"][0]
     assert not any("suppressions" in found[place] for place in (0, 2))
+
+
+def since(
+    lines: Sequence[dict[str, Any]],
+    earlier: Sequence[dict[str, Any]],
+    folder: Path,
+    outcome: Outcome | None = None,
+) -> list[dict[str, Any]]:
+    """The results of a run's SARIF, which has an earlier run for its baseline."""
+    path = folder / "crosscheck.sarif"
+    write_formats({"sarif": path}, RUN, judged(lines), outcome, load(saved(folder, list(earlier))))
+    found: list[dict[str, Any]] = json.loads(path.read_text())["runs"][0]["results"]
+    return found
+
+
+def states(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(result["ruleId"], result["baselineState"]) for result in found]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [
+        ([make_cell()], [], [("leak", "new")]),
+        ([make_cell()], [make_cell(findings=("clean",))], [("leak", "new")]),
+        ([make_cell()], [make_cell(seconds=9.0)], [("leak", "unchanged")]),
+        ([make_cell(state_changes={"bn.mean": 0.3})], [make_cell()], [("leak", "updated")]),
+        ([make_cell(status="crashed")], [make_cell()], [("leak", "updated"), ("crashed", "new")]),
+        ([make_cell(findings=("clean",))], [make_cell()], [("leak", "absent")]),
+        ([make_cell(findings=("racy",))], [make_cell()], [("racy", "new"), ("leak", "absent")]),
+        ([make_cell(findings=())], [make_cell()], []),
+        ([make_cell(findings=())], [unmeasured_cell("refused", "no")], [("refused", "absent")]),
+        ([unmeasured_cell("timed-out")], [make_cell()], []),
+        ([unmeasured_cell("refused", "no")], [make_cell()], [("refused", "new")]),
+        ([make_cell()], [unmeasured_cell("timed-out")], [("leak", "new")]),
+        ([], [make_cell()], []),
+    ],
+)
+def test_a_baseline_state_says_what_has_changed_since_an_earlier_run(
+    now: list[dict[str, Any]],
+    before: list[dict[str, Any]],
+    expected: list[tuple[str, str]],
+    schema: Any,
+    tmp_path: Path,
+) -> None:
+    assert expected == states(since(now, before, tmp_path))
+    schema.validate(json.loads((tmp_path / "crosscheck.sarif").read_text()))
+
+
+def test_an_updated_result_names_the_numbers_that_differ(tmp_path: Path) -> None:
+    (result,) = since([make_cell(state_changes={"bn.mean": 0.3})], [make_cell()], tmp_path)
+    assert {"differs": ["state changes"]} == result["properties"]
+
+
+def test_a_result_that_is_gone_is_described_by_the_earlier_run(tmp_path: Path) -> None:
+    (gone,) = since([make_cell(findings=("clean",))], [make_cell()], tmp_path)
+    assert "largest change of prediction/after" in gone["message"]["text"]
+    assert gone["fingerprints"] == results([make_cell()])[0]["fingerprints"]
+
+
+def test_what_is_expected_is_suppressed_beside_its_state_since_an_earlier_run(tmp_path: Path) -> None:
+    lines = [make_cell(findings=("leak", "racy")), make_cell(network="conv", findings=("clean",))]
+    outcome = against(judged(lines), expected("mxnet@*", "leak"))
+    found = since(lines, [make_cell()], tmp_path, outcome)
+    assert [("leak", "unchanged"), ("racy", "new")] == states(found)
+    assert [True, False] == ["suppressions" in result for result in found]
 
 
 def test_fingerprints_tell_findings_apart_and_stay_from_run_to_run() -> None:

@@ -30,7 +30,8 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
     from crosscheck.merging import Request, merge
     from crosscheck.progress import progress_for
 
-    request = Request(parsed.shards, parsed.out, cores() if parsed.jobs is None else parsed.jobs, outputs.expectations)
+    jobs = cores() if parsed.jobs is None else parsed.jobs
+    request = Request(parsed.shards, parsed.out, jobs, outputs.expectations, outputs.against)
     with progress_for(console, shown(parsed)) as progress:
         result = merge(request, progress)
     return ended(result, outputs, progress, console, parsed.quiet)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from crosscheck.terminal import printable
 
 if TYPE_CHECKING:
     from crosscheck.expectations import Expectations, Outcome
+    from crosscheck.report import Results
 
 
-__all__ = ["Outputs", "add_outputs", "outputs_of", "say"]
+__all__ = ["NO_OUTPUTS", "Outputs", "add_outputs", "outputs_of", "say"]
 
 HELP = {
     "junit": "JUnit XML: a suite for each release, a case for each cell",
@@ -45,17 +47,25 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit with 1, too, if an expected finding is gone or an entry matches nothing; entries need a reason",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="an earlier run: the report lists the changes since then, as `crosscheck diff RUN OTHER` does, and each "
+        "result of --sarif has its baselineState",
+    )
     for name, what in HELP.items():
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {what}")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The options. paths: format -> file."""
+    """The options. paths: format -> file. against: the earlier run."""
 
-    expectations: Expectations | None
-    strict: bool
-    paths: dict[str, Path]
+    expectations: Expectations | None = None
+    strict: bool = False
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    against: Results | None = None
 
     def make(self, folder: Path, step_summary: bool = False) -> Outcome | None:
         """Write the formats of the run in `folder`; return how it compares with what is expected, if anything is.
@@ -71,11 +81,15 @@ class Outputs:
             return None
         results = report.load(folder)
         outcome = None if self.expectations is None else compare(results.cells, self.expectations, self.strict)
-        write_formats(self.paths, results.run, results.cells, outcome)
+        write_formats(self.paths, results.run, results.cells, outcome, self.against)
         if summary:
             with open(summary, "a", encoding="utf-8", errors="replace") as file:
                 file.write(FORMATS["markdown"](results.run, results.cells, outcome))
         return outcome
+
+
+#: Of a command that is told none.
+NO_OUTPUTS = Outputs()
 
 
 def outputs_of(parsed: argparse.Namespace) -> Outputs:
@@ -87,11 +101,16 @@ def outputs_of(parsed: argparse.Namespace) -> Outputs:
         if path.is_dir() or not path.parent.is_dir():
             why = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
             raise UsageError(f"--{name} {path}: {why}. Name a file in a folder that there is.")
-    if parsed.expect is None:
-        return Outputs(None, False, paths)
-    from crosscheck.expectations import read_expectations
+    expectations = against = None
+    if parsed.expect is not None:
+        from crosscheck.expectations import read_expectations
 
-    return Outputs(read_expectations(parsed.expect, parsed.strict), parsed.strict, paths)
+        expectations = read_expectations(parsed.expect, parsed.strict)
+    if parsed.against is not None:  # before a run replaces it, if it is the one in --out
+        from crosscheck.report import load
+
+        against = load(parsed.against)
+    return Outputs(expectations, parsed.strict, paths, against)
 
 
 def say(console: Console, folder: Path, outcome: Outcome, quiet: bool = False) -> None:

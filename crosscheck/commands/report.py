@@ -21,12 +21,6 @@ __all__ = ["arguments", "main"]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    parser.add_argument(
-        "--against",
-        type=Path,
-        metavar="OTHER",
-        help="mark changes since OTHER, as `crosscheck diff RUN OTHER` does",
-    )
     add_outputs(parser)
     parser.add_argument(
         "--site",
@@ -39,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Write `report.html` from `cells.jsonl`, and print where it is; the formats, and what is not expected."""
     outputs = outputs_of(parsed)
-    page = report.write(parsed.run, parsed.against, pieces, example, expectations=outputs.expectations)
+    page = report.write(parsed.run, outputs.against, pieces, example, expectations=outputs.expectations)
     refresh(page.parent)
     console.print(printable(f"report: {page}"), soft_wrap=True)
     if parsed.site is not None:

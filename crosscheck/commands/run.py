@@ -11,14 +11,12 @@ from rich.console import Console
 
 from crosscheck.commands.job_file import configure, configured
 from crosscheck.commands.options import add_file_options, add_out, add_progress, file_options, shown
-from crosscheck.commands.outputs import add_outputs, outputs_of, say
+from crosscheck.commands.outputs import NO_OUTPUTS, Outputs, add_outputs, outputs_of, say
 from crosscheck.ending import INCOMPLETE, OK, WORSE
 from crosscheck.runtimes.known import check_names
 from crosscheck.terminal import printable
 
 if TYPE_CHECKING:
-    from crosscheck.commands.outputs import Outputs
-    from crosscheck.expectations import Expectations
     from crosscheck.job import Job, Result, Selection
     from crosscheck.matrix.engine import Progress
 
@@ -119,7 +117,7 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
         from crosscheck.job import run
         from crosscheck.progress import progress_for
 
-        job = job_of(parsed, include, outputs.expectations)
+        job = job_of(parsed, include, outputs)
         with progress_for(console, shown(parsed)) as progress:
             result = run(job, progress)
         return ended(result, outputs, progress, console, parsed.quiet)
@@ -145,7 +143,7 @@ def ended(result: Result, outputs: Outputs, progress: Progress, console: Console
     return code
 
 
-def job_of(parsed: argparse.Namespace, include: Sequence[Selection], expectations: Expectations | None = None) -> Job:
+def job_of(parsed: argparse.Namespace, include: Sequence[Selection], outputs: Outputs = NO_OUTPUTS) -> Job:
     """The job that the arguments describe; `include`: further parts of its matrix."""
     from crosscheck.matrix.budget import seconds_of
     from crosscheck.matrix.engine import cores
@@ -167,7 +165,8 @@ def job_of(parsed: argparse.Namespace, include: Sequence[Selection], expectation
         limits=Limits(parsed.time_limit, parsed.memory_limit * 1e9),
         budget=None if parsed.budget is None else seconds_of(parsed.budget),
         options=file_options(parsed),
-        expectations=expectations,
+        expectations=outputs.expectations,
+        against=outputs.against,
         include=include,
         exclude=parsed.exclude,
         shard=None if parsed.shard is None else Shard.parsed(parsed.shard),

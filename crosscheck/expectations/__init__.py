@@ -1,7 +1,7 @@
 """What the owner of a job expects of its cells: `expect.toml`, beside the measurement and never an input to it."""
 
 from crosscheck.expectations.entries import Entry, Expectations, parts_of
-from crosscheck.expectations.outcome import Kind, Outcome, Unmatched, Verdict, compare, troubles
+from crosscheck.expectations.outcome import Kind, Outcome, Unmatched, Verdict, compare, gone, troubles
 from crosscheck.expectations.reading import read_expectations
 from crosscheck.expectations.writing import updated
 
@@ -13,6 +13,7 @@ __all__ = [
     "Unmatched",
     "Verdict",
     "compare",
+    "gone",
     "parts_of",
     "read_expectations",
     "troubles",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,6 +104,14 @@ def troubles(cell: JudgedCell) -> tuple[str, ...] | None:
     return _ordered({finding.value for finding in cell.findings if finding != Finding.CLEAN} | {*answer})
 
 
+def gone(troubles_before: Collection[str], cell: JudgedCell) -> frozenset[str]:
+    """Those of these troubles that the cell is known not to have: it was measured, and the judge could decide."""
+    if cell.status is not Status.OK:
+        return frozenset()
+    missing = frozenset(troubles_before).difference(troubles(cell) or ())
+    return missing if cell.findings else missing & {*ANSWERS}
+
+
 def compare(cells: Sequence[JudgedCell], expectations: Expectations, strict: bool = False) -> Outcome:
     """The verdicts of the cells. One that could not be measured, or that its release does not have, has none."""
     deciding, unmatched = _deciding(Grid(cells), len(cells), expectations.entries)
@@ -141,9 +149,7 @@ def _verdict(cell: JudgedCell, entry: Entry | None) -> Verdict | None:
         return None
     wanted = frozenset() if entry is None else entry.findings
     allowed = wanted | (frozenset() if entry is None else entry.sometimes)
-    missing = wanted.difference(shown) if cell.status is Status.OK else frozenset()
-    if not cell.findings:  # undecided: nothing that it lacks is known to be gone
-        missing &= {*ANSWERS}
+    missing = gone(wanted, cell)
     verdict = Verdict(
         unexpected=tuple(word for word in shown if word not in allowed),
         fixed=_ordered(missing),

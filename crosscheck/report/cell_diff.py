@@ -14,7 +14,7 @@ from crosscheck.cells import MEASURED, Finding, Status
 from crosscheck.records import JudgedCell, rows_of
 from crosscheck.report.vocabulary import worst_first
 
-__all__ = ["MEANINGS", "TOLERANCE", "Change", "Kind", "Shown", "difference"]
+__all__ = ["MEANINGS", "TOLERANCE", "Change", "Kind", "Shown", "difference", "different_numbers"]
 
 #: Largest difference of equal numbers of two runs, relative to the largest entry of a prediction or to the change of
 #: a tensor; gradient errors are already relative to the oracle's largest entry. The judge allows the same difference
@@ -140,7 +140,7 @@ def _verdict(before: JudgedCell | None, now: JudgedCell | None) -> tuple[Kind | 
             return Kind.CHANGED, "", ()
         decides = Status.CRASHED.value if Status.CRASHED in different else worst_first(different)[0]
         return Kind.WORSE if decides in troubles else Kind.FIXED, decides, ()
-    differs = _different_numbers(before, now)
+    differs = different_numbers(before, now)
     return (Kind.CHANGED if differs or before.status != now.status else None), "", differs
 
 
@@ -170,7 +170,8 @@ _IGNORED = frozenset({"residual"})
 _EARLY = frozenset({"average", "convention"})
 
 
-def _different_numbers(before: JudgedCell, now: JudgedCell) -> tuple[str, ...]:
+def different_numbers(before: JudgedCell, now: JudgedCell) -> tuple[str, ...]:
+    """The names of the numbers that differ by more than `TOLERANCE`; none where those of either run are random."""
     if _by_chance(before) or _by_chance(now):
         return ()
     pairs = ((name, value(before), value(now), least) for name, value, least in _NUMBERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
 from crosscheck.report.junit import junit
 from crosscheck.report.markdown import markdown
+from crosscheck.report.results import Results
 from crosscheck.report.run_summary import run_summary
 from crosscheck.report.sarif import sarif
 from crosscheck.whole_files import whole
@@ -23,10 +25,18 @@ FORMATS: Mapping[str, Format] = {"junit": junit, "sarif": sarif, "markdown": mar
 
 
 def write_formats(
-    paths: Mapping[str, Path], run: Run, cells: Sequence[JudgedCell], outcome: Outcome | None = None
+    paths: Mapping[str, Path],
+    run: Run,
+    cells: Sequence[JudgedCell],
+    outcome: Outcome | None = None,
+    against: Results | None = None,
 ) -> None:
-    """Write the run in each of these formats to its file, which appears whole or not at all."""
+    """Write the run in each of these formats to its file, which appears whole or not at all.
+
+    against: an earlier run, which decides about the baseline states of SARIF.
+    """
+    formats: Mapping[str, Format] = {**FORMATS, "sarif": functools.partial(sarif, against=against)}
     for name, path in paths.items():
         with whole(path) as unfinished:
             # Runtimes' messages can contain lone surrogates, which UTF-8 cannot encode.
-            unfinished.write_text(FORMATS[name](run, cells, outcome), encoding="utf-8", errors="replace")
+            unfinished.write_text(formats[name](run, cells, outcome), encoding="utf-8", errors="replace")

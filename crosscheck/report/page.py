@@ -39,7 +39,7 @@ from crosscheck.report.exchange_table import exchange
 from crosscheck.report.known import known_cases, verdicts
 from crosscheck.report.own_networks import own_networks
 from crosscheck.report.recipes import Examples, recipes
-from crosscheck.report.results import load
+from crosscheck.report.results import Results, load
 from crosscheck.report.run_diff import Comparison, compare
 from crosscheck.report.saliency import PERCENTILE
 from crosscheck.whole_files import whole
@@ -55,7 +55,7 @@ LISTED = 5
 
 def write(
     folder: Path,
-    against: Path | None = None,
+    against: Results | None = None,
     scripts: Scripts | None = None,
     examples: Examples | None = None,
     arrays: Path | None = None,
@@ -63,13 +63,13 @@ def write(
 ) -> Path:
     """Read `cells.jsonl` and, if present, `run.json` in `folder`; write `report.html` there and return its path.
 
-    `against` is the folder, or the `cells.jsonl`, of another run: the page lists the changes since then.
+    `against` is an earlier run: the page lists the changes since then.
     `scripts` makes the standalone script of a cell, `examples` the program of a recipe. `arrays` is the folder that
     has `arrays/`, if it is another one. `expectations` mark cells as unexpected, fixed or expected.
     Raises CrosscheckError for an invalid file.
     """
     results = load(folder / "cells.jsonl")
-    comparison = None if against is None else compare(results.cells, load(against).cells, str(against))
+    comparison = None if against is None else compare(results.cells, against.cells, str(against.folder))
     outcome = None if expectations is None else compare_with(results.cells, expectations)
     page = render(results.run, results.cells, comparison, scripts, examples, Arrays(arrays or folder), outcome)
     path = folder / "report.html"

@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from crosscheck.cells import Finding, Status
-from crosscheck.expectations import Kind, Outcome, Verdict, troubles
+from crosscheck.expectations import Kind, Outcome, Verdict, gone, troubles
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import Run
+from crosscheck.report.cell_diff import different_numbers
+from crosscheck.report.results import Results
 from crosscheck.report.vocabulary import FINDINGS, Word, finding_word, status_word
 
 __all__ = ["sarif"]
@@ -24,14 +26,18 @@ _ANSWERS = (Status.CRASHED, Status.REFUSED)
 #: The tone of a finding -> its level. "written": no number is wrong yet.
 _LEVELS = {"broken": "error", "leak": "error", "wrong": "error", "order": "error", "written": "warning"}
 _ANSWER_LEVELS = {Status.CRASHED: "error", Status.REFUSED: "note"}
-#: Kind -> state against the baseline, which is the file of expectations.
+#: Kind -> state where the baseline is the file of expectations.
 _STATES = {Kind.UNEXPECTED: "new", Kind.EXPECTED: "unchanged", Kind.FIXED: "absent"}
 #: Version of what a fingerprint is made of.
 FINGERPRINT = "crosscheck/v1"
 
 
-def sarif(run: Run, cells: Sequence[JudgedCell], outcome: Outcome | None = None) -> str:
-    """The document. `outcome` says which results are new, unchanged (and suppressed, with the reason) or absent.
+def sarif(run: Run, cells: Sequence[JudgedCell], outcome: Outcome | None = None, against: Results | None = None) -> str:
+    """The document.
+
+    The baseline is an earlier run, `against`: a result is `updated` if numbers of its cell differ, and `absent` if the
+    cell is known not to have the finding any more. Without one, it is what is expected by `outcome`. What is expected
+    is suppressed, with the reason, in both cases.
 
     A result lies in the file of its network: relative to a checkout of crosscheck for a network that ships with it, to
     the folder of the run for one that a runtime exported, else as the user named it. Cells that could not be measured
@@ -46,10 +52,15 @@ def sarif(run: Run, cells: Sequence[JudgedCell], outcome: Outcome | None = None)
         "toolExecutionNotifications": notifications,
         **({"commandLine": shlex.join(run.command)} if run.command else {}),
     }
+    if against is None:
+        found = [result for cell in cells for result in _results(run, cell, outcome)]
+    else:
+        earlier = {cell.id: cell for cell in against.cells}
+        found = [
+            result for cell in cells for result in _results_since(run, cell, outcome, against.run, earlier.get(cell.id))
+        ]
     results = [
-        {**result, "ruleIndex": places[result["ruleId"]]} if result["ruleId"] in places else result
-        for cell in cells
-        for result in _results(run, cell, outcome)
+        {**result, "ruleIndex": places[result["ruleId"]]} if result["ruleId"] in places else result for result in found
     ]
     driver = {"name": "crosscheck", "rules": rules, **({"version": run.crosscheck} if run.crosscheck else {})}
     runs = [{"tool": {"driver": driver}, "invocations": [invocation], "results": results}]
@@ -83,6 +94,32 @@ def _results(run: Run, cell: JudgedCell, outcome: Outcome | None) -> Iterator[di
             if kind is Kind.EXPECTED:
                 result["suppressions"] = [_suppression(verdict)]
             yield result
+
+
+def _results_since(
+    run: Run, cell: JudgedCell, outcome: Outcome | None, other: Run, before: JudgedCell | None
+) -> Iterator[dict[str, Any]]:
+    """The results of a cell, with their states since an earlier run, `other`, in which it was `before`.
+
+    Findings of cells that only the earlier run has, or that could not be measured or decided, have no result: nobody
+    knows whether they are gone.
+    """
+    verdict = None if outcome is None else outcome.verdicts.get(cell.id)
+    had = () if before is None else troubles(before) or ()
+    for name in troubles(cell) or ():
+        result = {**_result(run, cell, name), "baselineState": "new"}
+        if before is not None and name in had:
+            differs = different_numbers(before, cell)
+            same = not differs and before.status == cell.status
+            result["baselineState"] = "unchanged" if same else "updated"
+            if differs:
+                result["properties"] = {"differs": differs}
+        if verdict is not None and name in verdict.expected:
+            result["suppressions"] = [_suppression(verdict)]
+        yield result
+    if before is not None:
+        absent = gone(had, cell)
+        yield from ({**_result(other, before, name), "baselineState": "absent"} for name in had if name in absent)
 
 
 def _result(run: Run, cell: JudgedCell, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from crosscheck.report import write
+from crosscheck.report import load, write
 from tests.test_report import saved
 
 #: Names of the browser's executable on common systems.
@@ -53,7 +53,7 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
         other = None
         if against is not None:
             other = saved(Path(tempfile.mkdtemp(dir=tmp_path)), against)
-        path = write(folder, against=other, **options)
+        path = write(folder, against=None if other is None else load(other), **options)
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, java_script_enabled=javascript, offline=True
         )
