@@ -88,5 +88,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name in words[:1]:
             module = importlib.import_module(f"crosscheck.commands.{name}")
             module.arguments(command)
-            command.set_defaults(main=module.main)
+            command.set_defaults(main=module.main, words=words[1:])
     return parser

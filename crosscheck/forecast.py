@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,10 +72,9 @@ class Part:
 class Forecast:
     """What a job has to do on this machine, and each of its shards on a machine without environments.
 
-    command: of the job. jobs: trials at once. times: where times are from, in words.
+    jobs: trials at once. times: where times are from, in words.
     """
 
-    command: str
     whole: Part
     runtimes: Sequence[Part]
     shards: Sequence[Part]
@@ -108,7 +106,6 @@ def forecast(
     for planned in plan:
         by_runtime.setdefault(planned.cell.runtime, []).append(planned)
     return Forecast(
-        command=shlex.join(job.command(job.what) + ([] if job.times is None else ["--times", str(job.times)])),
         whole=_part("", plan, measured, times, reading),
         runtimes=[_part(name, cells, measured, times, ()) for name, cells in by_runtime.items()],
         shards=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -371,6 +372,26 @@ def test_the_list_for_a_ci_system_has_all_cells(tmp_path: Path, capsys: pytest.C
     assert whole["trials"] == sum(entry["trials"] for entry in matrix) > whole["cells"]
     assert set(whole["targets"]) == {target for entry in matrix for target in entry["targets"]}
     assert whole["cells"] == sum(runtime["cells"] for runtime in whole["runtimes"].values())
+
+
+def test_the_commands_of_the_list_are_the_job_of_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    further = '[[include]]\nruntimes = ["onnx@newest"]\nnetworks = ["seed"]\nscenarios = ["gradient"]\n'
+    (tmp_path / "crosscheck.toml").write_text(f'runtimes = ["tract@newest"]\nnetworks = ["seed"]\n{further}')
+    monkeypatch.chdir(tmp_path)
+    words = "--trials 3 --mode *15* --time-limit 30"
+    whole = json.loads(plan(f"{words} --quiet --json", tmp_path / "out", capsys))
+    matrix = json.loads(plan(f"{words} --shards 2 --json", tmp_path / "out", capsys))
+    assert ["onnx@1.23.2", "tract@0.23.9"] == sorted(target.partition("+")[0] for target in whole["targets"])
+    trials = 0
+    for entry in matrix:
+        program, command, *rest = shlex.split(entry["command"])
+        assert ("crosscheck", "run") == (program, command)
+        part = json.loads(plan(" ".join([*rest, "--json"]), tmp_path / "out", capsys))
+        assert (entry["cells"], entry["trials"]) == (part["cells"], part["trials"])
+        trials += part["trials"]
+    assert whole["trials"] == trials
 
 
 def test_a_shards_own_plan_is_its_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from crosscheck.commands import run
 from crosscheck.commands.job_file import configured
+from crosscheck.commands.options import add_progress
 from crosscheck.ending import OK
 from crosscheck.errors import UsageError
 from crosscheck.runtimes.known import check_names
@@ -28,12 +30,29 @@ __all__ = ["arguments", "main"]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: those of `run`, and its own."""
     run.arguments(parser)
+    _add_own(parser)
+
+
+def _add_own(parser: argparse.ArgumentParser) -> None:
+    """Those that `run` does not have."""
     parser.add_argument(
         "--shards", type=int, metavar="N", help="divide the job into at most N parts for `crosscheck run --shard K/N`"
     )
     parser.add_argument(
         "--json", action="store_true", help="print the numbers as JSON, with --shards a list for a CI system's matrix"
     )
+
+
+def _command(parsed: argparse.Namespace) -> str:
+    """The command that runs what is planned: its words are those of `plan`, as the file of a job completes both alike.
+
+    Without --out, which names an earlier run here.
+    """
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_own(own)
+    own.add_argument("--out")
+    add_progress(own)
+    return shlex.join(["crosscheck", "run", *own.parse_known_args(parsed.words)[1]])
 
 
 def main(parsed: argparse.Namespace, console: Console) -> int:
@@ -52,19 +71,20 @@ def _planned(parsed: argparse.Namespace, console: Console, include: Sequence[Sel
     job = run.job_of(parsed, include)
     shown = forecast(job, parsed.shards or 0, None if parsed.json or parsed.quiet else LineProgress(console))
     if parsed.json:
-        rows = [_shard(shown, part) for part in shown.shards]
-        print(json.dumps(rows if parsed.shards else _numbers(shown), indent=1), file=console.file)
+        command = _command(parsed)
+        rows = [_shard(command, shown, part) for part in shown.shards]
+        print(json.dumps(rows if parsed.shards else _numbers(command, shown), indent=1), file=console.file)
     elif parsed.shards:
-        _print_shards(console, shown)
+        _print_shards(console, _command(parsed), shown)
     else:
         _print_numbers(console, shown)
     return OK
 
 
-def _numbers(shown: Forecast) -> dict[str, Any]:
+def _numbers(command: str, shown: Forecast) -> dict[str, Any]:
     """The numbers of a whole job as JSON types."""
     return {
-        "command": shown.command,
+        "command": command,
         **_part(shown, shown.whole),
         "measured": shown.whole.measured,
         "to_make": [dataclasses.asdict(one) for one in shown.whole.making],
@@ -74,9 +94,9 @@ def _numbers(shown: Forecast) -> dict[str, Any]:
     }
 
 
-def _shard(shown: Forecast, shard: Part) -> dict[str, Any]:
+def _shard(command: str, shown: Forecast, shard: Part) -> dict[str, Any]:
     """A shard as an entry of a CI system's matrix."""
-    return {"shard": shard.name, "command": f"{shown.command} --shard {shard.name}", **_part(shown, shard)}
+    return {"shard": shard.name, "command": f"{command} --shard {shard.name}", **_part(shown, shard)}
 
 
 def _part(shown: Forecast, part: Part) -> dict[str, Any]:
@@ -111,11 +131,11 @@ def _print_numbers(console: Console, shown: Forecast) -> None:
     )
 
 
-def _print_shards(console: Console, shown: Forecast) -> None:
+def _print_shards(console: Console, command: str, shown: Forecast) -> None:
     console.print(_table(shown, "shard", [(part.name, part) for part in shown.shards]))
     console.print(printable(f"times by {shown.times}, {shown.jobs} trials at once; sizes without environments"))
     for part in shown.shards:
-        console.print(printable(f"{shown.command} --shard {part.name}"), soft_wrap=True, highlight=False)
+        console.print(printable(f"{command} --shard {part.name}"), soft_wrap=True, highlight=False)
 
 
 def _table(shown: Forecast, first: str, parts: Iterable[tuple[str, Part]]) -> Table:
