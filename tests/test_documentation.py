@@ -33,6 +33,8 @@ ORDINARY, MARKED = 300, 7200
 TUTORIAL = 100
 #: The directive of a block with a caption.
 CODE = "{code-block}"
+#: The directive that shows a file, which is the reader's by its caption.
+INCLUDE = "{literalinclude}"
 #: Any words, each with a space behind it.
 ANY = r"(?:\S+ )*?"
 #: What a comment before a block may say.
@@ -75,9 +77,15 @@ def blocks(page: Path) -> Iterator[Block]:
     found = [*tokens(page), Token("end", "", 0)]
     for before, token, after in zip([Token("begin", "", 0), *found], found, found[1:], strict=False):
         directive, _, language = token.info.rpartition(" ")
-        if token.type != "fence" or token.info == "text" or (token.info[:1] == "{" and directive != CODE):
+        if (
+            token.type != "fence"
+            or token.info == "text"
+            or (token.info[:1] == "{" and directive not in (CODE, INCLUDE))
+        ):
             continue
         caption, _, rest = token.content.partition("\n\n") if directive == CODE else ("", "", token.content)
+        if directive == INCLUDE:
+            caption, rest = token.content.partition("\n")[0], (page.parent / language).read_text(encoding="utf-8")
         output = after.content if after.type == "fence" and after.info == "text" else ""
         set_rules = rules(before.content) if before.type == "html_block" else {}
         line = token.map[0] + 1 if token.map else 0

@@ -1,0 +1,1 @@
+"""CI systems that execute their files on this machine: their own steps are replaced by what they do, all else runs."""
