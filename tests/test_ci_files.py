@@ -86,7 +86,7 @@ def test_github_turns_red_on_an_unexpected_finding_and_still_uploads_the_report(
         (again.artifacts / shard.name).parent.mkdir(exist_ok=True)
         (again.artifacts / shard.name).symlink_to(shard)
     assert not again.run("merge")
-    assert "unexpected: chainer@7.8.1/default.train/seed-batch/gradient: leak" in again.log, again.log
+    assert "unexpected: chainer@7.8.1/default.backward/seed-batch/gradient: leak" in again.log, again.log
     assert [] == [name for name in RESULTS if not (again.artifacts / "crosscheck" / name).is_file()]
 
 
@@ -107,7 +107,7 @@ def test_gitlab_turns_red_on_an_unexpected_finding_and_still_keeps_the_report(gi
     again.artifacts.mkdir()
     (again.artifacts / "shards").symlink_to(gitlab.artifacts / "shards")
     assert not again.run("merge")
-    assert "unexpected: chainer@7.8.1/default.train/seed-batch/gradient: leak" in again.log, again.log
+    assert "unexpected: chainer@7.8.1/default.backward/seed-batch/gradient: leak" in again.log, again.log
     assert [] == [name for name in RESULTS if not (again.artifacts / name).is_file()]
 
 

@@ -156,6 +156,15 @@ class TestJax:
     def test_keras_models_on_jax(self, user: User) -> None:
         all_pass(user, "of_keras.py", JAX_PLATFORMS="cpu", KERAS_BACKEND="jax")
 
+    def test_the_keras_example_of_your_model_md_fails_in_training_and_passes_in_inference(self, user: User) -> None:
+        text = (ROOT / "docs" / "your-model.md").read_text()
+        (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        done = user.test(example, JAX_PLATFORMS="cpu", KERAS_BACKEND="jax")
+        assert "1 failed" == outcome(done)
+        assert "moving_mean: 0 0 became 0.004 0.0025" in done.stdout
+        done = user.test(example.replace("training=True", "training=False"), JAX_PLATFORMS="cpu", KERAS_BACKEND="jax")
+        assert "1 passed" == outcome(done)
+
 
 @pytest.mark.large
 @pytest.mark.parametrize("user", ["tensorflow"], indirect=True)
