@@ -174,6 +174,39 @@ def test_mistakes_are_said_before_anything_is_measured(
     assert not (tmp_path / "out").exists()
 
 
+def states(path: Path) -> list[tuple[str, str]]:
+    """The results of a SARIF with their baseline states."""
+    (run,) = json.loads(path.read_text())["runs"]
+    return [(result["ruleId"], result["baselineState"]) for result in run["results"]]
+
+
+def test_a_run_is_compared_with_an_earlier_one_and_with_the_one_that_it_replaces(
+    crosscheck: Callable[..., int], tmp_path: Path
+) -> None:
+    (tmp_path / "earlier").mkdir()
+    parts = {"runtime": "toy", "release": "1.8.0", "mode": "leak-backward", "network": "seed-batch"}
+    saved(tmp_path / "earlier", [make_cell(**parts, findings=("clean",))])
+    assert 0 == crosscheck(*RUN, "--against", "earlier", "--sarif", "crosscheck.sarif")
+    assert [("leak", "new")] == states(tmp_path / "crosscheck.sarif")
+    assert "<p>Against <code>earlier</code>:" in (tmp_path / "out" / "report.html").read_text()
+    assert 0 == crosscheck(*RUN, "--against", "out", "--sarif", "crosscheck.sarif")
+    assert [("leak", "unchanged")] == states(tmp_path / "crosscheck.sarif")
+
+
+def test_report_says_what_has_changed_since_an_earlier_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, findings in (("now", ("racy",)), ("earlier", ("leak",))):
+        (tmp_path / name).mkdir()
+        saved(tmp_path / name, [make_cell(findings=findings)])
+    assert 0 == main(["report", "now", "--against", "earlier", "--sarif", "crosscheck.sarif"])
+    assert [("racy", "new"), ("leak", "absent")] == states(tmp_path / "crosscheck.sarif")
+    capsys.readouterr()
+    assert 2 == main(["report", "now", "--against", "nowhere"])
+    assert 1 == capsys.readouterr().err.count("\n")
+
+
 def test_a_finished_run_is_compared_by_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
