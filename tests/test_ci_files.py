@@ -1,4 +1,7 @@
-"""The CI files of the documentation are executed as they stand, by stand-ins for the systems that read them."""
+"""The CI files of the documentation are executed as they stand, by stand-ins for the systems that read them.
+
+Each job installs crosscheck anew: the ordinary tests have one night, the large ones the others.
+"""
 
 from __future__ import annotations
 
@@ -80,6 +83,7 @@ def test_a_night_on_github_measures_the_shards_and_uploads_the_whole(github: Git
     assert "0 unexpected" in github.summaries["merge"]
 
 
+@pytest.mark.large
 def test_github_turns_red_on_an_unexpected_finding_and_still_uploads_the_report(github: GitHub, tmp_path: Path) -> None:
     again = GitHub(github.workflow, broken(), tmp_path, github.variables, github.outputs)
     for shard in github.artifacts.glob("shard-*"):
@@ -97,11 +101,13 @@ def test_a_shard_on_github_is_red_unless_cells_could_not_be_measured(code: int, 
     assert green == (shell("-e", script, tmp_path, {})[0] == 0)
 
 
+@pytest.mark.large
 def test_a_night_on_gitlab_measures_the_shards_and_keeps_the_whole(gitlab: GitLab) -> None:
     assert {"1", "2"} == {path.name for path in (gitlab.artifacts / "shards").iterdir()}
     check(gitlab.artifacts, {"chainer", "tract"})
 
 
+@pytest.mark.large
 def test_gitlab_turns_red_on_an_unexpected_finding_and_still_keeps_the_report(gitlab: GitLab, tmp_path: Path) -> None:
     again = GitLab(gitlab.pipeline, broken(), tmp_path, gitlab.variables)
     again.artifacts.mkdir()
