@@ -121,6 +121,7 @@ def test_a_finding_that_comes_goes_and_comes_back_is_found_from_the_ranges_of_a_
     asked = request(tmp_path)
     (alone,) = bisect(asked, progress, {"toy": changing})
     assert [] == borders(alone)
+    assert "comes and goes between the asked releases is not seen" in list(sentences(alone, "leak"))[-1]
     run(
         Job(["toy@1.8.4"], modes=["comes-and-goes"], networks=["seed"], scenarios=["gradient"], out=asked.out),
         progress,

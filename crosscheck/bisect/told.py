@@ -15,7 +15,7 @@ LONGEST = 160
 
 
 def sentences(answer: Answer, finding: str) -> Iterator[str]:
-    """The ranges, the borders with the dates of both sides, and what could not be measured."""
+    """The ranges, the borders with the dates of both sides, and what could not be measured or seen."""
     search, cells = answer.search, answer.cells
     yield f"{answer.name}: {len(search.outcomes)} of {len(cells)} releases asked"
     if not search.measured:
@@ -28,6 +28,8 @@ def sentences(answer: Answer, finding: str) -> Iterator[str]:
             yield f"  {releases}: {finding}" if has else f"  {releases}: no {finding}"
         for border in answer.borders:
             yield f"  {_border(answer, border, finding)}"
+        if not answer.borders and len(search.outcomes) < len(cells):
+            yield "  what comes and goes between the asked releases is not seen: ask about fewer of them"
     for place, reason in sorted(answer.reasons.items()):
         text = " ".join(reason.split())
         short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
