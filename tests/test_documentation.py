@@ -155,10 +155,10 @@ def execute(block: Block, folder: Path, environment: dict[str, str]) -> None:
 
 
 def interpreter(runtime: str) -> str:
-    """The Python of a runtime's environment, in its newest release; "" for the reader's."""
+    """The Python of the environment of the release that a runtime's name selects; "" for the reader's."""
     if not runtime:
         return "python"
-    (target,) = targets([f"{runtime}@newest"], catalog(), everything=False)
+    target = targets([runtime], catalog(), everything=False)[-1]
     made = describe(target.runtime, target.release, target.variant)
     make(target.runtime, target.release, made)
     return str(made.python)

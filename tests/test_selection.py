@@ -59,7 +59,13 @@ def test_a_runtime_without_version_selects_the_default_releases() -> None:
 
 
 def test_a_runtime_outside_the_default_matrix_selects_its_newest_release() -> None:
-    assert [f"torch@{catalog()['torch'].releases[-1].version}"] == selected("torch")
+    assert [f"keras@{catalog()['keras'].releases[-1].version}"] == selected("keras")
+    assert not [target for target in selected() if target.startswith("keras@")]
+
+
+def test_the_name_of_torch_selects_the_newest_of_which_the_small_build_is_locked() -> None:
+    assert ["torch@2.13.0"] == selected("torch")
+    assert selected("torch@newest") != selected("torch")
     assert not [target for target in selected() if target.startswith("torch@")]
 
 

@@ -71,13 +71,19 @@ def _list_releases(console: Console, wanted: Sequence[str]) -> None:
             table.add_row(
                 f"{runtime.name}@{release.version}",
                 release.released,
-                ("if available" if release.if_available else "yes") if release.default else "",
+                _default(release),
                 _interpreter(release),
                 _megabytes(release.download_mb),
                 _megabytes(release.disk_mb),
                 ", ".join(variant.name for variant in release.variants[1:]),
             )
     console.print(table)
+
+
+def _default(release: Release) -> str:
+    if release.if_named:
+        return "if named"
+    return ("if available" if release.if_available else "yes") if release.default else ""
 
 
 def _megabytes(size: int | None) -> str:

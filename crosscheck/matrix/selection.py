@@ -55,8 +55,8 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
             for release in (_releases(runtime, version) if at else runtime.releases)
             for target in _variants(runtime, release, variant if plus else None, named=bool(at), everything=everything)
         ]
-        if words and not here:  # named, and too large for the default matrix: its newest release
-            here += _variants(runtime, runtime.releases[-1], None, named=True, everything=everything)
+        if words and not here:  # named, and too large for the default matrix
+            here += _variants(runtime, _by_name(runtime), None, named=True, everything=everything)
         selected += here
     return list(dict.fromkeys(selected))
 
@@ -82,6 +82,11 @@ def present(selected: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:
             except Unavailable as lack:
                 lacking[target.id] = str(lack)
     return [target for target in selected if target.id not in lacking], lacking
+
+
+def _by_name(runtime: Runtime) -> Release:
+    """What the name of a runtime selects that has no release in the default matrix: its newest, if it does not say."""
+    return next((release for release in runtime.releases if release.if_named), runtime.releases[-1])
 
 
 def _releases(runtime: Runtime, wanted: str) -> list[Release]:

@@ -60,7 +60,9 @@ the toolkit's, too; it holds `releases.toml`, `locks/` and `modes.py` alone. `re
     released = 2022-05-17
     base = "2.13.0"                      # of a toolkit: the release of its base, which `requires` pins
     default = true                       # part of the default matrix; "if-available": where the machine has all
-                                         # that the release needs of it, an interpreter to begin with
+                                         # that the release needs of it, an interpreter to begin with; "if-named":
+                                         # not part of it, but what the runtime's name alone selects, where no
+                                         # release is part of it (else its newest release)
     download_mb = 26                     # where it is worth saying beforehand: what its wheels weigh, and
     disk_mb = 110                        # the environment, in MB of a million bytes
 
@@ -124,7 +126,7 @@ __all__ = [
     "variant_has",
 ]
 
-IF_AVAILABLE = "if-available"
+IF_AVAILABLE, IF_NAMED = "if-available", "if-named"
 #: What a toolkit has from its base's table `runtime`, unless it says otherwise.
 OF_BASE = ("clears", "forks", "asynchronous")
 #: Names of runtimes, variants and modes stand in commands, and in the names of files.
@@ -195,6 +197,7 @@ class Release:
     """One published version, how to install it, and its variants (`plain` first).
 
     default: whether it is part of the default matrix; if_available: only where the machine has what it needs.
+    if_named: whether it is what the name of a runtime without default releases selects, instead of the newest.
     beside: packages of npm that are installed with it.
     download_mb, disk_mb: what its packages weigh and what its environment takes, in MB; None where nobody said.
     locks: the folder of its lock, if a run resolved a release that is not listed; None for the runtime's own.
@@ -215,6 +218,7 @@ class Release:
     system: tuple[System, ...] = ()
     beside: tuple[str, ...] = ()
     if_available: bool = False
+    if_named: bool = False
     locks: Path | None = None
     base: str = ""
 
@@ -452,8 +456,9 @@ def _release(
         **row,
     }
     version = merged["version"]
+    default = merged["default"] in (True, IF_AVAILABLE)
     extras = {table["name"]: table for table in data.get("extra", []) if version in table["releases"]}
-    plain = _variant({"name": PLAIN, "default": [version] * bool(merged["default"])}, merged, None, data, about)
+    plain = _variant({"name": PLAIN, "default": [version] * default}, merged, None, data, about)
     others = tuple(
         _variant(table, merged, extras.get(table.get("extra")), data, about)
         for table in data.get("variant", [])
@@ -465,7 +470,7 @@ def _release(
         python=plain.python,
         requires=plain.requires,
         native=tuple(natives[name] for name in merged["native"]),
-        default=bool(merged["default"]),
+        default=default,
         variants=(plain, *others),
         note=merged.get("note", ""),
         link=merged.get("link", ""),
@@ -474,6 +479,7 @@ def _release(
         system=tuple(systems[name] for name in merged["system"]),
         beside=tuple(merged.get("beside", ())),
         if_available=merged["default"] == IF_AVAILABLE,
+        if_named=merged["default"] == IF_NAMED,
         base=str(merged.get("base", "")),
     )
 
