@@ -14,8 +14,8 @@ from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
 contracts = Contracts(__file__)
 
-#: Batch renormalization: Keras 3.0 had none; when between these it came was not looked for.
-SINCE, SINCE_RENORMALIZED = "3.0", "3.15.1"
+#: Batch renormalization came back with Keras 3.14.
+SINCE, SINCE_RENORMALIZED = "3.0", "3.14"
 #: Values that a stateless call returned take the place of the old ones.
 ADOPTING = r"^ +variable\.assign\(value\)$"
 
