@@ -37,6 +37,8 @@ EAGER = dataclasses.replace(
     KERAS,
     library=dataclasses.replace(TENSORFLOW_OPERATORS, functions={**TENSORFLOW_OPERATORS.functions, **CENTRES}),
 )
+#: Before this release numpy made an object, not numbers, of a variable.
+ARRAY_OF_VARIABLE = Version("2.5")
 #: A graph that a session executes, in one thread: what runs first is the same every time.
 SESSION = """\
 graph = tf.Graph()
@@ -80,7 +82,7 @@ def eager(request: Request) -> Source:
         text=text,
         predict="y = net(x, training=False)\n",
         tensor="tf.constant({})",
-        array="{}",
+        array="{}" if request.release >= ARRAY_OF_VARIABLE else "tf.convert_to_tensor({}).numpy()",
         tensors=tensors,
         public=tuple(tensors),
     )
