@@ -31,7 +31,7 @@ class EmxOnnxCgen(TextAdapter):
         return super(EmxOnnxCgen, self).build(network, mode, shares)
 
     def with_bytecode(self, make: Callable[..., None], cache: Callable[[str], Any]) -> Callable[..., None]:
-        """Environments of templates that keep their bytecode: a model takes a tenth of a second, its 169 templates one."""
+        """Environments of templates keep their bytecode: all 169 templates are read for each model."""
 
         def making(environment: Any, *arguments: Any, **options: Any) -> None:
             make(environment, *arguments, bytecode_cache=cache(self.kept), **options)
