@@ -46,7 +46,8 @@ class Net:
             sizes.update(zip((dim.dim_param for dim in value.type.tensor_type.shape.dim), shape))
         for value in [*fed, *model.graph.output]:
             for dim in value.type.tensor_type.shape.dim:
-                dim.dim_value = sizes.get(dim.dim_param, dim.dim_value)
+                if dim.dim_param:
+                    dim.dim_value = sizes[dim.dim_param]
         code, library = self.file + name + ".c", self.file + name + ".so"
         with open(code, "w") as text:
             text.write(Compiler({options}).compile(model))
