@@ -16,7 +16,7 @@ from crosscheck.runtimes.catalog import Release, Runtime, catalog
 DEFECTS = Path(__file__).parents[1] / "models" / "defects"
 PAGES = sorted(path.parent for path in DEFECTS.glob("*/README.md"))
 #: Package of a script -> the runtime's name in the catalog.
-NAMES = {"onnxruntime-training-cpu": "onnxruntime-training"}
+NAMES = {"onnxruntime-training-cpu": "onnxruntime-training", "opencv-python-headless": "opencv"}
 #: Runtimes that the ordinary tests install.
 INSTALLED = ("mxnet", "onnx", "onnxruntime")
 #: The longest script, in lines, without its metadata.
