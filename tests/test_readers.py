@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crosscheck.job import Job, run
+from crosscheck.networks import FileOptions
 from tests.conftest import Cells, SilentProgress, read_cells
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -40,22 +41,23 @@ def test_opencvs_classic_engine_does_not_count_the_pads_of_an_average_pool(tmp_p
 
 @pytest.mark.large
 def test_opencv_reduces_rows_and_pixels_of_two_rows_rightly_and_of_three_wrongly(tmp_path: Path) -> None:
-    def findings(rows: int) -> list[str]:
+    def findings(rows: int) -> set[tuple[str, ...]]:
         job = Job(
             [NEWEST_OPENCV],
             networks=[str(MODELS / "conv-norm" / "network.onnx")],
-            batch=rows,
+            options=FileOptions(batch=rows),
             modes=["file-batch-gradient"],
             scenarios=["gradient"],
             trials=1,
             out=tmp_path / str(rows),
         )
         run(job, SilentProgress())
-        (cell,) = read_cells(tmp_path / str(rows)).values()
-        found: list[str] = cell["findings"]
-        return found
+        cells = read_cells(tmp_path / str(rows))
+        assert {NEWEST_OPENCV, CLASSIC} == {name.partition("/")[0] for name in cells}
+        return {tuple(cell["findings"]) for cell in cells.values()}
 
-    assert [["clean"], ["clean"], ["wrong-gradient"], ["wrong-gradient"]] == [findings(rows) for rows in (1, 2, 3, 8)]
+    right, wrong = {("clean",)}, {("wrong-gradient",)}
+    assert [right, right, wrong, wrong] == [findings(rows) for rows in (1, 2, 3, 8)]
 
 
 @pytest.mark.large

@@ -19,7 +19,7 @@ class EmxOnnxCgen(TextAdapter):
         import jinja2
 
         self.kept = ""
-        environment = jinja2.Environment
+        environment: Any = jinja2.Environment
         environment.__init__ = self.with_bytecode(environment.__init__, jinja2.FileSystemBytecodeCache)
         compiler = emx_onnx_cgen.Compiler
         compiler.compile = self.remembered(compiler.compile)
