@@ -1,14 +1,9 @@
 """A network as C: its file, with sizes for the batch axis, compiled twice and loaded as a shared library."""
 
-from packaging.version import Version
-
 from crosscheck.runtimes.emx_onnx_cgen.modes import READER
 from crosscheck.runtimes.source import Request, Source
 
 SHOWS_LAYERS = True
-
-#: The first release that can write large weights to a file instead; 0 keeps them in the C text.
-WEIGHT_FILES = Version("0.3")
 
 IMPORTS = """\
 import ctypes
@@ -25,7 +20,7 @@ class Net:
     """The C function of an ONNX file, compiled for each shape of its inputs."""
 
     def __init__(self, file):
-        self.file, self.compiled = file, {{}}
+        self.file, self.compiled = file, {}
 
     def __call__(self, *inputs):
         inputs = [np.ascontiguousarray(x, np.float32) for x in inputs]
@@ -39,8 +34,8 @@ class Net:
 
     def compile(self, shapes, name):
         """The function, and the shapes of its outputs."""
-        model, sizes = onnx.load(self.file), {{}}
-        weights = {{tensor.name for tensor in model.graph.initializer}}
+        model, sizes = onnx.load(self.file), {}
+        weights = {tensor.name for tensor in model.graph.initializer}
         fed = [value for value in model.graph.input if value.name not in weights]
         for value, shape in zip(fed, shapes):
             sizes.update(zip((dim.dim_param for dim in value.type.tensor_type.shape.dim), shape))
@@ -50,7 +45,7 @@ class Net:
                     dim.dim_value = sizes[dim.dim_param]
         code, library = self.file + name + ".c", self.file + name + ".so"
         with open(code, "w") as text:
-            text.write(Compiler({options}).compile(model))
+            text.write(Compiler(CompilerOptions(large_weight_threshold=0)).compile(model))
         subprocess.run(["cc", "-shared", "-fPIC", code, "-o", library, "-lm"], check=True)
         outputs = [[dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.output]
         return ctypes.CDLL(os.path.abspath(library)).model, outputs
@@ -61,5 +56,4 @@ class Net:
 
 def source(request: Request) -> Source:
     """The weights are part of the C text."""
-    options = "CompilerOptions(large_weight_threshold=0)" if request.release >= WEIGHT_FILES else ""
-    return READER.source(request, IMPORTS, FUNCTIONS.format(options=options))
+    return READER.source(request, IMPORTS, FUNCTIONS)
