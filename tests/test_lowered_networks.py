@@ -26,6 +26,7 @@ MODES = {
     "mindspore@2.10.0": ["pynative.eval.grad"],
     "mlx@0.32.4": ["eval.grad"],
     "mxnet@1.9.1": ["executor.eval.default", "gluon.eval.eval", "nd.eval.default"],
+    "nnabla@1.39.0": ["eval.grad"],
     "paddlepaddle@3.3.1": ["eval.grad", "static.eval.gradients"],
     "tensorflow@2.21.0": ["tape.eval"],
     "tinygrad@0.14.0": ["eval.gradient"],

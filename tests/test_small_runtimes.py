@@ -1,4 +1,4 @@
-"""The small autograd runtimes, installed by crosscheck: Chainer, tinygrad, MLX, Theano and CNTK."""
+"""The small autograd runtimes, installed by crosscheck: Chainer, tinygrad, MLX, NNabla, Theano and CNTK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
-CHAINER, MLX = "chainer@7.8.1", "mlx@0.32.4"
+CHAINER, MLX, NNABLA = "chainer@7.8.1", "mlx@0.32.4", "nnabla@1.39.0"
 MODELS = Path(__file__).parent.parent / "models"
 NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/network.onnx"))
 
@@ -32,6 +32,12 @@ def chainer(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 def mlx(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     modes = ["train.grad", "eval.grad", "train.core-checkpoint", "compiled-state.train"]
     return measured(tmp_path_factory.mktemp("mlx"), MLX, modes, ["seed", "seed-batch"])
+
+
+@pytest.fixture(scope="module")
+def nnabla(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    modes = ["default.backward", "train.forward-grad", "train.no-grad-forward", "eval.grad", "fix-parameters.train"]
+    return measured(tmp_path_factory.mktemp("nnabla"), NNABLA, modes, ["seed", "seed-batch"])
 
 
 def test_chainer_trains_by_default_and_reproduces_the_example_of_2017(chainer: Cells) -> None:
@@ -77,8 +83,35 @@ def test_mlx_does_not_train_on_one_row(mlx: Cells) -> None:
     assert "more than one value per channel" in cell["reason"]
 
 
+def test_nnabla_trains_by_default_in_the_forward_pass(nnabla: Cells) -> None:
+    cell = nnabla[f"{NNABLA}/default.backward/seed-batch/gradient"]
+    assert ["leak", "gradients-left"] == cell["findings"]
+    update = cell["update"]
+    assert ("forward", 1, "unbiased") == (update["when"], update["count"], update["variance"])
+    assert update["momentum"] == pytest.approx(0.9, abs=1e-5)
+
+
+def test_nnabla_in_evaluation_leaves_the_network_unchanged(nnabla: Cells) -> None:
+    assert ["clean"] == nnabla[f"{NNABLA}/eval.grad/seed-batch/gradient"]["findings"]
+
+
+def test_nnablas_gradient_graph_runs_the_forward_pass_again(nnabla: Cells) -> None:
+    cell = nnabla[f"{NNABLA}/train.forward-grad/seed-batch/gradient"]
+    assert (["leak"], 2) == (cell["findings"], cell["update"]["count"])
+
+
+def test_nnablas_fixed_parameters_have_moving_statistics(nnabla: Cells) -> None:
+    assert ["leak"] == nnabla[f"{NNABLA}/fix-parameters.train/seed-batch/gradient"]["findings"]
+
+
+def test_one_row_makes_nnablas_running_variance_and_its_predictions_nan(nnabla: Cells) -> None:
+    cell = nnabla[f"{NNABLA}/default.backward/seed/gradient"]
+    assert {"leak", "corrupted"} <= set(cell["findings"])
+    assert [["NaN", "NaN"]] == cell["prediction_after"]
+
+
 def test_default_calls_and_comparison_modes_exist() -> None:
-    for name in ("chainer", "cntk", "mlx", "theano", "tinygrad"):
+    for name in ("chainer", "cntk", "mlx", "nnabla", "theano", "tinygrad"):
         runtime = catalog()[name]
         modes = {mode.name: mode for mode in runtime.modes}
         assert runtime.default_call in modes
@@ -88,7 +121,7 @@ def test_default_calls_and_comparison_modes_exist() -> None:
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("target", [CHAINER, MLX, "theano@1.0.5"])
+@pytest.mark.parametrize("target", [CHAINER, MLX, NNABLA, "theano@1.0.5"])
 def test_all_shipped_networks_predict_like_the_oracle(target: str, tmp_path: Path) -> None:
     result = measured(tmp_path, target, ["predict"], NETWORKS, "predict-only")
     assert set(NETWORKS) == {cell["network"] for cell in result.values()}
@@ -116,3 +149,12 @@ def test_tinygrad_0_10_loses_the_gradient_after_an_early_read(release: str, find
     result = measured(tmp_path, f"tinygrad@{release}", ["train.gradient"], ["seed-batch"])
     (cell,) = result.values()
     assert findings == set(cell["findings"])
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("release", "wrong"), [("1.14.0", True), ("1.28.0", True), ("1.32.1", False)])
+def test_nnablas_backward_adds_to_unwritten_memory_before_release_1_31(
+    release: str, wrong: bool, tmp_path: Path
+) -> None:
+    (cell,) = measured(tmp_path, f"nnabla@{release}", ["eval.backward-unzeroed"], ["seed-batch"]).values()
+    assert wrong == bool({"wrong-gradient", "order-dependent", "unrepeatable"} & set(cell["findings"]))
