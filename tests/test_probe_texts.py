@@ -60,6 +60,13 @@ def test_a_model_on_shared_layers_has_their_names_and_binds_its_own(tmp_path: Pa
     np.testing.assert_allclose(2 * np.pi * X, adapter.predict(second, X))
 
 
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_mode_flag_is_a_number_whatever_a_tensor_has_to_be_asked(tmp_path: Path, flag: bool) -> None:
+    adapter = TextAdapter()
+    built(adapter, tmp_path, array="{}.detach().numpy()")
+    assert flag == adapter.numpy(flag)
+
+
 def test_variables_that_models_on_the_same_layers_carry_are_the_last_ones_set(tmp_path: Path) -> None:
     adapter = TextAdapter()
     first = built(adapter, tmp_path, carried=("state",))

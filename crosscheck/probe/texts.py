@@ -134,8 +134,8 @@ class TextAdapter(Adapter):
         return eval(expression, self.imported, {"value": np.array(x)})  # noqa: S307 - the host's text
 
     def numpy(self, value: Tensor) -> Array:
-        """The source's expression for a tensor's numbers; numpy's own arrays and scalars as they are."""
-        if isinstance(value, (np.ndarray, np.generic)):
+        """The source's expression for a tensor's numbers; numpy's own arrays and scalars, and flags, as they are."""
+        if isinstance(value, (np.ndarray, np.generic, bool)):
             return np.array(value)
         expression = compiled(self.expressions["array"].format("value"))
         return np.array(eval(expression, self.imported, {"value": value}))  # noqa: S307 - the host's text

@@ -52,3 +52,7 @@ class ONNX2Torch(TorchAdapter):
             if expression.startswith("statistics["):
                 found[name] = model.evaluate(expression)
         return found
+
+    def switched(self, model: Model) -> Dict[str, bool]:
+        """Modules in another mode than the user's lines put them in; for one as converted these lines are both."""
+        return {} if model.says("as_converted") else super().switched(model)
