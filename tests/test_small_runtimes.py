@@ -111,7 +111,7 @@ def test_one_row_makes_nnablas_running_variance_and_its_predictions_nan(nnabla: 
 
 
 def test_default_calls_and_comparison_modes_exist() -> None:
-    for name in ("chainer", "cntk", "mlx", "nnabla", "theano", "tinygrad"):
+    for name in ("chainer", "cntk", "jaxonnxruntime", "mlx", "nnabla", "onnx2pytorch", "theano", "tinygrad"):
         runtime = catalog()[name]
         modes = {mode.name: mode for mode in runtime.modes}
         assert runtime.default_call in modes
