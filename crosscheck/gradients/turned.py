@@ -13,6 +13,10 @@ from crosscheck.gradients.writer import Writer
 __all__ = ["turn_apart"]
 
 
+#: The operators that may read an input with its axes in another order.
+TRANSPOSING = {"Gemm", "Transpose"}
+
+
 @dataclass(frozen=True)
 class _Use:
     """Where a node takes a weight. axes: the order that the node reads the weight's axes in; None for their own."""
@@ -29,11 +33,16 @@ def turn_apart(writer: Writer, initialisers: Mapping[str, onnx.TensorProto]) -> 
     its own for the transposed one avoids that, and computes the same in every runtime.
     """
     stored = {**initialisers, **{item.name: item for item in writer.initialisers}}
-    uses: dict[str, list[_Use]] = {}
+    transposing = [(index, node) for index, node in enumerate(writer.nodes) if node.op_type in TRANSPOSING]
+    uses: dict[str, list[_Use]] = {
+        name: [] for index, node in transposing for name, use in _uses(node, index) if use.axes and name in stored
+    }
+    if not uses:
+        return writer.nodes
     for index, node in enumerate(writer.nodes):
         for name, use in _uses(node, index):
-            if name in stored:
-                uses.setdefault(name, []).append(use)
+            if name in uses:
+                uses[name].append(use)
     nodes = list(writer.nodes)
     for name, places in uses.items():
         shape = tuple(stored[name].dims)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from crosscheck.cells import Array
 
@@ -27,6 +28,11 @@ LARGEST_GRADIENT = 10**6
 LARGEST_SHARED = 4096
 
 
+#: What makes two nodes the same: the operator, its inputs, the number of outputs, and the attributes.
+_Key = tuple[str, tuple[str, ...], int, "_Contents"]
+_Contents = tuple[tuple[str, str | bytes], ...]
+
+
 class Writer:
     """Collects nodes and initialisers under unique names. Methods return the name of their result.
 
@@ -42,7 +48,8 @@ class Writer:
         self.initialisers: list[onnx.TensorProto] = []
         self._taken = taken
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-        self._written: dict[tuple[bytes, int], list[str]] = {}
+        self._written: dict[_Key, list[str]] = {}
+        self._attributes: dict[_Contents, list[onnx.AttributeProto]] = {}
         self._counter = itertools.count()
 
     def fresh(self, base: str) -> str:
@@ -65,14 +72,17 @@ class Writer:
 
     def nodes_outputs(self, op: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """One operator with `count` outputs."""
-        node = onnx.helper.make_node(op, inputs, [], **attributes)
-        key = (node.SerializeToString(deterministic=True), count)
+        contents = tuple((name, _content(value)) for name, value in attributes.items())
+        key = (op, tuple(inputs), count, contents)
         if key not in self._written:
             if len(self.nodes) > LARGEST_GRADIENT:
                 raise MemoryError(f"the gradient has more than {LARGEST_GRADIENT} nodes")
-            self._written[key] = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
-            node.output.extend(self._written[key])
-            node.name = self.fresh(f"{op}.gradient")
+            outputs = [self.fresh(f"{op.lower()}.gradient") for _ in range(count)]
+            node = onnx.NodeProto(op_type=op, input=inputs, output=outputs, name=self.fresh(f"{op}.gradient"))
+            if contents not in self._attributes:
+                self._attributes[contents] = list(onnx.helper.make_node(op, (), (), **attributes).attribute)
+            node.attribute.extend(self._attributes[contents])
+            self._written[key] = outputs
             self.nodes.append(node)
         return list(self._written[key])
 
@@ -174,3 +184,8 @@ class Writer:
         if self.opset >= AXES_AS_INPUT[op]:
             return self.node(op, x, self.integers(list(axes)), **attributes)
         return self.node(op, x, axes=list(axes), **attributes)
+
+
+def _content(attribute: Any) -> str | bytes:
+    """A text that two attributes share only if they are equal."""
+    return attribute.SerializeToString(deterministic=True) if isinstance(attribute, Message) else repr(attribute)

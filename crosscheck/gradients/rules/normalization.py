@@ -154,8 +154,8 @@ def _through_moments(writer: Writer, x: str, cotangent: str, axes: list[int], ep
     Both statistics are x's own over `axes`. With g the cotangent of n, the gradient is
     r * (g - mean(g) - n * mean(g * n)): the formulas of Ioffe and Szegedy 2015, section 3, combined.
     """
-    inverse = moments(writer, x, axes, epsilon)[3]
-    normal = _normal(writer, x, axes, epsilon)
+    _, centred, _, inverse = moments(writer, x, axes, epsilon)
+    normal = writer.node("Mul", centred, inverse)
     along = writer.node("Mul", normal, writer.reduce("ReduceMean", writer.node("Mul", cotangent, normal), axes))
     rest = writer.node("Sub", cotangent, writer.reduce("ReduceMean", cotangent, axes))
     return writer.node("Mul", inverse, writer.node("Sub", rest, along))

@@ -45,37 +45,40 @@ class Updates:
         self.outputs: list[onnx.ValueInfoProto] = []
         layers = [call for call in calls if call.training and call.node.op_type == "BatchNormalization"]
         roles = {(name, role) for call in layers for role, name in enumerate(call.inputs[1:])}
-        self._roles = Counter(name for name, _ in roles)
-        self._runs = Counter(map(self._layer, layers))
+        uses = Counter(name for name, _ in roles)
+        self._layers = {call.index: self._names(call, uses) for call in layers}
+        self._runs = Counter(self._layers.values())
         self._done: Counter[tuple[str, ...]] = Counter()
         self._latest: dict[tuple[tuple[str, ...], int], str] = {}
 
     def old(self, call: Call, index: int) -> str:
         """What a statistic, the i-th input, is before this run."""
-        return self._latest.get((self._layer(call), index), call.inputs[index])
+        return self._latest.get((self._layers[call.index], index), call.inputs[index])
 
     def is_last(self, call: Call) -> bool:
         """Whether this run is the layer's last."""
-        layer = self._layer(call)
+        layer = self._layers[call.index]
         return self._done[layer] + 1 == self._runs[layer]
 
     def add(self, call: Call, index: int, new: str) -> None:
         """Record a statistic after this run: an output of the model if the run is the last."""
-        self._latest[self._layer(call), index] = new
+        self._latest[self._layers[call.index], index] = new
         if self.is_last(call):
             kind = onnx.helper.np_dtype_to_tensor_dtype(call.dtype(index))
-            times = self._runs[self._layer(call)]
+            times = self._runs[self._layers[call.index]]
             count = f"{times} updates, the last" if times > 1 else "an update"
             text = f"{UPDATED}{call.inputs[index]} after {count} by node {call.title}"
             self.outputs.append(onnx.helper.make_tensor_value_info(new, kind, [call.sizes(1)[0]], text))
 
     def finish(self, call: Call) -> None:
         """Count this run."""
-        self._done[self._layer(call)] += 1
+        self._done[self._layers[call.index]] += 1
 
-    def _layer(self, call: Call) -> tuple[str, ...]:
+    @staticmethod
+    def _names(call: Call, uses: Counter[str]) -> tuple[str, ...]:
+        """What tells a layer from others. uses: as how many of a layer's inputs each tensor is used."""
         names = tuple(call.inputs[1:])
-        merged = any(self._roles[name] > 1 for name in names)
+        merged = any(uses[name] > 1 for name in names)
         return (*names, str(call.index)) if merged else names
 
 
