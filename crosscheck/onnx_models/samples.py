@@ -61,7 +61,10 @@ def values_of(
     """
     values = {}
     for item in inputs:
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)
+        number = item.type.tensor_type.elem_type
+        if number == onnx.TensorProto.UNDEFINED:
+            raise NetworkError(f"{source}: the element type of {item.name!r} is unknown; export the model with types.")
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(number)
         if dtype.kind not in "fiub":
             raise NetworkError(f"{source}: input {item.name!r} has the type {dtype}, which NumPy cannot hold.")
         shape = tuple(size.dim_value for size in item.type.tensor_type.shape.dim)
