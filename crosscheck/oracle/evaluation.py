@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from autograd import make_vjp  # type: ignore[import-untyped]
 
 from crosscheck.cells import Array
-from crosscheck.networks.graph import Graph, Node
 from crosscheck.oracle.operators import OPERATORS, batch_mean_and_variance, by_batch, renormalize
+
+if TYPE_CHECKING:  # the toy runtime of the tests computes by this module, and needs no ONNX
+    from crosscheck.networks.graph import Graph, Node
 
 __all__ = [
     "BatchStatistics",
@@ -24,7 +27,7 @@ __all__ = [
 ]
 
 #: Computes a node's output, by default with its operator: (node, operator, inputs) -> output.
-Apply = Callable[[Node, Callable[..., Array], Sequence[Array]], Array]
+Apply = Callable[["Node", Callable[..., Array], Sequence[Array]], Array]
 
 
 @dataclass(frozen=True, eq=False)
