@@ -216,6 +216,34 @@ class Training(Runtime):
     intent = Intent.TRAINING
 
 
+class Racy(Training):
+    """Another thread updates a little later; an immediate prediction may not see it."""
+
+    pending = False
+
+    def backward(self) -> None:
+        self.pending = True
+
+    def settled(self) -> None:
+        if self.pending:
+            self.update()
+        self.pending = False
+
+
+class StaleAtOnce(Training):
+    """Shows the old tensors right after the call."""
+
+    def backward(self) -> None:
+        self.update()
+
+    def snapshot(self, when: str) -> None:
+        kept = self.tensors
+        if when == "at-once":
+            self.tensors = dict(self.network.weights)
+        super().snapshot(when)
+        self.tensors = kept
+
+
 class Blind(Training):
     """The same, and shows no tensor."""
 

@@ -32,7 +32,9 @@ from tests.synthetic import (
     STAYS,
     TRUTHS,
     Blind,
+    Racy,
     Runtime,
+    StaleAtOnce,
     Training,
     alone,
     export,
@@ -173,20 +175,6 @@ class SecondWrong(Runtime):
 class InferenceWrongAfterwards(Training):
     def inference_afterwards(self) -> None:
         self.arrays["gradient/inference"] = self.gradient(training=True)
-
-
-class Racy(Training):
-    """Another thread updates a little later; an immediate prediction may not see it."""
-
-    pending = False
-
-    def backward(self) -> None:
-        self.pending = True
-
-    def settled(self) -> None:
-        if self.pending:
-            self.update()
-        self.pending = False
 
 
 class ParametersWritten(Training):
@@ -690,17 +678,7 @@ def test_order_after_the_same_network_uses_the_current_statistics(kind: type[Run
 
 
 def test_a_stale_read_is_reported_and_not_racy() -> None:
-    class Lazy(LeakBackward):
-        """Returns the old tensors once, directly after the call."""
-
-        def snapshot(self, when: str) -> None:
-            kept = self.tensors
-            if when == "at-once":
-                self.tensors = dict(self.network.weights)
-            super().snapshot(when)
-            self.tensors = kept
-
-    verdict = judged(Lazy)
+    verdict = judged(StaleAtOnce)
     assert (Finding.LEAK,) == verdict.findings
     assert any("read directly after the call with their old value" in item.what for item in verdict.evidence)
 

@@ -19,6 +19,7 @@ from tests.synthetic import (
     EPSILON,
     NETWORKS,
     TRUTHS,
+    Racy,
     Runtime,
     Training,
     export,
@@ -313,17 +314,6 @@ def test_the_law_of_a_change_without_a_timed_trial_is_that_of_another_one() -> N
 
 
 def test_an_update_after_the_call_had_returned() -> None:
-    class Racy(Training):
-        pending = False
-
-        def backward(self) -> None:
-            self.pending = True
-
-        def settled(self) -> None:
-            if self.pending:
-                self.update()
-            self.pending = False
-
     verdict = judged(Racy)
     end = observe(Racy, undisturbed, "seed-batch").arrays["prediction/after-second"]
     assert [item[:2] for item in sentences(verdict)] == [

@@ -46,6 +46,7 @@ from tests.synthetic import (
     TRUTHS,
     Blind,
     Runtime,
+    StaleAtOnce,
     Training,
     judgement,
     noisy,
@@ -318,20 +319,6 @@ def becoming(value: float, channels: int) -> type[Runtime]:
             self.tensors[self.network.batch_norms[-1].mean] = mean
 
     return Becoming
-
-
-class StaleAtOnce(Training):
-    """Shows the old tensors right after the call."""
-
-    def backward(self) -> None:
-        self.update()
-
-    def snapshot(self, when: str) -> None:
-        kept = self.tensors
-        if when == "at-once":
-            self.tensors = dict(self.network.weights)
-        super().snapshot(when)
-        self.tensors = kept
 
 
 class StaleAlways(Training):
