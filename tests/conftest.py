@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from crosscheck.job import Job, Result, run
+from crosscheck.job import JOURNAL, Job, Result, run
 from crosscheck.matrix.engine import Progress
+from crosscheck.matrix.server import ONE_THREAD
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 
 Cells = dict[str, dict[str, Any]]
+Measure = Callable[..., Path]
+
+# Tests run on every core already: further threads of a BLAS would only wait for each other. Workers inherit this.
+os.environ.update(ONE_THREAD)
+
+#: The modules that take longest, the longest first. They begin first, so that no core is idle at the end.
+LONGEST = (
+    *("test_findings", "test_runtimes", "test_documentation", "test_shown_programs", "test_judgements", "test_kills"),
+    *("test_small_runtimes", "test_bad_runtimes", "test_reduce", "test_job", "test_script", "test_reported_cases"),
+    *("test_node_probe", "test_traced", "test_torch", "test_live", "test_shortage", "test_hostile_files"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest modules first, each module's in their own order."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 class SilentProgress(Progress):
@@ -54,6 +76,26 @@ class SilentProgress(Progress):
 def toy() -> Runtime:
     """The toy runtime, loaded by the catalog."""
     return load_runtime(Path(__file__).parent / "toy")
+
+
+@pytest.fixture(scope="session")
+def measure(tmp_path_factory: pytest.TempPathFactory) -> Measure:
+    """Returns a function that runs a job in a new folder, by what other modules have measured before.
+
+    For modules about findings of real modes, several of which ask for the same trials. One runs at a time.
+    """
+    base = tmp_path_factory.getbasetemp()
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def measure_it(job: Job, runtimes: Mapping[str, Runtime] | None = None) -> Path:
+        common = session / ("measured" if runtimes is None else "measured-" + "-".join(runtimes))
+        with FileLock(f"{common}.lock"):
+            run(dataclasses.replace(job, out=common), SilentProgress(), runtimes)
+            folder = tmp_path_factory.mktemp("run")
+            shutil.copytree(common, folder, ignore=shutil.ignore_patterns(f"{JOURNAL}*", "lock"), dirs_exist_ok=True)
+        return folder
+
+    return measure_it
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from crosscheck.job import Job, run
 from crosscheck.records.schema import validate
 from crosscheck.report import write
 from crosscheck.runtimes.catalog import Runtime
-from tests.conftest import Cells, SilentProgress, read_cells
+from tests.conftest import Cells, Measure, SilentProgress, read_cells
 from tests.test_cli import crosscheck
 from tests.test_exchange import made
 from tests.test_report import Page, make_cell, saved, unpacked
@@ -29,13 +29,11 @@ POOL = {
 
 
 @pytest.fixture(scope="module")
-def out(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(toy: Runtime, measure: Measure) -> Path:
     """A run of the toy's modes that are wrong in parts of a network, in all of it, and that refuse parts."""
-    folder = tmp_path_factory.mktemp("causes")
     modes = ["pool-garbage", "wrong-gradient", "wrong-whole", "refuses-parts", "leak-forward", "leak-backward"]
     scenarios = ["gradient", "order", "sibling"]
-    run(Job(["toy"], networks=["conv"], modes=modes, scenarios=scenarios, out=folder), SilentProgress(), {"toy": toy})
-    return folder
+    return measure(Job(["toy"], networks=["conv"], modes=modes, scenarios=scenarios), {"toy": toy})
 
 
 @pytest.fixture(scope="module")

@@ -13,22 +13,23 @@ from crosscheck.matrix.server import Limits
 from crosscheck.networks import load
 from crosscheck.records.schema import validate
 from crosscheck.runtimes.catalog import Runtime
-from tests.conftest import Cells, SilentProgress, read_cells
+from tests.conftest import Cells, Measure, SilentProgress, read_cells
 
 #: Modes that use up a whole limit, or whose trials all run twice, are measured once, on one network.
 SLOW = {"hang", "eats-memory", "crash-in-a-fork"}
 
 
 @pytest.fixture(scope="module")
-def cells(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    """Every mode of the toy in every suitable scenario, on two networks; on a third in those that need its labels."""
+def cells(toy: Runtime, measure: Measure) -> Cells:
+    """Every mode of the toy in every suitable scenario, on two networks; on a third in those that need its labels.
+
+    A trial on the third takes as long as fifty others.
+    """
     modes = [mode.name for mode in toy.modes if mode.name not in SLOW]
     found: Cells = {}
-    for networks, scenarios in ((["seed-batch", "conv"], []), (["digits"], ["twenty", "ascent"])):
-        folder = tmp_path_factory.mktemp("toy")
-        job = Job(["toy"], networks=networks, scenarios=scenarios, modes=modes, trials=3, out=folder)
-        run(job, SilentProgress(), {"toy": toy})
-        found |= read_cells(folder)
+    for networks, scenarios, trials in ((["seed-batch", "conv"], [], 3), (["digits"], ["twenty", "ascent"], 2)):
+        job = Job(["toy"], networks=networks, scenarios=scenarios, modes=modes, trials=trials)
+        found |= read_cells(measure(job, {"toy": toy}))
     return found
 
 

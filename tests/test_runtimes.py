@@ -8,28 +8,23 @@ import pytest
 
 from crosscheck.job import Job, run
 from crosscheck.runtimes.catalog import catalog
-from tests.conftest import Cells, SilentProgress, read_cells
+from tests.conftest import Cells, Measure, SilentProgress, read_cells
 
 #: Several MXNet releases, one of them with a library of another wheel; onnx's evaluator and ONNX Runtime.
 SMALL = ["mxnet@0.9.5.post2", "mxnet@1.3.1", "mxnet@1.9.1", "onnx@newest", "onnxruntime@newest"]
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+def cells(measure: Measure) -> Cells:
     """The default modes of a few releases on `seed`, `seed-batch` and `digits`."""
-    folder = tmp_path_factory.mktemp("runtimes")
-    job = Job(SMALL, networks=["seed", "seed-batch"], scenarios=["gradient", "predict-only", "order"], out=folder)
-    run(job, SilentProgress())
-    result = read_cells(folder)
-    job = Job(
+    job = Job(SMALL, networks=["seed", "seed-batch"], scenarios=["gradient", "predict-only", "order"])
+    twenty = Job(
         ["mxnet@1.9.1"],
         networks=["digits", "digits-plain"],
         modes=["executor.train.default", "executor.eval.eval", "executor.predict"],
         scenarios=["twenty"],
-        out=folder,
     )
-    run(job, SilentProgress())
-    return result | read_cells(folder)
+    return read_cells(measure(job)) | read_cells(measure(twenty))
 
 
 #: The other runtimes that the ordinary tests install.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ import numpy as np
 import pytest
 
 from crosscheck.environments.environment import describe
-from crosscheck.job import Job, run
+from crosscheck.job import Job
 from crosscheck.records import JudgedCell
 from crosscheck.records.versions import CELL_SCHEMA, cell_of
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.script.writer import NoScript, composed, pieces
-from tests.conftest import Cells, SilentProgress, read_cells
+from tests.conftest import Cells, Measure, read_cells
+from tests.shown_programs import run_programs
 
 RUNTIMES = list(catalog().values())
 #: A block of base64 lines at the end, and what begins it.
@@ -112,17 +112,15 @@ def test_a_module_declares_no_name_of_two_networks_twice(name: str, scenario: st
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+def cells(measure: Measure) -> Cells:
     """The default modes of a few releases on the seed, and gradient ascent through the files of two networks."""
-    folder = tmp_path_factory.mktemp("scripts")
     scenarios = ["gradient", "predict-only", "order", "sibling"]
-    run(Job(TARGETS, networks=["seed-batch"], scenarios=scenarios, trials=1, out=folder), SilentProgress())
-    ascent = Job(["onnxruntime@1.32.0"], networks=["digits"], scenarios=["ascent"], trials=1, out=folder / "ascent")
-    run(ascent, SilentProgress())
-    return {**read_cells(folder), **read_cells(folder / "ascent")}
+    ascent = Job(["onnxruntime@1.32.0"], networks=["digits"], scenarios=["ascent"], trials=1)
+    folders = [measure(Job(TARGETS, networks=["seed-batch"], scenarios=scenarios, trials=1)), measure(ascent)]
+    return {name: cell for folder in folders for name, cell in read_cells(folder).items()}
 
 
-def printed(text: str) -> list[tuple[str, list[float], list[float]]]:
+def numbers(text: str) -> list[tuple[str, list[float], list[float]]]:
     """What a script prints: a name, its own numbers, and those of the report."""
     found = []
     for line in text.splitlines():
@@ -142,21 +140,16 @@ def test_scripts_show_the_numbers_of_the_report(cells: Cells, target: str, tmp_p
     chosen = [cell for cell in cells.values() if cell["id"].startswith(target + "/") and cell["status"] == "ok"]
     chosen = [cell for cell in chosen if not {"unrepeatable", "racy", "corrupted", "poisoned"} & set(cell["findings"])]
     assert chosen
+    programs = {cell["id"]: tmp_path / str(number) / "leak.py" for number, cell in enumerate(chosen)}
+    for cell in chosen:
+        programs[cell["id"]].parent.mkdir()
+        programs[cell["id"]].write_text("".join(composed(cell_of(cell))))
+    printed = run_programs(environment, programs.values())
     compared = 0
-    for number, cell in enumerate(chosen):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "leak.py").write_text("".join(composed(cell_of(cell))))
-        libraries = (
-            {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
-        )
-        command = [str(environment.python), "-W", "ignore", "leak.py"]
-        ended = subprocess.run(
-            command, cwd=folder, env=libraries, capture_output=True, text=True, check=False, timeout=300
-        )
-        assert 0 == ended.returncode, (cell["id"], ended.stderr)
-        for what, own, report in printed(ended.stdout):
-            assert np.allclose(own, report, rtol=1e-4, atol=1e-5), (cell["id"], what, own, report)
+    for name, program in programs.items():
+        assert "" == printed[program].error, name
+        for what, own, report in numbers(printed[program].text):
+            assert np.allclose(own, report, rtol=1e-4, atol=1e-5), (name, what, own, report)
             compared += 1
     expected = [1 if cell["scenario"] == "ascent" else 2 for cell in chosen]  # of an ascent, the accuracies
     assert compared >= sum(expected)

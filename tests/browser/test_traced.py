@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from crosscheck.job import Job, run
+from crosscheck.job import Job
 from crosscheck.runtimes.catalog import Runtime
-from tests.conftest import SilentProgress
+from tests.conftest import Measure
 from tests.test_report import Page
 
 MODES = ["inference", "training", "predict", "leak-both", "wrong-gradient", "refused", "corrupted"]
@@ -35,10 +35,8 @@ TEXTS = """node => {
 
 
 @pytest.fixture(scope="module")
-def folder(toy: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("traced")
-    run(Job(what=["toy"], modes=MODES, networks=["seed*", "digits"], out=out), SilentProgress(), {"toy": toy})
-    return out
+def folder(toy: Runtime, measure: Measure) -> Path:
+    return measure(Job(what=["toy"], modes=MODES, networks=["seed*", "digits"]), {"toy": toy})
 
 
 @pytest.fixture(scope="module")
