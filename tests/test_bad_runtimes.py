@@ -188,7 +188,7 @@ def test_a_server_that_a_trial_stops_is_replaced(bad: Runtime, tmp_path: Path, m
         ["toy@1.8.0"],
         modes=["stops-its-server"],
         networks=["seed"],
-        scenarios=["gradient"],
+        scenarios=["sibling"],
         trials=1,
         out=tmp_path,
         limits=Limits(seconds=3.0),

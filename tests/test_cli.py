@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -9,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from crosscheck.cli import main
+
 
 def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=None)
+    """Carry out a command in this process, which has imported what another would import first."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd or "."), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,7 @@ def test_doctor_lists_missing_requirements_and_remedies() -> None:
 
 
 def test_version() -> None:
-    done = crosscheck("--version")
-    assert 0 == done.returncode
+    command = [sys.executable, "-c", "import sys; from crosscheck.cli import main; sys.exit(main())", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith("crosscheck ")

@@ -279,25 +279,36 @@ def test_dots_stand_for_anything_and_all_else_for_itself(shown: str, printed: st
     assert same == prints(shown, printed)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("[a page](nothing.md)", "nothing"),
-        ("[a heading](other.md#nothing)", "nothing"),
-        ("![a picture](nothing.png)", "nothing.png"),
-        ("{{ nothing }}", "nothing"),
-        ("[a heading](other.md#other)", ""),
-    ],
-)
-def test_the_site_is_not_built_with_a_broken_link(
-    tmp_path: Path, text: str, problem: str, environment: dict[str, str]
-) -> None:
+#: What a page has -> what the build says of it; a correct one is last.
+LINKS = {
+    "[a page](nothing.md)": "nothing",
+    "[a heading](other.md#nothing)": "nothing",
+    "![a picture](nothing.png)": "nothing.png",
+    "{{ nothing }}": "nothing",
+    "[a heading](other.md#other)": "",
+}
+
+
+def built(folder: Path, texts: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Build a site with a page for each text, with the settings of this site."""
+    folder.mkdir()
     settings = (DOCS / "conf.py").read_text().partition("\nextensions = ")[2].partition("\ndef setup")[0]
-    (tmp_path / "conf.py").write_text("extensions = " + settings.replace("meanings()", "{}"))
-    (tmp_path / "index.md").write_text(f"# Site\n\n{text}\n\n```{{toctree}}\nother\n```\n")
-    (tmp_path / "other.md").write_text("# Other\n")
+    (folder / "conf.py").write_text("extensions = " + settings.replace("meanings()", "{}"))
+    pages = {f"page{number}": f"# Page\n\n{text}\n" for number, text in enumerate(texts)} | {"other": "# Other\n"}
+    (folder / "index.md").write_text("# Site\n\n```{toctree}\n" + "\n".join(pages) + "\n```\n")
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text)
     uv = ["uv", "run", "--quiet", "--isolated", "--only-group", "docs", "--project", str(ROOT)]
-    command = [*uv, "sphinx-build", "-q", "-W", "-n", str(tmp_path), str(tmp_path / "site")]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert bool(problem) == bool(ended.returncode), ended.stderr
-    assert problem in ended.stderr
+    command = [*uv, "sphinx-build", "-q", "-W", "-n", str(folder), str(folder / "site")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_site_is_not_built_with_a_broken_link(tmp_path: Path, environment: dict[str, str]) -> None:
+    wrong = built(tmp_path / "wrong", list(LINKS), environment)
+    assert 0 != wrong.returncode
+    for number, (text, problem) in enumerate(LINKS.items()):
+        said = [line for line in wrong.stderr.splitlines() if f"page{number}.md" in line]
+        assert bool(problem) == bool(said), (text, wrong.stderr)
+        assert problem in "".join(said), text
+    right = built(tmp_path / "right", [text for text, problem in LINKS.items() if not problem], environment)
+    assert 0 == right.returncode, right.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crosscheck.job import Job, run
+from crosscheck.matrix.server import Limits
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, SilentProgress, read_cells
 
@@ -17,7 +18,17 @@ NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/network.onnx"))
 
 def measured(folder: Path, what: str, modes: list[str], networks: list[str], scenario: str = "gradient") -> Cells:
     """Every cell of these modes; modes missing in a release have a status."""
-    job = Job([what], networks=networks, modes=modes, scenarios=[scenario], everything=True, out=folder)
+    patient = Limits(seconds=600.0)  # MLX compiles in every trial, for seconds of an idle machine
+    job = Job(
+        [what],
+        networks=networks,
+        modes=modes,
+        scenarios=[scenario],
+        everything=True,
+        trials=1,
+        out=folder,
+        limits=patient,
+    )
     run(job, SilentProgress())
     return read_cells(folder)
 
