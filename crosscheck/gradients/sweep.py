@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from crosscheck.gradients.rules.statistics import Updates
 from crosscheck.gradients.turned import turn_apart
 from crosscheck.gradients.writer import Writer
 from crosscheck.onnx_models.domains import ONNX_DOMAIN
-from crosscheck.onnx_models.facts import Facts, without_weights
+from crosscheck.onnx_models.facts import LARGEST_SHAPE, Facts, without_weights
 from crosscheck.onnx_models.failures import FAILURES
 from crosscheck.onnx_models.plain import every_node, plain
 
@@ -233,6 +234,7 @@ def _model(
     graph = result.graph
     graph.name, graph.doc_string = model.graph.name, model.graph.doc_string
     graph.node.extend(writer.nodes)
+    writer.nodes.clear()  # each is a few kilobytes by itself, which the checker needs
     graph.input.extend([*model.graph.input, _named(y, names[0])])
     gradients = [_named(item, name) for item, name in zip(sources, names[1:], strict=True)]
     others = [item for item in model.graph.output if item.name != y.name]
@@ -241,8 +243,10 @@ def _model(
     result.graph.initializer.extend(model.graph.initializer)
     while writer.initialisers:
         result.graph.initializer.append(writer.initialisers.pop(0))
+    # A copy takes as much memory as all nodes; it is made only where it leaves weights out.
+    weighty = any(math.prod(item.dims) > LARGEST_SHAPE for item in result.graph.initializer)
     try:
-        onnx.checker.check_model(without_weights(result), full_check=True)
+        onnx.checker.check_model(without_weights(result) if weighty else result, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, *FAILURES) as problem:
         message = " ".join(str(problem).split())
         raise NetworkError(
