@@ -22,7 +22,7 @@ from crosscheck.cells import Asks, Status
 from crosscheck.errors import CrosscheckError, UsageError, remedy_of
 from crosscheck.exchange import ExportedFiles, exchange
 from crosscheck.judge import FileTruth, Truth, fields_of, line
-from crosscheck.judgements import Judged, Judgements, Question
+from crosscheck.judgements import Judged, Judgements, Question, Shared
 from crosscheck.locate import Located, Verdict, locate
 from crosscheck.marks import DONE, asked, fingerprint, is_done
 from crosscheck.matrix.budget import Budget
@@ -324,7 +324,7 @@ def _unmeasured(planned: Planned, failed: tuple[Status, str, str], files: Export
     status, reason, stderr = failed
     judgement = Judgement(status=status, reason=reason, stderr=stderr)
     file = files.exported(planned.cell, planned.mode, planned.network, [], judgement)
-    return Judged(fields_of(judgement), exported=None if file is None else plain(file))
+    return Judged(Shared(fields_of(judgement), None if file is None else plain(file)))
 
 
 def _line(planned: Planned, judged: Judged, measured: Measured, files: ExportedFiles) -> dict[str, Any]:

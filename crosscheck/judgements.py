@@ -11,15 +11,15 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
 from crosscheck.cells import Cell
 from crosscheck.exchange import ExportedFiles
-from crosscheck.judge import Truth, fields_of, judge, judgement_of
+from crosscheck.judge import Truth, costs_of, fields_of, judge, judgement_of
 from crosscheck.matrix.cache import code_digest
 from crosscheck.matrix.journal import Journal
 from crosscheck.networks import Network
@@ -28,7 +28,7 @@ from crosscheck.records import Judgement
 from crosscheck.records.conversion import plain
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["CODE", "Judged", "Judgements", "Question", "versions"]
+__all__ = ["CODE", "Judged", "Judgements", "Question", "Shared", "versions"]
 
 #: Folders and modules of crosscheck whose code a judgement depends on.
 CODE = (
@@ -44,6 +44,8 @@ WORTH = 64
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: Most cells of a network that one process judges at a time; it has computed the network's reference then.
 PIECE = 64
+#: Most judgements in memory that cells share: as many as a release of most runtimes has, about 10 kB each.
+KEPT = 1024
 
 
 @functools.cache
@@ -64,12 +66,43 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A judged cell: fields of its line (`judge.fields_of`), the files of its arrays, and the file it wrote or read."""
+class Shared:
+    """What cells have in common whose trials recorded the same: fields of their lines, and the file they wrote or read.
+
+    fields: those of `judge.fields_of`; what `judge.costs_of` says is one of the cells'.
+    """
 
     fields: Mapping[str, Any]
-    files: Mapping[str, int] = field(default_factory=dict)
     exported: Mapping[str, Any] | None = None
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What the journal has of it."""
+        return {"fields": self.fields, "exported": self.exported}
+
+    @functools.cached_property
+    def judgement(self) -> Judgement:
+        """The judgement, with short lists."""
+        return judgement_of(self.fields)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judged cell: what it shares with others, what its trials cost (`judge.costs_of`), the files of its arrays."""
+
+    shared: Shared
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The fields of its line that the judge fills."""
+        return {**self.shared.fields, **self.costs}
+
+    @property
+    def exported(self) -> Mapping[str, Any] | None:
+        """The file that it wrote or read."""
+        return self.shared.exported
 
     @property
     def arrays(self) -> str | None:
@@ -79,30 +112,57 @@ class Judged:
     @property
     def judgement(self) -> Judgement:
         """The judgement, with short lists."""
-        return judgement_of(self.fields)
+        return replace(self.shared.judgement, **self.costs)
+
+
+class _Answer(NamedTuple):
+    """A judged cell as it is kept: the mark of what it shares with others, and that itself where it is new."""
+
+    mark: str
+    costs: Mapping[str, Any]
+    files: Mapping[str, int]
+    shared: Shared | None
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What the journal has of the cell."""
+        return {"mark": self.mark, "costs": self.costs, "files": self.files}
 
 
 @dataclass
 class _Bench:
-    """What a process needs to judge cells: observations, references, and where arrays and files are."""
+    """What a process needs to judge cells: observations, references, and where arrays and files are.
+
+    judged: the marks of what was judged here -> the files of the first such cell's arrays.
+    """
 
     journal: Journal
     truths: dict[Network, Truth]
     files: ExportedFiles | None
     arrays: RecordedArrays | None
+    judged: dict[str, Mapping[str, int]] = field(default_factory=dict)
 
-    def judge(self, question: Question, stamp: str) -> Judged:
+    def judge(self, question: Question, stamp: str) -> _Answer:
+        """Judge a cell; of one whose trials recorded the same as another one's, only the costs and files are new."""
+        recorded, costs = self.journal.observed(question.keys)
+        mark = _digest([*_asked(question, self.files), recorded, self.journal.observed(question.inference)[0]])
+        if mark in self.judged:
+            same = {} if self.arrays is None else self.arrays.keep_same(question.cell, stamp, self.judged[mark])
+            if same is not None:
+                return _Answer(mark, costs_of(costs), same, None)
+        shared, files = self._judge(question, stamp)
+        self.judged[mark] = files
+        return _Answer(mark, costs_of(costs), files, shared)
+
+    def _judge(self, question: Question, stamp: str) -> tuple[Shared, Mapping[str, int]]:
         cell, mode, network = question.cell, question.mode, question.network
         observations = self.journal.observations(question.keys)
         inference = self.journal.observations(question.inference)
         truth = self.truths.get(network) or self.truths.setdefault(network, Truth.of(network))
         judgement = judge(cell, mode, network, truth, observations, inference)
         file = None if self.files is None else self.files.exported(cell, mode, network, observations, judgement)
-        return Judged(
-            fields=fields_of(judgement),
-            files={} if self.arrays is None else self.arrays.keep(cell, observations[0], stamp),
-            exported=None if file is None else plain(file),
-        )
+        shared = Shared(fields_of(judgement), None if file is None else plain(file))
+        return shared, {} if self.arrays is None else self.arrays.keep(cell, observations[0], stamp)
 
 
 @dataclass(frozen=True)
@@ -131,29 +191,43 @@ class Judgements:
         missing = [place for place, mark in enumerate(marks) if not self._has(mark)]
         tasks = [(place, questions[place], self.journal.stamp(questions[place].keys[:1])) for place in missing]
         done = 0
-        for judged in self._judge(tasks):
-            texts = {marks[place]: json.dumps(vars(cell)) for place, cell in judged.items()}
-            self.journal.derive({mark: text.encode() for mark, text in texts.items()})
-            done += len(judged)
+        for answers in self._judge(tasks):
+            kept = {marks[place]: _text(answer.kept) for place, answer in answers.items()}
+            shared = {answer.mark: _text(answer.shared.kept) for answer in answers.values() if answer.shared}
+            self.journal.derive(kept | shared)
+            done += len(answers)
             progress(done, len(missing))
+        self._shared.cache_clear()  # of marks that were missing
         return map(self._known, marks)
-
-    def _kept(self, mark: str) -> Judged | None:
-        """What the journal has under a mark."""
-        text = self.journal.derived(mark)
-        return None if text is None else Judged(**json.loads(text))
 
     def _has(self, mark: str) -> bool:
         """Whether the journal has a judgement, and its arrays are there, too."""
-        judged = self._kept(mark)
-        return judged is not None and (self.arrays is None or self.arrays.has(judged.files))
+        text = self.journal.derived(mark)
+        if text is None:
+            return False
+        kept = json.loads(text)
+        return self._shared(kept["mark"]) is not None and (self.arrays is None or self.arrays.has(kept["files"]))
 
     def _known(self, mark: str) -> Judged:
-        judged = self._kept(mark)
-        assert judged is not None, "it was judged"
-        return judged
+        text = self.journal.derived(mark)
+        assert text is not None, "it was judged"
+        kept = json.loads(text)
+        shared = self._shared(kept["mark"])
+        assert shared is not None, "it was judged"
+        return Judged(shared, kept["costs"], kept["files"])
 
-    def _judge(self, tasks: Sequence[_Task]) -> Iterator[dict[int, Judged]]:
+    @functools.cached_property
+    def _shared(self) -> functools._lru_cache_wrapper[Shared | None]:
+        """What the journal has under the mark of what cells share; the last ones are kept, as releases take turns."""
+
+        @functools.lru_cache(KEPT)
+        def shared(mark: str) -> Shared | None:
+            text = self.journal.derived(mark)
+            return None if text is None else Shared(**json.loads(text))
+
+        return shared
+
+    def _judge(self, tasks: Sequence[_Task]) -> Iterator[dict[int, _Answer]]:
         """Judge cells, and yield them by place, as soon as a piece of them is judged."""
         pieces = _pieces(tasks)
         if self.jobs < 2 or len(pieces) < 2 or (len(tasks) < WORTH and not any(map(_slow, tasks))):
@@ -170,22 +244,32 @@ class Judgements:
             pool.shutdown(kill_workers=True)
 
     def _mark(self, question: Question) -> str:
-        """A digest of all that a judgement depends on."""
-        network = question.network
-        source = network.file.source if network.file is not None else None
-        parts = [
-            code_digest(CODE),
-            versions(),
-            question.cell.id,
-            question.mode.digest,
-            [network.digest, None if source is None else source.digest, network.own is not None, network.large],
-            None if network.own is None else network.own.rows,
-            self.journal.stamp(question.keys),
-            self.journal.stamp(question.inference),
-            None if self.files is None else self.files.depends_on(question.cell, question.mode, network),
-            self.arrays is not None,
-        ]
-        return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+        """A digest of all that a judgement, its costs and its files depend on."""
+        trials = self.journal.stamp(question.keys), self.journal.stamp(question.inference)
+        return _digest([question.cell.id, *_asked(question, self.files), *trials, self.arrays is not None])
+
+
+def _asked(question: Question, files: ExportedFiles | None) -> list[Any]:
+    """All that a judgement depends on beside what trials recorded. A release, or a variant, is nothing of that."""
+    cell, network = question.cell, question.network
+    source = network.file.source if network.file is not None else None
+    return [
+        code_digest(CODE),
+        versions(),
+        [cell.runtime, cell.mode, cell.network, cell.scenario],
+        question.mode.digest,
+        [network.digest, None if source is None else source.digest, network.own is not None, network.large],
+        None if network.own is None else network.own.rows,
+        None if files is None else files.depends_on(cell, question.mode, network),
+    ]
+
+
+def _digest(parts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+
+
+def _text(kept: Mapping[str, Any]) -> bytes:
+    return json.dumps(kept).encode()
 
 
 #: A question, its place among all, and what names its arrays.
@@ -221,7 +305,7 @@ def _set_up(
     _Process.bench, _Process.pieces = _Bench(Journal(path, writable=False), truths, files, arrays), pieces
 
 
-def _judge_piece(number: int) -> dict[int, Judged]:
+def _judge_piece(number: int) -> dict[int, _Answer]:
     return {place: _Process.bench.judge(question, stamp) for place, question, stamp in _Process.pieces[number]}
 
 

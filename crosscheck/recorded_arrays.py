@@ -8,6 +8,7 @@ A member `shared` of an .npz, where it has one, lists its large arrays: rows of 
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -44,11 +45,34 @@ class RecordedArrays:
         Returns the bytes of each file by its name relative to the run's folder, the .npz first.
         stamp: a digest of what the trial recorded: files of other trials of that cell have other names.
         """
-        path = self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
+        path = self._place(cell, stamp)
         shared = self._shared(path)
         if shared is None:
             shared = self._write(path, observation.arrays)
         return self._sizes([path, *shared])
+
+    def keep_same(self, cell: Cell, stamp: str, files: Mapping[str, int]) -> dict[str, int] | None:
+        """Keep the arrays of a cell whose trial recorded the same as another one, for which `keep` returned `files`.
+
+        The .npz is a link to the other one's, as nothing ever writes into a file that is there. None where that cannot
+        be, such as on a file system without links.
+        """
+        (first, size), *shared = files.items()
+        path, other = self._place(cell, stamp), self.folder.parent / first
+        if _size(path) != size:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with whole(path) as unfinished:
+                    os.link(other, unfinished)
+            except OSError:
+                return None
+        return {self._name(path): size, **dict(shared)} if self.has(files) else None
+
+    def _place(self, cell: Cell, stamp: str) -> Path:
+        return self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.folder.parent))
 
     def keep_reference(self, truth: Truth) -> dict[str, int]:
         """Write the input of a user's network, its prediction and both gradients; returns the files like `keep`."""
@@ -63,7 +87,7 @@ class RecordedArrays:
         return all(_size(self.folder.parent / name) == size for name, size in files.items())
 
     def _sizes(self, paths: Iterable[Path]) -> dict[str, int]:
-        return {str(path.relative_to(self.folder.parent)): path.stat().st_size for path in paths}
+        return {self._name(path): path.stat().st_size for path in paths}
 
     def _shared(self, path: Path) -> list[Path] | None:
         """The files of the large arrays of an .npz; None if it or one of these is missing or damaged."""

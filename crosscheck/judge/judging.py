@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from crosscheck.probe import recorded
 from crosscheck.records import ClosedForms, Evidence, Judgement
 from crosscheck.runtimes.mode import Mode
 
-__all__ = ["FINDERS", "judge"]
+__all__ = ["FINDERS", "costs_of", "judge"]
 
 #: Functions from a case to the evidence of one finding, empty without the finding.
 FINDERS = (
@@ -66,12 +66,10 @@ def judge(
     """
     case = Case(cell, mode, network, truth.in_mode(mode), observations, inference)
     status = _status(case)
-    seconds = float(sum(row.seconds for row in observations if np.isfinite(row.seconds)))
-    memory = max(row.peak_bytes for row in observations)
-    stderr = next((row.stderr for row in observations if row.stderr), "")
     reason, trials = _reason(case, status), distribution.distribution(case)
+    costs = costs_of((row.seconds, row.peak_bytes, row.stderr) for row in observations)
     if status not in MEASURED:
-        return Judgement(status=status, reason=reason, trials=trials, seconds=seconds, peak_bytes=memory, stderr=stderr)
+        return Judgement(status=status, reason=reason, trials=trials, **costs)
 
     evidence = [item for finder in FINDERS for item in finder(case)]
     moved = next((item.finding for item in evidence if item.finding in (Finding.LEAK, Finding.STATE_MOVED)), None)
@@ -107,9 +105,7 @@ def judge(
         public_view=state.public_view(case),
         curve=curve(case),
         first_layer=first_layer(case),
-        seconds=seconds,
-        peak_bytes=memory,
-        stderr=stderr,
+        **costs,
     )
 
 
@@ -118,6 +114,19 @@ def _not_compared(case: Case) -> str:
     if case.cell.scenario is not Scenario.INTERLEAVED or case.predictions:
         return ""
     return "the same training without the calls was not measured"
+
+
+def costs_of(trials: Iterable[tuple[float, int, str]]) -> dict[str, Any]:
+    """The fields of a judgement that depend on seconds, peak bytes and standard error of its trials.
+
+    No other field depends on these, so that cells whose trials recorded the same have all others in common.
+    """
+    seconds, peaks, errors = zip(*trials, strict=True)
+    return {
+        "seconds": float(sum(value for value in seconds if np.isfinite(value))),
+        "peak_bytes": max(peaks),
+        "stderr": next(filter(None, errors), ""),
+    }
 
 
 def _status(case: Case) -> Status:

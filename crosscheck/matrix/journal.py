@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -27,7 +28,7 @@ import numpy as np
 from crosscheck.cells import Array, Observation, Status, Step
 from crosscheck.errors import CrosscheckError
 
-__all__ = ["COLUMNS", "DamagedJournal", "Journal", "NoJournal", "Record", "is_closed"]
+__all__ = ["COLUMNS", "Costs", "DamagedJournal", "Journal", "NoJournal", "Record", "is_closed"]
 
 #: Version 1 stored the arrays of each trial as one block. It is not upgraded: the key of a trial contains a digest of
 #: the probe, which changed with the format, so that no trial of an older journal could be reused.
@@ -62,6 +63,10 @@ LIMITED = f"('{Status.TIMED_OUT.value}', '{Status.OUT_OF_MEMORY.value}')"
 KIND = 0xFF
 #: What reading a record raises that is not as it was written.
 UNREADABLE = (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError)
+#: The duration of a step, in its line of JSON. Inside a text there are backslashes before the quotation marks.
+DURATION = re.compile(r'"seconds": ?[-+.eE0-9]+')
+#: What a trial cost: seconds, peak bytes and standard error.
+Costs = tuple[float, int, str]
 #: Most texts of keys whose parsed form is kept: a cell has about as many as readings.
 PARSED = 64
 
@@ -241,6 +246,25 @@ class Journal:
             for key in keys
         ]
         return _digest(repr(rows).encode()).hex()
+
+    @_guarded
+    def observed(self, keys: Sequence[str]) -> tuple[str, list[Costs]]:
+        """A digest of what the trials of the keys recorded, whatever they cost; and what each cost.
+
+        Equal for trials that differ in durations, memory and standard error alone. Missing keys are skipped.
+        """
+        digest, costs = hashlib.blake2b(digest_size=DIGEST_SIZE), []
+        for key in keys:
+            row = self.connection.execute(
+                "select reading, status, reason, keys, arrays, steps, seconds, peak_bytes, stderr "
+                "from observation where key = ?",
+                (key,),
+            ).fetchone()
+            if row is not None:
+                *recorded, steps, seconds, peak_bytes, stderr = row
+                digest.update(repr((*recorded, DURATION.sub("", steps))).encode())
+                costs.append((seconds, peak_bytes, stderr))
+        return digest.hexdigest(), costs
 
     @_guarded
     def derived(self, mark: str) -> bytes | None:
