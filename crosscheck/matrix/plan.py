@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -88,15 +89,7 @@ class Planned:
         """The probe's input for a trial: steps, modes by role, and the program."""
         paced = self.target.variant.asynchronous and trial.reading in NOT_WAITING
         asked = trial.reading, PACES[trial.repeat % len(PACES)] if paced else AS_IT_COMES
-        if asked not in self._work:
-            # Only the last one is kept, which trials of the reading share: the texts of all are most of a plan.
-            self._work.clear()
-            self._work[asked] = self._of(*asked)
-        return self._work[asked]
-
-    @functools.cached_property
-    def _work(self) -> dict[tuple[str, str], Mapping[str, Any]]:
-        return {}
+        return _RECENT.of(self, asked, lambda: self._of(*asked))
 
     def _of(self, reading: str, pace: str) -> Mapping[str, Any]:
         todo = steps(self.cell.scenario, reading, list(self.roles), pace)
@@ -130,7 +123,37 @@ class Planned:
         networks = {"network": _subject(self.network)}
         if any(step.get("network") == "readout" for step in todo):
             networks["readout"] = _readout(self.network)
-        return compose(target.runtime, target.release, target.variant, self.roles, networks, todo)
+        builds = tuple(
+            repr(step) for step in todo if step["do"] in ("build", "layers")
+        )  # all that a program depends on
+        return _RECENT.of(
+            self,
+            builds,
+            lambda: compose(target.runtime, target.release, target.variant, self.roles, networks, todo),
+        )
+
+
+class _Recent:
+    """What was composed last, which trials of a reading, and readings of a cell, share: all would fill the memory."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        #: The cell is kept, too, since its id belongs to it only as long as it exists.
+        self._kept: OrderedDict[tuple[int, Any], tuple[Planned, Mapping[str, Any]]] = OrderedDict()
+
+    def of(self, planned: Planned, what: Any, compose: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What `compose` returns for a part of a cell."""
+        key = id(planned), what
+        if key not in self._kept:
+            made = compose()
+            if len(self._kept) >= self.most:
+                self._kept.popitem(last=False)
+            self._kept[key] = planned, made
+        return self._kept[key][1]
+
+
+#: More than the readings of the cells whose trials are under way at a time, on most machines.
+_RECENT = _Recent(256)
 
 
 def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wanted) -> list[Planned]:

@@ -22,7 +22,7 @@ from crosscheck.environments.environment import Environment
 from crosscheck.matrix.journal import Record
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
-from crosscheck.matrix.shortage import lack_of, lack_of_server, oom_kills
+from crosscheck.matrix.shortage import earlier_oom_kills, lack_of, lack_of_server, oom_kills
 from crosscheck.matrix.trial_folder import collect, plain, tail
 from crosscheck.probe.processes import SESSION, processes_with
 
@@ -63,7 +63,7 @@ class Lost:
 
 
 class _UnderWay(NamedTuple):
-    """A trial that was sent: its folder, the bytes that it may write, and `oom_kills()` at that time."""
+    """A trial that was sent: its folder, the bytes that it may write, and `oom_kills()` before that."""
 
     trial: Trial
     folder: Path
@@ -149,7 +149,7 @@ class ProbeServer:
             "bytes": self.limits.memory,
             "file_bytes": file_limit,
         }
-        self._under_way[self._count] = _UnderWay(trial, out, file_limit, oom_kills())
+        self._under_way[self._count] = _UnderWay(trial, out, file_limit, earlier_oom_kills())
         line = (json.dumps(request) + "\n").encode()
         with contextlib.suppress(BrokenPipeError):  # `receive` reports a dead server
             while line:  # a pipe may take less than a long program at once

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import marshal
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from crosscheck.records.conversion import plain, structured
-from crosscheck.records.judged_cell import JudgedCell
+from crosscheck.records.judged_cell import JudgedCell, Judgement
 from crosscheck.records.run import Run
 
-__all__ = ["CELL_SCHEMA", "cell_of", "run_of", "written_run"]
+__all__ = ["CELL_SCHEMA", "JUDGED", "Cells", "cell_of", "run_of", "written_run"]
 
 #: Version of a line of `cells.jsonl`. A new field with a default needs no new version.
 CELL_SCHEMA = 2
@@ -19,13 +22,45 @@ RUN_SCHEMA = 1
 
 Fields = dict[str, Any]
 
+#: What the judge says of a cell, but for its cause and what its trials cost, in which nearly all cells differ.
+JUDGED = tuple(item.name for item in fields(Judgement) if item.name not in ("cause", "seconds", "peak_bytes", "stderr"))
+#: Fields that cells have in common: each group with others.
+COMMON = (JUDGED, ("contract",), ("environment",))
+
+
+class Cells:
+    """Reads judged cells from lines. What lines have in common is read once, and is one object in memory."""
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, Mapping[str, Any]] = {}
+
+    def cell_of(self, line: Mapping[str, Any]) -> JudgedCell:
+        """The judged cell of a line. Raises ValueError for another version than are known, and for no cell."""
+        line = _upgraded(line, _CELL, CELL_SCHEMA)
+        # Without findings, a line would read as that of a cell that was not measured.
+        _require(line, (*_required(JudgedCell), "findings"))
+        groups = [{name: line[name] for name in group if name in line} for group in COMMON]
+        own = {name: value for name, value in line.items() if not any(name in group for group in groups)}
+        own["status"] = line["status"]  # which a cell cannot be without
+        try:
+            parts = [vars(structured(own, JudgedCell)), *(self._common(own, group) for group in groups)]
+        except ValueError:
+            return structured(line, JudgedCell)  # says what is wrong with the whole line
+        return JudgedCell(**{name: value for part in parts for name, value in part.items()})
+
+    def _common(self, own: Fields, group: Fields) -> Mapping[str, Any]:
+        """These fields of a cell; `own` completes it, and has no part in them."""
+        # In version 2 of the format equal values have equal bytes, whoever else refers to them.
+        digest = hashlib.blake2b(marshal.dumps(group, 2)).digest()
+        if digest not in self._read:
+            cell = structured({**own, **group}, JudgedCell)
+            self._read[digest] = {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in group}
+        return self._read[digest]
+
 
 def cell_of(line: Mapping[str, Any]) -> JudgedCell:
-    """The judged cell of a line. Raises ValueError for another version than are known, and for a line that is none."""
-    line = _upgraded(line, _CELL, CELL_SCHEMA)
-    # Without findings, a line would read as that of a cell that was not measured.
-    _require(line, (*_required(JudgedCell), "findings"))
-    return structured(line, JudgedCell)
+    """The judged cell of a line, by itself. Raises ValueError like `Cells.cell_of`."""
+    return Cells().cell_of(line)
 
 
 def run_of(record: Mapping[str, Any]) -> Run:
@@ -62,6 +97,7 @@ def _upgraded(record: Mapping[str, Any], upgrades: Mapping[int, Callable[[Fields
     return upgraded
 
 
+@functools.cache
 def _required(kind: Any) -> tuple[str, ...]:
     """The fields without a default."""
     return tuple(item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING)

@@ -13,6 +13,7 @@ from typing import Any
 from crosscheck.expectations import Verdict
 from crosscheck.records import Evidence, JudgedCell, rows_of
 from crosscheck.records.conversion import plain
+from crosscheck.records.versions import JUDGED
 
 __all__ = ["EVIDENCE_FIELDS", "FIELDS", "Scripts", "embedded"]
 
@@ -20,6 +21,8 @@ __all__ = ["EVIDENCE_FIELDS", "FIELDS", "Scripts", "embedded"]
 _ELSEWHERE = frozenset({"cause", "exported"})
 #: The fields of an embedded cell, in this order. Values shared by several cells are stored once.
 FIELDS = tuple(item.name for item in fields(JudgedCell) if item.name not in _ELSEWHERE)
+#: Those that cells have in common with others; the others are texts and numbers.
+COMMON = tuple(field for field in FIELDS if field in {*JUDGED, "contract", "environment"})
 #: The fields of embedded evidence, each an index into `values`: many cells share their texts.
 EVIDENCE_FIELDS = tuple(item.name for item in fields(Evidence))
 #: Maximum numbers of a prediction or gradient in the page; `cells.jsonl` and the arrays have all.
@@ -54,11 +57,21 @@ def embedded(
             value = [[place(item[key]) for key in EVIDENCE_FIELDS] for item in value]
         return place(value)
 
+    #: By the objects that cells have in common: the places of their values.
+    packed: dict[tuple[int, ...], dict[str, int]] = {}
+
+    def common(cell: JudgedCell) -> dict[str, int]:
+        same = tuple(id(getattr(cell, field)) for field in COMMON)
+        if same not in packed:
+            values = {**plain(cell), **_predictions(cell)}
+            packed[same] = {field: pack(field, values[field]) for field in COMMON}
+        return packed[same]
+
     rows = []
     for cell in cells:
         pieces = scripts(cell) if scripts else None
-        values = {**plain(cell), **_predictions(cell)}
-        row = [pack(field, values[field]) for field in FIELDS]
+        shared = common(cell)
+        row = [shared[field] if field in shared else pack(field, getattr(cell, field)) for field in FIELDS]
         row += [place(changes.get(cell.id, "")), place([place(piece) for piece in pieces or ()])]
         row.append(place((causes or {}).get(cell.id, [])))
         verdict = (verdicts or {}).get(cell.id)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.records import JudgedCell
 from crosscheck.records.run import EnvironmentFacts, ModeFacts, NetworkFacts, Run, RuntimeFacts, ScenarioFacts
-from crosscheck.records.versions import cell_of, run_of
+from crosscheck.records.versions import Cells, run_of
 from crosscheck.report.order import by_version, distinct
 
 __all__ = ["derived_run", "pick", "read_cells", "read_run"]
@@ -31,9 +31,9 @@ def read_cells(path: Path) -> list[JudgedCell]:
     key or has another schema.
     """
     file = path if path.is_file() or path.suffix == ".jsonl" else path / "cells.jsonl"
-    lines = enumerate(_text(file).split("\n"), 1)
-    with _without_collections():
-        return [_read(cell_of, line, f"{file}, line {number}") for number, line in lines if line.strip()]
+    cells = Cells()
+    with _without_collections(), _readable(file), file.open(encoding="utf-8", newline="\n") as lines:
+        return [_read(cells.cell_of, line, f"{file}, line {at}") for at, line in enumerate(lines, 1) if line.strip()]
 
 
 @contextlib.contextmanager
@@ -62,7 +62,11 @@ def read_run(path: Path, cells: Sequence[JudgedCell]) -> Run:
 
     Raises CrosscheckError if it is not JSON with all keys.
     """
-    return _read(run_of, _text(path), str(path)) if path.exists() else derived_run(cells)
+    if not path.exists():
+        return derived_run(cells)
+    with _readable(path):
+        text = path.read_text(encoding="utf-8")
+    return _read(run_of, text, str(path))
 
 
 def derived_run(cells: Sequence[JudgedCell]) -> Run:
@@ -110,9 +114,11 @@ def _modes(cells: Iterable[JudgedCell]) -> tuple[ModeFacts, ...]:
     return tuple(ModeFacts(name, cell.intent, cell.asks, cell.call, cell.contract) for name, cell in first.items())
 
 
-def _text(path: Path) -> str:
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises UsageError and CrosscheckError for a file that cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        yield
     except FileNotFoundError:
         raise UsageError(
             f"{path} does not exist: {path.parent} has no finished run. `crosscheck run --out DIR` makes one in DIR."
