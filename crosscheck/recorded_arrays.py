@@ -59,6 +59,8 @@ class RecordedArrays:
         """
         (first, size), *shared = files.items()
         path, other = self._place(cell, stamp), self.folder.parent / first
+        if not self.has(files):
+            return None
         if _size(path) != size:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,7 @@ class RecordedArrays:
                     os.link(other, unfinished)
             except OSError:
                 return None
-        return {self._name(path): size, **dict(shared)} if self.has(files) else None
+        return {self._name(path): size, **dict(shared)}
 
     def _place(self, cell: Cell, stamp: str) -> Path:
         return self.folder / cell.target / f"{cell.mode}--{cell.network}--{cell.scenario}--{stamp[:STAMP]}.npz"

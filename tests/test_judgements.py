@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -21,7 +23,7 @@ import crosscheck
 from crosscheck import judgements
 from crosscheck.cells import Cell, Scenario, Status
 from crosscheck.job import Job, Result, run
-from crosscheck.judge import FileTruth, Truth, fields_of, judgement_of
+from crosscheck.judge import FileTruth, Truth, fields_of, judge, judgement_of
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix import ledger
 from crosscheck.matrix.journal import Journal, Record
@@ -181,6 +183,59 @@ def test_the_file_of_a_cells_arrays_is_named_after_its_first_trial_alone(tmp_pat
         )
         one, same, other = (answer.arrays for answer in judged)
     assert one == same != other
+
+
+def test_cells_whose_trials_recorded_the_same_are_judged_once_and_keep_costs_and_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(seconds: float, value: float = 0.5, error: str = "") -> Record:
+        steps = [{"label": "predict/before", "begun": True}, {"label": "predict/before", "seconds": seconds}]
+        if error:
+            steps.append({"label": "gradient/first", "seconds": seconds, "error": error})
+        return dataclasses.replace(
+            RECORD,
+            steps="".join(json.dumps(step) + "\n" for step in steps),
+            keys='["prediction/before", "<f8", [1, 1], 0]\n',
+            arrays=struct.pack("<d", value),
+            seconds=seconds,
+            peak_bytes=int(1000 * seconds),
+            stderr=f"took {seconds}",
+        )
+
+    rows = {
+        "1.0": recorded(0.25),
+        "1.1": recorded(1e-05),
+        "1.2": recorded(0.25, value=0.75),
+        "1.3": recorded(0.25, error='ValueError: "seconds": 1'),
+        "1.4": recorded(0.5, error='ValueError: "seconds": 2'),
+        "1.5": recorded(3.0),
+    }
+    asked: list[str] = []
+
+    def counting(cell: Cell, *arguments: Any) -> Judgement:
+        asked.append(cell.release)
+        return judge(cell, *arguments)
+
+    monkeypatch.setattr(judgements, "judge", counting)
+    network, mode = load("seed"), Mode("tiny", "inference", "gradient", "call()", Contract("stay", "", ""))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for key, row in rows.items():
+            journal.append(key, key, 0, row)
+        questions = [
+            Question(Cell("tiny", key, "plain", "tiny", "seed", Scenario.GRADIENT), mode, network, (key,))
+            for key in rows
+        ]
+        judged = list(Judgements(journal, 1, arrays=RecordedArrays(tmp_path / "arrays")).of(questions))
+    assert ["1.0", "1.2", "1.3", "1.4"] == asked
+    assert list(rows.values()) == [
+        dataclasses.replace(row, **{name: one.fields[name] for name in ("seconds", "peak_bytes", "stderr")})
+        for row, one in zip(rows.values(), judged, strict=True)
+    ]
+    assert [row.seconds for row in rows.values()] == [one.judgement.seconds for one in judged]
+    assert [0.5, 0.5, 0.75, 0.5, 0.5, 0.5] == [one.judgement.prediction_before.item() for one in judged]  # type: ignore[union-attr]
+    files = [tmp_path / (one.arrays or "") for one in judged]
+    assert len(rows) == len(set(files))
+    assert [0.5, 0.5, 0.75, 0.5, 0.5, 0.5] == [np.load(file)["prediction/before"].item() for file in files]
 
 
 def test_a_cell_is_judged_anew_if_anything_that_its_judgement_depends_on_is_another(

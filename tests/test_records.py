@@ -13,7 +13,7 @@ from crosscheck.cells import Finding, Status
 from crosscheck.cli import main
 from crosscheck.records.conversion import plain
 from crosscheck.records.schema import validate
-from crosscheck.records.versions import CELL_SCHEMA, cell_of
+from crosscheck.records.versions import CELL_SCHEMA, Cells, cell_of
 from tests.test_report import curve_cell, make_cell, make_run
 
 #: What a line of version 1 had at least, and a part of what it could have.
@@ -131,6 +131,21 @@ def test_a_line_is_read_as_it_was_written() -> None:
     line = whole()
     validate(line)
     assert line == {"schema": CELL_SCHEMA, **plain(cell_of(line))}
+
+
+def test_lines_that_agree_in_what_the_judge_says_share_it_and_differ_in_the_rest() -> None:
+    line = whole()
+    others = [
+        {**line, "id": "another", "seconds": 7.5, "stderr": "warned", "cause": None},
+        {**line, "tensors": {}},
+        {**line, "environment": {**line["environment"], "python": "3.6.15"}},
+        {**line, "default_call": not line["default_call"]},
+    ]
+    cells = Cells()
+    read = [cells.cell_of(one) for one in (line, *others)]
+    assert [line, *others] == [{"schema": CELL_SCHEMA, **plain(cell)} for cell in read]
+    assert [True, False, True, True] == [cell.evidence is read[0].evidence for cell in read[1:]]
+    assert [True, True, False, True] == [cell.environment is read[0].environment for cell in read[1:]]
 
 
 @pytest.mark.parametrize(
