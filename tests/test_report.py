@@ -730,6 +730,25 @@ def test_non_finite_numbers_are_read_and_shown(tmp_path: Path) -> None:
     assert unpacked(embedded([cell], {}))["values"].count([["NaN", "-Infinity"]]) == 1
 
 
+def test_the_page_has_of_each_cell_what_it_has_of_one_alone(tmp_path: Path) -> None:
+    lines = [make_cell(id="a", seconds=1.5), make_cell(id="b", stderr="warned"), make_cell(id="c", findings=("clean",))]
+    cells = loaded(tmp_path, lines)
+
+    def shown(text: str) -> list[dict[str, Any]]:
+        data = unpacked(text)
+        rows = [dict(zip(data["fields"], map(data["values"].__getitem__, row), strict=True)) for row in data["cells"]]
+        for row in rows:
+            row["evidence"] = [[data["values"][place] for place in item] for item in row["evidence"]]
+        return rows
+
+    alone = [row for cell in cells for row in shown(embedded([cell], {}))]
+    assert alone == shown(embedded(cells, {}))
+    assert [("a", 1.5, ""), ("b", lines[1]["seconds"], "warned"), ("c", lines[2]["seconds"], "")] == [
+        (row["id"], row["seconds"], row["stderr"]) for row in alone
+    ]
+    assert alone[0]["findings"] == alone[1]["findings"] != alone[2]["findings"]
+
+
 def test_large_predictions_show_the_largest_change_and_the_class(tmp_path: Path) -> None:
     before = [[0.1] * 10, [0.05] * 9 + [0.55]]
     after = [[0.1] * 10, [0.75] + [0.05] * 8 + [-0.05]]
