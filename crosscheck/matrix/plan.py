@@ -123,12 +123,11 @@ class Planned:
         networks = {"network": _subject(self.network)}
         if any(step.get("network") == "readout" for step in todo):
             networks["readout"] = _readout(self.network)
-        builds = tuple(
-            repr(step) for step in todo if step["do"] in ("build", "layers")
-        )  # all that a program depends on
+        # All that a program depends on, of the steps.
+        done = frozenset(step["do"] for step in todo), *(repr(step) for step in todo if step["do"] == "build")
         return _RECENT.of(
             self,
-            builds,
+            done,
             lambda: compose(target.runtime, target.release, target.variant, self.roles, networks, todo),
         )
 
