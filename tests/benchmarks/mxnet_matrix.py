@@ -4,12 +4,14 @@
 
 Prints, for the same cells on an idle machine: the wall time; the lower bound, which is one import per release plus the
 CPU time of the trials' steps, divided by the cores used; and the time with a new interpreter per trial. The latter is
-measured on every k-th cell of each release (`--every`) and extrapolated. Environments are built before the timing.
+measured on every k-th cell of each release (`--every`) and extrapolated. Environments are built before the
+timing. On a machine that does other work, too, the CPU time a trial tells more than the wall time.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -58,6 +60,8 @@ def main() -> int:
     console = Console()
     console.print(f"{len(selected)} releases, {len(plan)} cells, {forked.measured.ran} trials, {cores()} cores")
     console.print(table)
+    own, rest = (1000 * seconds / forked.measured.ran for seconds in (forked.own, forked.cpu - forked.own))
+    console.print(f"CPU time a trial: {own:.1f} ms its steps, {rest:.1f} ms all else, imports among it")
     console.print(
         f"a new interpreter per trial takes {per_interpreter / forked.wall:.1f} times as long "
         f"(from {part:.1%} of the trials)"
@@ -66,11 +70,12 @@ def main() -> int:
 
 
 class Timed:
-    """One run: its wall time and the CPU seconds of the trials' own computation."""
+    """One run: its wall time, the CPU seconds of all its processes, and those of the trials' own computation."""
 
-    def __init__(self, measured: Measured, wall: float, own: float) -> None:
+    def __init__(self, measured: Measured, wall: float, cpu: float, own: float) -> None:
         self.measured = measured
         self.wall = wall
+        self.cpu = cpu
         self.own = own
 
 
@@ -78,11 +83,17 @@ def timed(plan: Sequence[Planned], isolation: str) -> Timed:
     """Measure the plan without reuse."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
         with progress_for(Console(stderr=True)) as progress:
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), processor_seconds()
             measured = Engine(journal, Settings(cores(), isolation), progress).measure(plan)
-            wall = time.perf_counter() - start
+            wall, cpu = time.perf_counter() - start, processor_seconds() - start_cpu
         own = sum(row.cpu_seconds for keys in measured.keys.values() for row in journal.observations(keys))
-    return Timed(measured, wall, own)
+    return Timed(measured, wall, cpu, own)
+
+
+def processor_seconds() -> float:
+    """CPU seconds of this process and of those that it started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def sample(plan: Sequence[Planned], every: int) -> list[Planned]:
