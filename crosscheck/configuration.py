@@ -33,6 +33,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "all": (TRUTH, "everything"),
     "trials": (WHOLE, "trials"),
     "jobs": (WHOLE, "jobs"),
+    "engine": (TEXT, "engine"),
     "out": (TEXT, "out"),
     "isolation": (TEXT, "isolation"),
     "time-limit": (NUMBER, "time_limit"),
@@ -199,6 +200,7 @@ EXAMPLE = """\
 
 # trials = 2                  # of the first reading of each cell
 # jobs = 2                    # in parallel; without it, one a core
+# engine = "local"            # or "dask://HOST:PORT", the workers of a Dask scheduler
 # out = "crosscheck-out"      # results and journal
 # isolation = "fork"          # or "new-interpreter"
 # time-limit = 60             # seconds of one trial

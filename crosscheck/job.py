@@ -29,6 +29,7 @@ from crosscheck.matrix.budget import Budget
 from crosscheck.matrix.engine import Engine, Measured, Progress, Settings
 from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
 from crosscheck.matrix.mending import mend, move_aside
+from crosscheck.matrix.places import executor
 from crosscheck.matrix.plan import Planned
 from crosscheck.networks import Network
 from crosscheck.options import Job, Matrix, Selection, matrix_of
@@ -114,11 +115,11 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
-    progress.step("planning")
-    plan = matrix.plan()
-    if shard is not None:
-        plan = Division(shard.parts).of(shard.number, plan)
-    with at_work(job.out):
+    with executor(job.engine, job.jobs) as place, at_work(job.out):
+        progress.step("planning")
+        plan = matrix.plan()
+        if shard is not None:
+            plan = Division(shard.parts).of(shard.number, plan)
         complete(job.out)
         for _ in range(MENDINGS):
             try:
@@ -126,7 +127,7 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
                     if job.fresh:
                         journal.forget()
                     journal.derive({DONE: b""})
-                    engine = Engine(journal, settings, progress)
+                    engine = Engine(journal, settings, progress, place)
                     result = carry_out(matrix, plan, engine, start, {"shard": shard})
                     if not result.incomplete:
                         journal.derive({DONE: mark.encode()})

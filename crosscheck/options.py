@@ -15,6 +15,7 @@ from crosscheck.errors import NetworkError, UsageError
 from crosscheck.expectations import Expectations, parts_of
 from crosscheck.marks import code_of
 from crosscheck.matrix.engine import Progress, cores
+from crosscheck.matrix.places import LOCAL, check_engine
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
@@ -64,10 +65,11 @@ class Job:
 
     what: releases, as in "mxnet@1.9.1" or "mxnet@0.9.5..1.3"; none select the default matrix. everything: `--all`.
     networks, modes, scenarios: globs; networks also paths of files. trials: of each cell's first reading. jobs: trials
-    in parallel. out: the folder of the results and of the journal, which later runs continue. fresh: whether earlier
-    measurements are ignored. isolation: one of `ISOLATIONS`. limits: of one trial, seconds and bytes. options: of
-    network files. include: further parts of the matrix. exclude: patterns of cells that are left out, a glob for each
-    part of a cell's id.
+    in parallel. engine: where they run: "local" (this machine), "dask" (a Dask cluster of `jobs` processes of this
+    machine), or "dask://HOST:PORT" (the workers of that Dask scheduler). out: the folder of the results and of the
+    journal, which later runs continue. fresh: whether earlier measurements are ignored. isolation: one of `ISOLATIONS`.
+    limits: of one trial, seconds and bytes. options: of network files. include: further parts of the matrix. exclude:
+    patterns of cells that are left out, a glob for each part of a cell's id.
     """
 
     what: Sequence[str] = ()
@@ -77,6 +79,7 @@ class Job:
     scenarios: Sequence[str] = ()
     trials: int = 2
     jobs: int = field(default_factory=cores)
+    engine: str = LOCAL
     out: Path = Path("crosscheck-out")
     fresh: bool = False
     isolation: str = "fork"
@@ -114,7 +117,8 @@ class Job:
         return Wanted(self.modes, self.scenarios, self.networks, self.everything, self.trials)
 
     def check(self) -> None:
-        """Raise UsageError for numbers that no job can have, and for another isolation."""
+        """Raise UsageError for numbers that no job can have, and for another isolation or engine."""
+        check_engine(self.engine)
         if self.isolation not in ISOLATIONS:
             raise UsageError(f"'{self.isolation}' is no isolation. {nearest(self.isolation, ISOLATIONS)}")
         if self.trials < 1 or self.jobs < 1:

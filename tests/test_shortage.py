@@ -17,7 +17,7 @@ import pytest
 
 from crosscheck.cells import Status
 from crosscheck.job import Job, Result, run
-from crosscheck.matrix import engine
+from crosscheck.matrix import bench, network_files
 from crosscheck.matrix.journal import Journal, Record
 from crosscheck.matrix.server import Limits, ProbeServer
 from crosscheck.matrix.shortage import available_memory, lack_of, lack_of_server, oom_kills
@@ -159,7 +159,7 @@ def test_what_a_trial_may_write_is_limited(lacking: Runtime, tmp_path: Path, mod
 def test_a_trial_leaves_room_for_others(lacking: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Less room than its own limit: the cell says nothing about the runtime."""
     usage = shutil.disk_usage(tmp_path)._replace(free=3 * 10**7)
-    monkeypatch.setattr("crosscheck.matrix.engine.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("crosscheck.matrix.bench.shutil.disk_usage", lambda path: usage)
     result, cells = measured(lacking, tmp_path, "writes-for-ever", jobs=2)
     assert {"writes-for-ever": "unavailable", "inference": "ok"} == statuses(cells)
     assert cells["writes-for-ever"]["reason"].startswith("there was no room for the files that a trial wrote; ")
@@ -182,7 +182,7 @@ def test_too_few_files_are_not_a_crash(lacking: Runtime, tmp_path: Path) -> None
 def test_a_full_disk_under_the_networks_files(
     lacking: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, status: str
 ) -> None:
-    monkeypatch.setattr(engine, "prepared", failing(prepared, errno.ENOSPC, times))
+    monkeypatch.setattr(network_files, "prepared", failing(prepared, errno.ENOSPC, times))
     assert {"inference": status} == statuses(measured(lacking, tmp_path)[1])
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_under_the_networks_files(
 def test_a_server_that_cannot_be_started(
     lacking: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: str
 ) -> None:
-    monkeypatch.setattr(engine, "ProbeServer", failing(ProbeServer, number, 10))
+    monkeypatch.setattr(bench, "ProbeServer", failing(ProbeServer, number, 10))
     result, cells = measured(lacking, tmp_path)
     assert {"inference": status} == statuses(cells)
     assert os.strerror(number) in cells["inference"]["reason"]

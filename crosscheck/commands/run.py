@@ -56,6 +56,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "the newest nor part of the default matrix)",
     )
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help="parallel trials (default: one per core)")
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="WHERE",
+        help="where trials run: local (this machine, the default), dask://HOST:PORT (the workers of a Dask scheduler), "
+        "or dask (a Dask cluster of --jobs processes of this machine)",
+    )
     add_out(parser, "the output folder")
     parser.add_argument("--fresh", action="store_true", help="ignore earlier measurements")
     parser.add_argument(
@@ -159,6 +166,7 @@ def job_of(parsed: argparse.Namespace, include: Sequence[Selection], outputs: Ou
         scenarios=parsed.scenario,
         trials=parsed.trials,
         jobs=cores() if parsed.jobs is None else parsed.jobs,
+        engine=parsed.engine,
         out=parsed.out,
         fresh=parsed.fresh,
         isolation=parsed.isolation,

@@ -1,156 +1,42 @@
-"""Runs a plan on this machine.
-
-Builds environments in the background, starts one probe server per target, and runs up to `jobs` trials in parallel.
-"""
+"""Measures a plan into a journal: this machine carries the trials out, or other machines."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import math
-import os
-import selectors
-import shutil
-import tempfile
-import time
-from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Protocol
 
-from crosscheck.cells import Status, Trial
-from crosscheck.environments.environment import make
-from crosscheck.environments.installer import stop_installers
-from crosscheck.errors import EnvironmentFailure, ProbeError
-from crosscheck.matrix.budget import Budget
-from crosscheck.matrix.journal import Journal, Record
-from crosscheck.matrix.ledger import Earlier, Ledger, Measured, status_of
-from crosscheck.matrix.plan import Planned, forms_for
-from crosscheck.matrix.scratch import scratch_folder
-from crosscheck.matrix.selection import Target
-from crosscheck.matrix.server import Limits, Lost, ProbeServer, ServerDied, crashed
-from crosscheck.matrix.shortage import is_of_machine
-from crosscheck.networks import Network, prepared
-from crosscheck.networks.prepare import write_form
+from crosscheck.cells import Status
+from crosscheck.matrix.bench import Standby, ThisMachine
+from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.ledger import Earlier, Ledger, Measured
+from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.settings import Progress, Settings, cores
 
-__all__ = ["Engine", "Measured", "Progress", "Settings", "Standby", "cores"]
+__all__ = ["Engine", "Executor", "Measured", "Progress", "Settings", "Standby", "ThisMachine", "cores"]
 
-#: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
-SERVER_DEATHS = 3
-#: Deaths of a server with one trial under way, and no other, after which the trial is the cause.
-ALONE_DEATHS = 2
-#: Times that a trial is asked which the machine spoils, before its cell is left to the next run.
-SPOILT = 2
 #: Why a cell is not measured that other machines did not measure.
 NOT_MADE = "not measured, and its environment is not on this machine; `crosscheck run` makes it"
-#: Most seconds between two looks at the deadlines of servers.
-WATCH = 5.0
 
 
-class Progress:
-    """Receives the progress of a run, and shows nothing of it. A context manager."""
+class Executor(Protocol):
+    """Where trials run."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def left_out(self, target: str, lack: str) -> None:
-        """A target of the default matrix is skipped: this machine lacks a requirement."""
-
-    def note(self, sentence: str) -> None:
-        """Something was chosen for the user."""
-
-    def step(self, what: str) -> None:
-        """The run turns to something else, such as "writing the report"."""
-
-    def begin(self, environments: int, cells: int, reused: int) -> None:
-        """Measuring starts; `reused` cells are already done."""
-
-    def environment(self, target: str, state: str) -> None:
-        """An environment is `making`, `ready` or failed (then `state` is the reason)."""
-
-    def cell(self, cell: str) -> None:
-        """A cell is done."""
-
-    def running(self, targets: Sequence[str]) -> None:
-        """The targets with running trials."""
-
-    def judging(self, done: int, cells: int) -> None:
-        """So many of the cells that have to be judged are."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Parallel trials, isolation (`fork` or `new-interpreter`), limits per trial, and the time for all.
-
-    further_servers: whether cells of a mode whose trials disagree are measured by further servers.
-    """
-
-    jobs: int
-    isolation: str = "fork"
-    limits: Limits = field(default_factory=Limits)
-    budget: Budget = field(default_factory=Budget)
-    further_servers: bool = True
-
-
-def cores() -> int:
-    """The number of cores available to this process."""
-    return len(os.sched_getaffinity(0))
-
-
-class Standby:
-    """Probe servers that stay up from one plan to the next, so that the next one costs no import.
-
-    A context manager; at its end all servers are closed.
-    """
-
-    def __init__(self) -> None:
-        self._ends = contextlib.ExitStack()
-        self._servers: dict[Target, ProbeServer] = {}
-
-    def __enter__(self) -> Standby:
-        self._folder = self._ends.enter_context(scratch_folder())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for server in self._servers.values():
-            server.close()
-        self._ends.close()
-
-    def scratch(self) -> Path:
-        """A new folder that exists as long as the servers."""
-        return Path(tempfile.mkdtemp(dir=self._folder))
-
-    def take(self, target: Target) -> ProbeServer | None:
-        """The waiting server of a target, if there is one."""
-        return self._servers.pop(target, None)
-
-    def keep(self, server: ProbeServer) -> None:
-        """Let an idle server wait."""
-        self._servers[server.target] = server
+    def execute(self, ledger: Ledger, settings: Settings, progress: Progress) -> None:
+        """Run the trials in the ledger's queues until they are empty, and give it each record as it comes."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Measures plans on this machine, into a journal.
+    """Measures plans into a journal.
 
-    Servers of `standby` are used first and wait there afterwards; without it they are closed. With `earlier`, no
-    environment is made: what lacks one here is unavailable, if other machines did not measure it.
+    With `earlier`, no environment is made: what lacks one here is unavailable, if other machines did not measure it.
     """
 
     journal: Journal
     settings: Settings
     progress: Progress
-    standby: Standby | None = None
+    executor: Executor = field(default_factory=ThisMachine)
     earlier: Earlier | None = None
 
     def measure(self, plan: Sequence[Planned]) -> Measured:
@@ -160,268 +46,18 @@ class Engine:
         """
         if not plan:
             return Measured()
-        if self.standby is not None:
-            return _Run(plan, self, self.standby.scratch()).run()
-        with scratch_folder() as scratch:
-            return _Run(plan, self, scratch).run()
-
-
-class _Run:
-    def __init__(self, plan: Sequence[Planned], engine: Engine, scratch: Path) -> None:
-        self.settings, self.progress, self.standby = engine.settings, engine.progress, engine.standby
-        self.scratch = scratch
-        self.start = time.monotonic()
-        self.ledger = Ledger(
-            plan,
-            engine.journal,
-            self.settings.isolation,
-            self.progress.cell,
-            self.settings.limits.memory,
-            engine.earlier,
+        settings = self.settings
+        ledger = Ledger(
+            plan, self.journal, settings.isolation, self.progress.cell, settings.limits.memory, self.earlier
         )
-        self.queues, self.done = self.ledger.queues, self.ledger.done
-        self.servers: dict[Target, ProbeServer] = {}
-        self.started = itertools.count()
-        self.deaths: dict[Target, int] = {}
-        #: Trials that were lost with a server or their folder -> how often each was so alone. They are asked again one
-        #: by one.
-        self.suspects: dict[Trial, int] = {}
-        #: Trial -> how often the machine spoilt it.
-        self.spoilt: Counter[Trial] = Counter()
-        self.waiting: deque[Target] = deque()
-        self.selector = selectors.DefaultSelector()
-        self.folders: dict[tuple[str, str, str], Path] = {}
+        if self.earlier is not None:
+            self._leave_unmade(ledger)
+        self.executor.execute(ledger, settings, self.progress)
+        return ledger.done
 
-    def run(self) -> Measured:
-        making = [target for target in self.queues if not self.done.environments[target.id].exists]
-        if self.ledger.earlier is not None:
-            for target in making:
-                if count := self.ledger.give_up(target, Status.UNAVAILABLE, NOT_MADE):
-                    self.progress.note(f"{target.id}: {count} cells, some of parts of networks, were {NOT_MADE}.")
-                del self.queues[target]
-            making = []
-        self.waiting.extend(sorted(self.queues.keys() - set(making), key=lambda target: -len(self.queues[target])))
-        self.settings.budget.stage(len(self.queues), self.settings.jobs)
-        self.progress.begin(len(making), self.ledger.cells, self.ledger.reused)
-        woken, wake = os.pipe()
-        self.selector.register(woken, selectors.EVENT_READ, None)
-        # Two in parallel: one unpacks while the other downloads.
-        pool = ThreadPoolExecutor(2)
-        futures = {pool.submit(self._make, target): target for target in making}
-        for future in futures:
-            # A callback, because the future is not done before the work returns.
-            future.add_done_callback(lambda done: os.write(wake, b"."))
-        try:
-            while futures or self.waiting or self.servers:
-                self._fill()
-                if not (futures or self.servers):
-                    break
-                next_deadline = min((server.deadline for server in self.servers.values()), default=math.inf)
-                for ready, _ in self.selector.select(max(0.0, min(WATCH, next_deadline - time.monotonic()))):
-                    if ready.data is None:
-                        os.read(woken, 4096)
-                        self._environments(futures)
-                    else:
-                        self._receive(ready.data)
-                for server in [server for server in self.servers.values() if server.deadline <= time.monotonic()]:
-                    self._replace_dead(server, server.lost())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while any(future.running() for future in futures):
-                stop_installers()  # none is waited for
-                time.sleep(0.01)
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            for server in self.servers.values():
-                server.close()
-            self.selector.close()
-            os.close(woken)
-            os.close(wake)
-        return self.done
-
-    def _make(self, target: Target) -> None:
-        self.progress.environment(target.id, "making")
-        make(target.runtime, target.release, self.done.environments[target.id])
-
-    def _environments(self, futures: dict[Future[None], Target]) -> None:
-        """Queue the targets whose environments are ready; give up those whose environments failed."""
-        for future in [future for future in futures if future.done()]:
-            target = futures.pop(future)
-            try:
-                future.result()
-            except EnvironmentFailure as failure:
-                self.progress.environment(target.id, str(failure))
-                self.ledger.give_up(target, status_of(failure), str(failure))
-            else:
-                self.done.environment_seconds = time.monotonic() - self.start
-                self.progress.environment(target.id, "ready")
-                self.waiting.append(target)
-
-    def _fill(self) -> None:
-        """Start servers, then send trials, until `jobs` places are taken: no core waits for an import at the end.
-
-        Every server has one queued trial, so that it never idles between two trials.
-        """
-        for server in [server for server in self.servers.values() if server.ready and self.queues[server.target]]:
-            if self.settings.budget.over(server.target):
-                self._leave_out(server.target)
-                self._rest(server)
-        while self.waiting and len(self.servers) < self.settings.jobs:
-            self._start(self.waiting.popleft())
-        ready = [server for server in self.servers.values() if server.ready]
-        places = self.settings.jobs - (len(self.servers) - len(ready))
-        for number, server in enumerate(ready):
-            at_once = places // len(ready) + (number < places % len(ready))
-            while (queue := self.queues[server.target]) and len(server.trials) <= at_once:
-                if server.trials and not self.suspects.keys().isdisjoint([queue[0], *server.trials]):
-                    break  # alone
-                self._send(server, at_once)
-            self._rest(server)
-        self.progress.running([target.id for target in self.servers])
-
-    def _leave_out(self, target: Target) -> None:
-        """Give up what the target's share of the budget was not enough for; trials under way end."""
-        count = self.ledger.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
-        if count:
-            self.progress.note(
-                f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes "
-                "on, --budget allows more."
-            )
-
-    def _start(self, target: Target) -> None:
-        server = None if self.standby is None else self.standby.take(target)
-        if server is None:
-            folder = self.scratch / f"{target.id}-{next(self.started)}"
-            environment = self.done.environments[target.id]
-            forks = self.ledger.isolation_of(target) == "fork"
-            try:
-                server = ProbeServer(target, environment, forks, folder, self.settings.limits)
-            except OSError as problem:
-                status = Status.UNAVAILABLE if is_of_machine(problem) else Status.INSTALL_FAILED
-                self.ledger.give_up(target, status, f"its probe server cannot be started ({problem}); run again")
-                return
-        self.servers[target] = server
-        self.settings.budget.begin(target)
-        self.selector.register(server.replies, selectors.EVENT_READ, server)
-
-    def _send(self, server: ProbeServer, at_once: int) -> None:
-        planned, trial, isolation = self.ledger.take(server.target)
-        try:
-            network = self._network(planned, trial)
-            # None may write so much that the others find no room.
-            room = shutil.disk_usage(self.scratch).free // (self.settings.jobs + 1)
-            server.send(planned, trial, network, isolation, at_once, room)
-        except OSError as problem:
-            if not is_of_machine(problem):
-                raise
-            self._ask_later(trial, str(problem))
-
-    def _network(self, planned: Planned, trial: Trial) -> Path:
-        """The folder of the network's files for the probe, with the ONNX forms of its modes.
-
-        Of a large network, with those that a trial reads.
-        """
-        network, target = planned.network, planned.target
-        extra = target.variant.extra
-        place = (target.runtime.name, extra or "", network.name + ".file" * (network.file is not None))
-        folder = self.scratch.joinpath("networks", *place)
-        if place not in self.folders:
-            shutil.rmtree(folder, ignore_errors=True)  # a full disk may have kept it from being written whole
-            prepared(network, folder, () if network.large else forms_for(target))
-            self.folders[place] = folder
-        parts = network.own.foreign.parts if network.own and network.own.foreign else {}
-        for source in planned.work(trial)["program"]["sources"].values():
-            for form in set(source["files"].values()) - parts.keys():
-                self._provide(network, form, self.folders[place])
-        return self.folders[place]
-
-    def _provide(self, network: Network, form: str, folder: Path) -> None:
-        """Write a form of a large network. Raises ProbeError for what is missing: a trial would say it was refused."""
-        if network.large and network.file is None:
-            write_form(network, form, folder)
-        if not (folder / f"{form}.onnx").exists():
-            raise ProbeError(f"{network.name}: the form {form} was not written")
-
-    def _receive(self, server: ProbeServer) -> None:
-        target = server.target
-        try:
-            finished = server.receive()
-        except ServerDied as death:
-            self._replace_dead(server, death)
-            return
-        if server.ready and target.id not in self.done.import_seconds:
-            self.done.import_seconds[target.id] = server.import_seconds
-        for trial, outcome in finished:
-            match outcome:
-                case Record():
-                    self.ledger.record(trial, outcome)
-                case Lost(by_machine=True):
-                    self._ask_later(trial, outcome.reason)
-                case Lost():
-                    self._suspect(trial, ServerDied(Status.CRASHED, outcome.reason, ""), alone=not server.trials)
-        self._rest(server)
-
-    def _rest(self, server: ProbeServer) -> None:
-        """Stop a server without work, or let it wait; start another one where trials have to be repeated."""
-        target = server.target
-        if not server.ready or server.trials or self.queues[target]:
-            return
-        again = self.settings.further_servers and not self.settings.budget.over(target)
-        if again and self.ledger.ask_again(target):
-            self._stop(server)
-            self.waiting.append(target)
-        elif self.standby is not None:
-            self._release(server)
-            self.standby.keep(server)
-        else:
-            self._stop(server)
-
-    def _stop(self, server: ProbeServer) -> None:
-        self._release(server)
-        server.close()
-
-    def _release(self, server: ProbeServer) -> None:
-        self.settings.budget.end(server.target)
-        self.selector.unregister(server.replies)
-        del self.servers[server.target]
-
-    def _replace_dead(self, server: ProbeServer, death: ServerDied) -> None:
-        """Ask the trials of a dead server again, of another one: one by one, as one of them may be the cause.
-
-        A trial with which a server died alone, twice, is recorded as crashed. If servers die without a trial, up to
-        `SERVER_DEATHS` times, or cannot be imported, the target is given up.
-        """
-        target, trials, imported = server.target, server.trials, server.ready
-        self._stop(server)
-        for trial in trials:
-            if death.lack is None:
-                self._suspect(trial, death, alone=len(trials) == 1)
-            else:
-                self._ask_later(trial, death.lack)
-        if not trials:
-            self.deaths[target] = self.deaths.get(target, 0) + 1
-        if not imported or self.deaths.get(target, 0) >= SERVER_DEATHS:
-            lack = death.lack and f"{death.lack}: {death.reason}"
-            self.ledger.give_up(
-                target, Status.UNAVAILABLE if lack else death.status, lack or death.reason, death.stderr
-            )
-        elif self.queues[target] or self.ledger.ask_again(target):
-            self.waiting.append(target)
-
-    def _ask_later(self, trial: Trial, lack: str) -> None:
-        """Ask a trial again, alone, that the machine spoilt; leave its cell to the next run if that happens twice."""
-        self.suspects.setdefault(trial, 0)
-        self.spoilt[trial] += 1
-        if self.spoilt[trial] < SPOILT:
-            self.ledger.put_back(trial)
-        else:
-            self.ledger.lose(trial, f"{lack}. Run the same command again when that is mended.")
-
-    def _suspect(self, trial: Trial, death: ServerDied, alone: bool) -> None:
-        """Ask a trial again that was lost, by itself or by one beside it; record it if it was so alone, twice."""
-        self.suspects[trial] = self.suspects.get(trial, 0) + alone
-        if self.suspects[trial] >= ALONE_DEATHS:
-            self.ledger.record(trial, crashed(trial, death, self.settings.limits))
-        else:
-            self.ledger.put_back(trial)
+    def _leave_unmade(self, ledger: Ledger) -> None:
+        """Give up the targets whose environments are not on this machine."""
+        for target in [target for target in ledger.queues if not ledger.done.environments[target.id].exists]:
+            if count := ledger.give_up(target, Status.UNAVAILABLE, NOT_MADE):
+                self.progress.note(f"{target.id}: {count} cells, some of parts of networks, were {NOT_MADE}.")
+            del ledger.queues[target]

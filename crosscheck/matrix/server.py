@@ -14,19 +14,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from crosscheck import probe
 from crosscheck.cells import Status, Trial
 from crosscheck.environments.environment import Environment
 from crosscheck.matrix.journal import Record
-from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
 from crosscheck.matrix.shortage import earlier_oom_kills, lack_of, lack_of_server, oom_kills
 from crosscheck.matrix.trial_folder import collect, plain, tail
 from crosscheck.probe.processes import SESSION, processes_with
 
-__all__ = ["Limits", "Lost", "ProbeServer", "ServerDied", "crashed", "variables"]
+__all__ = ["Limits", "Lost", "ProbeServer", "ServerDied", "Worked", "crashed", "variables"]
 
 #: The parent folder of the package `crosscheck`.
 SOURCES = Path(probe.__file__).parents[2]
@@ -60,6 +59,13 @@ class Lost:
 
     reason: str
     by_machine: bool
+
+
+class Worked(Protocol):
+    """What tells the probe what to do in a trial: a planned cell, or what is left of it on another machine."""
+
+    def work(self, trial: Trial) -> Mapping[str, Any]:
+        """The probe's input for a trial: steps, modes by role, and the program."""
 
 
 class _UnderWay(NamedTuple):
@@ -124,7 +130,7 @@ class ProbeServer:
         return [under_way.trial for under_way in self._under_way.values()]
 
     def send(
-        self, planned: Planned, trial: Trial, network: Path, isolation: str, at_once: int, room: float = math.inf
+        self, planned: Worked, trial: Trial, network: Path, isolation: str, at_once: int, room: float = math.inf
     ) -> None:
         """Run a trial once fewer than `at_once` are running; it returns with its record. `room`: bytes it may write.
 

@@ -12,7 +12,7 @@ import numpy as np
 from crosscheck.cells import Observation
 from crosscheck.environments.environment import Environment
 from crosscheck.judge import Truth, judge
-from crosscheck.matrix.engine import Engine, Progress, Settings, Standby
+from crosscheck.matrix.engine import Engine, Progress, Settings, Standby, ThisMachine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, inference_cell, planned_cell
 from crosscheck.networks import Network
@@ -95,7 +95,7 @@ class Experiment:
         other = inference_cell(planned) if trials.inference else None
         plan = [planned] if other is None else [planned, other]
         settings = replace(self.settings, further_servers=trials.further_servers)
-        measured = Engine(kept, settings, progress, self._standby).measure(plan)
+        measured = Engine(kept, settings, progress, ThisMachine(self._standby)).measure(plan)
         environment = measured.environments.get(planned.target.id)
         if planned.cell.id in measured.statuses:
             status, reason, stderr = measured.statuses[planned.cell.id]

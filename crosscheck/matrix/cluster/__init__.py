@@ -1,0 +1,1 @@
+"""Runs trials on the workers of a Dask cluster. Only `client` and `worker` import Dask."""
