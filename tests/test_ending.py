@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,10 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-def start(toy: Runtime, tmp_path: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    words = ["run", "toy@1.8.0", "--mode", "hang", "--network", "seed", "--out", str(tmp_path / "out")]
+def start(
+    toy: Runtime, tmp_path: Path, stdout: int = subprocess.PIPE, more: Sequence[str] = (), session: bool = False
+) -> subprocess.Popen[bytes]:
+    words = ["run", "toy@1.8.0", "--mode", "hang", "--network", "seed", "--out", str(tmp_path / "out"), *more]
     command = [sys.executable, "-c", SCRIPT, str(toy.folder), *words]
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "TERM": "xterm"}
     (tmp_path / "tmp").mkdir()
@@ -45,6 +47,7 @@ def start(toy: Runtime, tmp_path: Path, stdout: int = subprocess.PIPE) -> subpro
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stdout if stdout != subprocess.PIPE else subprocess.PIPE,
+        start_new_session=session,
     )
 
 

@@ -86,7 +86,9 @@ def connected(address: str) -> Iterator[Cluster]:
 def local(workers: int) -> Iterator[Cluster]:
     """A cluster of so many processes of this machine, which ends with it."""
     with _quiet(), contextlib.ExitStack() as ends:
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=False)
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        )
         ends.enter_context(cluster)
         yield Cluster(ends.enter_context(Client(cluster, set_as_default=False)), cluster.scheduler_address)
 
