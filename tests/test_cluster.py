@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -35,14 +36,21 @@ ROOT = Path(__file__).parents[1]
 ONE: dict[str, Any] = {"modes": ["leak-backward"], "networks": ["seed"], "scenarios": ["gradient"]}
 
 
+#: The commands of docs/many-machines.md.
+SCHEDULER = "dask scheduler --host 10.0.0.5"
+WORKERS = "dask worker 10.0.0.5:8786 --nthreads 1 --nworkers 2"
+RUN = "crosscheck run onnx@newest --network seed-batch --scenario gradient --engine dask://10.0.0.5:8786"
+
+
 class Machines:
     """A scheduler and workers, each a process, which end with it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.address = ""
         file = folder / "scheduler.json"
-        words = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+        words = [*self.here(SCHEDULER), "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
         self.scheduler = self._start("scheduler", words, {})
         wait_for(lambda: file.exists() and file.read_text().endswith("}"))
         self.address = json.loads(file.read_text())["address"].removeprefix("tcp://")
@@ -51,6 +59,10 @@ class Machines:
     def engine(self) -> str:
         return f"dask://{self.address}"
 
+    def here(self, command: str) -> list[str]:
+        """The words of a command of the page, with this scheduler's address."""
+        return shlex.split(command.replace("10.0.0.5:8786", self.address).replace("10.0.0.5", "127.0.0.1"))
+
     def cache(self, name: str) -> Path:
         return self.folder / name / "cache"
 
@@ -58,7 +70,7 @@ class Machines:
         """Start workers, and wait until they are there."""
         for name in names:
             (self.folder / name).mkdir()
-            words = ["dask_worker", self.address, "--no-nanny", "--no-dashboard", "--nthreads", "1", "--name", name]
+            words = [*self.here(WORKERS), "--nworkers", "1", "--no-nanny", "--no-dashboard", "--name", name]
             words += ["--local-directory", str(self.folder / name)]
             self.workers[name] = self._start(name, words, {"CROSSCHECK_CACHE": str(self.cache(name)), **variables})
         with Client(f"tcp://{self.address}", set_as_default=False) as client:
@@ -73,10 +85,10 @@ class Machines:
             process.kill()
             process.wait()
 
-    def _start(self, name: str, words: list[Any], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, words: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{words[0]}", *words[1:]],
+                [Path(sys.executable).with_name(words[0]), *words[1:]],
                 env={**os.environ, **variables}, cwd=self.folder, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -160,6 +172,11 @@ def test_what_a_cluster_measured_is_not_measured_again_here(
     assert cells == read_cells(tmp_path)
 
 
+def test_the_commands_of_the_page(machines: Machines, tmp_path: Path) -> None:
+    assert 0 == main([*machines.here(RUN)[1:], "--out", str(tmp_path), "--quiet"])
+    assert {"ok"} == {cell["status"] for cell in read_cells(tmp_path).values()}
+
+
 def test_a_network_of_the_users_travels_once(toy: Runtime, machines: Machines, tmp_path: Path) -> None:
     onnx.save(load("conv").model, tmp_path / "mine.onnx")
     options: dict[str, Any] = {**ONE, "networks": [str(tmp_path / "mine.onnx")], "trials": 8}
@@ -210,7 +227,7 @@ def test_a_worker_of_another_version_is_refused_and_nothing_is_lost(
     text = (copy / "__init__.py").read_text()
     (copy / "__init__.py").write_text(text.replace(f'"{crosscheck.__version__}"', '"0.0.9"'))
     others.add("good")
-    options = {"modes": ["leak-*"], "networks": ["seed*"]}
+    options: dict[str, Any] = {"modes": ["leak-*"], "networks": ["seed*"]}
 
     def replace() -> None:
         others.add("other", PYTHONPATH=str(copy.parent))
@@ -242,7 +259,7 @@ def test_a_scheduler_that_goes_loses_nothing_that_was_measured(
     toy: Runtime, others: Machines, tmp_path: Path, progress: SilentProgress
 ) -> None:
     others.add("one")
-    options = {"modes": ["leak-*"], "networks": ["seed*"]}
+    options: dict[str, Any] = {"modes": ["leak-*"], "networks": ["seed*"]}
     with pytest.raises(CrosscheckError, match=r"the Dask scheduler at .* is gone; the same command goes on"):
         measured(toy, tmp_path, others.engine, Acting(others.scheduler.kill), **options)
     measured(toy, tmp_path, "local", progress, **options)
