@@ -44,7 +44,7 @@ def scratch_folder(in_memory: bool = True) -> Iterator[Path]:
 def _claimed(place: Path) -> tuple[Path, FileLock]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-        lock = FileLock(folder / OWNER)
+        lock = FileLock(folder / OWNER, thread_local=False)  # another thread may release it
         with contextlib.suppress(Timeout, FileNotFoundError):
             lock.acquire(timeout=0)
             if (folder / OWNER).exists():

@@ -102,6 +102,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="distributed")
+            warnings.filterwarnings("ignore", message="Sending large graph")  # a batch with long programs
             yield
     finally:
         logger.setLevel(level)
@@ -415,9 +416,11 @@ class _Run:
         """Ask other workers, if the release may be measured there; give it up without any."""
         target = lane.target
         unable = self.unable.setdefault(target, {})
+        first = address not in unable
         unable[address] = failure
         if of_machine and not unable.keys() >= self.threads.keys():
-            self.progress.note(f"{target.id} cannot be measured on {address}: {failure[1]}")
+            if first:
+                self.progress.note(f"{target.id} cannot be measured on {address}: {failure[1]}")
             lane.worker = None
         else:
             self.ledger.give_up(target, *failure)

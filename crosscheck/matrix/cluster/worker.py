@@ -92,7 +92,7 @@ class _Here:
 
     lock: ClassVar = threading.Condition()
     #: Of this process: the runs that it knows, and those that have ended.
-    all: ClassVar[dict[str, _Here]] = {}
+    runs: ClassVar[dict[str, _Here]] = {}
     ended: ClassVar[set[str]] = set()
 
     @classmethod
@@ -102,10 +102,10 @@ class _Here:
         with cls.lock:
             if run in cls.ended:
                 raise Interrupted
-            if run not in cls.all:
+            if run not in cls.runs:
                 ends = contextlib.ExitStack()
-                cls.all[run] = _Here(run, ends.enter_context(scratch_folder()), ends)
-            here = cls.all[run]
+                cls.runs[run] = _Here(run, ends.enter_context(scratch_folder()), ends)
+            here = cls.runs[run]
             here.batches += 1
             if here.timer is not None:
                 here.timer.cancel()
@@ -124,7 +124,7 @@ class _Here:
         """The run has ended."""
         with cls.lock:
             cls.ended.add(run)
-            here = cls.all.get(run)
+            here = cls.runs.get(run)
             if here is None:
                 return
             for bench in here.benches:
@@ -135,7 +135,7 @@ class _Here:
     def let_go(self) -> None:
         """Close the idle servers, and remove the files, unless a batch has begun."""
         with self.lock:
-            if self.batches or self.all.pop(self.run, None) is not self:
+            if self.batches or self.runs.pop(self.run, None) is not self:
                 return
             if self.timer is not None:
                 self.timer.cancel()
