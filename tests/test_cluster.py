@@ -87,9 +87,10 @@ class Machines:
 
     def _start(self, name: str, words: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("wb") as log:
+            # Dask is compiled once, and not by each process.
             return subprocess.Popen(
                 [Path(sys.executable).with_name(words[0]), *words[1:]],
-                env={**os.environ, **variables}, cwd=self.folder, stdout=log, stderr=log,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **variables}, cwd=self.folder, stdout=log, stderr=log,
             )  # fmt: skip
 
 

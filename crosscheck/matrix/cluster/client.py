@@ -52,8 +52,10 @@ DIVIDED = 3
 WATCH = 5.0
 #: What a message about the cluster ends with.
 KEPT = "the same command goes on, what was measured is kept"
-#: Folders of a runtime's that are not code, and where a worker has the lock of a release that no folder lists.
-LOCKS, CACHE, UNLISTED = "locks", "__pycache__", "unlisted"
+#: Folders of a runtime's that are not code.
+LOCKS, CACHE = "locks", "__pycache__"
+#: Where a worker has the adapter, with what lies beside it, and the lock of a release that no folder lists.
+CODE, UNLISTED = "code", "unlisted"
 #: The mark in the journal of what is installed in an environment, before its key.
 PACKAGES = "packages "
 
@@ -320,15 +322,17 @@ class _Run:
     def _kit(self, target: Target) -> Kit:
         if target not in self.kits:
             environment = self.ledger.done.environments[target.id]
-            runtime, release = target.runtime, target.release
-            folder = runtime.folder
-            code = [path for path in folder.rglob("*") if path.is_file() and not {LOCKS, CACHE} & set(path.parts)]
+            runtime, release, base = target.runtime, target.release, target.runtime.adapter.parent
+            names = [path.relative_to(base) for path in base.rglob("*") if path.is_file()]
+            names = [name for name in names if not {LOCKS, CACHE} & set(name.parts)]
             locks = [runtime.lock(release, target.variant), *map(runtime.native_lock, release.native)]
             npm_lock = runtime.npm_lock(release)
             locks += [] if npm_lock is None else [npm_lock / name for name in npm.FILES]
-            paths = {_inside(path, folder): path for path in (*code, *locks)}
+            paths = {f"{CODE}/{name.as_posix()}": base / name for name in names}
+            paths |= {_inside(path, runtime.folder): path for path in locks}
+            bare = replace(runtime, write=_written_by_host, modes=(), releases=(), formats=())
             sent = Target(
-                replace(runtime, folder=Path(), write=_written_by_host, modes=(), releases=(), formats=()),
+                replace(bare, folder=Path(), executor=Path(CODE)),
                 release if release.locks is None else replace(release, locks=Path(UNLISTED)),
                 target.variant,
             )
@@ -438,7 +442,7 @@ class _Run:
 
 
 def _inside(path: Path, folder: Path) -> str:
-    """Where a file of a release is in a worker's folder of its runtime."""
+    """Where a lock is in a worker's folder of the runtime."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else f"{UNLISTED}/{path.name}"
 
 

@@ -199,9 +199,10 @@ class _Here:
             if folder.name not in self.described:
                 release = kit.target.release
                 locks = None if release.locks is None else folder / release.locks
-                target = Target(
-                    replace(kit.target.runtime, folder=folder), replace(release, locks=locks), kit.target.variant
-                )
+                runtime = kit.target.runtime
+                assert runtime.executor is not None
+                runtime = replace(runtime, folder=folder, executor=folder / runtime.executor)
+                target = Target(runtime, replace(release, locks=locks), kit.target.variant)
                 environment = describe(target.runtime, target.release, target.variant)
                 if environment.key != kit.environment:
                     raise Unavailable(
