@@ -53,8 +53,8 @@ def start(
 
 def children(process: int) -> set[int]:
     """The descendants of a process."""
-    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    direct = {int(number) for number in listed}
+    lists = Path(f"/proc/{process}/task").glob("*/children")  # each thread has a list of its own
+    direct = {int(number) for listed in lists for number in listed.read_text().split()}
     return direct.union(*map(children, direct))
 
 

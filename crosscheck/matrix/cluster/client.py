@@ -10,6 +10,8 @@ import contextlib
 import functools
 import json
 import logging
+import signal
+import threading
 import time
 import uuid
 import warnings
@@ -88,11 +90,25 @@ def connected(address: str) -> Iterator[Cluster]:
 def local(workers: int) -> Iterator[Cluster]:
     """A cluster of so many processes of this machine, which ends with it."""
     with _quiet(), contextlib.ExitStack() as ends:
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-        )
+        with _uninterrupted():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            )
         ends.enter_context(cluster)
         yield Cluster(ends.enter_context(Client(cluster, set_as_default=False)), cluster.scheduler_address)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started ignore a terminal's Ctrl-C: this one ends them. Only the main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
