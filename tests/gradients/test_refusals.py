@@ -83,6 +83,14 @@ REFUSED: dict[str, Refused] = {
         np.float64,
         "has mode 'reflect' on axis 1, of unknown size; export it with a fixed one",
     ),
+    "a reflection along an axis that no table has room for": (
+        [node("Pad", "x", "w", mode="reflect")],
+        {"w": np.array([0, 1, 0, 1])},
+        (2, 2**24),
+        13,
+        np.float64,
+        "copies along axis 1, of 16777218 entries; up to 1048576 have a rule",
+    ),
     "a diagonal of unknown size": (
         [node("Einsum", "x", equation="ii->i")],
         {},

@@ -18,6 +18,9 @@ RANGE, SCATTER_ADD = 11, 16
 PAD_SOME_AXES = 18
 #: The end of every axis.
 END = 2**31 - 1
+#: Most entries of an axis whose copies are looked up in a table: 8 bytes each in the gradient, several times while it is
+#: made.
+LONGEST = 2**20
 
 
 def _slice(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
@@ -61,6 +64,7 @@ def _gather(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
     size, indices = shape[axis], call.facts.value(call.inputs[1])
     if indices is None or not isinstance(size, int):
         return [put_back(writer, call, cotangent, repeated=True), None]
+    _bounded(call, axis, max(size, indices.size))
     if indices.ndim == 0:
         cotangent = writer.unsqueeze(cotangent, [axis])
     elif indices.ndim > 1:
@@ -92,10 +96,17 @@ def _pad(writer: Writer, call: Call, cotangents: Cotangents) -> Gradients:
             size = call.sizes(0, axis)[0] if isinstance(call.shape(0)[axis], int) else None
             if size is None:
                 raise call.refusal(f"has mode {mode!r} on axis {axis}, of unknown size; export it with a fixed one")
+            _bounded(call, axis, size + max(0, before) + max(0, after))
             kept = np.arange(size)[max(0, -before) : size - max(0, -after)]
             sources = np.pad(kept, (max(0, before), max(0, after)), mode=mode)  # type: ignore[call-overload]
             cotangent = _returned(writer, cotangent, rank, axis, sources, size)
     return [cotangent, *[None] * (len(call.inputs) - 1)]
+
+
+def _bounded(call: Call, axis: int, entries: int) -> None:
+    """Refuse an axis so long that the table of its copies would not fit into memory."""
+    if entries > LONGEST:
+        raise call.refusal(f"copies along axis {axis}, of {entries} entries; up to {LONGEST} have a rule")
 
 
 def _pads(writer: Writer, call: Call) -> dict[int, tuple[int, int]]:
