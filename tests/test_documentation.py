@@ -125,7 +125,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "tested.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     program = folder / "bin" / "crosscheck"
-    program.write_text(f"#!{folder}/bin/python\nimport sys\nfrom crosscheck.cli import main\nsys.exit(main())\n")
+    program.write_text(
+        f"#!{folder}/bin/python\nimport sys\nfrom crosscheck.cli import main\n"
+        'if __name__ == "__main__":\n    sys.exit(main())\n'
+    )
     program.chmod(0o755)
     path = os.pathsep.join([f"{folder}/bin", str(here), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(folder)}

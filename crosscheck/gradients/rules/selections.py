@@ -18,8 +18,8 @@ RANGE, SCATTER_ADD = 11, 16
 PAD_SOME_AXES = 18
 #: The end of every axis.
 END = 2**31 - 1
-#: Most entries of an axis whose copies are looked up in a table: 8 bytes each in the gradient, several times while it is
-#: made.
+#: Most entries of an axis whose copies are looked up in a table: 8 bytes each in the gradient, and several times that
+#: while it is made.
 LONGEST = 2**20
 
 

@@ -90,10 +90,16 @@ def connected(address: str) -> Iterator[Cluster]:
 def local(workers: int) -> Iterator[Cluster]:
     """A cluster of so many processes of this machine, which ends with it."""
     with _quiet(), contextlib.ExitStack() as ends:
-        with _uninterrupted():
-            cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-            )
+        try:
+            with _uninterrupted():
+                cluster = LocalCluster(
+                    n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                )
+        except RuntimeError as problem:
+            raise CrosscheckError(
+                f"--engine dask: its workers did not start ({problem}). A script that starts them has to do so under "
+                '`if __name__ == "__main__":`.'
+            ) from problem
         ends.enter_context(cluster)
         yield Cluster(ends.enter_context(Client(cluster, set_as_default=False)), cluster.scheduler_address)
 
