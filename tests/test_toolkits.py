@@ -8,7 +8,9 @@ import pytest
 
 from crosscheck.errors import CatalogError
 from crosscheck.job import Job, run
+from crosscheck.records import Contract
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
+from crosscheck.runtimes.family.toolkits import STATES, Toolkit
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
 FOLDER = Path(__file__).parent / "toolkit_toy"
@@ -89,6 +91,24 @@ def test_training_ends_where_it_ends_without_calls_that_leave_the_network_alone(
 def test_training_ends_elsewhere_where_statistics_or_flags_were_moved(interleaved: Cells, mode: str) -> None:
     assert "leak" in interleaved[mode]["findings"]
     assert "without the calls" in interleaved[mode]["evidence"][0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("dx = call(net, x)\n", []),
+        ("dx = call(net, x, target=target)\n", ["target"]),
+        ("dx = call(net, layer, x)\n", ["layer"]),
+        ("dx = player(net, layers, x)\n", []),
+    ],
+)
+def test_what_a_call_names_is_set_in_the_part_of_its_user(text: str, asked: list[str]) -> None:
+    toolkit = Toolkit()
+    toolkit.call("call", Contract("undocumented", "", ""), text, answers="other", before="seed(0)\n")
+    for mode, state in zip(toolkit, STATES.values(), strict=True):
+        user, call = mode.parts
+        assert (True, True, text) == (user.startswith(state.lines), user.endswith("seed(0)\n"), call)
+        assert asked == [name for name in ("target", "layer") if f"\n{name} = " in user]
 
 
 def test_a_base_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from crosscheck.runtimes.family.torch import FROZEN
 from crosscheck.runtimes.mode import CUT, Contract, Modes
 
-__all__ = ["STATES", "Toolkit"]
+__all__ = ["STATES", "VISION", "Toolkit"]
 
 
 class State(NamedTuple):
@@ -29,6 +30,16 @@ STATES = {
 }
 #: The classes that are asked for, one a row.
 TARGET = "target = cotangent.argmax(1)\n"
+#: The last convolution, which class activation maps are asked of.
+LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
+#: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where these exist.
+VISION = """\
+import torch
+
+vision = torch.library.Library("torchvision", "DEF")
+for operator in "nms", "qnms":  # torchvision's import asks for these two, which are in its C extension
+    vision.define(operator + "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+"""
 
 
 class Toolkit(Modes):
@@ -49,25 +60,30 @@ class Toolkit(Modes):
         text: str,
         answers: str,
         once: str = "",
+        before: str = "",
         states: Iterable[str] = STATES,
         default: Collection[str] = ("train", "eval"),
         evaluates: bool = False,
         **more: Any,
     ) -> None:
-        """Add a call that sets `dx`, in each state; the text may use `target`.
+        """Add a call that sets `dx`, in each state; the text may use `target`, and `layer`, the last convolution.
 
-        answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. default: the states of the
+        The user's part gets the lines that set those of them that the call's texts name.
+
+        answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. before: what is
+        the user's own before the call, in the given state: a seed. default: the states of the
         default matrix. evaluates: whether the documentation says that the call puts the network into evaluation mode.
         """
         for state in states:
             lines, leaves, intent = STATES[state]
-            target = TARGET if "target" in text else ""
+            used = set(re.findall(r"\w+", before + text))
+            asked = "".join(line for name, line in {"target": TARGET, "layer": LAYER}.items() if name in used)
             plain = {} if answers == "score" else {"inference": None, "training": None}
             self.gradient(
                 f"{state}.{name}",
                 "inference" if evaluates else intent,
                 contract,
-                lines + target + CUT + text,
+                lines + asked + before + CUT + text,
                 **{
                     "once": self.once + once,
                     "leaves": leaves,
