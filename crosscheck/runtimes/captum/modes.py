@@ -15,7 +15,25 @@ for name, made in {
     "deep-lift": "attr.DeepLift(net)",
     "guided-backprop": "attr.GuidedBackprop(net)",
     "deconvolution": "attr.Deconvolution(net)",
+    "layer-grad-cam": "attr.LayerGradCam(net, layer)",
 }.items():
     CAPTUM.call(name, contracts.SILENT, f"dx = {made}.attribute(x, target=target)\n", answers="other")
+CAPTUM.call("lrp", contracts.SILENT, "dx = attr.LRP(net).attribute(x, target=target)\n", answers="other", since="0.3.1")
+CAPTUM.call(
+    "occlusion",
+    contracts.SILENT,
+    "window = (x.shape[1], 2, 2)\n"
+    "dx = attr.Occlusion(net).attribute(x, sliding_window_shapes=window, strides=window, target=target)\n",
+    answers="other",
+)
+CAPTUM.call(
+    "pgd",
+    contracts.SILENT,
+    'attack = PGD(net, nn.CrossEntropyLoss(reduction="none"))\n'
+    "dx = attack.perturb(x, radius=0.1, step_size=0.02, step_num=3, target=target)\n",
+    answers="other",
+    once="from captum.robust import PGD\n",
+    since="0.4.1",
+)
 
 MODES = tuple(CAPTUM)
