@@ -32,13 +32,13 @@ STATES = {
 TARGET = "target = cotangent.argmax(1)\n"
 #: The last convolution, which class activation maps are asked of.
 LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
-#: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where these exist.
+#: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where two of its
+#: operators exist.
 VISION = """\
-import torch
-
-vision = torch.library.Library("torchvision", "DEF")
-for operator in "nms", "qnms":  # torchvision's import asks for these two, which are in its C extension
-    vision.define(operator + "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's import asks for two operators of its C extension
+    vision = torch.library.Library("torchvision", "DEF")
+    vision.define("nms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    vision.define("qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 """
 
 

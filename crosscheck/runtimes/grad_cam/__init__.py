@@ -1,0 +1,1 @@
+"""pytorch-grad-cam: class activation maps for torch modules."""
