@@ -1,0 +1,1 @@
+"""SHAP: attributions by expected gradients and by DeepLIFT."""
