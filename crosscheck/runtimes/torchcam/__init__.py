@@ -1,0 +1,1 @@
+"""TorchCAM: class activation maps for torch modules."""

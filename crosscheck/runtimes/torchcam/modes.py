@@ -1,0 +1,24 @@
+"""Each way of asking for a map, as TorchCAM's users write it: an extractor watches the user's own forward."""
+
+from crosscheck.runtimes.family.toolkits import Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+CAM = Toolkit(once="from torchcam.methods import GradCAM, ScoreCAM, SmoothGradCAMpp\n")
+SEED = "torch.manual_seed(0)\n"
+for name, made, before in (
+    ("grad-cam", "GradCAM(net, layer)", ""),
+    ("grad-cam-found-layer", "GradCAM(net, input_shape=tuple(x.shape[1:]))", ""),
+    ("smooth-grad-cam", "SmoothGradCAMpp(net, layer, num_samples=2)", SEED),
+    ("score-cam", "ScoreCAM(net, layer)", ""),
+):
+    CAM.call(
+        name,
+        contracts.SILENT,
+        f"with {made} as extractor:\n    dx = extractor(int(target[0]), net(x))[0]\n",
+        answers="other",
+        before=before,
+    )
+
+MODES = tuple(CAM)
