@@ -1,0 +1,1 @@
+"""MONAI: attributions and class activation maps of medical images."""
