@@ -1,0 +1,1 @@
+"""TorchRay: attributions of torch modules."""
