@@ -1,0 +1,1 @@
+"""torchsummary: summaries of torch modules, which are run once for them."""
