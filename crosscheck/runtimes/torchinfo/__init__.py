@@ -1,0 +1,1 @@
+"""torchinfo: summaries of torch modules, which are run once for them."""
