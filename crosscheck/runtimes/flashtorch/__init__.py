@@ -1,0 +1,1 @@
+"""FlashTorch: saliency maps of torch modules."""

@@ -1,0 +1,18 @@
+"""Each way of asking for a saliency map, as FlashTorch's users write it: of one picture, of the highest score."""
+
+from crosscheck.runtimes.family.toolkits import VISION, Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+FLASH = Toolkit(once=VISION + "from flashtorch.saliency import Backprop\n")
+for name, guided in (("gradients", ""), ("guided", ", guided=True")):
+    FLASH.call(
+        name,
+        contracts.SILENT,
+        f"dx = Backprop(net).calculate_gradients(picture{guided})\n",
+        answers="other",
+        before="picture = x[:1].clone().requires_grad_()\n",
+    )
+
+MODES = tuple(FLASH)
