@@ -1,0 +1,1 @@
+"""Lucent: pictures that excite a torch module's layers."""
