@@ -1,0 +1,1 @@
+"""BackPACK: more than the gradient from a backward pass of torch modules."""
