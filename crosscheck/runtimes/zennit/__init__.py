@@ -1,0 +1,1 @@
+"""Zennit: attributions by rules for layers."""
