@@ -1,0 +1,1 @@
+"""torch-dreams: pictures that excite a torch module's layers."""
