@@ -1,0 +1,1 @@
+"""Quantus: measures of attributions."""

@@ -1,0 +1,29 @@
+"""An attribution by Quantus, and a measure of one, as its users write them."""
+
+from crosscheck.runtimes.family.toolkits import Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+QUANTUS = Toolkit(once="import quantus\n")
+BEFORE = "pictures, classes = x.numpy(), target.numpy()\n"
+QUANTUS.call(
+    "explain",
+    contracts.SILENT,
+    'dx = quantus.explain(net, pictures, classes, method="Saliency")\n',
+    answers="other",
+    before=BEFORE,
+)
+QUANTUS.call(
+    "pixel-flipping",
+    contracts.SILENT,
+    """\
+measure = quantus.PixelFlipping(features_in_step=12, disable_warnings=True)
+dx = torch.tensor(measure(net, pictures, classes, a_batch=np.abs(pictures).sum(1, keepdims=True)))
+""",
+    answers="other",
+    once="import numpy as np\n",
+    before=BEFORE,
+)
+
+MODES = tuple(QUANTUS)
