@@ -1,0 +1,1 @@
+"""tangermeme: attributions of torch modules that read sequences."""
