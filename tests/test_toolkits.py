@@ -122,3 +122,30 @@ def test_a_base_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_each_release_names_a_release_of_its_base(runtime: Runtime) -> None:
     bases = {release.version for release in catalog()[runtime.base].releases}
     assert {release.base for release in runtime.releases} <= bases
+
+
+#: Toolkits, a mode, and what was found by a script of the toolkit's own calls alone.
+FOUND = [
+    ("captum", "eval.saliency", {"clean"}),
+    ("captum", "train.saliency", {"leak"}),
+    ("captum", "eval.lrp", {"gradients-left"}),
+    ("grad-cam", "train.grad-cam", {"gradients-left", "mode-left-changed"}),
+    ("shap", "train.gradient-explainer", {"mode-left-changed"}),
+    ("shap", "train.gradient-explainer-made-before", {"leak"}),
+    ("monai", "frozen.grad-cam", {"gradients-left", "mode-left-changed"}),
+    ("torchinfo", "train.summary", {"clean"}),
+    ("torchinfo", "frozen.summary", {"mode-left-changed"}),
+    ("torchray", "frozen.gradient", {"mode-left-changed"}),
+    ("torchsummary", "train.summary", {"leak"}),
+]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("name", "mode", "findings"), FOUND, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_newest_release_of_a_toolkit_does_what_it_does_without_crosscheck(
+    tmp_path: Path, name: str, mode: str, findings: set[str]
+) -> None:
+    job = Job([f"{name}@newest"], networks=["conv-norm"], scenarios=["gradient"], modes=[mode], trials=1, out=tmp_path)
+    run(job, SilentProgress())
+    cell = cells_by_mode(tmp_path)[mode]
+    assert findings == set(cell["findings"]), cell["evidence"]
