@@ -18,7 +18,7 @@ for name, made in {
     "layer-grad-cam": "attr.LayerGradCam(net, layer)",
 }.items():
     CAPTUM.call(name, contracts.SILENT, f"dx = {made}.attribute(x, target=target)\n", answers="other")
-CAPTUM.call("lrp", contracts.SILENT, "dx = attr.LRP(net).attribute(x, target=target)\n", answers="other", since="0.3.1")
+CAPTUM.call("lrp", contracts.SILENT, "dx = attr.LRP(net).attribute(x, target=target)\n", answers="other", since="0.4.1")
 CAPTUM.call(
     "occlusion",
     contracts.SILENT,
