@@ -2,8 +2,8 @@
 
 A folder holds `releases.toml`, `locks/`, `modes.py` (`MODES`, a sequence of `crosscheck.runtimes.mode.Mode`),
 `network.py` (`source`, from a `crosscheck.runtimes.source.Request` to a `Source`; `SHOWS_LAYERS` where some source has
-`layers`, `TRAINS` where all have `train`), and `adapter.py`, the one file of the folder that the runtime's environment
-reads; it may hold `formats.py` (`FORMATS`, the formats of network files that it reads:
+`layers`, `TRAINS` where those that toolkits ask have `train`), and `adapter.py`, the one file of the folder that the
+runtime's environment reads; it may hold `formats.py` (`FORMATS`, the formats of network files that it reads:
 `crosscheck.runtimes.format.Format`).
 
 A toolkit asks a runtime on its user's behalf. Its folder names that runtime as its base, whose networks and adapter are
@@ -80,6 +80,7 @@ the toolkit's, too; it holds `releases.toml`, `locks/` and `modes.py` alone. `re
     told = {optimisation = "disable"}    # what the source text says differently (`Request.told`)
     package = "mxnet-mkl"                # where the variant is another distribution; then also:
     extra = "onnx"                       # installed beside the release; then also `releases` follow from it
+    base = "1.5.1"                       # of a toolkit: where `extra` pins another release of its base
     releases = ["1.9.1"]                 # which releases have it; all, if not said
     modes = ["executor.*"]               # globs; all, if not said
     default = ["1.9.1"]                  # for which of them it is part of the default matrix
@@ -175,6 +176,7 @@ class Variant:
     environment, serving: variables that the runtime reads, and further ones of the probe server.
     told: what the source text says differently.
     asynchronous: whether calls return while other threads still compute.
+    base: of a toolkit, the release of its base, where it is not the toolkit's release's.
     """
 
     name: str
@@ -190,6 +192,7 @@ class Variant:
     serving: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
     asynchronous: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -505,6 +508,7 @@ def _variant(
         about=table.get("about", ""),
         modes=tuple(table.get("modes", ["*"])),
         asynchronous=table.get("asynchronous", about.get("asynchronous", False)),
+        base=table.get("base", ""),
         lacks=tuple(
             {glob for other in data.get("extra", []) if other["name"] != table.get("extra") for glob in other["modes"]}
         ),

@@ -131,7 +131,7 @@ def _source(
         network.graph,
         network.weights,
         network.batch,
-        Version(release.executes),
+        Version(variant.base or release.executes),
         kind,
         dict(norm),
         form,

@@ -1,15 +1,16 @@
-"""Toolkits that ask torch modules: one call in each state in which they find their user's network."""
+"""Toolkits: one call in each state in which they find their user's network."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from crosscheck.runtimes.family.torch import FROZEN
-from crosscheck.runtimes.mode import CUT, Contract, Modes
+from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
 
-__all__ = ["STATES", "VISION", "Toolkit"]
+__all__ = ["STATES", "VISION", "State", "Toolkit"]
 
 
 class State(NamedTuple):
@@ -20,8 +21,8 @@ class State(NamedTuple):
     intent: str
 
 
-#: As its constructor leaves it, which is training; in evaluation; with batch normalizations frozen; and in evaluation,
-#: with gradients on the parameters that are not to be lost.
+#: Of a torch module: as its constructor leaves it, which is training; in evaluation; with batch normalizations frozen;
+#: and in evaluation, with gradients on the parameters that are not to be lost.
 STATES = {
     "train": State("net.train()\n", "train", "training"),
     "eval": State("net.eval()\n", "eval", "inference"),
@@ -46,12 +47,15 @@ class Toolkit(Modes):
     """Collects the modes of a toolkit: `<state>.<call>`.
 
     plain: the call whose answers are plain gradients, for comparison; None for none. once: the toolkit's imports.
+    states: by name; a torch module's, if not said. target: the line that sets `target`.
     """
 
-    def __init__(self, plain: str | None = None, once: str = "") -> None:
+    def __init__(
+        self, plain: str | None = None, once: str = "", states: Mapping[str, State] = STATES, target: str = TARGET
+    ) -> None:
         inference, training = (None, None) if plain is None else (f"eval.{plain}", f"train.{plain}")
         super().__init__(inference=inference, training=training)
-        self.once = once
+        self.once, self.states, self.target = once, states, target
 
     def call(
         self,
@@ -61,9 +65,11 @@ class Toolkit(Modes):
         answers: str,
         once: str = "",
         before: str = "",
-        states: Iterable[str] = STATES,
+        states: Iterable[str] | None = None,
         default: Collection[str] = ("train", "eval"),
         evaluates: bool = False,
+        trains: bool = False,
+        older: Mapping[str, tuple[str, str]] = MappingProxyType({}),
         **more: Any,
     ) -> None:
         """Add a call that sets `dx`, in each state; the text may use `target`, and `layer`, the last convolution.
@@ -71,21 +77,25 @@ class Toolkit(Modes):
         The user's part gets the lines that set those of them that the call's texts name.
 
         answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. before: what is
-        the user's own before the call, in the given state: a seed. default: the states of the
-        default matrix. evaluates: whether the documentation says that the call puts the network into evaluation mode.
+        the user's own before the call, in the given state: a seed. states: their names; all, if not said. default: the
+        states of the default matrix. evaluates, trains: whether the documentation says that the call puts the network
+        into evaluation, or training mode. older: last release -> the text and `once` of releases up to it, the oldest
+        first.
         """
-        for state in states:
-            lines, leaves, intent = STATES[state]
-            used = set(re.findall(r"\w+", before + text))
-            asked = "".join(line for name, line in {"target": TARGET, "layer": LAYER}.items() if name in used)
+        for state in self.states if states is None else states:
+            lines, leaves, intent = self.states[state]
             plain = {} if answers == "score" else {"inference": None, "training": None}
             self.gradient(
                 f"{state}.{name}",
-                "inference" if evaluates else intent,
+                "inference" if evaluates else "training" if trains else intent,
                 contract,
-                lines + asked + before + CUT + text,
+                lines + self.asked(before + text) + before + CUT + text,
                 **{
                     "once": self.once + once,
+                    "editions": tuple(
+                        Edition(until, lines + self.asked(before + other) + before + CUT + other, first)
+                        for until, (other, first) in older.items()
+                    ),
                     "leaves": leaves,
                     "starts": state,
                     "answers": answers,
@@ -94,3 +104,8 @@ class Toolkit(Modes):
                     **more,
                 },
             )
+
+    def asked(self, text: str) -> str:
+        """The lines that set what a text names."""
+        used = set(re.findall(r"\w+", text))
+        return "".join(line for name, line in {"target": self.target, "layer": LAYER}.items() if name in used)
