@@ -41,6 +41,14 @@ __all__ = ["gluon", "imperative", "symbol_block", "to_gluon"]
 AUTOGRAD = IMPORTS + "from mxnet import autograd\n"
 BLOCKS = IMPORTS + "from mxnet import autograd, gluon\n"
 LAYER_BLOCKS = BLOCKS + "from mxnet.gluon import nn\n"
+#: One step of plain gradient descent.
+TRAIN = """\
+trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01})
+with autograd.record():
+    loss = mx.nd.sum(net(x) * cotangent)
+loss.backward()
+trainer.step(1)
+"""
 #: What a HybridBlock has under names of its own.
 RESERVED = (
     *("apply", "cast", "collect_params", "export", "forward", "hybrid_forward", "hybridize", "infer_shape"),
@@ -207,6 +215,7 @@ def block(
         imports=imports(request, first_lines),
         text=text,
         predict=predict,
+        train=TRAIN,
         tensor=TENSOR,
         array=ARRAY,
         tensors=tensors,

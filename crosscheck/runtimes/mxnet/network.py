@@ -10,7 +10,9 @@ from packaging.version import Version
 from crosscheck.runtimes.mxnet import blocks, symbols
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["source"]
+__all__ = ["TRAINS", "source"]
+
+TRAINS = True
 
 KINDS: dict[str, Callable[[Request], Source]] = {
     "contrib": blocks.imperative,

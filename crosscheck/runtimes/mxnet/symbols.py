@@ -48,6 +48,15 @@ REBOUND = """\
 other = sym.bind(mx.cpu(), {args}, grad_req="null", aux_states=aux_params)
 y = other.forward(is_train=False)[0]
 """
+#: One step of plain gradient descent, by an executor of its own over the same arrays.
+TRAIN = """\
+gradients = {{name: mx.nd.zeros(value.shape) for name, value in arg_params.items()}}
+step = sym.bind(mx.cpu(), {args}, args_grad=gradients, aux_states=aux_params)
+step.forward(is_train=True)
+step.backward([cotangent])
+for name, gradient in gradients.items():
+    arg_params[name] -= 0.01 * gradient
+"""
 FORWARD = "net.forward(mx.io.DataBatch([x], []), is_train=False)\ny = net.get_outputs()[0]\n"
 #: For another number of rows: a second module in the first one's memory.
 MODULE_REBOUND = """\
@@ -185,6 +194,7 @@ def executor(request: Request) -> Source:
         text=text,
         predict=EXECUTED,
         classify=REBOUND.format(args=arguments(request, "x")),
+        train=TRAIN.format(args=arguments(request, "x")),
         tensor=TENSOR,
         array=ARRAY,
         tensors=places(request, '{kind}_params["{name}"]'),
