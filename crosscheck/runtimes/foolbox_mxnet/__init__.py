@@ -1,0 +1,1 @@
+"""foolbox: adversarial examples, for MXNet's symbols and Gluon blocks."""
