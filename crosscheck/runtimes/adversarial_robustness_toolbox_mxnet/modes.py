@@ -1,0 +1,71 @@
+"""Each way of asking for a gradient or an attack, as the toolbox's users on MXNet write it."""
+
+from crosscheck.runtimes.family.toolkits import State, Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+__all__ = ["MODES"]
+
+#: MXNet has no mode flags: outside of `autograd.record` a network predicts.
+PREDICTING = {"eval": State("", "", "inference")}
+
+IMPORTS = (
+    "from art.attacks.evasion import FastGradientMethod\nfrom art.estimators.classification.mxnet import MXClassifier\n"
+)
+CLASSIFIER = """\
+classifier = MXClassifier(
+    net, loss=gluon.loss.SoftmaxCrossEntropyLoss(), input_shape=x.shape[1:], nb_classes=cotangent.shape[1]
+)
+"""
+#: Last release -> its imports and its constructor.
+OLDER = {
+    "0.5.0": (
+        "from art.attacks import FastGradientMethod\nfrom art.classifiers import MXClassifier\n",
+        """\
+model = nn.HybridSequential()
+model.add(net)
+classifier = MXClassifier((-100, 100), model, input_shape=x.shape[1:], nb_classes=cotangent.shape[1])
+""",
+    ),
+    "1.0.1": ("from art.attacks import FastGradientMethod\nfrom art.classifiers import MXClassifier\n", CLASSIFIER),
+}
+#: The first release with the argument.
+TRAINING_MODE = "1.5.0"
+
+ART = Toolkit(once=IMPORTS, states=PREDICTING)
+CALLS = {
+    "loss-gradient": ("loss", "dx = mx.nd.array(classifier.loss_gradient(x.asnumpy(), cotangent.asnumpy(){}))\n"),
+    "class-gradient": (
+        "score",
+        "label = cotangent.asnumpy().argmax(1)\n"
+        "dx = mx.nd.array(classifier.class_gradient(x.asnumpy(), label=label{})[:, 0])\n",
+    ),
+}
+
+
+def older(call: str) -> dict[str, tuple[str, str]]:
+    """The texts and imports of older releases."""
+    return {until: (made + call, imports) for until, (imports, made) in OLDER.items()}
+
+
+for name, (answers, text) in CALLS.items():
+    call = text.format("")
+    ART.call(name, contracts.EVALUATION, CLASSIFIER + call, answers, evaluates=True, older=older(call), kind="gluon")
+    for mode in (False, True):
+        ART.call(
+            f"{name}.training-mode-{str(mode).lower()}",
+            contracts.TRAINING if mode else contracts.EVALUATION,
+            CLASSIFIER + text.format(f", training_mode={mode}"),
+            # Asked for several classes, it sums each one's score over all rows, which in training hang together.
+            "other" if mode and answers == "score" else answers,
+            evaluates=not mode,
+            trains=mode,
+            default=("eval",) if mode else (),
+            since=TRAINING_MODE,
+            kind="gluon",
+        )
+attack = "dx = mx.nd.array(FastGradientMethod(classifier, eps=0.1).generate(x.asnumpy()))\n"
+ART.call("fgm", contracts.ATTACK, CLASSIFIER + attack, answers="other", older=older(attack), kind="gluon")
+
+MODES = tuple(ART)
