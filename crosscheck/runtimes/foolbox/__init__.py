@@ -1,0 +1,1 @@
+"""foolbox: adversarial examples, for torch modules."""
