@@ -1,0 +1,55 @@
+"""Each way of asking for a gradient or an attack, as the toolbox's users on torch write it."""
+
+from crosscheck.runtimes.family.toolkits import Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+__all__ = ["MODES"]
+
+ART = Toolkit(
+    plain="class-gradient",
+    once="""\
+from art.attacks.evasion import FastGradientMethod
+from art.estimators.classification import PyTorchClassifier
+""",
+)
+CLASSIFIER = """\
+classifier = PyTorchClassifier(
+    net, loss=nn.CrossEntropyLoss(reduction="sum"), input_shape=tuple(x.shape[1:]), nb_classes=cotangent.shape[1],
+    device_type="cpu",
+)
+"""
+CALLS = {
+    "loss-gradient": ("loss", "dx = torch.from_numpy(classifier.loss_gradient(x.numpy(), cotangent.numpy(){}))\n"),
+    "class-gradient": (
+        "score",
+        "dx = torch.from_numpy(classifier.class_gradient(x.numpy(), label=target.numpy(){})[:, 0].copy())\n",
+    ),
+}
+for name, (answers, text) in CALLS.items():
+    ART.call(name, contracts.EVALUATION, CLASSIFIER + text.format(""), answers, evaluates=True)
+    ART.call(
+        f"{name}.training-mode-false",
+        contracts.EVALUATION,
+        CLASSIFIER + text.format(", training_mode=False"),
+        answers,
+        default=(),
+        evaluates=True,
+    )
+    ART.call(
+        f"{name}.training-mode-true",
+        contracts.TRAINING,
+        CLASSIFIER + text.format(", training_mode=True"),
+        # Asked for several classes, it sums each one's score over all rows, which in training hang together.
+        "other" if answers == "score" else answers,
+        trains=True,
+    )
+ART.call(
+    "fgm",
+    contracts.ATTACK,
+    CLASSIFIER + "dx = torch.from_numpy(FastGradientMethod(classifier, eps=0.1).generate(x.numpy()))\n",
+    answers="other",
+)
+
+MODES = tuple(ART)
