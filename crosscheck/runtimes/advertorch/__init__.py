@@ -1,0 +1,1 @@
+"""AdverTorch: adversarial examples, for torch modules."""

@@ -1,0 +1,1 @@
+"""CleverHans: adversarial examples, for torch modules."""

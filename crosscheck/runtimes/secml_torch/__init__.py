@@ -1,0 +1,1 @@
+"""SecML-Torch: adversarial examples, for torch modules."""

@@ -1,0 +1,1 @@
+"""torchattacks: adversarial examples, for torch modules."""

@@ -1,0 +1,27 @@
+"""Each attack, as the toolkit's users write it."""
+
+from crosscheck.runtimes.family.toolkits import Toolkit
+from crosscheck.runtimes.mode import Contracts
+
+contracts = Contracts(__file__)
+
+__all__ = ["MODES"]
+
+TORCHATTACKS = Toolkit(once="import torchattacks\n")
+#: Attacks take images between 0 and 1.
+IMAGES = "images = (x - x.min()) / (x.max() - x.min())\n"
+for name, made in {
+    "fgsm": "FGSM(net, eps=0.1)",
+    "pgd": "PGD(net, eps=0.1, steps=2, random_start=False)",
+    "cw": "CW(net, kappa=10, steps=2)",  # goes on until a class leads by so much
+}.items():
+    TORCHATTACKS.call(
+        name,
+        contracts.RESTORED,
+        f"{IMAGES}dx = torchattacks.{made}(images, target)\n",
+        answers="other",
+        evaluates=True,
+        default=("train", "eval", "frozen"),
+    )
+
+MODES = tuple(TORCHATTACKS)
