@@ -17,6 +17,11 @@ DEFECTS = Path(__file__).parents[1] / "models" / "defects"
 PAGES = sorted(path.parent for path in DEFECTS.glob("*/README.md"))
 #: Package of a script -> the runtime's name in the catalog.
 NAMES = {"onnxruntime-training-cpu": "onnxruntime-training", "opencv-python-headless": "opencv"}
+#: Page -> the toolkit of its script, whose package has a folder for each of its bases.
+TOOLKITS = {
+    "art-mxnet-backward-in-training": "adversarial-robustness-toolbox-mxnet",
+    "foolbox-mxnet-sign": "foolbox-mxnet",
+}
 #: Runtimes that the ordinary tests install.
 INSTALLED = ("mxnet", "onnx", "onnxruntime")
 #: The longest script, in lines, without its metadata.
@@ -34,7 +39,7 @@ def metadata(script: Path) -> dict[str, str]:
 def target(page: Path) -> tuple[Runtime, Release]:
     """The runtime and the release that a page's script runs in."""
     package, version = next(iter(metadata(page / "defect.py").items()))
-    runtime = catalog()[NAMES.get(package, package)]
+    runtime = catalog()[TOOLKITS.get(page.name, NAMES.get(package, package))]
     (release,) = [release for release in runtime.releases if release.version == version]
     return runtime, release
 
