@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from crosscheck import networks
 from crosscheck.errors import CatalogError
 from crosscheck.job import Job, run
+from crosscheck.probe.texts import TextAdapter
 from crosscheck.records import Contract
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
-from crosscheck.runtimes.family.toolkits import STATES, Toolkit
+from crosscheck.runtimes.family.toolkits import STATES, State, Toolkit
+from crosscheck.runtimes.program import Subject, source_of
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
 FOLDER = Path(__file__).parent / "toolkit_toy"
+SILENT = Contract("undocumented", "", "")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,12 @@ def test_a_flag_that_the_toolkit_leaves_otherwise_is_found(cells: Cells, mode: s
     assert ["mode-left-changed"] == cells[mode]["findings"]
 
 
+def test_a_flag_is_read_as_it_is_where_the_numbers_of_tensors_are_read_by_a_method() -> None:
+    adapter = TextAdapter()
+    adapter.expressions = {"array": "{}.detach().numpy()"}
+    assert [True, False] == [bool(adapter.numpy(flag)) for flag in (True, False)]
+
+
 def test_gradients_of_the_users_own_that_are_gone_are_found(cells: Cells) -> None:
     assert ["gradients-left"] == cells["clears-gradients"]["findings"]
     (evidence,) = cells["clears-gradients"]["evidence"]
@@ -104,11 +115,43 @@ def test_training_ends_elsewhere_where_statistics_or_flags_were_moved(interleave
 )
 def test_what_a_call_names_is_set_in_the_part_of_its_user(text: str, asked: list[str]) -> None:
     toolkit = Toolkit()
-    toolkit.call("call", Contract("undocumented", "", ""), text, answers="other", before="seed(0)\n")
+    toolkit.call("call", SILENT, text, answers="other", before="seed(0)\n")
     for mode, state in zip(toolkit, STATES.values(), strict=True):
         user, call = mode.parts
         assert (True, True, text) == (user.startswith(state.lines), user.endswith("seed(0)\n"), call)
         assert asked == [name for name in ("target", "layer") if f"\n{name} = " in user]
+
+
+def test_states_and_target_are_those_of_the_toolkits_base() -> None:
+    toolkit = Toolkit(states={"eval": State("", "", "inference")}, target="target = classes(cotangent)\n")
+    toolkit.call("call", SILENT, "dx = call(net, x, target)\n", answers="other")
+    toolkit.call("trained", SILENT, "dx = call(net, x, training=True)\n", answers="other", trains=True)
+    call, trained = toolkit
+    assert ("eval.call", "target = classes(cotangent)\n") == (call.name, call.parts[0])
+    assert ("inference", "training") == (call.intent, trained.intent)
+
+
+def test_an_older_release_has_its_own_call_after_the_same_lines_of_its_user() -> None:
+    toolkit = Toolkit(once="import new\n")
+    older = {"1.8.0": ("dx = one(net, x, target)\n", "import old\n")}
+    toolkit.call("call", SILENT, "dx = all(net, x, target)\n", answers="loss", states=["frozen"], older=older)
+    (mode,) = toolkit
+    old, new = mode.in_release("1.8.0"), mode.in_release("2.0.0")
+    assert (old.parts[0], "frozen") == (new.parts[0], new.starts)
+    assert ("import old\n", "dx = one(net, x, target)\n") == (old.once, old.parts[1])
+    assert ("import new\n", "dx = all(net, x, target)\n") == (new.once, new.parts[1])
+
+
+def test_a_variant_on_another_release_of_the_base_has_that_ones_network() -> None:
+    seed = networks.load("seed")
+    subject = Subject(seed.graph, seed.weights, 1)
+    runtime = catalog()["foolbox-mxnet"]
+    release = next(release for release in runtime.releases if release.version == "0.9.6")
+    plain, other = release.variants
+    (mode,) = (mode for mode in runtime.modes if mode.name == "eval.symbol.gradient")
+    older = dataclasses.replace(other, base="1.2.0")  # whose network begins with what stands in for its data loader
+    sources = [source_of(runtime, release, variant, mode, subject) for variant in (plain, other, older)]
+    assert [False, False, True] == ["dataloader" in source.imports for source in sources]
 
 
 def test_a_base_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -149,3 +192,30 @@ def test_the_newest_release_of_a_toolkit_does_what_it_does_without_crosscheck(
     run(job, SilentProgress())
     cell = cells_by_mode(tmp_path)[mode]
     assert findings == set(cell["findings"]), cell["evidence"]
+
+
+#: Toolkit, release and variant, network -> mode -> findings.
+SEEN = {
+    ("foolbox-mxnet@0.9.6+mxnet-0.9.5.post2", "seed-batch"): {
+        "eval.symbol.gradient": ["leak", "corrupted", "wrong-gradient", "unrepeatable"],
+    },
+    ("foolbox-mxnet@2.4.0", "seed-batch"): {
+        "eval.gluon.gradient": ["clean"],
+        "eval.symbol.gradient": ["wrong-gradient"],
+        "eval.gluon.fgsm": ["clean"],
+    },
+    ("adversarial-robustness-toolbox-mxnet@1.18.2", "seed-batch"): {
+        "eval.loss-gradient": ["wrong-gradient"],
+        "eval.class-gradient": ["wrong-gradient"],
+        "eval.loss-gradient.training-mode-true": ["leak"],
+    },
+}
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("target", "network"), SEEN)
+def test_what_toolkits_do_to_a_network(target: str, network: str, tmp_path: Path) -> None:
+    expected = SEEN[target, network]
+    job = Job(what=[target], modes=list(expected), networks=[network], scenarios=["gradient"], trials=1, out=tmp_path)
+    run(job, SilentProgress(), catalog())
+    assert expected == {mode: cell["findings"] for mode, cell in cells_by_mode(tmp_path).items()}
