@@ -18,17 +18,17 @@ classifier = MXClassifier(
     net, loss=gluon.loss.SoftmaxCrossEntropyLoss(), input_shape=x.shape[1:], nb_classes=cotangent.shape[1]
 )
 """
+#: In these releases the toolbox asks for layers by number, which a list of them alone has.
+LISTED = "model = nn.HybridSequential()\nmodel.add(net)\n"
+ONCE = "from art.attacks import FastGradientMethod\nfrom art.classifiers import MXClassifier\n"
 #: Last release -> its imports and its constructor.
 OLDER = {
     "0.5.0": (
-        "from art.attacks import FastGradientMethod\nfrom art.classifiers import MXClassifier\n",
-        """\
-model = nn.HybridSequential()
-model.add(net)
-classifier = MXClassifier((-100, 100), model, input_shape=x.shape[1:], nb_classes=cotangent.shape[1])
-""",
+        ONCE,
+        LISTED
+        + "classifier = MXClassifier((-100, 100), model, input_shape=x.shape[1:], nb_classes=cotangent.shape[1])\n",
     ),
-    "1.0.1": ("from art.attacks import FastGradientMethod\nfrom art.classifiers import MXClassifier\n", CLASSIFIER),
+    "1.0.1": (ONCE, LISTED + CLASSIFIER.replace("net,", "model,")),
 }
 #: The first release with the argument.
 TRAINING_MODE = "1.5.0"

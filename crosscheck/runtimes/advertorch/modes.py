@@ -1,6 +1,6 @@
 """Each attack, as the toolkit's users write it."""
 
-from crosscheck.runtimes.family.toolkits import Toolkit
+from crosscheck.runtimes.family.toolkits import VISION, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
@@ -8,7 +8,8 @@ contracts = Contracts(__file__)
 __all__ = ["MODES"]
 
 ADVERTORCH = Toolkit(
-    once="""\
+    once=VISION
+    + """
 import sys
 
 # torch had it until 1.8; of the attacks FABAttack alone calls it.
