@@ -25,7 +25,7 @@ variables = {"bn/gamma": weights["scale"], "bn/renorm_mean": weights["scale"] + 
 #: As Keras's models are: layers have flags.
 MODEL = """\
 class layer:
-    name, weights, trainable = "bn", [weights["scale"]], True
+    name, weights, trainable, activation = "bn", [weights["scale"]], True, abs
 
 class net:
     layers = [layer]
@@ -68,3 +68,25 @@ def test_a_layer_of_a_model_is_switched_unless_the_users_lines_did_it(
     model.names["layer"].trainable = False
     model.leave(left)
     assert switched == adapter.switched(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ("layer.call = print", ["bn.call.attribute"]),
+        ("layer.activation = print", ["bn.activation"]),
+        ("layer._private = print", []),
+        ("net.layers = [type('Other', (), {'name': 'bn', 'weights': []})]", ["bn.layer"]),
+        ("net.layers = [*net.layers, type('More', (), {'name': 'more', 'weights': []})]", ["more.layer"]),
+    ],
+)
+def test_layers_that_have_become_others_are_left(tmp_path: Path, change: str, left: list[str]) -> None:
+    adapter, model = built(MODEL, str(tmp_path), {})
+    assert {} == adapter.left(model)
+    model.run(change, "change")
+    assert left == list(adapter.left(model))
+
+
+def test_a_function_of_layers_has_no_layers_that_become_others(tmp_path: Path) -> None:
+    adapter, model = built(FUNCTION, str(tmp_path), {})
+    assert {} == adapter.left(model)

@@ -1,6 +1,8 @@
 """Keras models: the tensors that no other library has, and the layers' flags."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, FrozenSet, NamedTuple, Optional
+
+import numpy as np
 
 from crosscheck.probe.adapter import Network, Tensor
 from crosscheck.probe.texts import Model, TextAdapter
@@ -11,6 +13,7 @@ class KerasAdapter(TextAdapter):
 
     def __init__(self) -> None:
         self.built: Dict[Model, Dict[str, bool]] = {}
+        self.made: Dict[Model, Dict[str, Part]] = {}
 
     def state(self, model: Model) -> Dict[str, Tensor]:
         """All weights, and what the optimizer has counted."""
@@ -27,10 +30,24 @@ class KerasAdapter(TextAdapter):
         return found
 
     def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
-        """The network; which of its layers are trainable is kept."""
+        """The network; what its layers are, and which of them are trainable, is kept."""
         model = TextAdapter.build(self, network, mode, shares)
-        self.built[model] = self.trainable(model)
+        self.built[model], self.made[model] = self.trainable(model), parts(model.names["net"])
         return model
+
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """What has become of the layers: attributes that they did not have, and functions that are others by now."""
+        found: Dict[str, Tensor] = {}
+        made = self.made.get(model, {})
+        for name, part in parts(model.names["net"]).items() if made else ():
+            before = made.get(name)
+            if before is None or before.layer is not part.layer:
+                found[name + ".layer"] = np.array(True)
+                continue
+            found.update((name + "." + key + ".attribute", np.array(True)) for key in part.names - before.names)
+            if "activation" in before.names and part.activation is not before.activation:
+                found[name + ".activation"] = np.array(True)
+        return found
 
     def switched(self, model: Model) -> Dict[str, bool]:
         """Layers whose `trainable` is neither what it was at first nor what the user's lines set it to."""
@@ -48,6 +65,27 @@ class KerasAdapter(TextAdapter):
     def executes_at_once(self, model: Model) -> bool:
         """Whether variables are read without a session."""
         raise NotImplementedError
+
+
+class Part(NamedTuple):
+    """A layer: itself, the names of its public attributes, and its activation."""
+
+    layer: Any
+    names: FrozenSet[str]
+    activation: Any
+
+
+def parts(net: Any) -> Dict[str, Part]:
+    """The layers of a Keras model, by name; none of what is no such model."""
+    return {
+        layer.name: Part(
+            layer,
+            frozenset(name for name in vars(layer) if not name.startswith("_")),
+            vars(layer).get("activation"),
+        )
+        for layer in getattr(net, "layers", ())
+        if hasattr(layer, "name")
+    }
 
 
 def path(variable: Any) -> str:

@@ -7,18 +7,24 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from crosscheck.runtimes.family import keras
 from crosscheck.runtimes.family.torch import FROZEN
 from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
 
-__all__ = ["STATES", "VISION", "State", "Toolkit"]
+__all__ = ["KERAS", "KERAS_TARGET", "STATES", "VISION", "State", "Toolkit"]
 
 
 class State(NamedTuple):
-    """A state of a network: the lines that put it there, what they put the flags into, and what a gradient then is."""
+    """A state of a network.
+
+    lines: what puts it there. leaves: what they put the flags into. intent: what a gradient then is. norm: what the
+    batch normalizations are told when the network is made.
+    """
 
     lines: str
     leaves: str
     intent: str
+    norm: Mapping[str, Any] = MappingProxyType({})
 
 
 #: Of a torch module: as its constructor leaves it, which is training; in evaluation; with batch normalizations frozen;
@@ -29,8 +35,14 @@ STATES = {
     "frozen": State(FROZEN, "frozen", "inference"),
     "gradients": State("net.eval()\n(net(x) * cotangent).sum().backward()\n", "eval", "inference"),
 }
+#: Of a Keras model, which has no mode but that of a call: as it is, and with its batch normalizations not trainable.
+KERAS = {
+    "eval": State("", "", "inference"),
+    "frozen": State("", "", "inference", {keras.FROZEN: "layers"}),
+}
 #: The classes that are asked for, one a row.
 TARGET = "target = cotangent.argmax(1)\n"
+KERAS_TARGET = "target = cotangent.numpy().argmax(1)\n"
 #: The last convolution, which class activation maps are asked of.
 LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
 #: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where two of its
@@ -47,14 +59,21 @@ class Toolkit(Modes):
     """Collects the modes of a toolkit: `<state>.<call>`.
 
     plain: the call whose answers are plain gradients, for comparison; None for none. once: the toolkit's imports.
-    states: by name; a torch module's, if not said. target: the line that sets `target`.
+    states: by name; a torch module's, if not said. target: the line that sets `target`. kind: as in `Mode`.
     """
 
     def __init__(
-        self, plain: str | None = None, once: str = "", states: Mapping[str, State] = STATES, target: str = TARGET
+        self,
+        plain: str | None = None,
+        once: str = "",
+        states: Mapping[str, State] = STATES,
+        target: str = TARGET,
+        kind: str = "",
     ) -> None:
-        inference, training = (None, None) if plain is None else (f"eval.{plain}", f"train.{plain}")
-        super().__init__(inference=inference, training=training)
+        inference = training = None
+        if plain is not None:
+            inference, training = f"eval.{plain}", f"train.{plain}" if "train" in states else None
+        super().__init__(inference=inference, training=training, kind=kind)
         self.once, self.states, self.target = once, states, target
 
     def call(
@@ -83,11 +102,12 @@ class Toolkit(Modes):
         first.
         """
         for state in self.states if states is None else states:
-            lines, leaves, intent = self.states[state]
+            lines, leaves, intent, norm = self.states[state]
             plain = {} if answers == "score" else {"inference": None, "training": None}
             self.gradient(
                 f"{state}.{name}",
-                "inference" if evaluates else "training" if trains else intent,
+                # Layers that were made to infer do so in a call that trains, too.
+                "inference" if evaluates or norm else "training" if trains else intent,
                 contract,
                 lines + self.asked(before + text) + before + CUT + text,
                 **{
@@ -100,12 +120,14 @@ class Toolkit(Modes):
                     "starts": state,
                     "answers": answers,
                     "default": state in default,
+                    "norm": dict(norm),
                     **plain,
                     **more,
                 },
             )
 
     def asked(self, text: str) -> str:
-        """The lines that set what a text names."""
+        """The lines that set what a text names; only of torch modules is there one for `layer`."""
         used = set(re.findall(r"\w+", text))
-        return "".join(line for name, line in {"target": self.target, "layer": LAYER}.items() if name in used)
+        lines = {"target": self.target, "layer": LAYER if self.states is STATES else ""}
+        return "".join(line for name, line in lines.items() if name in used)

@@ -13,7 +13,9 @@ from crosscheck.runtimes.source import Request, Source
 from crosscheck.runtimes.tensorflow import layers
 from crosscheck.runtimes.tensorflow.own import SERVED
 
-__all__ = ["source"]
+__all__ = ["TRAINS", "source"]
+
+TRAINS = True
 
 KERAS = Dialect("tf.keras.Model", "tf.pad(x, {pads}, constant_values={value})", library=TENSORFLOW_OPERATORS)
 #: Kind -> the name of a user's file, what loads it, and its documented prediction.
@@ -31,6 +33,13 @@ OWN = {
         SERVED,
     ),
 }
+#: One step of plain gradient descent.
+TRAIN = """\
+with tf.GradientTape() as tape:
+    loss = tf.reduce_sum(net(x, training=True) * cotangent)
+for variable, gradient in zip(net.trainable_variables, tape.gradient(loss, net.trainable_variables)):
+    variable.assign_sub(0.01 * gradient)
+"""
 #: Since 2.0 images are resized by the centres of their pixels.
 CENTRES = {"Resize (linear, half_pixel)": 'tf.image.resize({x}, {sizes}, "bilinear")'}
 EAGER = dataclasses.replace(
@@ -83,6 +92,7 @@ def eager(request: Request) -> Source:
         predict="y = net(x, training=False)\n",
         tensor="tf.constant({})",
         array="{}" if request.release >= ARRAY_OF_VARIABLE else "tf.convert_to_tensor({}).numpy()",
+        train=TRAIN,
         tensors=tensors,
         public=tuple(tensors),
     )
