@@ -1,0 +1,1 @@
+"""tf-keras-vis: saliency and class activation maps for Keras models."""
