@@ -1,0 +1,1 @@
+"""Xplique: attributions for Keras models."""
