@@ -40,6 +40,12 @@ with tf.GradientTape() as tape:
 for variable, gradient in zip(net.trainable_variables, tape.gradient(loss, net.trainable_variables)):
     variable.assign_sub(0.01 * gradient)
 """
+#: The same in a graph, where nothing updates the statistics by itself.
+TRAIN_SESSION = """\
+loss = tf.reduce_sum(net.output * cotangents)
+step = tf.train.GradientDescentOptimizer(0.01).minimize(loss, var_list=net.trainable_weights)
+session.run([step, net.updates], {net.input: x, cotangents: cotangent, K.learning_phase(): 1})
+"""
 #: Since 2.0 images are resized by the centres of their pixels.
 CENTRES = {"Resize (linear, half_pixel)": 'tf.image.resize({x}, {sizes}, "bilinear")'}
 EAGER = dataclasses.replace(
@@ -110,6 +116,7 @@ def session(request: Request) -> Source:
         imports="import numpy as np\nimport tensorflow as tf\n\nlayers, K = tf.keras.layers, tf.keras.backend\n",
         text=layers.BLOCK + indent(text, "    "),
         predict=layers.BLOCK + "    y, = predicting([x, 0])\n",
+        train=layers.BLOCK + indent(TRAIN_SESSION, "    "),
         tensor="{}",
         array="{}",
         tensors={name: (f"session.run({variable})", axes) for name, (variable, axes) in tensors.items()},

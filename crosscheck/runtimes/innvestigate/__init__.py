@@ -1,0 +1,1 @@
+"""iNNvestigate: analyses of Keras models, in a graph."""

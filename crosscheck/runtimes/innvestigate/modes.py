@@ -1,0 +1,25 @@
+"""Each way of asking for an analysis, as iNNvestigate's users write it, in a graph."""
+
+from textwrap import indent
+
+from crosscheck.runtimes.family.toolkits import KERAS, Toolkit
+from crosscheck.runtimes.mode import Contracts
+from crosscheck.runtimes.tensorflow.layers import BLOCK
+
+contracts = Contracts(__file__)
+
+TEXT = """\
+analyzer = innvestigate.create_analyzer("{}", net, neuron_selection_mode="index")
+dx = analyzer.analyze(x, neuron_selection=target)
+"""
+# LRP refuses batch normalization.
+INNVESTIGATE = Toolkit(plain="gradient", once="import innvestigate\n", states=KERAS, kind="session")
+for analyzer in ("gradient", "input_t_gradient", "guided_backprop", "deconvnet", "deep_taylor"):
+    INNVESTIGATE.call(
+        analyzer.replace("_", "-"),
+        contracts.SILENT,
+        BLOCK + indent(TEXT.format(analyzer), "    "),
+        answers="score" if analyzer == "gradient" else "other",
+    )
+
+MODES = tuple(INNVESTIGATE)
