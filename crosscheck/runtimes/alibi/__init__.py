@@ -1,0 +1,1 @@
+"""Alibi Explain: integrated gradients and similar instances for Keras models."""
