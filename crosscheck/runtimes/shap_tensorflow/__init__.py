@@ -1,0 +1,1 @@
+"""SHAP for Keras models."""
