@@ -1,0 +1,1 @@
+"""tf-explain: maps of what a Keras model looks at."""
