@@ -1,0 +1,1 @@
+"""foolbox on TensorFlow."""
