@@ -1,0 +1,1 @@
+"""CleverHans on TensorFlow."""
