@@ -1,6 +1,6 @@
 """Each way of asking for an explanation by gradients, as Alibi's users write it."""
 
-from crosscheck.runtimes.family.toolkits import KERAS, KERAS_TARGET, Toolkit
+from crosscheck.runtimes.family.toolkits import KERAS, KERAS_LAYER, KERAS_TARGET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
@@ -9,19 +9,16 @@ ALIBI = Toolkit(
     once="from alibi.explainers import GradientSimilarity, IntegratedGradients\n",
     states=KERAS,
     target=KERAS_TARGET,
+    layer=KERAS_LAYER,
     kind="eager",
 )
-for name, given, layer in (
-    ("integrated-gradients", "net, n_steps=5", ""),
-    (
-        "integrated-gradients.layer",
-        "net, layer=layer, n_steps=5",
-        "layer = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)][-1]\n",
-    ),
+for name, given in (
+    ("integrated-gradients", "net, n_steps=5"),
+    ("integrated-gradients.layer", "net, layer=layer, n_steps=5"),
 ):
     text = f"explanation = IntegratedGradients({given}).explain(x.numpy(), target=target)\n"
     text += "dx = np.array(explanation.attributions[0])\n"
-    ALIBI.call(name, contracts.SILENT, text, answers="other", before=layer)
+    ALIBI.call(name, contracts.SILENT, text, answers="other")
 ALIBI.call(
     "gradient-similarity",
     contracts.SIMILARITY,

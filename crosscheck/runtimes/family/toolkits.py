@@ -11,7 +11,7 @@ from crosscheck.runtimes.family import keras
 from crosscheck.runtimes.family.torch import FROZEN
 from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
 
-__all__ = ["KERAS", "KERAS_TARGET", "STATES", "VISION", "State", "Toolkit"]
+__all__ = ["KERAS", "KERAS_LAYER", "KERAS_TARGET", "STATES", "VISION", "State", "Toolkit"]
 
 
 class State(NamedTuple):
@@ -45,6 +45,7 @@ TARGET = "target = cotangent.argmax(1)\n"
 KERAS_TARGET = "target = cotangent.numpy().argmax(1)\n"
 #: The last convolution, which class activation maps are asked of.
 LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
+KERAS_LAYER = "layer = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)][-1]\n"
 #: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where two of its
 #: operators exist.
 VISION = """\
@@ -59,7 +60,8 @@ class Toolkit(Modes):
     """Collects the modes of a toolkit: `<state>.<call>`.
 
     plain: the call whose answers are plain gradients, for comparison; None for none. once: the toolkit's imports.
-    states: by name; a torch module's, if not said. target: the line that sets `target`. kind: as in `Mode`.
+    states: by name; a torch module's, if not said. target: the line that sets `target`. layer: the line that sets
+    `layer`. kind: as in `Mode`.
     """
 
     def __init__(
@@ -68,13 +70,14 @@ class Toolkit(Modes):
         once: str = "",
         states: Mapping[str, State] = STATES,
         target: str = TARGET,
+        layer: str = LAYER,
         kind: str = "",
     ) -> None:
         inference = training = None
         if plain is not None:
             inference, training = f"eval.{plain}", f"train.{plain}" if "train" in states else None
         super().__init__(inference=inference, training=training, kind=kind)
-        self.once, self.states, self.target = once, states, target
+        self.once, self.states, self.target, self.layer = once, states, target, layer
 
     def call(
         self,
@@ -127,7 +130,6 @@ class Toolkit(Modes):
             )
 
     def asked(self, text: str) -> str:
-        """The lines that set what a text names; only of torch modules is there one for `layer`."""
+        """The lines that set what a text names."""
         used = set(re.findall(r"\w+", text))
-        lines = {"target": self.target, "layer": LAYER if self.states is STATES else ""}
-        return "".join(line for name, line in lines.items() if name in used)
+        return "".join(line for name, line in {"target": self.target, "layer": self.layer}.items() if name in used)

@@ -8,11 +8,11 @@ contracts = Contracts(__file__)
 IMPORTS = """\
 import saliency.core as saliency
 
-def call_model(images, index, expected_keys):
+def call_model(images, call_model_args, expected_keys):
     images = tf.convert_to_tensor(images, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(images)
-        score = net(images)[:, index]
+        score = net(images)[:, call_model_args]
     return {saliency.INPUT_OUTPUT_GRADIENTS: tape.gradient(score, images)}
 
 """

@@ -1,6 +1,6 @@
 """Each way of asking for a map, as the users of tf-explain write it: one class for all rows."""
 
-from crosscheck.runtimes.family.toolkits import KERAS, KERAS_TARGET, Toolkit
+from crosscheck.runtimes.family.toolkits import KERAS, KERAS_LAYER, KERAS_TARGET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
@@ -12,7 +12,9 @@ from tf_explain.core.integrated_gradients import IntegratedGradients
 from tf_explain.core.smoothgrad import SmoothGrad
 from tf_explain.core.vanilla_gradients import VanillaGradients
 """
-EXPLAIN = Toolkit(plain="vanilla-gradients", once=IMPORTS, states=KERAS, target=KERAS_TARGET, kind="eager")
+EXPLAIN = Toolkit(
+    plain="vanilla-gradients", once=IMPORTS, states=KERAS, target=KERAS_TARGET, layer=KERAS_LAYER, kind="eager"
+)
 #: What `explain` makes a picture of.
 EXPLAIN.call(
     "vanilla-gradients",
@@ -40,7 +42,6 @@ outputs, gradients = GradCAM.get_gradients_and_filters(net, x, layer.name, 0, us
 dx = tf.stack(GradCAM.generate_ponderated_output(outputs, gradients))
 """,
     answers="other",
-    before="layer = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)][-1]\n",
 )
 
 MODES = tuple(EXPLAIN)
