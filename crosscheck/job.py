@@ -115,11 +115,11 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     own = any(network.own for network in networks)
     budget = Budget(job.budget if job.budget is not None else OWN_BUDGET if own else math.inf)
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
+    progress.step("planning")
+    plan = matrix.plan()
+    if shard is not None:
+        plan = Division(shard.parts).of(shard.number, plan)
     with executor(job.engine, job.jobs) as place, at_work(job.out):
-        progress.step("planning")
-        plan = matrix.plan()
-        if shard is not None:
-            plan = Division(shard.parts).of(shard.number, plan)
         complete(job.out)
         for _ in range(MENDINGS):
             try:

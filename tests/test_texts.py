@@ -92,7 +92,7 @@ def test_a_mode_that_reads_exported_files_shows_its_own_text(runtime: str) -> No
     """
     source = load("conv")
     file = written_network(source.model.SerializeToString(), "conv.from.toy.1b2c3d4e", source)
-    (target,) = targets([f"{runtime}@newest"], catalog(), everything=False)
+    target, *_ = targets([f"{runtime}@newest"], catalog(), everything=False)
     for mode in target.runtime.modes:
         asks = Scenario.GRADIENT if Asks(mode.asks) is Asks.GRADIENT else Scenario.PREDICT_ONLY
         if mode.reads_files and mode.form in EXPORTED_FORMS and target.release.has(mode):

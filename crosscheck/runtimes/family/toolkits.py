@@ -104,6 +104,8 @@ class Toolkit(Modes):
         into evaluation, or training mode. older: last release -> the text and `once` of releases up to it, the oldest
         first.
         """
+        if evaluates and self.training == f"train.{name}":
+            self.training = None  # it is a gradient in evaluation, too
         for state in self.states if states is None else states:
             lines, leaves, intent, norm = self.states[state]
             plain = {} if answers == "score" else {"inference": None, "training": None}
