@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from crosscheck import networks
+from crosscheck.cells import Scenario
 from crosscheck.errors import CatalogError
 from crosscheck.job import Job, run
+from crosscheck.probe.adapter import Adapter, Network
+from crosscheck.probe.recorder import Recorder
+from crosscheck.probe.steps import Trial
 from crosscheck.probe.texts import TextAdapter
 from crosscheck.records import Contract
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from crosscheck.runtimes.family.toolkits import STATES, State, Toolkit
 from crosscheck.runtimes.program import Subject, source_of
+from crosscheck.scenarios.steps import steps
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
 FOLDER = Path(__file__).parent / "toolkit_toy"
@@ -219,3 +227,40 @@ def test_what_toolkits_do_to_a_network(target: str, network: str, tmp_path: Path
     job = Job(what=[target], modes=list(expected), networks=[network], scenarios=["gradient"], trials=1, out=tmp_path)
     run(job, SilentProgress(), catalog())
     assert expected == {mode: cell["findings"] for mode, cell in cells_by_mode(tmp_path).items()}
+
+
+class Noted(Adapter):
+    """Keeps the cotangents of calls and of training steps."""
+
+    def __init__(self) -> None:
+        self.given: list[np.ndarray[Any, np.dtype[Any]]] = []
+
+    def build(self, network: Network, mode: str, shares: Any = None) -> Any:
+        return network
+
+    def predict(self, model: Any, x: Any) -> Any:
+        return x
+
+    def start(self, model: Any, x: Any, cotangent: Any, mode: str) -> None:
+        self.given.append(cotangent)
+
+    def explain(self, model: Any, x: Any, cotangent: Any, mode: str) -> Any:
+        self.given.append(cotangent)
+        return x
+
+    def train(self, model: Any, x: Any, cotangent: Any) -> None:
+        self.given.append(cotangent)
+
+
+@pytest.mark.parametrize(("answers", "key"), [("", "cotangent"), ("score", "classes"), ("loss", "classes")])
+def test_training_steps_lower_what_the_call_is_asked_about_as_in_scripts(
+    answers: str, key: str, tmp_path: Path
+) -> None:
+    inputs = {name: np.full((1, 2), number) for number, name in enumerate(("x", "cotangent", "classes"))}
+    network = Network({}, {}, {}, 1, "", "", {"network/tested": None})
+    modes = {"tested": {"name": "call", "asks": "gradient", "answers": answers}}
+    adapter = Noted()
+    todo = steps(Scenario.INTERLEAVED, "undisturbed", list(modes))
+    with contextlib.closing(Recorder(str(tmp_path))) as recorder:
+        Trial(adapter, recorder, modes, {"network": network}, inputs).run(todo)
+    assert [inputs[key].tolist()] * 5 == [given.tolist() for given in adapter.given]

@@ -98,6 +98,11 @@ class Case:
         return Asks(self.mode.asks)
 
     @property
+    def by_its_batches(self) -> bool:
+        """Whether statistics move by the batches of the calls under test alone, so that an update law explains it."""
+        return self.cell.scenario not in (*STEPWISE, Scenario.EXPORT, Scenario.INTERLEAVED)
+
+    @property
     def has_form(self) -> bool:
         """Whether there is a closed form of what the mode answers."""
         return self.mode.answers != OTHER

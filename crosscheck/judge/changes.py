@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from crosscheck.cells import Finding, Scenario
-from crosscheck.judge.case import STEPWISE, Case, tensors
+from crosscheck.cells import Finding
+from crosscheck.judge.case import Case, tensors
 from crosscheck.judge.thresholds import LAW, NEVER, REPEATABLE
 from crosscheck.judge.update import Solved, solve_update
 from crosscheck.oracle import Law
@@ -43,7 +43,7 @@ def change_evidence(case: Case, finding: Finding) -> list[Evidence]:
 
 def _law(case: Case, finding: Finding) -> list[Evidence]:
     """The update law, if one fits, or the first of several; without one the finding is `corrupted`."""
-    if case.cell.scenario in (*STEPWISE, Scenario.EXPORT, Scenario.INTERLEAVED):
+    if not case.by_its_batches:
         return []
     timed = [(row, *case.around(row)) for row in case.of("timed")]
     solved = [(row, one) for row, *around in (*timed, *case.calls) if (one := solve_update(case, *around)) is not None]

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from crosscheck.cells import Array, Finding, Observation, Scenario
-from crosscheck.judge.case import STEPWISE, Case, Pair, largest, tensors
+from crosscheck.judge.case import Case, Pair, largest, tensors
 from crosscheck.judge.compare import became_non_finite
 from crosscheck.judge.thresholds import EXACT, LAW, NEVER, REWRITTEN
 from crosscheck.judge.update import solve_update
@@ -101,7 +101,7 @@ def _lawless(case: Case) -> list[Evidence]:
     A second call may go on from averages that are not among the statistics: then both calls together follow a law.
     Excludes scenarios with many inputs, training, exports, and calls of toolkits that predict inputs of their own.
     """
-    if case.cell.scenario in (*STEPWISE, Scenario.EXPORT, Scenario.INTERLEAVED) or not case.has_form:
+    if not (case.by_its_batches and case.has_form):
         return []
     for row, before, after in case.calls:
         solved = solve_update(case, before, after)

@@ -16,7 +16,7 @@ Keys of what is recorded:
 """
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Trial:
         self.unread: Optional[Tensor] = None
         self.cpus: Set[int] = set()
 
-    def run(self, steps: List[Step]) -> None:
+    def run(self, steps: Sequence[Step]) -> None:
         """Carry out the steps in their order. Raises StepFailed where one fails."""
         for step in steps:
             getattr(self, "do_" + step["do"])(step)
@@ -102,7 +102,7 @@ class Trial:
         self.recorder.flags(recorded.FLAGS_BEFORE + key, self.adapter.flags())
         gradient = mode["asks"] == "gradient"
         label = (recorded.GRADIENT if gradient else recorded.FORWARD) + key
-        cotangent = self._cotangent(step, x, mode.get("answers")) if gradient else None
+        cotangent = self._cotangent(step["mode"], x, step["cotangent"] == "ones") if gradient else None
 
         def answer() -> Tensor:
             if step["started"]:
@@ -126,14 +126,15 @@ class Trial:
 
     def do_start(self, step: Step) -> None:
         """What the user of a toolkit does before its call."""
-        model, mode = self.models[step["model"]], self.modes[step["mode"]]
-        x, cotangent = self.adapter.tensor(self.inputs["x"]), self._cotangent({}, self.inputs["x"], mode["answers"])
-        self.recorder.step("start", lambda: self.adapter.start(model, x, cotangent, mode["name"]))
+        model, mode, x = self.models[step["model"]], self.modes[step["mode"]], self.inputs["x"]
+        given, cotangent = self.adapter.tensor(x), self._cotangent(step["mode"], x)
+        self.recorder.step("start", lambda: self.adapter.start(model, given, cotangent, mode["name"]))
 
     def do_train(self, step: Step) -> None:
-        """One training step."""
-        x, cotangent = self.adapter.tensor(self.inputs["x"]), self._cotangent({}, self.inputs["x"], None)
-        self.recorder.step("train", lambda: self.adapter.train(self.models[step["model"]], x, cotangent))
+        """One training step, on what the mode under test is asked about."""
+        model, x = self.models[step["model"]], self.inputs["x"]
+        given, cotangent = self.adapter.tensor(x), self._cotangent("tested", x)
+        self.recorder.step("train", lambda: self.adapter.train(model, given, cotangent))
 
     def do_read(self, step: Step) -> None:
         """The result of the last `ask` that was not read."""
@@ -216,10 +217,10 @@ class Trial:
             return self.inputs["noise"][self.repetition - 1]
         return self.image if source == "image" else self.inputs["x"]
 
-    def _cotangent(self, step: Step, x: Array, answers: Optional[str]) -> Tensor:
-        if step.get("cotangent") == "ones":
+    def _cotangent(self, role: str, x: Array, ones: bool = False) -> Tensor:
+        if ones:
             return self.adapter.tensor(np.ones((len(x), 1), np.float32))
-        return self.adapter.tensor(self.inputs["classes" if answers else "cotangent"])
+        return self.adapter.tensor(self.inputs["classes" if self.modes[role].get("answers") else "cotangent"])
 
     def _predict(self, model: Model, x: Array, label: str) -> Tuple[Tensor, Array]:
         """The runtime's input array, and the prediction."""

@@ -162,16 +162,13 @@ class TextAdapter(Adapter):
 
     def start(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> None:
         """The first part of a mode's texts, and what precedes the toolkit's call."""
-        texts = model.texts[mode]
         model.names.update(x=x, cotangent=cotangent)
-        self.prepare(model, mode)
-        model.run(texts["forward"], mode)
-        model.leave(texts["leaves"])
+        self.begin(model, mode)
 
     def explain(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> Tensor:
         """The toolkit's call."""
         model.names.update(x=x, cotangent=cotangent)
-        model.run(model.texts[mode]["backward"], mode + "_backward")
+        self.finish(model, mode)
         return model.names["dx"]
 
     def train(self, model: Model, x: Tensor, cotangent: Tensor) -> None:
@@ -181,15 +178,23 @@ class TextAdapter(Adapter):
 
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """Execute the texts of a mode, the first part only once a model."""
+        self.begin(model, mode)
+        if model.texts[mode]["backward"]:
+            between()
+            self.finish(model, mode)
+
+    def begin(self, model: Model, mode: str) -> None:
+        """Execute what precedes `---` in a mode's texts, or all of them."""
         texts = model.texts[mode]
         self.prepare(model, mode)
         model.run(texts["forward"], mode)
-        first, _, last = texts["leaves"].partition(" ")
-        model.leave(first)
-        if texts["backward"]:
-            between()
-            model.run(texts["backward"], mode + "_backward")
-            model.leave(last)
+        model.leave(texts["leaves"].partition(" ")[0])
+
+    def finish(self, model: Model, mode: str) -> None:
+        """Execute what follows `---`."""
+        texts = model.texts[mode]
+        model.run(texts["backward"], mode + "_backward")
+        model.leave(texts["leaves"].partition(" ")[2])
 
     def prepare(self, model: Model, mode: str) -> None:
         """Execute the first part of a mode's texts, if it has not been executed for this model."""
