@@ -11,11 +11,11 @@ from crosscheck.errors import EnvironmentFailure
 from crosscheck.exchange import readers
 from crosscheck.job import JOURNAL
 from crosscheck.matrix.cache import key
-from crosscheck.matrix.engine import Progress
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import isolation_of
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
+from crosscheck.matrix.settings import Progress
 from crosscheck.options import Job, matrix_of
 from crosscheck.runtimes.catalog import Runtime, catalog
 from crosscheck.shards import OVERHEAD, Division, Shard, Times, environments_of

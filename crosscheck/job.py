@@ -26,11 +26,13 @@ from crosscheck.judgements import Judged, Judgements, Question, Shared
 from crosscheck.locate import Located, Verdict, locate
 from crosscheck.marks import DONE, asked, fingerprint, is_done
 from crosscheck.matrix.budget import Budget
-from crosscheck.matrix.engine import Engine, Measured, Progress, Settings
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import DamagedJournal, Journal, NoJournal
+from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.mending import mend, move_aside
 from crosscheck.matrix.places import executor
 from crosscheck.matrix.plan import Planned
+from crosscheck.matrix.settings import Progress, Settings
 from crosscheck.networks import Network
 from crosscheck.options import Job, Matrix, Selection, matrix_of
 from crosscheck.publication import ARRAYS, CELLS, RUN, belongs_together, complete, publish, read_facts, refresh, staging

@@ -20,10 +20,11 @@ from crosscheck.errors import EnvironmentFailure, UsageError
 from crosscheck.expectations import Expectations
 from crosscheck.job import JOURNAL, SHOULD_HAVE_BEEN, Result, at_work, carry_out
 from crosscheck.marks import DONE
-from crosscheck.matrix.engine import Engine, Progress, Settings, cores
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Earlier
 from crosscheck.matrix.selection import Target
+from crosscheck.matrix.settings import Progress, Settings, cores
 from crosscheck.options import LOCKS, Job, Matrix, matrix_of, whole_job
 from crosscheck.publication import ARRAYS
 from crosscheck.records import JudgedCell

@@ -14,11 +14,11 @@ from crosscheck.conversion import is_file, load
 from crosscheck.errors import NetworkError, UsageError
 from crosscheck.expectations import Expectations, parts_of
 from crosscheck.marks import code_of
-from crosscheck.matrix.engine import Progress, cores
 from crosscheck.matrix.places import LOCAL, check_engine
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import Target, matching, present, targets
 from crosscheck.matrix.server import Limits
+from crosscheck.matrix.settings import Progress, cores
 from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.publication import read_facts

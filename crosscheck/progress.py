@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from crosscheck.matrix.engine import Progress
+from crosscheck.matrix.settings import Progress
 from crosscheck.terminal import printable
 
 __all__ = ["JsonProgress", "LineProgress", "RichProgress", "Shown", "progress_for"]

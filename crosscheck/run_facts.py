@@ -11,10 +11,10 @@ from typing import Any
 
 import crosscheck
 from crosscheck.environments.environment import Environment
-from crosscheck.matrix.engine import cores
 from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned
 from crosscheck.matrix.selection import Target
+from crosscheck.matrix.settings import cores
 from crosscheck.networks import Network
 from crosscheck.networks.file_summary import summary_of
 from crosscheck.records import CellEnvironment

@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 
 from crosscheck.job import JOURNAL, Job, Result, run
-from crosscheck.matrix.engine import Progress
 from crosscheck.matrix.server import ONE_THREAD
+from crosscheck.matrix.settings import Progress
 from crosscheck.runtimes.catalog import Runtime, load_runtime
 
 Cells = dict[str, dict[str, Any]]

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from crosscheck.cli import main
 from crosscheck.job import Job, Result, run
-from crosscheck.matrix.engine import Progress
+from crosscheck.matrix.settings import Progress
 from crosscheck.progress import JsonProgress, LineProgress, RichProgress, Shown, progress_for
 from crosscheck.runtimes.catalog import Runtime
 from tests.conftest import SilentProgress

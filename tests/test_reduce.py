@@ -17,9 +17,9 @@ from crosscheck import networks
 from crosscheck.cells import Finding, Scenario
 from crosscheck.errors import CrosscheckError, UsageError
 from crosscheck.job import Result
-from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.plan import planned_cell
 from crosscheck.matrix.selection import targets
+from crosscheck.matrix.settings import Settings
 from crosscheck.reduce import Request, reduce
 from crosscheck.reduce.command import Reduced
 from crosscheck.reduce.experiment import Answer, Experiment, Trials, judged

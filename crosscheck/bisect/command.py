@@ -13,11 +13,12 @@ from crosscheck.cells import MEASURED, PLAIN, Finding
 from crosscheck.errors import UsageError
 from crosscheck.job import JOURNAL, at_work
 from crosscheck.judgements import Judgements, Question
-from crosscheck.matrix.engine import Engine, Progress, Settings, cores
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand, inference_cell
 from crosscheck.matrix.selection import finding_named, matching, targets
 from crosscheck.matrix.server import Limits
+from crosscheck.matrix.settings import Progress, Settings, cores
 from crosscheck.matrix.unlisted import resolve, with_unlisted
 from crosscheck.networks import load, names
 from crosscheck.options import LOCKS

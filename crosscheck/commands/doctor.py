@@ -18,10 +18,10 @@ from crosscheck.environments import interpreters, machine
 from crosscheck.environments.environment import cache_folder
 from crosscheck.environments.interpreters import uv
 from crosscheck.errors import EnvironmentFailure
-from crosscheck.matrix.engine import cores
 from crosscheck.matrix.scratch import ROOM as TRIALS_ROOM
 from crosscheck.matrix.scratch import scratch_place
 from crosscheck.matrix.server import Limits
+from crosscheck.matrix.settings import cores
 from crosscheck.matrix.shortage import ENOUGH_FILES, available_memory
 from crosscheck.probe.server import PR_SET_CHILD_SUBREAPER, control_process
 from crosscheck.runtimes.catalog import Runtime, System, catalog

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(parsed: argparse.Namespace, console: Console) -> int:
     """Merge them."""
     outputs = outputs_of(parsed)
-    from crosscheck.matrix.engine import cores
+    from crosscheck.matrix.settings import cores
     from crosscheck.merging import Request, merge
     from crosscheck.progress import progress_for
 

@@ -18,7 +18,7 @@ from crosscheck.terminal import printable
 
 if TYPE_CHECKING:
     from crosscheck.job import Job, Result, Selection
-    from crosscheck.matrix.engine import Progress
+    from crosscheck.matrix.settings import Progress
 
 __all__ = ["arguments", "ended", "job_of", "main"]
 
@@ -153,8 +153,8 @@ def ended(result: Result, outputs: Outputs, progress: Progress, console: Console
 def job_of(parsed: argparse.Namespace, include: Sequence[Selection], outputs: Outputs = NO_OUTPUTS) -> Job:
     """The job that the arguments describe; `include`: further parts of its matrix."""
     from crosscheck.matrix.budget import seconds_of
-    from crosscheck.matrix.engine import cores
     from crosscheck.matrix.server import Limits
+    from crosscheck.matrix.settings import cores
     from crosscheck.options import Job
     from crosscheck.shards import Shard
 

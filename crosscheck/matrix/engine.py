@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crosscheck.cells import Status
-from crosscheck.matrix.bench import Standby, ThisMachine
+from crosscheck.matrix.bench import ThisMachine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.ledger import Earlier, Ledger, Measured
 from crosscheck.matrix.plan import Planned
-from crosscheck.matrix.settings import Progress, Settings, cores
+from crosscheck.matrix.settings import Progress, Settings
 
-__all__ = ["Engine", "Executor", "Measured", "Progress", "Settings", "Standby", "ThisMachine", "cores"]
+__all__ = ["Engine", "Executor"]
 
 #: Why a cell is not measured that other machines did not measure.
 NOT_MADE = "not measured, and its environment is not on this machine; `crosscheck run` makes it"

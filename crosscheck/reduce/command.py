@@ -15,10 +15,10 @@ from rich.console import Console
 from crosscheck.cells import Finding
 from crosscheck.conversion import load, load_as
 from crosscheck.errors import CrosscheckError, UsageError
-from crosscheck.matrix.engine import Settings
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import finding_named, targets
+from crosscheck.matrix.settings import Settings
 from crosscheck.networks import FileOptions, Network, names
 from crosscheck.progress import progress_for
 from crosscheck.reduce.experiment import Answer, Experiment, Trials

@@ -12,9 +12,11 @@ import numpy as np
 from crosscheck.cells import Observation
 from crosscheck.environments.environment import Environment
 from crosscheck.judge import Truth, judge
-from crosscheck.matrix.engine import Engine, Progress, Settings, Standby, ThisMachine
+from crosscheck.matrix.bench import Standby, ThisMachine
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, inference_cell, planned_cell
+from crosscheck.matrix.settings import Progress, Settings
 from crosscheck.networks import Network
 from crosscheck.records import Judgement
 from crosscheck.scenarios.facts import SCENARIOS

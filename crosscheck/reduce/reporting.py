@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from crosscheck.matrix.engine import Progress
+from crosscheck.matrix.settings import Progress
 from crosscheck.networks import Network
 
 __all__ = ["Narrator", "size"]

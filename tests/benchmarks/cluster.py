@@ -26,10 +26,11 @@ from rich.table import Table
 from crosscheck.environments.environment import describe, make
 from crosscheck.matrix.bench import ThisMachine
 from crosscheck.matrix.cluster.client import Cluster, local
-from crosscheck.matrix.engine import Engine, Executor, Settings, cores
+from crosscheck.matrix.engine import Engine, Executor
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import matching, targets
+from crosscheck.matrix.settings import Settings, cores
 from crosscheck.networks import load, names
 from crosscheck.progress import progress_for
 from crosscheck.runtimes.catalog import catalog

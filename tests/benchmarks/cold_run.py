@@ -27,7 +27,7 @@ from crosscheck.environments.environment import Environment, describe, installat
 from crosscheck.matrix.selection import Target, present, targets
 from crosscheck.runtimes.catalog import catalog
 
-#: Installers at work at a time, as in `crosscheck.matrix.engine`.
+#: Installers at work at a time, as in `crosscheck.matrix.bench`.
 AT_A_TIME = 2
 #: What a first run may take, in parts of uv's own time, beyond a run that finds its environments.
 ALLOWED = 1.2

@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from crosscheck.environments.environment import describe, make
-from crosscheck.matrix.engine import Engine, Measured, Settings, cores
+from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
+from crosscheck.matrix.ledger import Measured
 from crosscheck.matrix.plan import Planned, Wanted, expand
 from crosscheck.matrix.selection import matching, targets
+from crosscheck.matrix.settings import Settings, cores
 from crosscheck.networks import load, names
 from crosscheck.progress import progress_for
 from crosscheck.runtimes.catalog import catalog
