@@ -35,7 +35,7 @@ from crosscheck.matrix.server import Lost, ProbeServer, ServerDied, Worked, cras
 from crosscheck.matrix.settings import Progress, Settings
 from crosscheck.matrix.shortage import is_of_machine
 
-__all__ = ["Bench", "Interrupted", "Reserve", "Standby", "ThisMachine", "Work"]
+__all__ = ["Bench", "Interrupted", "Reserve", "Standby", "ThisMachine", "Work", "leave_out"]
 
 #: Maximum deaths of a target's server without a trial that may have caused them, before the target is given up.
 SERVER_DEATHS = 3
@@ -136,6 +136,16 @@ class Work(Protocol[P]):
 
     def ask_again(self, target: Target) -> bool:
         """Queue trials for a new server of the target, if any are needed."""
+
+
+def leave_out(work: Work[Any], target: Target, progress: Progress) -> None:
+    """Give up what the target's share of the budget was not enough for; trials under way end."""
+    count = work.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
+    if count:
+        progress.note(
+            f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes on, "
+            "--budget allows more."
+        )
 
 
 class Reserve(Protocol):
@@ -262,7 +272,7 @@ class Bench:
         """
         for server in [server for server in self.servers.values() if server.ready and self.queues[server.target]]:
             if self.settings.budget.over(server.target):
-                self._leave_out(server.target)
+                leave_out(self.ledger, server.target, self.progress)
                 self._rest(server)
         while self.waiting and len(self.servers) < self.settings.jobs:
             self._start(self.waiting.popleft())
@@ -276,15 +286,6 @@ class Bench:
                 self._send(server, at_once)
             self._rest(server)
         self.progress.running([target.id for target in self.servers])
-
-    def _leave_out(self, target: Target) -> None:
-        """Give up what the target's share of the budget was not enough for; trials under way end."""
-        count = self.ledger.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
-        if count:
-            self.progress.note(
-                f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes "
-                "on, --budget allows more."
-            )
 
     def _start(self, target: Target) -> None:
         server = None if self.standby is None else self.standby.take(target)

@@ -28,6 +28,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster
 from crosscheck.cells import Status, Trial
 from crosscheck.environments import npm
 from crosscheck.errors import CrosscheckError, UsageError
+from crosscheck.matrix.bench import leave_out
 from crosscheck.matrix.cluster import worker
 from crosscheck.matrix.cluster.batch import Batch, Errand, Files, Kit, Outcome, installation
 from crosscheck.matrix.cluster.files import Outgoing, keep
@@ -284,7 +285,7 @@ class _Run:
         """Send the next batches of a lane; close it if there are none."""
         target = lane.target
         if self.ledger.queues[target] and self.settings.budget.over(target):
-            self._leave_out(target)
+            leave_out(self.ledger, target, self.progress)
         while self.ledger.queues[target] and len(lane.flights) < (1 if lane.worker is None else 2):
             self._send(lane)
         if lane.flights:
@@ -296,14 +297,6 @@ class _Run:
         if again and self.ledger.ask_again(target):
             self.rounds[target] += 1
         self.settings.budget.end(target)
-
-    def _leave_out(self, target: Target) -> None:
-        count = self.ledger.give_up(target, Status.NOT_ASKED, "--budget was used up; the same command goes on")
-        if count:
-            self.progress.note(
-                f"{target.id}: {count} cells are not asked, as its part of --budget is used up; the same command goes "
-                "on, --budget allows more."
-            )
 
     def _send(self, lane: _Lane) -> None:
         batch = self._batch(lane.target)

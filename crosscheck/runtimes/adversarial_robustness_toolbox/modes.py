@@ -9,6 +9,7 @@ __all__ = ["MODES"]
 
 ART = Toolkit(
     plain="class-gradient",
+    evaluates=True,
     once="""\
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import PyTorchClassifier

@@ -1,14 +1,11 @@
 """Each way of asking for a gradient or an attack, as the toolbox's users on MXNet write it."""
 
-from crosscheck.runtimes.family.toolkits import State, Toolkit
+from crosscheck.runtimes.family.toolkits import MXNET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
 __all__ = ["MODES"]
-
-#: MXNet has no mode flags: outside of `autograd.record` a network predicts.
-PREDICTING = {"eval": State("", "", "inference")}
 
 IMPORTS = (
     "from art.attacks.evasion import FastGradientMethod\nfrom art.estimators.classification.mxnet import MXClassifier\n"
@@ -33,7 +30,7 @@ OLDER = {
 #: The first release with the argument.
 TRAINING_MODE = "1.5.0"
 
-ART = Toolkit(once=IMPORTS, states=PREDICTING)
+ART = Toolkit(once=IMPORTS, states=MXNET)
 CALLS = {
     "loss-gradient": ("loss", "dx = mx.nd.array(classifier.loss_gradient(x.asnumpy(), cotangent.asnumpy(){}))\n"),
     "class-gradient": (

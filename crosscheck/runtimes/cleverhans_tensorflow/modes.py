@@ -1,18 +1,17 @@
 """Each way of asking for a gradient or an attack, as CleverHans's users on TensorFlow write it."""
 
-from crosscheck.runtimes.family.toolkits import KERAS, Toolkit
+from crosscheck.runtimes.family.toolkits import KERAS, TENSORFLOW_TARGET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-TARGET = "target = tf.argmax(cotangent, axis=1)\n"
 IMPORTS = """\
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_method
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 from cleverhans.tf2.utils import compute_gradient
 """
-CLEVERHANS = Toolkit(once=IMPORTS, states=KERAS, target=TARGET, kind="eager")
+CLEVERHANS = Toolkit(once=IMPORTS, states=KERAS, target=TENSORFLOW_TARGET, kind="eager")
 CLEVERHANS.call(
     "compute-gradient",
     contracts.SILENT,

@@ -11,7 +11,17 @@ from crosscheck.runtimes.family import keras
 from crosscheck.runtimes.family.torch import FROZEN
 from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
 
-__all__ = ["KERAS", "KERAS_LAYER", "KERAS_TARGET", "STATES", "VISION", "State", "Toolkit"]
+__all__ = [
+    "KERAS",
+    "KERAS_LAYER",
+    "KERAS_TARGET",
+    "MXNET",
+    "STATES",
+    "TENSORFLOW_TARGET",
+    "VISION",
+    "State",
+    "Toolkit",
+]
 
 
 class State(NamedTuple):
@@ -40,9 +50,12 @@ KERAS = {
     "eval": State("", "", "inference"),
     "frozen": State("", "", "inference", {keras.FROZEN: "layers"}),
 }
-#: The classes that are asked for, one a row.
+#: Of MXNet, which has no mode flags either: outside of `autograd.record` a network predicts.
+MXNET = {"eval": State("", "", "inference")}
+#: The classes that are asked for, one a row: numbers of torch, of numpy, of TensorFlow.
 TARGET = "target = cotangent.argmax(1)\n"
 KERAS_TARGET = "target = cotangent.numpy().argmax(1)\n"
+TENSORFLOW_TARGET = "target = tf.argmax(cotangent, axis=1)\n"
 #: The last convolution, which class activation maps are asked of.
 LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
 KERAS_LAYER = "layer = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)][-1]\n"
@@ -59,7 +72,8 @@ if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's import asks for t
 class Toolkit(Modes):
     """Collects the modes of a toolkit: `<state>.<call>`.
 
-    plain: the call whose answers are plain gradients, for comparison; None for none. once: the toolkit's imports.
+    plain: the call whose answers are plain gradients, for comparison; None for none. evaluates: whether that call gives
+    the gradient in evaluation whatever the state, so that `order` has none in training. once: the toolkit's imports.
     states: by name; a torch module's, if not said. target: the line that sets `target`. layer: the line that sets
     `layer`. kind: as in `Mode`.
     """
@@ -72,10 +86,10 @@ class Toolkit(Modes):
         target: str = TARGET,
         layer: str = LAYER,
         kind: str = "",
+        evaluates: bool = False,
     ) -> None:
-        inference = training = None
-        if plain is not None:
-            inference, training = f"eval.{plain}", f"train.{plain}" if "train" in states else None
+        inference = None if plain is None else f"eval.{plain}"
+        training = None if plain is None or evaluates or "train" not in states else f"train.{plain}"
         super().__init__(inference=inference, training=training, kind=kind)
         self.once, self.states, self.target, self.layer = once, states, target, layer
 
@@ -104,8 +118,6 @@ class Toolkit(Modes):
         into evaluation, or training mode. older: last release -> the text and `once` of releases up to it, the oldest
         first.
         """
-        if evaluates and self.training == f"train.{name}":
-            self.training = None  # it is a gradient in evaluation, too
         for state in self.states if states is None else states:
             lines, leaves, intent, norm = self.states[state]
             plain = {} if answers == "score" else {"inference": None, "training": None}

@@ -1,16 +1,13 @@
 """Each way of asking for a gradient or an attack, as foolbox's users on MXNet write it."""
 
-from crosscheck.runtimes.family.toolkits import State, Toolkit
+from crosscheck.runtimes.family.toolkits import MXNET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
 __all__ = ["MODES"]
 
-#: MXNet has no mode flags: outside of `autograd.record` a network predicts.
-PREDICTING = {"eval": State("", "", "inference")}
-
-FOOLBOX = Toolkit(once="import foolbox\n", states=PREDICTING, target="target = mx.nd.argmax(cotangent, axis=1)\n")
+FOOLBOX = Toolkit(once="import foolbox\n", states=MXNET, target="target = mx.nd.argmax(cotangent, axis=1)\n")
 MODELS = {
     "gluon": "model = foolbox.models.MXNetGluonModel(net, bounds=(-100, 100), num_classes=cotangent.shape[1])\n",
     "symbol": """\

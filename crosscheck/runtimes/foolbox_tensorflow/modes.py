@@ -1,13 +1,12 @@
 """Each way of asking for a gradient or an attack, as foolbox's users on TensorFlow write it."""
 
-from crosscheck.runtimes.family.toolkits import KERAS, Toolkit
+from crosscheck.runtimes.family.toolkits import KERAS, TENSORFLOW_TARGET, Toolkit
 from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-TARGET = "target = tf.argmax(cotangent, axis=1)\n"
 MADE = "model = foolbox.TensorFlowModel(net, bounds=(-100, 100))\n"
-FOOLBOX = Toolkit(once="import eagerpy\nimport foolbox\n", states=KERAS, target=TARGET, kind="eager")
+FOOLBOX = Toolkit(once="import eagerpy\nimport foolbox\n", states=KERAS, target=TENSORFLOW_TARGET, kind="eager")
 FOOLBOX.call(
     "value-and-grad",
     contracts.SILENT,
