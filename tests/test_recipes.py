@@ -73,6 +73,18 @@ def test_the_answer_names_the_runtime_that_has_no_recipe(tmp_path: Path) -> None
     assert "1 of 2 runtimes (all but ONNX Runtime) have a call that computes an inference-mode gradient" in page.words
 
 
+def test_a_toolkits_call_is_a_recipe_but_no_gradient_that_is_counted(tmp_path: Path) -> None:
+    facts = make_run()
+    facts["runtimes"]["onnxruntime"]["base"] = "torch"
+    lines = [asked("1.9.1", "mode"), asked("1.20.1", "mode", runtime="onnxruntime")]
+    page = Page(write(saved(tmp_path, lines, facts)).read_text())
+    assert "Every runtime has a call that computes an inference-mode gradient" in page.words
+    assert "of 2 runtimes" not in page.words
+    books = {book.runtime: book for book in recipes(run_of(facts), read_cells(tmp_path / "cells.jsonl"))}
+    assert ("", "torch") == (books["mxnet"].base, books["onnxruntime"].base)
+    assert all(of.ranges[0].safe for book in books.values() for of in book.recipes if of.intent == "inference")
+
+
 def test_variants_do_not_affect_recipes(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))

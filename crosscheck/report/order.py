@@ -15,6 +15,7 @@ from crosscheck.records.run import ModeFacts, Run
 __all__ = [
     "all_clean",
     "as_installed",
+    "base_of",
     "by_release",
     "by_version",
     "decided",
@@ -139,6 +140,11 @@ def by_version(releases: Iterable[str]) -> tuple[str, ...]:
 def title_of(run: Run, runtime: str) -> str:
     """The runtime's display name."""
     return run.runtimes[runtime].title if runtime in run.runtimes else runtime
+
+
+def base_of(run: Run, runtime: str) -> str:
+    """Of a toolkit, the runtime that it asks; "" for others."""
+    return run.runtimes[runtime].base if runtime in run.runtimes else ""
 
 
 def distinct(names: Iterable[str]) -> list[str]:

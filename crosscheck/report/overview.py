@@ -12,6 +12,7 @@ from crosscheck.report.matrix import Square, square_of
 from crosscheck.report.order import (
     all_clean,
     as_installed,
+    base_of,
     by_release,
     distinct,
     findings_of,
@@ -82,7 +83,7 @@ def overview(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
     """One row per runtime with cells that is no toolkit, for its newest release, a measured one if there is one."""
     rows = []
     for runtime, release, measured, newest in _newest(run, cells):
-        if _base(run, runtime):
+        if base_of(run, runtime):
             continue
         gradients = [cell for cell in newest if cell.asks == Asks.GRADIENT]
         columns = (
@@ -101,16 +102,12 @@ def toolkits(run: Run, cells: Sequence[JudgedCell]) -> tuple[OverviewRow, ...]:
     """The same of toolkits."""
     rows = []
     for runtime, release, measured, newest in _newest(run, cells):
-        if base := _base(run, runtime):
+        if base := base_of(run, runtime):
             starts = {mode.name: mode.starts for mode in run.runtimes[runtime].modes}
             columns = ([cell for cell in newest if starts.get(cell.mode) == state] for state in _STARTS)
             strip, squares = _strip(run, measured), tuple(map(_answered, columns))
             rows.append(OverviewRow(runtime, title_of(run, runtime), release, strip, squares, base))
     return tuple(rows)
-
-
-def _base(run: Run, runtime: str) -> str:
-    return run.runtimes[runtime].base if runtime in run.runtimes else ""
 
 
 def _newest(run: Run, cells: Sequence[JudgedCell]) -> Iterator[tuple[str, str, list[JudgedCell], list[JudgedCell]]]:

@@ -17,6 +17,7 @@ from crosscheck.records.run import Run
 from crosscheck.report.order import (
     all_clean,
     as_installed,
+    base_of,
     decided,
     distinct,
     findings_of,
@@ -89,11 +90,15 @@ class Recipes:
 
 @dataclass(frozen=True)
 class Cookbook:
-    """One runtime's recipes for the inference-mode and the training-mode gradient."""
+    """One runtime's recipes for the inference-mode and the training-mode gradient.
+
+    base: of a toolkit, the runtime that it asks; its calls may answer something else than a gradient.
+    """
 
     runtime: str
     title: str
     recipes: tuple[Recipes, ...]
+    base: str = ""
 
 
 def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = None) -> tuple[Cookbook, ...]:
@@ -105,6 +110,7 @@ def recipes(run: Run, cells: Sequence[JudgedCell], examples: Examples | None = N
             runtime,
             title_of(run, runtime),
             tuple(Recipes(str(intent), _ranges(run, gradient_cells, runtime, intent, examples)) for intent in Intent),
+            base_of(run, runtime),
         )
         for runtime in runtime_order(run, decided(gradient_cells))
         if any(cell.runtime == runtime for cell in decided(gradient_cells))
