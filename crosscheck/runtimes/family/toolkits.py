@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from crosscheck.runtimes.family import keras
-from crosscheck.runtimes.family.torch import FROZEN
+from crosscheck.runtimes.family.torch import FROZEN, MODULES
 from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
 
 __all__ = [
@@ -75,7 +75,7 @@ class Toolkit(Modes):
     plain: the call whose answers are plain gradients, for comparison; None for none. evaluates: whether that call gives
     the gradient in evaluation whatever the state, so that `order` has none in training. once: the toolkit's imports.
     states: by name; a torch module's, if not said. target: the line that sets `target`. layer: the line that sets
-    `layer`. kind: as in `Mode`.
+    `layer`. kind: as in `Mode`; of torch, activations as modules, which toolkits put hooks on.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Toolkit(Modes):
         states: Mapping[str, State] = STATES,
         target: str = TARGET,
         layer: str = LAYER,
-        kind: str = "",
+        kind: str = MODULES,
         evaluates: bool = False,
     ) -> None:
         inference = None if plain is None else f"eval.{plain}"

@@ -1,7 +1,9 @@
 """Torch modules: the texts of the plain gradients and predictions."""
 
-__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "PREDICT", "TRAIN"]
+__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "MODULES", "PREDICT", "TRAIN"]
 
+#: The kind of network whose activations and pools are modules, as toolkits want them; else they are functions.
+MODULES = "modules"
 #: The two plain calls.
 BACKWARD = "loss = (net(x.requires_grad_()) * cotangent).sum()\n---\nloss.backward()\ndx = x.grad\n"
 GRAD = "y = net(x.requires_grad_())\n---\ndx, = torch.autograd.grad(y, x, cotangent)\n"

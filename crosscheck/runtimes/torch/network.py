@@ -10,7 +10,7 @@ from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import GROUPED, Graph, Node, indented
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, class_with_layers
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import EVALUATE, PREDICT, TRAIN
+from crosscheck.runtimes.family.torch import EVALUATE, MODULES, PREDICT, TRAIN
 from crosscheck.runtimes.source import Request, Source, Stored
 
 __all__ = ["PROGRAM", "TENSORS_ALONE", "TRAINS", "source"]
@@ -40,6 +40,17 @@ LIBRARY = Library(
     pad="F.pad({x}, {flat}, value={value})",
 )
 OPERATORS = LIBRARY.operators | {"ConvTranspose", GROUPED}
+
+#: Activations as modules, which is what hooks are put on (`MODULES`).
+ACTIVATIONS = {
+    "Elu": "nn.ELU({alpha})",
+    "LeakyRelu": "nn.LeakyReLU({alpha})",
+    "Relu": "nn.ReLU()",
+    "Sigmoid": "nn.Sigmoid()",
+    "Softmax": "nn.Softmax(dim={axis})",
+    "Softplus": "nn.Softplus()",
+    "Tanh": "nn.Tanh()",
+}
 
 #: What the batch normalizations are told.
 Norm = Mapping[str, Any]
@@ -98,11 +109,17 @@ def source(request: Request) -> Source:
     layers = unique(graph)
     own = [node for node in layers.values() if node not in graph.shared]
     norm = request.norm
-    body, output = graph.statements(
-        lambda node, inputs: expression(node, inputs, layers[node.op, node.weights].id if node in graph.layers else "")
-    )
+    further = [node for node in graph if request.kind == MODULES and node.op in (*ACTIVATIONS, "MaxPool")]
+
+    def called(node: Node, inputs: list[str]) -> str:
+        if node in further:
+            return f"self.{node.id}({padded(node, inputs[0], '-inf') if node.op == 'MaxPool' else inputs[0]})"
+        return expression(node, inputs, layers[node.op, node.weights].id if node in graph.layers else "")
+
+    body, output = graph.statements(called)
     first = request.first is not None
-    made = [f"self.{n.id} = {f'first.{n.id}' if n in graph.shared else layer(n, norm)}" for n in layers.values()]
+    modules = sorted((*layers.values(), *further), key=graph.nodes.index)
+    made = [f"self.{n.id} = {f'first.{n.id}' if n in graph.shared else layer(n, norm)}" for n in modules]
     text = FUNCTIONAL.format(call=CALLS[norm["functional"]]) if "functional" in norm else ""
     text += class_with_layers(
         "Net(nn.Module)",
@@ -198,6 +215,10 @@ def layer(node: Node, norm: Norm) -> str:
             return f"nn.{'Lazy' if norm.get('lazy') else ''}BatchNorm{2 if node.rank == 4 else 1}d({said})"
         case "Conv" | "ConvTranspose":
             return f"nn.{node.op}{node.rank - 2}d({convolution(node)})"
+        case "MaxPool":
+            return f"nn.MaxPool{node.rank - 2}d({window(node)})"
+        case op if op in ACTIVATIONS:
+            return ACTIVATIONS[op].format(**attributes)
     return f"nn.Linear({node.channels}, {node.filters})"
 
 
