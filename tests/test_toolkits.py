@@ -48,7 +48,10 @@ def test_networks_and_adapter_are_the_bases(toolkit: Runtime, toy: Runtime) -> N
     assert toolkit.folder / "locks" == toolkit.lock(toolkit.releases[0], toolkit.releases[0].variants[0]).parent
 
 
-@pytest.mark.parametrize("mode", ["score", "score-in-training", "loss", "no-form", "keeps-gradients", "imports"])
+@pytest.mark.parametrize(
+    "mode",
+    ["score", "score-in-training", "loss", "no-form", "integrated", "adds-up", "keeps-gradients", "imports"],
+)
 def test_a_call_that_leaves_the_network_alone_is_clean(cells: Cells, mode: str) -> None:
     assert ["clean"] == cells[mode]["findings"], cells[mode]["evidence"]
 
@@ -56,6 +59,18 @@ def test_a_call_that_leaves_the_network_alone_is_clean(cells: Cells, mode: str) 
 @pytest.mark.parametrize("mode", ["score-doubled", "score-for-loss"])
 def test_a_plain_gradient_is_held_against_that_of_the_scores_or_the_loss(cells: Cells, mode: str) -> None:
     assert ["wrong-gradient"] == cells[mode]["findings"]
+
+
+@pytest.mark.parametrize("mode", ["integrated-without-input", "does-not-add-up"])
+def test_an_attribution_is_held_against_its_formula(cells: Cells, mode: str) -> None:
+    assert ["wrong-gradient"] == cells[mode]["findings"]
+
+
+@pytest.mark.parametrize("mode", ["adds-up", "does-not-add-up"])
+def test_where_sums_alone_are_known_the_report_has_the_error_and_no_entries(cells: Cells, mode: str) -> None:
+    cell = cells[mode]
+    assert (None, None) == (cell["gradient"], cell["closed_forms"])
+    assert (mode == "adds-up") == (cell["gradient_error"]["inference"] < 1e-5)
 
 
 def test_an_answer_without_a_closed_form_is_no_number_of_the_report(cells: Cells) -> None:

@@ -14,7 +14,8 @@ from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDI
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
-from crosscheck.runtimes.mode import OTHER, Mode
+from crosscheck.runtimes.answer import OTHER
+from crosscheck.runtimes.mode import Mode
 from crosscheck.scenarios.facts import UNASKED, UNEXPLAINED
 
 __all__ = ["AGAIN", "PRIMARY", "STEPWISE", "Case", "Pair", "largest", "tensors"]
@@ -105,7 +106,7 @@ class Case:
     @property
     def has_form(self) -> bool:
         """Whether there is a closed form of what the mode answers."""
-        return self.mode.answers != OTHER
+        return self.mode.answered.method != OTHER
 
     @property
     def answer(self) -> str:

@@ -33,10 +33,14 @@ class FormErrors:
     def _forms(self) -> dict[Intent, Array]:
         return {intent: self.truth.answer(self.asks, intent is Intent.TRAINING, self.weights) for intent in Intent}
 
+    @property
+    def _value(self) -> Array:
+        return self.truth.compared(self.value) if self.asks is Asks.GRADIENT else self.value
+
     @cached_property
     def _errors(self) -> dict[Intent, float]:
-        forms = self._forms
-        return {intent: relative_error(self.value, forms[intent], forms[other_intent(intent)]) for intent in Intent}
+        forms, value = self._forms, self._value
+        return {intent: relative_error(value, forms[intent], forms[other_intent(intent)]) for intent in Intent}
 
     @cached_property
     def _scales(self) -> dict[Intent, float]:

@@ -214,7 +214,7 @@ def _closed_forms(case: Case) -> ClosedForms:
 
 
 def _small_gradient(case: Case) -> list[Any] | None:
-    if case.asks is not Asks.GRADIENT or not case.has_form:
+    if case.asks is not Asks.GRADIENT or not case.mode.answered.shown:
         return None
     for row in case.of(case.primary):
         value = row.arrays.get(case.answer)

@@ -14,7 +14,7 @@ from crosscheck.cells import Array, Asks, Scenario
 from crosscheck.judge.thresholds import ROUNDINGS
 from crosscheck.networks import BatchNorm, Network, readout
 from crosscheck.networks.prepare import noise
-from crosscheck.oracle import Law, Statistics
+from crosscheck.oracle import Law, Statistics, attributions
 from crosscheck.oracle.evaluation import BatchStatistics, values
 from crosscheck.oracle.laws import TOLERANCE
 from crosscheck.oracle.operators import by_batch, renormalize
@@ -22,9 +22,13 @@ from crosscheck.oracle.renormalized import RENORM_MOMENTUM, renormalized
 from crosscheck.oracle.rounding import Question, Rounding, in_type_of_input, measure
 from crosscheck.oracle.sides import Explained, Sides
 from crosscheck.repeatability import beyond_rounding, distance, size
-from crosscheck.runtimes.mode import LOSS, Mode
+from crosscheck.runtimes.answer import LOSS, Answer
+from crosscheck.runtimes.mode import Mode
 
 __all__ = ["Truth", "UpdateEffect"]
+
+#: sum(output * cotangent).
+PLAIN = Answer("")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +43,19 @@ class Truth:
     """Reference predictions, gradients and batch statistics of a network, for its probe input and cotangent."""
 
     def __init__(
-        self, network: Network, batch_prediction: bool = False, renormalizes: bool = False, answers: str = ""
+        self,
+        network: Network,
+        batch_prediction: bool = False,
+        renormalizes: bool = False,
+        answered: Answer = PLAIN,
     ) -> None:
         self.network = network
-        self._batch_prediction, self._renormalizes, self._answered = batch_prediction, renormalizes, answers
+        self._batch_prediction, self._renormalizes, self._answered = batch_prediction, renormalizes, answered
         self._answers: dict[tuple[Asks, bool, bytes], Array] = {}
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
         self._roundings: dict[tuple[bool, bytes], Rounding] = {}
+        self._attribution_roundings: dict[tuple[bool, bytes], float] = {}
         self._sides: dict[tuple[bool, bytes], Sides] = {}
         self._explained: dict[tuple[bool, bytes, bytes, float], Explained] = {}
         self._in_modes: dict[tuple[bool | str, ...], Truth] = {}
@@ -69,7 +78,7 @@ class Truth:
             taken = self.network.taken(self.network.weights, mode.unit_scale, mode.zero_bias)
             cotangent = self.network.cotangent_of(mode.answers)
             network = dataclasses.replace(self.network, weights=taken, cotangent=cotangent)
-            self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized, mode.answers)
+            self._in_modes[told] = Truth(network, mode.batch_prediction, mode.renormalized, mode.answered)
         return self._in_modes[told]
 
     def asked_in(self, scenario: Scenario) -> Truth:
@@ -92,7 +101,8 @@ class Truth:
     def gradient(self, training: bool = False, weights: Mapping[str, Array] | None = None) -> Array:
         """The input gradient, d sum(output * cotangent) / d x, float64, shaped like x; at `weights` if not None.
 
-        Of a mode that answers "loss", d sum of the rows' cross-entropy / d x, whose classes are in the cotangent.
+        Of a mode that answers "loss", d sum of the rows' cross-entropy / d x, whose classes are in the cotangent; of
+        one that answers an attribution, that.
         """
         return self.answer(Asks.GRADIENT, training, weights)
 
@@ -127,7 +137,7 @@ class Truth:
 
         Of the cross-entropy of logits, its derivative: softmax of the output minus the one-hot class.
         """
-        if self._answered != LOSS:
+        if self._answered.method != LOSS:
             return self.network.cotangent
         output = self.answer(Asks.PREDICTION, training, weights)
         shares = np.exp(output - output.max(axis=1, keepdims=True))
@@ -147,15 +157,28 @@ class Truth:
             with np.errstate(all="ignore"):
                 if asks is Asks.PREDICTION:
                     value = oracle.predict(graph, at, x, by_batch)
-                elif training and self._renormalizes:
-                    value = self._renormalized(weights)
+                elif self._answered.formula:
+                    value = attributions.attribution(self._question(training, weights), self._answered)
                 else:
-                    value = oracle.gradient(graph, at, x, self._cotangent(training, weights), training)
+                    value = self._gradient(training, weights)
             self._answers[key] = value
         return self._answers[key]
 
+    def _gradient(self, training: bool, weights: Mapping[str, Array] | None) -> Array:
+        if training and self._renormalizes:
+            return self._renormalized(weights)
+        network = self.network
+        at = network.weights if weights is None else weights
+        return oracle.gradient(network.graph, at, network.x, self._cotangent(training, weights), training)
+
+    def compared(self, value: Array) -> Array:
+        """What of a runtime's answer stands against the closed form."""
+        return attributions.compared(self._answered, value)
+
     def rounding(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> float:
         """The largest difference of float32's answer from the closed form, absolute; see `oracle.rounding`."""
+        if asks is Asks.GRADIENT and self._answered.formula:
+            return self._attribution_rounding(training, weights)
         if asks is Asks.GRADIENT:
             return self._rounding(training, weights).gradient
         return self._rounding(self._by_batch(asks, training), weights).prediction
@@ -167,7 +190,12 @@ class Truth:
     def explained(
         self, value: Array, training: bool, tolerance: float, weights: Mapping[str, Array] | None = None
     ) -> Explained:
-        """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`."""
+        """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`.
+
+        Never an attribution, whose rounding has its kinks in it.
+        """
+        if self._answered.formula:
+            return "no"
         at = self._key(weights, self._by_batch(Asks.GRADIENT, training))
         key = (training, at, hashlib.sha256(value.tobytes()).digest(), tolerance)
         if key not in self._explained:
@@ -180,9 +208,18 @@ class Truth:
     def _rounding(self, training: bool, weights: Mapping[str, Array] | None) -> Rounding:
         key = (training, self._key(weights, self._by_batch(Asks.GRADIENT, training)))
         if key not in self._roundings:
-            answers = [self.answer(asks, training, weights) for asks in (Asks.PREDICTION, Asks.GRADIENT)]
-            self._roundings[key] = measure(self._question(training, weights), *answers)
+            prediction = self.answer(Asks.PREDICTION, training, weights)
+            gradient = self._gradient if self._answered.formula else self.gradient
+            self._roundings[key] = measure(self._question(training, weights), prediction, gradient(training, weights))
         return self._roundings[key]
+
+    def _attribution_rounding(self, training: bool, weights: Mapping[str, Array] | None) -> float:
+        key = training, self._key(weights, self._by_batch(Asks.GRADIENT, training))
+        if key not in self._attribution_roundings:
+            exact = self.answer(Asks.GRADIENT, training, weights)
+            question = self._question(training, weights)
+            self._attribution_roundings[key] = attributions.rounding(question, self._answered, exact)
+        return self._attribution_roundings[key]
 
     def _question(self, training: bool, weights: Mapping[str, Array] | None) -> Question:
         network = self.network

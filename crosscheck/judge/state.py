@@ -101,7 +101,7 @@ def _lawless(case: Case) -> list[Evidence]:
     A second call may go on from averages that are not among the statistics: then both calls together follow a law.
     Excludes scenarios with many inputs, training, exports, and calls of toolkits that predict inputs of their own.
     """
-    if not (case.by_its_batches and case.has_form):
+    if not (case.by_its_batches and case.mode.answered.of_the_input):
         return []
     for row, before, after in case.calls:
         solved = solve_update(case, before, after)

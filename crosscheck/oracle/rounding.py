@@ -21,7 +21,17 @@ from crosscheck.oracle.evaluation import values
 from crosscheck.oracle.kinks import KINKS, Kinks
 from crosscheck.oracle.operators import by_batch
 
-__all__ = ["KINK_FACTOR", "Question", "Rounding", "in_type_of_input", "measure", "on_sides", "recorded"]
+__all__ = [
+    "KINK_FACTOR",
+    "Question",
+    "Rounding",
+    "apart",
+    "in_type_of_input",
+    "measure",
+    "nearby",
+    "on_sides",
+    "recorded",
+]
 
 #: Factor on the largest rounding of a node's inputs, within which a kink is undecided: runtimes sum in other orders.
 KINK_FACTOR = 4.0
@@ -73,13 +83,13 @@ def measure(question: Question, prediction: Array, gradient: Array) -> Rounding:
     with np.errstate(all="ignore"):
         _, inputs = recorded(question, *question.in_type(np.float64))
         narrow = question.in_type(np.float32)
-        evaluated = [narrow, _nearby(*narrow)]
-        widths, apart = dict.fromkeys(inputs, 0.0), 0.0
+        evaluated = [narrow, nearby(*narrow)]
+        widths, farthest = dict.fromkeys(inputs, 0.0), 0.0
         for x, weights in evaluated:
             rounded_prediction, rounded = recorded(question, x, weights)
-            apart = max(apart, _apart(rounded_prediction, prediction))
+            farthest = max(farthest, apart(rounded_prediction, prediction))
             for name, tensors in rounded.items():
-                widths[name] = max(widths[name], *map(_apart, tensors, inputs[name]))
+                widths[name] = max(widths[name], *map(apart, tensors, inputs[name]))
         nodes = {node["name"]: node for node in question.graph["nodes"]}
         kinks, margins = {}, {}
         for name, tensors in inputs.items():
@@ -92,7 +102,7 @@ def measure(question: Question, prediction: Array, gradient: Array) -> Rounding:
         x, weights = evaluated[-1]
         pull_back, y = make_vjp(lambda traced: question.values(traced, weights, sides)[question.output])(x)
         rounded_gradient = pull_back(np.asarray(question.cotangent, y.dtype))
-    return Rounding(apart, _apart(rounded_gradient, gradient), kinks, margins)
+    return Rounding(farthest, apart(rounded_gradient, gradient), kinks, margins)
 
 
 def on_sides(kinks: Mapping[str, Kinks], sides: Mapping[str, Array]) -> Callable[..., Array]:
@@ -142,7 +152,7 @@ def recorded(question: Question, x: Array, weights: Mapping[str, Array]) -> tupl
     return question.values(x, weights, apply)[question.output], inputs
 
 
-def _nearby(x: Array, weights: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+def nearby(x: Array, weights: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
     """x and weights, each entry off by a unit in the last place, up, down or not at all, at random."""
     random = np.random.default_rng(0)
     least = np.float32(np.finfo(np.float32).eps)
@@ -154,7 +164,7 @@ def _nearby(x: Array, weights: Mapping[str, Array]) -> tuple[Array, dict[str, Ar
     return off(x), {name: off(value) for name, value in weights.items()}
 
 
-def _apart(one: Array, other: Array) -> float:
+def apart(one: Array, other: Array) -> float:
     """The largest difference; infinite for what is finite in one of them alone."""
     alike = (one == other) | (np.isnan(one) & np.isnan(other))
     apart = np.where(alike, 0.0, np.abs(np.asarray(one, np.float64) - other))

@@ -19,13 +19,12 @@ from packaging.version import Version
 from crosscheck.cells import Asks, Intent
 from crosscheck.records import Contract
 from crosscheck.records.run import ModeFacts
+from crosscheck.runtimes.answer import Answer
 
-__all__ = ["CUT", "LOSS", "OTHER", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
+__all__ = ["CUT", "TOLD", "Contract", "Edition", "Mode", "Modes", "named"]
 
 #: Between the forward part of a text and the backward part.
 CUT = "---\n"
-#: What a mode answers (`Mode.answers`): the gradient of a loss, and what has no closed form here.
-LOSS, OTHER = "loss", "other"
 #: The fields of a mode that say that its layers are told to answer otherwise than the network's say.
 TOLD = ("unit_scale", "zero_bias", "batch_prediction", "renormalized")
 
@@ -86,7 +85,8 @@ class Mode:
         parameters.
     answers: what a gradient is of: "" for sum(output * cotangent); "score" for the sum of the outputs that the classes
         of `cotangent` (one-hot) name; "loss" for the summed cross-entropy of the outputs as logits and these classes;
-        "other" for an answer without a closed form here, which is not judged.
+        an attribution that is a formula of these (`crosscheck.runtimes.answer`); "other" for an answer without a closed
+        form here, which is not judged.
     native: the format of users' files that the mode reads as they are (`crosscheck.runtimes.format`); "" for none.
     editions: the texts of older releases, the oldest first.
     """
@@ -124,6 +124,11 @@ class Mode:
         """SHA-256 (hexadecimal) of all fields."""
         text = json.dumps(dataclasses.asdict(self), default=repr, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def answered(self) -> Answer:
+        """What `answers` says."""
+        return Answer.of(self.answers)
 
     @property
     def reads_files(self) -> bool:

@@ -22,7 +22,7 @@ from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.prepare import noise
 from crosscheck.records import JudgedCell, rows_of
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
-from crosscheck.runtimes.mode import OTHER, Mode
+from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
 from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
 from crosscheck.script import metadata
@@ -284,7 +284,7 @@ class _Script:
             "prediction sibling-after": Beside(None, prediction),
         }
         training = self.mode.intent == "training"
-        if self.mode.answers == OTHER:
+        if not self.mode.answered.shown:
             beside["gradient first"] = Beside()
         elif self.mode.asks == "gradient":
             beside["gradient first"] = Beside(cell.gradient, truth.gradient(training))

@@ -44,6 +44,22 @@ dx = net.backward(shares - cotangent, "inference")
     answers="loss",
 )
 call("score-for-loss", ASKS.format("inference"), answers="loss")
+INTEGRATED = """\
+places, shares = np.polynomial.legendre.leggauss(6)
+total = np.zeros_like(x)
+for place, share in zip(places, shares):
+    net.forward(x * (1 + place) / 2, "inference")
+    total += share / 2 * net.backward(cotangent, "inference")
+dx = x * total
+"""
+call("integrated", INTEGRATED, answers="integrated-gradients gauss-legendre/6")
+call("integrated-without-input", INTEGRATED + "dx = total\n", answers="integrated-gradients gauss-legendre/6")
+SHARED_OUT = """\
+dx = np.zeros_like(x)
+dx[:, 0, 0, 0] = ((net(x) - net(np.zeros_like(x))) * cotangent).sum(axis=1)
+"""
+call("adds-up", SHARED_OUT, answers="completeness")
+call("does-not-add-up", SHARED_OUT + "dx[0] += 1\n", answers="completeness")
 call("no-form", "dx = np.full_like(x, 7)\n", answers="other")
 call("leaks", ASKS.format("leak-backward"), starts="train")
 call("leaks-of-its-own-inputs", "net.update(x * 3)\nnet.update(x + 1)\ndx = x\n", starts="train", answers="other")

@@ -9,15 +9,15 @@ CAPTUM = Toolkit(plain="saliency", once="from captum import attr\n")
 CAPTUM.call(
     "saliency", contracts.SILENT, "dx = attr.Saliency(net).attribute(x, target=target, abs=False)\n", answers="score"
 )
-for name, made in {
-    "input-x-gradient": "attr.InputXGradient(net)",
-    "integrated-gradients": "attr.IntegratedGradients(net)",
-    "deep-lift": "attr.DeepLift(net)",
-    "guided-backprop": "attr.GuidedBackprop(net)",
-    "deconvolution": "attr.Deconvolution(net)",
-    "layer-grad-cam": "attr.LayerGradCam(net, layer)",
-}.items():
-    CAPTUM.call(name, contracts.SILENT, f"dx = {made}.attribute(x, target=target)\n", answers="other")
+for name, made, answers in (
+    ("input-x-gradient", "attr.InputXGradient(net)", "input-x-gradient"),
+    ("integrated-gradients", "attr.IntegratedGradients(net)", "integrated-gradients gauss-legendre/50"),
+    ("deep-lift", "attr.DeepLift(net)", "completeness"),
+    ("guided-backprop", "attr.GuidedBackprop(net)", "guided-backprop"),
+    ("deconvolution", "attr.Deconvolution(net)", "deconvolution"),
+    ("layer-grad-cam", "attr.LayerGradCam(net, layer)", "grad-cam"),
+):
+    CAPTUM.call(name, contracts.SILENT, f"dx = {made}.attribute(x, target=target)\n", answers)
 CAPTUM.call("lrp", contracts.SILENT, "dx = attr.LRP(net).attribute(x, target=target)\n", answers="other", since="0.4.1")
 CAPTUM.call(
     "occlusion",

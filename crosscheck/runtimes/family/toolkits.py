@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from crosscheck.runtimes.answer import COMPLETENESS, OTHER, SCORE
 from crosscheck.runtimes.family import keras
 from crosscheck.runtimes.family.torch import FROZEN, MODULES
 from crosscheck.runtimes.mode import CUT, Contract, Edition, Modes
@@ -112,19 +113,22 @@ class Toolkit(Modes):
 
         The user's part gets the lines that set those of them that the call's texts name.
 
-        answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. before: what is
-        the user's own before the call, in the given state: a seed. states: their names; all, if not said. default: the
-        states of the default matrix. evaluates, trains: whether the documentation says that the call puts the network
-        into evaluation, or training mode. older: last release -> the text and `once` of releases up to it, the oldest
-        first.
+        answers: as in `Mode`. once: what a user writes once, beside the toolkit's imports. before: what is the user's
+        own before the call, in the given state: a seed. states: their names; all, if not said. default: the states of
+        the default matrix. evaluates, trains: whether the call by itself puts the network into evaluation, or training
+        mode, so that its author wants that gradient. older: last release -> the text and `once` of releases up to it,
+        the oldest first.
         """
         for state in self.states if states is None else states:
             lines, leaves, intent, norm = self.states[state]
-            plain = {} if answers == "score" else {"inference": None, "training": None}
+            plain = {} if answers == SCORE else {"inference": None, "training": None}
+            # Layers that were made to infer do so in a call that trains, too.
+            wanted = "inference" if evaluates or norm else "training" if trains else intent
+            # Batch statistics that depend on the baselines, too, have no completeness.
+            known = OTHER if wanted == "training" and answers.startswith(COMPLETENESS) else answers
             self.gradient(
                 f"{state}.{name}",
-                # Layers that were made to infer do so in a call that trains, too.
-                "inference" if evaluates or norm else "training" if trains else intent,
+                wanted,
                 contract,
                 lines + self.asked(before + text) + before + CUT + text,
                 **{
@@ -135,7 +139,7 @@ class Toolkit(Modes):
                     ),
                     "leaves": leaves,
                     "starts": state,
-                    "answers": answers,
+                    "answers": known,
                     "default": state in default,
                     "norm": dict(norm),
                     **plain,

@@ -6,12 +6,13 @@ from crosscheck.runtimes.mode import Contracts
 contracts = Contracts(__file__)
 
 FLASH = Toolkit(once=VISION + "from flashtorch.saliency import Backprop\n")
-for name, guided in (("gradients", ""), ("guided", ", guided=True")):
+for name, guided, method in (("gradients", "", "gradient"), ("guided", ", guided=True", "guided-backprop")):
     FLASH.call(
         name,
         contracts.SILENT,
         f"dx = Backprop(net).calculate_gradients(picture{guided})\n",
-        answers="other",
+        answers=f"{method} of-first-row of-top-class no-row",
+        evaluates=True,
         before="picture = x[:1].clone().requires_grad_()\n",
     )
 

@@ -5,16 +5,19 @@ from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
+#: Resized to the input and scaled a second time.
+MAP = "grad-cam of-top-class relu scaled resized scaled no-channel"
 CAM = Toolkit(once=VISION + "from pytorch_grad_cam import GradCAM, GuidedBackpropReLUModel\n")
-CAM.call("grad-cam", contracts.SILENT, "cam = GradCAM(net, [layer])\ndx = cam(x, None)\n", answers="other")
-CAM.call(
-    "grad-cam-with", contracts.SILENT, "with GradCAM(net, [layer]) as cam:\n    dx = cam(x, None)\n", answers="other"
-)
+for name, text in {
+    "grad-cam": "cam = GradCAM(net, [layer])\ndx = cam(x, None)\n",
+    "grad-cam-with": "with GradCAM(net, [layer]) as cam:\n    dx = cam(x, None)\n",
+}.items():
+    CAM.call(name, contracts.SILENT, text, answers=MAP, evaluates=True)
 CAM.call(
     "grad-cam-made-before",
     contracts.SILENT,
     "dx = cam(x, None)\n",
-    answers="other",
+    answers=MAP,
     before="cam = GradCAM(net, [layer])\nnet.train()\n",
     states=("train",),
 )

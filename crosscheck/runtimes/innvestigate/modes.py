@@ -14,12 +14,18 @@ dx = analyzer.analyze(x, neuron_selection=target)
 """
 # LRP refuses batch normalization.
 INNVESTIGATE = Toolkit(plain="gradient", once="import innvestigate\n", states=KERAS, kind="session")
-for analyzer in ("gradient", "input_t_gradient", "guided_backprop", "deconvnet", "deep_taylor"):
+for analyzer, answers in {
+    "gradient": "score",
+    "input_t_gradient": "input-x-gradient",
+    "guided_backprop": "guided-backprop",
+    "deconvnet": "deconvolution",
+    "deep_taylor": "other",
+}.items():
     INNVESTIGATE.call(
         analyzer.replace("_", "-"),
         contracts.SILENT,
         BLOCK + indent(TEXT.format(analyzer), "    "),
-        answers="score" if analyzer == "gradient" else "other",
+        answers,
     )
 
 MODES = tuple(INNVESTIGATE)

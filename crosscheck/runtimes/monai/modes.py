@@ -6,21 +6,26 @@ from crosscheck.runtimes.mode import Contracts
 contracts = Contracts(__file__)
 
 MONAI = Toolkit()
-for name, made, since in (("vanilla-grad", "VanillaGrad", "1.1.0"), ("guided-backprop", "GuidedBackpropGrad", "1.1.0")):
+for name, made, answers in (
+    ("vanilla-grad", "VanillaGrad", "gradient of-first-row"),
+    ("guided-backprop", "GuidedBackpropGrad", "guided-backprop of-first-row"),
+):
     MONAI.call(
         name,
         contracts.SILENT,
         f"dx = {made}(net)(picture, index=int(target[0]))\n",
-        answers="other",
+        answers=answers,
+        evaluates=True,
         once=f"from monai.visualize import {made}\n",
         before="picture = x[:1].clone()\n",
-        since=since,
+        since="1.1.0",
     )
 MONAI.call(
     "grad-cam",
     contracts.SILENT,
     "dx = GradCAM(net, target_layers=name)(x, class_idx=int(target[0]))\n",
-    answers="other",
+    answers="grad-cam of-first-class relu resized scaled reversed",
+    evaluates=True,
     once="from monai.visualize import GradCAM\n",
     before="name = {layer: name for name, layer in net.named_modules()}[layer]\n",
 )

@@ -11,7 +11,8 @@ QUANTUS.call(
     "explain",
     contracts.SILENT,
     'dx = quantus.explain(net, pictures, classes, method="Saliency")\n',
-    answers="other",
+    answers="gradient absolute sum-channel",
+    evaluates=True,
     before=BEFORE,
 )
 QUANTUS.call(

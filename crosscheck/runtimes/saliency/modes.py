@@ -19,8 +19,16 @@ def call_model(images, call_model_args, expected_keys):
 SALIENCY = Toolkit(plain="gradient", once=IMPORTS, states=KERAS, target=KERAS_TARGET, kind="eager")
 for name, mask, answers in (
     ("gradient", "saliency.GradientSaliency().GetMask(row, call_model, index)", "score"),
-    ("smoothgrad", "saliency.GradientSaliency().GetSmoothedMask(row, call_model, index, nsamples=5)", "other"),
-    ("integrated-gradients", "saliency.IntegratedGradients().GetMask(row, call_model, index, x_steps=5)", "other"),
+    (
+        "smoothgrad",
+        "saliency.GradientSaliency().GetSmoothedMask(row, call_model, index, nsamples=5)",
+        "smooth-grad row-by-row/5",
+    ),
+    (
+        "integrated-gradients",
+        "saliency.IntegratedGradients().GetMask(row, call_model, index, x_steps=5)",
+        "integrated-gradients ends/5",
+    ),
     ("guided-ig", "saliency.GuidedIG().GetMask(row, call_model, index, x_steps=5, x_baseline=0 * row)", "other"),
 ):
     SALIENCY.call(

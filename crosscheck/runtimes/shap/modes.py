@@ -7,13 +7,18 @@ contracts = Contracts(__file__)
 
 SHAP = Toolkit(once="import shap\n")
 BACKGROUND = "background = x.roll(1, 0)\n"
-for name, contract, asked in (
-    ("GradientExplainer", contracts.GRADIENT, "nsamples=4, ranked_outputs=1, rseed=0"),
-    ("DeepExplainer", contracts.DEEP, "ranked_outputs=1, check_additivity=False"),
+for name, contract, answers, asked in (
+    ("GradientExplainer", contracts.GRADIENT, "other", "nsamples=4, ranked_outputs=1, rseed=0"),
+    (
+        "DeepExplainer",
+        contracts.DEEP,
+        "completeness of-top-class against-mean",
+        "ranked_outputs=1, check_additivity=False",
+    ),
 ):
     mode = name.replace("Explainer", "-explainer").lower()
     made, asks = f"explainer = shap.{name}(net, background)\n", f"dx, classes = explainer.shap_values(x, {asked})\n"
-    SHAP.call(mode, contract, made + asks, answers="other", before=BACKGROUND)
+    SHAP.call(mode, contract, made + asks, answers, before=BACKGROUND, evaluates=True)
     SHAP.call(
         f"{mode}-made-before",
         contract,

@@ -29,14 +29,14 @@ CALLS: dict[str, tuple[str, str, Contract, dict[str, Any]]] = {
     ),
     "smoothgrad": (
         "Saliency(net)(score, x, smooth_samples=5)",
-        "other",
+        "smooth-grad all-rows/5 max-last no-last scaled",
         contracts.SILENT,
         {"before": "np.random.seed(0)\n"},
     ),
-    "guided-backprop": (f"Saliency(net, GuidedBackpropagation())({PLAIN})", "other", contracts.CLONE, {}),
+    "guided-backprop": (f"Saliency(net, GuidedBackpropagation())({PLAIN})", "guided-backprop", contracts.CLONE, {}),
     "guided-backprop.no-clone": (
         f"Saliency(net, GuidedBackpropagation(), clone=False)({PLAIN})",
-        "other",
+        "guided-backprop",
         contracts.NO_CLONE,
         {},
     ),

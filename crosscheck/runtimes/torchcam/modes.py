@@ -7,17 +7,17 @@ contracts = Contracts(__file__)
 
 CAM = Toolkit(once="from torchcam.methods import GradCAM, ScoreCAM, SmoothGradCAMpp\n")
 SEED = "torch.manual_seed(0)\n"
-for name, made, before in (
-    ("grad-cam", "GradCAM(net, layer)", ""),
-    ("grad-cam-found-layer", "GradCAM(net, input_shape=tuple(x.shape[1:]))", ""),
-    ("smooth-grad-cam", "SmoothGradCAMpp(net, layer, num_samples=2)", SEED),
-    ("score-cam", "ScoreCAM(net, layer)", ""),
+for name, made, answers, before in (
+    ("grad-cam", "GradCAM(net, layer)", "grad-cam of-first-class relu scaled no-channel", ""),
+    ("grad-cam-found-layer", "GradCAM(net, input_shape=tuple(x.shape[1:]))", "other", ""),
+    ("smooth-grad-cam", "SmoothGradCAMpp(net, layer, num_samples=2)", "other", SEED),
+    ("score-cam", "ScoreCAM(net, layer)", "other", ""),
 ):
     CAM.call(
         name,
         contracts.SILENT,
         f"with {made} as extractor:\n    dx = extractor(int(target[0]), net(x))[0]\n",
-        answers="other",
+        answers=answers,
         before=before,
     )
 

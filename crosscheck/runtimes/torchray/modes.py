@@ -7,12 +7,19 @@ contracts = Contracts(__file__)
 
 RAY = Toolkit(once=VISION + "from torchray.attribution import excitation_backprop, extremal_perturbation, gradient\n")
 FIRST = "first = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][0]\n"
-RAY.call("gradient", contracts.SILENT, "dx = gradient.gradient(net, x, target)\n", answers="other")
+RAY.call(
+    "gradient",
+    contracts.SILENT,
+    "dx = gradient.gradient(net, x, target)\n",
+    answers="gradient absolute max-channel",
+    evaluates=True,
+)
 RAY.call(
     "guided-backprop",
     contracts.SILENT,
     "dx = guided_backprop.guided_backprop(net, x, target)\n",
-    answers="other",
+    answers="guided-backprop absolute max-channel",
+    evaluates=True,
     once="from torchray.attribution import guided_backprop\n",
 )
 RAY.call(

@@ -13,17 +13,17 @@ XPLIQUE.call(
     "dx = attributions.Saliency(net).batch_gradient(net, x, cotangent, 32)\n",
     answers="score",
 )
-for name, made in {
-    "saliency": "Saliency(net)",
-    "integrated-gradients": "IntegratedGradients(net, steps=5)",
-    "smoothgrad": "SmoothGrad(net, nb_samples=5)",
-    "guided-backprop": "GuidedBackprop(net)",
-    "deconvnet": "DeconvNet(net)",
-    "grad-cam": "GradCAM(net)",
-    "grad-cam-pp": "GradCAMPP(net)",
-}.items():
+for name, made, answers in (
+    ("saliency", "Saliency(net)", "gradient absolute max-last"),
+    ("integrated-gradients", "IntegratedGradients(net, steps=5)", "integrated-gradients trapezoid/5 mean-last"),
+    ("smoothgrad", "SmoothGrad(net, nb_samples=5)", "other"),
+    ("guided-backprop", "GuidedBackprop(net)", "guided-backprop mean-last"),
+    ("deconvnet", "DeconvNet(net)", "deconvolution mean-last"),
+    ("grad-cam", "GradCAM(net)", "other"),
+    ("grad-cam-pp", "GradCAMPP(net)", "other"),
+):
     seed = "tf.random.set_seed(0)\n" if name == "smoothgrad" else ""
     text = f"dx = attributions.{made}.explain(x, cotangent)\n"
-    XPLIQUE.call(name, contracts.SILENT, text, answers="other", before=seed)
+    XPLIQUE.call(name, contracts.SILENT, text, answers, before=seed)
 
 MODES = tuple(XPLIQUE)
