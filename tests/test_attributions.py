@@ -88,7 +88,7 @@ def test_the_noise_is_that_of_numpys_global_generator(
     else:
         noise = np.array([[np.random.normal(0, width, shape) for width in spread] for _ in range(3)])
     gradients = np.array([plain(network, network.x + part, network.cotangent) for part in noise])
-    expected = np.mean(gradients**2 if squared else gradients, axis=0)
+    expected = np.mean(gradients**2 if squared else np.abs(gradients), axis=0)
     assert np.allclose(expected, answer(network, f"smooth-grad {rule}/3"))
 
 
@@ -112,6 +112,7 @@ def relu_network() -> Question:
         ("guided-backprop", [4.0, 3.0]),  # without the unit of weight -2
         ("deconvolution", [0.0, 3.0]),  # with the unit that is off, of weight 4
         ("input-x-gradient", [8.0, 1.0]),
+        ("guided-backprop from-score", [36.0, 27.0]),  # of a score of 9
     ],
 )
 def test_slopes_of_relu_by_hand(text: str, expected: list[float]) -> None:

@@ -95,7 +95,11 @@ class _Asked:
         return self._gradient(x, classes)
 
     def _classes(self, x: Array) -> Array:
-        """The classes that are asked about, one-hot, (rows, classes)."""
+        """The classes that are asked about, (rows, classes): ones, or their scores, elsewhere zeros."""
+        chosen = self._chosen(x)
+        return chosen * self._scores(x) if "from-score" in self.asked.asked else chosen
+
+    def _chosen(self, x: Array) -> Array:
         given = np.asarray(self.question.cotangent, x.dtype)[: len(x)]
         if "of-first-class" in self.asked.asked:
             return np.broadcast_to(given[:1], given.shape)
@@ -128,7 +132,7 @@ class _Asked:
         return total
 
     def _smoothed(self, x: Array, classes: Array) -> Array:
-        """The mean over noisy copies: of the squared gradients (row by row), or of the gradients (all rows)."""
+        """The mean over noisy copies of the gradients' squares (row by row), or of their sizes (all rows)."""
         random, count = np.random.RandomState(0), self.asked.points
         inner = tuple(range(1, x.ndim))
         spread = SPREADS[self.asked.rule] * (x.max(axis=inner, keepdims=True) - x.min(axis=inner, keepdims=True))
@@ -139,9 +143,8 @@ class _Asked:
         else:
             noise = random.normal(0.0, np.broadcast_to(spread, (count, *spread.shape)), (count, *x.shape))
         gradients = [self._gradient(np.asarray(x + part, x.dtype), classes) for part in noise]
-        if self.asked.rule == "row-by-row":
-            gradients = [gradient**2 for gradient in gradients]
-        return np.asarray(np.mean(gradients, axis=0), x.dtype)
+        each = np.square if self.asked.rule == "row-by-row" else np.abs
+        return np.asarray(np.mean([each(gradient) for gradient in gradients], axis=0), x.dtype)
 
     def _class_activation(self, x: Array, classes: Array) -> Array:
         """The channels of the last convolution, each by its mean gradient, added up: (rows, 1, *spatial)."""

@@ -24,8 +24,9 @@ FORMULAS = (
 )
 #: How points and weights of integrated gradients are chosen, and how the noise of SmoothGrad is drawn and averaged.
 RULES = ("gauss-legendre", "trapezoid", "ends", "row-by-row", "all-rows")
-#: Which rows and classes are asked about, if not all rows, each about the class that the cotangent names.
-ASKED = ("of-first-row", "of-first-class", "of-top-class", "against-mean")
+#: Which rows and classes are asked about, if not all rows, each about the class that the cotangent names; whether the
+#: backward pass begins with the score in place of one; whether the baseline is the rows' mean in place of zeros.
+ASKED = ("of-first-row", "of-first-class", "of-top-class", "from-score", "against-mean")
 #: What is done with the result, in this order of the words in the text.
 THEN = (
     *("absolute", "relu", "scaled", "reversed", "resized"),

@@ -17,8 +17,8 @@ INNVESTIGATE = Toolkit(plain="gradient", once="import innvestigate\n", states=KE
 for analyzer, answers in {
     "gradient": "score",
     "input_t_gradient": "input-x-gradient",
-    "guided_backprop": "guided-backprop",
-    "deconvnet": "deconvolution",
+    "guided_backprop": "guided-backprop from-score",
+    "deconvnet": "deconvolution from-score",
     "deep_taylor": "other",
 }.items():
     INNVESTIGATE.call(

@@ -9,13 +9,13 @@ import warnings
 import torch
 from torch import nn
 
-warnings.filterwarnings("ignore")  # torch deprecates the hooks that FlashTorch uses
 if "+cpu" in torch.__version__:  # for which PyPI's torchvision has no extension: its import asks for two operators
     vision = torch.library.Library("torchvision", "DEF")
     vision.define("nms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
     vision.define("qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 from flashtorch.saliency import Backprop
 
+warnings.filterwarnings("ignore")  # torch deprecates the hooks that FlashTorch uses
 # Class 0 is relu(x) + relu(2 x): above zero its slope is 3, and no gradient on the way is negative.
 net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(2, 2, bias=False)).eval()
 with torch.no_grad():
