@@ -34,7 +34,7 @@ __all__ = ["CODE", "Judged", "Judgements", "Question", "Shared", "versions"]
 CODE = (
     "judge", "exchange", "oracle", "gradients", "networks", "onnx_models", "scenarios", "cells.py", "errors.py",
     "judgements.py", "probe/names.py", "probe/recorded.py", "recorded_arrays.py", "records", "repeatability.py",
-    "report/arrays.py", "runtimes/mode.py", "whole_files.py",
+    "report/arrays.py", "runtimes/answer.py", "runtimes/mode.py", "whole_files.py",
 )  # fmt: skip
 #: Packages that compute.
 PACKAGES = ("autograd", "numpy", "onnx")

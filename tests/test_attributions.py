@@ -14,7 +14,8 @@ from crosscheck.networks import Network, load
 from crosscheck.oracle import gradient, predict
 from crosscheck.oracle.attributions import attribution
 from crosscheck.oracle.rounding import Question
-from crosscheck.runtimes.answer import Answer
+from crosscheck.runtimes.answer import FORMULAS, LOSS, OTHER, SCORE, Answer
+from crosscheck.runtimes.catalog import catalog
 from crosscheck.subnetworks.parts import suffix
 
 
@@ -149,6 +150,15 @@ def test_rounding_of_an_attribution_is_that_of_float32() -> None:
     for training in (False, True):
         size = np.abs(truth.gradient(training)).max()
         assert 1e-9 * size < truth.rounding(Asks.GRADIENT, training) < 1e-5 * size
+
+
+def test_answers_of_all_modes_are_known() -> None:
+    answered = {mode.answered.method for runtime in catalog().values() for mode in runtime.modes}
+    assert {"", SCORE, LOSS, OTHER, *FORMULAS} == answered
+
+
+def test_grad_cam_has_no_form_without_a_convolution() -> None:
+    assert [True, False] == [Answer.of("grad-cam").applies(load(name).operators) for name in ("conv", "seed")]
 
 
 @pytest.mark.parametrize("text", ["grad-cams", "grad-cam upside-down", "integrated-gradients trapezoid"])

@@ -14,7 +14,6 @@ from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDI
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
 from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
-from crosscheck.runtimes.answer import OTHER
 from crosscheck.runtimes.mode import Mode
 from crosscheck.scenarios.facts import UNASKED, UNEXPLAINED
 
@@ -106,7 +105,7 @@ class Case:
     @property
     def has_form(self) -> bool:
         """Whether there is a closed form of what the mode answers."""
-        return self.mode.answered.method != OTHER
+        return self.mode.answered.applies(self.network.operators)
 
     @property
     def answer(self) -> str:

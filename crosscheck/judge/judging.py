@@ -214,7 +214,7 @@ def _closed_forms(case: Case) -> ClosedForms:
 
 
 def _small_gradient(case: Case) -> list[Any] | None:
-    if case.asks is not Asks.GRADIENT or not case.mode.answered.shown:
+    if case.asks is not Asks.GRADIENT or not case.mode.answered.shown(case.network.operators):
         return None
     for row in case.of(case.primary):
         value = row.arrays.get(case.answer)

@@ -151,6 +151,11 @@ class Network:
         return self.cotangent if not answers or self.classes_asked is None else self.classes_asked
 
     @cached_property
+    def operators(self) -> frozenset[str]:
+        """The operators of its nodes."""
+        return frozenset(node["op"] for node in self.graph["nodes"])
+
+    @cached_property
     def batch_norms(self) -> tuple[BatchNorm, ...]:
         """Every batch normalization, in order of execution; empty for a file."""
         if self.file is not None:

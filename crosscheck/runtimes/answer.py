@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 __all__ = ["COMPLETENESS", "FORMULAS", "LOSS", "OTHER", "RULES", "SCORE", "THEN", "Answer"]
@@ -75,13 +76,16 @@ class Answer:
         """Whether it is an attribution."""
         return self.method in FORMULAS
 
+    def applies(self, operators: Collection[str]) -> bool:
+        """Whether a network of these operators has a closed form of it: Grad-CAM asks the last convolution."""
+        return self.method != OTHER and (self.method != "grad-cam" or "Conv" in operators)
+
     @property
     def of_the_input(self) -> bool:
         """Whether the network is asked about the input alone, and not about points, noise or rows of the toolkit's."""
         own = (OTHER, COMPLETENESS, "integrated-gradients", "smooth-grad")
         return self.method not in own and "of-first-row" not in self.asked
 
-    @property
-    def shown(self) -> bool:
+    def shown(self, operators: Collection[str]) -> bool:
         """Whether there is a closed form of its entries, not of their sums alone."""
-        return self.method not in (OTHER, COMPLETENESS)
+        return self.method != COMPLETENESS and self.applies(operators)

@@ -284,7 +284,7 @@ class _Script:
             "prediction sibling-after": Beside(None, prediction),
         }
         training = self.mode.intent == "training"
-        if not self.mode.answered.shown:
+        if not self.mode.answered.shown(network.operators):
             beside["gradient first"] = Beside()
         elif self.mode.asks == "gradient":
             beside["gradient first"] = Beside(cell.gradient, truth.gradient(training))
