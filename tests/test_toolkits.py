@@ -73,6 +73,14 @@ def test_where_sums_alone_are_known_the_report_has_the_error_and_no_entries(cell
     assert (mode == "adds-up") == (cell["gradient_error"]["inference"] < 1e-5)
 
 
+def test_a_run_says_what_the_calls_of_a_toolkit_answer(toolkit: Runtime, toy: Runtime) -> None:
+    said = {mode.name: mode.facts("").answers for mode in toolkit.modes}
+    assert "integrated-gradients gauss-legendre/6, held against its formula in float64" == said["integrated"]
+    assert "the gradient of the summed cross-entropy" == said["loss"]
+    assert "not judged" in said["no-form"]
+    assert {""} == {mode.facts("").answers for mode in toy.modes}
+
+
 def test_an_answer_without_a_closed_form_is_no_number_of_the_report(cells: Cells) -> None:
     assert (None, None) == (cells["no-form"]["gradient"], cells["no-form"]["gradient_error"])
 

@@ -54,6 +54,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
     rows = [
         ("mode", f"{cell.mode}: {mode.summary}" if mode and mode.summary else ""),
         ("call", cell.call),
+        ("answer", mode.answers if mode else ""),
         ("status", cell.status + (f": {cell.reason}" if cell.reason else "")),
         ("findings", ", ".join(cell.findings) or ("none" if cell.undecided else "none: it was not measured")),
         ("undecided", cell.undecided),

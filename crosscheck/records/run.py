@@ -28,6 +28,7 @@ class ModeFacts:
     """One mode, as its runtime's folder describes it; `crosscheck.runtimes.mode.Mode` has the meaning of each field.
 
     summary: what is peculiar to it, in a sentence (`crosscheck.runtimes.catalog.Runtime.summary`); "" for early runs.
+    answers: what a toolkit's call answers, in words (`crosscheck.runtimes.answer.Answer.said`); "" for others.
     """
 
     name: str

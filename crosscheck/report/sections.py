@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from crosscheck.cells import PLAIN, UNWRITTEN, Status, name_of_release
 from crosscheck.records import JudgedCell
-from crosscheck.records.run import Run
+from crosscheck.records.run import ModeFacts, Run
 from crosscheck.report.matrix import mode_anchor
 from crosscheck.report.number_text import before_and_after, gradient_error_text, largest_change, update_text
 from crosscheck.report.order import grouped, mode_order, modes_of, release_order
@@ -113,7 +113,10 @@ class Remedy:
 
 @dataclass(frozen=True)
 class ModeSection:
-    """One mode: its facts, its lines, and the releases without lines."""
+    """One mode: its facts, its lines, and the releases without lines.
+
+    answers: what a toolkit's call answers, in words; "" for others.
+    """
 
     runtime: str
     mode: str
@@ -121,6 +124,7 @@ class ModeSection:
     anchor: str
     intent: str
     asks: str
+    answers: str
     call: str
     statistics: str
     says: str
@@ -142,8 +146,7 @@ def sections(
     here = [cell for cell in cells if cell.runtime == runtime]
     by_mode = grouped(here, lambda cell: cell.mode)
     facts = modes_of(run, runtime)
-    summaries = {mode: facts[mode].summary if mode in facts else "" for mode in by_mode}
-    return tuple(_section(run, by_mode[mode], indices, summaries[mode]) for mode in mode_order(run, here, runtime))
+    return tuple(_section(run, by_mode[mode], indices, facts.get(mode)) for mode in mode_order(run, here, runtime))
 
 
 def unmeasured(run: Run, cells: Sequence[JudgedCell]) -> tuple[Remedy, ...]:
@@ -192,15 +195,16 @@ def _reason(run: Run, cells: Sequence[JudgedCell]) -> Reason:
     )
 
 
-def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int], summary: str) -> ModeSection:
+def _section(run: Run, cells: Sequence[JudgedCell], indices: Mapping[str, int], facts: ModeFacts | None) -> ModeSection:
     first = cells[0]
     return ModeSection(
         runtime=first.runtime,
         mode=first.mode,
-        summary=summary,
+        summary=facts.summary if facts else "",
         anchor=mode_anchor(first.runtime, first.mode),
         intent=first.intent,
         asks=first.asks,
+        answers=facts.answers if facts else "",
         call=next((cell.call for cell in cells if cell.call), ""),
         statistics=first.contract.statistics,
         says=first.contract.says,

@@ -10,6 +10,13 @@ __all__ = ["COMPLETENESS", "FORMULAS", "LOSS", "OTHER", "RULES", "SCORE", "THEN"
 
 #: The gradient of sum(scores of the asked classes), of the summed cross-entropy, and what has no closed form here.
 SCORE, LOSS, OTHER = "score", "loss", "other"
+#: The same for a reader.
+SAID = {
+    "": "the gradient of the output, weighted",
+    SCORE: "the gradient of the scores of the classes that are asked about",
+    LOSS: "the gradient of the summed cross-entropy",
+    OTHER: "something without a closed form here, which is not judged",
+}
 #: Attributions whose entries add up to a difference of scores; the sums of rows are compared.
 COMPLETENESS = "completeness"
 #: Attributions that are formulas (`crosscheck.oracle.attributions`).
@@ -70,6 +77,13 @@ class Answer:
         if method not in ("", SCORE, LOSS, OTHER, *FORMULAS):
             raise ValueError(f"'{method}' is no answer: {', '.join((SCORE, LOSS, OTHER, *FORMULAS))}")
         return cls(method, rule, points, frozenset(asked), tuple(then))
+
+    @property
+    def said(self) -> str:
+        """The answer for a reader."""
+        rule = f"{self.rule}/{self.points}" if self.rule else ""
+        words = " ".join(filter(None, (self.method, rule, *sorted(self.asked), *self.then)))
+        return SAID.get(self.method) or f"{words}, held against its formula in float64"
 
     @property
     def formula(self) -> bool:

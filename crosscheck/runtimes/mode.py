@@ -119,6 +119,9 @@ class Mode:
     native: str = ""
     editions: tuple[Edition, ...] = ()
 
+    def __post_init__(self) -> None:
+        Answer.of(self.answers)  # raises ValueError for words that nobody knows
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of all fields."""
@@ -164,7 +167,8 @@ class Mode:
     def facts(self, summary: str) -> ModeFacts:
         """What a run says of the mode."""
         told = {item.name: getattr(self, item.name) for item in fields(ModeFacts) if item.name != "summary"}
-        return ModeFacts(**{**told, "intent": Intent(self.intent), "asks": Asks(self.asks), "summary": summary})
+        told |= {"intent": Intent(self.intent), "asks": Asks(self.asks), "summary": summary}
+        return ModeFacts(**{**told, "answers": self.answered.said if self.starts else ""})
 
 
 def named(text: str, inputs: Sequence[str], output: str) -> str:
