@@ -37,6 +37,8 @@ def key(planned: Planned, trial: Trial, environment: Environment, isolation: str
         sorted({**planned.target.variant.serving, **planned.target.variant.environment}.items()),
         isolation,
     ]
+    if planned.target.runtime.reads:
+        parts.append(_file(planned.network.shipped[planned.target.runtime.reads]))
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 

@@ -32,10 +32,14 @@ class NetworkFiles:
         if folder not in self._written:
             shutil.rmtree(folder, ignore_errors=True)  # a full disk may have kept it from being written whole
             prepared(network, folder, () if network.large else forms_for(target))
+            if target.runtime.reads in network.shipped:
+                (folder / "native").mkdir()
+                (folder / "native" / target.runtime.reads).symlink_to(network.shipped[target.runtime.reads].resolve())
             self._written.add(folder)
         parts = network.own.foreign.parts if network.own and network.own.foreign else {}
+        as_they_are = {*parts, *network.shipped}
         for source in planned.work(trial)["program"]["sources"].values():
-            for form in set(source["files"].values()) - parts.keys():
+            for form in set(source["files"].values()) - as_they_are:
                 self._provide(network, form, folder)
         return folder
 

@@ -334,6 +334,8 @@ def inference_cell(planned: Planned) -> Planned | None:
 
 def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
     """Why crosscheck writes no program or file of the network for a mode; None if it does."""
+    if target.runtime.reads and target.runtime.reads not in network.shipped:
+        return f"{UNWRITTEN}{target.runtime.missing}"
     if mode.reads_files:
         reason = missing_forms(network).get(mode.form)
     elif mode.form:

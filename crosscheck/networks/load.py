@@ -20,6 +20,10 @@ from crosscheck.onnx_models.read import ONNX, described, holds_onnx, read_onnx
 __all__ = ["is_file", "load", "names"]
 
 
+#: What other files of shipped networks than ONNX end with: those that only their runtime's own tools write.
+SHIPPED = (".tflite",)
+
+
 def _folder() -> Path:
     """The folder of the shipped networks: inside an installed package, next to it in a checkout."""
     package = Path(__file__).resolve().parents[1]
@@ -50,7 +54,8 @@ def load(name_or_path: str, options: FileOptions | None = None) -> Network:
         folder = _folder() / name_or_path
         model = read_onnx(folder / "network.onnx")
         graph, weights = lower(model, name_or_path, str(folder / "network.onnx"))
-        return network_of(model, _in_decimals(graph), weights, name_or_path, _arrays(folder / "inputs.npz"))
+        shipped = {path.name: path for path in folder.iterdir() if path.suffix in SHIPPED}
+        return network_of(model, _in_decimals(graph), weights, name_or_path, _arrays(folder / "inputs.npz"), shipped)
     path = Path(name_or_path)
     if path.suffix != ONNX and not holds_onnx(path):
         if text := described(path.name):

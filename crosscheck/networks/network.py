@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -89,6 +90,7 @@ class Network:
     target: the class of scenario `ascent`, the runner-up on the probe input, or None.
     file: a file that runtimes read as it is (`crosscheck.networks.onnx_files`) or None; with it, nothing is lowered.
     own: the user's file, or None; networks that are made from another one have none.
+    shipped: files of a shipped network for runtimes that read another format alone, by name; empty for other networks.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Network:
     target: int | None = None
     file: Written | None = None
     own: OwnFile | None = None
+    shipped: Mapping[str, Path] = field(default_factory=dict, repr=False)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -222,6 +225,7 @@ def network_of(
     weights: dict[str, Array],
     title: str,
     inputs: Mapping[str, Array],
+    shipped: Mapping[str, Path] | None = None,
 ) -> Network:
     """The network with its probe: `inputs` are arrays by the names of the fields. `title` is for files without one."""
     for array in (*inputs.values(), *weights.values()):
@@ -239,4 +243,5 @@ def network_of(
         images=inputs.get("images"),
         labels=inputs.get("labels"),
         target=int(inputs["target"]) if "target" in inputs else None,
+        shipped=shipped or {},
     )

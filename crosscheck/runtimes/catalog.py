@@ -24,6 +24,10 @@ the toolkit's, too; it holds `releases.toml`, `locks/` and `modes.py` alone. `re
     forks = false                        # a fork of it, or its language, cannot run a trial: always a new interpreter
     asynchronous = true                  # calls return while other threads still compute: more trials that do not wait
 
+    [runtime.reads]                      # where sources read a file that ships with a network, and is not made here
+    file = "network.tflite"
+    missing = "a .tflite file"           # of other networks: crosscheck does not write ... for this runtime
+
     [runtime.apis]                       # plain titles of the runtime's APIs, by globs of modes; the first fits
     "gluon.*" = "Gluon"
 
@@ -274,6 +278,9 @@ class Runtime:
     imports: tuple[str, ...] = ()
     #: Whether its sources have a training step.
     trains: bool = False
+    #: The file of a shipped network that its sources read, if any, and what other networks lack.
+    reads: str = ""
+    missing: str = ""
 
     @property
     def places(self) -> frozenset[Path]:
@@ -385,6 +392,8 @@ def load_runtime(folder: Path) -> Runtime:
         # What a node puts out is measured in the base itself.
         shows_layers=executor == folder and getattr(network, "SHOWS_LAYERS", False),
         trains=getattr(network, "TRAINS", False),
+        reads=about.get("reads", {}).get("file", ""),
+        missing=about.get("reads", {}).get("missing", ""),
         write=network.source,
         registry=about.get("registry", "pypi"),
         forks=about.get("forks", True),

@@ -89,7 +89,7 @@ class Source:
     carried: names of what a user keeps beside `net`, which a text may bind anew: a network on shared layers has these
         variables in common with the first one, as in one script.
     files: file name -> form of the network (`crosscheck.networks.forms`) that the texts read under that name; for the
-        parts of a user's file (`crosscheck.runtimes.format`) -> the name itself.
+        parts of a user's file (`crosscheck.runtimes.format`), and for a shipped network's file -> the name itself.
     """
 
     imports: str

@@ -252,7 +252,7 @@ class _Script:
         return arrays
 
     def _files(self) -> dict[str, bytes]:
-        """The ONNX files that the texts open, by name."""
+        """The files that the texts open, by name."""
         written = {}
         texts = "".join(_texts(each) for each in (*self.sources, *self.program["texts"].values()))
         for use, source in self.program["sources"].items():
@@ -308,7 +308,9 @@ def _truth(network: Network) -> Truth:
 
 @functools.lru_cache(FILES)
 def _form(network: Network, form: str) -> bytes:
-    """A network's file in one of the ONNX forms."""
+    """A network's file in one of the ONNX forms, or one that ships with it."""
+    if form in network.shipped:
+        return network.shipped[form].read_bytes()
     if form in DIALECTS:
         content: bytes = build_dialect(network.graph, network.weights, DIALECTS[form]).SerializeToString()
     else:
