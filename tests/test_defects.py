@@ -16,7 +16,11 @@ from crosscheck.runtimes.catalog import Release, Runtime, catalog
 DEFECTS = Path(__file__).parents[1] / "models" / "defects"
 PAGES = sorted(path.parent for path in DEFECTS.glob("*/README.md"))
 #: Package of a script -> the runtime's name in the catalog.
-NAMES = {"onnxruntime-training-cpu": "onnxruntime-training", "opencv-python-headless": "opencv"}
+NAMES = {
+    "ai-edge-litert": "litert",
+    "onnxruntime-training-cpu": "onnxruntime-training",
+    "opencv-python-headless": "opencv",
+}
 #: Page -> the toolkit of its script, whose package has a folder for each of its bases.
 TOOLKITS = {
     "art-mxnet-backward-in-training": "adversarial-robustness-toolbox-mxnet",
