@@ -33,7 +33,7 @@ MODELS = Path(__file__).resolve().parent
 RELEASE, MODE = "2.21.0", "tape.eval"
 
 #: `rows` is that of the probe, or any for classifiers, which are asked about many images at once: compiled models
-#: have no outputs whose shapes are known only when they run.
+#: have no outputs whose shapes are known only when they run (https://github.com/google-ai-edge/LiteRT/issues/5774).
 SPECIFICATIONS = """\
 X = tf.TensorSpec([rows, *net.input_shape[1:]])
 COTANGENT = tf.TensorSpec([rows, *net.output_shape[1:]])

@@ -5,7 +5,7 @@ The first part of each text is a comment: what the signature is in TensorFlow.
 
 from textwrap import indent
 
-from crosscheck.runtimes.litert.network import COMPILED
+from crosscheck.runtimes.litert.network import APART, COMPILED
 from crosscheck.runtimes.litert.signatures import FILE, SIGNATURES
 from crosscheck.runtimes.mode import Contract, Contracts, Modes
 
@@ -18,10 +18,6 @@ MODEL = Modes(inference="compiled.gradient", training="compiled.train.gradient",
 
 GRADIENT = 'dx = {}(x=x, cotangent=cotangent)["dx"]\n'
 TRAIN = GRADIENT.format("train_gradient")
-APART = f"""\
-apart = Interpreter(model_path="{FILE}", num_threads=1)
-train_apart = apart.get_signature_runner("train_gradient")
-"""
 
 
 def shown(signature: str) -> str:
@@ -67,9 +63,10 @@ INTERPRETER.gradient(
     "train.gradient-apart",
     "training",
     contracts.APART,
-    GRADIENT.format("train_apart"),
-    once=shown("train_gradient") + APART,
+    TRAIN,
+    once=shown("train_gradient"),
     default=True,
+    kind=APART,
 )
 
 MODES = (*INTERPRETER, *MODEL)

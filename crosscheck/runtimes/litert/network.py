@@ -3,10 +3,10 @@
 from crosscheck.runtimes.litert.signatures import FILE, READOUT, SIGNATURES, STATE, statistic
 from crosscheck.runtimes.source import Request, Source
 
-__all__ = ["COMPILED", "source"]
+__all__ = ["APART", "COMPILED", "source"]
 
-#: The kind of modes that ask a compiled model.
-COMPILED = "compiled"
+#: The kinds of modes that ask a compiled model, and of those that train in an interpreter of its own.
+COMPILED, APART = "compiled", "apart"
 #: Makes of a signature what an interpreter's `get_signature_runner` does: a function from inputs to outputs by name.
 RUNNER = """\
 def runner(name):
@@ -45,6 +45,9 @@ def source(request: Request) -> Source:
     if statistics and not reads_out:
         names |= {name: name for name in STATE}
     text = "" if reads_out else opened
+    if request.kind == APART:
+        text += "" if reads_out else opened.replace("net", APART, 1)
+        text += f'train_gradient = {APART}.get_signature_runner("{names.pop("train_gradient")}")\n'
     text += "".join(f'{variable} = {runner}("{name}")\n' for variable, name in names.items())
     if not statistics:
         text += "state = restore = dict  # it has no statistics\n"
