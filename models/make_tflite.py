@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from crosscheck.cells import Array
 from crosscheck.networks import Network, load, names
 from crosscheck.networks.readout import readout
 from crosscheck.runtimes.catalog import catalog
@@ -103,6 +104,11 @@ def program(network: Network) -> str:
     return f"{text}\n{CONVERT}"
 
 
+def held(network: Network) -> Mapping[str, Array]:
+    """What the program reads: a read-out has its network's weights, too."""
+    return network.weights if network.target is None else readout(network, network.target).weights
+
+
 def keras(network: Network, first: Network | None = None) -> Source:
     """The network in Keras's layers; with `first`, on those of that one."""
     runtime = catalog()["tensorflow"]
@@ -143,7 +149,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             Path("make.py").write_text(text, encoding="utf-8")  # TensorFlow reads the source of functions
-            exec(compile(text, "make.py", "exec"), {"weights": network.weights})  # noqa: S102 - the text above
+            exec(compile(text, "make.py", "exec"), {"weights": held(network)})  # noqa: S102 - the text above
             made = Path(FILE).read_bytes()
             os.chdir(MODELS)
         (MODELS / name / FILE).write_bytes(made)

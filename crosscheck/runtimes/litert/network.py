@@ -67,7 +67,7 @@ def interpreter(resolver: str) -> tuple[str, str, str]:
     more = f", experimental_op_resolver_type=OpResolverType.{resolver}" if resolver else ""
     return (
         f"from ai_edge_litert.interpreter import Interpreter{', OpResolverType' if resolver else ''}\n",
-        f'net = Interpreter(model_path="{FILE}", num_threads=1{more})\n',
+        f'net = Interpreter(model_path="{FILE}"{more})\n',
         "net.get_signature_runner",
     )
 
