@@ -114,7 +114,8 @@ def keras(network: Network, first: Network | None = None) -> Source:
     runtime = catalog()["tensorflow"]
     release = next(release for release in runtime.releases if release.version == RELEASE)
     mode = next(mode for mode in runtime.modes if mode.name == MODE)
-    source = source_of(runtime, release, release.variants[0], mode, subject(network), first and subject(first))
+    first_subject = None if first is None else subject(first)
+    source = source_of(runtime, release, release.variants[0], mode, subject(network), first_subject)
     text = source.text
     for name, other in PIECES.items():
         text = text.replace(name, other)
