@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 
 from crosscheck.cells import Array
 from crosscheck.networks import Network, load, names
@@ -92,15 +93,17 @@ def program(network: Network) -> str:
     """The program in TensorFlow that makes the file in the working folder; it reads `weights`."""
     source = keras(network)
     rows = None if network.images is not None else len(network.x)
-    text = f"{source.imports}\n\n{DEFINITIONS}{source.text}\n{ARCHIVE}\nrows = {rows}\n{SPECIFICATIONS}"
-    text += endpoints(SIGNATURES)
+    rows = None if network.images is not None else len(network.x)
+    text = f"{source.imports}\n\n{DEFINITIONS}{source.text}\n{ARCHIVE}\nrows = {rows}\n\n\n"
+    text += "def add_signatures(net, prefix):\n"
+    text += indent(SPECIFICATIONS + endpoints(SIGNATURES, "prefix + "), "    ") + '\n\nadd_signatures(net, "")\n'
     statistics = [name for norm in network.batch_norms for name in (norm.mean, norm.variance)]
     if statistics:
         entries = "".join(f'    "{statistic(name)}": {source.tensors[name][0]},\n' for name in statistics)
         text += f"\nstatistics = {{\n{entries}}}\n{endpoints(STATE)}"
     if network.target is not None:
         second = keras(readout(network, network.target), network)
-        text += f"\n{second.text}archive.track(net)\n\n{SPECIFICATIONS}{endpoints(SIGNATURES, READOUT)}"
+        text += f'\n{second.text}archive.track(net)\nadd_signatures(net, "{READOUT}")\n'
     return f"{text}\n{CONVERT}"
 
 
@@ -128,9 +131,9 @@ def subject(network: Network) -> Subject:
 
 
 def endpoints(definitions: Mapping[str, str], prefix: str = "") -> str:
-    """The definitions, each traced at once: what they mean by `net` is another model later."""
+    """The definitions, each traced, and added to the archive; prefix: an expression for what names begin with."""
     return "".join(
-        f'\n\n{definition}\n\n{name}.get_concrete_function()\narchive.add_endpoint("{prefix}{name}", {name})\n'
+        f'\n{definition}\n{name}.get_concrete_function()\narchive.add_endpoint({prefix}"{name}", {name})\n'
         for name, definition in definitions.items()
     )
 
