@@ -81,14 +81,16 @@ def test_inference_signatures_own_interpreters_and_assigned_statistics_are_clean
 
 
 def test_nothing_moves_without_batch_normalization(litert: Cells) -> None:
-    controls = {name: cell["findings"] for name, cell in litert.items() if "/conv-norm-plain/" in name}
+    controls = {
+        name: cell["findings"] for name, cell in litert.items() if f"{LITERT}/" in name and "/conv-norm-plain/" in name
+    }
     assert len(controls) == 7
     assert {("clean",)} == {tuple(findings) for findings in controls.values()}
 
 
 def test_a_second_interpreter_has_variables_of_its_own(tmp_path: Path) -> None:
-    (cell,) = measured(tmp_path, LITERT, ["seed-batch"], "sibling", ["train.gradient"]).values()
-    assert ["clean"] == cell["findings"]
+    cells = measured(tmp_path, LITERT, ["seed-batch"], "sibling", ["train.gradient"])
+    assert ["clean"] == cells[f"{LITERT}/train.gradient/seed-batch/sibling"]["findings"]
 
 
 @pytest.mark.large
