@@ -93,7 +93,6 @@ def program(network: Network) -> str:
     """The program in TensorFlow that makes the file in the working folder; it reads `weights`."""
     source = keras(network)
     rows = None if network.images is not None else len(network.x)
-    rows = None if network.images is not None else len(network.x)
     text = f"{source.imports}\n\n{DEFINITIONS}{source.text}\n{ARCHIVE}\nrows = {rows}\n\n\n"
     text += "def add_signatures(net, prefix):\n"
     text += indent(SPECIFICATIONS + endpoints(SIGNATURES, "prefix + "), "    ") + '\n\nadd_signatures(net, "")\n'
