@@ -1,0 +1,1 @@
+"""OneFlow: its releases, its layers, and each way in which it can be asked for an input gradient."""

@@ -1,0 +1,19 @@
+"""OneFlow: what only code can do. Networks and modes are texts (`network.py`, `modes.py`)."""
+
+from crosscheck.probe.texts import Model
+from crosscheck.probe.torch import TorchAdapter
+
+
+class OneFlow(TorchAdapter):
+    """Releases of the `oneflow` package, on the CPU; its modules are torch's by another library."""
+
+    def load(self) -> str:
+        """Import OneFlow, which starts the threads that carry out operations."""
+        import oneflow
+
+        self.torch = oneflow
+        return str(oneflow.__version__)
+
+    def settle(self, model: Model) -> None:
+        """Wait for those threads."""
+        self.torch._oneflow_internal.eager.Sync()
