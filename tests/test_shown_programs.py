@@ -22,7 +22,7 @@ SMALL = ["mxnet@0.9.5.post2", "mxnet@1.9.1", "onnx@1.23.2", "onnxruntime@1.32.0"
 LARGE = [
     "mxnet@1.3.1",
     *("flax@0.12.8", "chainer@7.8.1", "mlx@0.32.4", "nnabla@1.39.0", "torch@2.13.0", "tensorflow@2.21.0"),
-    *("keras@3.15.1", "paddlepaddle@3.3.1", "mindspore@2.10.0", "jittor@1.3.11.0"),
+    *("keras@3.15.1", "paddlepaddle@3.3.1", "mindspore@2.10.0", "jittor@1.3.11.0", "oneflow@0.9.0", "megengine@1.13.0"),
 ]
 #: Findings of cells whose numbers differ from run to run.
 CHANCE = {"unrepeatable", "racy", "corrupted"}

@@ -266,5 +266,14 @@ def net(x):
         once=IMPORT.replace("\n\n\n", "\nfrom megengine.utils.comp_graph_tools import GraphInference\n\n\n")
         + TRACED.replace("symbolic=True", options).replace("traced", "dumped"),
     )
+#: What is recorded for a dump is not executed.
+TABLE.halves(
+    "record-only.{}",
+    contracts.DUMP,
+    "recorded(x)\n",
+    contracts.DUMP,
+    asks="export",
+    once=IMPORT + TRACED.replace("symbolic=True", "symbolic=True, record_only=True").replace("traced", "recorded"),
+)
 
 MODES = tuple(TABLE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from crosscheck.runtimes.family import operators
 from crosscheck.runtimes.family.graph import LAYERS, Graph, Node
 from crosscheck.runtimes.family.layers import NAMES_OF_TORCH, options
@@ -94,7 +97,7 @@ def source(request: Request) -> Source:
     text += module_class("M.Module", made, body, output) + graph.adopting()
     loaded: dict[str, str] = {}
     for node, number, key in graph.new_weights(NAMES_OF_TORCH):
-        line = f'    "{key}": {value(node, number)},\n'
+        line = f'    "{key}": {value(node, number, norm)},\n'
         loaded[node.id] = loaded.get(node.id, "") + line
     text += "".join(f"net.{name}.load_state_dict({{\n{lines}}})\n" for name, lines in loaded.items())
     half = "train" if request.intent == "training" else "eval"
@@ -112,9 +115,11 @@ def source(request: Request) -> Source:
     )
 
 
-def value(node: Node, number: int) -> str:
-    """The value of a weight as `load_state_dict` takes it; that of a batch normalization gets its shape there."""
+def value(node: Node, number: int, norm: Mapping[str, Any]) -> str:
+    """The value of a weight as `load_state_dict` takes it, which gives that of a layer `M.BatchNorm*` its shape."""
     found = node.values[number]
+    if node.op == "BatchNormalization" and "functional" in norm:
+        return f"{found}.reshape(1, -1, 1, 1)"
     if node.op == "Conv" and number == 1:
         return f"{found}.reshape(1, -1{', 1' * (node.rank - 2)})"
     if node.op == "Conv" and (groups := node.attributes["group"]) > 1:
