@@ -49,7 +49,6 @@ CLEAN = [
     (MEGENGINE, "frozen.backward"),
     (MEGENGINE, "untracked.train"),
     (MEGENGINE, "functional-returned.dropped"),
-    (MEGENGINE, "functional-returned.adopted"),
     (MEGENGINE, "trace-symbolic.eval"),
 ]
 
@@ -111,6 +110,12 @@ def test_oneflow_refuses_the_documented_cumulative_average(cells: Cells) -> None
     cell = cells[f"{ONEFLOW}/momentum-none.train/seed-batch/gradient"]
     assert "refused" == cell["status"]
     assert "momentum" in cell["reason"]
+
+
+@pytest.mark.large
+def test_megengines_returned_statistics_move_by_their_users_own_assignment(cells: Cells) -> None:
+    cell = cells[f"{MEGENGINE}/functional-returned.adopted/seed-batch/gradient"]
+    assert (["clean"], "adopted", 1) == (cell["findings"], cell["update"]["when"], cell["update"]["count"])
 
 
 @pytest.mark.large
