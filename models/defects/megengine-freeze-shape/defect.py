@@ -7,11 +7,11 @@
 """MegEngine 1.13.0: `BatchNorm1d` with `freeze=True` puts out another shape."""
 
 import megengine as mge
-import megengine.module as M
 import numpy as np
+from megengine.module import BatchNorm1d
 
 x = mge.Tensor(np.float32([[0.3, 0.4], [0.5, 0.1], [-0.2, 0.7]]))
-net = M.BatchNorm1d(2, freeze=True)
+net = BatchNorm1d(2, freeze=True)
 y = net(x)
 print("shape of the output:", *y.shape, "| expected:", *x.shape)
 print("no defect" if tuple(y.shape) == tuple(x.shape) else "defect")

@@ -7,10 +7,10 @@
 """MegEngine 1.13.0: a training-mode forward pass on one value per channel makes the running variance NaN."""
 
 import megengine as mge
-import megengine.module as M
 import numpy as np
+from megengine.module import BatchNorm1d
 
-net = M.BatchNorm1d(2, eps=0.001)
+net = BatchNorm1d(2, eps=0.001)
 x = mge.Tensor(np.float32([[0.3, 0.4]]))
 net.eval()
 before = net(x).numpy().ravel()

@@ -7,16 +7,17 @@
 """MegEngine 1.13.0: recording a module in training mode leaves its running statistics without values."""
 
 import megengine as mge
-import megengine.module as M
 import numpy as np
 from megengine.jit import trace
+from megengine.module import BatchNorm1d
 
-net = M.BatchNorm1d(2)
+net = BatchNorm1d(2)
 x = mge.Tensor(np.float32([[0.3, 0.4], [0.5, 0.1]]))
 
 
 @trace(symbolic=True, record_only=True)
 def recorded(x):
+    """The forward pass."""
     return net(x)
 
 

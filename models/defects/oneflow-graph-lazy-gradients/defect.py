@@ -13,21 +13,27 @@ from oneflow import nn
 
 
 class Objective(nn.Module):
+    """The sum of a network's output, for an image that is a parameter."""
+
     def __init__(self, net, image):
         super().__init__()
         self.net, self.image = net, nn.Parameter(image)
 
     def forward(self):
+        """The sum."""
         return self.net(self.image).sum()
 
 
 class Descent(nn.Graph):
+    """A step of gradient descent on the image."""
+
     def __init__(self, objective):
         super().__init__()
         self.objective = objective
         self.add_optimizer(flow.optim.SGD([objective.image], lr=1.0))
 
     def build(self):
+        """The loss, with its gradients."""
         loss = self.objective()
         loss.backward()
         return loss
