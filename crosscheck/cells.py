@@ -84,6 +84,7 @@ class Finding(StrEnum):
     GRADIENTS_LEFT = "gradients-left"
     MODE_LEFT_CHANGED = "mode-left-changed"
     EXPORT_CHANGED = "export-changed"
+    SAVE_CHANGED = "save-changed"
 
 
 class Intent(StrEnum):

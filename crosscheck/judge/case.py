@@ -185,8 +185,8 @@ class Case:
         return tuple(pair for row in self.measured for pair in self._predictions(row))
 
     @property
-    def undisturbed_end(self) -> Observation | None:
-        """Of `interleaved`, the end of the same training without the calls; None where it was not measured."""
+    def without_call(self) -> Observation | None:
+        """Of a toolkit, what its user does without the calls under test; None where it was not measured."""
         return next(iter(self.of(UNEXPLAINED)), None)
 
     @property
@@ -200,7 +200,7 @@ class Case:
 
     def _predictions(self, row: Observation) -> Iterator[Pair]:
         if self._interleaved:
-            end = self.undisturbed_end
+            end = self.without_call
             before = None if end is None or row is end else end.arrays.get(recorded.PREDICTION_LAST)
         else:
             before = row.arrays.get(self.first)
@@ -335,7 +335,7 @@ class Case:
             after = {} if self.predicting_moves else tensors(row, "after")
             return tensors(row, "predicted"), after or tensors(row, "read")
         if self._interleaved:
-            end = self.undisturbed_end
+            end = self.without_call
             return ({}, {}) if end is None else (tensors(end, recorded.LAST), tensors(row, recorded.LAST))
         after = tensors(row, "last" if self.cell.scenario in STEPWISE else "after")
         if row.reading == "after-same" or self.cell.scenario is Scenario.EXPORT:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.cells import MEASURED, Array, Asks, Cell, Finding, Intent, Observation, Scenario, Status
-from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, side_effects, state, visibility
+from crosscheck.judge import closed_forms, distribution, onnx_file, predictions, reuse, side_effects, state, visibility
 from crosscheck.judge.case import AGAIN, STEPWISE, Case
 from crosscheck.judge.changes import change_evidence
 from crosscheck.judge.curves import curve
@@ -29,11 +29,13 @@ FINDERS = (
     state.state_moved,
     state.corrupted,
     side_effects.poisoned,
+    reuse.not_reusable,
     closed_forms.wrong_answer,
     closed_forms.mode_ignored,
     closed_forms.no_gradient,
     predictions.wrong_prediction,
     closed_forms.order_dependent,
+    reuse.differentiated_otherwise,
     distribution.racy,
     distribution.unrepeatable,
     state.parameters_written,
@@ -42,6 +44,7 @@ FINDERS = (
     side_effects.mode_left_changed,
     predictions.export_changed,
     onnx_file.file_changed,
+    reuse.save_changed,
 )
 
 #: Scenarios that call and observe the same network, so that moved statistics are visible.

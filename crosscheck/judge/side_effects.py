@@ -22,7 +22,7 @@ def poisoned(case: Case) -> list[Evidence]:
     for row in case.measured:
         came_back = False
         for step in row.steps:
-            if came_back and step.error is not None:
+            if came_back and step.error is not None and not step.label.startswith(recorded.REUSE):
                 what = f"{row.reading}: {step.label} raised after {case.call} had returned"
                 why = "a step that worked before the call must work after it"
                 evidence[row.reading, step.label] = Evidence(Finding.POISONED, what, None, None, why, step.error)

@@ -21,7 +21,7 @@ from crosscheck.runtimes.catalog import variant_has
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint, shown, source_of
 from crosscheck.runtimes.source import Unwritten
-from crosscheck.scenarios.facts import LAYERS, SCENARIOS, ScenarioFacts
+from crosscheck.scenarios.facts import LAYERS, OF_TOOLKITS, SCENARIOS, ScenarioFacts
 from crosscheck.scenarios.steps import AS_IT_COMES, PACES, Step, steps
 
 __all__ = [
@@ -198,6 +198,8 @@ def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[st
     left_out = set(FURTHER) if network.large else set()
     if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS) or not network.shows_layers:
         left_out.add(LAYERS)
+    if not mode.starts:
+        left_out |= set(OF_TOOLKITS)
     return [reading for reading in facts.readings if reading not in left_out]
 
 

@@ -105,6 +105,13 @@ class Adapter:
         """One training step that lowers sum(output * cotangent), in whatever state the network is."""
         raise NotImplementedError
 
+    def reuse(self, model: Model, what: str, x: Tensor, cotangent: Tensor) -> Optional[Tensor]:
+        """Do with the network what its users do later: "save", "load", "copy" ...; return the numbers, if it has any.
+
+        "load" reads into this model what "save" wrote of another one.
+        """
+        return None
+
     def export(self, model: Model, mode: str, folder: str) -> Optional[Model]:
         """Carry out a mode that asks for an export: write files to `folder`, read them back, return that.
 

@@ -17,6 +17,7 @@ INPUT = "input/"
 PREDICTION_INPUT = "prediction-input/"
 IMAGE = "image/"
 FILE = "file/"
+REUSE = "reuse/"
 FLAGS_BEFORE = "flags/before-"
 FLAGS_AFTER = "flags/after-"
 #: Steps of trials whose pace is not the runtime's own.
@@ -45,6 +46,8 @@ OTHER = "other"
 SIBLING_BEFORE = "sibling-before"
 SIBLING_AFTER = "sibling-after"
 EXPORTED = "exported"
+#: A network made anew that has read the state of another one.
+RESTORED = "restored"
 #: Before the first of many calls.
 START = "0"
 START_AGAIN = "0-again"
@@ -59,6 +62,7 @@ PREDICTION_AFTER_AGAIN = PREDICTION + AFTER_AGAIN
 PREDICTION_AFTER_SECOND = PREDICTION + AFTER_SECOND
 PREDICTION_LAST = PREDICTION + LAST
 PREDICTION_EXPORTED = PREDICTION + EXPORTED
+PREDICTION_RESTORED = PREDICTION + RESTORED
 GRADIENT_FIRST = GRADIENT + FIRST
 GRADIENT_SECOND = GRADIENT + SECOND
 GRADIENT_INFERENCE = GRADIENT + INFERENCE
@@ -67,6 +71,12 @@ FORWARD_SECOND = FORWARD + SECOND
 CLASSES_START = CLASSES + START
 CONFIDENCE_START = CONFIDENCE + START
 INPUT_INFERENCE = INPUT + INFERENCE
+#: What a user does with a network after the call of a toolkit (`Source.reuse`).
+SAVE = "save"
+LOAD = "load"
+COPY = "copy"
+PICKLE = "pickle"
+TWICE = "differentiate-twice"
 
 
 def tensor(kind: str, when: str, name: str = "") -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from typing import IO, Any, Callable, Dict, Iterator
+from typing import IO, Any, Callable, Dict, Iterator, Tuple
 
 import numpy as np
 
@@ -63,6 +63,13 @@ class Recorder:
             raise StepFailed(label, problem)
         self._line(self.steps, {"label": label, "seconds": time.perf_counter() - start})
         return result
+
+    def attempt(self, label: str, action: Callable[[], Any]) -> Tuple[bool, Any]:
+        """The same for an action that may raise: whether it did not, and what it returned."""
+        try:
+            return True, self.step(label, action)
+        except StepFailed:
+            return False, None
 
     def flags(self, label: str, flags: Dict[str, bool]) -> None:
         """Record the runtime's global mode flags under `label`."""

@@ -7,6 +7,7 @@ Keys of what is recorded:
     state/<when>/<tensor>   every persistent tensor; parameters/<when>/<tensor> the runtime's public view of them
     left/<when>/<name>      what calls left on the network besides; switched/<when>/<layer> a mode flag that the user's
                             own lines did not set
+    reuse/<what>            what reusing the network computed, as its double backward does
     layer/<tensor>          what each node put out in the mode under test
     input/<when>            the runtime's input array after a call, only when its numbers are not the ones put in
     prediction-input/<when> the same after the documented prediction
@@ -77,7 +78,7 @@ class Trial:
         )
 
     def do_predict(self, step: Step) -> None:
-        """The documented prediction of the probe input; nothing for an export that is not read back."""
+        """The documented prediction of the probe input; nothing for what was not read back."""
         model = self.models[step["model"]]
         if model is not None:
             key, x = self._key(step), self.inputs["x"]
@@ -135,6 +136,24 @@ class Trial:
         model, x = self.models[step["model"]], self.inputs["x"]
         given, cotangent = self.adapter.tensor(x), self._cotangent("tested", x)
         self.recorder.step("train", lambda: self.adapter.train(model, given, cotangent))
+
+    def do_reuse(self, step: Step) -> None:
+        """What users do with a network after a toolkit's call; the trial goes on where it raises.
+
+        A model that cannot be loaded is none.
+        """
+        what, key, x = step["what"], step["model"], self.inputs["x"]
+        model, given, cotangent = self.models[key], self.adapter.tensor(x), self._cotangent("tested", x)
+
+        def reused() -> Optional[Array]:
+            value = self.adapter.reuse(model, what, given, cotangent)
+            return None if value is None else self.adapter.numpy(value)
+
+        done, value = self.recorder.attempt(recorded.REUSE + what, reused)
+        if value is not None:
+            self.recorder.array(recorded.REUSE + what, value)
+        if what == recorded.LOAD and not done:
+            self.models[key] = None
 
     def do_read(self, step: Step) -> None:
         """The result of the last `ask` that was not read."""

@@ -176,6 +176,12 @@ class TextAdapter(Adapter):
         model.names.update(x=x, cotangent=cotangent)
         model.run(model.source["train"], "train")
 
+    def reuse(self, model: Model, what: str, x: Tensor, cotangent: Tensor) -> Optional[Tensor]:
+        """The source's text for it; nothing where it has none."""
+        model.names.update(x=x, cotangent=cotangent, dx=None)
+        model.run(model.source["reuse"].get(what, ""), "reuse_" + what.replace("-", "_"))
+        return model.names["dx"]
+
     def ask(self, model: Model, mode: str, between: Callable[[], None]) -> None:
         """Execute the texts of a mode, the first part only once a model."""
         self.begin(model, mode)

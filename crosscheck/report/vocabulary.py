@@ -38,6 +38,12 @@ FINDINGS: tuple[Word, ...] = (
         "the export altered the network, or the exported file predicts something else",
         "written",
     ),
+    Word(
+        Finding.SAVE_CHANGED,
+        "V",
+        "the saved state, loaded into a network made anew, predicts otherwise than the network itself, or does not load",
+        "written",
+    ),
     Word(Finding.RACY, "R", "trials that wait for asynchronous work agree, trials that do not wait differ", "order"),
     Word(Finding.UNREPEATABLE, "U", "trials of one reading differ: nondeterminism, or uninitialised memory", "order"),
     Word(Finding.ORDER_DEPENDENT, "O", "a correct call is wrong after another mode ran in the same process", "order"),

@@ -45,7 +45,7 @@ def compose(
 
     modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
     "network/tested", or, for a network on the layers of "network", "readout/tested/shared". What only the reading
-    `layers` needs is left out of the others, and so is a training step.
+    `layers` needs is left out of the others, and so are a training step and the reuse of a network.
     """
     sources = {}
     done = {step["do"] for step in steps}
@@ -58,7 +58,8 @@ def compose(
             layers, train = (
                 text if do in done else "" for do, text in (("layers", source.layers), ("train", source.train))
             )
-            used = dataclasses.replace(source, layers=layers, train=train)
+            reuse = source.reuse if "reuse" in done else {}
+            used = dataclasses.replace(source, layers=layers, train=train, reuse=reuse)
             sources[use] = {**vars(used), "files": _files(used, modes.values())}
             asked = networks[step["network"]].graph  # that of the network which is built last
     texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}

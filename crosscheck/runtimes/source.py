@@ -81,6 +81,8 @@ class Source:
     classify: the same as `predict` for another number of rows, where that takes another text.
     train: one training step that lowers sum(output * cotangent) for `x`, in whatever state the network is; "" where no
         toolkit sits on the runtime.
+    reuse: what users do with the network after a toolkit's call, by name (`crosscheck.probe.recorded`): "save" its
+        state; "load" that into a network made anew; "copy" or "pickle" it; "differentiate-twice", which sets `dx`.
     layers: sets `layers`, {tensor of the graph: value}: what every node puts out for `x`; "" where nothing shows that.
     tensors: name of a weight in the graph -> where it is stored; further persistent tensors under names of their own.
     public: those that the runtime's public view of parameters shows.
@@ -100,6 +102,7 @@ class Source:
     classify: str = ""
     layers: str = ""
     train: str = ""
+    reuse: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()
     view: Mapping[str, Stored] = field(default_factory=dict)

@@ -10,7 +10,9 @@ A reading is one variant of a scenario's steps; each of its trials is a fresh pr
                  have come to rest by themselves, and as it comes)
     unasked      (twenty, ascent, sibling) reads the tensors after the first predictions, before any call: what these
                  write is not the call's
-    unexplained  (interleaved) trains as often, without the toolkit's calls
+    saved        (gradient, of toolkits) after the call copies the network and differentiates it twice, and saves its
+                 state, which a network made anew loads and predicts from
+    unexplained  the same as `saved`, and (interleaved) the same training, without the toolkit's call
     layers       (predict-only) reads the output of every node, in runtimes that expose it
     alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately
@@ -23,14 +25,18 @@ from dataclasses import dataclass
 
 from crosscheck.cells import Asks, Intent, Scenario
 
-__all__ = ["LAYERS", "SCENARIOS", "UNASKED", "UNEXPLAINED", "ScenarioFacts"]
+__all__ = ["LAYERS", "OF_TOOLKITS", "SAVED", "SCENARIOS", "UNASKED", "UNEXPLAINED", "ScenarioFacts"]
 
 #: The reading of runtimes that expose the outputs of layers.
 LAYERS = "layers"
 #: The reading of what predictions write by themselves, where the primary reading has no snapshot before the call.
 UNASKED = "unasked"
-#: The reading of a training that no toolkit interrupts.
+#: The reading of what becomes of a network that is saved, copied and differentiated twice after a toolkit's call.
+SAVED = "saved"
+#: The reading of what the user alone does, without the toolkit's call.
 UNEXPLAINED = "unexplained"
+#: The readings of toolkits' modes alone.
+OF_TOOLKITS = (SAVED, UNEXPLAINED)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ SCENARIOS: dict[Scenario, ScenarioFacts] = {
         question="Does one gradient change what the network predicts afterwards, when, and by which law?",
         steps="predict, predict, gradient, predict, predict, gradient again, inference gradient, predict",
         asks=_GRADIENT,
-        readings=("undisturbed", "timed", "unsettled", "immediate"),
+        readings=("undisturbed", "timed", "unsettled", "immediate", *OF_TOOLKITS),
         # `conv-norm-plain` is the control, since `conv-plain` is wrong wherever a maximum pool is.
         default_networks=frozenset({"seed", "seed-batch", "conv", "conv-norm", "conv-norm-plain", "dense"}),
         further_networks=frozenset({"seed-batch"}),

@@ -13,6 +13,8 @@ A step is a JSON object; `do` names the action:
               call
     start     what precedes the call in a toolkit's mode: its user puts `model` into a state
     train     one training step of `model` on the probe input, in whatever state it is
+    reuse     what users do with `model` later: `what` is "save" its state, "load" what was saved, "copy" or "pickle"
+            it, or "differentiate-twice", recorded as `reuse/<what>`; a trial goes on if that raises
     read      read the unread result of the last `ask`
     snapshot  every persistent tensor as `state/<as>/<name>`, the public parameter view as `parameters/<as>/<name>`,
               what else calls left on the network as `left/<as>/<name>`, and mode flags that differ from what the user's
@@ -37,9 +39,21 @@ from typing import Any
 
 from crosscheck.cells import Scenario
 from crosscheck.probe import recorded
-from crosscheck.scenarios.facts import LAYERS, UNASKED, UNEXPLAINED
+from crosscheck.scenarios.facts import LAYERS, SAVED, UNASKED, UNEXPLAINED
 
-__all__ = ["AS_IT_COMES", "CALLS", "EXAMPLE", "HELD_BACK", "PACES", "RESTED", "SCRIPT", "STEPS", "Step", "steps"]
+__all__ = [
+    "AS_IT_COMES",
+    "CALLS",
+    "EXAMPLE",
+    "HELD_BACK",
+    "PACES",
+    "RESTED",
+    "REUSED",
+    "SCRIPT",
+    "STEPS",
+    "Step",
+    "steps",
+]
 
 Step = dict[str, Any]
 
@@ -99,6 +113,10 @@ def _snapshot(when: str, model: str = "model", needs: str | None = None) -> Step
 
 def _settle(when: str, model: str = "model") -> Step:
     return {"do": "settle", "model": model, "as": when}
+
+
+def _reuse(what: str, model: str = "model") -> Step:
+    return {"do": "reuse", "model": model, "what": what}
 
 
 def _paced(pace: str, do: str) -> Step:
@@ -170,6 +188,13 @@ _IMMEDIATE = (
     _snapshot(recorded.AFTER),
     _predict(recorded.LAST),
 )
+#: The state is saved before anything else is done with the network, and loaded when nothing else is.
+REUSED = (
+    *map(_reuse, (recorded.SAVE, recorded.COPY, recorded.PICKLE, recorded.TWICE)),
+    _build(recorded.RESTORED),
+    _reuse(recorded.LOAD, recorded.RESTORED),
+    _predict(recorded.RESTORED, recorded.RESTORED),
+)
 _START: Step = {"do": "start", "model": "model", "mode": "tested"}
 _TRAIN: Step = {"do": "train", "model": "model"}
 #: As a user looks at what the network has learnt after each step.
@@ -191,6 +216,8 @@ STEPS: dict[tuple[Scenario, str], tuple[Step, ...]] = {
     (Scenario.GRADIENT, "timed"): _TIMED,
     (Scenario.GRADIENT, "unsettled"): _UNSETTLED,
     (Scenario.GRADIENT, "immediate"): _IMMEDIATE,
+    (Scenario.GRADIENT, SAVED): (_build(), _START, _ask(recorded.FIRST, started=True), *REUSED),
+    (Scenario.GRADIENT, UNEXPLAINED): (_build(), _START, *REUSED),
     (Scenario.PREDICT_ONLY, "undisturbed"): _UNDISTURBED,
     (Scenario.PREDICT_ONLY, "timed"): _TIMED,
     (Scenario.PREDICT_ONLY, "unsettled"): _UNSETTLED,

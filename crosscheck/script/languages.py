@@ -99,6 +99,11 @@ class Language:
         first = f"*np.ravel({expression})" + ("" if beside.few else f"[:{PRINTED}]")
         return f"print({', '.join([json.dumps(what), first, *beside.texts()])})\n"
 
+    def raising(self, what: str, text: str) -> str:
+        """Statements that print what an exception says."""
+        body = textwrap.indent(text, "    ")
+        return f"try:\n{body}except Exception as problem:\n    print({json.dumps(what)}, problem)\n"
+
     def listed(self, name: str, beside: Beside) -> str:
         """A statement that prints a list's first numbers."""
         return f"print({', '.join([json.dumps(name), f'*{name}[:{PRINTED}]', *beside.texts()])})\n"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crosscheck.probe import recorded
 from crosscheck.scenarios.steps import Step
 from crosscheck.script.languages import Beside, Language
 
@@ -112,6 +113,18 @@ class Statements:
         self._fresh = False
         texts = self.program["texts"][mode]
         return f"\n{self._input()}{self._cotangent()}\n{texts['once']}{texts['forward']}"
+
+    def _reuse(self, step: Step) -> str:
+        """What needs no input, or computes numbers of one."""
+        what = step["what"]
+        text = str(self._source["reuse"].get(what, ""))
+        if what == recorded.TWICE:
+            text = self._input() + self._cotangent() + text
+            self._fresh = False
+        if step.get("raises"):
+            return "\n" + self.language.raising(what, text)
+        shown = self.language.shown(what, self._array("dx"), Beside()) if what == recorded.TWICE else ""
+        return f"\n{text}{shown}"
 
     def _train(self, step: Step) -> str:
         lines = f"\n{self._input()}{self._cotangent()}{self._source['train']}"

@@ -16,15 +16,17 @@ from crosscheck import __version__
 from crosscheck.cells import PLAIN, Array, Asks, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.judge import Truth
+from crosscheck.judge.reuse import shown_by
 from crosscheck.networks import Network, load, names, readout
 from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
 from crosscheck.networks.prepare import noise
+from crosscheck.probe import recorded
 from crosscheck.records import JudgedCell, rows_of
 from crosscheck.runtimes.catalog import Release, Runtime, Variant, catalog
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, compose, fingerprint
-from crosscheck.scenarios.steps import EXAMPLE, SCRIPT, Step
+from crosscheck.scenarios.steps import EXAMPLE, REUSED, SCRIPT, Step
 from crosscheck.script import metadata
 from crosscheck.script.languages import Beside, JavaScript, Language
 from crosscheck.script.packed import WIDTH, tiny
@@ -161,7 +163,7 @@ class _Script:
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell.scenario)
-        self.steps = SCRIPT[self.scenario]
+        self.steps = (*SCRIPT[self.scenario], *_reused(cell))
         self.networks = {"network": network}
         if self.scenario is Scenario.ASCENT and network.target is not None:
             self.networks["readout"] = readout(network, network.target)
@@ -280,6 +282,7 @@ class _Script:
             "prediction before": Beside(_rows(cell.prediction_before), prediction),
             "prediction after": Beside(_rows(cell.prediction_after), prediction),
             "prediction exported": Beside(None, prediction),
+            "prediction restored": Beside(None, prediction),
             "prediction sibling-before": Beside(None, prediction),
             "prediction sibling-after": Beside(None, prediction),
         }
@@ -294,6 +297,16 @@ class _Script:
         if cell.curve is not None:
             beside["accuracy"] = Beside(list(cell.curve.accuracy))
         return beside
+
+
+def _reused(cell: JudgedCell) -> list[Step]:
+    """The steps that show what users of the network find later, where a finding rests on it."""
+    shows = shown_by(cell.evidence)
+    return [
+        {**step, "raises": shows.get(step.get("what", ""), False)}
+        for step in REUSED
+        if step.get("what", recorded.LOAD) in shows
+    ]
 
 
 def _rows(prediction: Array | None) -> list[list[float]] | None:

@@ -40,6 +40,21 @@ with tf.GradientTape() as tape:
 for variable, gradient in zip(net.trainable_variables, tape.gradient(loss, net.trainable_variables)):
     variable.assign_sub(0.01 * gradient)
 """
+#: What users do with a model later. The norm of a gradient is differentiated by those who keep it small.
+REUSE = {
+    "save": 'net.save_weights("net.weights.h5")\n',
+    "load": 'net.load_weights("net.weights.h5")\n',
+    "copy": "tf.keras.models.clone_model(net)\n",
+    "differentiate-twice": """\
+with tf.GradientTape() as outer:
+    outer.watch(x)
+    with tf.GradientTape() as inner:
+        inner.watch(x)
+        loss = tf.reduce_sum(tf.nn.log_softmax(net(x, training=False)) * cotangent)
+    norm = tf.norm(inner.gradient(loss, x))
+dx = outer.gradient(norm, x)
+""",
+}
 #: The same in a graph, where nothing updates the statistics by itself.
 TRAIN_SESSION = """\
 loss = tf.reduce_sum(net.output * cotangents)
@@ -99,6 +114,7 @@ def eager(request: Request) -> Source:
         tensor="tf.constant({})",
         array="{}" if request.release >= ARRAY_OF_VARIABLE else "tf.convert_to_tensor({}).numpy()",
         train=TRAIN,
+        reuse=REUSE,
         tensors=tensors,
         public=tuple(tensors),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import PREDICT
+from crosscheck.runtimes.family.torch import PREDICT, REUSE
 from crosscheck.runtimes.family.torch_modules import ARRAY, TENSOR, Dialect, module_source
 from crosscheck.runtimes.source import Request, Source
 
@@ -33,7 +35,7 @@ LIBRARY = Library(
     mean="{x}.mean({axes}, keepdim=True)",
     pad="F.pad({x}, {flat}, value={value})",
 )
-IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+IMPORTS = "import copy\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 #: Reads a user's file.
 PROGRAM = 'program = torch.export.load("network.pt2")\n'
 TENSORS_ALONE = 'os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is pickled in it, tensors alone\n'
@@ -41,7 +43,9 @@ TENSORS_ALONE = 'os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # of what is
 
 def source(request: Request) -> Source:
     """A module of torch's layers, or the user's program."""
-    return program(request) if request.native else module_source(request, Dialect("torch", IMPORTS, LIBRARY))
+    if request.native:
+        return program(request)
+    return dataclasses.replace(module_source(request, Dialect("torch", IMPORTS, LIBRARY)), reuse=REUSE)
 
 
 def program(request: Request) -> Source:
