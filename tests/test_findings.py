@@ -117,7 +117,8 @@ def test_every_mode_of_the_toy_is_held_against_an_expectation(toy: Runtime) -> N
 
 
 def test_every_finding_is_provoked_by_the_toy(cells: Cells) -> None:
-    assert set(Finding) == {finding for row in cells.values() for finding in row["findings"]}
+    of_toolkits = {Finding.SAVE_CHANGED}
+    assert set(Finding) - of_toolkits == {finding for row in cells.values() for finding in row["findings"]}
 
 
 def test_a_rewritten_statistic_is_clean_with_a_remark(cells: Cells) -> None:

@@ -1,12 +1,18 @@
 """MXNet's modes and releases, read by the host without MXNet."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from crosscheck import networks
+from crosscheck.probe.adapter import Network
 from crosscheck.runtimes.catalog import Runtime, catalog, variant_has
 from crosscheck.runtimes.mode import Mode
+from crosscheck.runtimes.mxnet.adapter import MXNet
 from crosscheck.runtimes.program import Subject, source_of
 
 
@@ -117,3 +123,51 @@ def test_texts_use_the_calls_of_their_release(mxnet: Runtime) -> None:
     assert "onnx_mxnet.export_model(" in programs(mxnet, "1.8.0.post0", "onnx")["export.onnx"]
     assert "mx.onnx.export_model(" in programs(mxnet, "1.9.0", "onnx")["export.onnx"]
     assert 'onnx_mxnet.import_model("opset-7.onnx")' in programs(mxnet, "1.3.0", "imported")["module.train"]
+
+
+#: A block with a parameter and a statistic, of which no gradient is asked.
+BLOCK = """\
+class Parameter:
+    def __init__(self, grad_req):
+        self.grad_req, self.sum = grad_req, weights["scale"] * 0
+
+    data = lambda self: weights["scale"]
+    grad = lambda self: self.sum
+
+class net:
+    parameters = {"net0_gamma": Parameter("write"), "net0_running_mean": Parameter("null")}
+    collect_params = lambda: net.parameters
+"""
+ADDS_UP = 'net.parameters["net0_gamma"].grad_req = "add"\n'
+BACKWARD = 'net.parameters["net0_gamma"].sum += 1\n'
+
+
+@pytest.mark.parametrize(
+    ("user", "toolkit", "before", "after"),
+    [
+        ("", BACKWARD, {}, {}),
+        (ADDS_UP + BACKWARD, BACKWARD, {"scale.grad": [1, 1]}, {"scale.grad": [2, 2]}),
+        (ADDS_UP + BACKWARD, ADDS_UP.replace("add", "write"), {"scale.grad": [1, 1]}, {}),
+        ("", ADDS_UP.replace("add", "null"), {}, {"scale.grad_req": True}),
+    ],
+    ids=["overwritten by the next pass", "added to", "lost", "frozen"],
+)
+def test_gradients_that_add_up_and_what_is_asked_of_them_are_looked_at(
+    tmp_path: Path, user: str, toolkit: str, before: dict[str, object], after: dict[str, object]
+) -> None:
+    source = dict.fromkeys(("imports", "tensor", "array"), "{}") | {
+        "imports": "",
+        "text": BLOCK,
+        "tensors": {"scale": ('net.parameters["net0_gamma"].data()', None)},
+        "leaves": ("", ""),
+        "carried": (),
+        "files": {},
+    }
+    graph: dict[str, list[object]] = {"nodes": [], "inputs": [], "outputs": []}
+    adapter = MXNet()
+    network = Network(graph, {"scale": np.ones(2)}, {}, 1, str(tmp_path), str(tmp_path), source=source)
+    model = adapter.build(network, "mode")
+    model.run(user, "mode")
+    assert before == {name: np.asarray(value).tolist() for name, value in adapter.left(model).items()}
+    exec(toolkit, model.names)  # in the toolkit's own code, which is no text of its user
+    assert after == {name: np.asarray(value).tolist() for name, value in adapter.left(model).items()}

@@ -72,6 +72,17 @@ class Diary(Adapter):
         self.write(x)
         return Unread(slope(x))
 
+    def start(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> None:
+        self.lines.append(f"start {model} {mode}")
+
+    def explain(self, model: Model, x: Tensor, cotangent: Tensor, mode: str) -> Tensor:
+        self.lines.append(f"explain {model} {mode}")
+        return Unread(slope(x))
+
+    def reuse(self, model: Model, what: str, x: Tensor, cotangent: Tensor) -> Tensor | None:
+        self.lines.append(f"{what} {model}")
+        return slope(x) if what == "differentiate-twice" else None
+
     def write(self, x: Array) -> None:
         """What a call does to its input."""
 
@@ -147,6 +158,7 @@ def carried_out(
 ASK = "forward a tested, backward a tested"
 LOOKING = "forward a tested, settle a, state a, backward a tested"
 TRAINING = "forward a training, backward a training, read, settle a"
+REUSED = "save a, copy a, pickle a, differentiate-twice a, build b for tested, load b, predict b"
 EXPECTED = {
     (
         "gradient",
@@ -160,6 +172,8 @@ EXPECTED = {
     f"predict a, state a, {ASK}, read, settle a, state a",
     ("gradient", "unsettled"): f"build a for tested, predict a, {ASK}, state a, read, settle a, state a, predict a",
     ("gradient", "immediate"): f"build a for tested, predict a, {ASK}, predict a, read, settle a, state a, predict a",
+    ("gradient", "saved"): f"build a for tested, start a tested, explain a tested, read, {REUSED}",
+    ("gradient", "unexplained"): f"build a for tested, start a tested, {REUSED}",
     ("order", "alone"): f"build a for tested, {ASK}, read, settle a, state a",
     (
         "order",
@@ -231,6 +245,26 @@ def test_a_prediction_is_asked_for_as_a_gradient_is_without_a_second_half(tmp_pa
     lines = carried_out(tmp_path, "predict-only", reading, "prediction")[0].lines
     alike = EXPECTED["gradient", reading].replace(LOOKING, "forward a tested").replace(ASK, "forward a tested")
     assert alike.split(", ") == lines
+
+
+def test_what_a_double_backward_and_a_restored_network_compute_is_recorded(tmp_path: Path) -> None:
+    arrays = carried_out(tmp_path, "gradient", "saved")[1].arrays
+    assert ["gradient/first", "reuse/differentiate-twice", "prediction/restored"] == list(arrays)
+
+
+def test_a_trial_goes_on_where_a_network_cannot_be_reused_and_predicts_nothing_from_what_did_not_load(
+    tmp_path: Path,
+) -> None:
+    class Broken(Diary):
+        def reuse(self, model: Model, what: str, x: Tensor, cotangent: Tensor) -> Tensor | None:
+            super().reuse(model, what, x, cotangent)
+            raise RuntimeError(f"no {what}")
+
+    diary, observation = carried_out(tmp_path, "gradient", "saved", kind=Broken)
+    assert REUSED.removesuffix(", predict b").split(", ") == diary.lines[4:]
+    errors = {step.label: step.error for step in observation.steps if step.error is not None}
+    uses = ("save", "copy", "pickle", "differentiate-twice", "load")
+    assert {f"reuse/{what}": f"RuntimeError: no {what}" for what in uses} == errors
 
 
 def test_an_export_is_between_predictions_and_snapshots(tmp_path: Path) -> None:

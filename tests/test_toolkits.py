@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ from crosscheck.probe.recorder import Recorder
 from crosscheck.probe.steps import Trial
 from crosscheck.probe.texts import TextAdapter
 from crosscheck.records import Contract
+from crosscheck.records.versions import cell_of
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from crosscheck.runtimes.family.toolkits import STATES, State, Toolkit
 from crosscheck.runtimes.program import Subject, source_of
 from crosscheck.scenarios.steps import steps
+from crosscheck.script.writer import composed
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
 FOLDER = Path(__file__).parent / "toolkit_toy"
@@ -109,6 +114,70 @@ def test_gradients_of_the_users_own_that_are_gone_are_found(cells: Cells) -> Non
     assert ["gradients-left"] == cells["clears-gradients"]["findings"]
     (evidence,) = cells["clears-gradients"]["evidence"]
     assert "scale.gradient (gone)" in evidence["detail"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "findings"),
+    [
+        ("saves-moved-statistics", ["state-moved", "save-changed"]),
+        ("saves-another-tensor", ["save-changed"]),
+        ("cannot-be-copied", ["poisoned"]),
+        ("refuses-a-second-derivative", ["poisoned"]),
+        ("bends-a-second-derivative", ["order-dependent"]),
+        ("starts-unpicklable", ["clean"]),
+        ("leaks-and-saves", ["leak"]),
+    ],
+)
+def test_what_a_network_is_to_its_users_later_is_looked_at(cells: Cells, mode: str, findings: list[str]) -> None:
+    assert findings == cells[mode]["findings"], cells[mode]["evidence"]
+
+
+def test_what_later_use_of_a_network_shows_is_said_in_the_evidence(cells: Cells) -> None:
+    said = {
+        "saves-moved-statistics": "prediction of a network made anew that loads the saved state",
+        "saves-another-tensor": "does not load the state that was saved",
+        "cannot-be-copied": "copying the network raised after gradient/first had returned",
+        "refuses-a-second-derivative": "differentiating the gradient's norm raised",
+        "bends-a-second-derivative": "gradient of the gradient's norm",
+    }
+    told = {mode: " | ".join(item["what"] for item in cells[mode]["evidence"]) for mode in said}
+    assert dict.fromkeys(said, True) == {mode: text in told[mode] for mode, text in said.items()}, told
+    assert "mask" in cells["saves-another-tensor"]["evidence"][0]["detail"]
+    assert "the graph has been freed" in cells["refuses-a-second-derivative"]["evidence"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "prints"),
+    [
+        ("saves-moved-statistics", ["prediction before", "gradient first", "prediction after", "prediction restored"]),
+        ("cannot-be-copied", ["prediction before", "gradient first", "prediction after", "copy", "pickle"]),
+        (
+            "bends-a-second-derivative",
+            ["prediction before", "gradient first", "prediction after", "differentiate-twice"],
+        ),
+        ("score", ["prediction before", "gradient first", "prediction after"]),
+    ],
+)
+def test_a_script_shows_later_use_where_a_finding_rests_on_it(
+    cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, prints: list[str]
+) -> None:
+    script = tmp_path / "leak.py"
+    script.write_text("".join(composed(cell_of(cells[mode]), runtimes={toolkit.name: toolkit})))
+    path = os.pathsep.join([str(FOLDER.parent / "toy"), str(FOLDER.parent.parent)])
+    printed = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = {text: line for line in printed.stdout.splitlines() for text in prints if line.startswith(f"{text} ")}
+    assert prints == list(lines), printed.stdout
+    assert all("generator" in line for text, line in lines.items() if text in ("copy", "pickle"))
+    numbers = {text: line.partition("|")[0].split()[2:] for text, line in lines.items()}
+    if "prediction restored" in numbers:
+        assert numbers["prediction before"] == numbers["prediction after"] != numbers["prediction restored"]
 
 
 def test_gradients_that_the_toolkit_leaves_are_found(cells: Cells) -> None:
@@ -229,6 +298,7 @@ def test_the_newest_release_of_a_toolkit_does_what_it_does_without_crosscheck(
 SEEN = {
     ("foolbox-mxnet@2.4.0", "seed-batch"): {
         "eval.gluon.gradient": ["clean"],
+        "gradients.gluon.gradient": ["gradients-left"],
         "eval.symbol.gradient": ["wrong-gradient"],
         "eval.gluon.fgsm": ["clean"],
     },

@@ -131,7 +131,7 @@ class Adapter:
         """What calls left on the network that no prediction reads: parameter gradients, hooks, `requires_grad` flags.
 
         Only what a network that was just built does not have, and what the user's own lines did not set. Not what the
-        next call overwrites, as MXNet's gradient buffers are.
+        next call overwrites, as MXNet's gradient buffers are, unless they add up.
         """
         return {}
 

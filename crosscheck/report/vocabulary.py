@@ -41,7 +41,7 @@ FINDINGS: tuple[Word, ...] = (
     Word(
         Finding.SAVE_CHANGED,
         "V",
-        "the saved state, loaded into a network made anew, predicts otherwise than the network itself, or does not load",
+        "the saved state, loaded into a new network, predicts otherwise than the network itself, or does not load",
         "written",
     ),
     Word(Finding.RACY, "R", "trials that wait for asynchronous work agree, trials that do not wait differ", "order"),

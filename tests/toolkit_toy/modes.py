@@ -13,14 +13,14 @@ GRADIENTS = "net.gradients['scale'] = np.ones(2)\n"
 ASKS = 'net.forward(x, "{0}")\ndx = net.backward(cotangent, "{0}")\n'
 
 
-def call(name: str, text: str, starts: str = "eval", answers: str = "score") -> None:
-    """A call that finds the network in a state."""
+def call(name: str, text: str, starts: str = "eval", answers: str = "score", before: str = "") -> None:
+    """A call that finds the network in a state; `before` is done to it by its user."""
     lines = {"train": "net.train()\n", "eval": EVALUATION, "gradients": EVALUATION + GRADIENTS}[starts]
     MODES.gradient(
         name,
         "training" if starts == "train" else "inference",
         SILENT,
-        f"{lines}---\n{text}",
+        f"{lines}{before}---\n{text}",
         once="import numpy as np\n",
         starts=starts,
         answers=answers,
@@ -68,4 +68,13 @@ call("leaves-training", ASKS.format("inference") + "net.train()\n")
 call("keeps-gradients", ASKS.format("inference"), starts="gradients")
 call("clears-gradients", ASKS.format("inference") + "net.gradients.clear()\n", starts="gradients")
 call("leaves-gradients", ASKS.format("inference") + GRADIENTS)
+ASKED = ASKS.format("inference")
+MOVES_WHAT_IS_SAVED = "net.detach()\nnet.update(x)\n"
+call("saves-moved-statistics", ASKED + MOVES_WHAT_IS_SAVED)
+call("leaks-and-saves", ASKS.format("leak-backward"))
+call("saves-another-tensor", ASKED + "net.tensors['mask'] = np.ones(2)\n")
+call("cannot-be-copied", ASKED + "net.keeps = (row for row in x)\n")
+call("refuses-a-second-derivative", ASKED + "net.hook = toylib.refusing\n")
+call("bends-a-second-derivative", ASKED + "net.hook = toylib.positive\n")
+call("starts-unpicklable", ASKED, before="net.keeps = (row for row in x)\n")
 call("imports", 'import sys\nassert "colorsys" in sys.modules\n' + ASKS.format("inference"))

@@ -9,6 +9,14 @@ from crosscheck.runtimes.source import Request, Source
 __all__ = ["SHOWS_LAYERS", "TRAINS", "source"]
 
 SHOWS_LAYERS = TRAINS = True
+#: What users do with a network later.
+REUSE = {
+    "save": 'toylib.save(net, "net.npz")\n',
+    "load": 'net.restore("net.npz")\n',
+    "copy": "copy.deepcopy(net)\n",
+    "pickle": "pickle.dumps(net)\n",
+    "differentiate-twice": "dx = net.differentiate_twice(x, cotangent)\n",
+}
 
 
 def source(request: Request) -> Source:
@@ -25,12 +33,13 @@ def source(request: Request) -> Source:
     training = ", training=True" if request.norm.get("habit") == "forward-leak" else ""
     held = {name: "statistics" if request.fed and name in statistics else "net.tensors" for name in request.weights}
     return Source(
-        imports="import numpy as np\nimport toylib\n",
+        imports="import copy\nimport pickle\n\nimport numpy as np\nimport toylib\n",
         text=text,
         predict=f"y = net.predict(x{', statistics' if request.fed else ''})\n",
         train="net.step(x)\n",
         tensor="np.array({})",
         array="toylib.numbers({})",
+        reuse=REUSE,
         layers=f"layers = net.layers(x{training})\n",
         tensors={name: (f'{where}["{name}"]', None) for name, where in held.items()},
         public=tuple(name for name in request.weights if name not in statistics),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import autograd  # type: ignore[import-untyped]
+import autograd.numpy as anp  # type: ignore[import-untyped]
 import numpy as np
 from autograd.extend import defvjp, primitive  # type: ignore[import-untyped]
 
@@ -60,9 +61,12 @@ class Net:
         self.broken = False
         self.norms = [node for node in graph["nodes"] if node["op"] == "BatchNormalization"]
         self.x: Array = None
+        #: What predictions read in place of the tensors, and what is done with a gradient that is differentiated.
+        self.shadow: dict[str, Array] = {}
+        self.hook: Any = None
 
     def __call__(self, x: Array, training: bool = False) -> Array:
-        return evaluation.evaluate(self.graph, self.used, x, training)[0]
+        return evaluation.evaluate(self.graph, self.used | self.shadow, x, training)[0]
 
     def predict(self, x: Array, statistics: Mapping[str, Array] | None = None) -> Array:
         self.tensors.update(statistics or {})
@@ -162,6 +166,27 @@ class Net:
             dx = dx + np.float32(left)
         return Later(self, dx) if way == "racy" else dx
 
+    def detach(self) -> None:
+        """Predict from copies of the tensors from now on."""
+        self.shadow = self.shadow or {name: np.array(value) for name, value in self.tensors.items()}
+
+    def restore(self, path: str) -> None:
+        """Take over saved tensors, which have to be the network's own and no others."""
+        with np.load(path) as file:
+            if set(file.files) != set(self.tensors):
+                raise KeyError(f"tensors of another network: {sorted(set(file.files) ^ set(self.tensors))}")
+            self.tensors = {name: file[name] for name in file.files}
+
+    def differentiate_twice(self, x: Array, cotangent: Array) -> Array:
+        """The gradient of the squared norm of a gradient, of scores through an exponential, which is not linear."""
+        hook = self.hook or (lambda dx: dx)
+
+        def norm(x: Array) -> Array:
+            pull, _ = autograd.make_vjp(lambda x: anp.sum(anp.exp(self(x) / 10) * cotangent))(x)
+            return anp.sum(hook(pull(1.0)) ** 2)
+
+        return autograd.grad(norm)(np.asarray(x))
+
     def pull_back(self, cotangent: Array, training: bool) -> Array:
         pull, _ = autograd.make_vjp(lambda x: self(x, training))(np.asarray(self.x))
         return pull(np.asarray(cotangent))
@@ -207,6 +232,16 @@ defvjp(halving, lambda result, values: lambda cotangent: cotangent / 2)
 def noise() -> np.random.Generator:
     """Other numbers in every process."""
     return np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
+
+
+def refusing(dx: Array) -> Array:
+    """A hook that has lost what it needs."""
+    raise RuntimeError("the graph has been freed")
+
+
+def positive(dx: Array) -> Array:
+    """A hook that passes positive gradients alone."""
+    return dx * (dx > 0)
 
 
 def put_off(net: Net, x: Array) -> None:

@@ -51,8 +51,21 @@ KERAS = {
     "eval": State("", "", "inference"),
     "frozen": State("", "", "inference", {keras.FROZEN: "layers"}),
 }
-#: Of MXNet, which has no mode flags either: outside of `autograd.record` a network predicts.
-MXNET = {"eval": State("", "", "inference")}
+#: Of MXNet, which has no mode flags either: outside of `autograd.record` a network predicts. Gradients on parameters
+#: are lost in the next backward pass, unless `grad_req` is "add".
+MXNET = {
+    "eval": State("", "", "inference"),
+    "gradients": State(
+        """\
+net.collect_params().setattr("grad_req", "add")
+with autograd.record(train_mode=False):
+    loss = mx.nd.sum(net(x) * cotangent)
+loss.backward(train_mode=False)
+""",
+        "",
+        "inference",
+    ),
+}
 #: The classes that are asked for, one a row: numbers of torch, of numpy, of TensorFlow.
 TARGET = "target = cotangent.argmax(1)\n"
 KERAS_TARGET = "target = cotangent.numpy().argmax(1)\n"

@@ -17,6 +17,8 @@ model = foolbox.models.MXNetModel(
 )
 """,
 }
+#: An executor's gradients are its user's own arrays, which another executor does not have.
+STATES = {"gluon": tuple(MXNET), "symbol": ("eval",)}
 #: The first release with a model of the kind, of which the calls above are the arguments.
 SINCE = {"gluon": "1.2.0", "symbol": "0.9.6"}
 #: Before 2.0 a call took one image.
@@ -39,6 +41,7 @@ for api, kind in {"gluon": "gluon", "symbol": "executor"}.items():
             answers="loss",
             kind=kind,
             since=SINCE[api],
+            states=STATES[api],
             older={"1.8.0": (made + ONE.format(old, part), FOOLBOX.once)},
         )
     FOOLBOX.call(
@@ -49,6 +52,7 @@ for api, kind in {"gluon": "gluon", "symbol": "executor"}.items():
         answers="other",
         kind=kind,
         since="2.0.0",
+        states=STATES[api],
     )
 
 MODES = tuple(FOOLBOX)

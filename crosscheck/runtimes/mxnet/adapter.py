@@ -5,11 +5,11 @@ import os
 import sys
 import types
 import warnings
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-from crosscheck.probe.adapter import Tensor
+from crosscheck.probe.adapter import Network, Tensor
 from crosscheck.probe.texts import Model, TextAdapter
 
 #: What MXNet reads from numpy when it is imported, and numpy has dropped since (in 1.24 and 2.0).
@@ -42,6 +42,15 @@ ONLY_NAMED = ("mirr", "msort", "npv", "pmt", "ppmt", "pv", "rate")
 class MXNet(TextAdapter):
     """Every release of the `mxnet` package on PyPI."""
 
+    def __init__(self) -> None:
+        self.built: Dict[Model, Dict[str, str]] = {}
+
+    def build(self, network: Network, mode: str, shares: Optional[Model] = None) -> Model:
+        """The network; what is asked of the gradients of a block's parameters is kept."""
+        model = TextAdapter.build(self, network, mode, shares)
+        self.built[model] = {name: parameter.grad_req for name, parameter in blocks_parameters(model).items()}
+        return model
+
     def load(self) -> str:
         """Import MXNet, with what it needs of the numpy and the Python of its day."""
         for name, value in DROPPED_BY_NUMPY.items():
@@ -72,6 +81,22 @@ class MXNet(TextAdapter):
         """The public view that the source names; of such a file, all as well."""
         return TextAdapter.parameters(self, model) if model.source["tensors"] else self.state(model)
 
+    def left(self, model: Model) -> Dict[str, Tensor]:
+        """Gradients to which the next backward pass adds, and parameters of whose gradients something else is asked."""
+        found, built, own = {}, self.built.get(model, {}), model.says("grad_req")
+        for key, parameter in blocks_parameters(model).items():
+            name = self.named(model).get(id(parameter), self.called(model, key))
+            if parameter.grad_req == "add":
+                found[name + ".grad"] = parameter.grad()
+            if parameter.grad_req != built.get(key) and not own:
+                found[name + ".grad_req"] = np.array(True)
+        return found
+
+    def named(self, model: Model) -> Dict[int, str]:
+        """What the graph calls a block's parameter, by its identity."""
+        stored = {name: place.rpartition(".data()") for name, (place, _) in model.source["tensors"].items()}
+        return {id(model.evaluate(parameter)): name for name, (parameter, data, _) in stored.items() if data}
+
     def settle(self, model: Model) -> None:
         """`waitall`, MXNet's only full fence."""
         self.mx.nd.waitall()
@@ -82,6 +107,12 @@ class MXNet(TextAdapter):
         if autograd is None:
             return {}
         return {"training": autograd.is_training(), "recording": autograd.is_recording()}
+
+
+def blocks_parameters(model: Model) -> Dict[str, Any]:
+    """The parameters of a Gluon block, by their own names; none of other networks."""
+    collect = getattr(model.names["net"], "collect_params", None)
+    return {} if collect is None else dict(collect().items())
 
 
 def import_mxnet() -> Any:

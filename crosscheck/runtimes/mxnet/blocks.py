@@ -49,6 +49,8 @@ with autograd.record():
 loss.backward()
 trainer.step(1)
 """
+#: The release whose blocks have `save_parameters`; before, their method is called otherwise.
+SAVE_PARAMETERS = Version("1.2.1")
 #: What a HybridBlock has under names of its own.
 RESERVED = (
     *("apply", "cast", "collect_params", "export", "forward", "hybrid_forward", "hybridize", "infer_shape"),
@@ -197,6 +199,11 @@ def collected(name: str) -> str:
     return f'net.collect_params()["{name}"]'
 
 
+def reuse(what: str) -> dict[str, str]:
+    """How a block's parameters are saved and loaded."""
+    return {"save": f'net.save_{what}("net.params")\n', "load": f'net.load_{what}("net.params", ctx=mx.cpu())\n'}
+
+
 def block(
     request: Request,
     first_lines: str,
@@ -216,6 +223,7 @@ def block(
         text=text,
         predict=predict,
         train=TRAIN,
+        reuse=reuse("params" if request.release < SAVE_PARAMETERS else "parameters"),
         tensor=TENSOR,
         array=ARRAY,
         tensors=tensors,

@@ -42,6 +42,11 @@ for node in nodes:  # with fix_gamma the first prediction writes 1 to gamma, and
 if nodes[-1]["op"] == "SoftmaxOutput":  # takes no cotangent: its gradient is a loss's
     sym = mx.sym.softmax(sym.get_children()[0])
 """
+#: How the parameters of a symbol are saved and loaded.
+REUSE = {
+    "save": 'mx.model.save_checkpoint("net", 1, sym, arg_params, aux_params)\n',
+    "load": '_, args, auxs = mx.model.load_checkpoint("net", 1)\nnet.copy_params_from(args, auxs)\n',
+}
 EXECUTED = "inputs[:] = x\ny = net.forward(is_train=False)[0]\n"
 #: For another number of rows: a second executor over the same arrays.
 REBOUND = """\
@@ -195,6 +200,7 @@ def executor(request: Request) -> Source:
         predict=EXECUTED,
         classify=REBOUND.format(args=arguments(request, "x")),
         train=TRAIN.format(args=arguments(request, "x")),
+        reuse=REUSE,
         tensor=TENSOR,
         array=ARRAY,
         tensors=places(request, '{kind}_params["{name}"]'),
