@@ -147,33 +147,24 @@ def test_what_later_use_of_a_network_shows_is_said_in_the_evidence(cells: Cells)
 
 
 @pytest.mark.parametrize(
-    ("mode", "prints"),
+    ("mode", "shows"),
     [
-        ("saves-moved-statistics", ["prediction before", "gradient first", "prediction after", "prediction restored"]),
-        ("cannot-be-copied", ["prediction before", "gradient first", "prediction after", "copy", "pickle"]),
-        (
-            "bends-a-second-derivative",
-            ["prediction before", "gradient first", "prediction after", "differentiate-twice"],
-        ),
-        ("score", ["prediction before", "gradient first", "prediction after"]),
+        ("saves-moved-statistics", ["prediction restored"]),
+        ("cannot-be-copied", ["copy", "pickle"]),
+        ("bends-a-second-derivative", ["differentiate-twice"]),
+        ("score", []),
     ],
 )
 def test_a_script_shows_later_use_where_a_finding_rests_on_it(
-    cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, prints: list[str]
+    cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, shows: list[str]
 ) -> None:
+    prints = ["prediction before", "gradient first", "prediction after", *shows]
     script = tmp_path / "leak.py"
     script.write_text("".join(composed(cell_of(cells[mode]), runtimes={toolkit.name: toolkit})))
     path = os.pathsep.join([str(FOLDER.parent / "toy"), str(FOLDER.parent.parent)])
-    printed = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        env={"PYTHONPATH": path},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    lines = {text: line for line in printed.stdout.splitlines() for text in prints if line.startswith(f"{text} ")}
-    assert prints == list(lines), printed.stdout
+    printed = subprocess.check_output([sys.executable, str(script)], cwd=tmp_path, env={"PYTHONPATH": path}, text=True)
+    lines = {text: line for line in printed.splitlines() for text in prints if line.startswith(f"{text} ")}
+    assert prints == list(lines), printed
     assert all("generator" in line for text, line in lines.items() if text in ("copy", "pickle"))
     numbers = {text: line.partition("|")[0].split()[2:] for text, line in lines.items()}
     if "prediction restored" in numbers:
