@@ -10,9 +10,9 @@ A reading is one variant of a scenario's steps; each of its trials is a fresh pr
                  have come to rest by themselves, and as it comes)
     unasked      (twenty, ascent, sibling) reads the tensors after the first predictions, before any call: what these
                  write is not the call's
-    saved        (gradient, of toolkits) after the call copies the network and differentiates it twice, and saves its
-                 state, which a network made anew loads and predicts from
-    unexplained  the same as `saved`, and (interleaved) the same training, without the toolkit's call
+    saved        (gradient, of toolkits) after the call saves the network's state, copies and pickles the network,
+                 differentiates it twice, and predicts by a network made anew that loads the state
+    unexplained  (gradient, interleaved, of toolkits) what the user alone does, without the toolkit's calls
     layers       (predict-only) reads the output of every node, in runtimes that expose it
     alone        (order) the inference-mode call in a separate process
     after-other  (order) the same call after a training-mode gradient of another network, built separately
