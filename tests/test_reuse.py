@@ -85,9 +85,8 @@ def test_a_state_that_cannot_be_saved_is_not_said_not_to_load() -> None:
 @pytest.mark.parametrize("what", USES)
 def test_what_raises_without_the_call_too_is_no_finding(what: str) -> None:
     errors = {what: "TypeError: no"}
-    assert (Finding.CLEAN,) == judged(
-        trial("saved", True, {}, errors), trial("unexplained", False, {}, errors)
-    ).findings
+    saved, without = trial("saved", True, {}, errors), trial("unexplained", False, {}, errors)
+    assert (Finding.CLEAN,) == judged(saved, without).findings
     expected = Finding.SAVE_CHANGED if what == "load" else Finding.POISONED
     assert (expected,) == judged(saved, trial("unexplained", False, {})).findings
 
