@@ -13,7 +13,8 @@ from crosscheck.cells import Array, Cell, Finding, Observation, Scenario, Status
 from crosscheck.judge import Truth, judge
 from crosscheck.networks import load
 from crosscheck.records import Judgement
-from crosscheck.runtimes.mode import OTHER, Contract, Mode
+from crosscheck.runtimes.answer import OTHER
+from crosscheck.runtimes.mode import Contract, Mode
 
 SEED = load("seed")
 TRUTH = Truth.of(SEED)

@@ -13,7 +13,7 @@ from crosscheck.judge.reference import Truth
 from crosscheck.judge.thresholds import CLOSED_FORM, EXACT, NOISE_FACTOR, ROUNDING, Threshold, closed_form
 from crosscheck.networks import Network
 from crosscheck.probe import recorded
-from crosscheck.repeatability import beyond_rounding, distance, predicting_moves, size, waiting_disagree
+from crosscheck.repeatability import beyond_rounding, distance, moved, predicting_moves, size, waiting_disagree
 from crosscheck.runtimes.mode import Mode
 from crosscheck.scenarios.facts import UNASKED, UNEXPLAINED
 
@@ -383,9 +383,12 @@ class Case:
         )
 
     def _consistent(self, row: Observation, when: str, read: Tensors) -> bool:
-        """Whether the prediction recorded at a moment is the network's at the statistics read then, if it changed."""
+        """Whether a moment's prediction is the network's at the statistics that were read then, if either changed."""
         before, now = row.arrays.get(self.first), row.arrays.get(recorded.PREDICTION + when)
-        if before is None or now is None or distance(before, now) <= self.rounding * size(before):
+        if before is None or now is None:
+            return True
+        still = not any(moved(self.initial[name], read[name]) for name in self.statistics)
+        if still and distance(before, now) <= self.rounding * size(before):
             return True
         known = {name: value for name, value in read.items() if name in self.network.weights}
         if any(known[name].shape != self.network.weights[name].shape for name in known):

@@ -71,7 +71,7 @@ call("leaves-gradients", ASKS.format("inference") + GRADIENTS)
 ASKED = ASKS.format("inference")
 MOVES_WHAT_IS_SAVED = "net.detach()\nnet.update(x)\n"
 call("saves-moved-statistics", ASKED + MOVES_WHAT_IS_SAVED)
-call("leaks-and-saves", ASKS.format("leak-backward"))
+call("leaks-and-saves", ASKS.format("leak-backward"), starts="train")
 call("saves-another-tensor", ASKED + "net.tensors['mask'] = np.ones(2)\n")
 call("cannot-be-copied", ASKED + "net.keeps = (row for row in x)\n")
 call("refuses-a-second-derivative", ASKED + "net.hook = toylib.refusing\n")
