@@ -23,7 +23,7 @@ class Word:
 
 #: In order of severity: effects on later work precede effects on the call itself. Squares emphasise the first.
 FINDINGS: tuple[Word, ...] = (
-    Word(Finding.POISONED, "P", "later predictions or reads raise", "broken"),
+    Word(Finding.POISONED, "P", "later predictions, reads, copies, saves or double backward passes raise", "broken"),
     Word(
         Finding.CORRUPTED,
         "X",
