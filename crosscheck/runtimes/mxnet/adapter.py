@@ -83,7 +83,8 @@ class MXNet(TextAdapter):
 
     def left(self, model: Model) -> Dict[str, Tensor]:
         """Gradients to which the next backward pass adds, and parameters of whose gradients something else is asked."""
-        found, built, own = {}, self.built.get(model, {}), model.says("grad_req")
+        found, built = {}, self.built.get(model, {})
+        own = model.says('("grad_req"', ".grad_req =")
         for key, parameter in blocks_parameters(model).items():
             name = self.named(model).get(id(parameter), self.called(model, key))
             if parameter.grad_req == "add":
