@@ -149,16 +149,16 @@ def test_what_later_use_of_a_network_shows_is_said_in_the_evidence(cells: Cells)
 @pytest.mark.parametrize(
     ("mode", "shows"),
     [
-        ("saves-moved-statistics", ["prediction restored"]),
-        ("cannot-be-copied", ["copy", "pickle"]),
-        ("bends-a-second-derivative", ["differentiate-twice"]),
-        ("score", []),
+        ("saves-moved-statistics", ["prediction after", "prediction restored"]),
+        ("cannot-be-copied", ["copy", "pickle", "prediction after"]),
+        ("bends-a-second-derivative", ["differentiate-twice", "prediction after"]),
+        ("score", ["prediction after"]),
     ],
 )
 def test_a_script_shows_later_use_where_a_finding_rests_on_it(
     cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, shows: list[str]
 ) -> None:
-    prints = ["prediction before", "gradient first", "prediction after", *shows]
+    prints = ["prediction before", "gradient first", *shows]
     script = tmp_path / "leak.py"
     script.write_text("".join(composed(cell_of(cells[mode]), runtimes={toolkit.name: toolkit})))
     path = os.pathsep.join([str(FOLDER.parent / "toy"), str(FOLDER.parent.parent)])
@@ -263,6 +263,7 @@ FOUND = [
     ("captum", "eval.saliency", {"clean"}),
     ("captum", "train.saliency", {"leak"}),
     ("captum", "eval.lrp", {"gradients-left"}),
+    ("flashtorch", "eval.gradients", {"poisoned", "gradients-left"}),
     ("grad-cam", "train.grad-cam", {"gradients-left", "mode-left-changed"}),
     ("shap", "train.gradient-explainer", {"mode-left-changed"}),
     ("shap", "train.gradient-explainer-made-before", {"leak"}),

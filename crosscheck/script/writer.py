@@ -163,7 +163,7 @@ class _Script:
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell.scenario)
-        self.steps = (*SCRIPT[self.scenario], *_reused(cell))
+        self.steps = _with_reuse(SCRIPT[self.scenario], cell)
         self.networks = {"network": network}
         if self.scenario is Scenario.ASCENT and network.target is not None:
             self.networks["readout"] = readout(network, network.target)
@@ -299,14 +299,22 @@ class _Script:
         return beside
 
 
-def _reused(cell: JudgedCell) -> list[Step]:
-    """The steps that show what users of the network find later, where a finding rests on it."""
+def _with_reuse(steps: Sequence[Step], cell: JudgedCell) -> tuple[Step, ...]:
+    """The steps, and those of what users do with the network later, where a finding rests on it.
+
+    As in the trial, these follow directly on the call; a second network is made when the first one is done with.
+    """
     shows = shown_by(cell.evidence)
-    return [
+    if not shows:
+        return tuple(steps)
+    reused = [
         {**step, "raises": shows.get(step.get("what", ""), False)}
         for step in REUSED
         if step.get("what", recorded.LOAD) in shows
     ]
+    first = [step for step in reused if step["model"] != recorded.RESTORED]
+    asked = 1 + next(place for place, step in enumerate(steps) if step["do"] == "ask")
+    return (*steps[:asked], *first, *steps[asked:], *reused[len(first) :])
 
 
 def _rows(prediction: Array | None) -> list[list[float]] | None:
