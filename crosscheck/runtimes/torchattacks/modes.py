@@ -23,5 +23,14 @@ for name, made in {
         evaluates=True,
         default=("train", "eval", "frozen"),
     )
+TORCHATTACKS.call(
+    "fgsm-made-before",
+    contracts.RESTORED,
+    f"{IMAGES}dx = attack(images, target)\n",
+    answers="other",
+    before="net.train()\nattack = torchattacks.FGSM(net, eps=0.1)\nnet.eval()\n",
+    states=("eval",),
+    evaluates=True,
+)
 
 MODES = tuple(TORCHATTACKS)
