@@ -17,8 +17,17 @@ for name, contract, answers, asked in (
     ),
 ):
     mode = name.replace("Explainer", "-explainer").lower()
-    made, asks = f"explainer = shap.{name}(net, background)\n", f"dx, classes = explainer.shap_values(x, {asked})\n"
-    SHAP.call(mode, contract, made + asks, answers, before=BACKGROUND, evaluates=True)
+    made, values = f"explainer = shap.{name}(net, background)\n", f"classes = explainer.shap_values(x, {asked})\n"
+    asks, listed = f"dx, {values}", f"(dx,), {values}"  # until 0.44.1 a list, an array a class
+    SHAP.call(
+        mode,
+        contract,
+        made + asks,
+        answers,
+        before=BACKGROUND,
+        evaluates=True,
+        older={"0.44.1": (made + listed, SHAP.once)},
+    )
     SHAP.call(
         f"{mode}-made-before",
         contract,
@@ -26,6 +35,7 @@ for name, contract, answers, asked in (
         answers="other",
         before=BACKGROUND + made + "net.train()\n",
         states=("train",),
+        older={"0.44.1": (listed, SHAP.once)},
     )
 
 MODES = tuple(SHAP)
