@@ -294,6 +294,13 @@ SEEN = {
         "eval.symbol.gradient": ["wrong-gradient"],
         "eval.gluon.fgsm": ["clean"],
     },
+    # The last release before a change, and the first with it.
+    ("torchattacks@2.13.3", "conv-norm"): {"eval.fgsm-made-before": ["mode-left-changed"]},
+    ("torchattacks@3.2.7", "conv-norm"): {"eval.fgsm-made-before": ["clean"]},
+    ("torchinfo@0.0.2", "conv-norm"): {"train.summary": ["leak"], "frozen.summary": ["clean"]},
+    ("torchinfo@0.0.3", "conv-norm"): {"train.summary": ["clean"], "frozen.summary": ["mode-left-changed"]},
+    ("tangermeme@1.0.4", "conv-norm"): {"train.deep-lift-shap": ["mode-left-changed"]},
+    ("tangermeme@1.2.0", "conv-norm"): {"train.deep-lift-shap": ["clean"]},
     ("adversarial-robustness-toolbox-mxnet@1.18.2", "seed-batch"): {
         "eval.loss-gradient": ["wrong-gradient"],
         "eval.class-gradient": ["wrong-gradient"],

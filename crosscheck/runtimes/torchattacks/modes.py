@@ -20,7 +20,7 @@ IMAGES = "images = (x - x.min()) / (x.max() - x.min())\n"
 for name, made in {
     "fgsm": "FGSM(net, eps=0.1)",
     "pgd": "PGD(net, eps=0.1, steps=2, random_start=False)",
-    "cw": "CW(net, kappa=10, steps=2)",  # goes on until a class leads by so much
+    "cw": "CW(net, kappa=10, steps=10)",  # goes on until a class leads by so much; looks up at each tenth of the steps
 }.items():
     text = f"{IMAGES}dx = torchattacks.{made}(images, target)\n"
     TORCHATTACKS.call(

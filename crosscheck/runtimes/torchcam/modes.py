@@ -13,12 +13,14 @@ for name, made, answers, before in (
     ("smooth-grad-cam", "SmoothGradCAMpp(net, layer, num_samples=2)", "other", SEED),
     ("score-cam", "ScoreCAM(net, layer)", "other", ""),
 ):
+    asks = "dx = extractor(int(target[0]), net(x))[0]\n"
     CAM.call(
         name,
         contracts.SILENT,
-        f"with {made} as extractor:\n    dx = extractor(int(target[0]), net(x))[0]\n",
+        f"with {made} as extractor:\n    {asks}",
         answers=answers,
         before=before,
+        older={"0.3.2": (f"extractor = {made}\n{asks}", CAM.once)},
     )
 
 MODES = tuple(CAM)
