@@ -9,14 +9,15 @@ IMPORTS = """\
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import KerasClassifier, TensorFlowV2Classifier
 """
-LOSS = 'loss = tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum")\n'
+#: A training step sets `loss`.
+LOSS = 'loss_object = tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum")\n'
 #: Name -> what the user does with the network before, and the classifier.
 CLASSIFIERS = {
     "tensorflow": (
         LOSS,
-        "classifier = TensorFlowV2Classifier(net, cotangent.shape[1], x.shape[1:], loss_object=loss)\n",
+        "classifier = TensorFlowV2Classifier(net, cotangent.shape[1], x.shape[1:], loss_object=loss_object)\n",
     ),
-    "keras": (LOSS + "net.compile(loss=loss)\n", "classifier = KerasClassifier(net, use_logits=True)\n"),
+    "keras": (LOSS + "net.compile(loss=loss_object)\n", "classifier = KerasClassifier(net, use_logits=True)\n"),
 }
 CALLS = {
     "loss-gradient": ("loss", "dx = classifier.loss_gradient(x.numpy(), cotangent.numpy(){})\n"),
