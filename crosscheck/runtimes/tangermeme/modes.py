@@ -31,7 +31,7 @@ TANGERMEME.call(
     once="from tangermeme.saliency import saliency\n\n\n" + PICTURES,
     before=BEFORE,
     evaluates=True,
-    since="1.2.0",
+    since="1.6.0",
 )
 TANGERMEME.call(
     "deep-lift-shap",
