@@ -20,7 +20,7 @@ from crosscheck.judge.case import PRIMARY
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.ledger import Measured
-from crosscheck.matrix.plan import Planned, planned_cell
+from crosscheck.matrix.plan import Planned, planned_cell, readings_of
 from crosscheck.networks import Network, load
 from crosscheck.networks.graph import Node
 from crosscheck.records import Again, Cause, Judgement
@@ -109,7 +109,7 @@ class Verdict:
         """
         scenario = self.planned.cell.scenario
         if finding is Finding.ORDER_DEPENDENT and scenario is Scenario.ORDER:
-            return SCENARIO_FACTS[scenario].readings, 1
+            return readings_of(scenario, self.planned.mode, self.planned.network), 1
         if finding is not Finding.UNREPEATABLE:
             return (PRIMARY[scenario],), 1
         differing = () if self.differing is None else (self.differing,)
@@ -419,7 +419,8 @@ def _without(planned: Planned, op: str) -> Planned | None:
         return None
     for network in _stand_ins():
         if network.x.ndim == planned.network.x.ndim and all(node["op"] != op for node in network.graph["nodes"]):
-            return planned_cell(planned.target, planned.mode, network, planned.cell.scenario, facts.readings, trials=2)
+            readings = readings_of(planned.cell.scenario, planned.mode, network)
+            return planned_cell(planned.target, planned.mode, network, planned.cell.scenario, readings, trials=2)
     return None
 
 

@@ -145,6 +145,14 @@ def test_a_map_is_scaled_resized_and_reversed() -> None:
     assert np.allclose(1 - expected.T, large[:, 0])
 
 
+def test_a_map_without_a_positive_entry_is_zero_also_where_maps_are_reversed() -> None:
+    network = asked("conv-norm")
+    silent = replace(
+        network, weights={**network.weights, "conv2.weight": np.zeros_like(network.weights["conv2.weight"])}
+    )
+    assert np.all(0 == answer(silent, "grad-cam relu resized scaled reversed"))
+
+
 def test_rounding_of_an_attribution_is_that_of_float32() -> None:
     truth = Truth(asked("conv-norm"), answered=Answer.of("integrated-gradients gauss-legendre/50"))
     for training in (False, True):

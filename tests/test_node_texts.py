@@ -21,6 +21,7 @@ from crosscheck.probe.texts import TextAdapter
 from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from crosscheck.runtimes.mode import Mode
 from crosscheck.runtimes.program import Subject, source_of
+from crosscheck.scenarios.facts import OF_TOOLKITS
 from crosscheck.scenarios.steps import STEPS, steps
 
 PROBE = Path(probe.__file__).parent / "node"
@@ -163,7 +164,7 @@ def observation(out: Path) -> tuple[dict[str, Any], list[str], str, bytes]:
 
 
 #: No toolkit sits on a runtime of Node.
-ASKED = [asked for asked in STEPS if asked[0] is not Scenario.INTERLEAVED]
+ASKED = [asked for asked in STEPS if asked[0] is not Scenario.INTERLEAVED and asked[1] not in OF_TOOLKITS]
 
 
 @pytest.mark.parametrize(("scenario", "reading"), ASKED, ids=str)

@@ -22,8 +22,8 @@ RUNTIMES = list(catalog().values())
 #: A block of base64 lines at the end, and what begins it.
 BLOCK = re.compile(r"\n(#|//) data:\n.*", re.DOTALL)
 #: Runtimes whose users convert a file by another program, compile it, or build artifacts of it, before they can ask
-#: anything; and torch, whose newest wheel needs a dozen packages of CUDA.
-LONGER = {"ncnn": 112, "onnxruntime-training": 87, "emx-onnx-cgen": 77, "torch": 65}
+#: anything; and torch, whose newest wheel needs a dozen packages of CUDA, and MegEngine, with a client of a cloud.
+LONGER = {"ncnn": 112, "onnxruntime-training": 87, "emx-onnx-cgen": 77, "megengine": 66, "torch": 65}
 #: Lines for the pins of a toolkit, beside those of its base.
 OF_TOOLKIT = 15
 TARGETS = ["mxnet@1.9.1", "mxnet@0.9.5.post2", "onnxruntime@1.32.0", "onnx@1.23.2"]

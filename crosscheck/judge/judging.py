@@ -113,10 +113,11 @@ def judge(
 
 
 def _not_compared(case: Case) -> str:
-    """Why `interleaved` shows nothing; "" if it does."""
+    """Why `interleaved` compares nothing; "" if it does."""
     if case.cell.scenario is not Scenario.INTERLEAVED or case.predictions:
         return ""
-    return "the same training without the calls was not measured"
+    missing = "with" if case.without_call is not None else "without"
+    return f"the same training {missing} the calls did not come to its end"
 
 
 def costs_of(trials: Iterable[tuple[float, int, str]]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ __all__ = [
     "forms_for",
     "mode_wanted",
     "planned_cell",
+    "readings_of",
     "spared",
 ]
 
@@ -171,7 +172,7 @@ def expand(targets: Sequence[Target], networks: Sequence[Network], wanted: Wante
         for network in filter(None, (_read_by(mode, network) for network in networks))
         for scenario in scenarios
         if _suits(SCENARIOS[Scenario(scenario)], Scenario(scenario), mode, network, wanted, target)
-        for readings in [_readings(SCENARIOS[Scenario(scenario)], mode, network)]
+        for readings in [readings_of(Scenario(scenario), mode, network)]
         for times, at_once in [(_times(target, wanted, network), _at_once(target, network, wanted))]
         for cell in [planned_cell(target, mode, network, Scenario(scenario), readings, times, at_once)]
     ]
@@ -193,14 +194,18 @@ def _read_by(mode: Mode, network: Network) -> Network | None:
     return network if network.file is None else None
 
 
-def _readings(facts: ScenarioFacts, mode: Mode, network: Network) -> Sequence[str]:
-    """Fewer of a large network; a file in another form, or with many numbers in its layers, does not show these."""
+def readings_of(scenario: Scenario, mode: Mode, network: Network) -> tuple[str, ...]:
+    """The readings in which a cell is measured, the primary one first.
+
+    Fewer of a large network; a file in another form, or with many numbers in its layers, does not show these. Some are
+    of toolkits alone.
+    """
     left_out = set(FURTHER) if network.large else set()
     if mode.native or (mode.reads_files and mode.form not in EXPORTED_FORMS) or not network.shows_layers:
         left_out.add(LAYERS)
     if not mode.starts:
         left_out |= set(OF_TOOLKITS)
-    return [reading for reading in facts.readings if reading not in left_out]
+    return tuple(reading for reading in SCENARIOS[scenario].readings if reading not in left_out)
 
 
 @functools.cache

@@ -217,6 +217,13 @@ def _scaled(value: Array) -> Array:
     return np.asarray((value - least) / np.where(width == 0, 1, width))
 
 
+def _reversed(value: Array) -> Array:
+    """From 1 to 0; a row whose entries are all equal stays as it is, as MONAI has it."""
+    inner = tuple(range(1, value.ndim))
+    flat = value.max(axis=inner, keepdims=True) == value.min(axis=inner, keepdims=True)
+    return np.where(flat, value, 1 - value)
+
+
 def _resized(value: Array, sizes: Sequence[int]) -> Array:
     """Linear between the centres of pixels, the border's value beyond them: (rows, channels, *sizes)."""
     for axis, size in enumerate(sizes, 2):
@@ -234,7 +241,7 @@ THEN: Mapping[str, Callable[[Array], Array]] = {
     "absolute": np.abs,
     "relu": lambda value: np.maximum(value, 0),
     "scaled": _scaled,
-    "reversed": lambda value: 1 - value,
+    "reversed": _reversed,
     "max-channel": lambda value: value.max(axis=1, keepdims=True),
     "sum-channel": lambda value: value.sum(axis=1, keepdims=True),
     "max-last": lambda value: value.max(axis=-1, keepdims=True),

@@ -15,11 +15,10 @@ from crosscheck.judge import Truth, judge
 from crosscheck.matrix.bench import Standby, ThisMachine
 from crosscheck.matrix.engine import Engine
 from crosscheck.matrix.journal import Journal
-from crosscheck.matrix.plan import Planned, inference_cell, planned_cell
+from crosscheck.matrix.plan import Planned, inference_cell, planned_cell, readings_of
 from crosscheck.matrix.settings import Progress, Settings
 from crosscheck.networks import Network
 from crosscheck.records import Judgement
-from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["Answer", "Experiment", "Trials", "judged"]
 
@@ -40,7 +39,8 @@ class Trials:
     @classmethod
     def every(cls, planned: Planned) -> Trials:
         """As `crosscheck run` measures the cell."""
-        return cls(SCENARIOS[planned.cell.scenario].readings, 2, inference=True, further_servers=True)
+        readings = readings_of(planned.cell.scenario, planned.mode, planned.network)
+        return cls(readings, 2, inference=True, further_servers=True)
 
     def of(self, observations: Sequence[Observation]) -> list[Observation]:
         """Those among the observations of more trials."""

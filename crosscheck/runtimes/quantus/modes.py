@@ -19,7 +19,7 @@ QUANTUS.call(
     "pixel-flipping",
     contracts.SILENT,
     """\
-measure = quantus.PixelFlipping(features_in_step=12, disable_warnings=True)
+measure = quantus.PixelFlipping(features_in_step=8, disable_warnings=True)
 dx = torch.tensor(measure(net, pictures, classes, a_batch=np.abs(pictures).sum(1, keepdims=True)))
 """,
     answers="other",
