@@ -153,6 +153,13 @@ def test_a_map_without_a_positive_entry_is_zero_also_where_maps_are_reversed() -
     assert np.all(0 == answer(silent, "grad-cam relu resized scaled reversed"))
 
 
+def test_what_is_done_with_pictures_is_not_done_with_rows_of_numbers() -> None:
+    pictures, numbers = asked("conv-norm"), asked("seed-batch")
+    assert (3, 1, 6, 4) == answer(pictures, "gradient picture-sum-channel").shape
+    for word in ("picture-sum-channel", "picture-max-last", "picture-mean-last"):
+        assert np.array_equal(answer(numbers, "gradient"), answer(numbers, f"gradient {word}"))
+
+
 def test_rounding_of_an_attribution_is_that_of_float32() -> None:
     truth = Truth(asked("conv-norm"), answered=Answer.of("integrated-gradients gauss-legendre/50"))
     for training in (False, True):

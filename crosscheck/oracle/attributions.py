@@ -243,10 +243,11 @@ THEN: Mapping[str, Callable[[Array], Array]] = {
     "scaled": _scaled,
     "reversed": _reversed,
     "max-channel": lambda value: value.max(axis=1, keepdims=True),
-    "sum-channel": lambda value: value.sum(axis=1, keepdims=True),
     "max-last": lambda value: value.max(axis=-1, keepdims=True),
-    "mean-last": lambda value: value.mean(axis=-1, keepdims=True),
     "no-channel": lambda value: value[:, 0],
     "no-last": lambda value: value[..., 0],
     "no-row": lambda value: value[0],
+    "picture-sum-channel": lambda value: value.sum(axis=1, keepdims=True) if value.ndim > 2 else value,
+    "picture-max-last": lambda value: value.max(axis=-1, keepdims=True) if value.ndim > 2 else value,
+    "picture-mean-last": lambda value: value.mean(axis=-1, keepdims=True) if value.ndim > 2 else value,
 }

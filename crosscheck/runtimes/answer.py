@@ -35,10 +35,11 @@ RULES = ("gauss-legendre", "trapezoid", "ends", "row-by-row", "all-rows")
 #: Which rows and classes are asked about, if not all rows, each about the class that the cotangent names; whether the
 #: backward pass begins with the score in place of one; whether the baseline is the rows' mean in place of zeros.
 ASKED = ("of-first-row", "of-first-class", "of-top-class", "from-score", "against-mean")
-#: What is done with the result, in this order of the words in the text.
+#: What is done with the result, in this order of the words in the text; some of it with pictures alone.
 THEN = (
     *("absolute", "relu", "scaled", "reversed", "resized"),
-    *("max-channel", "sum-channel", "max-last", "mean-last", "no-channel", "no-last", "no-row"),
+    *("max-channel", "max-last", "no-channel", "no-last", "no-row"),
+    *("picture-sum-channel", "picture-max-last", "picture-mean-last"),
 )
 
 

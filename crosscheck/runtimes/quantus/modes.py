@@ -11,7 +11,7 @@ QUANTUS.call(
     "explain",
     contracts.SILENT,
     'dx = quantus.explain(net, pictures, classes, method="Saliency")\n',
-    answers="gradient absolute sum-channel",
+    answers="gradient absolute picture-sum-channel",
     evaluates=True,
     before=BEFORE,
 )

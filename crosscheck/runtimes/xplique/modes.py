@@ -14,11 +14,11 @@ XPLIQUE.call(
     answers="score",
 )
 for name, made, answers in (
-    ("saliency", "Saliency(net)", "gradient absolute max-last"),
-    ("integrated-gradients", "IntegratedGradients(net, steps=5)", "integrated-gradients trapezoid/5 mean-last"),
+    ("saliency", "Saliency(net)", "gradient absolute picture-max-last"),
+    ("integrated-gradients", "IntegratedGradients(net, steps=5)", "integrated-gradients trapezoid/5 picture-mean-last"),
     ("smoothgrad", "SmoothGrad(net, nb_samples=5)", "other"),
-    ("guided-backprop", "GuidedBackprop(net)", "guided-backprop mean-last"),
-    ("deconvnet", "DeconvNet(net)", "deconvolution mean-last"),
+    ("guided-backprop", "GuidedBackprop(net)", "guided-backprop picture-mean-last"),
+    ("deconvnet", "DeconvNet(net)", "deconvolution picture-mean-last"),
     ("grad-cam", "GradCAM(net)", "other"),
     ("grad-cam-pp", "GradCAMPP(net)", "other"),
 ):
