@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from crosscheck.runtimes.mode import Contract, Modes
+from crosscheck.runtimes.mode import CUT, Contract, Modes
 
 __all__ = ["HALVES", "Halves"]
 
@@ -49,3 +49,18 @@ class Halves(Modes):
                 fields["training"] = name.format("train")
             add = {"gradient": self.gradient, "prediction": self.prediction, "export": self.export}[asks]
             add(name.format(half), HALVES[half], contract, f"{before}net.{half}()\n{text}", **fields)
+
+    def switched(self, name: str, training: Contract, switched: Contract, text: str, **more: Any) -> None:
+        """Add two gradients of a module that is switched before the backward pass: "train-then-eval", and back.
+
+        training, switched: what is documented of a forward pass in training, and of one in evaluation. text: with a
+        line `---`. more: fields of both.
+        """
+        for first, second in (("train", "eval"), ("eval", "train")):
+            self.gradient(
+                f"{first}-then-{second}.{name}",
+                HALVES[first],
+                training if first == "train" else switched,
+                f"net.{first}()\n" + text.replace(CUT, f"net.{second}()\n{CUT}"),
+                **{"leaves": second, **more},
+            )

@@ -70,14 +70,7 @@ with GradManager() as outer:
 TABLE.halves("{}.call", contracts.TRAINING, FORWARD, asks="prediction", default=BOTH)
 TABLE.halves("{}.recorded-call", contracts.TRAINING, RECORD + FORWARD + "gm.release()\n", asks="prediction")
 
-for first, second in (BOTH, BOTH[::-1]):
-    TABLE.gradient(
-        f"{first}-then-{second}.backward",
-        HALVES[first],
-        contracts.TRAINING if first == "train" else contracts.SWITCHED,
-        f"net.{first}()\n" + BACKWARD.replace(CUT, f"net.{second}()\n{CUT}"),
-        leaves=second,
-    )
+TABLE.switched("backward", contracts.TRAINING, contracts.SWITCHED, BACKWARD)
 
 EACH = """\
 net.train()

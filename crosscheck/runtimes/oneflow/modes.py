@@ -48,14 +48,7 @@ TABLE.halves(
 )
 TABLE.halves("{}.forward", contracts.TRAINING, "y = net(x.requires_grad_())\n", asks="prediction")
 
-for first, second in (BOTH, BOTH[::-1]):
-    TABLE.gradient(
-        f"{first}-then-{second}.autograd-grad",
-        HALVES[first],
-        contracts.TRAINING if first == "train" else contracts.SWITCHED,
-        f"net.{first}()\n" + GRAD.replace("---", f"net.{second}()\n---"),
-        leaves=second,
-    )
+TABLE.switched("autograd-grad", contracts.TRAINING, contracts.SWITCHED, GRAD)
 
 TABLE.gradient("frozen.backward", "inference", contracts.EVALUATION, FROZEN + BACKWARD, leaves="frozen")
 TABLE.gradient("frozen.autograd-grad", "inference", contracts.EVALUATION, FROZEN + GRAD, leaves="frozen", default=True)

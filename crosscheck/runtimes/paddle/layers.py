@@ -40,13 +40,13 @@ for name, text, once, contract in (
     default = HALVES if name in ("backward", "grad") else ()
     LAYERS.halves("{}." + name, contract, text, once=once, default=default)
 
-for first, second in (("train", "eval"), ("eval", "train")):
-    LAYERS.gradient(
-        f"{first}-then-{second}.grad",
-        HALVES[first],
-        contracts.TRAINING if first == "train" else contracts.SWITCHED,
-        f"net.{first}()\n{INPUT}y = net(x)\nnet.{second}()\n---\ndx, = paddle.grad(y, x, cotangent)\n",
-    )
+LAYERS.switched(
+    "grad",
+    contracts.TRAINING,
+    contracts.SWITCHED,
+    INPUT + "y = net(x)\n---\ndx, = paddle.grad(y, x, cotangent)\n",
+    leaves="",
+)
 
 EACH = """\
 net.train()

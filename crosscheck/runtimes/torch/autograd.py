@@ -58,14 +58,7 @@ AUTOGRAD.halves(
 )
 AUTOGRAD.halves("{}.forward", contracts.TRAINING, "y = net(x.requires_grad_())\n", asks="prediction")
 
-for first, second in (BOTH, BOTH[::-1]):
-    AUTOGRAD.gradient(
-        f"{first}-then-{second}.autograd-grad",
-        HALVES[first],
-        contracts.TRAINING if first == "train" else contracts.SWITCHED,
-        f"net.{first}()\n" + GRAD.replace("---", f"net.{second}()\n---"),
-        leaves=second,
-    )
+AUTOGRAD.switched("autograd-grad", contracts.TRAINING, contracts.SWITCHED, GRAD)
 
 AUTOGRAD.gradient("frozen.backward", "inference", contracts.EVALUATION, FROZEN + BACKWARD, leaves="frozen")
 AUTOGRAD.gradient(
