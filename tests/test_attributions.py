@@ -11,10 +11,10 @@ import pytest
 from crosscheck.cells import Array, Asks
 from crosscheck.judge.reference import Truth
 from crosscheck.networks import Network, load
-from crosscheck.oracle import gradient, predict
+from crosscheck.oracle import attributions, gradient, predict
 from crosscheck.oracle.attributions import attribution
 from crosscheck.oracle.rounding import Question
-from crosscheck.runtimes.answer import FORMULAS, LOSS, OTHER, SCORE, Answer
+from crosscheck.runtimes.answer import FORMULAS, LOSS, OTHER, SCORE, THEN, Answer
 from crosscheck.runtimes.catalog import catalog
 from crosscheck.subnetworks.parts import suffix
 
@@ -170,6 +170,10 @@ def test_rounding_of_an_attribution_is_that_of_float32() -> None:
 def test_answers_of_all_modes_are_known() -> None:
     answered = {mode.answered.method for runtime in catalog().values() for mode in runtime.modes}
     assert {"", SCORE, LOSS, OTHER, *FORMULAS} == answered
+
+
+def test_what_is_done_with_a_result_is_known_by_its_word() -> None:
+    assert set(THEN) == {*attributions.THEN, "resized"}
 
 
 def test_grad_cam_has_no_form_without_a_convolution() -> None:

@@ -55,7 +55,6 @@ class Truth:
         self._layers: dict[bool, Mapping[str, Array]] = {}
         self._laws: dict[tuple[str, int | None, float, bytes], tuple[Law, ...]] = {}
         self._roundings: dict[tuple[bool, bytes], Rounding] = {}
-        self._attribution_roundings: dict[tuple[bool, bytes], float] = {}
         self._sides: dict[tuple[bool, bytes], Sides] = {}
         self._explained: dict[tuple[bool, bytes, bytes, float], Explained] = {}
         self._in_modes: dict[tuple[bool | str, ...], Truth] = {}
@@ -177,8 +176,6 @@ class Truth:
 
     def rounding(self, asks: Asks, training: bool, weights: Mapping[str, Array] | None = None) -> float:
         """The largest difference of float32's answer from the closed form, absolute; see `oracle.rounding`."""
-        if asks is Asks.GRADIENT and self._answered.formula:
-            return self._attribution_rounding(training, weights)
         if asks is Asks.GRADIENT:
             return self._rounding(training, weights).gradient
         return self._rounding(self._by_batch(asks, training), weights).prediction
@@ -190,12 +187,7 @@ class Truth:
     def explained(
         self, value: Array, training: bool, tolerance: float, weights: Mapping[str, Array] | None = None
     ) -> Explained:
-        """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`.
-
-        Never an attribution, whose rounding has its kinks in it.
-        """
-        if self._answered.formula:
-            return "no"
+        """Whether a gradient is the closed form with other sides of kinks within rounding; see `oracle.sides`."""
         at = self._key(weights, self._by_batch(Asks.GRADIENT, training))
         key = (training, at, hashlib.sha256(value.tobytes()).digest(), tolerance)
         if key not in self._explained:
@@ -208,18 +200,14 @@ class Truth:
     def _rounding(self, training: bool, weights: Mapping[str, Array] | None) -> Rounding:
         key = (training, self._key(weights, self._by_batch(Asks.GRADIENT, training)))
         if key not in self._roundings:
-            prediction = self.answer(Asks.PREDICTION, training, weights)
-            gradient = self._gradient if self._answered.formula else self.gradient
-            self._roundings[key] = measure(self._question(training, weights), prediction, gradient(training, weights))
+            question, formula = self._question(training, weights), self._answered.formula
+            prediction, answer = (self.answer(asks, training, weights) for asks in (Asks.PREDICTION, Asks.GRADIENT))
+            measured = measure(question, prediction, self._gradient(training, weights) if formula else answer)
+            if formula:  # the kinks that float32 crosses are part of an attribution's rounding
+                rounding = attributions.rounding(question, self._answered, answer)
+                measured = Rounding(measured.prediction, rounding)
+            self._roundings[key] = measured
         return self._roundings[key]
-
-    def _attribution_rounding(self, training: bool, weights: Mapping[str, Array] | None) -> float:
-        key = training, self._key(weights, self._by_batch(Asks.GRADIENT, training))
-        if key not in self._attribution_roundings:
-            exact = self.answer(Asks.GRADIENT, training, weights)
-            question = self._question(training, weights)
-            self._attribution_roundings[key] = attributions.rounding(question, self._answered, exact)
-        return self._attribution_roundings[key]
 
     def _question(self, training: bool, weights: Mapping[str, Array] | None) -> Question:
         network = self.network

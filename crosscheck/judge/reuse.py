@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from crosscheck.cells import Array, Finding, Observation, Scenario
 from crosscheck.judge.case import Case
@@ -29,33 +30,24 @@ def save_changed(case: Case) -> list[Evidence]:
 
     Another prediction counts only where the network's own predictions are the same: else it is a `leak` already.
     """
-    pair = _with_and_without(case)
-    if pair is None:
-        return []
-    row, without = pair
-    errors = _errors(row, without)
+    errors = _errors(case)
     if recorded.SAVE in errors:
         return []  # which is `poisoned`, and leaves nothing to load
     if (error := errors.get(recorded.LOAD)) is not None:
         what = f"{SAVED}: a network made anew does not load the state that was saved after {case.call}"
         why = "what is saved before the call loads, and must after it"
         return [Evidence(Finding.SAVE_CHANGED, what, None, None, why, error)]
-    arrays = _arrays(row, without, recorded.PREDICTION_RESTORED)
-    if arrays is None or any(pair.moved for pair in case.predictions):
-        return []
-    before, after = arrays
-    change, threshold = distance(before, after), case.rounding * size(before)
-    if change <= threshold:
+    change = _change(case, recorded.PREDICTION_RESTORED, case.rounding)
+    if change is None:
         return []
     what = f"{SAVED}: largest change of the prediction of a network made anew that loads the saved state"
-    detail = f"{numbers(before)} became {numbers(after)}; the network itself predicts as before"
-    return [Evidence(Finding.SAVE_CHANGED, what, change, threshold, ROUNDING.why, detail)]
+    detail = f"{numbers(change.before)} became {numbers(change.after)}; the network itself predicts as before"
+    return [Evidence(Finding.SAVE_CHANGED, what, change.largest, change.threshold, ROUNDING.why, detail)]
 
 
 def not_reusable(case: Case) -> list[Evidence]:
     """What of saving, copying, pickling and differentiating twice raises after the call, and does not without it."""
-    pair = _with_and_without(case)
-    errors = {} if pair is None else _errors(*pair)
+    errors = _errors(case)
     why = "what works without the call must work after it"
     return [
         Evidence(Finding.POISONED, f"{SAVED}: {words} raised after {case.call} had returned", None, None, why, error)
@@ -66,17 +58,12 @@ def not_reusable(case: Case) -> list[Evidence]:
 
 def differentiated_otherwise(case: Case) -> list[Evidence]:
     """A double backward in evaluation mode has another value after the call, though predictions are the same."""
-    pair = _with_and_without(case)
-    arrays = None if pair is None else _arrays(*pair, recorded.REUSE + recorded.TWICE)
-    if arrays is None or any(pair.moved for pair in case.predictions):
-        return []
-    after, before = arrays[1], arrays[0]
-    change, threshold = distance(before, after), REPEATABLE.value * size(before)
-    if change <= threshold:
+    change = _change(case, recorded.REUSE + recorded.TWICE, REPEATABLE.value)
+    if change is None:
         return []
     what = f"{SAVED}: largest change of the gradient of the gradient's norm, in evaluation mode, after {case.call}"
-    detail = f"{numbers(after)} instead of {numbers(before)}"
-    return [Evidence(Finding.ORDER_DEPENDENT, what, change, threshold, REPEATABLE.why, detail)]
+    detail = f"{numbers(change.after)} instead of {numbers(change.before)}"
+    return [Evidence(Finding.ORDER_DEPENDENT, what, change.largest, change.threshold, REPEATABLE.why, detail)]
 
 
 def shown_by(evidence: Iterable[Evidence]) -> dict[str, bool]:
@@ -102,8 +89,12 @@ def _with_and_without(case: Case) -> tuple[Observation, Observation] | None:
     return row, without
 
 
-def _errors(row: Observation, without: Observation) -> dict[str, str]:
+def _errors(case: Case) -> dict[str, str]:
     """What raised after the call and worked without it: the use -> the error."""
+    pair = _with_and_without(case)
+    if pair is None:
+        return {}
+    row, without = pair
     worked = {step.label for step in without.steps if step.error is None}
     return {
         step.label.removeprefix(recorded.REUSE): step.error
@@ -112,7 +103,25 @@ def _errors(row: Observation, without: Observation) -> dict[str, str]:
     }
 
 
-def _arrays(row: Observation, without: Observation, key: str) -> tuple[Array, Array] | None:
-    """An array of the trial without the call, and that of the trial with it; None if either lacks."""
-    before, after = without.arrays.get(key), row.arrays.get(key)
-    return None if before is None or after is None else (before, after)
+class _Change(NamedTuple):
+    """An array of the trial without the call, that of the trial with it, and how far they are apart."""
+
+    before: Array
+    after: Array
+    largest: float
+    threshold: float
+
+
+def _change(case: Case, key: str, tolerance: float) -> _Change | None:
+    """The change of an array by the call, where the network's own predictions are the same; None if there is none.
+
+    tolerance: relative to the largest entry without the call.
+    """
+    pair = _with_and_without(case)
+    if pair is None or any(prediction.moved for prediction in case.predictions):
+        return None
+    after, before = (row.arrays.get(key) for row in pair)
+    if before is None or after is None:
+        return None
+    change = _Change(before, after, distance(before, after), tolerance * size(before))
+    return change if change.largest > change.threshold else None

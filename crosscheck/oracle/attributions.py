@@ -173,13 +173,12 @@ class _Asked:
         return result
 
     def _difference(self, x: Array, classes: Array) -> Array:
-        """The score of each row's class, less that of the baseline: zeros, or the mean over the rows."""
-        own = (self._scores(x) * classes).sum(axis=1)
+        """The score of each row's class, less that of the baseline: zeros in the same batch, or the rows' mean."""
         if "against-mean" in self.asked.asked:
-            return np.asarray(own - (self._scores(x).mean(axis=0) * classes).sum(axis=1))
-        if not self.question.training:
-            return np.asarray(own - (self._scores(np.zeros_like(x)) * classes).sum(axis=1))
-        above, below = np.split(self._scores(np.concatenate([x, np.zeros_like(x)])), 2)
+            above = self._scores(x)
+            below = above.mean(axis=0)
+        else:
+            above, below = np.split(self._scores(np.concatenate([x, np.zeros_like(x)])), 2)
         return np.asarray(((above - below) * classes).sum(axis=1))
 
 
@@ -236,6 +235,11 @@ def _resized(value: Array, sizes: Sequence[int]) -> Array:
     return value
 
 
+def _of_pictures(then: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """What leaves rows of numbers as they are."""
+    return lambda value: then(value) if value.ndim > 2 else value
+
+
 #: What is done with a result (rows, channels, *spatial), by the word of `crosscheck.runtimes.answer.THEN`.
 THEN: Mapping[str, Callable[[Array], Array]] = {
     "absolute": np.abs,
@@ -247,7 +251,7 @@ THEN: Mapping[str, Callable[[Array], Array]] = {
     "no-channel": lambda value: value[:, 0],
     "no-last": lambda value: value[..., 0],
     "no-row": lambda value: value[0],
-    "picture-sum-channel": lambda value: value.sum(axis=1, keepdims=True) if value.ndim > 2 else value,
-    "picture-max-last": lambda value: value.max(axis=-1, keepdims=True) if value.ndim > 2 else value,
-    "picture-mean-last": lambda value: value.mean(axis=-1, keepdims=True) if value.ndim > 2 else value,
+    "picture-sum-channel": _of_pictures(lambda value: value.sum(axis=1, keepdims=True)),
+    "picture-max-last": _of_pictures(lambda value: value.max(axis=-1, keepdims=True)),
+    "picture-mean-last": _of_pictures(lambda value: value.mean(axis=-1, keepdims=True)),
 }
