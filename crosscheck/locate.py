@@ -26,7 +26,7 @@ from crosscheck.networks.graph import Node
 from crosscheck.records import Again, Cause, Judgement
 from crosscheck.repeatability import NOT_WAITING
 from crosscheck.scenarios.facts import SCENARIOS as SCENARIO_FACTS
-from crosscheck.subnetworks.parts import prefix
+from crosscheck.subnetworks.parts import as_vectors, prefix
 
 __all__ = ["LOCATED", "MOST_CELLS", "Located", "Verdict", "locate"]
 
@@ -105,11 +105,12 @@ class Verdict:
     def readings(self, finding: Finding) -> tuple[tuple[str, ...], int]:
         """The readings of a part that can show a finding, and the number of trials of the first.
 
-        The judge needs the primary one. Chance is looked for in the reading whose trials differ.
+        The judge needs the primary one. Chance is looked for in the reading whose trials differ. What depends on the
+        order shows in trials of other calls: in `order`, and after a toolkit's call.
         """
-        scenario = self.planned.cell.scenario
-        if finding is Finding.ORDER_DEPENDENT and scenario is Scenario.ORDER:
-            return readings_of(scenario, self.planned.mode, self.planned.network), 1
+        scenario, mode = self.planned.cell.scenario, self.planned.mode
+        if finding is Finding.ORDER_DEPENDENT and (scenario is Scenario.ORDER or mode.starts):
+            return readings_of(scenario, mode, self.planned.network), 1
         if finding is not Finding.UNREPEATABLE:
             return (PRIMARY[scenario],), 1
         differing = () if self.differing is None else (self.differing,)
@@ -173,7 +174,7 @@ class _Question:
             place: planned_cell(
                 planned.target,
                 planned.mode,
-                _part(planned.network, self.nodes[place]["name"]),
+                _part(planned.network, self.nodes[place]["name"], planned.mode.starts != ""),
                 planned.cell.scenario,
                 readings,
                 trials,
@@ -232,9 +233,10 @@ def locate(verdicts: Sequence[Verdict], judgements: Judgements, engine: Engine) 
 
 
 @functools.lru_cache(MOST_PARTS)
-def _part(network: Network, node: str) -> Network:
-    """The network up to a node, the same for all questions."""
-    return prefix(network, node)
+def _part(network: Network, node: str, asks_classes: bool) -> Network:
+    """The network up to a node, the same for all questions. Toolkits ask about classes, entries of a vector a row."""
+    part = prefix(network, node)
+    return as_vectors(part) if asks_classes else part
 
 
 def _answer(

@@ -17,6 +17,8 @@ from crosscheck import networks
 from crosscheck.cells import Scenario
 from crosscheck.errors import CatalogError
 from crosscheck.job import Job, run
+from crosscheck.matrix.plan import planned_cell
+from crosscheck.matrix.selection import targets
 from crosscheck.probe.adapter import Adapter, Network
 from crosscheck.probe.recorder import Recorder
 from crosscheck.probe.steps import Trial
@@ -28,6 +30,7 @@ from crosscheck.runtimes.family.toolkits import STATES, State, Toolkit
 from crosscheck.runtimes.program import Subject, source_of
 from crosscheck.scenarios.steps import steps
 from crosscheck.script.writer import composed
+from crosscheck.subnetworks.parts import as_vectors, prefix
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
 FOLDER = Path(__file__).parent / "toolkit_toy"
@@ -144,6 +147,23 @@ def test_what_later_use_of_a_network_shows_is_said_in_the_evidence(cells: Cells)
     assert dict.fromkeys(said, True) == {mode: text in told[mode] for mode, text in said.items()}, told
     assert "mask" in cells["saves-another-tensor"]["evidence"][0]["detail"]
     assert "the graph has been freed" in cells["refuses-a-second-derivative"]["evidence"][0]["detail"]
+
+
+@pytest.mark.parametrize("mode", ["score-doubled", "bends-a-second-derivative"])
+def test_the_cause_is_the_first_part_that_shows_it_whose_output_is_flattened_for_the_toolkit(
+    cells: Cells, mode: str
+) -> None:
+    cause = cells[mode]["cause"]
+    assert ("conv1", True) == (cause["node"], cause["first"])
+
+
+def test_a_toolkit_is_not_asked_about_an_output_without_classes(toolkit: Runtime) -> None:
+    network = prefix(networks.load("conv-norm"), "bn")
+    (mode,) = (mode for mode in toolkit.modes if mode.name == "score")
+    (target,) = targets([toolkit.name], {toolkit.name: toolkit}, everything=False)
+    planned = planned_cell(target, mode, network, Scenario.GRADIENT, ["undisturbed"], 1)
+    assert ((), True) == (planned.trials, "is asked about classes" in str(planned.refused))
+    assert planned_cell(target, mode, as_vectors(network), Scenario.GRADIENT, ["undisturbed"], 1).trials
 
 
 @pytest.mark.parametrize(

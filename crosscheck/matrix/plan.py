@@ -341,6 +341,8 @@ def inference_cell(planned: Planned) -> Planned | None:
 
 def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
     """Why crosscheck writes no program or file of the network for a mode; None if it does."""
+    if mode.starts and network.classes_asked is None:
+        return f"{target.runtime.title} is asked about classes; a row of this network's output is no vector of them"
     if target.runtime.reads and target.runtime.reads not in network.shipped:
         return f"{UNWRITTEN}{target.runtime.missing}"
     if mode.reads_files:

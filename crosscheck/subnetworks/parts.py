@@ -23,7 +23,7 @@ from crosscheck.networks.network import Network, fixed_cotangent
 from crosscheck.onnx_models.domains import opset_of
 from crosscheck.oracle import layers
 
-__all__ = ["built", "data_inputs", "prefix", "renamed", "short", "suffix", "values", "without"]
+__all__ = ["as_vectors", "built", "data_inputs", "prefix", "renamed", "short", "suffix", "values", "without"]
 
 #: Maximum length of what a part's name adds; longer ones are hashed, since names are also names of files.
 LONGEST = 60
@@ -45,6 +45,17 @@ def prefix(network: Network, node: str) -> Network:
         cotangent=network.cotangent if kept else None,
         shape=_shapes(network)[output],
     )
+
+
+def as_vectors(network: Network) -> Network:
+    """The network with its output flattened; itself if a row of the output is a vector already."""
+    if network.cotangent.ndim == 2:
+        return network
+    graph, name = network.graph, "as-vectors"
+    last = graph["outputs"][0]["name"]
+    flat = Node(op="Flatten", name=name, inputs=[last], outputs=[f"{last}.{name}"], attributes={"axis": 1})
+    nodes, output = [*graph["nodes"], flat], f"{last}.{name}"
+    return built(network, f"{network.name}:{name}", f"{network.title}, flattened", nodes=nodes, output=output)
 
 
 @functools.lru_cache(maxsize=64)
