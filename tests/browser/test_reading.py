@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from crosscheck.expectations import Entry, Expectations
 from tests.browser.conftest import Open
-from tests.test_report import curve_cell, default_cells, make_cell, summarized, unmeasured_cell
+from tests.test_report import curve_cell, default_cells, make_cell, make_run, summarized, unmeasured_cell
 
 IMAGE = [[[[0.1 * (row - column) for column in range(8)] for row in range(8)]]]
 FLIP = {"index": 17, "before": 3, "after": 8, "image": IMAGE[0], "before_probability": 0.987, "after_probability": 0.51}
@@ -126,6 +126,24 @@ def test_a_cell_links_to_the_same_question_in_other_releases_and_to_the_recipes(
     opened_cell(page).get_by_role("link", name="recipes").click()
     expect(opened_cell(page)).to_be_hidden()
     expect(page.locator("details.recipe")).to_be_visible()
+
+
+def test_toolkits_stand_below_the_runtimes_beside_the_causes(opened: Open) -> None:
+    facts = make_run()
+    facts["runtimes"]["onnxruntime"]["base"] = "mxnet"
+    page = opened([make_cell("1.9.1"), make_cell("1.20.1", runtime="onnxruntime")], run=facts)
+    boxes = [page.locator(f"section[aria-labelledby={name}]").bounding_box() for name in ("overview", "toolkits")]
+    runtimes, toolkits = filter(None, boxes)
+    assert (runtimes["x"], runtimes["width"]) == (toolkits["x"], toolkits["width"])
+    assert toolkits["y"] >= runtimes["y"] + runtimes["height"]
+
+
+def test_without_causes_the_tables_have_the_whole_width(opened: Open) -> None:
+    page = opened([make_cell("1.9.1", findings=("clean",))])
+    (table, first) = (page.locator(place).bounding_box() for place in ("section[aria-labelledby=overview]", ".first"))
+    assert table is not None
+    assert first is not None
+    assert first["width"] == table["width"]
 
 
 def test_the_first_screen_has_answer_causes_and_overview(opened: Open) -> None:
