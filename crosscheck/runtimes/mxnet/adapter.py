@@ -85,11 +85,15 @@ class MXNet(TextAdapter):
         """Gradients to which the next backward pass adds, and parameters of whose gradients something else is asked."""
         found, built = {}, self.built.get(model, {})
         own = model.says('("grad_req"', ".grad_req =")
-        for key, parameter in blocks_parameters(model).items():
-            name = self.named(model).get(id(parameter), self.called(model, key))
-            if parameter.grad_req == "add":
-                found[name + ".grad"] = parameter.grad()
-            if parameter.grad_req != built.get(key) and not own:
+        parameters = blocks_parameters(model)
+        others = {key for key, parameter in parameters.items() if parameter.grad_req != built.get(key) and not own}
+        adding = {key for key, parameter in parameters.items() if parameter.grad_req == "add"}
+        names = self.named(model) if others or adding else {}
+        for key in sorted(others | adding):
+            name = names.get(id(parameters[key]), self.called(model, key))
+            if key in adding:
+                found[name + ".grad"] = parameters[key].grad()
+            if key in others:
                 found[name + ".grad_req"] = np.array(True)
         return found
 
