@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from crosscheck.cells import MEASURED, Asks, Finding, Scenario
+from crosscheck.cells import MEASURED, Asks, Finding, Scenario, Status
 from crosscheck.judge.case import PRIMARY
 from crosscheck.judgements import Judgements, Question
 from crosscheck.matrix.engine import Engine
@@ -335,7 +335,10 @@ def _alone(planned: Planned) -> Planned | None:
 def _judged(
     parts: Sequence[tuple[Planned, Finding]], measured: Measured, judgements: Judgements
 ) -> list[Judgement | None]:
-    """The judgements of cells of the follow-up on a finding; None for those that could not be measured."""
+    """The judgements of cells of the follow-up on a finding; None for those that could not be measured.
+
+    A part that crashes without having shown the finding is not right: nobody knows what it would have answered.
+    """
     alone = [_alone(part) if finding is Finding.ORDER_DEPENDENT else None for part, finding in parts]
     questions = {
         place: Question(part.cell, part.mode, part.network, tuple(measured.keys[part.cell.id]), _keys(measured, other))
@@ -347,8 +350,10 @@ def _judged(
     for place, ((_, finding), other) in enumerate(zip(parts, alone, strict=True)):
         judgement = judged[place].judgement if place in judged else None
         if judgement is not None:
-            unknown = other is not None and not questions[place].inference and finding not in judgement.findings
-            judgement = judgement if judgement.status in MEASURED and not unknown else None
+            alone_unknown = other is not None and not questions[place].inference
+            silent = judgement.status is Status.CRASHED or alone_unknown
+            known = judgement.status in MEASURED and not (silent and LOCATED[finding].isdisjoint(judgement.findings))
+            judgement = judgement if known else None
         answers.append(judgement)
     return answers
 

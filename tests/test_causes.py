@@ -92,6 +92,13 @@ def test_parts_that_are_refused_name_no_node_and_end_no_run(cells: Cells, scenar
     assert ("ok", ["wrong-gradient"], None) == (row["status"], row["findings"], row["cause"])
 
 
+def test_a_part_that_crashes_is_not_a_part_that_is_right(toy: Runtime, tmp_path: Path) -> None:
+    counts, cells = located_alone(toy, tmp_path, "gradient", ["crashes-in-parts"])
+    assert {"cells_asked": 1, "cells_left_out": 0, "cells_unmeasured": 1} == counts
+    row = cells["toy@1.8.0/crashes-in-parts/conv/gradient"]
+    assert ("ok", ["wrong-gradient"], None) == (row["status"], row["findings"], row["cause"])
+
+
 def test_a_leak_has_no_operator_to_be_looked_for(cells: Cells) -> None:
     assert cause(cells, "leak-forward") is None
 

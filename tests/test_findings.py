@@ -34,7 +34,7 @@ TABLE: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("corrupted", "leak corrupted unrepeatable", {}),
     ("nan", "leak corrupted", {}),
     ("poisoned", "poisoned", {"ascent": "clean"}),
-    ("wrong-gradient wrong-whole refuses-parts", "wrong-gradient", {}),
+    ("wrong-gradient wrong-whole refuses-parts crashes-in-parts", "wrong-gradient", {}),
     ("no-gradient", "no-gradient", {}),
     ("mode-ignored", "mode-ignored", {}),
     ("forward-ignored", "mode-ignored", {}),

@@ -142,6 +142,8 @@ class Net:
         self.calls += 1
         if way == "refuses-parts" and self.is_part:
             raise ValueError("the toy takes whole networks only")
+        if way == "crashes-in-parts" and self.is_part:
+            crash(self, self.x)
         if way == "no-gradient":
             return np.zeros_like(self.x)
         if way == "pool-garbage":
@@ -149,7 +151,7 @@ class Net:
         if way == "pool-order-dependent" and flags.training_happened:
             return self.pull_back_through(halving, cotangent)
         if way in INFERENCE:
-            wrong = way == "wrong-gradient" or (way in ("wrong-whole", "refuses-parts") and not self.is_part)
+            wrong = way == "wrong-gradient" or (way in WRONG_WHOLE and not self.is_part)
             scale = 1.5 if wrong else 1.0
             if way == "order-dependent" and flags.training_happened:
                 scale = 0.5
@@ -219,7 +221,10 @@ INFERENCE = (
     "pool-order-dependent",
     "wrong-whole",
     "refuses-parts",
+    "crashes-in-parts",
 )
+#: Of these, the ways that are wrong of a whole network alone.
+WRONG_WHOLE = ("wrong-whole", "refuses-parts", "crashes-in-parts")
 
 #: Passes values on, and memory that nobody wrote back.
 unwritten = primitive(lambda values: values)
