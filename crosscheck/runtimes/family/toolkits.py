@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from crosscheck import probe
 from crosscheck.runtimes.answer import COMPLETENESS, OTHER, SCORE
 from crosscheck.runtimes.family import keras
 from crosscheck.runtimes.family.torch import FROZEN, MODULES
@@ -73,14 +75,8 @@ TENSORFLOW_TARGET = "target = tf.argmax(cotangent, axis=1)\n"
 #: The last convolution, which class activation maps are asked of.
 LAYER = "layer = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]\n"
 KERAS_LAYER = "layer = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)][-1]\n"
-#: PyPI's torchvision has a C extension for another build of torch. Python code of it can be imported where two of its
-#: operators exist.
-VISION = """\
-if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's import asks for two operators of its C extension
-    vision = torch.library.Library("torchvision", "DEF")
-    vision.define("nms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-    vision.define("qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-"""
+#: The lines that make torchvision importable.
+VISION = Path(probe.__file__).with_name("vision.py").read_text(encoding="utf-8").partition("import torch\n\n")[2]
 
 
 class Toolkit(Modes):

@@ -5,17 +5,21 @@ from crosscheck.runtimes.mode import Contracts
 
 contracts = Contracts(__file__)
 
-DREAMS = Toolkit(once=VISION + "import numpy as np\nimport torchvision\nfrom torch_dreams import Dreamer\n")
-DREAMS.call(
-    "render",
-    contracts.SILENT,
-    """\
+IMPORTS = VISION + "import numpy as np\nimport torchvision\n"
+RENDER = """\
 dreamer = Dreamer(net, quiet=True, device="cpu")
 dreamer.set_custom_transforms(torchvision.transforms.Resize(tuple(x.shape[2:])))
 dx = dreamer.render([layer], width=x.shape[3], height=x.shape[2], iters=2).to_chw_tensor()
-""",
+"""
+
+DREAMS = Toolkit(once=IMPORTS + "from torch_dreams import Dreamer\n")
+DREAMS.call(
+    "render",
+    contracts.SILENT,
+    RENDER,
     answers="other",
     before="np.random.seed(0)\n",
+    older={"2.3.2": (RENDER, IMPORTS + "from torch_dreams.dreamer import dreamer as Dreamer\n")},
 )
 
 MODES = tuple(DREAMS)
