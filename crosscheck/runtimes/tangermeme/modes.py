@@ -35,7 +35,7 @@ TANGERMEME.call(
 )
 TANGERMEME.call(
     "deep-lift-shap",
-    contracts.RESTORES,
+    contracts.SILENT,
     'dx = deep_lift_shap(model, sequences, n_shuffles=2, random_state=0, device="cpu")\n',
     answers="other",
     once="from tangermeme.deep_lift_shap import deep_lift_shap\n\n\n" + PICTURES,

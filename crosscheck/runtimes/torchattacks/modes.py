@@ -25,7 +25,7 @@ for name, made in {
     text = f"{IMAGES}dx = torchattacks.{made}(images, target)\n"
     TORCHATTACKS.call(
         name,
-        contracts.RESTORED,
+        contracts.EVALUATES,
         text,
         answers="other",
         evaluates=True,
@@ -35,7 +35,7 @@ for name, made in {
 MADE_BEFORE = f"{IMAGES}dx = attack(images, target)\n"
 TORCHATTACKS.call(
     "fgsm-made-before",
-    contracts.RESTORED,
+    contracts.EVALUATES,
     MADE_BEFORE,
     answers="other",
     before="net.train()\nattack = torchattacks.FGSM(net, eps=0.1)\nnet.eval()\n",
