@@ -13,7 +13,7 @@ PACK = Toolkit(once="from backpack import backpack, extend\nfrom backpack.extens
 PACK.call("extend", contracts.EXTENDED, LOSS + "dx, = torch.autograd.grad(loss, x)\n", answers="loss")
 PACK.call(
     "batch-grad",
-    contracts.EXTENDED,
+    contracts.BATCH_GRAD,
     LOSS + "with backpack(BatchGrad()):\n    loss.backward()\ndx = x.grad\n",
     answers="loss",
 )

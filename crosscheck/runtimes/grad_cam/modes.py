@@ -15,7 +15,7 @@ for name, text in {
     CAM.call(name, contracts.SILENT, text, answers=MAP, evaluates=True)
 CAM.call(
     "grad-cam-made-before",
-    contracts.SILENT,
+    contracts.REUSED,
     "dx = cam(x, None)\n",
     answers=MAP,
     before="cam = GradCAM(net, [layer])\nnet.train()\n",

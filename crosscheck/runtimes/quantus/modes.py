@@ -9,7 +9,7 @@ QUANTUS = Toolkit(once="import quantus\n")
 BEFORE = "pictures, classes = x.numpy(), target.numpy()\n"
 QUANTUS.call(
     "explain",
-    contracts.SILENT,
+    contracts.EXPLAIN,
     'dx = quantus.explain(net, pictures, classes, method="Saliency")\n',
     answers="gradient absolute picture-sum-channel",
     evaluates=True,
@@ -17,7 +17,7 @@ QUANTUS.call(
 )
 QUANTUS.call(
     "pixel-flipping",
-    contracts.SILENT,
+    contracts.METRIC,
     """\
 measure = quantus.PixelFlipping(features_in_step=8, disable_warnings=True)
 dx = torch.tensor(measure(net, pictures, classes, a_batch=np.abs(pictures).sum(1, keepdims=True)))

@@ -18,8 +18,13 @@ from tf_keras_vis.utils.scores import CategoricalScore
 PLAIN = "score, x, keepdims=True, gradient_modifier=None, normalize_map=False"
 #: Name -> the text, what it answers, contract, further arguments.
 CALLS: dict[str, tuple[str, str, Contract, dict[str, Any]]] = {
-    "saliency": (f"Saliency(net)({PLAIN})", "score", contracts.SILENT, {}),
-    "saliency.training": (f"Saliency(net)({PLAIN}, training=True)", "score", contracts.TRAINING, {"trains": True}),
+    "saliency": (f"Saliency(net)({PLAIN})", "score", contracts.SALIENCY, {}),
+    "saliency.training": (
+        f"Saliency(net)({PLAIN}, training=True)",
+        "score",
+        contracts.SALIENCY_TRAINING,
+        {"trains": True},
+    ),
     "saliency.linear": (f"Saliency(net, ReplaceToLinear())({PLAIN})", "score", contracts.CLONE, {}),
     "saliency.linear.no-clone": (
         f"Saliency(net, ReplaceToLinear(), clone=False)({PLAIN})",
@@ -30,7 +35,7 @@ CALLS: dict[str, tuple[str, str, Contract, dict[str, Any]]] = {
     "smoothgrad": (
         "Saliency(net)(score, x, smooth_samples=5)",
         "smooth-grad all-rows/5 max-last no-last scaled",
-        contracts.SILENT,
+        contracts.SALIENCY,
         {"before": "np.random.seed(0)\n"},
     ),
     "guided-backprop": (f"Saliency(net, GuidedBackpropagation())({PLAIN})", "guided-backprop", contracts.CLONE, {}),
@@ -40,9 +45,14 @@ CALLS: dict[str, tuple[str, str, Contract, dict[str, Any]]] = {
         contracts.NO_CLONE,
         {},
     ),
-    "gradcam": ("Gradcam(net)(score, x)", "other", contracts.SILENT, {}),
-    "gradcam.training": ("Gradcam(net)(score, x, training=True)", "other", contracts.TRAINING, {"trains": True}),
-    "gradcam-plus-plus": ("GradcamPlusPlus(net)(score, x)", "other", contracts.SILENT, {}),
+    "gradcam": ("Gradcam(net)(score, x)", "other", contracts.GRADCAM, {}),
+    "gradcam.training": (
+        "Gradcam(net)(score, x, training=True)",
+        "other",
+        contracts.GRADCAM_TRAINING,
+        {"trains": True},
+    ),
+    "gradcam-plus-plus": ("GradcamPlusPlus(net)(score, x)", "other", contracts.GRADCAM_PLUS_PLUS, {}),
 }
 
 VIS = Toolkit(plain="saliency", once=IMPORTS, states=KERAS, target=KERAS_TARGET, kind="eager")
