@@ -22,6 +22,6 @@ for name, made in {
     "fgsm": f"GradientSignAttack(net, eps=0.1, {LOSS})",
     "linf-pgd": f"LinfPGDAttack(net, eps=0.1, eps_iter=0.05, nb_iter=2, rand_init=False, {LOSS})",
 }.items():
-    ADVERTORCH.call(name, contracts.SILENT, f"dx = {made}.perturb(x, target)\n", answers="other")
+    ADVERTORCH.call(name, contracts.EVALUATION, f"dx = {made}.perturb(x, target)\n", answers="other")
 
 MODES = tuple(ADVERTORCH)

@@ -16,7 +16,7 @@ for name, made, answers, before in (
     asks = "dx = extractor(int(target[0]), net(x))[0]\n"
     CAM.call(
         name,
-        contracts.SILENT,
+        contracts.EVALUATION,
         f"with {made} as extractor:\n    {asks}",
         answers=answers,
         before=before,
