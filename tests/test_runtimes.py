@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from crosscheck.job import Job, run
+from crosscheck.records import Contract
 from crosscheck.runtimes.catalog import catalog
 from tests.conftest import Cells, Measure, SilentProgress, read_cells
 
@@ -162,6 +164,14 @@ def test_locks_are_hash_pinned_without_an_index() -> None:
             text = lock.read_text()
             assert text.count("--hash=sha256:") >= text.count("==") > 0, lock
             assert "://" not in text, lock
+
+
+def test_every_contract_is_that_of_a_mode() -> None:
+    for runtime in catalog().values():
+        file = runtime.folder / "contracts.toml"
+        tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        attached = [mode.contract for mode in runtime.modes]
+        assert [] == [name for name, table in tables.items() if Contract(**table) not in attached], file
 
 
 def test_modes_refer_to_existing_modes() -> None:
