@@ -287,7 +287,8 @@ FOUND = [
     ("grad-cam", "train.grad-cam", {"gradients-left", "mode-left-changed"}),
     ("shap", "train.gradient-explainer", {"mode-left-changed"}),
     ("shap", "train.gradient-explainer-made-before", {"leak"}),
-    ("monai", "frozen.grad-cam", {"gradients-left", "mode-left-changed"}),
+    # Its hooks stay, so that the network cannot be pickled.
+    ("monai", "frozen.grad-cam", {"poisoned", "gradients-left", "mode-left-changed"}),
     ("torchinfo", "train.summary", {"clean"}),
     ("torchinfo", "frozen.summary", {"mode-left-changed"}),
     ("torchray", "frozen.gradient", {"mode-left-changed"}),
@@ -319,8 +320,9 @@ SEEN = {
     ("torchattacks@3.2.7", "conv-norm"): {"eval.fgsm-made-before": ["clean"]},
     ("torchinfo@0.0.2", "conv-norm"): {"train.summary": ["leak"], "frozen.summary": ["clean"]},
     ("torchinfo@0.0.3", "conv-norm"): {"train.summary": ["clean"], "frozen.summary": ["mode-left-changed"]},
-    ("tangermeme@1.0.4", "conv-norm"): {"train.deep-lift-shap": ["mode-left-changed"]},
-    ("tangermeme@1.2.0", "conv-norm"): {"train.deep-lift-shap": ["clean"]},
+    # Until 1.2.0 attributes `input` and `output` stay on the activations.
+    ("tangermeme@1.0.4", "conv-norm"): {"train.deep-lift-shap": ["gradients-left", "mode-left-changed"]},
+    ("tangermeme@1.2.0", "conv-norm"): {"train.deep-lift-shap": ["gradients-left"]},
     ("adversarial-robustness-toolbox-mxnet@1.18.2", "seed-batch"): {
         "eval.loss-gradient": ["wrong-gradient"],
         "eval.class-gradient": ["wrong-gradient"],
