@@ -7,10 +7,10 @@
 # ///
 """Makes models/<name>/network.tflite, the networks as LiteRT reads them, with TensorFlow's converter.
 
-Run `uv run models/make_tflite.py`, for some of the networks with their names. A file has the signatures of
-crosscheck/runtimes/litert/signatures.py, made of the Keras model that crosscheck's runtime `tensorflow` asks; their
-variables are resource variables of the file. `--show` prints the programs instead, which need TensorFlow alone, and
-the weights.
+Run `uv run models/make_tflite.py`, for some of the networks with their names; `--out` writes FOLDER/<name>.tflite
+instead. A file has the signatures of crosscheck/runtimes/litert/signatures.py, made of the Keras model that
+crosscheck's runtime `tensorflow` asks; their variables are resource variables of the file. `--show` prints the programs
+instead, which need TensorFlow alone, and the weights.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ def AveragePooling2D(size, strides):
 
 
 """
+#: Keras numbers the layers of a process; a file does not depend on what was made before it.
+FIRST_NAMES = "tf.keras.backend.clear_session()"
 #: Keras's archive alone tells the converter what the variables hold: a file of `tf.saved_model.save` has no values.
 ARCHIVE = """\
 archive = tf.keras.export.ExportArchive()
@@ -93,7 +95,7 @@ def program(network: Network) -> str:
     """The program in TensorFlow that makes the file in the working folder; it reads `weights`."""
     source = keras(network)
     rows = None if network.images is not None else len(network.x)
-    text = f"{source.imports}\n\n{DEFINITIONS}{source.text}\n{ARCHIVE}\nrows = {rows}\n\n\n"
+    text = f"{source.imports}\n{FIRST_NAMES}\n\n{DEFINITIONS}{source.text}\n{ARCHIVE}\nrows = {rows}\n\n\n"
     text += "def add_signatures(net, prefix):\n"
     text += indent(SPECIFICATIONS + endpoints(SIGNATURES, "prefix + "), "    ") + '\n\nadd_signatures(net, "")\n'
     statistics = [name for norm in network.batch_norms for name in (norm.mean, norm.variance)]
@@ -142,7 +144,9 @@ def main() -> None:
     words = argparse.ArgumentParser(description="Makes models/<name>/network.tflite.")
     words.add_argument("names", nargs="*", default=names())
     words.add_argument("--show", action="store_true", help="print the programs instead")
+    words.add_argument("--out", type=Path, metavar="FOLDER", help="write <name>.tflite to an existing folder instead")
     options = words.parse_args()
+    out = options.out and options.out.resolve()
     for name in options.names:
         network = load(name)
         text = program(network)
@@ -155,7 +159,7 @@ def main() -> None:
             exec(compile(text, "make.py", "exec"), {"weights": held(network)})  # noqa: S102 - the text above
             made = Path(FILE).read_bytes()
             os.chdir(MODELS)
-        (MODELS / name / FILE).write_bytes(made)
+        (out / f"{name}.tflite" if out else MODELS / name / FILE).write_bytes(made)
         print(f"{name}: {len(made)} bytes")
 
 

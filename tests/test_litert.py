@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,12 @@ def test_all_shipped_networks_predict_like_the_oracle(target: str, tmp_path: Pat
     plain = {name: cell for name, cell in cells.items() if "+" not in name}
     assert set(names()) == {cell["network"] for cell in plain.values()}
     assert {("ok", ("clean",))} == {(cell["status"], tuple(cell["findings"])) for cell in plain.values()}
+
+
+@pytest.mark.large
+def test_the_shipped_files_are_what_their_maker_makes_of_the_networks(tmp_path: Path) -> None:
+    asked = ["conv-norm", "seed"]
+    words = ["uv", "run", "--quiet", "make_tflite.py", "--out", str(tmp_path), *asked]
+    subprocess.run(words, cwd=Path(__file__).parents[1] / "models", check=True, capture_output=True)
+    for name in asked:
+        assert load(name).shipped[FILE].read_bytes() == (tmp_path / f"{name}.tflite").read_bytes(), name
