@@ -119,6 +119,19 @@ def test_other_results_refute(tmp_path: Path) -> None:
     assert () == result.seen
 
 
+@pytest.mark.parametrize("finding", ["gradients-left", "mode-left-changed", "save-changed", "racy"])
+def test_a_scenario_that_does_not_look_for_a_finding_refutes_no_report_of_it(tmp_path: Path, finding: str) -> None:
+    twenty = make_cell("0.11.0", network="digits", scenario="twenty")
+    result = verdict(tmp_path, [twenty], expects=(finding,))
+    assert ("not tried", False) == (result.word, result.asked)
+    assert "the scenarios of this run do not look for it (twenty)" == result.why
+    result = verdict(tmp_path, [twenty, make_cell("0.11.0")], expects=(finding,))
+    assert ("refuted", "leak was found in 1 cell of mxnet 0.11.0") == (result.word, result.why)
+    assert "confirmed" == verdict(tmp_path, [twenty], expects=(finding, "leak")).word
+    shown = make_cell("0.11.0", scenario="interleaved", findings=(finding,))
+    assert "confirmed" == verdict(tmp_path, [twenty, shown], expects=(finding,)).word
+
+
 def test_a_report_of_clean_needs_all_cells(tmp_path: Path) -> None:
     lines = [make_cell("0.11.0", findings=("clean",)), make_cell("0.11.0", network="digits", findings=("clean",))]
     assert "confirmed" == verdict(tmp_path, lines, expects=("clean",)).word

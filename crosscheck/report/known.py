@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -21,11 +21,21 @@ from crosscheck.records.run import Run
 from crosscheck.report.number_text import release_spans
 from crosscheck.report.order import grouped, measured, release_order
 from crosscheck.report.vocabulary import worst_first
+from crosscheck.scenarios.facts import SAVED, SCENARIOS
 
 __all__ = ["Case", "Seen", "Verdict", "Word", "announced", "known_cases", "verdicts"]
 
 #: Maximum cells (of distinct releases) linked from a verdict.
 LINKS = 3
+#: Findings that one reading alone looks for: a cell of a scenario without it does not refute a report of one.
+READINGS: Mapping[str, str] = {
+    Finding.STATE_MOVED: "timed",
+    Finding.PARAMETERS_WRITTEN: "timed",
+    Finding.GRADIENTS_LEFT: "timed",
+    Finding.MODE_LEFT_CHANGED: "timed",
+    Finding.RACY: "unsettled",
+    Finding.SAVE_CHANGED: SAVED,
+}
 
 
 class Word(StrEnum):
@@ -114,8 +124,8 @@ def _table() -> dict[str, Any]:
 def verdicts(run: Run, cells: Sequence[JudgedCell], cases: Iterable[Case]) -> tuple[Verdict, ...]:
     """Compare each report with the run: confirmed first, then refuted, in the table's order.
 
-    Confirmed: a matching measured cell shows the reported behaviour. Refuted: matching cells were measured, none shows
-    it. The cells stay unchanged.
+    Confirmed: a matching measured cell shows the reported behaviour. Refuted: matching cells that look for it were
+    measured, none shows it. The cells stay unchanged.
     """
     by_runtime = grouped(cells, lambda cell: cell.runtime)
     judged = [_verdict(run, by_runtime.get(case.runtime, []), case) for case in cases]
@@ -132,9 +142,13 @@ def _verdict(run: Run, cells: Sequence[JudgedCell], case: Case) -> Verdict:
     candidates = _matching(here, case)
     if not candidates:
         return Verdict(case, Word.NOT_TRIED, "this run has no matching cell of these releases", asked=False)
-    measurable = [cell for cell in candidates if _answered(cell, case)]
-    if not measurable:
+    answered = [cell for cell in candidates if _answered(cell, case)]
+    if not answered:
         return Verdict(case, Word.NOT_TRIED, _failures(candidates))
+    measurable = [cell for cell in answered if _shows(cell, case) or _looked_for(cell, case)]
+    if not measurable:
+        scenarios = ", ".join(sorted({cell.scenario for cell in answered}))
+        return Verdict(case, Word.NOT_TRIED, f"the scenarios of this run do not look for it ({scenarios})", asked=False)
     confirming = [cell for cell in measurable if _shows(cell, case)]
     span = _span(run, measurable, case.runtime)
     observed = _found(measurable, case)
@@ -180,6 +194,12 @@ def _matching(cells: Iterable[JudgedCell], case: Case) -> list[JudgedCell]:
 def _answered(cell: JudgedCell, case: Case) -> bool:
     """Whether the cell can decide the report: it was measured, or has the expected status."""
     return bool(measured([cell])) or cell.status in case.expects
+
+
+def _looked_for(cell: JudgedCell, case: Case) -> bool:
+    """Whether the cell's scenario can show all that is expected."""
+    readings = SCENARIOS[cell.scenario].readings
+    return all(READINGS[finding] in readings for finding in case.expects if finding in READINGS)
 
 
 def _shows(cell: JudgedCell, case: Case) -> bool:
