@@ -46,6 +46,8 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["gradient", "model.onnx", "-o", "gradient.onnx", "--cotangent", "1"], "--cotangent"),
         (["run", "onnx@newest", "--budget", "soon"], "--budget"),
         (["list", "modes", "mxnett"], "mxnet"),
+        (["list", "modes", "toolkit"], "Did you mean toolkits"),
+        (["list", "networks", "captum"], "`crosscheck list networks`"),
         (["list", "runtimes", "--text"], "--text is about modes"),
         (["run", "mxnet@.."], "names no release"),
         (["lst"], "list"),
@@ -127,6 +129,14 @@ def test_list(what: str, shows: list[str]) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     for name in shows:
         assert name in done.stdout.replace("\n", "")
+
+
+def test_toolkits_are_listed_by_one_word_with_what_they_ask() -> None:
+    done = crosscheck("list", "runtimes", "toolkits")
+    assert (0, "") == (done.returncode, done.stderr)
+    rows = {row.split()[0]: row.split() for row in done.stdout.splitlines()}
+    assert ("torch", "mxnet") == (rows["captum"][5], rows["foolbox-mxnet"][5])
+    assert "torch" not in rows
 
 
 def test_the_list_of_modes_has_their_summaries_and_by_text_what_they_execute() -> None:

@@ -85,6 +85,23 @@ def test_a_toolkits_call_is_a_recipe_but_no_gradient_that_is_counted(tmp_path: P
     assert all(of.ranges[0].safe for book in books.values() for of in book.recipes if of.intent == "inference")
 
 
+def test_a_toolkits_recipe_is_its_default_call_in_a_state_that_is_safe(tmp_path: Path) -> None:
+    facts = make_run()
+    facts["runtimes"]["mxnet"]["base"] = "torch"
+    lines = [asked("1.9.1", mode) for mode in ("eval.lrp", "eval.saliency", "frozen.saliency")]
+    lines += [asked("1.9.1", "train.saliency", ("leak",), intent="training", default_call=True)]
+    lines += [asked("1.9.1", "train.lrp", ("leak",), intent="training")]
+
+    def chosen() -> dict[str, str]:
+        (book,) = recipes(run_of(facts), read_cells(saved(tmp_path, lines, facts)))
+        return {of.intent: of.ranges[0].mode for of in book.recipes}
+
+    assert {"inference": "eval.saliency", "training": "train.saliency"} == chosen()
+    for line in lines[1:3]:
+        line["findings"] = ["state-moved"]
+    assert "eval.lrp" == chosen()["inference"]
+
+
 def test_variants_do_not_affect_recipes(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))

@@ -13,8 +13,9 @@ from rich.table import Table
 from crosscheck.ending import OK
 from crosscheck.environments import interpreters
 from crosscheck.errors import EnvironmentFailure, UsageError
+from crosscheck.matrix.selection import one_by_one
 from crosscheck.runtimes.catalog import Release, Runtime, catalog
-from crosscheck.runtimes.known import unknown_runtime
+from crosscheck.runtimes.known import TOOLKITS, unknown_runtime
 from crosscheck.scenarios.facts import SCENARIOS
 
 __all__ = ["LISTS", "arguments", "main"]
@@ -23,7 +24,7 @@ __all__ = ["LISTS", "arguments", "main"]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("what", choices=("runtimes", "releases", "modes", "networks", "scenarios"))
-    parser.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
+    parser.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes; `toolkits` is all toolkits")
     parser.add_argument(
         "--text", action="store_true", help="with `modes`: the text that each of them executes, instead of the table"
     )
@@ -33,16 +34,19 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
     """Print the table."""
     if parsed.text and parsed.what != "modes":
         raise UsageError(f"--text is about modes: `crosscheck list modes --text`, not `list {parsed.what}`.")
+    if parsed.runtime and parsed.what in WITHOUT_RUNTIME:
+        raise UsageError(f"{parsed.what} are those of all runtimes: `crosscheck list {parsed.what}`.")
     show = _print_texts if parsed.text else LISTS[parsed.what]
     show(console, parsed.runtime)
     return OK
 
 
 def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
-    for name in wanted:
+    names = list(one_by_one(wanted, catalog()))
+    for name in names:
         if name not in catalog():
-            raise unknown_runtime(name, catalog())
-    return [runtime for name, runtime in catalog().items() if name in wanted or not wanted]
+            raise unknown_runtime(name, [*catalog(), TOOLKITS])
+    return [runtime for name, runtime in catalog().items() if name in names or not wanted]
 
 
 def _table(*columns: str) -> Table:
@@ -54,13 +58,12 @@ def _table(*columns: str) -> Table:
 
 
 def _list_runtimes(console: Console, wanted: Sequence[str]) -> None:
-    table = _table("runtime", "releases", "from", "to", "modes", "only when named", "what")
+    table = _table("runtime", "releases", "from", "to", "modes", "toolkit on", "only when named", "what")
     for runtime in _runtimes(wanted):
         first, last = runtime.releases[0].version, runtime.releases[-1].version
         counts = str(len(runtime.releases)), str(len(runtime.modes))
-        table.add_row(
-            runtime.name, counts[0], first, last, counts[1], ", ".join(runtime.only_when_named), runtime.title
-        )
+        only = ", ".join(runtime.only_when_named)
+        table.add_row(runtime.name, counts[0], first, last, counts[1], runtime.base, only, runtime.title)
     console.print(table)
 
 
@@ -151,6 +154,8 @@ def _list_scenarios(console: Console, wanted: Sequence[str]) -> None:
     console.print(table)
 
 
+#: Lists that are the same for every runtime.
+WITHOUT_RUNTIME = ("networks", "scenarios")
 LISTS: dict[str, Callable[[Console, Sequence[str]], None]] = {
     "runtimes": _list_runtimes,
     "releases": _list_releases,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +13,12 @@ from rich.text import Text
 from crosscheck.commands.options import add_out
 from crosscheck.ending import OK
 from crosscheck.errors import UsageError
+from crosscheck.matrix.selection import one_by_one
 from crosscheck.report.order import gradients
 from crosscheck.report.recipes import Cookbook, Recipe, recipes
 from crosscheck.report.results import load
 from crosscheck.runtimes.catalog import catalog
-from crosscheck.runtimes.known import unknown_runtime
+from crosscheck.runtimes.known import TOOLKITS, unknown_runtime
 from crosscheck.script.writer import example
 
 __all__ = ["arguments", "main", "recipe"]
@@ -30,7 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes")
+    parser.add_argument("runtime", nargs="*", metavar="RUNTIME", help="only these runtimes; `toolkits` is all toolkits")
     add_out(parser, "the folder of the run")
 
 
@@ -52,25 +53,32 @@ def recipe(console: Console, folder: Path, wanted: Sequence[str]) -> None:
         )
     results = load(folder)
     books = {book.runtime: book for book in recipes(results.run, results.cells, example)}
-    for name in wanted:
+    names = list(_names(wanted, books))
+    for name in names:
         if name not in books:
             raise UsageError(_missing(name, folder, {cell.runtime for cell in gradients(results.cells)}))
     if not books:
         raise UsageError(f"the run in {folder} measured no gradient. `crosscheck run --out {folder}` measures some.")
-    for number, name in enumerate(name for name in books if name in wanted or not wanted):
+    for number, name in enumerate(name for name in books if name in names or not names):
         if number:
             console.print()
         _print(console, books[name])
 
 
+def _names(words: Iterable[str], measured: Collection[str]) -> Iterator[str]:
+    """The words, `toolkits` replaced by the names of those that are measured, if any is."""
+    for word in words:
+        yield from [name for name in one_by_one([word], catalog()) if name in measured] or [word]
+
+
 def _missing(name: str, folder: Path, requested: set[str]) -> str:
     if name in requested:
         return f"the run in {folder} could measure no gradient of {name}; its report says why."
-    if name in catalog():
+    if name in catalog() or name == TOOLKITS:
         return (
             f"the run in {folder} has no gradient mode of {name}. `crosscheck run {name} --out {folder}` measures one."
         )
-    return str(unknown_runtime(name, catalog()))
+    return str(unknown_runtime(name, [*catalog(), TOOLKITS]))
 
 
 def _print(console: Console, book: Cookbook) -> None:

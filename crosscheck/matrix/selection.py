@@ -14,7 +14,7 @@ from crosscheck.errors import Unavailable, UsageError
 from crosscheck.runtimes.catalog import Release, Runtime, Variant
 from crosscheck.runtimes.known import TOOLKITS, nearest, unknown_runtime
 
-__all__ = ["Target", "finding_named", "matching", "present", "targets"]
+__all__ = ["Target", "finding_named", "matching", "one_by_one", "present", "targets"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
     Raises UsageError for unknown names.
     """
     selected: list[Target] = []
-    for word in _one_by_one(words or list(catalog), catalog):
+    for word in one_by_one(words or list(catalog), catalog):
         name, at, rest = word.partition("@")
         version, plus, variant = rest.partition("+")
         if name not in catalog:
@@ -61,7 +61,7 @@ def targets(words: Sequence[str], catalog: Mapping[str, Runtime], everything: bo
     return list(dict.fromkeys(selected))
 
 
-def _one_by_one(words: Sequence[str], catalog: Mapping[str, Runtime]) -> Iterable[str]:
+def one_by_one(words: Sequence[str], catalog: Mapping[str, Runtime]) -> Iterable[str]:
     """The words, `toolkits` replaced by the names of all toolkits."""
     for word in words:
         name, *rest = word.partition("@")

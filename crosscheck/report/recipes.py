@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosscheck.cells import Finding, Intent, Status
@@ -52,8 +52,9 @@ class Recipe:
 
     releases: all measured ones between the first and the last, oldest first.
     safe: whether `mode` is a recipe: clean, or clean but for gradients that `clears` removes, in every measured cell of
-        these releases, measured on more than half of the planned networks, and the shortest such mode. If no release
-        has one, `mode` is available in most releases, with the right gradient if possible, and the least harm.
+        these releases, measured on more than half of the planned networks, and the shortest such mode; of a toolkit,
+        its default call in the shortest state, if that is one. If no release has a recipe, `mode` is available in most
+        releases, with the right gradient if possible, and the least harm.
     code: a complete program if examples are made; else the call, preceded by the command that writes its gradient file,
         if it reads one.
     shows: its findings; `clean` only as a single finding.
@@ -131,7 +132,9 @@ def _ranges(
     run: Run, gradient_cells: Iterable[JudgedCell], runtime: str, intent: Intent, examples: Examples | None
 ) -> tuple[Recipe, ...]:
     """Cover the releases by as few ranges as possible, each as long as any mode allows, from the newest back."""
-    wanted = [cell for cell in gradient_cells if cell.runtime == runtime and cell.intent == intent]
+    ours = [cell for cell in gradient_cells if cell.runtime == runtime]
+    usual = _usual(ours) if base_of(run, runtime) else frozenset()
+    wanted = [cell for cell in ours if cell.intent == intent]
     measured_cells = decided(wanted)
     releases = release_order(run, measured_cells, runtime)
     modes = mode_order(run, measured_cells, runtime)
@@ -148,7 +151,8 @@ def _ranges(
         here = releases[start:end]
         ways = {mode: [cell for release in here for cell in cells_of[release, mode]] for mode in modes}
         candidates = [mode for mode in modes if reach.get(mode) == start]
-        chosen = min(candidates, key=lambda mode: _length(ways[mode])) if candidates else _mildest(ways)
+        chosen = min(candidates, key=lambda mode: (mode not in usual, _length(ways[mode])), default=None)
+        chosen = chosen or _mildest(ways, usual)
         also = tuple(mode for mode in candidates if mode != chosen)
         count = sum(bool(decided(cells)) for cells in ways.values())
         recipe = _recipe(run, here, ways[chosen], also, count, safe=bool(candidates))
@@ -211,16 +215,28 @@ def _length(cells: Sequence[JudgedCell]) -> int:
     return len("".join((_code(cells[0]) or cells[0].call).split()))
 
 
-def _mildest(ways: Mapping[str, Sequence[JudgedCell]]) -> str:
-    """The mode by: releases that have it, networks measured, right answer, least harm, short code."""
+def _usual(cells: Sequence[JudgedCell]) -> frozenset[str]:
+    """The modes of a toolkit with its default call, in whatever state: others do not answer the same question."""
+    default = {_call(cell) for cell in cells if cell.default_call}
+    return frozenset(cell.mode for cell in cells if _call(cell) in default)
 
-    def harm(mode: str) -> tuple[int, bool, bool, int, int]:
+
+def _call(cell: JudgedCell) -> str:
+    """What a toolkit's mode asks, without the state: `saliency` of `eval.saliency`."""
+    return cell.mode.partition(".")[2]
+
+
+def _mildest(ways: Mapping[str, Sequence[JudgedCell]], usual: Collection[str]) -> str:
+    """The mode by: releases that have it, networks measured, right answer, least harm, default call, short code."""
+
+    def harm(mode: str) -> tuple[int, bool, bool, int, bool, int]:
         cells = decided(ways[mode])
         findings = findings_of(cells)
         mildness = min((_MILDNESS.get(finding, -1) for finding in findings), default=-1)
         releases = {cell.release for cell in cells}
         unanswered = not _NO_ANSWER.isdisjoint(findings)
-        return -len(releases), not _widely_measured(ways[mode]), unanswered, -mildness, _length(ways[mode])
+        unwide = not _widely_measured(ways[mode])
+        return -len(releases), unwide, unanswered, -mildness, mode not in usual, _length(ways[mode])
 
     return min((mode for mode in ways if decided(ways[mode])), key=harm)
 
