@@ -179,16 +179,39 @@ def test_a_script_shows_later_use_where_a_finding_rests_on_it(
     cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, shows: list[str]
 ) -> None:
     prints = ["prediction before", "gradient first", *shows]
-    script = tmp_path / "leak.py"
-    script.write_text("".join(composed(cell_of(cells[mode]), runtimes={toolkit.name: toolkit})))
-    path = os.pathsep.join([str(FOLDER.parent / "toy"), str(FOLDER.parent.parent)])
-    printed = subprocess.check_output([sys.executable, str(script)], cwd=tmp_path, env={"PYTHONPATH": path}, text=True)
-    lines = {text: line for line in printed.splitlines() for text in prints if line.startswith(f"{text} ")}
-    assert prints == list(lines), printed
+    output = printed(cells[mode], toolkit, tmp_path)
+    lines = {text: line for line in output.splitlines() for text in prints if line.startswith(f"{text} ")}
+    assert prints == list(lines), output
     assert all("generator" in line for text, line in lines.items() if text in ("copy", "pickle"))
     numbers = {text: line.partition("|")[0].split()[2:] for text, line in lines.items()}
     if "prediction restored" in numbers:
         assert numbers["prediction before"] == numbers["prediction after"] != numbers["prediction restored"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "shows"),
+    [
+        ("leaves-training", ["before the call", "  bn: training=False", "after the call", "  bn: training=True"]),
+        ("leaves-gradients", ["before the call", "after the call", "  scale: a gradient"]),
+        ("clears-gradients", ["before the call", "  scale: a gradient", "after the call"]),
+        ("score", []),
+        ("leaks", []),
+    ],
+)
+def test_a_script_shows_what_a_call_leaves_on_the_network(
+    cells: Cells, toolkit: Runtime, tmp_path: Path, mode: str, shows: list[str]
+) -> None:
+    lines = printed(cells[mode], toolkit, tmp_path).splitlines()
+    said = [line for line in lines if line.startswith(("before", "after", "  bn", "  scale"))]
+    assert shows == said
+
+
+def printed(cell: dict[str, Any], toolkit: Runtime, folder: Path) -> str:
+    """What a cell's script prints."""
+    script = folder / "leak.py"
+    script.write_text("".join(composed(cell_of(cell), runtimes={toolkit.name: toolkit})))
+    path = os.pathsep.join([str(FOLDER.parent / "toy"), str(FOLDER.parent.parent)])
+    return subprocess.check_output([sys.executable, str(script)], cwd=folder, env={"PYTHONPATH": path}, text=True)
 
 
 def test_gradients_that_the_toolkit_leaves_are_found(cells: Cells) -> None:

@@ -45,7 +45,7 @@ def compose(
 
     modes: role ("tested", "inference", "training") -> mode. networks: "network" and, for `ascent`, "readout". A use is
     "network/tested", or, for a network on the layers of "network", "readout/tested/shared". What only the reading
-    `layers` needs is left out of the others, and so are a training step and the reuse of a network.
+    `layers` needs is left out of the others, and so are a training step, the reuse of a network and a look at it.
     """
     sources = {}
     done = {step["do"] for step in steps}
@@ -59,7 +59,8 @@ def compose(
                 text if do in done else "" for do, text in (("layers", source.layers), ("train", source.train))
             )
             reuse = source.reuse if "reuse" in done else {}
-            used = dataclasses.replace(source, layers=layers, train=train, reuse=reuse)
+            looks = source.looks if any(step.get("looks") for step in steps) else ""
+            used = dataclasses.replace(source, layers=layers, train=train, reuse=reuse, looks=looks)
             sources[use] = {**vars(used), "files": _files(used, modes.values())}
             asked = networks[step["network"]].graph  # that of the network which is built last
     texts = {mode.name: _texts(mode, release, asked) for mode in modes.values()}
@@ -104,7 +105,8 @@ def _first_alike(runtime: Runtime, release: Release, name: str) -> Mode:
 
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
     """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
-    source = vars(source_of(runtime, release, variant, mode, network))
+    source = {**vars(source_of(runtime, release, variant, mode, network))}
+    del source["looks"]  # of scripts alone
     texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
     return hashlib.sha256(texts.encode()).hexdigest()
 

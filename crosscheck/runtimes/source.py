@@ -83,6 +83,8 @@ class Source:
         toolkit sits on the runtime.
     reuse: what users do with the network after a toolkit's call, by name (`crosscheck.probe.recorded`): "save" its
         state; "load" that into a network made anew; "copy" or "pickle" it; "differentiate-twice", which sets `dx`.
+    looks: of a base of toolkits, defines `look()`: the set of what a call may leave on the network beside its tensors,
+        a string each. Scripts alone use it, on either side of the call.
     layers: sets `layers`, {tensor of the graph: value}: what every node puts out for `x`; "" where nothing shows that.
     tensors: name of a weight in the graph -> where it is stored; further persistent tensors under names of their own.
     public: those that the runtime's public view of parameters shows.
@@ -103,6 +105,7 @@ class Source:
     layers: str = ""
     train: str = ""
     reuse: Mapping[str, str] = field(default_factory=dict)
+    looks: str = ""
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()
     view: Mapping[str, Stored] = field(default_factory=dict)

@@ -104,6 +104,12 @@ class Language:
         body = textwrap.indent(text, "    ")
         return f"try:\n{body}except Exception as problem:\n    print({json.dumps(what)}, problem)\n"
 
+    def looked(self, looks: str, text: str) -> str:
+        """The text between two calls of `look`, which `looks` defines, and statements that print how they differ."""
+        sides = (("before", "before - after"), ("after", "after - before"))
+        shown = "".join(f'print("{side} the call", *sorted({seen}), sep="\\n  ")\n' for side, seen in sides)
+        return f"\n{looks}\nbefore = look()\n{text}after = look()\n{shown}"
+
     def listed(self, name: str, beside: Beside) -> str:
         """A statement that prints a list's first numbers."""
         return f"print({', '.join([json.dumps(name), f'*{name}[:{PRINTED}]', *beside.texts()])})\n"

@@ -96,7 +96,9 @@ class Statements:
             lines += f"\n{texts['once']}" + "\n" * block
         self._once.add(mode["name"])
         self._fresh = False
-        lines += ("" if step["started"] else str(texts["forward"])) + str(texts["backward"])
+        forward, backward = "" if step["started"] else str(texts["forward"]), str(texts["backward"])
+        looks = str(self._source["looks"]) if step.get("looks") else ""
+        lines += forward + (self.language.looked(looks, backward) if looks else backward)
         if step["as"] == "#":
             return lines
         what = ("gradient " if gradient else "forward ") + step["as"]

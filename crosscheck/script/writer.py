@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck import __version__
-from crosscheck.cells import PLAIN, Array, Asks, Scenario
+from crosscheck.cells import PLAIN, Array, Asks, Finding, Scenario
 from crosscheck.errors import CrosscheckError
 from crosscheck.judge import Truth
 from crosscheck.judge.reuse import shown_by
@@ -36,6 +36,8 @@ __all__ = ["NoScript", "composed", "example", "pieces", "program"]
 
 #: A cell with another status measured nothing that a script could show.
 SHOWN = ("ok", "crashed", "refused")
+#: Findings that predictions and statistics do not show.
+LOOKED_FOR = frozenset({Finding.MODE_LEFT_CHANGED, Finding.GRADIENTS_LEFT, Finding.STATE_MOVED})
 #: What the names of a second network's files begin with: a script has one folder for those of both.
 SECOND = "readout-"
 #: References and files that are kept.
@@ -163,7 +165,7 @@ class _Script:
         self.runtime, self.release, self.variant, self.network = runtime, release, variant, network
         self.mode = roles["tested"]
         self.scenario = Scenario(cell.scenario)
-        self.steps = _with_reuse(SCRIPT[self.scenario], cell)
+        self.steps = _with_looks(_with_reuse(SCRIPT[self.scenario], cell), cell, self.mode)
         self.networks = {"network": network}
         if self.scenario is Scenario.ASCENT and network.target is not None:
             self.networks["readout"] = readout(network, network.target)
@@ -297,6 +299,12 @@ class _Script:
         if cell.curve is not None:
             beside["accuracy"] = Beside(list(cell.curve.accuracy))
         return beside
+
+
+def _with_looks(steps: Sequence[Step], cell: JudgedCell, mode: Mode) -> tuple[Step, ...]:
+    """The steps, with a look at the network on either side of a toolkit's call that leaves it otherwise."""
+    looks = cell.scenario is Scenario.GRADIENT and mode.starts and not LOOKED_FOR.isdisjoint(cell.findings)
+    return tuple({**step, "looks": True} if looks and step["do"] == "ask" else step for step in steps)
 
 
 def _with_reuse(steps: Sequence[Step], cell: JudgedCell) -> tuple[Step, ...]:

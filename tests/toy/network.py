@@ -19,6 +19,13 @@ REUSE = {
 }
 
 
+LOOKS = """\
+def look():
+    gradients = {f"{name}: a gradient" for name in net.gradients}
+    return gradients | {f"{name}: training={flag}" for name, flag in net.training.items()}
+"""
+
+
 def source(request: Request) -> Source:
     """The graph as a literal, and a network of it; fed statistics are arrays beside it."""
     habit = f', habit="{request.norm["habit"]}"' if "habit" in request.norm else ""
@@ -40,6 +47,7 @@ def source(request: Request) -> Source:
         tensor="np.array({})",
         array="toylib.numbers({})",
         reuse=REUSE,
+        looks=LOOKS,
         layers=f"layers = net.layers(x{training})\n",
         tensors={name: (f'{where}["{name}"]', None) for name, where in held.items()},
         public=tuple(name for name in request.weights if name not in statistics),

@@ -1,6 +1,6 @@
 """Torch modules: the texts of the plain gradients and predictions."""
 
-__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "MODULES", "PREDICT", "REUSE", "TRAIN"]
+__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "LOOKS", "MODULES", "PREDICT", "REUSE", "TRAIN"]
 
 #: The kind of network whose activations and pools are modules, as toolkits want them; else they are functions.
 MODULES = "modules"
@@ -30,6 +30,22 @@ dx, = torch.autograd.grad(loss, x, create_graph=True)
 dx, = torch.autograd.grad(dx.norm(), x)
 """,
 }
+#: Mode flags, hooks, attributes, gradients and what else a call may leave on a module, or draw.
+LOOKS = """\
+def look():
+    generator = torch.Generator()
+    generator.set_state(torch.get_rng_state())
+    seen = {f"next random number: {float(torch.rand(1, generator=generator))}"}
+    for name, layer in net.named_modules():
+        hooks = sum(len(value) for key, value in vars(layer).items() if key.endswith("_hooks"))
+        seen |= {f"{name or 'net'}: training={layer.training}, {hooks} hooks"}
+        seen |= {f"{name or 'net'}.{key}" for key in vars(layer)}
+        seen |= {f"{name}: inplace={layer.inplace}"} if hasattr(layer, "inplace") else set()
+    for name, value in net.named_parameters():
+        norm = None if value.grad is None else float(value.grad.norm())
+        seen.add(f"{name}: requires_grad={value.requires_grad}, norm of its gradient {norm}")
+    return seen | {f"{name}: {value}" for name, value in net.named_buffers() if value.dim() == 0}
+"""
 #: The network in training mode, its batch normalizations in evaluation mode.
 FROZEN = """\
 net.train()

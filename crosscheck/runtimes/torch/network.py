@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import PREDICT, REUSE
+from crosscheck.runtimes.family.torch import LOOKS, PREDICT, REUSE
 from crosscheck.runtimes.family.torch_modules import ARRAY, TENSOR, Dialect, module_source
 from crosscheck.runtimes.source import Request, Source
 
@@ -45,7 +45,8 @@ def source(request: Request) -> Source:
     """A module of torch's layers, or the user's program."""
     if request.native:
         return program(request)
-    return dataclasses.replace(module_source(request, Dialect("torch", IMPORTS, LIBRARY)), reuse=REUSE)
+    made = module_source(request, Dialect("torch", IMPORTS, LIBRARY))
+    return dataclasses.replace(made, reuse=REUSE, looks=LOOKS)
 
 
 def program(request: Request) -> Source:
