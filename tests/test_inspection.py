@@ -32,6 +32,9 @@ def test_a_file_that_can_be_lowered(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert " not, " not in lines["torch"]
     assert lines["cntk"].startswith("2.7.post2: 0 of ")
     assert "crosscheck does not write HardSigmoid and Mul" in lines["cntk"]
+    count, _, why = lines["captum"].partition(" cells of its default modes; ")
+    assert count.startswith("0.9.0: 0 of ")
+    assert "Captum is asked about classes; a row of this network's output is no vector of them" in why
 
 
 def test_a_file_that_only_readers_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def inspect(path: str, options: FileOptions) -> Iterator[str]:
     for title, form in (("gradient", GRADIENT), ("in training", BATCH_GRADIENT)):
         yield f"{title:14}{missing_forms(file).get(form, 'crosscheck writes it')}"
     for runtime in catalog().values():
-        yield f"{runtime.name:24}{_asked(runtime, network)}"
+        yield f"{runtime.name:22}  {_asked(runtime, network)}"
 
 
 def _contents(summary: FileFacts) -> Iterator[str]:

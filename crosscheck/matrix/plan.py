@@ -244,8 +244,10 @@ def _suits(
         return False
     if (mode.reads_files or mode.native) and scenario not in FILE_SCENARIOS:
         return False
-    if mode.starts and (scenario not in TOOLKIT_SCENARIOS or network.classes_asked is None):
+    if mode.starts and scenario not in TOOLKIT_SCENARIOS:
         return False
+    if mode.starts and network.classes_asked is None and network.own is None:
+        return False  # of a user's file, such cells are refused, with the reason
     if scenario is Scenario.INTERLEAVED and not (mode.starts and target.runtime.trains):
         return False
     if network.large and scenario not in FILE_SCENARIOS and not wanted.scenarios:
