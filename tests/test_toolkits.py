@@ -166,6 +166,18 @@ def test_a_toolkit_is_not_asked_about_an_output_without_classes(toolkit: Runtime
     assert planned_cell(target, mode, as_vectors(network), Scenario.GRADIENT, ["undisturbed"], 1).trials
 
 
+@pytest.mark.parametrize(("network", "refused"), [("dense", True), ("conv-norm", False)])
+def test_a_call_about_a_convolution_is_not_asked_of_a_network_without_one(network: str, refused: bool) -> None:
+    captum = catalog()["captum"]
+    (target,) = targets(["captum"], {"captum": captum}, everything=False)
+
+    def why(name: str) -> str | None:
+        (mode,) = (mode for mode in captum.modes if mode.name == name)
+        return planned_cell(target, mode, networks.load(network), Scenario.GRADIENT, ["undisturbed"], 1).refused
+
+    assert (refused, None) == ("convolution" in (why("frozen.layer-grad-cam") or ""), why("frozen.saliency"))
+
+
 @pytest.mark.parametrize(
     ("mode", "shows"),
     [

@@ -157,6 +157,11 @@ class Mode:
         before, _, after = self.text.partition(CUT)
         return before, after
 
+    @property
+    def of_a_convolution(self) -> bool:
+        """Whether a toolkit's user names `layer`, the network's last convolution, which the call is asked of."""
+        return bool(self.starts) and re.search(r"^layer = ", self.parts[0], re.MULTILINE) is not None
+
     def in_release(self, release: str) -> Mode:
         """The mode with the texts of that release."""
         for edition in self.editions:
