@@ -23,7 +23,7 @@ from crosscheck.networks import FileOptions, Network, load
 from crosscheck.report import write
 from crosscheck.report.number_text import DASH
 from crosscheck.report.saliency import are_pictures, saliency
-from crosscheck.runtimes.catalog import Runtime, catalog
+from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from tests.conftest import SilentProgress, read_cells
 from tests.test_own_networks import layer, model, node, norm, normal
 
@@ -254,6 +254,23 @@ def test_a_caption_has_the_error_and_the_class_before_and_after(of_run: OfRun) -
     assert (
         f"Input 1 of 4 rows, from the smallest number (black) to the largest {before} by the float64 reference" == drawn
     )
+
+
+def test_a_toolkits_maps_say_what_its_calls_answer_instead_of_the_references_gradient(
+    of_run: OfRun, tmp_path: Path
+) -> None:
+    toolkit = load_runtime(Path(__file__).parent / "toolkit_toy")
+    modes = ["score", "loss", "no-form"]
+    path, out = classifier(tmp_path / "mine.onnx"), tmp_path / "out"
+    job = Job(["toolkits"], networks=[path], modes=modes, scenarios=["gradient"], out=out)
+    run(job, SilentProgress(), {toolkit.name: toolkit})
+    (section,) = sections(out / "report.html")
+    captions = {name: caption for caption, _ in section.figures for name in modes if f" {name} in " in caption}
+    assert "the gradient of the scores of the classes that are asked about" in captions["score"]
+    assert "the gradient of the summed cross-entropy" in captions["loss"]
+    assert "not judged" in captions["no-form"]
+    note = "A toolkit is asked about one class of each row"
+    assert (True, False) == tuple(note in (folder / "report.html").read_text() for folder in (out, of_run.folder))
 
 
 def test_every_image_has_a_text_with_numbers(of_run: OfRun) -> None:

@@ -30,7 +30,7 @@ class Figure:
 
     numbers: the largest entry of each row. answers: the different predictions of the calls, before and after, as text.
     calls: mode, releases as text, and the HTML id of the first cell. errors: of the calls, against the closed form of
-    their mode, relative to its largest entry.
+    their mode, relative to its largest entry. toolkits: what the calls answer that are a toolkit's, in words.
     """
 
     title: str
@@ -40,6 +40,7 @@ class Figure:
     calls: tuple[tuple[str, str, str], ...] = ()
     errors: str = ""
     findings: tuple[str, ...] = ()
+    toolkits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def _figure(
 ) -> Figure:
     first = cells[0]
     title = title_of(run, first.runtime)
+    facts = run.runtimes.get(first.runtime)
+    answers = {mode.name: mode.answers for mode in facts.modes} if facts else {}
     numbers, shots = _shown(maps, f"{first.intent}-mode gradient, {title} {first.mode}")
     return Figure(
         title=title,
@@ -129,6 +132,7 @@ def _figure(
         calls=tuple(_calls(run, cells)),
         errors=", ".join(distinct(_errors(cells))),
         findings=worst_first(first.findings),
+        toolkits=tuple(distinct(answers[cell.mode] for cell in cells if answers.get(cell.mode))),
     )
 
 
