@@ -102,6 +102,24 @@ def test_a_toolkits_recipe_is_its_default_call_in_a_state_that_is_safe(tmp_path:
     assert "eval.lrp" == chosen()["inference"]
 
 
+def test_gradients_that_the_user_keeps_are_no_gradients_that_a_recipe_clears(tmp_path: Path) -> None:
+    facts = make_run()
+    states = ("eval", "frozen", "gradients")
+    modes = [
+        {"name": f"{state}.fgsm", "intent": "inference", "asks": "gradient", "call": "", "starts": state}
+        for state in states
+    ]
+    facts["runtimes"]["mxnet"] |= {"base": "torch", "clears": "net.zero_grad()", "modes": modes}
+    lines = [asked("1.9.1", f"{state}.fgsm", ("gradients-left",)) for state in states]
+    (book,) = recipes(run_of(facts), read_cells(saved(tmp_path, lines, facts)))
+    ((recipe,),) = (of.ranges for of in book.recipes if of.intent == "inference")
+    assert ("eval.fgsm", True, ("frozen.fgsm",)) == (recipe.mode, recipe.safe, recipe.also)
+    assert recipe.code.endswith("\nnet.zero_grad()\n")
+    shown = crosscheck("recipe", "mxnet", "--out", str(tmp_path)).stdout
+    assert "likewise: frozen.fgsm" in shown
+    assert "gradients.fgsm" not in shown
+
+
 def test_variants_do_not_affect_recipes(tmp_path: Path) -> None:
     lines = [asked("1.9.1", "mode"), asked("1.9.1", "mode", ("leak",), variant="naive-engine")]
     assert [("1.9.1", "1.9.1", "mode", True)] == brief(found(tmp_path, lines))

@@ -123,7 +123,8 @@ def _measured(recipe: Recipe) -> str:
         facts.insert(1, _unchanged(recipe))
     if recipe.also:
         more = len(recipe.also) - _NAMED
-        facts.append(f"also clean: {', '.join(recipe.also[:_NAMED])}{f' and {more} more' if more > 0 else ''}")
+        named = ", ".join(recipe.also[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        facts.append(f"{'likewise' if recipe.clears else 'also clean'}: {named}")
     return "; ".join(facts)
 
 

@@ -37,6 +37,8 @@ Examples = Callable[[JudgedCell], str | None]
 
 #: Findings of a call without a right answer.
 _NO_ANSWER = frozenset({Finding.WRONG_GRADIENT, Finding.MODE_IGNORED, Finding.WRONG_PREDICTION})
+#: The state of a toolkit's user who has gradients on the parameters that are not to be cleared.
+KEPT = "gradients"
 #: Finding -> mildness: the larger, the less harm.
 _MILDNESS = {word.name: rank for rank, word in enumerate(FINDINGS)}
 
@@ -141,8 +143,11 @@ def _ranges(
     cells_of: dict[tuple[str, str], list[JudgedCell]] = defaultdict(list)
     for cell in wanted:
         cells_of[cell.release, cell.mode].append(cell)
-    clears = run.runtimes[runtime].clears if runtime in run.runtimes else ""
-    safe = [_safe({mode: cells_of[release, mode] for mode in modes}, clears) for release in releases]
+    facts = run.runtimes.get(runtime)
+    clears = facts.clears if facts else ""
+    kept = {mode.name for mode in facts.modes if mode.starts == KEPT} if facts else set()
+    cleared = [mode for mode in modes if clears and mode not in kept]
+    safe = [_safe({mode: cells_of[release, mode] for mode in modes}, cleared) for release in releases]
     ranges = []
     end = len(releases)
     while end:
@@ -165,10 +170,10 @@ def _ranges(
     return tuple(ranges)
 
 
-def _safe(ways: Mapping[str, Sequence[JudgedCell]], clears: str) -> frozenset[str]:
+def _safe(ways: Mapping[str, Sequence[JudgedCell]], cleared: Collection[str]) -> frozenset[str]:
     """The safe modes of one release, measured on as many networks as any of them; see `Recipe.safe`.
 
-    Those that leave gradients, which `clears` removes, only if no other is safe.
+    Those that leave gradients only if no other is safe. cleared: modes after which a line may remove all gradients.
     """
     usable = {
         mode: decided(cells)
@@ -176,12 +181,12 @@ def _safe(ways: Mapping[str, Sequence[JudgedCell]], clears: str) -> frozenset[st
         if _widely_measured(cells) and _code(cells[0]) is not None and not any(map(_adopts, decided(cells)))
     }
     clean = {mode: len(_networks(cells)) for mode, cells in usable.items() if all_clean(cells)}
-    if not clean and clears:
-        cleared = {Finding.CLEAN, Finding.GRADIENTS_LEFT}
+    if not clean:
+        mended = {Finding.CLEAN, Finding.GRADIENTS_LEFT}
         clean = {
             mode: len(_networks(cells))
             for mode, cells in usable.items()
-            if findings_of(cells) <= cleared and all(cell.status == Status.OK for cell in cells)
+            if mode in cleared and findings_of(cells) <= mended and all(cell.status == Status.OK for cell in cells)
         }
     return frozenset(mode for mode, count in clean.items() if count == max(clean.values()))
 
