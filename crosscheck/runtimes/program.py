@@ -106,7 +106,7 @@ def _first_alike(runtime: Runtime, release: Release, name: str) -> Mode:
 def fingerprint(runtime: Runtime, release: Release, variant: Variant, mode: Mode, network: Subject) -> str:
     """SHA-256 (hexadecimal) of the texts that a mode executes on a network."""
     source = {**vars(source_of(runtime, release, variant, mode, network))}
-    del source["looks"]  # of scripts alone
+    del source["answer"], source["looks"]  # of scripts alone
     texts = json.dumps([source, _texts(mode, release, network.graph)], sort_keys=True)
     return hashlib.sha256(texts.encode()).hexdigest()
 

@@ -83,6 +83,8 @@ class Source:
         toolkit sits on the runtime.
     reuse: what users do with the network after a toolkit's call, by name (`crosscheck.probe.recorded`): "save" its
         state; "load" that into a network made anew; "copy" or "pickle" it; "differentiate-twice", which sets `dx`.
+    answer: of a base of toolkits, the same as `array` for what a toolkit's call answers, which may be a numpy array;
+        "" where `array` takes such arrays, too. Scripts alone use it.
     looks: of a base of toolkits, defines `look()`: the set of what a call may leave on the network beside its tensors,
         a string each. Scripts alone use it, on either side of the call.
     layers: sets `layers`, {tensor of the graph: value}: what every node puts out for `x`; "" where nothing shows that.
@@ -105,6 +107,7 @@ class Source:
     layers: str = ""
     train: str = ""
     reuse: Mapping[str, str] = field(default_factory=dict)
+    answer: str = ""
     looks: str = ""
     tensors: Mapping[str, Stored] = field(default_factory=dict)
     public: tuple[str, ...] = ()

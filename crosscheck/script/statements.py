@@ -102,7 +102,8 @@ class Statements:
         if step["as"] == "#":
             return lines
         what = ("gradient " if gradient else "forward ") + step["as"]
-        array = self._array("dx" if gradient else "y")
+        answer = self._source["answer"]
+        array = answer.format("dx") if gradient and answer else self._array("dx" if gradient else "y")
         begin = "" if once else "\n"  # the first part stands apart already
         return begin + lines + self.language.shown(what, array, self.beside.get(what, Beside()))
 

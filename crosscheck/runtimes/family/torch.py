@@ -1,9 +1,11 @@
 """Torch modules: the texts of the plain gradients and predictions."""
 
-__all__ = ["BACKWARD", "EVALUATE", "FROZEN", "GRAD", "LOOKS", "MODULES", "PREDICT", "REUSE", "TRAIN"]
+__all__ = ["ANSWER", "BACKWARD", "EVALUATE", "FROZEN", "GRAD", "LOOKS", "MODULES", "PREDICT", "REUSE", "TRAIN"]
 
 #: The kind of network whose activations and pools are modules, as toolkits want them; else they are functions.
 MODULES = "modules"
+#: The numbers of a toolkit's answer, a tensor or numpy's array.
+ANSWER = "torch.as_tensor({}).detach().numpy()"
 #: The two plain calls.
 BACKWARD = "loss = (net(x.requires_grad_()) * cotangent).sum()\n---\nloss.backward()\ndx = x.grad\n"
 GRAD = "y = net(x.requires_grad_())\n---\ndx, = torch.autograd.grad(y, x, cotangent)\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from crosscheck.runtimes.family.operators import Library
-from crosscheck.runtimes.family.torch import LOOKS, PREDICT, REUSE
+from crosscheck.runtimes.family.torch import ANSWER, LOOKS, MODULES, PREDICT, REUSE
 from crosscheck.runtimes.family.torch_modules import ARRAY, TENSOR, Dialect, module_source
 from crosscheck.runtimes.source import Request, Source
 
@@ -46,7 +46,8 @@ def source(request: Request) -> Source:
     if request.native:
         return program(request)
     made = module_source(request, Dialect("torch", IMPORTS, LIBRARY))
-    return dataclasses.replace(made, reuse=REUSE, looks=LOOKS)
+    answer = ANSWER if request.kind == MODULES else ""
+    return dataclasses.replace(made, reuse=REUSE, answer=answer, looks=LOOKS)
 
 
 def program(request: Request) -> Source:
