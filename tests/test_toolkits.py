@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import os
@@ -15,6 +16,7 @@ import pytest
 
 from crosscheck import networks
 from crosscheck.cells import Scenario
+from crosscheck.environments.environment import describe
 from crosscheck.errors import CatalogError
 from crosscheck.job import Job, run
 from crosscheck.matrix.plan import planned_cell
@@ -29,7 +31,7 @@ from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from crosscheck.runtimes.family.toolkits import STATES, State, Toolkit
 from crosscheck.runtimes.program import Subject, source_of
 from crosscheck.scenarios.steps import steps
-from crosscheck.script.writer import composed
+from crosscheck.script.writer import composed, example, program
 from crosscheck.subnetworks.parts import as_vectors, prefix
 from tests.conftest import Cells, SilentProgress, cells_by_mode
 
@@ -313,6 +315,15 @@ def test_each_release_names_a_release_of_its_base(runtime: Runtime) -> None:
     assert {release.base for release in runtime.releases} <= bases
 
 
+@pytest.mark.parametrize("runtime", [one for one in catalog().values() if one.base], ids=lambda one: one.name)
+def test_the_program_of_a_toolkits_call_has_the_convolution_that_it_may_be_about(runtime: Runtime) -> None:
+    release = runtime.releases[-1]
+    for mode in runtime.modes:
+        text = program(runtime, release, release.variants[0], mode)
+        ast.parse(text)
+        assert "conv" in text.partition(mode.parts[1])[0].lower(), mode.name
+
+
 #: Toolkits, a mode, and what was found by a script of the toolkit's own calls alone.
 FOUND = [
     ("captum", "eval.saliency", {"clean"}),
@@ -340,6 +351,27 @@ def test_the_newest_release_of_a_toolkit_does_what_it_does_without_crosscheck(
     run(job, SilentProgress())
     cell = cells_by_mode(tmp_path)[mode]
     assert findings == set(cell["findings"]), cell["evidence"]
+
+
+#: Toolkits whose answers are tensors, and numpy's arrays; whose calls are about any network, and about a convolution.
+SCRIPTED = [("captum", "eval.saliency"), ("shap", "train.gradient-explainer"), ("grad-cam", "eval.grad-cam")]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("name", "mode"), SCRIPTED)
+def test_a_toolkits_script_and_recipe_run_as_they_are(tmp_path: Path, name: str, mode: str) -> None:
+    job = Job([f"{name}@newest"], networks=["conv-norm"], scenarios=["gradient"], modes=[mode], trials=1, out=tmp_path)
+    run(job, SilentProgress())
+    cell = cell_of(cells_by_mode(tmp_path)[mode])
+    release = catalog()[name].releases[-1]
+    python = describe(catalog()[name], release, release.variants[0]).python
+    recipe = example(cell)
+    assert recipe is not None
+    for text, ends in (("".join(composed(cell)), "prediction after"), (recipe, "gradient first")):
+        (tmp_path / "program.py").write_text(text)
+        output = subprocess.check_output([str(python), "-W", "ignore", "program.py"], cwd=tmp_path, text=True)
+        (line,) = (line for line in output.splitlines() if line.startswith(ends))
+        assert np.isfinite(float(line.split()[2]))
 
 
 #: Toolkit, release and variant, network -> mode -> findings.

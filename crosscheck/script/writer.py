@@ -8,6 +8,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from crosscheck.judge.reuse import shown_by
 from crosscheck.networks import Network, load, names, readout
 from crosscheck.networks.dialects import DIALECTS, build_dialect
 from crosscheck.networks.forms import FORMS, build_model
+from crosscheck.networks.graph import Graph, Node, Value
 from crosscheck.networks.prepare import noise
 from crosscheck.probe import recorded
 from crosscheck.records import JudgedCell, rows_of
@@ -40,6 +42,9 @@ SHOWN = ("ok", "crashed", "refused")
 LOOKED_FOR = frozenset({Finding.MODE_LEFT_CHANGED, Finding.GRADIENTS_LEFT, Finding.STATE_MOVED})
 #: What the names of a second network's files begin with: a script has one folder for those of both.
 SECOND = "readout-"
+#: The convolution and the parameters of the batch normalization of an example for toolkits.
+CONVOLUTION = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "group": 1}
+NORM = {"gamma": 1, "beta": 0, "mean": 0, "variance": 1}
 #: References and files that are kept.
 NETWORKS, FILES = 16, 256
 
@@ -124,11 +129,13 @@ def example(cell: JudgedCell, runtimes: Mapping[str, Runtime] | None = None) -> 
 
 
 def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) -> str:
-    """A mode on the network `seed`: imports, the network, the call, and a line that prints what it returns.
+    """A mode on a small network: imports, the network, the call, and a line that prints what it returns.
+
+    The network is `seed`; a toolkit's is one of pictures, since many toolkits look for a convolution.
 
     A file that a mode reads is not part of it: a comment says how it is made of the user's own model.
     """
-    network = _shipped("seed")
+    network = _of_pictures() if mode.starts else _shipped("seed")
     steps = _EXPORTING if mode.asks == "export" else EXAMPLE
     subject = Subject(network.graph, network.weights, len(network.x))
     composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
@@ -143,6 +150,30 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
         return f"{made}{source['imports']}{language.functions(lines, ())}{data}{lines}"
     imports = _imports([source["imports"]], lines, [])
     return f"{made}{_preparation(release, variant)}{imports}\n{data}{lines}".strip("\n") + "\n"
+
+
+@functools.cache
+def _of_pictures() -> Network:
+    """A classifier of one picture, of few enough numbers to be written out: a convolution, `bn`, ReLU, a mean."""
+    draw = np.random.default_rng(0)
+    norm = {f"bn.{name}": np.full(2, value, np.float32) for name, value in NORM.items()}
+    kernel = {"conv.weight": draw.normal(size=(2, 1, 3, 3)).round(1).astype(np.float32)}
+    layers: tuple[tuple[str, str, dict[str, Any], dict[str, Array]], ...] = (
+        ("conv", "Conv", CONVOLUTION, kernel),
+        ("bn", "BatchNormalization", {"epsilon": 1e-3, "momentum": 0.9}, norm),
+        ("relu", "Relu", {}, {}),
+        ("pool", "GlobalAveragePool", {}, {}),
+        ("flatten", "Flatten", {"axis": 1}, {}),
+    )
+    nodes: list[Node] = []
+    last = "x"
+    for name, op, attributes, weights in layers:
+        nodes.append(Node(op=op, name=name, inputs=[last, *weights], outputs=[f"{name}.out"], attributes=attributes))
+        last = f"{name}.out"
+    ends = [Value(name="x", shape=["N", 1, 4, 4]), Value(name=last, shape=["N", 2])]
+    graph = Graph(name="pictures", inputs=ends[:1], outputs=ends[1:], nodes=nodes)
+    x = draw.uniform(size=(1, 1, 4, 4)).round(1).astype(np.float32)
+    return replace(_shipped("seed"), name="pictures", graph=graph, weights=kernel | norm, x=x)
 
 
 #: The steps of an export's program.
