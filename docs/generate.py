@@ -53,11 +53,16 @@ def write_all(source: Path) -> None:
 
 
 def meanings() -> dict[str, str]:
-    """What `{{ leak }}` in a page stands for: letter and meaning of a finding, meaning and remedy of a status."""
+    """What words in a page stand for: `{{ leak }}`, letter and meaning of a finding, and `{{ leak_cure }}`, its remedy.
+
+    `{{ refused }}` is both of a status.
+    """
     words: dict[str, str] = {}
-    for word in (*FINDINGS, *STATUSES):
-        letter = f"**{word.letter}**: " if word.letter else ""
-        words[word.name.replace("-", "_")] = f"{letter}{word.meaning}. {word.remedy}".strip()
+    for word in FINDINGS:
+        name = word.name.replace("-", "_")
+        words |= {name: f"**{word.letter}**: {word.meaning}.", f"{name}_cure": word.remedy}
+    for word in STATUSES:
+        words[word.name.replace("-", "_")] = f"{word.meaning}. {word.remedy}".strip()
     return words
 
 

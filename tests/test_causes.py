@@ -316,3 +316,10 @@ def test_a_documented_leak_does_not_make_corruption_of_the_same_cell_documented(
 
 def test_a_run_without_findings_has_no_causes(tmp_path: Path) -> None:
     assert "causes" not in shown(tmp_path, located("clean", cause=None)).attributes("id")
+
+
+def test_undocumented_moves_without_a_defect_are_not_called_clean(tmp_path: Path) -> None:
+    contract = {**located()["contract"], "statistics": "undocumented"}
+    page = shown(tmp_path, located("leak", intent="training", cause=None, contract=contract, contradicts=None))
+    assert "No operator gives wrong numbers, and nothing contradicts the documentation." in page.words
+    assert "Beside that: undocumented moves in training mode in 1 runtime" in page.words

@@ -48,6 +48,7 @@ def crosscheck(*words: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["list", "modes", "mxnett"], "mxnet"),
         (["list", "modes", "toolkit"], "Did you mean toolkits"),
         (["list", "networks", "captum"], "`crosscheck list networks`"),
+        (["list", "modes", "captum@0.9.0"], "runtimes without a release: captum"),
         (["list", "runtimes", "--text"], "--text is about modes"),
         (["run", "mxnet@.."], "names no release"),
         (["lst"], "list"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from crosscheck.cells import Finding
 from crosscheck.commands.explain import explain
 from tests.test_report import make_cell, make_run
 
@@ -37,6 +38,15 @@ def test_the_summary_of_the_mode_stands_beside_its_name_where_the_run_has_it(tmp
     mode["summary"] = "bound symbol, backward()"
     (tmp_path / "run.json").write_text(json.dumps(run))
     assert "executor.train.train: bound symbol, backward()" == paragraph(printed(tmp_path), "mode")
+
+
+def test_each_finding_has_what_its_reader_can_do_and_clean_has_nothing(tmp_path: Path) -> None:
+    for finding in Finding:
+        lines = [line for line in printed(tmp_path, findings=(finding,)) if line.startswith("what to do")]
+        assert (finding != Finding.CLEAN) == bool(lines), finding
+        assert all(f"{finding}: " in line for line in lines)
+    both = printed(tmp_path, findings=("leak", "mode-left-changed"))
+    assert 2 == sum("leak: Ask in inference mode" in line or "mode-left-changed: Set the flag" in line for line in both)
 
 
 def test_the_ten_largest_changes_are_listed_and_the_others_counted(tmp_path: Path) -> None:

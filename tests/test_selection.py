@@ -81,6 +81,7 @@ def test_repeated_arguments_count_once() -> None:
         ("mxnet@", "mxnet@1.9.1"),
         ("mxnet@1.9.1+naive", "naive-engine"),
         ("mxnet@abc..1.3", "abc"),
+        ("mxnet@1.9.1..1.2", r"Name the older release first: mxnet@1\.2\.\.1\.9\.1"),
     ],
 )
 def test_errors_name_the_nearest_choices_in_one_line(word: str, near: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import dataclasses
 import os
 import subprocess
@@ -178,6 +179,15 @@ def test_a_call_about_a_convolution_is_not_asked_of_a_network_without_one(networ
         return planned_cell(target, mode, networks.load(network), Scenario.GRADIENT, ["undisturbed"], 1).refused
 
     assert (refused, None) == ("convolution" in (why("frozen.layer-grad-cam") or ""), why("frozen.saliency"))
+
+
+def test_a_convolution_along_one_axis_is_none_of_pictures() -> None:
+    network = networks.load("conv-norm")
+    graph = copy.deepcopy(network.graph)
+    for node in graph["nodes"]:
+        node["attributes"]["kernel_shape"] = [3]
+    along_one = dataclasses.replace(network, graph=graph)
+    assert (True, False) == (network.convolves_pictures, along_one.convolves_pictures)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from crosscheck import report
-from crosscheck.cells import Array
+from crosscheck.cells import Array, Finding
 from crosscheck.commands.options import add_out
 from crosscheck.ending import OK
 from crosscheck.records import Evidence, JudgedCell, rows_of
+from crosscheck.report.vocabulary import finding_word
 from crosscheck.terminal import printable
 
 __all__ = ["arguments", "explain", "main"]
@@ -57,6 +58,7 @@ def explain(console: Console, folder: Path, cell_id: str) -> None:
         ("answer", mode.answers if mode else ""),
         ("status", cell.status + (f": {cell.reason}" if cell.reason else "")),
         ("findings", ", ".join(cell.findings) or ("none" if cell.undecided else "none: it was not measured")),
+        *(("what to do", _remedy(finding)) for finding in cell.findings),
         ("undecided", cell.undecided),
         ("contract", f"statistics {cell.contract.statistics}: {cell.contract.says}"),
         ("", cell.contract.link),
@@ -106,6 +108,11 @@ def _telling(rows: list[Evidence]) -> list[Evidence]:
 
     kept = sorted(range(len(rows)), key=lambda place: -size(rows[place]))[:EVIDENCE]
     return [rows[place] for place in sorted(kept)]
+
+
+def _remedy(finding: Finding) -> str:
+    remedy = finding_word(finding).remedy
+    return f"{finding}: {remedy}" if remedy else ""
 
 
 def _cause(cause: report.Cause | None) -> str:

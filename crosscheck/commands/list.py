@@ -44,8 +44,11 @@ def main(parsed: argparse.Namespace, console: Console) -> int:
 def _runtimes(wanted: Sequence[str]) -> list[Runtime]:
     names = list(one_by_one(wanted, catalog()))
     for name in names:
-        if name not in catalog():
-            raise unknown_runtime(name, [*catalog(), TOOLKITS])
+        runtime, at, _ = name.partition("@")
+        if runtime not in catalog():
+            raise unknown_runtime(runtime, [*catalog(), TOOLKITS])
+        if at:
+            raise UsageError(f"`crosscheck list` takes runtimes without a release: {runtime}.")
     return [runtime for name, runtime in catalog().items() if name in names or not wanted]
 
 

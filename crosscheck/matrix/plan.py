@@ -345,8 +345,8 @@ def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
     """Why crosscheck writes no program or file of the network for a mode; None if it does."""
     if mode.starts and network.classes_asked is None:
         return f"{target.runtime.title} is asked about classes; a row of this network's output is no vector of them"
-    if mode.of_a_convolution and "Conv" not in network.operators:
-        return f"{target.runtime.title} is asked about the network's last convolution, and there is none"
+    if mode.of_a_convolution and not network.convolves_pictures:
+        return f"{target.runtime.title} is asked about the network's last convolution of pictures, and there is none"
     if target.runtime.reads and target.runtime.reads not in network.shipped:
         return f"{UNWRITTEN}{target.runtime.missing}"
     if mode.reads_files:

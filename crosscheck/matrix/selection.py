@@ -103,6 +103,11 @@ def _releases(runtime: Runtime, wanted: str) -> list[Release]:
         highest = max(_prefixed(runtime, high), default=None) if high else Version(runtime.releases[-1].version)
         lowest = lowest or _version(low, runtime)
         highest = highest or _version(high, runtime)
+        if lowest > highest:
+            raise UsageError(
+                f"'{runtime.name}@{wanted}' ends before it begins. Name the older release first: "
+                f"{runtime.name}@{high}..{low}."
+            )
         selected = [release for release in runtime.releases if lowest <= Version(release.version) <= highest]
     else:
         exact = [release for release in runtime.releases if release.version == wanted]

@@ -154,6 +154,13 @@ class Network:
         return self.cotangent if not answers or self.classes_asked is None else self.classes_asked
 
     @cached_property
+    def convolves_pictures(self) -> bool:
+        """Whether it has a convolution over two axes."""
+        return any(
+            node["op"] == "Conv" and len(node["attributes"]["kernel_shape"]) == 2 for node in self.graph["nodes"]
+        )
+
+    @cached_property
     def operators(self) -> frozenset[str]:
         """The operators of its nodes."""
         return frozenset(node["op"] for node in self.graph["nodes"])

@@ -46,12 +46,13 @@ class OwnRow:
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A user's network. pictures: None if its input has none."""
+    """A user's network. pictures: None if its input has none. by_toolkits: whether toolkits were asked about it."""
 
     name: str
     facts: FileFacts
     pictures: Pictures | None
     rows: tuple[OwnRow, ...]
+    by_toolkits: bool
 
 
 def own_networks(run: Run, cells: Sequence[JudgedCell], arrays: Arrays) -> tuple[OwnNetwork, ...]:
@@ -62,7 +63,9 @@ def own_networks(run: Run, cells: Sequence[JudgedCell], arrays: Arrays) -> tuple
         if facts.file is not None:
             here, rows = [cell for cell in asked if cell.network == name], min(facts.file.rows, ROWS)
             pictures = pictures_of(run, here, arrays, name, rows)
-            networks.append(OwnNetwork(name, facts.file, pictures, tuple(_rows(run, asked, arrays, name, rows))))
+            shown = tuple(_rows(run, asked, arrays, name, rows))
+            by_toolkits = any(mode.answers for row in shown for mode in run.runtimes[row.runtime].modes)
+            networks.append(OwnNetwork(name, facts.file, pictures, shown, by_toolkits))
     return tuple(networks)
 
 

@@ -198,7 +198,7 @@ def _asset(name: str) -> Markup:
 def _words() -> Markup:
     """Findings and statuses as JSON for the page's JavaScript: letters and ranks are defined once."""
     words = {
-        "findings": [[word.name, word.letter, word.tone, word.meaning] for word in vocabulary.FINDINGS],
+        "findings": [[word.name, word.letter, word.tone, word.meaning, word.remedy] for word in vocabulary.FINDINGS],
         "statuses": [[word.name, word.letter] for word in vocabulary.STATUSES],
         "documentation": matrix.DOCUMENTATION,
         "letters": matrix.LETTERS,

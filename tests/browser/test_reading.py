@@ -159,6 +159,16 @@ def test_all_but_the_matrix_and_the_story_is_folded(opened: Open) -> None:
     assert 8 <= page.locator("details.part").count()
 
 
+def test_a_cell_says_what_to_do_about_each_of_its_findings(opened: Open) -> None:
+    page = opened([make_cell(findings=("leak", "mode-left-changed")), make_cell(network="conv", findings=("clean",))])
+    for network, shown in (("seed", ["leak: Ask in inference mode", "mode-left-changed: Set the flag"]), ("conv", [])):
+        page.goto(f"{page.url.partition('#')[0]}#mxnet@1.9.1/executor.train.train/{network}/gradient")
+        terms = opened_cell(page).locator("dt", has_text="What to do")
+        expect(terms).to_have_count(len(shown))
+        for place, words in enumerate(shown):
+            expect(terms.nth(place).locator("+ dd")).to_contain_text(words)
+
+
 def test_a_cell_links_to_its_causes(opened: Open) -> None:
     found: dict[str, Any] = {"finding": "wrong-gradient", "node": "pool", "op": "MaxPool"}
     found |= {"attributes": {"kernel_shape": [2, 2]}, "by": "parts of the network", "first": False, "again": None}

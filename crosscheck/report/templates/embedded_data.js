@@ -49,4 +49,5 @@ vocabulary.rank = Object.fromEntries([...vocabulary.findings, ...vocabulary.stat
 vocabulary.letter = Object.fromEntries([...vocabulary.findings, ...vocabulary.statuses].map(([name, letter]) => [name, letter]));
 vocabulary.tone = Object.fromEntries(vocabulary.findings.map(([name, , tone]) => [name, tone]));
 vocabulary.meaning = Object.fromEntries(vocabulary.findings.map(([name, , , meaning]) => [name, meaning]));
+vocabulary.remedy = Object.fromEntries(vocabulary.findings.map(([name, , , , remedy]) => [name, remedy]));
 const worstFirst = (names) => [...new Set(names)].sort((one, other) => (vocabulary.rank[one] ?? -1) - (vocabulary.rank[other] ?? -1));

@@ -142,6 +142,7 @@ const panel = (() => {
     if (cell.call) add("Call", ...(summary ? [element("p", summary.textContent, { class: "aside" })] : []), copyable(cell.call, "the call"));
     parts.push(facts([
       ...cell.causes.map(([place, line]) => ["Cause", element("a", line, { href: `#${place}` })]),
+      ...cell.findings.map((name) => ["What to do", vocabulary.remedy[name] && `${name}: ${vocabulary.remedy[name]}`]),
       ["Status", cell.reason ? `${cell.status}: ${cell.reason}` : cell.status],
       ["Undecided", cell.undecided],
       ["Released", cell.released],
