@@ -78,7 +78,10 @@ def _pages() -> Iterator[tuple[str, str]]:
     for folder, name in folders.items():
         text = _copied(folder, name, folders)
         if folder in defects:
-            text += f"\n## The script\n\n```python\n{(folder / 'defect.py').read_text(encoding='utf-8')}```\n"
+            text += "".join(
+                f"\n## {script.name}\n\n```python\n{script.read_text(encoding='utf-8')}```\n"
+                for script in sorted(folder.glob("defect*.py"))
+            )
         if name == "defects/index":
             text += "\n```{toctree}\n:hidden:\n\n" + "".join(f"{defect.name}\n" for defect in defects) + "```\n"
         yield name, text

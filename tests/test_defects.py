@@ -1,4 +1,4 @@
-"""`models/defects`: every page has a script that runs by itself, names releases, and shows its defect."""
+"""`models/defects`: every page has scripts that run by themselves, names their releases, and shows its defect."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from crosscheck.runtimes.catalog import Release, Runtime, catalog
 
 DEFECTS = Path(__file__).parents[1] / "models" / "defects"
 PAGES = sorted(path.parent for path in DEFECTS.glob("*/README.md"))
+#: `defect.py`, or `defect_TOOLKIT.py` for each toolkit that a page is about.
+SCRIPTS = sorted(DEFECTS.glob("*/defect*.py"))
 #: Package of a script -> the runtime's name in the catalog.
 NAMES = {
     "ai-edge-litert": "litert",
@@ -40,21 +42,26 @@ def metadata(script: Path) -> dict[str, str]:
     return dict(package.split("==") for package in head["dependencies"])
 
 
-def target(page: Path) -> tuple[Runtime, Release]:
-    """The runtime and the release that a page's script runs in."""
-    package, version = next(iter(metadata(page / "defect.py").items()))
-    runtime = catalog()[TOOLKITS.get(page.name, NAMES.get(package, package))]
+def name(script: Path) -> str:
+    """The page's name, with the script's behind it where a page has several."""
+    return "/".join((script.parent.name, script.stem)).removesuffix("/defect")
+
+
+def target(script: Path) -> tuple[Runtime, Release]:
+    """The runtime and the release that a script runs in."""
+    package, version = next(iter(metadata(script).items()))
+    runtime = catalog()[TOOLKITS.get(script.parent.name, NAMES.get(package, package))]
     (release,) = [release for release in runtime.releases if release.version == version]
     return runtime, release
 
 
-def run(page: Path, folder: Path) -> list[str]:
-    """The lines that a page's script prints in its release's environment."""
-    runtime, release = target(page)
+def run(script: Path, folder: Path) -> list[str]:
+    """The lines that a script prints in its release's environment."""
+    runtime, release = target(script)
     environment = describe(runtime, release, release.variants[0])
     make(runtime, release, environment)
     libraries = {"LD_LIBRARY_PATH": ":".join(map(str, environment.library_path))} if environment.library_path else {}
-    command = [str(environment.python), "-W", "ignore", str(page / "defect.py")]
+    command = [str(environment.python), "-W", "ignore", str(script)]
     ended = subprocess.run(command, cwd=folder, env=libraries, capture_output=True, text=True, check=False, timeout=120)
     assert 0 == ended.returncode, ended.stderr
     return ended.stdout.splitlines()
@@ -63,31 +70,33 @@ def run(page: Path, folder: Path) -> list[str]:
 def test_the_index_lists_every_page_and_every_page_has_a_script() -> None:
     listed = re.findall(r"^\| \[`([^`]+)`\]\(\1/README\.md\) \|", (DEFECTS / "README.md").read_text(), re.MULTILINE)
     assert sorted(listed) == [page.name for page in PAGES]
-    assert [] == [page.name for page in PAGES if not (page / "defect.py").exists()]
+    assert {page.name for page in PAGES} == {script.parent.name for script in SCRIPTS}
     assert {page.name for page in PAGES} == {path.name for path in DEFECTS.iterdir() if path.is_dir()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_names_releases_and_its_script(page: Path) -> None:
+def test_a_page_names_releases_and_its_scripts(page: Path) -> None:
     text = (page / "README.md").read_text()
-    _, release = target(page)
     releases = text.partition("## Releases\n")[2].partition("\n## ")[0]
-    assert release.version in releases
+    scripts = [script for script in SCRIPTS if script.parent == page]
+    for script in scripts:
+        _, release = target(script)
+        assert release.version in releases
+        assert f"    uv run {script.name}" in text
     assert "Measured with the script" in releases
-    assert "    uv run defect.py" in text
     assert "## Upstream" in text
     files = {path.name for path in page.iterdir()}
-    assert files <= {"README.md", "defect.py", "defect.onnx"}
+    assert files <= {"README.md", "defect.onnx", *(script.name for script in scripts)}
     assert ("defect.onnx" in files) == ("`defect.onnx`" in text)
     assert all(path.stat().st_size < 5000 for path in page.iterdir())
     for link in re.findall(r"\]\((?!https)([^)]+)\)", text):
         assert (page / link).exists(), link
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_script_is_short_and_compiles(page: Path) -> None:
-    text = (page / "defect.py").read_text()
-    _, release = target(page)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name)
+def test_a_script_is_short_and_compiles(script: Path) -> None:
+    text = script.read_text()
+    _, release = target(script)
     program = ast.parse(text)
     assert (ast.get_docstring(program) or "").count("\n") == 0
     assert release.version in (ast.get_docstring(program) or "")
@@ -96,20 +105,18 @@ def test_a_script_is_short_and_compiles(page: Path) -> None:
     assert '"no defect" if ' in text.splitlines()[-1]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if target(page)[0].name in INSTALLED], ids=lambda p: p.name)
-def test_a_script_shows_its_defect(page: Path, tmp_path: Path) -> None:
-    shows_its_defect(page, tmp_path)
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if target(script)[0].name in INSTALLED], ids=name)
+def test_a_script_shows_its_defect(script: Path, tmp_path: Path) -> None:
+    shows_its_defect(script, tmp_path)
 
 
 @pytest.mark.large
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if target(page)[0].name not in INSTALLED], ids=lambda p: p.name
-)
-def test_a_script_of_another_runtime_shows_its_defect(page: Path, tmp_path: Path) -> None:
-    shows_its_defect(page, tmp_path)
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if target(script)[0].name not in INSTALLED], ids=name)
+def test_a_script_of_another_runtime_shows_its_defect(script: Path, tmp_path: Path) -> None:
+    shows_its_defect(script, tmp_path)
 
 
-def shows_its_defect(page: Path, tmp_path: Path) -> None:
-    lines = run(page, tmp_path)
+def shows_its_defect(script: Path, tmp_path: Path) -> None:
+    lines = run(script, tmp_path)
     assert "defect" == lines[-1], lines
     assert any("expected:" in line for line in lines)
