@@ -2,7 +2,7 @@
 # requires-python = ">=3.11,<3.12"
 # dependencies = [
 #     "torchray==1.0.0.2", "torch==2.13.0", "torchvision==0.28.0", "numpy==2.2.6", "packaging==25.0",
-    "matplotlib==3.10.3",
+#     "matplotlib==3.10.3",
 # ]
 # ///
 """TorchRay 1.0.0.2: gradient ends with train(), which puts frozen batch normalizations back into training."""
