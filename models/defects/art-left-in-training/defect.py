@@ -38,6 +38,9 @@ detector.loss_gradient(x.numpy(), labels)
 detecting = net.training
 print("detector, in training:", detecting, "| expected:", False)
 print("  answers in prediction:", type(net(list(x))).__name__, "| expected:", "list")
+net.train()
+detector.loss_gradient(x.numpy(), labels)
+print("  batch normalization of one in training, in training:", net.scores[1].training, "| expected:", True)
 
 net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
 classifier = PyTorchClassifier(net, nn.CrossEntropyLoss(), input_shape=(2,), nb_classes=2, device_type="cpu")
