@@ -29,15 +29,15 @@ def error(step):
 
 
 def gradient():
-    """The network's own gradient, at x = 10."""
-    ask = torch.full((1, 1, 1, 1), 10.0, requires_grad=True)
-    return torch.autograd.grad(net(ask)[:, 0].sum(), ask)[0].item()
+    """The network's own gradient of class 0, in the first channel, where each channel is 10."""
+    ask = torch.full((1, 3, 1, 1), 10.0, requires_grad=True)
+    return torch.autograd.grad(net(ask)[:, 0].sum(), ask)[0][0, 0].item()
 
 
-net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(1, 2, bias=False))
+net = nn.Sequential(nn.Conv2d(3, 1, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(1, 2, bias=False))
 for parameter in net.parameters():
     nn.init.ones_(parameter)
-picture = torch.ones(1, 1, 1, 1)
+picture = torch.ones(1, 3, 1, 1)
 before = gradient()
 Backprop(net).calculate_gradients(picture.clone().requires_grad_())
 print("in training as it was:", net.training, "| expected:", True)
