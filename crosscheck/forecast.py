@@ -97,6 +97,8 @@ def forecast(
     progress = Progress() if progress is None else progress
     matrix = matrix_of(job, catalog() if runtimes is None else runtimes, progress, resolved=False)
     times, plan = matrix.times(), matrix.plan()
+    for sentence in matrix.remarks(plan):
+        progress.note(sentence)
     reading = readers(matrix.targets)
     division = matrix.division(shards) if shards else Division(())
     if job.shard is not None:

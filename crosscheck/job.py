@@ -119,6 +119,8 @@ def run(job: Job, progress: Progress | None = None, runtimes: Mapping[str, Runti
     settings = Settings(job.jobs, job.isolation, job.limits, budget)
     progress.step("planning")
     plan = matrix.plan()
+    for sentence in matrix.remarks(plan):
+        progress.note(sentence)
     if shard is not None:
         plan = Division(shard.parts).of(shard.number, plan)
     with executor(job.engine, job.jobs) as place, at_work(job.out):

@@ -27,7 +27,7 @@ from crosscheck.records.run import ShardFacts
 from crosscheck.records.versions import run_of
 from crosscheck.report.results import Results
 from crosscheck.runtimes.catalog import Runtime
-from crosscheck.runtimes.known import nearest
+from crosscheck.runtimes.known import TOOLKITS, nearest
 from crosscheck.shards import Division, Shard, Times, divided, figures, past
 
 __all__ = ["ISOLATIONS", "LOCKS", "Job", "Matrix", "Selection", "matrix_of", "whole_job"]
@@ -183,6 +183,16 @@ class Matrix:
         if not plan:
             raise UsageError("nothing is left to run: all cells are left out.")
         return plan
+
+    def remarks(self, plan: Sequence[Planned]) -> list[str]:
+        """A sentence for each runtime that the job names and of which its plan has no cell."""
+        asked = {planned.cell.runtime for planned in plan}
+        named = dict.fromkeys(word.partition("@")[0] for word in self.job.what)
+        return [
+            f"no cell of {name}: the selected modes, networks and scenarios do not suit it."
+            for name in named
+            if name not in {*asked, TOOLKITS}
+        ]
 
     def shard(self, shard: Shard) -> ShardFacts:
         """What a part of the job is. A part that `job.out` has is divided as before, so that it can be continued."""

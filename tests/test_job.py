@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,10 +20,11 @@ from filelock import FileLock
 
 import crosscheck
 from crosscheck.errors import UsageError
+from crosscheck.forecast import forecast
 from crosscheck.job import Job, Result, run
 from crosscheck.matrix.journal import Journal
 from crosscheck.matrix.server import Limits
-from crosscheck.runtimes.catalog import Runtime, load_runtime
+from crosscheck.runtimes.catalog import Runtime, catalog, load_runtime
 from tests.conftest import SilentProgress, read_cells
 
 RunToy = Callable[..., Result]
@@ -256,3 +258,17 @@ def test_an_empty_selection_is_a_usage_error(tmp_path: Path, toy: Runtime, progr
     job = Job(["toy"], modes=["predict"], scenarios=["order"], out=tmp_path)
     with pytest.raises(UsageError, match="nothing is left"):
         run(job, progress, {"toy": toy})
+
+
+def test_a_named_runtime_of_which_nothing_is_asked_is_told(
+    tmp_path: Path, toy: Runtime, progress: SilentProgress
+) -> None:
+    runtimes = {"toy": toy, "shap": catalog()["shap"]}
+    modes, sentence = ["leak-forward"], "no cell of shap: the selected modes, networks and scenarios do not suit it."
+    job = Job(["toy", "shap"], networks=["seed"], modes=modes, scenarios=["gradient"], trials=1, out=tmp_path)
+    forecast(job, progress=progress, runtimes=runtimes)
+    assert [sentence] == progress.notes
+    run(job, progress, runtimes)
+    assert [sentence] * 2 == progress.notes
+    forecast(dataclasses.replace(job, what=["toy", "toolkits"]), progress=progress, runtimes=runtimes)
+    assert [sentence] * 2 == progress.notes
