@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crosscheck.probe import recorded
+from crosscheck.runtimes.answer import OTHER
+from crosscheck.runtimes.mode import Mode
 from crosscheck.scenarios.steps import Step
 from crosscheck.script.languages import Beside, Language
 
@@ -17,13 +19,13 @@ __all__ = ["Statements"]
 class Statements:
     """Turns steps into statements.
 
-    program: what `crosscheck.runtimes.program.compose` made. roles: role -> {"name", "asks"}. beside: what is printed
-    -> the numbers beside it. statistics: names of the tensors that are printed at a snapshot.
+    program: what `crosscheck.runtimes.program.compose` made. roles: role -> mode. beside: what is printed -> the
+    numbers beside it. statistics: names of the tensors that are printed at a snapshot.
     """
 
     language: Language
     program: Mapping[str, Any]
-    roles: Mapping[str, Mapping[str, str]]
+    roles: Mapping[str, Mode]
     beside: Mapping[str, Beside]
     statistics: Sequence[str]
     _model: str = ""
@@ -86,15 +88,15 @@ class Statements:
 
     def _ask(self, step: Step) -> str:
         mode = self.roles[step["mode"]]
-        texts, gradient = self.program["texts"][mode["name"]], mode["asks"] == "gradient"
+        texts, gradient = self.program["texts"][mode.name], mode.asks == "gradient"
         lines: str = self._to(step["model"]) + self._input(step["input"])
         if gradient:
             lines += self._cotangent("ones" if step["cotangent"] == "ones" else "cotangent")
-        once = step["as"] != "#" and mode["name"] not in self._once and texts["once"]
+        once = step["as"] != "#" and mode.name not in self._once and texts["once"]
         if once:
             block = texts["once"].rstrip().rpartition("\n")[2].startswith(" ")
             lines += f"\n{texts['once']}" + "\n" * block
-        self._once.add(mode["name"])
+        self._once.add(mode.name)
         self._fresh = False
         forward, backward = "" if step["started"] else str(texts["forward"]), str(texts["backward"])
         looks = str(self._source["looks"]) if step.get("looks") else ""
@@ -105,13 +107,14 @@ class Statements:
         answer = self._source["answer"]
         array = answer.format("dx") if gradient and answer else self._array("dx" if gradient else "y")
         begin = "" if once else "\n"  # the first part stands apart already
-        return begin + lines + self.language.shown(what, array, self.beside.get(what, Beside()))
+        shown = f"answer {step['as']}" if mode.answers == OTHER else what  # a toolkit's, which is no gradient
+        return begin + lines + self.language.shown(shown, array, self.beside.get(what, Beside()))
 
     def _cotangent(self, name: str = "cotangent") -> str:
         return self.language.assigned("cotangent", self._source["tensor"].format(self.language.data(name)))
 
     def _start(self, step: Step) -> str:
-        mode = self.roles[step["mode"]]["name"]
+        mode = self.roles[step["mode"]].name
         self._once.add(mode)
         self._fresh = False
         texts = self.program["texts"][mode]
@@ -155,7 +158,7 @@ class Statements:
 
     def _repeat(self, step: Step) -> str:
         asked = next(one for one in step["steps"] if one["do"] == "ask")
-        once = self.program["texts"][self.roles[asked["mode"]]["name"]]["once"]
+        once = self.program["texts"][self.roles[asked["mode"]].name]["once"]
         begin = self._to(asked["model"]) + (f"\n{once}" if once else "")
         model = self._model
         body = self.of(step["steps"]) + self._to(model)
@@ -164,14 +167,14 @@ class Statements:
         return f"\n{begin}{image}\n" + self.language.repeated(step["times"], body) + shown
 
     def _export(self, step: Step) -> str:
-        texts = self.program["texts"][self.roles["tested"]["name"]]
+        texts = self.program["texts"][self.roles["tested"].name]
         lines = f"\n{self._input()}{texts['once']}{texts['forward']}"
         self._fresh = False
         return lines
 
     def _read_back(self) -> str | None:
         """What reads an export's files, if anything does."""
-        texts = self.program["texts"][self.roles["tested"]["name"]]
+        texts = self.program["texts"][self.roles["tested"].name]
         if not texts["backward"]:
             return None
         self._sources[self._model] = {**self._source, "predict": texts["predict"] or self._source["predict"]}

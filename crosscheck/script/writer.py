@@ -140,10 +140,9 @@ def program(runtime: Runtime, release: Release, variant: Variant, mode: Mode) ->
     subject = Subject(network.graph, network.weights, len(network.x))
     composed = compose(runtime, release, variant, {"tested": mode}, {"network": subject}, steps)
     source = composed["sources"]["network/tested"]
-    named = {"tested": {"name": mode.name, "asks": mode.asks}}
     inputs = {"x": network.x, "cotangent": network.cotangent_of(mode.answers)}
     language = _language(runtime, inputs)
-    lines = _spaced(Statements(language, composed, named, {}, ()).of(steps))
+    lines = _spaced(Statements(language, composed, {"tested": mode}, {}, ()).of(steps))
     data = language.literals(network.weights) if _names(source["text"], "weights") else ""
     made = "".join(_made(name, form) for name, form in source["files"].items() if f'"{name}"' in lines)
     if runtime.registry == "npm":
@@ -210,9 +209,8 @@ class _Script:
 
     def pieces(self) -> tuple[str, ...]:
         """The script's pieces, in their order."""
-        named = {role: {"name": mode.name, "asks": mode.asks} for role, mode in self.roles.items()}
         statistics = [name for norm in self.network.batch_norms for name in (norm.mean, norm.variance)]
-        statements = Statements(self.language, self.program, named, self._beside(statistics), statistics)
+        statements = Statements(self.language, self.program, self.roles, self._beside(statistics), statistics)
         lines = statements.of(self.steps)
         if [step["do"] for step in self.steps].count("build") > 1:
             lines = self.language.repeatable(lines)
