@@ -375,15 +375,40 @@ def test_a_toolkits_script_and_recipe_run_as_they_are(tmp_path: Path, name: str,
     job = Job([f"{name}@newest"], networks=["conv-norm"], scenarios=["gradient"], modes=[mode], trials=1, out=tmp_path)
     run(job, SilentProgress())
     cell = cell_of(cells_by_mode(tmp_path)[mode])
-    release = catalog()[name].releases[-1]
-    python = describe(catalog()[name], release, release.variants[0]).python
     recipe = example(cell)
     assert recipe is not None
     for text, ends in (("".join(composed(cell)), "prediction after"), (recipe, "gradient first")):
-        (tmp_path / "program.py").write_text(text)
-        output = subprocess.check_output([str(python), "-W", "ignore", "program.py"], cwd=tmp_path, text=True)
-        (line,) = (line for line in output.splitlines() if line.startswith(ends))
+        (line,) = (line for line in executed(text, name, tmp_path) if line.startswith(ends))
         assert np.isfinite(float(line.split()[2]))
+
+
+def executed(text: str, name: str, folder: Path) -> list[str]:
+    """The lines that a program prints in the environment of a toolkit's newest release."""
+    release = catalog()[name].releases[-1]
+    python = describe(catalog()[name], release, release.variants[0]).python
+    (folder / "program.py").write_text(text)
+    return subprocess.check_output([str(python), "-W", "ignore", "program.py"], cwd=folder, text=True).splitlines()
+
+
+GRADIENTS = ["net0_batchnorm0_beta", "net0_batchnorm0_gamma"]
+#: Toolkits on MXNet and on Keras, a mode, a network, and what differs before and after the call.
+LEFT = [
+    ("foolbox-mxnet", "gradients.gluon.gradient", "seed-batch", GRADIENTS, GRADIENTS),
+    ("xplique", "eval.grad-cam", "conv-norm", [], ["conv2.call"]),
+    ("tf-keras-vis", "eval.saliency.linear.no-clone", "seed-batch", [], ["bn.activation", "bn.activation"]),
+]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("name", "mode", "network", "before", "after"), LEFT)
+def test_a_toolkits_script_names_what_its_call_leaves_on_networks_of_mxnet_and_keras(
+    tmp_path: Path, name: str, mode: str, network: str, before: list[str], after: list[str]
+) -> None:
+    job = Job([f"{name}@newest"], networks=[network], scenarios=["gradient"], modes=[mode], trials=1, out=tmp_path)
+    run(job, SilentProgress())
+    lines = executed("".join(composed(cell_of(cells_by_mode(tmp_path)[mode]))), name, tmp_path)
+    said = [line.partition(":")[0].strip() for line in lines if line.startswith(("before", "after", "  "))]
+    assert ["before the call", *before, "after the call", *after] == said
 
 
 #: Toolkit, release and variant, network -> mode -> findings.

@@ -12,6 +12,7 @@ from crosscheck.runtimes.mode import Contract, Modes
 __all__ = [
     "CALLS",
     "INTENT",
+    "LOOKS",
     "OUTER",
     "TAPE",
     "WEIGHTS",
@@ -43,6 +44,18 @@ net.save_weights("network.weights.h5")
 ---
 net = {keras}.models.clone_model(net)
 net.load_weights("network.weights.h5")
+"""
+#: What a call may leave on a TensorFlow Keras model: the learning phase, where there is one, and of each layer itself,
+#: its flag, its public attributes and its activation.
+LOOKS = """\
+def look():
+    K = tf.keras.backend
+    seen = {f"learning phase {K.learning_phase()}"} if hasattr(K, "learning_phase") else set()
+    for layer in net.layers:
+        seen.add(f"{layer.name}: {type(layer).__name__} at {id(layer):#x}, trainable={layer.trainable}")
+        seen |= {f"{layer.name}.{key}" for key in vars(layer) if not key.startswith("_")}
+        seen |= {f"{layer.name}.activation: {layer.activation}"} if hasattr(layer, "activation") else set()
+    return seen
 """
 
 

@@ -49,6 +49,17 @@ with autograd.record():
 loss.backward()
 trainer.step(1)
 """
+#: What a call may leave on a block: autograd's flags, and of each parameter `grad_req` and a gradient to which the next
+#: backward pass adds.
+LOOKS = """\
+def look():
+    seen = {f"autograd: training={autograd.is_training()}, recording={autograd.is_recording()}"}
+    for name, parameter in net.collect_params().items():
+        seen.add(f"{name}: grad_req={parameter.grad_req}")
+        if parameter.grad_req == "add":
+            seen.add(f"{name}: norm of its gradient {mx.nd.norm(parameter.grad()).asscalar()}")
+    return seen
+"""
 #: The release whose blocks have `save_parameters`; before, their method is called otherwise.
 SAVE_PARAMETERS = Version("1.2.1")
 #: What a HybridBlock has under names of its own.
@@ -224,6 +235,7 @@ def block(
         predict=predict,
         train=TRAIN,
         reuse=reuse("params" if request.release < SAVE_PARAMETERS else "parameters"),
+        looks=LOOKS,
         tensor=TENSOR,
         array=ARRAY,
         tensors=tensors,

@@ -8,7 +8,7 @@ from textwrap import indent
 from packaging.version import Version
 
 from crosscheck.runtimes.family.keras import TENSORFLOW_OPERATORS, Dialect, functional, targets
-from crosscheck.runtimes.family.keras_texts import CALLS
+from crosscheck.runtimes.family.keras_texts import CALLS, LOOKS
 from crosscheck.runtimes.source import Request, Source
 from crosscheck.runtimes.tensorflow import layers
 from crosscheck.runtimes.tensorflow.own import SERVED
@@ -115,6 +115,7 @@ def eager(request: Request) -> Source:
         array="{}" if request.release >= ARRAY_OF_VARIABLE else "tf.convert_to_tensor({}).numpy()",
         train=TRAIN,
         reuse=REUSE,
+        looks=LOOKS,
         tensors=tensors,
         public=tuple(tensors),
     )
@@ -133,6 +134,7 @@ def session(request: Request) -> Source:
         text=layers.BLOCK + indent(text, "    "),
         predict=layers.BLOCK + "    y, = predicting([x, 0])\n",
         train=layers.BLOCK + indent(TRAIN_SESSION, "    "),
+        looks=LOOKS,
         tensor="{}",
         array="{}",
         tensors={name: (f"session.run({variable})", axes) for name, (variable, axes) in tensors.items()},
