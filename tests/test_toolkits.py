@@ -181,6 +181,16 @@ def test_a_call_about_a_convolution_is_not_asked_of_a_network_without_one(networ
     assert (refused, None) == ("convolution" in (why("frozen.layer-grad-cam") or ""), why("frozen.saliency"))
 
 
+def test_every_call_about_a_convolution_is_refused_where_there_is_none() -> None:
+    """Of TorchRay the first convolution is looked up, and the last."""
+    ray = catalog()["torchray"]
+    (target,) = targets(["torchray"], {"torchray": ray}, everything=False)
+    dense = networks.load("dense")
+    planned = [planned_cell(target, mode, dense, Scenario.GRADIENT, ["undisturbed"], 1) for mode in ray.modes]
+    refused = {one.mode.name.partition(".")[2] for one in planned if one.refused}
+    assert {"excitation-backprop", "contrastive"} == refused
+
+
 def test_a_convolution_along_one_axis_is_none_of_pictures() -> None:
     network = networks.load("conv-norm")
     graph = copy.deepcopy(network.graph)

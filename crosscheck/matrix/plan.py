@@ -346,7 +346,7 @@ def _unwritten(target: Target, mode: Mode, network: Network) -> str | None:
     if mode.starts and network.classes_asked is None:
         return f"{target.runtime.title} is asked about classes; a row of this network's output is no vector of them"
     if mode.of_a_convolution and not network.convolves_pictures:
-        return f"{target.runtime.title} is asked about the network's last convolution of pictures, and there is none"
+        return f"{target.runtime.title} is asked about a convolution of pictures, and the network has none"
     if target.runtime.reads and target.runtime.reads not in network.shipped:
         return f"{UNWRITTEN}{target.runtime.missing}"
     if mode.reads_files:

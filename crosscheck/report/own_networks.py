@@ -12,7 +12,7 @@ from crosscheck.records.run import FileFacts, Run
 from crosscheck.report.arrays import Arrays
 from crosscheck.report.maps import Pictures, pictures_of
 from crosscheck.report.number_text import gradient_error_text
-from crosscheck.report.order import grouped, in_order, measured, own, runtime_order
+from crosscheck.report.order import base_of, grouped, in_order, measured, own, runtime_order
 from crosscheck.report.scores import classified
 from crosscheck.report.vocabulary import worst_first
 
@@ -64,7 +64,7 @@ def own_networks(run: Run, cells: Sequence[JudgedCell], arrays: Arrays) -> tuple
             here, rows = [cell for cell in asked if cell.network == name], min(facts.file.rows, ROWS)
             pictures = pictures_of(run, here, arrays, name, rows)
             shown = tuple(_rows(run, asked, arrays, name, rows))
-            by_toolkits = any(mode.answers for row in shown for mode in run.runtimes[row.runtime].modes)
+            by_toolkits = any(base_of(run, row.runtime) for row in shown)
             networks.append(OwnNetwork(name, facts.file, pictures, shown, by_toolkits))
     return tuple(networks)
 

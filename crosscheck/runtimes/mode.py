@@ -159,8 +159,8 @@ class Mode:
 
     @property
     def of_a_convolution(self) -> bool:
-        """Whether a toolkit's user names `layer`, the network's last convolution, which the call is asked of."""
-        return bool(self.starts) and re.search(r"^layer = ", self.parts[0], re.MULTILINE) is not None
+        """Whether a toolkit's user looks a convolution of pictures up in the network, which the call is asked of."""
+        return bool(self.starts) and re.search(r"\.Conv2[dD]\b", self.parts[0]) is not None
 
     def in_release(self, release: str) -> Mode:
         """The mode with the texts of that release."""
